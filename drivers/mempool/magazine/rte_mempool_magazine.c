@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * rte_mempool ops over libmagazine.
+ *
+ * The general idea is as follows: a mempool's data is a cache of the library over a
+ * region that adopts the mempool's chunks. get and put go to the magazines of the
+ * calling lcore, inlined from lcore.h; everything else is one call into the library.
+ * Objects are never written to: mbufs stay constructed.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <rte_errno.h>
+#include <rte_memory.h>
+#include <rte_mempool.h>
+
+#include "cache.h"
+#include "log.h"
+#include "numa.h"
+#include "rte_mempool_magazine.h"
+
+/*
+ * Set while this thread lays out the objects of a chunk: rte_mempool's helper frees each
+ * into the pool, which must not happen before all of them are adopted.
+ */
+static _Thread_local const struct rte_mempool *laying_out;
+
+static int
+magazine_dequeue(struct rte_mempool *mp, void **objects, unsigned int n);
+
+static bool
+is_ours(const struct rte_mempool *mp)
+{
+	return rte_mempool_get_ops(mp->ops_index)->dequeue == magazine_dequeue;
+}
+
+/* rte_mempool numbers external heaps like nodes; our metadata never goes there. */
+static int
+node_of_socket(int socket_id)
+{
+	return socket_id >= 0 && socket_id < mag_numa_nodes() ? socket_id : MAG_NODE_ANY;
+}
+
+static int
+node_of_chunk(const void *addr)
+{
+	const struct rte_memseg_list *list = rte_mem_virt2memseg_list(addr);
+	const struct rte_memseg *segment;
+
+	if (list == NULL || list->external)
+		return mag_numa_node_of(addr);
+	segment = rte_mem_virt2memseg(addr, list);
+	return segment != NULL ? node_of_socket(segment->socket_id) : mag_numa_node_of(addr);
+}
+
+/* Objects that users hold, as far as can be told: those in rte_mempool's caches are not out. */
+static uint64_t
+objects_out(const struct rte_mempool *mp)
+{
+	uint64_t in = mag_cache_available(mp->pool_data);
+	unsigned int i;
+
+	for (i = 0; mp->cache_size > 0 && i < RTE_MAX_LCORE; i++)
+		in += mp->local_cache[i].len;
+	return mp->populated_size > in ? mp->populated_size - in : 0;
+}
+
+/*
+ * rte_mempool_free() cannot be refused, and when our free op runs the memory is gone
+ * already: this is the last moment to count.
+ */
+static void
+on_event(enum rte_mempool_event event, struct rte_mempool *mp, void *arg)
+{
+	struct mag_cache *cache;
+	uint64_t out;
+
+	RTE_SET_USED(arg);
+	if (event != RTE_MEMPOOL_EVENT_DESTROY || !is_ours(mp) || mp->pool_data == NULL)
+		return;
+	cache = mp->pool_data;
+	out = objects_out(mp);
+	if (out > 0)
+		MAG_LOG(ERR, "pool \"%s\": freed while %" PRIu64 " of its %u objects are out: "
+			"give them back before rte_mempool_free()", mp->name, out,
+			mp->populated_size);
+	atomic_store_explicit(&cache->dying, true, memory_order_relaxed);
+}
+
+static struct mag_region *
+pool_region(const struct rte_mempool *mp, const struct mag_options *options)
+{
+	struct mag_region_params params = {
+		.name = mp->name,
+		.object_size = mp->elt_size,
+		.stride = mp->header_size + mp->elt_size + mp->trailer_size,
+		.block = options->block,
+		.mode = MAG_REGION_READONLY | MAG_REGION_SHARED,
+		.node = node_of_socket(mp->socket_id),
+	};
+	struct mag_region *region = mag_region_create(&params);
+
+	if (region != NULL)
+		region->block = RTE_MIN(region->block, mp->size);
+	return region;
+}
+
+static int
+magazine_alloc(struct rte_mempool *mp)
+{
+	const char *text = mp->pool_config != NULL ? mp->pool_config : getenv(MAG_OPTIONS_ENV);
+	struct mag_pool_params params = {
+		.name = mp->name,
+		.object_size = mp->elt_size,
+		.objects = mp->size,
+		.options = MAG_OPTIONS_DEFAULT,
+		.node = node_of_socket(mp->socket_id),
+	};
+	char who[RTE_MEMPOOL_NAMESIZE + 16];
+	int ret;
+
+	snprintf(who, sizeof(who), "pool \"%s\"", mp->name);
+	if (mp->size == 0) {
+		MAG_LOG(ERR, "%s: 0 objects: must have at least 1", who);
+		return -EINVAL;
+	}
+	ret = mag_options_parse(who, text, &params.options);
+	if (ret != 0)
+		return ret;
+	params.region = pool_region(mp, &params.options);
+	if (params.region == NULL)
+		return -rte_errno;
+	mp->pool_data = mag_pool_create(&params);
+	if (mp->pool_data == NULL) {
+		ret = -rte_errno;
+		mag_region_destroy(params.region);
+		return ret;
+	}
+	ret = rte_mempool_event_callback_register(on_event, NULL);
+	if (ret != 0 && rte_errno != EEXIST)
+		MAG_LOG(WARNING, "%s: no event callback (%s): objects out when it is freed will not "
+			"be reported", who, rte_strerror(rte_errno));
+	return 0;
+}
+
+static void
+magazine_free(struct rte_mempool *mp)
+{
+	struct mag_cache *cache = mp->pool_data;
+	struct mag_region *region;
+
+	if (cache == NULL)
+		return;
+	region = cache->region;
+	mag_pool_free(cache);
+	mag_region_destroy(region);
+	mp->pool_data = NULL;
+}
+
+static struct mag_lcore *
+pool_slot(const struct rte_mempool *mp)
+{
+	return mag_lcore_slot(((struct mag_cache *)mp->pool_data)->slot);
+}
+
+static __rte_noinline int
+enqueue_slow(struct rte_mempool *mp, void *const *objects, unsigned int n)
+{
+	if (unlikely(laying_out == mp))
+		return 0;
+	mag_cache_give(mp->pool_data, objects, n);
+	return 0;
+}
+
+static int
+magazine_enqueue(struct rte_mempool *mp, void *const *objects, unsigned int n)
+{
+	if (likely(mag_lcore_put(pool_slot(mp), objects, n)))
+		return 0;
+	return enqueue_slow(mp, objects, n);
+}
+
+/*
+ * rte_mempool asks to fill its cache with more than is needed, and asks again for what is
+ * needed when that is refused: nobody's magazines are emptied for the first.
+ */
+static bool
+is_optional_refill(const struct rte_mempool *mp, void *const *objects)
+{
+	return mp->cache_size > 0 && (const void *)objects >= (const void *)mp->local_cache &&
+	       (const void *)objects < (const void *)(mp->local_cache + RTE_MAX_LCORE);
+}
+
+static __rte_noinline int
+dequeue_slow(struct rte_mempool *mp, void **objects, unsigned int n)
+{
+	return mag_cache_take_all(mp->pool_data, objects, n, !is_optional_refill(mp, objects));
+}
+
+static int
+magazine_dequeue(struct rte_mempool *mp, void **objects, unsigned int n)
+{
+	if (likely(mag_lcore_get(pool_slot(mp), objects, n)))
+		return 0;
+	return dequeue_slow(mp, objects, n);
+}
+
+static unsigned int
+magazine_get_count(const struct rte_mempool *mp)
+{
+	return mag_cache_available(mp->pool_data);
+}
+
+static ssize_t
+magazine_calc_mem_size(const struct rte_mempool *mp, uint32_t objects, uint32_t page_shift,
+		       size_t *min_chunk_size, size_t *align)
+{
+	return rte_mempool_op_calc_mem_size_default(mp, objects, page_shift, min_chunk_size, align);
+}
+
+/* The objects of a chunk, as rte_mempool's helper lays them out. */
+struct layout {
+	void **objects;
+	uint32_t count;
+};
+
+static void
+layout_add(struct rte_mempool *mp, void *arg, void *object, rte_iova_t iova)
+{
+	struct layout *layout = arg;
+
+	RTE_SET_USED(mp);
+	RTE_SET_USED(iova);
+	layout->objects[layout->count++] = object;
+}
+
+/* The helper's frees find our slot visited, and end in enqueue_slow(). */
+static int
+lay_out(struct rte_mempool *mp, struct layout *layout, unsigned int max, void *addr,
+	rte_iova_t iova, size_t len)
+{
+	struct mag_lcore *slot = pool_slot(mp);
+	int ret;
+
+	mag_lcore_keep_out(slot, true);
+	laying_out = mp;
+	ret = rte_mempool_op_populate_helper(mp, 0, max, addr, iova, len, layout_add, layout);
+	laying_out = NULL;
+	mag_lcore_keep_out(slot, false);
+	return ret;
+}
+
+/*
+ * Two passes: the first finds where the objects lie, so that all memory that we need is had before
+ * rte_mempool hears of the first one; the second tells it of all of them.
+ */
+static int
+magazine_populate(struct rte_mempool *mp, unsigned int max_objects, void *addr, rte_iova_t iova,
+		  size_t len, rte_mempool_populate_obj_cb_t *object_cb, void *arg)
+{
+	struct mag_cache *cache = mp->pool_data;
+	struct layout layout = {.count = 0};
+	uint32_t i;
+	int ret;
+
+	/* A populate that failed half-way has given all memory back without a word to us. */
+	if (STAILQ_EMPTY(&mp->mem_list) && MAG_STAT(cache->region->objects) > 0)
+		mag_pool_reset(cache);
+	layout.objects = malloc(max_objects * sizeof(layout.objects[0]));
+	if (layout.objects == NULL)
+		return -ENOMEM;
+	ret = lay_out(mp, &layout, max_objects, addr, iova, len);
+	if (ret > 0)
+		ret = mag_region_adopt(cache->region, layout.objects, layout.count,
+				       node_of_chunk(addr));
+	for (i = 0; ret == 0 && i < layout.count; i++)
+		object_cb(mp, arg, layout.objects[i],
+			  iova == RTE_BAD_IOVA ? RTE_BAD_IOVA :
+						 iova + RTE_PTR_DIFF(layout.objects[i], addr));
+	free(layout.objects);
+	return ret == 0 ? (int)layout.count : ret;
+}
+
+static int
+magazine_get_info(const struct rte_mempool *mp, struct rte_mempool_info *info)
+{
+	const struct mag_cache *cache = mp->pool_data;
+
+	info->contig_block_size = cache->region->block;
+	return 0;
+}
+
+static int
+magazine_dequeue_contig_blocks(struct rte_mempool *mp, void **first, unsigned int n)
+{
+	struct mag_cache *cache = mp->pool_data;
+
+	if (mag_slab_alloc_blocks(&cache->slab, first, n) == 0)
+		return 0;
+	if (mag_cache_available(cache) < (uint64_t)n * cache->region->block ||
+	    MAG_STAT(cache->dying) || mag_cache_reap_now(cache, true) != 0)
+		return -ENOBUFS;
+	return mag_slab_alloc_blocks(&cache->slab, first, n);
+}
+
+struct mag_cache *
+rte_mempool_magazine_cache(const struct rte_mempool *mp)
+{
+	if (mp != NULL && is_ours(mp) && mp->pool_data != NULL)
+		return mp->pool_data;
+	rte_errno = EINVAL;
+	return NULL;
+}
+
+static const struct rte_mempool_ops ops = {
+	.name = RTE_MEMPOOL_MAGAZINE_OPS_NAME,
+	.alloc = magazine_alloc,
+	.free = magazine_free,
+	.enqueue = magazine_enqueue,
+	.dequeue = magazine_dequeue,
+	.get_count = magazine_get_count,
+	.calc_mem_size = magazine_calc_mem_size,
+	.populate = magazine_populate,
+	.get_info = magazine_get_info,
+	.dequeue_contig_blocks = magazine_dequeue_contig_blocks,
+};
+
+RTE_INIT(magazine_register)
+{
+	unsigned int i;
+
+	for (i = 0; i < rte_mempool_ops_table.num_ops; i++) {
+		if (strcmp(rte_mempool_ops_table.ops[i].name, ops.name) != 0)
+			continue;
+		MAG_LOG(ERR, "mempool ops \"%s\" are registered already: a second copy of the driver is in "
+			"this process: link it or load the plugin, not both", ops.name);
+		return;
+	}
+	rte_mempool_register_ops(&ops);
+}

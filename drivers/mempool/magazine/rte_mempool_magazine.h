@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef RTE_MEMPOOL_MAGAZINE_H
+#define RTE_MEMPOOL_MAGAZINE_H
+
+/**
+ * @file
+ * What the mempool driver "magazine" offers beyond rte_mempool's own interface.
+ *
+ * Select it by its name, RTE_MEMPOOL_MAGAZINE_OPS_NAME: with
+ * rte_pktmbuf_pool_create_by_ops(), rte_mempool_set_ops_byname(), or EAL's
+ * --mbuf-pool-ops-name. Options are the text that rte_mempool_set_ops_byname()
+ * takes as pool_config, or else the environment variable MAGAZINE_OPTIONS.
+ */
+
+#include <rte_mempool.h>
+
+#include "mag_cache.h"
+#include "mag_maint.h"
+#include "mag_stats.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define RTE_MEMPOOL_MAGAZINE_OPS_NAME "magazine"
+
+/**
+ * The cache behind a mempool: for mag_cache_stats(), mag_cache_reap_now(),
+ * mag_cache_resize() and their like. It lives as long as the mempool.
+ *
+ * Thread safe.
+ *
+ * @param mp
+ *   A mempool.
+ * @return
+ *   The cache, or NULL with rte_errno = EINVAL when the mempool is not of this driver, or
+ *   is not yet populated.
+ */
+struct mag_cache *rte_mempool_magazine_cache(const struct rte_mempool *mp);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* RTE_MEMPOOL_MAGAZINE_H */

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <linux/membarrier.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <rte_common.h>
+#include <rte_cycles.h>
+#include <rte_pause.h>
+
+#include "bias.h"
+
+/* A busy owner that runs is out after some 100 ns; one that does not run needs our CPU. */
+#define SPINS_BEFORE_YIELD 256
+
+static struct {
+	bool registered;
+	_Atomic bool forbidden;
+	_Atomic uint64_t sent;
+} membarrier_state;
+
+static long
+membarrier_call(int command)
+{
+	return syscall(__NR_membarrier, command, 0, 0);
+}
+
+/*
+ * Registering takes milliseconds once threads run: done when the library is
+ * loaded, which is before EAL starts its lcores.
+ */
+RTE_INIT(mag_bias_register)
+{
+	long supported = membarrier_call(MEMBARRIER_CMD_QUERY);
+
+	if (supported < 0 || (supported & MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0)
+		return;
+	membarrier_state.registered =
+		membarrier_call(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
+}
+
+enum mag_bias_mode
+mag_bias_best(void)
+{
+	if (membarrier_state.registered &&
+	    !atomic_load_explicit(&membarrier_state.forbidden, memory_order_relaxed))
+		return MAG_BIAS_MEMBARRIER;
+	return MAG_BIAS_FENCE;
+}
+
+void
+mag_bias_forbid_membarrier(bool forbid)
+{
+	atomic_store_explicit(&membarrier_state.forbidden, forbid, memory_order_relaxed);
+}
+
+uint64_t
+mag_bias_membarriers(void)
+{
+	return atomic_load_explicit(&membarrier_state.sent, memory_order_relaxed);
+}
+
+bool
+mag_bias_enter_careful(struct mag_bias_owner *owner, struct mag_bias_visitor *visitor)
+{
+	uint32_t word = atomic_load_explicit(&visitor->word, memory_order_relaxed);
+
+	atomic_store_explicit(&owner->busy, 1, memory_order_relaxed);
+	/* FENCE mode: pairs with the fence of mag_bias_fence(). The bit never changes. */
+	if (word & MAG_BIAS_FENCE_BIT)
+		atomic_thread_fence(memory_order_seq_cst);
+	else
+		atomic_signal_fence(memory_order_seq_cst);
+	/* acquire: pairs with the visitor's release in mag_bias_dismiss() */
+	word = atomic_load_explicit(&visitor->word, memory_order_acquire);
+	if ((word & MAG_BIAS_AWAY) == 0)
+		return true;
+	atomic_store_explicit(&owner->busy, 0, memory_order_release);
+	return false;
+}
+
+void
+mag_bias_fence(enum mag_bias_mode mode)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	if (mode != MAG_BIAS_MEMBARRIER)
+		return;
+	atomic_fetch_add_explicit(&membarrier_state.sent, 1, memory_order_relaxed);
+	membarrier_call(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+}
+
+bool
+mag_bias_granted(struct mag_bias_owner *owner, uint64_t deadline)
+{
+	unsigned int spins = 0;
+
+	/* acquire: pairs with the owner's release in mag_bias_leave() */
+	while (atomic_load_explicit(&owner->busy, memory_order_acquire) != 0) {
+		if (rte_rdtsc() > deadline)
+			return false;
+		if (++spins < SPINS_BEFORE_YIELD)
+			rte_pause();
+		else
+			sched_yield();
+	}
+	return true;
+}

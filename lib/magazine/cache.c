@@ -1,0 +1,751 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_cycles.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+
+#include "cache.h"
+#include "log.h"
+#include "numa.h"
+
+/* Objects of at most this size are cleared when they reach the slab layer (spec 2). */
+#define CLEAR_MIN (2 * RTE_CACHE_LINE_SIZE)
+#define ALIGN_MIN 8
+/* A first type leaves room to grow (design 6). */
+#define POOL_FIRST_MAX 254
+/* Slots that may come after the cache was made and still find magazines. */
+#define SPARE_SLOTS 2
+/* The shared slot's lock is held for less than this, unless its holder is preempted. */
+#define SHARED_TRIES 1000
+#define INSTANCE_ENV "MAGAZINE_INSTANCE"
+
+RTE_LOG_REGISTER(mag_logtype, lib.magazine, NOTICE);
+
+uint32_t mag_pid;
+void (*mag_cache_observer)(struct mag_cache *cache);
+
+static struct {
+	pthread_mutex_t lock;
+	TAILQ_HEAD(, mag_cache) caches;
+	uint32_t next_id;
+	bool second_copy;
+} list = {
+	.lock = PTHREAD_MUTEX_INITIALIZER,
+	.caches = TAILQ_HEAD_INITIALIZER(list.caches),
+};
+
+static _Thread_local bool list_held;
+
+static void flush_slot_of_all(uint32_t slot);
+
+/*
+ * The process's environment is the one thing that two copies of this library
+ * share, whichever way each came in: linked statically, or as a plugin.
+ */
+RTE_INIT(mag_cache_load)
+{
+	char mine[64];
+	const char *other = getenv(INSTANCE_ENV);
+
+	mag_pid = getpid();
+	snprintf(mine, sizeof(mine), "%u:%p", mag_pid, (void *)&list);
+	if (other != NULL && (uint32_t)atoi(other) == mag_pid && strcmp(other, mine) != 0)
+		list.second_copy = true;
+	else
+		setenv(INSTANCE_ENV, mine, 1);
+	mag_lcore_on_exit(flush_slot_of_all);
+}
+
+static void
+list_enter(void)
+{
+	pthread_mutex_lock(&list.lock);
+	list_held = true;
+}
+
+static void
+list_leave(void)
+{
+	list_held = false;
+	pthread_mutex_unlock(&list.lock);
+}
+
+bool
+mag_cache_list_held(void)
+{
+	return list_held;
+}
+
+bool
+mag_cache_list_walk(bool wait, void (*visit)(struct mag_cache *cache, void *arg), void *arg)
+{
+	struct mag_cache *cache;
+
+	if (wait)
+		pthread_mutex_lock(&list.lock);
+	else if (pthread_mutex_trylock(&list.lock) != 0)
+		return false;
+	list_held = true;
+	TAILQ_FOREACH(cache, &list.caches, link)
+		visit(cache, arg);
+	list_leave();
+	return true;
+}
+
+void
+mag_cache_walk(void (*visit)(struct mag_cache *cache, void *arg), void *arg)
+{
+	mag_cache_list_walk(true, visit, arg);
+}
+
+const char *
+mag_cache_name(const struct mag_cache *cache)
+{
+	return cache->name;
+}
+
+static void
+flush_slot_visit(struct mag_cache *cache, void *arg)
+{
+	mag_cache_flush_slot(cache, *(uint32_t *)arg);
+}
+
+static void
+flush_slot_of_all(uint32_t slot)
+{
+	mag_cache_list_walk(true, flush_slot_visit, &slot);
+}
+
+void
+mag_lcore_flush(void)
+{
+	uint32_t slot = mag_lcore_slot_number();
+
+	if (slot != MAG_SLOT_SHARED && !list_held)
+		flush_slot_of_all(slot);
+}
+
+/* Making a cache */
+
+static uint32_t
+running_slots(void)
+{
+	return RTE_MAX(RTE_MAX(rte_lcore_count(), mag_lcore_owners()), 1u);
+}
+
+uint32_t
+mag_cache_type_bound(const struct mag_cache *cache)
+{
+	uint32_t type = MAG_STAT(cache->type), bound;
+
+	if ((cache->flags & MAG_CACHE_POOL) == 0 || cache->options.rounds != 0)
+		return type;
+	bound = mag_type_pool(cache->expected, running_slots(), MAG_ROUNDS_MAX);
+	return RTE_MIN(type, bound);
+}
+
+uint32_t
+mag_cache_type_grown(const struct mag_cache *cache)
+{
+	uint32_t type = MAG_STAT(cache->type), next;
+
+	if ((cache->flags & MAG_CACHE_DYNAMIC) == 0 || type == 0)
+		return 0;
+	if ((cache->flags & MAG_CACHE_POOL) == 0)
+		return mag_type_next(cache->chunk_size, type);
+	next = mag_type_pool_next(type);
+	return mag_type_pool(cache->expected, running_slots(), next) == next ? next : 0;
+}
+
+static size_t
+arena_bytes_for(uint64_t objects, uint32_t rounds)
+{
+	uint64_t magazines = objects / rounds + 1 + 2 * (running_slots() + 1 + SPARE_SLOTS);
+
+	return magazines * mag_magazine_bytes(rounds);
+}
+
+/* The arena serves whatever type the cache may come to. */
+static size_t
+arena_bytes(const struct mag_cache *cache)
+{
+	uint32_t rounds = MAG_STAT(cache->type);
+	size_t bytes = 0;
+
+	if (cache->flags & MAG_CACHE_NOMAGAZINES || rounds == 0)
+		return 1;
+	if (cache->options.rounds != 0)
+		return arena_bytes_for(cache->expected, rounds);
+	if ((cache->flags & MAG_CACHE_POOL) == 0) {
+		for (; rounds != 0; rounds = mag_type_next(cache->chunk_size, rounds))
+			bytes = RTE_MAX(bytes, arena_bytes_for(cache->expected, rounds));
+		return bytes;
+	}
+	rounds = mag_type_pool(cache->expected, running_slots(), MAG_ROUNDS_MAX);
+	for (; rounds != 0; rounds = mag_type_pool(UINT64_MAX, 1, rounds - 1))
+		bytes = RTE_MAX(bytes, arena_bytes_for(cache->expected, rounds));
+	return bytes;
+}
+
+static uint32_t
+first_type(const struct mag_cache *cache)
+{
+	if (cache->flags & MAG_CACHE_NOMAGAZINES)
+		return 0;
+	if (cache->options.rounds != 0)
+		return cache->options.rounds;
+	if (cache->flags & MAG_CACHE_POOL)
+		return mag_type_pool(cache->expected, running_slots(), POOL_FIRST_MAX);
+	return mag_type_first(cache->chunk_size);
+}
+
+static void
+slots_init(struct mag_cache *cache)
+{
+	uint32_t bits = cache->bias == MAG_BIAS_FENCE ? MAG_BIAS_FENCE_BIT : 0;
+	unsigned int i;
+
+	for (i = 0; i < MAG_SLOTS; i++)
+		atomic_init(&cache->slot[i].visitor.word, bits);
+	/* Nobody owns the shared slot: the fast path never gets in. */
+	atomic_init(&cache->slot[MAG_SLOT_SHARED].visitor.word, MAG_BIAS_SELF);
+}
+
+static void
+list_insert(struct mag_cache *cache)
+{
+	uint64_t interval = rte_get_tsc_hz() / 1000 * cache->options.interval_ms;
+
+	list_enter();
+	cache->id = ++list.next_id;
+	cache->next_update = rte_rdtsc() + interval;
+	TAILQ_INSERT_TAIL(&list.caches, cache, link);
+	list_leave();
+	if (mag_cache_observer != NULL)
+		mag_cache_observer(cache);
+}
+
+static void
+list_remove(struct mag_cache *cache)
+{
+	list_enter();
+	TAILQ_REMOVE(&list.caches, cache, link);
+	list_leave();
+}
+
+/* Frees a cache that is on no list. */
+static void
+cache_destroy(struct mag_cache *cache)
+{
+	mag_slab_fini(&cache->slab);
+	mag_arena_fini(&cache->arena);
+	if (cache->callbacks != NULL && cache->pid == mag_pid)
+		free(cache->callbacks);
+	mag_meta_free(cache);
+}
+
+static bool
+copy_is_first(const char *name)
+{
+	if (!list.second_copy)
+		return true;
+	MAG_LOG(ERR, "cache \"%s\": a second copy of the magazine library is in this process: link "
+		"either the shared library (and load the plugin) or the static one, not both",
+		name);
+	rte_errno = EEXIST;
+	return false;
+}
+
+/* Everything but the list, from a cache whose constant fields are set. */
+static int
+layers_init(struct mag_cache *cache)
+{
+	cache->pid = mag_pid;
+	cache->bias = cache->options.visit ? mag_bias_best() : MAG_BIAS_POLL;
+	if (!cache->options.magazines)
+		cache->flags |= MAG_CACHE_NOMAGAZINES;
+	if (cache->options.rounds != 0)
+		cache->flags &= ~MAG_CACHE_DYNAMIC;
+	atomic_init(&cache->type, first_type(cache));
+	if (mag_arena_init(&cache->arena, arena_bytes(cache), cache->node) != 0 ||
+	    mag_slab_init(&cache->slab, cache->region, cache->expected, cache->node) != 0)
+		return -ENOMEM;
+	mag_depot_init(&cache->depot, &cache->arena);
+	slots_init(cache);
+	mag_cache_enable(cache);
+	return 0;
+}
+
+static struct mag_cache *
+cache_alloc(const char *kind, const char *name, int node)
+{
+	struct mag_cache *cache;
+
+	if (name == NULL || *name == '\0' || strlen(name) >= MAG_CACHE_NAMESIZE) {
+		MAG_LOG(ERR, "%s \"%s\": name must have 1 to %u characters", kind,
+			name != NULL ? name : "", MAG_CACHE_NAMESIZE - 1);
+		rte_errno = EINVAL;
+		return NULL;
+	}
+	cache = mag_meta_zalloc(sizeof(*cache), node);
+	if (cache == NULL) {
+		MAG_LOG(ERR, "%s \"%s\": no memory for %zu bytes of cache: give EAL more memory",
+			kind, name, sizeof(*cache));
+		rte_errno = ENOMEM;
+		return NULL;
+	}
+	snprintf(cache->name, sizeof(cache->name), "%s", name);
+	cache->node = node;
+	return cache;
+}
+
+/* The last steps of both kinds of cache; destroys what it cannot finish. */
+static struct mag_cache *
+cache_finish(struct mag_cache *cache, const char *kind)
+{
+	if (layers_init(cache) != 0) {
+		MAG_LOG(ERR, "%s \"%s\": no memory for the magazines of %" PRIu64 " objects (%zu "
+			"bytes): give EAL more memory", kind, cache->name, cache->expected,
+			arena_bytes(cache));
+		rte_errno = ENOMEM;
+	} else if (mag_region_attach(cache->region) != 0) {
+		MAG_LOG(ERR, "%s \"%s\": region \"%s\" has two caches already", kind, cache->name,
+			cache->region->name);
+		rte_errno = EBUSY;
+	} else {
+		list_insert(cache);
+		return cache;
+	}
+	cache_destroy(cache);
+	return NULL;
+}
+
+struct mag_cache *
+mag_pool_create(const struct mag_pool_params *params)
+{
+	struct mag_cache *cache;
+
+	if (!copy_is_first(params->name))
+		return NULL;
+	cache = cache_alloc("pool", params->name, params->node);
+	if (cache == NULL)
+		return NULL;
+	cache->flags = MAG_CACHE_POOL | MAG_CACHE_DYNAMIC;
+	cache->object_size = params->object_size;
+	cache->chunk_size = params->object_size;
+	cache->align = ALIGN_MIN;
+	cache->region = params->region;
+	cache->options = params->options;
+	cache->expected = params->objects;
+	return cache_finish(cache, "pool");
+}
+
+void
+mag_pool_free(struct mag_cache *cache)
+{
+	list_remove(cache);
+	mag_region_detach(cache->region);
+	cache_destroy(cache);
+}
+
+void
+mag_pool_reset(struct mag_cache *cache)
+{
+	mag_perimeter_enter(cache, true);
+	mag_cache_purge_inside(cache, true);
+	mag_region_reset(cache->region);
+	mag_slab_reset(&cache->slab);
+	mag_cache_enable(cache);
+	mag_perimeter_leave(cache);
+}
+
+static int
+params_error(const struct mag_cache_params *params, const char *what, int error)
+{
+	MAG_LOG(ERR, "cache \"%s\": object size %zu, alignment %zu, flags 0x%x: %s",
+		params->name != NULL ? params->name : "", params->object_size, params->align,
+		params->flags, what);
+	rte_errno = error;
+	return -error;
+}
+
+static bool
+region_is_aligned(const struct mag_region *region, size_t align)
+{
+	const struct mag_extent *extent;
+	uint32_t i;
+
+	SLIST_FOREACH(extent, &region->extents, link)
+		for (i = 0; i < extent->segments; i++)
+			if ((extent->segment[i].base | extent->segment[i].stride) & (align - 1))
+				return false;
+	return true;
+}
+
+static int
+params_check(const struct mag_cache_params *params, size_t align)
+{
+	const struct mag_region *region = params->region;
+	const unsigned int known = MAG_CACHE_NOMAGAZINES | MAG_CACHE_DYNAMIC |
+				   MAG_CACHE_CLEARONFREE | MAG_CACHE_RECLAIM;
+
+	if (list_held)
+		return params_error(params, "not from a cache's callback", EDEADLK);
+	if (region == NULL)
+		return params_error(params, "needs a region", EINVAL);
+	if (params->object_size == 0 || (params->flags & ~known) != 0)
+		return params_error(params, "needs a size above 0 and known flags", EINVAL);
+	if (!rte_is_power_of_2(align) || align > mag_region_segment_span(region))
+		return params_error(params, "alignment must be a power of two of at most a segment",
+				    EINVAL);
+	if (params->object_size > region->object_size ||
+	    RTE_ALIGN_CEIL(params->object_size, align) > region->object_size)
+		return params_error(params, "objects of the region are too small", E2BIG);
+	if (!region_is_aligned(region, align))
+		return params_error(params, "objects of the region are not so aligned", EINVAL);
+	if (params->flags & MAG_CACHE_CLEARONFREE && region->mode & MAG_REGION_READONLY)
+		return params_error(params, "a READONLY region cannot be cleared", EINVAL);
+	if ((params->flags & MAG_CACHE_NOMAGAZINES) == 0 && region->mode & MAG_REGION_NOMAGAZINES)
+		return params_error(params, "magazines on a NOMAGAZINES region", EINVAL);
+	return 0;
+}
+
+static int
+callbacks_copy(struct mag_cache *cache, const struct mag_cache_params *params)
+{
+	if (params->constructor == NULL && params->destructor == NULL && params->reclaim == NULL)
+		return 0;
+	cache->callbacks = malloc(sizeof(*cache->callbacks));
+	if (cache->callbacks == NULL)
+		return -ENOMEM;
+	*cache->callbacks = (struct mag_callbacks){
+		.constructor = params->constructor,
+		.destructor = params->destructor,
+		.reclaim = params->reclaim,
+		.arg = params->arg,
+	};
+	return 0;
+}
+
+struct mag_cache *
+mag_cache_create(const struct mag_cache_params *params)
+{
+	size_t align = params->align == 0 ? ALIGN_MIN :
+					    RTE_ALIGN_CEIL(params->align, (size_t)ALIGN_MIN);
+	struct mag_options options = MAG_OPTIONS_DEFAULT;
+	struct mag_cache *cache;
+
+	if (!copy_is_first(params->name) || params_check(params, align) != 0)
+		return NULL;
+	cache = cache_alloc("cache", params->name, params->node);
+	if (cache == NULL)
+		return NULL;
+	if (mag_options_parse(cache->name, params->options, &options) != 0 ||
+	    callbacks_copy(cache, params) != 0) {
+		rte_errno = params->options != NULL ? EINVAL : ENOMEM;
+		cache_destroy(cache);
+		return NULL;
+	}
+	cache->flags = params->flags;
+	if (params->region->object_size <= CLEAR_MIN &&
+	    (params->region->mode & MAG_REGION_READONLY) == 0)
+		cache->flags |= MAG_CACHE_CLEARONFREE;
+	cache->object_size = params->object_size;
+	cache->chunk_size = RTE_ALIGN_CEIL(params->object_size, align);
+	cache->align = align;
+	cache->region = params->region;
+	cache->options = options;
+	cache->expected = MAG_STAT(params->region->objects);
+	return cache_finish(cache, "cache");
+}
+
+int
+mag_cache_destroy(struct mag_cache *cache)
+{
+	uint64_t out;
+	int ret;
+
+	if (cache == NULL)
+		return 0;
+	if (list_held || !mag_perimeter_enter(cache, false)) {
+		MAG_LOG(ERR, "cache \"%s\": is being resized: destroy it later", cache->name);
+		return -EBUSY;
+	}
+	list_remove(cache);
+	ret = mag_cache_purge_inside(cache, true);
+	out = MAG_STAT(cache->slab.out);
+	if (ret == 0 && out == 0) {
+		mag_region_detach(cache->region);
+		cache_destroy(cache);
+		return 0;
+	}
+	MAG_LOG(ERR, "cache \"%s\": %" PRIu64 " objects are out: free them, then destroy it",
+		cache->name, out);
+	mag_cache_enable(cache);
+	mag_perimeter_leave(cache);
+	list_insert(cache);
+	return -EBUSY;
+}
+
+uint64_t
+mag_magazine_max(size_t chunk)
+{
+	return (RTE_MAX_LCORE + 1ull) * 2 * mag_type_largest(chunk);
+}
+
+/* Allocation and free below the fast path */
+
+static struct mag_lcore *
+hold_shared(struct mag_cache *cache, unsigned int tries)
+{
+	while (!mag_lock_try(&cache->shared)) {
+		if (--tries == 0)
+			return NULL;
+		rte_pause();
+	}
+	return &cache->slot[MAG_SLOT_SHARED];
+}
+
+/*
+ * This thread's slot, or the shared one for a thread without; NULL when only the slab
+ * layer may be used: a purge is under way, or the shared slot is busy.
+ */
+static struct mag_lcore *
+slot_hold(struct mag_cache *cache)
+{
+	struct mag_lcore *own;
+	uint32_t word;
+
+	mag_lcore_claim();
+	own = mag_lcore_slot(cache->slot);
+	if (own == &cache->slot[MAG_SLOT_SHARED])
+		return hold_shared(cache, SHARED_TRIES);
+	while (mag_bias_enter_careful(&own->owner, &own->visitor)) {
+		word = MAG_STAT(own->visitor.word);
+		if (likely((word & MAG_BIAS_ASKED) == 0))
+			return own;
+		mag_cache_hand_in(cache, own);
+	}
+	word = MAG_STAT(own->visitor.word);
+	return word & (MAG_BIAS_PURGE | MAG_BIAS_SELF) ? NULL : hold_shared(cache, 1);
+}
+
+static void
+slot_let_go(struct mag_cache *cache, struct mag_lcore *lcore)
+{
+	if (lcore == &cache->slot[MAG_SLOT_SHARED])
+		mag_lock_release(&cache->shared);
+	else
+		mag_bias_leave(&lcore->owner);
+}
+
+/* Objects that passed by the magazines count for their lcore all the same. */
+static void
+count_slab_traffic(struct mag_cache *cache, uint32_t allocs, uint32_t frees)
+{
+	struct mag_lcore *own = mag_lcore_slot(cache->slot);
+	bool shared = own == &cache->slot[MAG_SLOT_SHARED];
+
+	if (shared)
+		mag_lock_spin(&cache->shared);
+	MAG_COUNT(own->allocs, allocs);
+	MAG_COUNT(own->rounds_in, allocs);
+	MAG_COUNT(own->rounds_out, frees);
+	if (shared)
+		mag_lock_release(&cache->shared);
+}
+
+static void
+object_info(const struct mag_slab_object *found, const struct mag_cache *cache,
+	    struct mag_object_info *info)
+{
+	const struct mag_segment *segment = found->slab->segment;
+
+	info->address = (void *)(segment->base + (uintptr_t)segment->stride * found->index);
+	info->size = cache->chunk_size;
+	info->bufctl = &found->slab->bufctl[found->index];
+	info->segment_object = found->index;
+	info->region_index = (uint64_t)segment->index * cache->region->block + found->index;
+}
+
+/* Construct n objects; those that could not be are given back. Returns how many stand. */
+static unsigned int
+construct(struct mag_cache *cache, void **objects, unsigned int n)
+{
+	const struct mag_callbacks *callbacks = cache->callbacks;
+	struct mag_object_info info;
+	struct mag_slab_object found;
+	unsigned int i;
+
+	if (likely(callbacks == NULL || callbacks->constructor == NULL))
+		return n;
+	for (i = 0; i < n; i++) {
+		mag_slab_find(&cache->slab, objects[i], &found);
+		object_info(&found, cache, &info);
+		if (callbacks->constructor(&info, NULL, callbacks->arg, 0) != 0)
+			break;
+	}
+	if (i < n) {
+		MAG_STAT_ADD(cache->alloc_fails, n - i);
+		mag_slab_free(&cache->slab, objects + i, n - i);
+	}
+	return i;
+}
+
+unsigned int
+mag_cache_take(struct mag_cache *cache, void **objects, unsigned int n)
+{
+	struct mag_lcore *lcore = slot_hold(cache);
+	unsigned int got = 0, slab;
+
+	if (likely(lcore != NULL)) {
+		got = mag_lcore_take(lcore, &cache->depot, objects, n);
+		slot_let_go(cache, lcore);
+	}
+	if (got == n)
+		return n;
+	slab = mag_slab_alloc(&cache->slab, objects + got, n - got);
+	if (slab == 0)
+		return got;
+	slab = construct(cache, objects + got, slab);
+	count_slab_traffic(cache, slab, 0);
+	return got + slab;
+}
+
+int
+mag_cache_take_all(struct mag_cache *cache, void **objects, unsigned int n, bool steal)
+{
+	unsigned int got = mag_cache_take(cache, objects, n);
+
+	if (likely(got == n))
+		return 0;
+	if (got > 0) {
+		/* Thieves hold what they have under the visit lock; nobody else may hoard. */
+		MAG_STAT_ADD(cache->transit, got);
+		mag_cache_give(cache, objects, got);
+		MAG_STAT_ADD(cache->transit, -(uint64_t)got);
+	}
+	if (!steal || MAG_STAT(cache->dying))
+		return -ENOBUFS;
+	return mag_cache_steal(cache, objects, n) == n ? 0 : -ENOBUFS;
+}
+
+void
+mag_cache_give_slab(struct mag_cache *cache, void *const *objects, unsigned int n)
+{
+	const struct mag_callbacks *callbacks = cache->callbacks;
+	bool destruct = callbacks != NULL && callbacks->destructor != NULL;
+	bool clear = cache->flags & MAG_CACHE_CLEARONFREE;
+	struct mag_slab_object found;
+	unsigned int i;
+
+	for (i = 0; (destruct || clear) && i < n; i++) {
+		if (!mag_slab_find(&cache->slab, objects[i], &found))
+			continue;
+		if (destruct)
+			callbacks->destructor(objects[i], callbacks->arg);
+		if (clear)
+			memset(objects[i], 0, cache->region->object_size);
+	}
+	mag_slab_free(&cache->slab, objects, n);
+}
+
+void
+mag_cache_give(struct mag_cache *cache, void *const *objects, unsigned int n)
+{
+	struct mag_magazine *magazine = NULL;
+	struct mag_lcore *lcore;
+	unsigned int done = 0;
+	uint32_t size;
+
+	while ((lcore = slot_hold(cache)) != NULL) {
+		size = MAG_STAT(lcore->size);
+		if (magazine != NULL && magazine->rounds == size) {
+			mag_depot_put(&cache->depot, &cache->depot.empty, magazine);
+			magazine = NULL;
+		}
+		done += mag_lcore_give(lcore, &cache->depot, objects + done, n - done);
+		slot_let_go(cache, lcore);
+		if (magazine != NULL)
+			mag_arena_put(&cache->arena, magazine);
+		magazine = NULL;
+		if (done == n)
+			return;
+		/* No empty magazine in the depot: make one, with the slot let go. */
+		if (size != 0)
+			magazine = mag_arena_get(&cache->arena, size);
+		if (magazine == NULL)
+			break;
+	}
+	if (magazine != NULL)
+		mag_arena_put(&cache->arena, magazine);
+	mag_cache_give_slab(cache, objects + done, n - done);
+	count_slab_traffic(cache, 0, n - done);
+}
+
+/* The public calls */
+
+void *
+mag_cache_alloc(struct mag_cache *cache)
+{
+	void *object;
+
+	return mag_cache_alloc_bulk(cache, &object, 1) == 1 ? object : NULL;
+}
+
+unsigned int
+mag_cache_alloc_bulk(struct mag_cache *cache, void **objects, unsigned int n)
+{
+	unsigned int got;
+
+	if (likely(mag_lcore_get(mag_lcore_slot(cache->slot), objects, n)))
+		return n;
+	got = mag_cache_take(cache, objects, n);
+	if (likely(got == n) || mag_cache_reachable(cache) == 0)
+		return got;
+	/* Nothing is out of reach: what other lcores hold, as far as it goes. */
+	while (got < n && mag_cache_steal(cache, objects + got, 1) == 1)
+		got++;
+	return got;
+}
+
+void
+mag_cache_free(struct mag_cache *cache, void *object)
+{
+	mag_cache_free_bulk(cache, &object, 1);
+}
+
+void
+mag_cache_free_bulk(struct mag_cache *cache, void *const *objects, unsigned int n)
+{
+	if (likely(mag_lcore_put(mag_lcore_slot(cache->slot), objects, n)))
+		return;
+	mag_cache_give(cache, objects, n);
+}
+
+void
+mag_cache_free_nocache(struct mag_cache *cache, void *object)
+{
+	mag_cache_give_slab(cache, &object, 1);
+	count_slab_traffic(cache, 0, 1);
+}
+
+int
+mag_cache_object_info(struct mag_cache *cache, const void *object, struct mag_object_info *info,
+		      struct mag_object_info *mirror)
+{
+	struct mag_slab_object found;
+
+	if (!mag_slab_find(&cache->slab, object, &found))
+		return -EINVAL;
+	object_info(&found, cache, info);
+	if (mirror != NULL)
+		*mirror = (struct mag_object_info){.address = NULL};
+	return 0;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MAG_DEPOT_H
+#define MAG_DEPOT_H
+
+/*
+ * The depot: one list of full and one list of empty magazines (spec 5), without
+ * a lock (design 5).
+ *
+ * Invariant: a magazine on the full list holds exactly the rounds of its type,
+ * one on the empty list none. All magazines of a depot are of one type: it is
+ * emptied before the type changes, when no slot can reach it.
+ *
+ * The head of a list, its total and the lowest total since the last update are
+ * one word of 16 bytes, changed by one compare-exchange: so the working set is
+ * exact, and a thread that is stopped anywhere in here blocks nobody. The tag
+ * counts changes, so that a head that has come back (ABA) is not mistaken for
+ * one that never left; 48 bits do not wrap while a thread sleeps. Links of
+ * magazines just taken by others may be read: magazines are type-stable, and
+ * what was read is thrown away when the exchange fails.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "atomic128.h"
+#include "magazine.h"
+
+/**
+ * lo: index of the first magazine (32 bits), total (24), min bits 0-7
+ * hi: min bits 8-23 (16), tag (48)
+ */
+struct mag_depot_list {
+	struct mag_u128 head;
+	_Atomic uint64_t taken;      /**< how often it was taken from */
+	_Atomic uint32_t contention; /**< takes whose first exchange failed */
+	uint32_t reaplimit;          /**< of maintenance alone, under the cache's reap lock */
+} __attribute__((aligned(128)));
+
+struct mag_depot {
+	struct mag_depot_list full;
+	struct mag_depot_list empty;
+	struct mag_arena *arena; /**< never changes */
+};
+
+_Static_assert(sizeof(struct mag_depot_list) == 128, "two lists never share a line");
+
+/** What a list's head says, unpacked. */
+struct mag_depot_head {
+	uint32_t index;
+	uint32_t total;
+	uint32_t min;
+	uint64_t tag;
+};
+
+void mag_depot_init(struct mag_depot *depot, struct mag_arena *arena);
+
+/**
+ * Take up to want (1 or 2) magazines at once.
+ *
+ * @param got
+ *   Filled with what was taken.
+ * @return
+ *   How many: 0 when the list is empty.
+ */
+unsigned int mag_depot_take(struct mag_depot *depot, struct mag_depot_list *list,
+			    unsigned int want, struct mag_magazine *got[2]);
+void mag_depot_put(struct mag_depot *depot, struct mag_depot_list *list,
+		   struct mag_magazine *magazine);
+
+/** Magazines on the list now. */
+uint32_t mag_depot_total(const struct mag_depot_list *list);
+struct mag_depot_head mag_depot_head(const struct mag_depot_list *list);
+
+/** Working set update: reaplimit = min; min = total. Maintenance only. */
+void mag_depot_update(struct mag_depot *depot);
+/** Working set zero: reaplimit = min = total. True when that changed anything. */
+bool mag_depot_zero(struct mag_depot *depot);
+/** Magazines of the list that may be reaped: MIN(reaplimit, min). */
+uint32_t mag_depot_reapable(const struct mag_depot_list *list);
+/** Takes that met another thread, on both lists, since the depot was made. */
+uint64_t mag_depot_contention(const struct mag_depot *depot);
+
+#endif /* MAG_DEPOT_H */

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <pthread.h>
+
+#include <rte_lcore.h>
+#include <rte_prefetch.h>
+
+#include "lcore.h"
+#include "lock.h"
+
+_Thread_local size_t mag_lcore_offset __attribute__((tls_model("initial-exec"))) =
+	MAG_SLOT_SHARED * sizeof(struct mag_lcore);
+
+static struct {
+	struct mag_lock lock; /* guards claims; the counts are also read without it */
+	bool owned[RTE_MAX_LCORE];
+	_Atomic unsigned int lcore[RTE_MAX_LCORE];
+	_Atomic uint32_t high;
+	_Atomic uint32_t owners;
+	pthread_key_t exit_key;
+	void (*flush)(uint32_t slot);
+} slots;
+
+static void
+slot_release(void *arg)
+{
+	uint32_t slot = (uintptr_t)arg - 1;
+
+	if (slots.flush != NULL)
+		slots.flush(slot);
+	mag_lcore_offset = MAG_SLOT_SHARED * sizeof(struct mag_lcore);
+	mag_lock_wait(&slots.lock);
+	slots.owned[slot] = false;
+	atomic_store_explicit(&slots.lcore[slot], LCORE_ID_ANY, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&slots.owners, 1, memory_order_relaxed);
+	mag_lock_release(&slots.lock);
+}
+
+RTE_INIT(mag_lcore_init)
+{
+	unsigned int i;
+
+	for (i = 0; i < RTE_MAX_LCORE; i++)
+		atomic_store_explicit(&slots.lcore[i], LCORE_ID_ANY, memory_order_relaxed);
+	pthread_key_create(&slots.exit_key, slot_release);
+}
+
+RTE_FINI(mag_lcore_fini)
+{
+	pthread_key_delete(slots.exit_key);
+}
+
+static uint32_t
+slot_choose(unsigned int lcore)
+{
+	uint32_t slot;
+
+	if (!slots.owned[lcore])
+		return lcore;
+	for (slot = 0; slot < RTE_MAX_LCORE && slots.owned[slot]; slot++)
+		;
+	return slot;
+}
+
+static void
+slot_claim(unsigned int lcore)
+{
+	uint32_t slot;
+
+	mag_lock_spin(&slots.lock);
+	slot = slot_choose(lcore);
+	if (slot < RTE_MAX_LCORE) {
+		slots.owned[slot] = true;
+		atomic_store_explicit(&slots.lcore[slot], lcore, memory_order_relaxed);
+		atomic_fetch_add_explicit(&slots.owners, 1, memory_order_relaxed);
+		if (slot >= atomic_load_explicit(&slots.high, memory_order_relaxed))
+			/* release: a sweep that reads it sees the claim */
+			atomic_store_explicit(&slots.high, slot + 1, memory_order_release);
+	}
+	mag_lock_release(&slots.lock);
+	if (slot == RTE_MAX_LCORE)
+		return;
+	mag_lcore_offset = slot * sizeof(struct mag_lcore);
+	pthread_setspecific(slots.exit_key, (void *)(uintptr_t)(slot + 1));
+}
+
+void
+mag_lcore_claim(void)
+{
+	unsigned int lcore;
+
+	if (mag_lcore_slot_number() != MAG_SLOT_SHARED)
+		return;
+	lcore = rte_lcore_id();
+	if (lcore < RTE_MAX_LCORE)
+		slot_claim(lcore);
+}
+
+uint32_t
+mag_lcore_slots(void)
+{
+	/* acquire: pairs with slot_claim() */
+	return atomic_load_explicit(&slots.high, memory_order_acquire);
+}
+
+uint32_t
+mag_lcore_owners(void)
+{
+	return atomic_load_explicit(&slots.owners, memory_order_relaxed);
+}
+
+unsigned int
+mag_lcore_id_of(uint32_t slot)
+{
+	return slot < RTE_MAX_LCORE ?
+		       atomic_load_explicit(&slots.lcore[slot], memory_order_relaxed) :
+		       LCORE_ID_ANY;
+}
+
+void
+mag_lcore_on_exit(void (*flush)(uint32_t slot))
+{
+	slots.flush = flush;
+}
+
+void
+mag_lcore_keep_out(struct mag_lcore *lcore, bool out)
+{
+	if (mag_lcore_slot_number() == MAG_SLOT_SHARED)
+		return;
+	if (out)
+		mag_bias_announce(&lcore->visitor, MAG_BIAS_SELF);
+	else
+		mag_bias_dismiss(&lcore->visitor, MAG_BIAS_SELF);
+}
+
+/*
+ * A magazine from the depot was last written by another lcore: fetch all of it at
+ * once instead of one miss after the other.
+ */
+static void
+prefetch_full(const struct mag_magazine *magazine)
+{
+	const char *at = (const char *)magazine, *end = (const char *)&magazine->round[magazine->rounds];
+
+	for (; at < end; at += RTE_CACHE_LINE_SIZE)
+		rte_prefetch0(at);
+}
+
+static void
+prefetch_empty(struct mag_magazine *magazine)
+{
+	const char *at = (const char *)magazine, *end = (const char *)&magazine->round[magazine->rounds];
+
+	for (; at < end; at += RTE_CACHE_LINE_SIZE)
+		__builtin_prefetch(at, 1);
+}
+
+static void
+set_loaded(struct mag_lcore *lcore, struct mag_magazine *magazine, uint32_t rounds)
+{
+	lcore->loaded = magazine;
+	lcore->capacity = magazine != NULL ? magazine->rounds : 0;
+	atomic_store_explicit(&lcore->rounds, rounds, memory_order_relaxed);
+}
+
+static void
+set_previous(struct mag_lcore *lcore, struct mag_magazine *magazine, uint32_t rounds)
+{
+	lcore->previous = magazine;
+	atomic_store_explicit(&lcore->previous_rounds, rounds, memory_order_relaxed);
+}
+
+static uint32_t
+rounds_of(_Atomic uint32_t *rounds)
+{
+	return atomic_load_explicit(rounds, memory_order_relaxed);
+}
+
+static void
+swap(struct mag_lcore *lcore)
+{
+	struct mag_magazine *loaded = lcore->loaded;
+	uint32_t rounds = rounds_of(&lcore->rounds);
+
+	set_loaded(lcore, lcore->previous, rounds_of(&lcore->previous_rounds));
+	set_previous(lcore, loaded, rounds);
+}
+
+static void
+put_empty(struct mag_depot *depot, struct mag_magazine *magazine)
+{
+	if (magazine != NULL)
+		mag_depot_put(depot, &depot->empty, magazine);
+}
+
+/* Both magazines are empty or absent: get one full magazine, or two. */
+static bool
+load_full(struct mag_lcore *lcore, struct mag_depot *depot, uint32_t need, uint32_t size)
+{
+	struct mag_magazine *got[2];
+	unsigned int n;
+
+	n = mag_depot_take(depot, &depot->full, need <= size ? 1 : 2, got);
+	if (n == 0)
+		return false;
+	prefetch_full(got[0]);
+	put_empty(depot, lcore->previous);
+	if (n == 2) {
+		prefetch_full(got[1]);
+		put_empty(depot, lcore->loaded);
+		set_previous(lcore, got[1], got[1]->rounds);
+	} else {
+		set_previous(lcore, lcore->loaded, 0);
+	}
+	set_loaded(lcore, got[0], got[0]->rounds);
+	MAG_COUNT(lcore->rounds_in, n * got[0]->rounds);
+	MAG_COUNT(lcore->exchanges, n);
+	return true;
+}
+
+uint32_t
+mag_lcore_take(struct mag_lcore *lcore, struct mag_depot *depot, void **objects, uint32_t n)
+{
+	uint32_t size = atomic_load_explicit(&lcore->size, memory_order_relaxed);
+	uint32_t got = 0, rounds, take;
+
+	for (;;) {
+		rounds = rounds_of(&lcore->rounds);
+		take = RTE_MIN(rounds, n - got);
+		if (take > 0)
+			memcpy(objects + got, &lcore->loaded->round[rounds - take],
+			       take * sizeof(void *));
+		atomic_store_explicit(&lcore->rounds, rounds - take, memory_order_relaxed);
+		got += take;
+		if (got == n)
+			break;
+		if (rounds_of(&lcore->previous_rounds) > 0)
+			swap(lcore);
+		else if (size == 0 || !load_full(lcore, depot, n - got, size))
+			break;
+	}
+	MAG_COUNT(lcore->allocs, got);
+	return got;
+}
+
+/* Loaded is full or absent, and so is previous: get an empty one. */
+static bool
+load_empty(struct mag_lcore *lcore, struct mag_depot *depot)
+{
+	struct mag_magazine *got[2];
+
+	if (mag_depot_take(depot, &depot->empty, 1, got) == 0)
+		return false;
+	prefetch_empty(got[0]);
+	if (lcore->previous != NULL) {
+		MAG_COUNT(lcore->rounds_out, lcore->previous->rounds);
+		MAG_COUNT(lcore->exchanges, 1);
+		mag_depot_put(depot, &depot->full, lcore->previous);
+	}
+	set_previous(lcore, lcore->loaded, rounds_of(&lcore->rounds));
+	set_loaded(lcore, got[0], 0);
+	return true;
+}
+
+uint32_t
+mag_lcore_give(struct mag_lcore *lcore, struct mag_depot *depot, void *const *objects, uint32_t n)
+{
+	uint32_t size = atomic_load_explicit(&lcore->size, memory_order_relaxed);
+	uint32_t done = 0, rounds, put;
+
+	for (;;) {
+		rounds = rounds_of(&lcore->rounds);
+		put = RTE_MIN(lcore->capacity - rounds, n - done);
+		if (put > 0)
+			memcpy(&lcore->loaded->round[rounds], objects + done,
+			       put * sizeof(void *));
+		atomic_store_explicit(&lcore->rounds, rounds + put, memory_order_relaxed);
+		done += put;
+		if (done == n)
+			return n;
+		if (lcore->previous != NULL && rounds_of(&lcore->previous_rounds) == 0)
+			swap(lcore);
+		else if (size == 0 || !load_empty(lcore, depot))
+			return done;
+	}
+}
+
+struct mag_detached
+mag_lcore_detach_previous(struct mag_lcore *lcore)
+{
+	struct mag_detached detached = {lcore->previous, rounds_of(&lcore->previous_rounds)};
+
+	set_previous(lcore, NULL, 0);
+	return detached;
+}
+
+struct mag_detached
+mag_lcore_detach_loaded(struct mag_lcore *lcore)
+{
+	struct mag_detached detached = {lcore->loaded, rounds_of(&lcore->rounds)};
+
+	set_loaded(lcore, NULL, 0);
+	return detached;
+}
+
+uint32_t
+mag_lcore_pick(struct mag_lcore *lcore, void **objects, uint32_t n)
+{
+	uint32_t rounds = rounds_of(&lcore->rounds), take = RTE_MIN(rounds, n);
+
+	if (take > 0)
+		memcpy(objects, &lcore->loaded->round[rounds - take], take * sizeof(void *));
+	atomic_store_explicit(&lcore->rounds, rounds - take, memory_order_relaxed);
+	return take;
+}

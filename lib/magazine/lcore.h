@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MAG_LCORE_H
+#define MAG_LCORE_H
+
+/*
+ * The lcore layer: two magazines per lcore, and the fast path (spec 4, design 4).
+ *
+ * Slots. An lcore cache is a slot, owned by one thread: a thread with an lcore id
+ * claims a slot when it first comes by, of the same number if that is free, and
+ * finds it again through a thread-local offset. So a slot has one owner even when
+ * lcore ids are given back and taken by another thread. All caches use the same
+ * slot number for the same thread. Threads without an lcore id, and those that
+ * came when all slots were taken, use the shared slot, which is guarded by a lock.
+ *
+ * Invariant: previous is full, empty or absent, never partial.
+ *
+ * Who may touch what: the line of the visitor is written by visitors, under the
+ * cache's visit lock; the line of the owner by the owner between
+ * mag_bias_enter() and mag_bias_leave(), or by a visitor to whom that was granted.
+ * Round counts are also read, as an estimate, by threads that hold nothing.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <rte_branch_prediction.h>
+#include <rte_common.h>
+
+#include "bias.h"
+#include "depot.h"
+#include "magazine.h"
+
+struct mag_lcore {
+	/* The visitor's line; the owner only reads it. */
+	struct mag_bias_visitor visitor;
+	_Atomic uint32_t size; /**< rounds of the type in force; 0 = layer off */
+	_Atomic uint64_t visited_out; /**< rounds that visitors took away */
+
+	/* The owner's line. */
+	struct mag_bias_owner owner __attribute__((aligned(64)));
+	_Atomic uint32_t rounds;          /**< in loaded */
+	uint32_t capacity;                /**< of loaded; 0 = no magazine loaded */
+	_Atomic uint32_t previous_rounds; /**< in previous */
+	struct mag_magazine *loaded;
+	struct mag_magazine *previous;
+	_Atomic uint64_t allocs;    /**< objects handed to users */
+	_Atomic uint64_t rounds_in; /**< rounds that came from depot and slabs */
+	_Atomic uint64_t rounds_out; /**< rounds that went to depot and slabs */
+	_Atomic uint32_t exchanges; /**< magazines changed at the depot */
+} __attribute__((aligned(128)));
+
+_Static_assert(sizeof(struct mag_lcore) == 128, "one slot is two lines");
+_Static_assert(offsetof(struct mag_lcore, owner) == 64, "owner and visitor never share a line");
+
+/** Number of the shared slot; those below it have owners. */
+#define MAG_SLOT_SHARED RTE_MAX_LCORE
+#define MAG_SLOTS (RTE_MAX_LCORE + 1)
+
+/** Offset in bytes of this thread's slot in an array of slots. */
+extern _Thread_local size_t mag_lcore_offset __attribute__((tls_model("initial-exec")));
+
+/** This thread's slot, of an array of MAG_SLOTS. */
+static __rte_always_inline struct mag_lcore *
+mag_lcore_slot(struct mag_lcore *slots)
+{
+	return (struct mag_lcore *)((char *)slots + mag_lcore_offset);
+}
+
+static inline uint32_t
+mag_lcore_slot_number(void)
+{
+	return mag_lcore_offset / sizeof(struct mag_lcore);
+}
+
+/**
+ * Claim a slot for this thread if it has none and is an lcore. Slow path: one
+ * load when there is nothing to do.
+ */
+void mag_lcore_claim(void);
+/** Slots that have, or ever had, an owner: all of them have numbers below this. */
+uint32_t mag_lcore_slots(void);
+/** Slots that have an owner now. */
+uint32_t mag_lcore_owners(void);
+/** lcore id for which the slot was claimed; LCORE_ID_ANY when it has no owner. */
+unsigned int mag_lcore_id_of(uint32_t slot);
+/**
+ * The owner keeps itself out of its slot, so that its operations take the slow path; a
+ * thread that owns none is there anyway.
+ */
+void mag_lcore_keep_out(struct mag_lcore *lcore, bool out);
+/** What is to be done for a slot whose owner's thread ends; set once, at load. */
+void mag_lcore_on_exit(void (*flush)(uint32_t slot));
+
+/** Copy n pointers; n is small, and a call of memcpy() costs as much as the copy. */
+static __rte_always_inline void
+mag_copy(void **to, void *const *from, uint32_t n)
+{
+	for (; n >= 4; n -= 4, to += 4, from += 4)
+		__builtin_memcpy(to, from, 4 * sizeof(void *));
+	if (n & 2) {
+		__builtin_memcpy(to, from, 2 * sizeof(void *));
+		to += 2;
+		from += 2;
+	}
+	if (n & 1)
+		*to = *from;
+}
+
+/* A counter with one writer, read by others. */
+#define MAG_COUNT(counter, n)                                                                      \
+	atomic_store_explicit(&(counter),                                                          \
+			      atomic_load_explicit(&(counter), memory_order_relaxed) + (n),        \
+			      memory_order_relaxed)
+
+/** Fast path: n objects from the loaded magazine, or false with nothing changed. */
+static __rte_always_inline bool
+mag_lcore_get(struct mag_lcore *lcore, void **objects, uint32_t n)
+{
+	uint32_t rounds;
+
+	if (unlikely(!mag_bias_enter(&lcore->owner, &lcore->visitor)))
+		return false;
+	rounds = atomic_load_explicit(&lcore->rounds, memory_order_relaxed);
+	if (unlikely(rounds < n)) {
+		mag_bias_leave(&lcore->owner);
+		return false;
+	}
+	rounds -= n;
+	mag_copy(objects, &lcore->loaded->round[rounds], n);
+	atomic_store_explicit(&lcore->rounds, rounds, memory_order_relaxed);
+	MAG_COUNT(lcore->allocs, n);
+	mag_bias_leave(&lcore->owner);
+	return true;
+}
+
+/** Fast path: n objects into the loaded magazine, or false with nothing changed. */
+static __rte_always_inline bool
+mag_lcore_put(struct mag_lcore *lcore, void *const *objects, uint32_t n)
+{
+	uint32_t rounds;
+
+	if (unlikely(!mag_bias_enter(&lcore->owner, &lcore->visitor)))
+		return false;
+	rounds = atomic_load_explicit(&lcore->rounds, memory_order_relaxed);
+	if (unlikely(lcore->capacity - rounds < n)) {
+		mag_bias_leave(&lcore->owner);
+		return false;
+	}
+	mag_copy(&lcore->loaded->round[rounds], objects, n);
+	atomic_store_explicit(&lcore->rounds, rounds + n, memory_order_relaxed);
+	mag_bias_leave(&lcore->owner);
+	return true;
+}
+
+/**
+ * Spec 4, allocate, steps 1 to 4: as many of n objects as magazines and depot
+ * have. The caller holds the slot.
+ */
+uint32_t mag_lcore_take(struct mag_lcore *lcore, struct mag_depot *depot, void **objects,
+			uint32_t n);
+/** Spec 4, free, steps 1 to 4: as many of n objects as find room. The caller holds the slot. */
+uint32_t mag_lcore_give(struct mag_lcore *lcore, struct mag_depot *depot, void *const *objects,
+			uint32_t n);
+
+/** A magazine that was taken away from a slot, and its valid rounds. */
+struct mag_detached {
+	struct mag_magazine *magazine;
+	uint32_t rounds;
+};
+
+/** Take the previous magazine away; magazine is NULL when there is none. Owner or visitor. */
+struct mag_detached mag_lcore_detach_previous(struct mag_lcore *lcore);
+/** Take the loaded magazine away. Owner or visitor. */
+struct mag_detached mag_lcore_detach_loaded(struct mag_lcore *lcore);
+/** Visitor: take up to n rounds off the top of loaded. */
+uint32_t mag_lcore_pick(struct mag_lcore *lcore, void **objects, uint32_t n);
+
+/** Objects in both magazines, read without holding the slot. */
+static inline uint32_t
+mag_lcore_count(const struct mag_lcore *lcore)
+{
+	return atomic_load_explicit(&lcore->rounds, memory_order_relaxed) +
+	       atomic_load_explicit(&lcore->previous_rounds, memory_order_relaxed);
+}
+
+#endif /* MAG_LCORE_H */

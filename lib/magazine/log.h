@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MAG_LOG_H
+#define MAG_LOG_H
+
+#include <inttypes.h>
+
+#include <rte_log.h>
+
+/** Log type "lib.magazine"; NOTICE by default. */
+extern int mag_logtype;
+
+/*
+ * One line names the thing, the value and the remedy:
+ * magazine: pool "rx0": option rounds=7: must be one of 14, 30, ...
+ */
+#define MAG_LOG(level, fmt, ...)                                                                   \
+	rte_log(RTE_LOG_##level, mag_logtype, "magazine: " fmt "\n", ##__VA_ARGS__)
+
+#endif /* MAG_LOG_H */

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MAG_CACHE_H
+#define MAG_CACHE_H
+
+/**
+ * @file
+ * Object caches: equal objects, constructed once, had and given back from any lcore.
+ *
+ * A cache is an lcore layer (two magazines per lcore, no lock and no atomic
+ * operation) over a depot of full and empty magazines over a slab layer over a region
+ * (mag_region.h). The most recently freed objects are the next ones allocated.
+ *
+ * Unless said otherwise a function may be called from any thread. Threads with an
+ * lcore id have magazines of their own, all others share one locked pair. Functions
+ * that fail say why in rte_errno and, off the data path, in one log line.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mag_region.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Longest name, with its terminating zero. */
+#define MAG_CACHE_NAMESIZE 64
+
+/** @name Flags of a cache
+ * @{
+ */
+#define MAG_CACHE_NOMAGAZINES 0x1u /**< straight to the slab layer */
+#define MAG_CACHE_DYNAMIC 0x2u     /**< magazines may be resized */
+#define MAG_CACHE_CLEARONFREE 0x4u /**< zero an object when it reaches the slab layer */
+#define MAG_CACHE_RECLAIM 0x8u     /**< reap means purge for this cache */
+/** @} */
+
+struct mag_cache;
+
+/** One side of an object: where it is, and which one. */
+struct mag_object_info {
+	void *address;
+	size_t size;            /**< bytes */
+	void *bufctl;           /**< its control record; NULL for a mirror */
+	uint64_t region_index;  /**< segment index x objects per segment + segment_object */
+	uint32_t segment_object; /**< index in the segment */
+};
+
+/**
+ * Constructor: runs when an object leaves the slab layer, not at each allocation.
+ * An object stays constructed while it sits in a magazine.
+ *
+ * @return
+ *   0; anything else stops construction: this object and those not yet constructed go
+ *   back to the slab layer.
+ */
+typedef int (*mag_constructor)(const struct mag_object_info *object,
+			       const struct mag_object_info *mirror, void *arg, unsigned int flags);
+/** Destructor: runs when an object goes back to the slab layer. */
+typedef void (*mag_destructor)(void *object, void *arg);
+/** Advice to the owner to give back what it can. */
+typedef void (*mag_reclaim)(void *arg);
+
+/** What a cache is made from. */
+struct mag_cache_params {
+	const char *name;          /**< copied; not empty */
+	size_t object_size;        /**< bytes; not 0 */
+	size_t align;              /**< power of two; 0 means 8 */
+	struct mag_region *region; /**< backing memory; its objects must be large enough */
+	mag_constructor constructor; /**< or NULL */
+	mag_destructor destructor; /**< or NULL */
+	mag_reclaim reclaim;       /**< or NULL */
+	void *arg;                 /**< for the three */
+	unsigned int flags;        /**< MAG_CACHE_* */
+	const char *options;       /**< "rounds=62,interval=11"; NULL = none */
+	int node;                  /**< NUMA node of the cache's own records; -1 = any */
+};
+
+/**
+ * Make a cache over a region that has its memory.
+ *
+ * @return
+ *   The cache, or NULL with rte_errno: EINVAL (a parameter; the alignment is no power of two
+ *   or larger than a segment; magazines wanted on a NOMAGAZINES region), E2BIG (the region's objects
+ *   are too small), EBUSY (two caches use the region), ENOMEM, EEXIST (a second copy of this library
+ *   is in the process).
+ */
+struct mag_cache *mag_cache_create(const struct mag_cache_params *params);
+
+/**
+ * Destroy a cache. Nobody may use it any more.
+ *
+ * @return
+ *   0; -EBUSY when objects are out (their number is logged, the cache stays
+ *   fully usable) or when somebody is resizing it.
+ */
+int mag_cache_destroy(struct mag_cache *cache);
+
+/** Allocate one object, constructed. NULL when there is none. */
+void *mag_cache_alloc(struct mag_cache *cache);
+
+/**
+ * Allocate up to n objects.
+ *
+ * @param objects
+ *   Filled with their addresses.
+ * @return
+ *   How many could be had.
+ */
+unsigned int mag_cache_alloc_bulk(struct mag_cache *cache, void **objects, unsigned int n);
+
+/**
+ * Free an object of this cache. An object that is not out is counted as an invalid
+ * free, where that is noticed: always in the slab layer.
+ */
+void mag_cache_free(struct mag_cache *cache, void *object);
+/** Free n objects of this cache; needs no memory and never fails. */
+void mag_cache_free_bulk(struct mag_cache *cache, void *const *objects, unsigned int n);
+/** Free an object past the magazines: it is destructed now. */
+void mag_cache_free_nocache(struct mag_cache *cache, void *object);
+
+/**
+ * Infos of an object that has left the slab layer (it may lie in a magazine).
+ *
+ * @param info
+ *   Filled.
+ * @param mirror
+ *   Filled with its mirror's, address NULL when the region has none; may be NULL.
+ * @return
+ *   0, or -EINVAL for any other address.
+ */
+int mag_cache_object_info(struct mag_cache *cache, const void *object, struct mag_object_info *info,
+			  struct mag_object_info *mirror);
+
+/** The most objects that magazines of slots can ever hold for chunks of this size. */
+uint64_t mag_magazine_max(size_t chunk);
+
+/**
+ * Hand in the magazines of the calling lcore, of all caches: for an lcore that is
+ * about to sleep. Its objects are then in depots and slabs.
+ */
+void mag_lcore_flush(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* MAG_CACHE_H */

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MAG_MAINT_H
+#define MAG_MAINT_H
+
+/**
+ * @file
+ * Maintenance: what is done now and then, and can be asked for.
+ *
+ * One EAL service ("magazine") updates and reaps all caches of the process; where no
+ * service lcore runs it, an EAL alarm does. All of it can be called from any thread,
+ * but not on the data path and not from a cache's callbacks.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "mag_cache.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * One update of one cache: rescale, working set, resize by contention, reap of what the
+ * last interval did not need.
+ */
+void mag_cache_update(struct mag_cache *cache);
+
+/**
+ * Turn the lcore layer off and empty it: every operation goes to the slab layer until
+ * mag_cache_enable().
+ *
+ * @return
+ *   0; -EBUSY when somebody else is in the resize perimeter; -EAGAIN when an lcore was preempted inside
+ *   an operation and did not let go in time: the cache is as it was.
+ */
+int mag_cache_purge(struct mag_cache *cache);
+/** Turn the lcore layer on again. */
+void mag_cache_enable(struct mag_cache *cache);
+
+/**
+ * Purge, change the magazine size, enable.
+ *
+ * @param rounds
+ *   One of the cache's types: 14, 30, 62, 126, 254, 510 for a pool, the rows of the
+ *   specification's table for others.
+ * @param wait
+ *   Wait for others in the resize perimeter, instead of -EBUSY.
+ * @return
+ *   0; -EINVAL (no such type); -EBUSY; -EAGAIN as in mag_cache_purge().
+ */
+int mag_cache_resize(struct mag_cache *cache, uint32_t rounds, bool wait);
+
+/**
+ * Reap now: give back all that the depot holds and each lcore's previous magazine; with
+ * purge, or for a RECLAIM cache, all magazines.
+ *
+ * @return
+ *   0, or as mag_cache_purge().
+ */
+int mag_cache_reap_now(struct mag_cache *cache, bool purge);
+
+/** Call the cache's reclaim callback, then reap; purge when memory is low. */
+int mag_cache_reclaim(struct mag_cache *cache, bool memory_low);
+
+/**
+ * Request a reap of all caches. Served by maintenance, at most once per update
+ * interval; further requests are dropped. Safe in a signal handler.
+ */
+void mag_reap_request(void);
+
+/**
+ * Override the update interval of all caches, for tests.
+ *
+ * @param interval_ms
+ *   1 to 3,600,000 ms; 0 restores each cache's own.
+ * @return
+ *   0, or -EINVAL.
+ */
+int mag_maint_interval(unsigned int interval_ms);
+
+/** Who runs maintenance now. */
+enum mag_maint_runner {
+	MAG_MAINT_NONE,    /**< nobody: no cache yet */
+	MAG_MAINT_SERVICE, /**< a service lcore */
+	MAG_MAINT_ALARM,   /**< EAL's alarm */
+};
+enum mag_maint_runner mag_maint_runner(void);
+/** Updates of caches done since the library was loaded. */
+uint64_t mag_maint_updates(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* MAG_MAINT_H */

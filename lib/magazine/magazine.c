@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+
+#include <rte_common.h>
+
+#include "magazine.h"
+#include "numa.h"
+
+#define BLOCK_MIN 128u
+#define BLOCK_MAX (BLOCK_MIN << (MAG_ARENA_ORDERS - 1))
+#define HEADER sizeof(struct mag_magazine)
+
+_Static_assert(sizeof(struct mag_magazine) == 2 * sizeof(void *), "two words of header");
+_Static_assert(HEADER + MAG_ROUNDS_MAX * sizeof(void *) == BLOCK_MAX, "the largest fills a block");
+
+/* Spec 3. */
+static const struct mag_type types[] = {
+	{14, 128, 512}, {30, 96, 256}, {46, 64, 128}, {62, 32, 64},
+	{94, 16, 32},	{126, 8, 16},  {142, 0, 8},   {158, 0, 0},
+};
+
+/* Design 6: each fills a power of two with its header. */
+static const uint32_t pool_types[] = {14, 30, 62, 126, 254, 510};
+
+static const struct mag_type *
+type_row(uint32_t rounds)
+{
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(types) - 1 && types[i].rounds != rounds; i++)
+		;
+	return &types[i];
+}
+
+uint32_t
+mag_type_first(size_t chunk)
+{
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(types) - 1 && chunk <= types[i].min_object; i++)
+		;
+	return types[i].rounds;
+}
+
+uint32_t
+mag_type_next(size_t chunk, uint32_t rounds)
+{
+	const struct mag_type *type = type_row(rounds);
+
+	return chunk < type->max_object ? type[1].rounds : 0;
+}
+
+uint32_t
+mag_type_largest(size_t chunk)
+{
+	uint32_t rounds = mag_type_first(chunk), next;
+
+	while ((next = mag_type_next(chunk, rounds)) != 0)
+		rounds = next;
+	return rounds;
+}
+
+bool
+mag_type_is_pool(uint64_t rounds)
+{
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(pool_types); i++)
+		if (pool_types[i] == rounds)
+			return true;
+	return false;
+}
+
+uint32_t
+mag_type_pool(uint64_t objects, uint32_t slots, uint32_t limit)
+{
+	unsigned int i = RTE_DIM(pool_types);
+
+	while (i-- > 0)
+		if (pool_types[i] <= limit && 2ull * slots * pool_types[i] <= objects / 4)
+			return pool_types[i];
+	return 0;
+}
+
+uint32_t
+mag_type_pool_next(uint32_t rounds)
+{
+	unsigned int i;
+
+	for (i = 0; i + 1 < RTE_DIM(pool_types); i++)
+		if (pool_types[i] == rounds)
+			return pool_types[i + 1];
+	return 0;
+}
+
+size_t
+mag_magazine_bytes(uint32_t rounds)
+{
+	return rte_align64pow2(RTE_MAX(HEADER + rounds * sizeof(void *), (size_t)BLOCK_MIN));
+}
+
+/*
+ * A free block of the arena. The link of the free list lies where a magazine has
+ * its own, and is atomic for the same reason: a late reader of a depot list may
+ * still look at it.
+ */
+struct free_block {
+	_Atomic uint32_t next;
+	uint32_t prev;
+};
+
+static struct free_block *
+block_at(const struct mag_arena *arena, uint32_t index)
+{
+	return (struct free_block *)mag_arena_magazine(arena, index);
+}
+
+static uint8_t *
+block_order(const struct mag_arena *arena, uint32_t index)
+{
+	return &arena->order[(index - 1) / (BLOCK_MIN / MAG_LINE)];
+}
+
+static void
+block_push(struct mag_arena *arena, uint32_t index, unsigned int order)
+{
+	struct free_block *block = block_at(arena, index);
+
+	block->prev = 0;
+	atomic_store_explicit(&block->next, arena->free[order], memory_order_relaxed);
+	if (arena->free[order] != 0)
+		block_at(arena, arena->free[order])->prev = index;
+	arena->free[order] = index;
+	*block_order(arena, index) = order + 1;
+}
+
+static void
+block_unlink(struct mag_arena *arena, uint32_t index, unsigned int order)
+{
+	struct free_block *block = block_at(arena, index);
+	uint32_t next = atomic_load_explicit(&block->next, memory_order_relaxed);
+
+	if (block->prev != 0)
+		atomic_store_explicit(&block_at(arena, block->prev)->next, next,
+				      memory_order_relaxed);
+	else
+		arena->free[order] = next;
+	if (next != 0)
+		block_at(arena, next)->prev = block->prev;
+	*block_order(arena, index) = 0;
+}
+
+static uint32_t
+block_lines(unsigned int order)
+{
+	return (BLOCK_MIN / MAG_LINE) << order;
+}
+
+static unsigned int
+magazine_order(uint32_t rounds)
+{
+	return rte_log2_u32(mag_magazine_bytes(rounds) / BLOCK_MIN);
+}
+
+int
+mag_arena_init(struct mag_arena *arena, size_t bytes, int node)
+{
+	size_t at;
+
+	*arena = (struct mag_arena){.node = node};
+	arena->size = RTE_ALIGN_CEIL(bytes, BLOCK_MAX);
+	arena->base = mag_meta_zalloc(arena->size, node);
+	arena->order = mag_meta_zalloc(arena->size / BLOCK_MIN, node);
+	if (arena->base == NULL || arena->order == NULL) {
+		mag_arena_fini(arena);
+		return -ENOMEM;
+	}
+	for (at = arena->size; at > 0; at -= BLOCK_MAX)
+		block_push(arena, (at - BLOCK_MAX) / MAG_LINE + 1, MAG_ARENA_ORDERS - 1);
+	return 0;
+}
+
+void
+mag_arena_fini(struct mag_arena *arena)
+{
+	mag_meta_free(arena->base);
+	mag_meta_free(arena->order);
+	arena->base = NULL;
+	arena->order = NULL;
+}
+
+static struct mag_magazine *
+arena_get_locked(struct mag_arena *arena, uint32_t rounds)
+{
+	unsigned int want = magazine_order(rounds), order = want;
+	struct mag_magazine *magazine;
+	uint32_t index;
+
+	while (order < MAG_ARENA_ORDERS && arena->free[order] == 0)
+		order++;
+	if (order == MAG_ARENA_ORDERS)
+		return NULL;
+	index = arena->free[order];
+	block_unlink(arena, index, order);
+	while (order > want) {
+		order--;
+		block_push(arena, index + block_lines(order), order);
+	}
+	arena->out++;
+	magazine = mag_arena_magazine(arena, index);
+	magazine->rounds = rounds;
+	return magazine;
+}
+
+struct mag_magazine *
+mag_arena_get(struct mag_arena *arena, uint32_t rounds)
+{
+	struct mag_magazine *magazine;
+
+	if (!mag_lock_try(&arena->lock))
+		return NULL;
+	magazine = arena_get_locked(arena, rounds);
+	mag_lock_release(&arena->lock);
+	return magazine;
+}
+
+struct mag_magazine *
+mag_arena_get_wait(struct mag_arena *arena, uint32_t rounds)
+{
+	struct mag_magazine *magazine;
+
+	mag_lock_wait(&arena->lock);
+	magazine = arena_get_locked(arena, rounds);
+	mag_lock_release(&arena->lock);
+	return magazine;
+}
+
+void
+mag_arena_put(struct mag_arena *arena, struct mag_magazine *magazine)
+{
+	uint32_t index = mag_arena_index(arena, magazine), buddy;
+	unsigned int order = magazine_order(magazine->rounds);
+
+	mag_lock_spin(&arena->lock);
+	arena->out--;
+	for (; order < MAG_ARENA_ORDERS - 1; order++) {
+		buddy = ((index - 1) ^ block_lines(order)) + 1;
+		if (*block_order(arena, buddy) != order + 1)
+			break;
+		block_unlink(arena, buddy, order);
+		index = RTE_MIN(index, buddy);
+	}
+	block_push(arena, index, order);
+	mag_lock_release(&arena->lock);
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Update and reap (spec 6 and 7, design 7).
+ *
+ * One EAL service works for all caches of the process. Services and service lcores change
+ * under us and announce nothing, so an EAL alarm looks after it: it finds the service by its
+ * name, registers it again when an application has unregistered all services, maps it to
+ * the service lcores that there are now, and does the work itself when the service's
+ * heartbeat has stopped.
+ */
+
+#include <errno.h>
+#include <pthread.h>
+
+#include <rte_alarm.h>
+#include <rte_common.h>
+#include <rte_cycles.h>
+#include <rte_lcore.h>
+#include <rte_memory.h>
+#include <rte_service.h>
+#include <rte_service_component.h>
+
+#include "cache.h"
+#include "log.h"
+
+#define SERVICE_NAME "magazine"
+/* How often the alarm looks after the service. */
+#define TICK_MS 1000
+/* A service lcore comes by millions of times a second, unless it is preempted or stuck. */
+#define HEARTBEAT_MS 500
+#define CONTENTION_LIMIT 3
+#define INTERVAL_MAX_MS 3600000
+
+static struct {
+	/* Written by whoever runs the service, read by the alarm. */
+	_Atomic uint64_t heartbeat __attribute__((aligned(64)));
+	/* TSC of the next work; the one thing that an idle callback looks at. */
+	_Atomic uint64_t due __attribute__((aligned(64)));
+	_Atomic bool reap_requested;
+	_Atomic uint32_t override_ms;
+	_Atomic uint64_t updates;
+	_Atomic bool armed;
+	uint64_t reap_allowed;  /* TSC; under the episode lock */
+	struct mag_lock episode; /* one pass at a time */
+	pthread_mutex_t lock;   /* guards registering and mapping */
+} maint = {.lock = PTHREAD_MUTEX_INITIALIZER, .due = UINT64_MAX};
+
+static uint64_t
+ms_to_tsc(uint64_t ms)
+{
+	return rte_get_tsc_hz() / 1000 * ms;
+}
+
+static uint64_t
+interval_of(const struct mag_cache *cache)
+{
+	uint32_t ms = MAG_STAT(maint.override_ms);
+
+	return ms_to_tsc(ms != 0 ? ms : cache->options.interval_ms);
+}
+
+/* A type to move to, or 0: more lcores came, or they meet in the depot. */
+static uint32_t
+resize_wanted(struct mag_cache *cache, uint64_t contention)
+{
+	uint64_t seen = MAG_STAT(cache->contention_seen);
+	uint32_t type = MAG_STAT(cache->type), bound = mag_cache_type_bound(cache);
+
+	if (bound < type)
+		return bound;
+	if (contention > seen && contention - seen > CONTENTION_LIMIT)
+		return mag_cache_type_grown(cache);
+	return type;
+}
+
+void
+mag_cache_update(struct mag_cache *cache)
+{
+	uint32_t table = mag_slab_rescale_want(&cache->slab);
+	uint64_t contention = mag_depot_contention(&cache->depot);
+	uint32_t type = resize_wanted(cache, contention);
+	bool resize = type != MAG_STAT(cache->type) &&
+		      (type != 0 || mag_cache_type_bound(cache) == 0);
+
+	mag_cache_working_set_update(cache);
+	if (!resize)
+		atomic_store_explicit(&cache->contention_seen, contention, memory_order_relaxed);
+	if (table != 0)
+		mag_slab_rescale(&cache->slab, table, cache->node);
+	if (resize)
+		mag_cache_resize(cache, type, false);
+	mag_cache_working_set_reap(cache);
+	MAG_STAT_ADD(cache->updates, 1);
+	MAG_STAT_ADD(maint.updates, 1);
+}
+
+struct pass {
+	uint64_t now;
+	uint64_t next; /* earliest due of any cache */
+	uint64_t interval; /* shortest of any cache */
+	bool reap;
+};
+
+static void
+pass_visit(struct mag_cache *cache, void *arg)
+{
+	struct pass *pass = arg;
+	uint64_t interval = interval_of(cache);
+
+	if (pass->reap)
+		mag_cache_reap_now(cache, false);
+	if (pass->now >= cache->next_update) {
+		mag_cache_update(cache);
+		cache->next_update = rte_rdtsc() + interval;
+	}
+	pass->next = RTE_MIN(pass->next, cache->next_update);
+	pass->interval = RTE_MIN(pass->interval, interval);
+}
+
+/* All that is due; false when somebody else is at it. */
+static bool
+pass_run(void)
+{
+	struct pass pass = {.now = rte_rdtsc(), .next = UINT64_MAX, .interval = UINT64_MAX};
+	bool done;
+
+	if (mag_cache_list_held() || !mag_lock_try(&maint.episode))
+		return false;
+	/* acquire, release: a request made before this episode is served by it */
+	pass.reap = atomic_exchange_explicit(&maint.reap_requested, false, memory_order_acq_rel) &&
+		    pass.now >= maint.reap_allowed;
+	done = mag_cache_list_walk(false, pass_visit, &pass);
+	if (done && pass.reap && pass.interval != UINT64_MAX)
+		maint.reap_allowed = pass.now + pass.interval;
+	else if (!done && pass.reap)
+		atomic_store_explicit(&maint.reap_requested, true, memory_order_release);
+	if (done)
+		atomic_store_explicit(&maint.due, pass.next, memory_order_relaxed);
+	mag_lock_release(&maint.episode);
+	return done;
+}
+
+static bool
+is_due(uint64_t now)
+{
+	return now >= MAG_STAT(maint.due) || MAG_STAT(maint.reap_requested);
+}
+
+/* The service: called in a tight loop, so an idle call is a TSC read and two loads. */
+static int32_t
+service_callback(void *arg)
+{
+	uint64_t now = rte_rdtsc();
+
+	RTE_SET_USED(arg);
+	atomic_store_explicit(&maint.heartbeat, now, memory_order_relaxed);
+	if (likely(!is_due(now)))
+		return -EAGAIN;
+	return pass_run() ? 0 : -EAGAIN;
+}
+
+static bool
+service_beats(void)
+{
+	uint64_t beat = MAG_STAT(maint.heartbeat);
+
+	return beat != 0 && rte_rdtsc() < beat + ms_to_tsc(HEARTBEAT_MS);
+}
+
+static int
+service_register(uint32_t *id)
+{
+	struct rte_service_spec spec = {
+		.name = SERVICE_NAME,
+		.callback = service_callback,
+		.capabilities = RTE_SERVICE_CAP_MT_SAFE,
+		.socket_id = SOCKET_ID_ANY,
+	};
+
+	if (rte_service_get_by_name(SERVICE_NAME, id) == 0)
+		return 0;
+	return rte_service_component_register(&spec, id);
+}
+
+/* Registered, started, and on all service lcores that there are now. */
+static void
+service_tend(void)
+{
+	uint32_t lcores[RTE_MAX_LCORE], id;
+	int32_t n, i;
+
+	pthread_mutex_lock(&maint.lock);
+	if (service_register(&id) == 0) {
+		if (rte_service_runstate_get(id) != 1) {
+			rte_service_component_runstate_set(id, 1);
+			rte_service_runstate_set(id, 1);
+		}
+		n = rte_service_lcore_list(lcores, RTE_DIM(lcores));
+		for (i = 0; i < n; i++)
+			if (rte_service_map_lcore_get(id, lcores[i]) == 0)
+				rte_service_map_lcore_set(id, lcores[i], 1);
+	}
+	pthread_mutex_unlock(&maint.lock);
+}
+
+static unsigned int
+tick_ms(void)
+{
+	uint32_t override = MAG_STAT(maint.override_ms);
+
+	return override != 0 ? RTE_MIN(override, (uint32_t)TICK_MS) : TICK_MS;
+}
+
+static void alarm_arm(void);
+
+static void
+alarm_callback(void *arg)
+{
+	RTE_SET_USED(arg);
+	service_tend();
+	if (!service_beats() && is_due(rte_rdtsc()))
+		pass_run();
+	atomic_store_explicit(&maint.armed, false, memory_order_relaxed);
+	/* UINT64_MAX: no cache is left; the next one arms the alarm again. */
+	if (MAG_STAT(maint.due) != UINT64_MAX)
+		alarm_arm();
+}
+
+static void
+alarm_arm(void)
+{
+	int ret;
+
+	if (atomic_exchange_explicit(&maint.armed, true, memory_order_relaxed))
+		return;
+	ret = rte_eal_alarm_set(tick_ms() * 1000ull, alarm_callback, NULL);
+	if (ret == 0)
+		return;
+	atomic_store_explicit(&maint.armed, false, memory_order_relaxed);
+	MAG_LOG(WARNING, "EAL alarm: %s: caches are updated by a service lcore only", strerror(-ret));
+}
+
+/* A cache was listed. */
+static void
+observe(struct mag_cache *cache)
+{
+	RTE_SET_USED(cache);
+	service_tend();
+	/* The next pass finds out when the new cache is due. */
+	atomic_store_explicit(&maint.due, 0, memory_order_relaxed);
+	alarm_arm();
+}
+
+RTE_INIT(mag_maint_load)
+{
+	mag_cache_observer = observe;
+}
+
+void
+mag_reap_request(void)
+{
+	if (mag_cache_list_held())
+		return;
+	/* release: pairs with the exchange in pass_run() */
+	atomic_store_explicit(&maint.reap_requested, true, memory_order_release);
+}
+
+static void
+restart_visit(struct mag_cache *cache, void *arg)
+{
+	RTE_SET_USED(arg);
+	cache->next_update = rte_rdtsc() + interval_of(cache);
+}
+
+int
+mag_maint_interval(unsigned int interval_ms)
+{
+	if (interval_ms > INTERVAL_MAX_MS) {
+		MAG_LOG(ERR, "update interval of %u ms: must be 0 (restore) or 1 to %u ms",
+			interval_ms, INTERVAL_MAX_MS);
+		return -EINVAL;
+	}
+	atomic_store_explicit(&maint.override_ms, interval_ms, memory_order_relaxed);
+	mag_cache_walk(restart_visit, NULL);
+	atomic_store_explicit(&maint.due, 0, memory_order_relaxed);
+	rte_eal_alarm_cancel(alarm_callback, NULL);
+	atomic_store_explicit(&maint.armed, false, memory_order_relaxed);
+	alarm_arm();
+	return 0;
+}
+
+enum mag_maint_runner
+mag_maint_runner(void)
+{
+	if (service_beats())
+		return MAG_MAINT_SERVICE;
+	return MAG_STAT(maint.armed) ? MAG_MAINT_ALARM : MAG_MAINT_NONE;
+}
+
+uint64_t
+mag_maint_updates(void)
+{
+	return MAG_STAT(maint.updates);
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <limits.h>
+#include <numa.h>
+#include <numaif.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <unistd.h>
+
+#include <rte_common.h>
+#include <rte_cycles.h>
+#include <rte_malloc.h>
+
+#include "log.h"
+#include "numa.h"
+
+/* Two cache lines: the adjacent-line prefetcher makes one false-sharing unit of them. */
+#define META_ALIGN 128
+#define MTBF_MIN_MS 2
+#define MTBF_MAX_MS 3600000
+
+static struct {
+	_Atomic unsigned int asked;
+	_Atomic unsigned int nth;
+	_Atomic unsigned int mtbf_ms;
+	_Atomic uint64_t random;
+	_Atomic uint64_t due; /**< TSC at which the next random failure happens */
+} fault;
+
+int
+mag_numa_nodes(void)
+{
+	return numa_available() < 0 ? 1 : numa_max_node() + 1;
+}
+
+int
+mag_numa_distance(int from, int to)
+{
+	int distance = numa_available() < 0 ? 0 : numa_distance(from, to);
+
+	return distance > 0 ? distance : (from == to ? 10 : 20);
+}
+
+int
+mag_numa_node_of(const void *addr)
+{
+	uintptr_t mask = ~((uintptr_t)sysconf(_SC_PAGESIZE) - 1);
+	void *page = (void *)((uintptr_t)addr & mask);
+	int node = MAG_NODE_ANY;
+
+	if (move_pages(0, 1, &page, NULL, &node, 0) != 0 || node < 0)
+		return MAG_NODE_ANY;
+	return node;
+}
+
+/* xorshift64: the failures must repeat from a printed seed, they need no quality. */
+static uint64_t
+fault_random(void)
+{
+	uint64_t x = atomic_load_explicit(&fault.random, memory_order_relaxed);
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	atomic_store_explicit(&fault.random, x, memory_order_relaxed);
+	return x;
+}
+
+static void
+fault_schedule(unsigned int mtbf_ms)
+{
+	uint64_t mean = rte_get_tsc_hz() / 1000 * mtbf_ms;
+
+	atomic_store_explicit(&fault.due, rte_rdtsc() + fault_random() % (2 * mean),
+			      memory_order_relaxed);
+}
+
+static bool
+fault_strikes(void)
+{
+	unsigned int asked = atomic_fetch_add_explicit(&fault.asked, 1, memory_order_relaxed) + 1;
+	unsigned int mtbf_ms = atomic_load_explicit(&fault.mtbf_ms, memory_order_relaxed);
+
+	if (asked == atomic_load_explicit(&fault.nth, memory_order_relaxed))
+		return true;
+	if (mtbf_ms == 0 || rte_rdtsc() < atomic_load_explicit(&fault.due, memory_order_relaxed))
+		return false;
+	fault_schedule(mtbf_ms);
+	return true;
+}
+
+void
+mag_fault_nth(unsigned int nth)
+{
+	atomic_store_explicit(&fault.asked, 0, memory_order_relaxed);
+	atomic_store_explicit(&fault.nth, nth, memory_order_relaxed);
+}
+
+unsigned int
+mag_fault_asked(void)
+{
+	return atomic_load_explicit(&fault.asked, memory_order_relaxed);
+}
+
+int
+mag_fault_mtbf(unsigned int mtbf_ms, uint64_t seed)
+{
+	if (mtbf_ms != 0 && (mtbf_ms < MTBF_MIN_MS || mtbf_ms > MTBF_MAX_MS)) {
+		MAG_LOG(ERR, "mean time between failures of %u ms: must be 0 (off) or %u to %u ms",
+			mtbf_ms, MTBF_MIN_MS, MTBF_MAX_MS);
+		return -EINVAL;
+	}
+	atomic_store_explicit(&fault.random, seed != 0 ? seed : 1, memory_order_relaxed);
+	if (mtbf_ms != 0)
+		fault_schedule(mtbf_ms);
+	atomic_store_explicit(&fault.mtbf_ms, mtbf_ms, memory_order_relaxed);
+	return 0;
+}
+
+void *
+mag_meta_zalloc(size_t size, int node)
+{
+	void *addr = NULL;
+
+	if (fault_strikes())
+		return NULL;
+	if (node >= 0 && node < RTE_MAX_NUMA_NODES)
+		addr = rte_zmalloc_socket("magazine", size, META_ALIGN, node);
+	if (addr == NULL)
+		addr = rte_zmalloc_socket("magazine", size, META_ALIGN, SOCKET_ID_ANY);
+	return addr;
+}
+
+void
+mag_meta_free(void *addr)
+{
+	rte_free(addr);
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_common.h>
+#include <rte_kvargs.h>
+
+#include "log.h"
+#include "magazine.h"
+#include "options.h"
+
+#define INTERVAL_MIN_MS 10
+#define INTERVAL_MAX_MS (3600 * 1000)
+#define BLOCK_MAX 4096
+
+struct parser {
+	const char *who;
+	struct mag_options options;
+};
+
+/* A whole, unsigned, decimal number; the part behind it is left in rest. */
+static bool
+read_number(const char *text, unsigned long max, unsigned long *number, const char **rest)
+{
+	char *end;
+
+	if (text == NULL || *text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	*number = strtoul(text, &end, 10);
+	*rest = end;
+	return errno == 0 && *number <= max;
+}
+
+static bool
+read_whole(const char *text, unsigned long max, unsigned long *number)
+{
+	const char *rest;
+
+	return read_number(text, max, number, &rest) && *rest == '\0';
+}
+
+static bool
+set_rounds(struct mag_options *options, const char *value)
+{
+	unsigned long number;
+
+	if (!read_whole(value, UINT32_MAX, &number) || (number != 0 && !mag_type_is_pool(number)))
+		return false;
+	options->rounds = number;
+	return true;
+}
+
+static bool
+set_interval(struct mag_options *options, const char *value)
+{
+	unsigned long number;
+	const char *unit;
+
+	if (!read_number(value, INTERVAL_MAX_MS, &number, &unit))
+		return false;
+	if (*unit == '\0')
+		number *= 1000;
+	else if (strcmp(unit, "ms") != 0)
+		return false;
+	if (number < INTERVAL_MIN_MS || number > INTERVAL_MAX_MS)
+		return false;
+	options->interval_ms = number;
+	return true;
+}
+
+static bool
+set_block(struct mag_options *options, const char *value)
+{
+	unsigned long number;
+
+	if (!read_whole(value, BLOCK_MAX, &number))
+		return false;
+	options->block = number;
+	return true;
+}
+
+static bool
+set_visit(struct mag_options *options, const char *value)
+{
+	unsigned long number;
+
+	if (!read_whole(value, 1, &number))
+		return false;
+	options->visit = number;
+	return true;
+}
+
+static bool
+set_magazines(struct mag_options *options, const char *value)
+{
+	unsigned long number;
+
+	if (!read_whole(value, 1, &number))
+		return false;
+	options->magazines = number;
+	return true;
+}
+
+static const struct {
+	const char *key;
+	const char *allowed;
+	bool (*set)(struct mag_options *options, const char *value);
+} keys[] = {
+	{"rounds", "must be 0 (chosen) or one of 14, 30, 62, 126, 254, 510", set_rounds},
+	{"interval", "must be 1 to 3600 (seconds) or 10ms to 3600000ms", set_interval},
+	{"block", "must be 0 (chosen) or 1 to 4096 objects", set_block},
+	{"visit", "must be 0 or 1", set_visit},
+	{"magazines", "must be 0 or 1", set_magazines},
+};
+
+static int
+set_pair(struct parser *parser, const char *key, const char *value)
+{
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(keys); i++) {
+		if (strcmp(key, keys[i].key) != 0)
+			continue;
+		if (value != NULL && keys[i].set(&parser->options, value))
+			return 0;
+		MAG_LOG(ERR, "%s: option %s=%s: %s", parser->who, key, value != NULL ? value : "",
+			keys[i].allowed);
+		return -1;
+	}
+	MAG_LOG(ERR, "%s: option %s=%s: unknown key, must be one of rounds, interval, block, visit, "
+		"magazines", parser->who, key, value != NULL ? value : "");
+	return -1;
+}
+
+int
+mag_options_parse(const char *who, const char *text, struct mag_options *options)
+{
+	struct parser parser = {.who = who, .options = *options};
+	struct rte_kvargs *pairs;
+	unsigned int i;
+	int ret = 0;
+
+	if (text == NULL || *text == '\0')
+		return 0;
+	pairs = rte_kvargs_parse(text, NULL);
+	if (pairs == NULL) {
+		MAG_LOG(ERR, "%s: options \"%s\": must be key=value pairs separated by commas, "
+			"at most %u", who, text, RTE_KVARGS_MAX);
+		return -EINVAL;
+	}
+	for (i = 0; i < pairs->count && ret == 0; i++)
+		ret = set_pair(&parser, pairs->pairs[i].key, pairs->pairs[i].value);
+	if (pairs->count == 0) {
+		MAG_LOG(ERR, "%s: options \"%s\": no key=value pair in it", who, text);
+		ret = -1;
+	}
+	rte_kvargs_free(pairs);
+	if (ret != 0)
+		return -EINVAL;
+	*options = parser.options;
+	return 0;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MAG_OPTIONS_H
+#define MAG_OPTIONS_H
+
+/*
+ * Options of one cache, as text: DPDK's key=value form, "rounds=62,interval=11".
+ * One table in options.c holds every key, what is allowed and what it means.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/** Environment variable that is read when a pool has no options of its own. */
+#define MAG_OPTIONS_ENV "MAGAZINE_OPTIONS"
+
+struct mag_options {
+	uint32_t rounds;      /**< rounds of a magazine; 0 = chosen, and grown on contention */
+	uint32_t interval_ms; /**< time between two updates, in ms */
+	uint32_t block;       /**< objects of a contiguous block; 0 = chosen */
+	bool visit;           /**< may other threads interrupt an lcore to visit its magazines */
+	bool magazines;       /**< false: straight to the slab layer */
+};
+
+#define MAG_INTERVAL_MS 11000u
+
+#define MAG_OPTIONS_DEFAULT                                                                        \
+	{                                                                                          \
+		.rounds = 0, .interval_ms = MAG_INTERVAL_MS, .block = 0, .visit = true,            \
+		.magazines = true,                                                                 \
+	}
+
+/**
+ * Read options from a text.
+ *
+ * @param who
+ *   What the options are for, as log lines shall name it.
+ * @param text
+ *   key=value pairs separated by commas; NULL or "" changes nothing.
+ * @param options
+ *   Changed only when the whole text is good.
+ * @return
+ *   0, -ENOMEM, or -EINVAL after one log line that names key, value and what is allowed.
+ */
+int mag_options_parse(const char *who, const char *text, struct mag_options *options);
+
+#endif /* MAG_OPTIONS_H */

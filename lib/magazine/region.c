@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <rte_common.h>
+#include <rte_errno.h>
+
+#include "log.h"
+#include "numa.h"
+#include "region.h"
+
+/* A block is as many objects as fit here, but neither a handful nor thousands. */
+#define BLOCK_BYTES (256 * 1024)
+#define BLOCK_MIN 8
+#define BLOCK_MAX 256
+#define CONTROL_ALIGN 64
+
+static uint32_t
+block_choose(uint32_t stride)
+{
+	uint32_t block = rte_align32prevpow2(RTE_MAX(BLOCK_BYTES / stride, 1u));
+
+	return RTE_MAX(RTE_MIN(block, (uint32_t)BLOCK_MAX), (uint32_t)BLOCK_MIN);
+}
+
+struct mag_region *
+mag_region_create(const struct mag_region_params *params)
+{
+	struct mag_region *region;
+
+	if (params->name == NULL || *params->name == '\0' ||
+	    strlen(params->name) >= MAG_REGION_NAMESIZE || params->object_size == 0 ||
+	    (params->stride != 0 && params->stride < params->object_size) ||
+	    params->block > MAG_REGION_BLOCK_MAX) {
+		MAG_LOG(ERR, "region \"%s\": object size %u, stride %u, block %u: needs a name of 1 "
+			"to %u characters, a size above 0, a stride of at least the size and a "
+			"block of at most %u objects",
+			params->name != NULL ? params->name : "", params->object_size,
+			params->stride, params->block, MAG_REGION_NAMESIZE - 1,
+			MAG_REGION_BLOCK_MAX);
+		rte_errno = EINVAL;
+		return NULL;
+	}
+	region = mag_meta_zalloc(sizeof(*region), params->node);
+	if (region == NULL) {
+		MAG_LOG(ERR, "region \"%s\": no memory for %zu bytes: give EAL more memory",
+			params->name, sizeof(*region));
+		rte_errno = ENOMEM;
+		return NULL;
+	}
+	snprintf(region->name, sizeof(region->name), "%s", params->name);
+	region->mode = params->mode;
+	region->object_size = params->object_size;
+	region->stride = params->stride != 0 ? params->stride : params->object_size;
+	region->block = params->block != 0 ? params->block : block_choose(region->stride);
+	TAILQ_INIT(&region->whole);
+	TAILQ_INIT(&region->tails);
+	SLIST_INIT(&region->extents);
+	return region;
+}
+
+static size_t
+control_size(uint32_t count)
+{
+	return RTE_ALIGN_CEIL(MAG_CONTROL_SEGMENT + (size_t)count * MAG_CONTROL_OBJECT,
+			      (size_t)CONTROL_ALIGN);
+}
+
+/*
+ * Length of the run of objects at constant stride that begins at objects[0]. It
+ * spans no more memory than a whole segment: the slab layer's table counts on it.
+ */
+static uint32_t
+run_length(const struct mag_region *region, void *const *objects, uint32_t count)
+{
+	uintptr_t first = (uintptr_t)objects[0], stride, span;
+	uint32_t n;
+
+	if (count == 1)
+		return 1;
+	stride = (uintptr_t)objects[1] - first;
+	span = mag_region_segment_span(region);
+	for (n = 1; n < count && n < region->block; n++)
+		if ((uintptr_t)objects[n] - first != n * stride || (n + 1) * stride > span)
+			break;
+	return n;
+}
+
+static bool
+objects_valid(const struct mag_region *region, void *const *objects, uint32_t count)
+{
+	uint32_t i;
+
+	for (i = 0; i < count; i++) {
+		if (objects[i] != NULL &&
+		    (i == 0 || (uintptr_t)objects[i] >= (uintptr_t)objects[i - 1] +
+								region->object_size))
+			continue;
+		MAG_LOG(ERR, "region \"%s\": object %u at %p: addresses must ascend by at least "
+			"the object size of %u bytes", region->name, i, objects[i],
+			region->object_size);
+		return false;
+	}
+	return true;
+}
+
+static void
+segment_init(struct mag_region *region, struct mag_segment *segment, void *const *objects,
+	     uint32_t count, int node)
+{
+	segment->base = (uintptr_t)objects[0];
+	segment->count = count;
+	segment->stride = count > 1 ? (uintptr_t)objects[1] - segment->base : 0;
+	segment->node = node;
+	segment->whole = count == region->block &&
+			 (count == 1 || segment->stride == region->stride);
+}
+
+static void
+segment_insert(struct mag_region *region, struct mag_segment *segment)
+{
+	segment->free = true;
+	if (segment->whole)
+		TAILQ_INSERT_HEAD(&region->whole, segment, link);
+	else
+		TAILQ_INSERT_HEAD(&region->tails, segment, link);
+	atomic_fetch_add_explicit(&region->segments_free, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&region->objects_free, segment->count, memory_order_relaxed);
+}
+
+static void
+extent_insert(struct mag_region *region, struct mag_extent *extent, uint32_t objects)
+{
+	uint32_t i, first;
+
+	mag_lock_wait(&region->lock);
+	SLIST_INSERT_HEAD(&region->extents, extent, link);
+	first = atomic_load_explicit(&region->segments, memory_order_relaxed);
+	/* Backwards: the lists then begin with the lowest address. */
+	for (i = extent->segments; i-- > 0;) {
+		extent->segment[i].index = first + i;
+		segment_insert(region, &extent->segment[i]);
+	}
+	atomic_fetch_add_explicit(&region->segments, extent->segments, memory_order_relaxed);
+	atomic_fetch_add_explicit(&region->objects, objects, memory_order_relaxed);
+	mag_lock_release(&region->lock);
+}
+
+int
+mag_region_adopt(struct mag_region *region, void *const *objects, uint32_t count, int node)
+{
+	uint32_t segments = 0, at, n, i = 0;
+	size_t head, control = 0;
+	struct mag_extent *extent;
+
+	if (!objects_valid(region, objects, count))
+		return -EINVAL;
+	for (at = 0; at < count; at += n) {
+		n = run_length(region, objects + at, count - at);
+		control += control_size(n);
+		segments++;
+	}
+	if (segments == 0)
+		return 0;
+	head = RTE_ALIGN_CEIL(sizeof(*extent) + segments * sizeof(extent->segment[0]),
+			      CONTROL_ALIGN);
+	extent = mag_meta_zalloc(head + control, node);
+	if (extent == NULL) {
+		MAG_LOG(ERR, "region \"%s\": no memory for the records of %u objects (%zu bytes): "
+			"give EAL more memory", region->name, count, head + control);
+		return -ENOMEM;
+	}
+	extent->segments = segments;
+	for (at = 0; at < count; at += n, i++) {
+		n = run_length(region, objects + at, count - at);
+		segment_init(region, &extent->segment[i], objects + at, n, node);
+		extent->segment[i].control = RTE_PTR_ADD(extent, head);
+		head += control_size(n);
+	}
+	extent_insert(region, extent, count);
+	return 0;
+}
+
+static struct mag_segment *
+segment_take(struct mag_region *region, struct mag_segment_list *list)
+{
+	struct mag_segment *segment = TAILQ_FIRST(list);
+
+	if (segment == NULL)
+		return NULL;
+	TAILQ_REMOVE(list, segment, link);
+	segment->free = false;
+	atomic_fetch_sub_explicit(&region->segments_free, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&region->objects_free, segment->count, memory_order_relaxed);
+	atomic_fetch_add_explicit(&region->allocations, 1, memory_order_relaxed);
+	return segment;
+}
+
+struct mag_segment *
+mag_region_get(struct mag_region *region)
+{
+	struct mag_segment *segment;
+
+	mag_lock_spin(&region->lock);
+	segment = segment_take(region, &region->tails);
+	if (segment == NULL)
+		segment = segment_take(region, &region->whole);
+	mag_lock_release(&region->lock);
+	return segment;
+}
+
+struct mag_segment *
+mag_region_get_whole(struct mag_region *region)
+{
+	struct mag_segment *segment;
+
+	mag_lock_spin(&region->lock);
+	segment = segment_take(region, &region->whole);
+	mag_lock_release(&region->lock);
+	return segment;
+}
+
+void
+mag_region_put(struct mag_region *region, struct mag_segment *segment)
+{
+	mag_lock_spin(&region->lock);
+	segment_insert(region, segment);
+	atomic_fetch_add_explicit(&region->frees, 1, memory_order_relaxed);
+	mag_lock_release(&region->lock);
+}
+
+int
+mag_region_attach(struct mag_region *region)
+{
+	int ret = 0;
+
+	mag_lock_wait(&region->lock);
+	if (region->references >= 2)
+		ret = -EBUSY;
+	else
+		region->references++;
+	mag_lock_release(&region->lock);
+	return ret;
+}
+
+void
+mag_region_detach(struct mag_region *region)
+{
+	mag_lock_wait(&region->lock);
+	region->references--;
+	mag_lock_release(&region->lock);
+}
+
+void
+mag_region_reset(struct mag_region *region)
+{
+	struct mag_extent *extent;
+
+	while ((extent = SLIST_FIRST(&region->extents)) != NULL) {
+		SLIST_REMOVE_HEAD(&region->extents, link);
+		mag_meta_free(extent);
+	}
+	TAILQ_INIT(&region->whole);
+	TAILQ_INIT(&region->tails);
+	atomic_store_explicit(&region->segments, 0, memory_order_relaxed);
+	atomic_store_explicit(&region->segments_free, 0, memory_order_relaxed);
+	atomic_store_explicit(&region->objects, 0, memory_order_relaxed);
+	atomic_store_explicit(&region->objects_free, 0, memory_order_relaxed);
+}
+
+int
+mag_region_destroy(struct mag_region *region)
+{
+	if (region == NULL)
+		return 0;
+	if (region->references != 0) {
+		MAG_LOG(ERR, "region \"%s\": %u caches use it: destroy them first", region->name,
+			region->references);
+		return -EBUSY;
+	}
+	mag_region_reset(region);
+	mag_meta_free(region);
+	return 0;
+}

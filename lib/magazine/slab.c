@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+
+#include <rte_branch_prediction.h>
+#include <rte_common.h>
+
+#include "numa.h"
+#include "slab.h"
+
+#define TABLE_INITIAL 64u
+#define TABLE_MAX 8192u
+#define NO_OBJECT UINT16_MAX
+
+_Static_assert(sizeof(struct mag_slab) <= MAG_CONTROL_SEGMENT, "a segment has room for a slab");
+_Static_assert(sizeof(struct mag_bufctl) == MAG_CONTROL_OBJECT, "8 bytes of metadata an object");
+
+/* Counters have one writer at a time, the holder of the lock, and readers without it. */
+#define COUNT_ADD(counter, n)                                                                      \
+	atomic_store_explicit(&(counter),                                                          \
+			      atomic_load_explicit(&(counter), memory_order_relaxed) + (n),        \
+			      memory_order_relaxed)
+
+static uint32_t
+table_size_for(uint64_t in_use, uint32_t min)
+{
+	uint64_t size = 1ull << (64 - __builtin_clzll(3 * in_use + 4) - 2);
+
+	return RTE_MIN(RTE_MAX(size, (uint64_t)min), (uint64_t)TABLE_MAX);
+}
+
+int
+mag_slab_init(struct mag_slab_layer *layer, struct mag_region *region, uint64_t objects, int node)
+{
+	*layer = (struct mag_slab_layer){.region = region};
+	layer->shift = rte_log2_u64(mag_region_segment_span(region));
+	layer->table_min = table_size_for(objects / region->block, TABLE_INITIAL);
+	layer->table_size = layer->table_min;
+	layer->table = mag_meta_zalloc(layer->table_size * sizeof(layer->table[0]), node);
+	TAILQ_INIT(&layer->partial);
+	TAILQ_INIT(&layer->full);
+	return layer->table != NULL ? 0 : -ENOMEM;
+}
+
+void
+mag_slab_fini(struct mag_slab_layer *layer)
+{
+	mag_meta_free(layer->table);
+	layer->table = NULL;
+}
+
+void
+mag_slab_reset(struct mag_slab_layer *layer)
+{
+	uint32_t i;
+
+	for (i = 0; i < layer->table_size; i++)
+		layer->table[i] = NULL;
+	TAILQ_INIT(&layer->partial);
+	TAILQ_INIT(&layer->full);
+	atomic_store_explicit(&layer->slabs_partial, 0, memory_order_relaxed);
+	atomic_store_explicit(&layer->slabs_full, 0, memory_order_relaxed);
+	atomic_store_explicit(&layer->out, 0, memory_order_relaxed);
+	atomic_store_explicit(&layer->in_use, 0, memory_order_relaxed);
+}
+
+static struct mag_slab_entry **
+bucket_of(const struct mag_slab_layer *layer, uintptr_t granule)
+{
+	return &layer->table[granule & (layer->table_size - 1)];
+}
+
+static uintptr_t
+slab_last_object(const struct mag_slab *slab)
+{
+	const struct mag_segment *segment = slab->segment;
+
+	return segment->base + (uintptr_t)segment->stride * (segment->count - 1);
+}
+
+static void
+entry_insert(struct mag_slab_layer *layer, struct mag_slab_entry *entry, uintptr_t granule)
+{
+	struct mag_slab_entry **bucket = bucket_of(layer, granule);
+
+	entry->next = *bucket;
+	*bucket = entry;
+}
+
+static void
+entry_remove(struct mag_slab_layer *layer, struct mag_slab_entry *entry, uintptr_t granule)
+{
+	struct mag_slab_entry **at = bucket_of(layer, granule);
+
+	while (*at != entry)
+		at = &(*at)->next;
+	*at = entry->next;
+}
+
+static void
+table_insert(struct mag_slab_layer *layer, struct mag_slab *slab)
+{
+	uintptr_t first = slab->segment->base >> layer->shift;
+	uintptr_t last = slab_last_object(slab) >> layer->shift;
+
+	slab->entry[0].slab = slab;
+	slab->entry[1].slab = slab;
+	entry_insert(layer, &slab->entry[0], first);
+	if (last != first)
+		entry_insert(layer, &slab->entry[1], last);
+}
+
+static void
+table_remove(struct mag_slab_layer *layer, struct mag_slab *slab)
+{
+	uintptr_t first = slab->segment->base >> layer->shift;
+	uintptr_t last = slab_last_object(slab) >> layer->shift;
+
+	entry_remove(layer, &slab->entry[0], first);
+	if (last != first)
+		entry_remove(layer, &slab->entry[1], last);
+}
+
+/* Is this the address of an object of the slab? */
+static bool
+slab_index(const struct mag_slab *slab, uintptr_t address, uint32_t *index)
+{
+	const struct mag_segment *segment = slab->segment;
+	uintptr_t offset = address - segment->base;
+
+	if (address < segment->base || address > slab_last_object(slab))
+		return false;
+	*index = segment->stride != 0 ? offset / segment->stride : 0;
+	return *index * (uintptr_t)segment->stride == offset;
+}
+
+static struct mag_slab *
+table_find(const struct mag_slab_layer *layer, uintptr_t address, uint32_t *index)
+{
+	const struct mag_slab_entry *entry = *bucket_of(layer, address >> layer->shift);
+
+	for (; entry != NULL; entry = entry->next)
+		if (slab_index(entry->slab, address, index))
+			return entry->slab;
+	return NULL;
+}
+
+static void
+list_add(struct mag_slab_layer *layer, struct mag_slab *slab, bool tail)
+{
+	if (slab->free == 0) {
+		TAILQ_INSERT_TAIL(&layer->full, slab, link);
+		COUNT_ADD(layer->slabs_full, 1);
+		return;
+	}
+	if (tail)
+		TAILQ_INSERT_TAIL(&layer->partial, slab, link);
+	else
+		TAILQ_INSERT_HEAD(&layer->partial, slab, link);
+	COUNT_ADD(layer->slabs_partial, 1);
+}
+
+static void
+list_remove(struct mag_slab_layer *layer, struct mag_slab *slab, bool was_full)
+{
+	if (was_full) {
+		TAILQ_REMOVE(&layer->full, slab, link);
+		COUNT_ADD(layer->slabs_full, -1);
+	} else {
+		TAILQ_REMOVE(&layer->partial, slab, link);
+		COUNT_ADD(layer->slabs_partial, -1);
+	}
+}
+
+/* A slab over a segment that is ours alone; no lock held, bufctls are all FREE. */
+static struct mag_slab *
+slab_make(struct mag_segment *segment)
+{
+	struct mag_slab *slab = segment->control;
+
+	slab->segment = segment;
+	slab->free = segment->count;
+	slab->first_free = NO_OBJECT;
+	slab->fresh = 0;
+	return slab;
+}
+
+/* Under the lock, after slab_make(). */
+static void
+slab_enter(struct mag_slab_layer *layer, struct mag_slab *slab)
+{
+	uint64_t in_use;
+
+	table_insert(layer, slab);
+	COUNT_ADD(layer->created, 1);
+	COUNT_ADD(layer->in_use, slab->segment->count);
+	in_use = atomic_load_explicit(&layer->in_use, memory_order_relaxed);
+	if (in_use > atomic_load_explicit(&layer->in_use_max, memory_order_relaxed))
+		atomic_store_explicit(&layer->in_use_max, in_use, memory_order_relaxed);
+}
+
+static void *
+slab_take(struct mag_slab *slab)
+{
+	uint32_t index = slab->first_free;
+
+	if (index != NO_OBJECT)
+		slab->first_free = slab->bufctl[index].next;
+	else
+		index = slab->fresh++;
+	slab->bufctl[index].state = MAG_BUFCTL_OUT;
+	slab->free--;
+	return (void *)(slab->segment->base + (uintptr_t)index * slab->segment->stride);
+}
+
+/* Fill objects from partial slabs; under the lock. */
+static unsigned int
+take_from_partial(struct mag_slab_layer *layer, void **objects, unsigned int n)
+{
+	struct mag_slab *slab;
+	unsigned int got = 0;
+
+	while (got < n && (slab = TAILQ_FIRST(&layer->partial)) != NULL) {
+		while (got < n && slab->free > 0)
+			objects[got++] = slab_take(slab);
+		if (slab->free == 0) {
+			list_remove(layer, slab, false);
+			list_add(layer, slab, false);
+		}
+	}
+	COUNT_ADD(layer->out, got);
+	COUNT_ADD(layer->allocs, got);
+	return got;
+}
+
+unsigned int
+mag_slab_alloc(struct mag_slab_layer *layer, void **objects, unsigned int n)
+{
+	struct mag_segment *segment;
+	struct mag_slab *slab;
+	unsigned int got;
+
+	mag_lock_spin(&layer->lock);
+	got = take_from_partial(layer, objects, n);
+	while (got < n) {
+		mag_lock_release(&layer->lock);
+		segment = mag_region_get(layer->region);
+		slab = segment != NULL ? slab_make(segment) : NULL;
+		mag_lock_spin(&layer->lock);
+		if (slab != NULL) {
+			slab_enter(layer, slab);
+			list_add(layer, slab, false);
+		} else if (TAILQ_EMPTY(&layer->partial)) {
+			COUNT_ADD(layer->fails, 1);
+			break;
+		}
+		got += take_from_partial(layer, objects + got, n - got);
+	}
+	mag_lock_release(&layer->lock);
+	return got;
+}
+
+int
+mag_slab_alloc_blocks(struct mag_slab_layer *layer, void **first, unsigned int n)
+{
+	struct mag_segment *segment;
+	struct mag_slab *slab;
+	unsigned int got;
+
+	for (got = 0; got < n; got++) {
+		segment = mag_region_get_whole(layer->region);
+		if (segment == NULL)
+			break;
+		first[got] = segment;
+	}
+	if (got < n) {
+		while (got > 0)
+			mag_region_put(layer->region, first[--got]);
+		return -ENOBUFS;
+	}
+	mag_lock_spin(&layer->lock);
+	for (got = 0; got < n; got++) {
+		slab = slab_make(first[got]);
+		slab_enter(layer, slab);
+		first[got] = (void *)slab->segment->base;
+		COUNT_ADD(layer->out, slab->free);
+		COUNT_ADD(layer->allocs, slab->free);
+		while (slab->free > 0)
+			slab_take(slab);
+		list_add(layer, slab, false);
+	}
+	mag_lock_release(&layer->lock);
+	return 0;
+}
+
+/* Put one object back; true when its slab has become empty and left the lists. */
+static bool
+slab_give(struct mag_slab_layer *layer, struct mag_slab *slab, uint32_t index)
+{
+	bool was_full = slab->free == 0;
+
+	slab->bufctl[index].state = MAG_BUFCTL_FREE;
+	slab->bufctl[index].next = slab->first_free;
+	slab->first_free = index;
+	slab->free++;
+	if (slab->free == slab->segment->count) {
+		list_remove(layer, slab, was_full);
+		table_remove(layer, slab);
+		COUNT_ADD(layer->destroyed, 1);
+		COUNT_ADD(layer->in_use, -(uint64_t)slab->segment->count);
+		return true;
+	}
+	if (was_full) {
+		list_remove(layer, slab, true);
+		list_add(layer, slab, true);
+	}
+	return false;
+}
+
+static bool
+bufctl_is_out(const struct mag_slab *slab, uint32_t index)
+{
+	return slab->bufctl[index].state == MAG_BUFCTL_OUT && slab->bufctl[index].uses == 0;
+}
+
+unsigned int
+mag_slab_free(struct mag_slab_layer *layer, void *const *objects, unsigned int n)
+{
+	struct mag_slab *slab = NULL, *empty;
+	unsigned int i, good = 0;
+	uint32_t index;
+
+	mag_lock_spin(&layer->lock);
+	for (i = 0; i < n; i++) {
+		if (slab == NULL || !slab_index(slab, (uintptr_t)objects[i], &index))
+			slab = table_find(layer, (uintptr_t)objects[i], &index);
+		if (unlikely(slab == NULL || !bufctl_is_out(slab, index))) {
+			COUNT_ADD(layer->invalid, 1);
+			continue;
+		}
+		good++;
+		COUNT_ADD(layer->out, -(uint64_t)1);
+		COUNT_ADD(layer->frees, 1);
+		if (!slab_give(layer, slab, index))
+			continue;
+		empty = slab;
+		slab = NULL;
+		mag_lock_release(&layer->lock);
+		mag_region_put(layer->region, empty->segment);
+		mag_lock_spin(&layer->lock);
+	}
+	mag_lock_release(&layer->lock);
+	return good;
+}
+
+bool
+mag_slab_find(struct mag_slab_layer *layer, const void *address, struct mag_slab_object *found)
+{
+	bool out;
+
+	mag_lock_spin(&layer->lock);
+	found->slab = table_find(layer, (uintptr_t)address, &found->index);
+	out = found->slab != NULL && found->slab->bufctl[found->index].state == MAG_BUFCTL_OUT;
+	mag_lock_release(&layer->lock);
+	return out;
+}
+
+uint32_t
+mag_slab_rescale_want(const struct mag_slab_layer *layer)
+{
+	uint32_t slabs = atomic_load_explicit(&layer->slabs_partial, memory_order_relaxed) +
+			 atomic_load_explicit(&layer->slabs_full, memory_order_relaxed);
+	uint32_t size = layer->table_size, mask = size - 1, want;
+
+	if (!(slabs > 2 * mask && size < TABLE_MAX) &&
+	    !(slabs < mask / 2 && size > layer->table_min))
+		return 0;
+	want = table_size_for(slabs, layer->table_min);
+	return want >= size / 2 && want <= size * 2 ? 0 : want;
+}
+
+static void
+table_refill(struct mag_slab_layer *layer, struct mag_slab_list *list)
+{
+	struct mag_slab *slab;
+
+	TAILQ_FOREACH(slab, list, link)
+		table_insert(layer, slab);
+}
+
+void
+mag_slab_rescale(struct mag_slab_layer *layer, uint32_t size, int node)
+{
+	struct mag_slab_entry **table = mag_meta_zalloc(size * sizeof(*table), node), **old;
+
+	if (table == NULL)
+		return;
+	mag_lock_wait(&layer->lock);
+	old = layer->table;
+	layer->table = table;
+	layer->table_size = size;
+	table_refill(layer, &layer->partial);
+	table_refill(layer, &layer->full);
+	COUNT_ADD(layer->rescales, 1);
+	mag_lock_release(&layer->lock);
+	mag_meta_free(old);
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MAG_SLAB_H
+#define MAG_SLAB_H
+
+/*
+ * The slab layer (spec 8 and 9): segments of a region cut into objects, one
+ * control record (bufctl) per object, and a table that finds the slab of an
+ * address.
+ *
+ * Nothing is ever stored in an object: the free list of a slab is a chain of
+ * object indices in the bufctls. Address, slab and region index of an object are
+ * computed, not stored.
+ *
+ * A slab with free and with allocated objects is on the partial list, one
+ * without free ones on the full list, one without allocated ones goes back to
+ * the region. Allocation takes from the head of the partial list; a full slab
+ * that gets an object back goes to its tail. The layer's lock is not held while
+ * a segment comes from or goes to the region.
+ *
+ * This is the one layer in which a thread may have to wait for another: for a
+ * critical section of a bulk of objects at most.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "lock.h"
+#include "region.h"
+
+enum mag_bufctl_state {
+	MAG_BUFCTL_FREE = 0, /**< in the slab layer */
+	MAG_BUFCTL_OUT = 1,  /**< has left it: with a user or in a magazine */
+};
+
+/** Control record of one object, kept apart from it. */
+struct mag_bufctl {
+	uint16_t next; /**< index of the next free object of the slab */
+	uint8_t state; /**< enum mag_bufctl_state */
+	uint8_t reserved;
+	uint32_t uses; /**< users beyond the first; 0 unless the region allows sharing */
+};
+
+struct mag_slab;
+
+/** One of the two table entries of a slab: it touches at most two granules. */
+struct mag_slab_entry {
+	struct mag_slab_entry *next;
+	struct mag_slab *slab;
+};
+
+struct mag_slab {
+	TAILQ_ENTRY(mag_slab) link; /**< partial or full list */
+	struct mag_segment *segment;
+	uint32_t free;       /**< free objects */
+	uint16_t first_free; /**< chain of objects that have been out */
+	uint16_t fresh;      /**< objects from here on have not been out yet */
+	struct mag_slab_entry entry[2];
+	struct mag_bufctl bufctl[];
+};
+
+TAILQ_HEAD(mag_slab_list, mag_slab);
+
+struct mag_slab_layer {
+	struct mag_region *region; /**< never changes */
+	uint32_t shift;            /**< log2 of a granule: no slab spans more; never changes */
+	uint32_t table_min;        /**< buckets that the table never falls below; never changes */
+
+	/** Guards all below; counts are also read without it. */
+	struct mag_lock lock __attribute__((aligned(128)));
+	struct mag_slab_list partial;
+	struct mag_slab_list full;
+	struct mag_slab_entry **table;
+	uint32_t table_size;
+	_Atomic uint64_t out; /**< objects that have left the layer */
+	_Atomic uint32_t slabs_partial;
+	_Atomic uint32_t slabs_full;
+	_Atomic uint64_t created;
+	_Atomic uint64_t destroyed;
+	_Atomic uint64_t allocs;   /**< objects */
+	_Atomic uint64_t frees;    /**< objects */
+	_Atomic uint64_t fails;    /**< slabs that could not be made */
+	_Atomic uint64_t invalid;  /**< frees of what was not out */
+	_Atomic uint64_t in_use;   /**< objects of all existing slabs */
+	_Atomic uint64_t in_use_max;
+	_Atomic uint32_t rescales;
+};
+
+/** Both infos of spec 2, for one side: an object that has left the slab layer. */
+struct mag_slab_object {
+	struct mag_slab *slab;
+	uint32_t index; /**< in the segment */
+};
+
+/**
+ * @param objects
+ *   How many objects to expect: sizes the table; 0 = not known.
+ * @return
+ *   0, or -ENOMEM.
+ */
+int mag_slab_init(struct mag_slab_layer *layer, struct mag_region *region, uint64_t objects,
+		  int node);
+void mag_slab_fini(struct mag_slab_layer *layer);
+/** Forget all slabs, after mag_region_reset(). */
+void mag_slab_reset(struct mag_slab_layer *layer);
+
+/** Take up to n objects; returns how many there were. */
+unsigned int mag_slab_alloc(struct mag_slab_layer *layer, void **objects, unsigned int n);
+/**
+ * Give n objects back. One that is not out (invalid, or already freed) is
+ * counted and left alone.
+ *
+ * @return
+ *   How many were good.
+ */
+unsigned int mag_slab_free(struct mag_slab_layer *layer, void *const *objects, unsigned int n);
+/**
+ * Take n whole segments, all or nothing.
+ *
+ * @param first
+ *   Filled with the address of the first object of each.
+ * @return
+ *   0, or -ENOBUFS.
+ */
+int mag_slab_alloc_blocks(struct mag_slab_layer *layer, void **first, unsigned int n);
+
+/** Look an address up among those that are out; false when it is not. */
+bool mag_slab_find(struct mag_slab_layer *layer, const void *address,
+		   struct mag_slab_object *found);
+
+/** Free objects of the layer and its region, without a lock. */
+static inline uint64_t
+mag_slab_available(const struct mag_slab_layer *layer)
+{
+	uint64_t all = atomic_load_explicit(&layer->region->objects, memory_order_relaxed);
+	uint64_t out = atomic_load_explicit(&layer->out, memory_order_relaxed);
+
+	return all > out ? all - out : 0;
+}
+
+/** Update, first step: does the table need another size? 0 = no, else the size. */
+uint32_t mag_slab_rescale_want(const struct mag_slab_layer *layer);
+/** Move to a table of this size; nothing happens when it cannot be had. */
+void mag_slab_rescale(struct mag_slab_layer *layer, uint32_t size, int node);
+
+#endif /* MAG_SLAB_H */

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdio.h>
+#include <string.h>
+
+#include <rte_lcore.h>
+
+#include "cache.h"
+
+uint64_t
+mag_cache_available(const struct mag_cache *cache)
+{
+	return mag_cache_reachable(cache);
+}
+
+static uint64_t
+in_lcores(const struct mag_cache *cache)
+{
+	uint64_t sum = mag_lcore_count(&cache->slot[MAG_SLOT_SHARED]);
+	unsigned int i, slots = mag_lcore_slots();
+
+	for (i = 0; i < slots; i++)
+		sum += mag_lcore_count(&cache->slot[i]);
+	return sum;
+}
+
+static void
+depot_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
+{
+	const struct mag_depot *depot = &cache->depot;
+	uint64_t seen = MAG_STAT(cache->contention_seen);
+
+	stats->depot_full = mag_depot_total(&depot->full);
+	stats->depot_empty = mag_depot_total(&depot->empty);
+	stats->depot_full_taken = MAG_STAT(depot->full.taken);
+	stats->depot_empty_taken = MAG_STAT(depot->empty.taken);
+	stats->contention_total = mag_depot_contention(depot);
+	if (stats->contention_total > seen)
+		stats->contention = stats->contention_total - seen;
+}
+
+static void
+slab_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
+{
+	const struct mag_slab_layer *slab = &cache->slab;
+
+	stats->slabs_created = MAG_STAT(slab->created);
+	stats->slabs_destroyed = MAG_STAT(slab->destroyed);
+	stats->slabs_partial = MAG_STAT(slab->slabs_partial);
+	stats->slabs_full = MAG_STAT(slab->slabs_full);
+	stats->slab_allocs = MAG_STAT(slab->allocs);
+	stats->slab_frees = MAG_STAT(slab->frees);
+	stats->slab_fails = MAG_STAT(slab->fails);
+	stats->invalid_frees = MAG_STAT(slab->invalid);
+	stats->in_use = MAG_STAT(slab->in_use);
+	stats->in_use_max = MAG_STAT(slab->in_use_max);
+	stats->rescales = MAG_STAT(slab->rescales);
+	stats->table_size = slab->table_size;
+}
+
+void
+mag_cache_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
+{
+	memset(stats, 0, sizeof(*stats));
+	snprintf(stats->name, sizeof(stats->name), "%s", cache->name);
+	stats->id = cache->id;
+	stats->flags = cache->flags;
+	stats->object_size = cache->object_size;
+	stats->chunk_size = cache->chunk_size;
+	stats->align = cache->align;
+	stats->slab_objects = cache->region->block;
+	stats->rounds = MAG_STAT(cache->slot[MAG_SLOT_SHARED].size);
+	stats->objects = MAG_STAT(cache->region->objects);
+	stats->free = mag_cache_available(cache);
+	stats->in_lcores = in_lcores(cache);
+	depot_stats(cache, stats);
+	slab_stats(cache, stats);
+	stats->zeroes = MAG_STAT(cache->zeroes);
+	stats->resizes = MAG_STAT(cache->resizes);
+	stats->purges = MAG_STAT(cache->purges);
+	stats->reaps = MAG_STAT(cache->reaps);
+	stats->updates = MAG_STAT(cache->updates);
+	stats->alloc_fails = MAG_STAT(cache->alloc_fails) + stats->slab_fails;
+	stats->steals = MAG_STAT(cache->steals);
+	stats->steal_denied = MAG_STAT(cache->steal_denied);
+	stats->visits_denied = MAG_STAT(cache->visits_denied);
+}
+
+/*
+ * Frees are not counted by the fast path: what users gave back is what went to depot and
+ * slabs, and to visitors, and what is held now, less what did not come from users.
+ */
+static void
+slot_stats(const struct mag_lcore *lcore, unsigned int id, struct mag_slot_stats *stats)
+{
+	uint64_t out = MAG_STAT(lcore->rounds_out) + MAG_STAT(lcore->visited_out);
+
+	stats->lcore = id;
+	stats->loaded = MAG_STAT(lcore->rounds);
+	stats->previous = MAG_STAT(lcore->previous_rounds);
+	stats->allocs = MAG_STAT(lcore->allocs);
+	stats->exchanges = MAG_STAT(lcore->exchanges);
+	stats->frees = stats->allocs + out + stats->loaded + stats->previous -
+		       MAG_STAT(lcore->rounds_in);
+}
+
+unsigned int
+mag_cache_slot_stats(const struct mag_cache *cache, struct mag_slot_stats *stats, unsigned int max)
+{
+	unsigned int i, n = 0, slots = mag_lcore_slots();
+
+	for (i = 0; i < slots && n < max; i++)
+		slot_stats(&cache->slot[i], mag_lcore_id_of(i), &stats[n++]);
+	if (n < max)
+		slot_stats(&cache->slot[MAG_SLOT_SHARED], LCORE_ID_ANY, &stats[n++]);
+	return n;
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Telemetry: /magazine/list, /magazine/stats,NAME, /magazine/lcores,NAME,
+ * /magazine/reap[,NAME].
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include <rte_lcore.h>
+#include <rte_telemetry.h>
+
+#include "cache.h"
+
+struct request {
+	const char *name;
+	struct rte_tel_data *data;
+	int ret;
+};
+
+static void
+list_visit(struct mag_cache *cache, void *arg)
+{
+	rte_tel_data_add_array_string(arg, cache->name);
+}
+
+static int
+handle_list(const char *command, const char *params, struct rte_tel_data *data)
+{
+	RTE_SET_USED(command);
+	RTE_SET_USED(params);
+	rte_tel_data_start_array(data, RTE_TEL_STRING_VAL);
+	mag_cache_walk(list_visit, data);
+	return 0;
+}
+
+/* 22.11 calls an unsigned 64-bit value u64, later versions uint: one name here. */
+#include <rte_version.h>
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 3, 0, 0)
+#define add_count rte_tel_data_add_dict_uint
+#else
+#define add_count rte_tel_data_add_dict_u64
+#endif
+
+static void
+add_stats(struct rte_tel_data *data, const struct mag_cache_stats *stats)
+{
+	const struct {
+		const char *name;
+		uint64_t value;
+	} rows[] = {
+		{"id", stats->id},
+		{"object_size", stats->object_size},
+		{"slab_objects", stats->slab_objects},
+		{"rounds", stats->rounds},
+		{"objects", stats->objects},
+		{"free", stats->free},
+		{"in_lcores", stats->in_lcores},
+		{"depot_full", stats->depot_full},
+		{"depot_empty", stats->depot_empty},
+		{"depot_full_taken", stats->depot_full_taken},
+		{"depot_empty_taken", stats->depot_empty_taken},
+		{"depot_contention", stats->contention},
+		{"depot_contention_total", stats->contention_total},
+		{"zeroes", stats->zeroes},
+		{"resizes", stats->resizes},
+		{"purges", stats->purges},
+		{"reaps", stats->reaps},
+		{"updates", stats->updates},
+		{"slabs_created", stats->slabs_created},
+		{"slabs_destroyed", stats->slabs_destroyed},
+		{"slabs_partial", stats->slabs_partial},
+		{"slabs_full", stats->slabs_full},
+		{"slab_allocs", stats->slab_allocs},
+		{"slab_frees", stats->slab_frees},
+		{"slab_fails", stats->slab_fails},
+		{"alloc_fails", stats->alloc_fails},
+		{"invalid_frees", stats->invalid_frees},
+		{"in_use", stats->in_use},
+		{"in_use_max", stats->in_use_max},
+		{"rescales", stats->rescales},
+		{"table_size", stats->table_size},
+		{"steals", stats->steals},
+		{"steals_denied", stats->steal_denied},
+		{"visits_denied", stats->visits_denied},
+	};
+	unsigned int i;
+
+	rte_tel_data_start_dict(data);
+	rte_tel_data_add_dict_string(data, "name", stats->name);
+	for (i = 0; i < RTE_DIM(rows); i++)
+		add_count(data, rows[i].name, rows[i].value);
+}
+
+static void
+stats_visit(struct mag_cache *cache, void *arg)
+{
+	struct request *request = arg;
+	struct mag_cache_stats stats;
+
+	if (request->ret == 0 || strcmp(cache->name, request->name) != 0)
+		return;
+	mag_cache_stats(cache, &stats);
+	add_stats(request->data, &stats);
+	request->ret = 0;
+}
+
+static int
+handle(const char *params, struct rte_tel_data *data,
+       void (*visit)(struct mag_cache *cache, void *arg))
+{
+	struct request request = {.name = params, .data = data, .ret = -EINVAL};
+
+	if (params == NULL || *params == '\0')
+		return -EINVAL;
+	mag_cache_walk(visit, &request);
+	return request.ret;
+}
+
+static int
+handle_stats(const char *command, const char *params, struct rte_tel_data *data)
+{
+	RTE_SET_USED(command);
+	return handle(params, data, stats_visit);
+}
+
+static void
+add_slot(struct rte_tel_data *data, const struct mag_slot_stats *stats)
+{
+	struct rte_tel_data *row = rte_tel_data_alloc();
+
+	if (row == NULL)
+		return;
+	rte_tel_data_start_dict(row);
+	rte_tel_data_add_dict_int(row, "lcore",
+				  stats->lcore == LCORE_ID_ANY ? -1 : (int)stats->lcore);
+	add_count(row, "allocs", stats->allocs);
+	add_count(row, "frees", stats->frees);
+	add_count(row, "loaded", stats->loaded);
+	add_count(row, "previous", stats->previous);
+	add_count(row, "exchanges", stats->exchanges);
+	rte_tel_data_add_array_container(data, row, 0);
+}
+
+static void
+lcores_visit(struct mag_cache *cache, void *arg)
+{
+	struct request *request = arg;
+	struct mag_slot_stats stats[MAG_SLOTS];
+	unsigned int i, n;
+
+	if (request->ret == 0 || strcmp(cache->name, request->name) != 0)
+		return;
+	n = mag_cache_slot_stats(cache, stats, MAG_SLOTS);
+	rte_tel_data_start_array(request->data, RTE_TEL_CONTAINER);
+	for (i = 0; i < n; i++)
+		if (stats[i].allocs != 0 || stats[i].frees != 0)
+			add_slot(request->data, &stats[i]);
+	request->ret = 0;
+}
+
+static int
+handle_lcores(const char *command, const char *params, struct rte_tel_data *data)
+{
+	RTE_SET_USED(command);
+	return handle(params, data, lcores_visit);
+}
+
+static void
+reap_visit(struct mag_cache *cache, void *arg)
+{
+	struct request *request = arg;
+
+	if (strcmp(cache->name, request->name) != 0)
+		return;
+	request->ret = mag_cache_reap_now(cache, false);
+	rte_tel_data_string(request->data, request->ret == 0 ? "done" : "busy");
+	request->ret = 0;
+}
+
+static int
+handle_reap(const char *command, const char *params, struct rte_tel_data *data)
+{
+	RTE_SET_USED(command);
+	if (params != NULL && *params != '\0')
+		return handle(params, data, reap_visit);
+	mag_reap_request();
+	rte_tel_data_string(data, "requested");
+	return 0;
+}
+
+RTE_INIT(mag_telemetry_load)
+{
+	rte_telemetry_register_cmd("/magazine/list", handle_list,
+				   "Names of all caches. Takes no parameters");
+	rte_telemetry_register_cmd("/magazine/stats", handle_stats,
+				   "Counters of a cache. Parameters: name");
+	rte_telemetry_register_cmd("/magazine/lcores", handle_lcores,
+				   "Counters of a cache by lcore. Parameters: name");
+	rte_telemetry_register_cmd("/magazine/reap", handle_reap,
+				   "Reap one cache now, or request it for all. Parameters: name");
+}

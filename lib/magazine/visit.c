@@ -1,0 +1,682 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Sweeps over the slots of a cache: purge, enable, reap, resize, steal, flush
+ * (spec 7, design 4 and 8).
+ *
+ * A sweep announces itself to all slots that it wants, sends one membarrier, and then
+ * waits a bounded time for each owner that is busy. What it takes away it detaches
+ * under the visit and destroys after it. Objects on their way are counted as in transit, so
+ * that an allocation that finds too few knows that it should look again.
+ */
+
+#include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <rte_cycles.h>
+#include <rte_errno.h>
+
+#include "cache.h"
+#include "log.h"
+
+/* An owner that does not let go for this long is preempted inside an operation. */
+#define SWEEP_US 5000
+#define STEAL_US 1000
+/* An allocation that found too few looks again while others are in the middle of something. */
+#define LOOKS 4
+#define PERIMETER_POLL_US 200
+
+static uint64_t
+deadline_in(uint64_t us)
+{
+	return rte_rdtsc() + rte_get_tsc_hz() / 1000000 * us;
+}
+
+/* The perimeter: one thread, which may enter again. */
+
+static uint64_t
+thread_token(void)
+{
+	static _Thread_local uint64_t token;
+
+	if (token == 0)
+		token = (uint64_t)mag_pid << 32 | (uint32_t)syscall(__NR_gettid);
+	return token;
+}
+
+bool
+mag_perimeter_enter(struct mag_cache *cache, bool wait)
+{
+	uint64_t me = thread_token(), expected = 0;
+
+	/* relaxed: only this thread can have stored its own token */
+	if (atomic_load_explicit(&cache->perimeter, memory_order_relaxed) == me) {
+		cache->perimeter_depth++;
+		return true;
+	}
+	/* acquire: pairs with the release in mag_perimeter_leave() */
+	while (!atomic_compare_exchange_strong_explicit(&cache->perimeter, &expected, me,
+							memory_order_acquire,
+							memory_order_relaxed)) {
+		if (!wait)
+			return false;
+		expected = 0;
+		usleep(PERIMETER_POLL_US);
+	}
+	cache->perimeter_depth = 1;
+	return true;
+}
+
+void
+mag_perimeter_leave(struct mag_cache *cache)
+{
+	if (--cache->perimeter_depth == 0)
+		/* release: pairs with the acquire in mag_perimeter_enter() */
+		atomic_store_explicit(&cache->perimeter, 0, memory_order_release);
+}
+
+/* Magazines that were taken away */
+
+static void
+transit_begin(struct mag_cache *cache, uint64_t objects)
+{
+	MAG_STAT_ADD(cache->transit, objects);
+}
+
+static void
+transit_end(struct mag_cache *cache, uint64_t objects)
+{
+	/* release: who sees the objects gone from here sees where they went */
+	atomic_fetch_sub_explicit(&cache->transit, objects, memory_order_release);
+}
+
+void
+mag_cache_destroy_magazine(struct mag_cache *cache, struct mag_detached detached)
+{
+	if (detached.magazine == NULL)
+		return;
+	if (detached.rounds > 0)
+		mag_cache_give_slab(cache, detached.magazine->round, detached.rounds);
+	mag_arena_put(&cache->arena, detached.magazine);
+}
+
+/* Put a magazine where others can have it: a partial one can only be emptied. */
+static void
+hand_over(struct mag_cache *cache, struct mag_detached detached)
+{
+	if (detached.magazine == NULL)
+		return;
+	if (detached.rounds == detached.magazine->rounds)
+		mag_depot_put(&cache->depot, &cache->depot.full, detached.magazine);
+	else if (detached.rounds == 0)
+		mag_depot_put(&cache->depot, &cache->depot.empty, detached.magazine);
+	else
+		mag_cache_destroy_magazine(cache, detached);
+}
+
+/*
+ * Owner, holding its slot: take both magazines away; the caller lets the slot go and
+ * then calls hand_over(). Whatever was detached is in transit until then.
+ */
+static uint64_t
+detach_both(struct mag_cache *cache, struct mag_lcore *lcore, struct mag_detached both[2])
+{
+	uint64_t objects = mag_lcore_count(lcore);
+
+	transit_begin(cache, objects);
+	both[0] = mag_lcore_detach_previous(lcore);
+	both[1] = mag_lcore_detach_loaded(lcore);
+	MAG_COUNT(lcore->rounds_out, objects);
+	return objects;
+}
+
+/*
+ * A full magazine may go to the depot only while its type is in force: which nobody
+ * can change before every slot, this one too, has granted a purge. So it is put there
+ * with the slot still held, and only a partial one is left for the time after.
+ */
+void
+mag_cache_hand_in(struct mag_cache *cache, struct mag_lcore *lcore)
+{
+	struct mag_detached both[2], partial = {NULL, 0};
+	uint64_t objects = detach_both(cache, lcore, both);
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		if (both[i].magazine != NULL && both[i].rounds % both[i].magazine->rounds != 0)
+			partial = both[i];
+		else
+			hand_over(cache, both[i]);
+	}
+	mag_bias_leave(&lcore->owner);
+	mag_cache_destroy_magazine(cache, partial);
+	transit_end(cache, objects);
+	mag_bias_dismiss(&lcore->visitor, MAG_BIAS_ASKED);
+}
+
+void
+mag_cache_flush_slot(struct mag_cache *cache, uint32_t slot)
+{
+	struct mag_lcore *lcore = &cache->slot[slot];
+
+	while (!mag_bias_enter_careful(&lcore->owner, &lcore->visitor))
+		sched_yield();
+	mag_cache_hand_in(cache, lcore);
+}
+
+/* Sweeps */
+
+struct sweep {
+	struct mag_cache *cache;
+	uint32_t bits;
+	uint64_t wanted[RTE_ALIGN_MUL_CEIL(MAG_SLOTS, 64) / 64];
+	unsigned int count;
+};
+
+static bool
+sweep_wants(const struct sweep *sweep, unsigned int slot)
+{
+	return sweep->wanted[slot / 64] >> (slot % 64) & 1;
+}
+
+static void
+sweep_announce(struct sweep *sweep, unsigned int slot)
+{
+	sweep->wanted[slot / 64] |= 1ull << (slot % 64);
+	sweep->count++;
+	mag_bias_announce(&sweep->cache->slot[slot].visitor, sweep->bits);
+}
+
+static void
+sweep_dismiss(struct sweep *sweep)
+{
+	unsigned int i;
+
+	for (i = 0; i < MAG_SLOT_SHARED; i++)
+		if (sweep_wants(sweep, i))
+			mag_bias_dismiss(&sweep->cache->slot[i].visitor, sweep->bits);
+}
+
+/* Owners grant, or the slots that do not are counted and dropped from the sweep. */
+static bool
+sweep_await(struct sweep *sweep, uint64_t deadline, _Atomic uint64_t *denied)
+{
+	struct mag_cache *cache = sweep->cache;
+	bool all = true;
+	unsigned int i;
+
+	mag_bias_fence(cache->bias);
+	for (i = 0; i < MAG_SLOT_SHARED; i++) {
+		if (!sweep_wants(sweep, i) ||
+		    mag_bias_granted(&cache->slot[i].owner, deadline))
+			continue;
+		MAG_STAT_ADD(*denied, 1);
+		mag_bias_dismiss(&cache->slot[i].visitor, sweep->bits);
+		sweep->wanted[i / 64] &= ~(1ull << (i % 64));
+		all = false;
+	}
+	return all;
+}
+
+/* Visitor: a magazine leaves its slot, its rounds are in transit. */
+static struct mag_detached
+visitor_detach(struct mag_cache *cache, struct mag_lcore *lcore,
+	       struct mag_detached (*detach)(struct mag_lcore *lcore))
+{
+	struct mag_detached detached = {NULL, 0};
+	uint32_t count = mag_lcore_count(lcore);
+
+	transit_begin(cache, count);
+	detached = detach(lcore);
+	transit_end(cache, count - detached.rounds);
+	MAG_COUNT(lcore->visited_out, detached.rounds);
+	return detached;
+}
+
+struct magazine_pile {
+	struct mag_detached detached[2 * MAG_SLOTS];
+	unsigned int count;
+};
+
+static void
+pile_add(struct magazine_pile *pile, struct mag_detached detached)
+{
+	if (detached.magazine != NULL)
+		pile->detached[pile->count++] = detached;
+}
+
+static void
+pile_destroy(struct mag_cache *cache, struct magazine_pile *pile)
+{
+	unsigned int i;
+
+	for (i = 0; i < pile->count; i++) {
+		mag_cache_destroy_magazine(cache, pile->detached[i]);
+		transit_end(cache, pile->detached[i].rounds);
+	}
+}
+
+static void
+slot_off(struct mag_cache *cache, struct mag_lcore *lcore, struct magazine_pile *pile)
+{
+	pile_add(pile, visitor_detach(cache, lcore, mag_lcore_detach_previous));
+	pile_add(pile, visitor_detach(cache, lcore, mag_lcore_detach_loaded));
+	atomic_store_explicit(&lcore->size, 0, memory_order_relaxed);
+}
+
+/* Every slot off, or none: then -EAGAIN. */
+static int
+slots_off(struct mag_cache *cache, struct magazine_pile *pile)
+{
+	struct sweep sweep = {.cache = cache, .bits = MAG_BIAS_VISIT | MAG_BIAS_PURGE};
+	unsigned int i;
+	bool all;
+
+	mag_lock_wait(&cache->visit);
+	for (i = 0; i < MAG_SLOT_SHARED; i++)
+		sweep_announce(&sweep, i);
+	all = sweep_await(&sweep, deadline_in(SWEEP_US), &cache->visits_denied);
+	if (all) {
+		mag_lock_wait(&cache->shared);
+		for (i = 0; i < MAG_SLOTS; i++)
+			slot_off(cache, &cache->slot[i], pile);
+		mag_lock_release(&cache->shared);
+	}
+	sweep_dismiss(&sweep);
+	mag_lock_release(&cache->visit);
+	return all ? 0 : -EAGAIN;
+}
+
+/* POLL mode: nobody is visited; owners hand in when they next come by. */
+static void
+slots_ask(struct mag_cache *cache)
+{
+	unsigned int i, slots = mag_lcore_slots();
+
+	for (i = 0; i < slots; i++)
+		if (mag_lcore_count(&cache->slot[i]) > 0)
+			mag_bias_announce(&cache->slot[i].visitor, MAG_BIAS_ASKED);
+}
+
+static bool
+list_reap(struct mag_cache *cache, struct mag_depot_list *list)
+{
+	uint32_t n = mag_depot_reapable(list), taken;
+	bool full = list == &cache->depot.full;
+	uint64_t rounds = full ? MAG_STAT(cache->type) : 0;
+	struct mag_magazine *got[2];
+
+	for (taken = 0; taken < n; taken++) {
+		transit_begin(cache, rounds);
+		if (mag_depot_take(&cache->depot, list, 1, got) == 0) {
+			transit_end(cache, rounds);
+			break;
+		}
+		mag_cache_destroy_magazine(
+			cache, (struct mag_detached){got[0], full ? got[0]->rounds : 0});
+		transit_end(cache, rounds);
+	}
+	return taken > 0;
+}
+
+static bool
+depot_reap(struct mag_cache *cache)
+{
+	bool full = list_reap(cache, &cache->depot.full);
+	bool empty = list_reap(cache, &cache->depot.empty);
+
+	return full || empty;
+}
+
+static bool
+depot_zero_and_reap(struct mag_cache *cache)
+{
+	bool reaped;
+
+	mag_lock_wait(&cache->working_set);
+	if (mag_depot_zero(&cache->depot))
+		MAG_STAT_ADD(cache->zeroes, 1);
+	reaped = depot_reap(cache);
+	mag_lock_release(&cache->working_set);
+	return reaped;
+}
+
+void
+mag_cache_working_set_update(struct mag_cache *cache)
+{
+	mag_lock_wait(&cache->working_set);
+	mag_depot_update(&cache->depot);
+	mag_lock_release(&cache->working_set);
+}
+
+void
+mag_cache_working_set_reap(struct mag_cache *cache)
+{
+	bool reaped;
+
+	mag_lock_wait(&cache->working_set);
+	reaped = depot_reap(cache);
+	mag_lock_release(&cache->working_set);
+	if (reaped)
+		MAG_STAT_ADD(cache->reaps, 1);
+}
+
+int
+mag_cache_purge_inside(struct mag_cache *cache, bool idle)
+{
+	struct magazine_pile pile = {.count = 0};
+
+	if (cache->bias == MAG_BIAS_POLL && !idle) {
+		slots_ask(cache);
+		depot_zero_and_reap(cache);
+		return mag_lcore_slots() == 0 ? 0 : -EAGAIN;
+	}
+	if (slots_off(cache, &pile) != 0)
+		return -EAGAIN;
+	if (pile.count > 0)
+		MAG_STAT_ADD(cache->purges, 1);
+	pile_destroy(cache, &pile);
+	depot_zero_and_reap(cache);
+	return 0;
+}
+
+int
+mag_cache_purge(struct mag_cache *cache)
+{
+	int ret;
+
+	if (!mag_perimeter_enter(cache, false))
+		return -EBUSY;
+	ret = mag_cache_purge_inside(cache, false);
+	mag_perimeter_leave(cache);
+	return ret;
+}
+
+void
+mag_cache_enable(struct mag_cache *cache)
+{
+	uint32_t rounds = MAG_STAT(cache->type);
+	unsigned int i;
+
+	if (cache->flags & MAG_CACHE_NOMAGAZINES)
+		return;
+	for (i = 0; i < MAG_SLOTS; i++)
+		atomic_store_explicit(&cache->slot[i].size, rounds, memory_order_relaxed);
+}
+
+static bool
+type_is_known(const struct mag_cache *cache, uint32_t rounds)
+{
+	uint32_t type;
+
+	if (cache->flags & MAG_CACHE_NOMAGAZINES)
+		return false;
+	if (cache->flags & MAG_CACHE_POOL)
+		return mag_type_is_pool(rounds);
+	type = mag_type_first(cache->chunk_size);
+	while (type != 0 && type != rounds)
+		type = mag_type_next(cache->chunk_size, type);
+	return type != 0;
+}
+
+int
+mag_cache_resize(struct mag_cache *cache, uint32_t rounds, bool wait)
+{
+	int ret;
+
+	if (rounds != 0 && !type_is_known(cache, rounds)) {
+		MAG_LOG(ERR, "cache \"%s\": magazine size %u: no type that this cache can have",
+			cache->name, rounds);
+		return -EINVAL;
+	}
+	if (!mag_perimeter_enter(cache, wait))
+		return -EBUSY;
+	ret = mag_cache_purge_inside(cache, false);
+	if (ret == 0) {
+		atomic_store_explicit(&cache->type, rounds, memory_order_relaxed);
+		MAG_STAT_ADD(cache->contention_seen, MAG_CONTENTION_REST);
+		MAG_STAT_ADD(cache->resizes, 1);
+		mag_cache_enable(cache);
+	}
+	mag_perimeter_leave(cache);
+	return ret;
+}
+
+static int
+purge_and_enable(struct mag_cache *cache)
+{
+	int ret;
+
+	if (!mag_perimeter_enter(cache, false))
+		return -EBUSY;
+	ret = mag_cache_purge_inside(cache, false);
+	mag_cache_enable(cache);
+	mag_perimeter_leave(cache);
+	return ret;
+}
+
+/* Take every lcore's previous magazine; those that do not grant keep theirs. */
+static bool
+previous_reap(struct mag_cache *cache)
+{
+	struct sweep sweep = {.cache = cache, .bits = MAG_BIAS_VISIT};
+	struct magazine_pile pile = {.count = 0};
+	unsigned int i, slots = mag_lcore_slots();
+
+	mag_lock_wait(&cache->visit);
+	for (i = 0; i < slots; i++)
+		sweep_announce(&sweep, i);
+	if (slots > 0)
+		sweep_await(&sweep, deadline_in(SWEEP_US), &cache->visits_denied);
+	for (i = 0; i < slots; i++)
+		if (sweep_wants(&sweep, i))
+			pile_add(&pile, visitor_detach(cache, &cache->slot[i],
+						       mag_lcore_detach_previous));
+	sweep_dismiss(&sweep);
+	mag_lock_wait(&cache->shared);
+	pile_add(&pile, visitor_detach(cache, &cache->slot[MAG_SLOT_SHARED],
+				       mag_lcore_detach_previous));
+	mag_lock_release(&cache->shared);
+	mag_lock_release(&cache->visit);
+	pile_destroy(cache, &pile);
+	return pile.count > 0;
+}
+
+int
+mag_cache_reap_now(struct mag_cache *cache, bool purge)
+{
+	bool depot, previous = false;
+
+	if (purge || cache->flags & MAG_CACHE_RECLAIM)
+		return purge_and_enable(cache);
+	depot = depot_zero_and_reap(cache);
+	if (cache->bias == MAG_BIAS_POLL)
+		slots_ask(cache);
+	else
+		previous = previous_reap(cache);
+	if (depot || previous)
+		MAG_STAT_ADD(cache->reaps, 1);
+	return 0;
+}
+
+int
+mag_cache_reclaim(struct mag_cache *cache, bool memory_low)
+{
+	const struct mag_callbacks *callbacks = cache->callbacks;
+
+	if (callbacks != NULL && callbacks->reclaim != NULL)
+		callbacks->reclaim(callbacks->arg);
+	if (memory_low)
+		return purge_and_enable(cache);
+	mag_cache_working_set_reap(cache);
+	return 0;
+}
+
+/* Steal */
+
+static uint64_t
+slots_count(const struct mag_cache *cache)
+{
+	unsigned int i, slots = mag_lcore_slots();
+	uint64_t sum = mag_lcore_count(&cache->slot[MAG_SLOT_SHARED]);
+
+	for (i = 0; i < slots; i++)
+		sum += mag_lcore_count(&cache->slot[i]);
+	return sum;
+}
+
+uint64_t
+mag_cache_reachable(const struct mag_cache *cache)
+{
+	/* acquire: pairs with transit_end(): read first, what left transit is counted below */
+	uint64_t transit = atomic_load_explicit(&cache->transit, memory_order_acquire);
+
+	return transit + slots_count(cache) + mag_slab_available(&cache->slab) +
+	       (uint64_t)mag_depot_total(&cache->depot.full) * MAG_STAT(cache->type);
+}
+
+static bool
+somebody_is_busy(const struct mag_cache *cache)
+{
+	unsigned int i, slots = mag_lcore_slots();
+
+	for (i = 0; i < slots; i++)
+		if (atomic_load_explicit(&cache->slot[i].owner.busy, memory_order_relaxed))
+			return true;
+	return MAG_STAT(cache->shared.holder) != 0 || MAG_STAT(cache->transit) != 0;
+}
+
+/*
+ * Could n objects be had? A sum over moving magazines may miss some: look again, a few
+ * times, as long as somebody is in the middle of an operation.
+ */
+static bool
+can_succeed(const struct mag_cache *cache, unsigned int n)
+{
+	unsigned int look;
+
+	for (look = 0; look < LOOKS; look++) {
+		if (mag_cache_reachable(cache) >= n)
+			return true;
+		if (!somebody_is_busy(cache))
+			return false;
+		rte_pause();
+	}
+	return false;
+}
+
+/* Visitor: up to n rounds of a slot to objects; a full magazine that is not needed to the depot. */
+static unsigned int
+slot_rob(struct mag_cache *cache, struct mag_lcore *lcore, void **objects, unsigned int n)
+{
+	struct mag_detached previous;
+	uint32_t count = mag_lcore_count(lcore), got;
+
+	transit_begin(cache, count);
+	got = mag_lcore_pick(lcore, objects, n);
+	MAG_COUNT(lcore->visited_out, got);
+	if (got < n) {
+		previous = mag_lcore_detach_previous(lcore);
+		MAG_COUNT(lcore->visited_out, previous.rounds);
+		hand_over(cache, previous);
+	}
+	transit_end(cache, count);
+	return got;
+}
+
+static unsigned int
+shared_rob(struct mag_cache *cache, void **objects, unsigned int n, uint64_t deadline)
+{
+	struct mag_lcore *shared = &cache->slot[MAG_SLOT_SHARED];
+	unsigned int got;
+
+	if (n == 0 || mag_lcore_count(shared) == 0)
+		return 0;
+	while (!mag_lock_try(&cache->shared)) {
+		if (rte_rdtsc() > deadline) {
+			MAG_STAT_ADD(cache->steal_denied, 1);
+			return 0;
+		}
+		sched_yield();
+	}
+	got = slot_rob(cache, shared, objects, n);
+	mag_lock_release(&cache->shared);
+	return got;
+}
+
+/* Announce to no more slots than are needed. */
+static void
+rob_announce(struct sweep *sweep, unsigned int n)
+{
+	struct mag_cache *cache = sweep->cache;
+	unsigned int i, slots = mag_lcore_slots(), own = mag_lcore_slot_number();
+	uint64_t sum = 0;
+	uint32_t count;
+
+	for (i = 0; i < slots && sum < n; i++) {
+		count = mag_lcore_count(&cache->slot[i]);
+		if (i == own || count == 0)
+			continue;
+		sum += count;
+		sweep_announce(sweep, i);
+	}
+}
+
+/* One sweep, under the visit lock: returns the objects had; full magazines go to the depot. */
+static unsigned int
+rob(struct mag_cache *cache, void **objects, unsigned int n, uint64_t deadline)
+{
+	struct sweep sweep = {.cache = cache, .bits = MAG_BIAS_VISIT};
+	unsigned int i, got = 0;
+
+	rob_announce(&sweep, n);
+	if (sweep.count > 0) {
+		MAG_STAT_ADD(cache->steals, 1);
+		sweep_await(&sweep, deadline, &cache->steal_denied);
+		for (i = 0; i < MAG_SLOT_SHARED; i++)
+			if (sweep_wants(&sweep, i))
+				got += slot_rob(cache, &cache->slot[i], objects + got, n - got);
+		sweep_dismiss(&sweep);
+	}
+	return got + shared_rob(cache, objects + got, n - got, deadline);
+}
+
+static bool
+visit_lock_until(struct mag_cache *cache, uint64_t deadline)
+{
+	while (!mag_lock_try(&cache->visit)) {
+		if (rte_rdtsc() > deadline) {
+			MAG_STAT_ADD(cache->steal_denied, 1);
+			return false;
+		}
+		sched_yield();
+	}
+	return true;
+}
+
+unsigned int
+mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n)
+{
+	uint64_t deadline;
+	unsigned int got = 0;
+
+	if (!can_succeed(cache, n))
+		return 0;
+	if (cache->bias == MAG_BIAS_POLL) {
+		slots_ask(cache);
+		got = mag_cache_take(cache, objects, n);
+	} else {
+		deadline = deadline_in(STEAL_US);
+		if (!visit_lock_until(cache, deadline))
+			return 0;
+		while ((got += mag_cache_take(cache, objects + got, n - got)) < n &&
+		       can_succeed(cache, n - got) && rte_rdtsc() < deadline)
+			got += rob(cache, objects + got, n - got, deadline);
+		mag_lock_release(&cache->visit);
+	}
+	if (got == n)
+		return n;
+	mag_cache_give(cache, objects, got);
+	return 0;
+}

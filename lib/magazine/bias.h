@@ -41,12 +41,17 @@ enum mag_bias_mode {
 	MAG_BIAS_POLL,       /**< nobody visits; owners poll the ASKED bit */
 };
 
-/* Bits of the visitor word. Set and cleared by visitors, but for SELF. */
-#define MAG_BIAS_VISIT 0x01u /**< a visitor is here or about to be */
-#define MAG_BIAS_PURGE 0x02u /**< it empties everything: use the slab layer only */
-#define MAG_BIAS_FENCE_BIT 0x04u /**< the owner enters by mag_bias_enter_careful() */
-#define MAG_BIAS_ASKED 0x08u /**< POLL mode: hand your magazines in */
-#define MAG_BIAS_SELF 0x10u  /**< the owner keeps itself out (populate) */
+/*
+ * Bits of the visitor word. Set and cleared by visitors, but for SELF. All are at least
+ * MAG_BIAS_BIT_MIN, so that a user can compare what it has, a number below that, with the
+ * word: one branch for "too little" and "visited".
+ */
+#define MAG_BIAS_BIT_MIN 0x0400u
+#define MAG_BIAS_VISIT 0x0400u /**< a visitor is here or about to be */
+#define MAG_BIAS_PURGE 0x0800u /**< it empties everything: use the slab layer only */
+#define MAG_BIAS_FENCE_BIT 0x1000u /**< the owner enters by mag_bias_enter_careful() */
+#define MAG_BIAS_ASKED 0x2000u /**< POLL mode: hand your magazines in */
+#define MAG_BIAS_SELF 0x4000u  /**< the owner keeps itself out (populate) */
 
 /** The bits that turn an owner away; the others only slow it down. */
 #define MAG_BIAS_AWAY (MAG_BIAS_VISIT | MAG_BIAS_PURGE | MAG_BIAS_SELF)
@@ -62,17 +67,24 @@ struct mag_bias_owner {
 };
 
 /**
- * Owner: enter. On false a bit of the visitor word is set, the lock is not held,
- * and the slow path decides; on true call mag_bias_leave() soon.
+ * Owner: become busy, then look. When the word that is returned is 0 the owner is in; if
+ * not it must leave at once, and the slow path decides. Either way mag_bias_leave() follows.
  */
-static inline bool
-mag_bias_enter(struct mag_bias_owner *owner, struct mag_bias_visitor *visitor)
+static inline uint32_t
+mag_bias_mark(struct mag_bias_owner *owner, struct mag_bias_visitor *visitor)
 {
 	atomic_store_explicit(&owner->busy, 1, memory_order_relaxed);
 	/* The visitor's membarrier is the other half of this fence. */
 	atomic_signal_fence(memory_order_seq_cst);
 	/* acquire: pairs with the visitor's release in mag_bias_dismiss() */
-	if (likely(atomic_load_explicit(&visitor->word, memory_order_acquire) == 0))
+	return atomic_load_explicit(&visitor->word, memory_order_acquire);
+}
+
+/** Owner: enter, or false with the lock not held because a bit of the visitor word is set. */
+static inline bool
+mag_bias_enter(struct mag_bias_owner *owner, struct mag_bias_visitor *visitor)
+{
+	if (likely(mag_bias_mark(owner, visitor) == 0))
 		return true;
 	atomic_store_explicit(&owner->busy, 0, memory_order_release);
 	return false;

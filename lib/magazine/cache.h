@@ -84,7 +84,6 @@ struct mag_cache {
 };
 
 #define MAG_STAT_ADD(counter, n) atomic_fetch_add_explicit(&(counter), n, memory_order_relaxed)
-#define MAG_STAT(counter) atomic_load_explicit(&(counter), memory_order_relaxed)
 
 /** What the driver makes a cache from: public parameters and what only a pool has. */
 struct mag_pool_params {

@@ -47,11 +47,11 @@ enum mag_bias_mode {
  * word: one branch for "too little" and "visited".
  */
 #define MAG_BIAS_BIT_MIN 0x0400u
-#define MAG_BIAS_VISIT 0x0400u /**< a visitor is here or about to be */
-#define MAG_BIAS_PURGE 0x0800u /**< it empties everything: use the slab layer only */
+#define MAG_BIAS_VISIT 0x0400u     /**< a visitor is here or about to be */
+#define MAG_BIAS_PURGE 0x0800u     /**< it empties everything: use the slab layer only */
 #define MAG_BIAS_FENCE_BIT 0x1000u /**< the owner enters by mag_bias_enter_careful() */
-#define MAG_BIAS_ASKED 0x2000u /**< POLL mode: hand your magazines in */
-#define MAG_BIAS_SELF 0x4000u  /**< the owner keeps itself out (populate) */
+#define MAG_BIAS_ASKED 0x2000u     /**< POLL mode: hand your magazines in */
+#define MAG_BIAS_SELF 0x4000u      /**< the owner keeps itself out (populate) */
 
 /** The bits that turn an owner away; the others only slow it down. */
 #define MAG_BIAS_AWAY (MAG_BIAS_VISIT | MAG_BIAS_PURGE | MAG_BIAS_SELF)

@@ -33,6 +33,7 @@ void (*mag_cache_observer)(struct mag_cache *cache);
 static struct {
 	pthread_mutex_t lock;
 	TAILQ_HEAD(, mag_cache) caches;
+	_Atomic uint32_t count;
 	uint32_t next_id;
 	bool second_copy;
 } list = {
@@ -98,6 +99,12 @@ mag_cache_list_walk(bool wait, void (*visit)(struct mag_cache *cache, void *arg)
 	return true;
 }
 
+uint32_t
+mag_cache_count(void)
+{
+	return MAG_STAT(list.count);
+}
+
 void
 mag_cache_walk(void (*visit)(struct mag_cache *cache, void *arg), void *arg)
 {
@@ -144,7 +151,8 @@ mag_cache_type_bound(const struct mag_cache *cache)
 {
 	uint32_t type = MAG_STAT(cache->type), bound;
 
-	if ((cache->flags & MAG_CACHE_POOL) == 0 || cache->options.rounds != 0)
+	if ((cache->flags & MAG_CACHE_POOL) == 0 || cache->options.rounds != 0 ||
+	    cache->bias == MAG_BIAS_POLL)
 		return type;
 	bound = mag_type_pool(cache->expected, running_slots(), MAG_ROUNDS_MAX);
 	return RTE_MIN(type, bound);
@@ -155,12 +163,13 @@ mag_cache_type_grown(const struct mag_cache *cache)
 {
 	uint32_t type = MAG_STAT(cache->type), next;
 
-	if ((cache->flags & MAG_CACHE_DYNAMIC) == 0 || type == 0)
-		return 0;
-	if ((cache->flags & MAG_CACHE_POOL) == 0)
-		return mag_type_next(cache->chunk_size, type);
-	next = mag_type_pool_next(type);
-	return mag_type_pool(cache->expected, running_slots(), next) == next ? next : 0;
+	if ((cache->flags & MAG_CACHE_DYNAMIC) == 0 || type == 0 || cache->bias == MAG_BIAS_POLL)
+		return type;
+	if (cache->flags & MAG_CACHE_POOL)
+		next = mag_type_pool(cache->expected, running_slots(), mag_type_pool_next(type));
+	else
+		next = mag_type_next(cache->chunk_size, type);
+	return RTE_MAX(next, type);
 }
 
 static size_t
@@ -223,9 +232,11 @@ list_insert(struct mag_cache *cache)
 	uint64_t interval = rte_get_tsc_hz() / 1000 * cache->options.interval_ms;
 
 	list_enter();
-	cache->id = ++list.next_id;
+	if (cache->id == 0)
+		cache->id = ++list.next_id;
 	cache->next_update = rte_rdtsc() + interval;
 	TAILQ_INSERT_TAIL(&list.caches, cache, link);
+	MAG_STAT_ADD(list.count, 1);
 	list_leave();
 	if (mag_cache_observer != NULL)
 		mag_cache_observer(cache);
@@ -236,6 +247,7 @@ list_remove(struct mag_cache *cache)
 {
 	list_enter();
 	TAILQ_REMOVE(&list.caches, cache, link);
+	MAG_STAT_ADD(list.count, -1);
 	list_leave();
 }
 
@@ -255,7 +267,8 @@ copy_is_first(const char *name)
 {
 	if (!list.second_copy)
 		return true;
-	MAG_LOG(ERR, "cache \"%s\": a second copy of the magazine library is in this process: link "
+	MAG_LOG(ERR,
+		"cache \"%s\": a second copy of the magazine library is in this process: link "
 		"either the shared library (and load the plugin) or the static one, not both",
 		name);
 	rte_errno = EEXIST;
@@ -267,7 +280,10 @@ static int
 layers_init(struct mag_cache *cache)
 {
 	cache->pid = mag_pid;
-	cache->bias = cache->options.visit ? mag_bias_best() : MAG_BIAS_POLL;
+	/* A membarrier reaches the threads of this process only: owners are the primary's. */
+	cache->bias = !cache->options.visit      ? MAG_BIAS_POLL :
+		      mag_process_is_secondary() ? MAG_BIAS_FENCE :
+						   mag_bias_best();
 	if (!cache->options.magazines)
 		cache->flags |= MAG_CACHE_NOMAGAZINES;
 	if (cache->options.rounds != 0)
@@ -310,9 +326,10 @@ static struct mag_cache *
 cache_finish(struct mag_cache *cache, const char *kind)
 {
 	if (layers_init(cache) != 0) {
-		MAG_LOG(ERR, "%s \"%s\": no memory for the magazines of %" PRIu64 " objects (%zu "
-			"bytes): give EAL more memory", kind, cache->name, cache->expected,
-			arena_bytes(cache));
+		MAG_LOG(ERR,
+			"%s \"%s\": no memory for the magazines of %" PRIu64 " objects (%zu "
+			"bytes): give EAL more memory",
+			kind, cache->name, cache->expected, arena_bytes(cache));
 		rte_errno = ENOMEM;
 	} else if (mag_region_attach(cache->region) != 0) {
 		MAG_LOG(ERR, "%s \"%s\": region \"%s\" has two caches already", kind, cache->name,
@@ -436,9 +453,9 @@ callbacks_copy(struct mag_cache *cache, const struct mag_cache_params *params)
 struct mag_cache *
 mag_cache_create(const struct mag_cache_params *params)
 {
-	size_t align = params->align == 0 ? ALIGN_MIN :
-					    RTE_ALIGN_CEIL(params->align, (size_t)ALIGN_MIN);
-	struct mag_options options = MAG_OPTIONS_DEFAULT;
+	size_t align =
+		params->align == 0 ? ALIGN_MIN : RTE_ALIGN_CEIL(params->align, (size_t)ALIGN_MIN);
+	struct mag_options options = mag_options_default;
 	struct mag_cache *cache;
 
 	if (!copy_is_first(params->name) || params_check(params, align) != 0)
@@ -446,9 +463,10 @@ mag_cache_create(const struct mag_cache_params *params)
 	cache = cache_alloc("cache", params->name, params->node);
 	if (cache == NULL)
 		return NULL;
-	if (mag_options_parse(cache->name, params->options, &options) != 0 ||
-	    callbacks_copy(cache, params) != 0) {
-		rte_errno = params->options != NULL ? EINVAL : ENOMEM;
+	rte_errno = -mag_options_parse(cache->name, params->options, &options);
+	if (rte_errno == 0)
+		rte_errno = -callbacks_copy(cache, params);
+	if (rte_errno != 0) {
 		cache_destroy(cache);
 		return NULL;
 	}
@@ -485,8 +503,13 @@ mag_cache_destroy(struct mag_cache *cache)
 		cache_destroy(cache);
 		return 0;
 	}
-	MAG_LOG(ERR, "cache \"%s\": %" PRIu64 " objects are out: free them, then destroy it",
-		cache->name, out);
+	if (ret != 0)
+		MAG_LOG(ERR, "cache \"%s\": an lcore is using it: stop all users, then destroy it",
+			cache->name);
+	else
+		MAG_LOG(ERR,
+			"cache \"%s\": %" PRIu64 " objects are out: free them, then destroy it",
+			cache->name, out);
 	mag_cache_enable(cache);
 	mag_perimeter_leave(cache);
 	list_insert(cache);

@@ -51,10 +51,10 @@ struct mag_cache {
 	uint32_t object_size;
 	uint32_t chunk_size;
 	uint32_t align;
-	uint32_t pid;            /**< process that made it: owner of the callbacks */
+	uint32_t pid; /**< process that made it: owner of the callbacks */
 	enum mag_bias_mode bias;
 	int node;
-	uint64_t expected;       /**< objects that a pool is going to have */
+	uint64_t expected; /**< objects that a pool is going to have */
 	struct mag_options options;
 	struct mag_callbacks *callbacks; /**< NULL: none; only for the process pid */
 	struct mag_region *region;
@@ -62,17 +62,17 @@ struct mag_cache {
 
 	/** Rounds of the type in force; changed inside the perimeter, when every slot is off. */
 	_Atomic uint32_t type;
-	_Atomic bool dying;      /**< a pool is being freed: steal no more */
+	_Atomic bool dying; /**< a pool is being freed: steal no more */
 
 	/* Maintenance. */
-	TAILQ_ENTRY(mag_cache) link;  /**< list of all caches, under its lock */
-	_Atomic uint64_t perimeter;   /**< thread in the resize perimeter; 0 = nobody */
-	uint32_t perimeter_depth;     /**< of that thread alone */
-	uint64_t next_update;         /**< TSC; under the list's lock */
+	TAILQ_ENTRY(mag_cache) link;      /**< list of all caches, under its lock */
+	_Atomic uint64_t perimeter;       /**< thread in the resize perimeter; 0 = nobody */
+	uint32_t perimeter_depth;         /**< of that thread alone */
+	uint64_t next_update;             /**< TSC; under the list's lock */
 	_Atomic uint64_t contention_seen; /**< contention at the last update */
-	struct mag_lock working_set;  /**< guards reaplimits and reaps */
-	struct mag_lock visit;        /**< one sweep over the slots at a time */
-	struct mag_lock shared;       /**< guards the shared slot */
+	struct mag_lock working_set;      /**< guards reaplimits and reaps */
+	struct mag_lock visit;            /**< one sweep over the slots at a time */
+	struct mag_lock shared;           /**< guards the shared slot */
 	/** Objects in hands that will put them where they can be had: reap, purge, steal. */
 	_Atomic uint64_t transit;
 	_Atomic uint64_t zeroes, resizes, purges, reaps, updates;
@@ -126,6 +126,11 @@ uint64_t mag_cache_reachable(const struct mag_cache *cache);
 void mag_cache_hand_in(struct mag_cache *cache, struct mag_lcore *lcore);
 /** Hand in the magazines of one slot, as its owner. */
 void mag_cache_flush_slot(struct mag_cache *cache, uint32_t slot);
+/**
+ * Gather the objects of all magazines in the slabs, for contiguous blocks: purge, enable.
+ * 0, or -EAGAIN when an owner did not let go.
+ */
+int mag_cache_gather(struct mag_cache *cache);
 /** Destroy a magazine with the rounds that it holds. */
 void mag_cache_destroy_magazine(struct mag_cache *cache, struct mag_detached detached);
 /** The two halves of an update's work on the depot (spec 5). */
@@ -151,9 +156,11 @@ extern void (*mag_cache_observer)(struct mag_cache *cache);
 bool mag_cache_list_held(void);
 /** Call visit for each cache under the list's lock; false when wait is false and it is taken. */
 bool mag_cache_list_walk(bool wait, void (*visit)(struct mag_cache *cache, void *arg), void *arg);
+/** Caches listed now. */
+uint32_t mag_cache_count(void);
 /** Type that the cache must shrink to, now that more lcores run; the present one if it may stay. */
 uint32_t mag_cache_type_bound(const struct mag_cache *cache);
-/** Type that contention may make it grow to; 0 when it may not. */
+/** Type that contention makes it grow to; the present one if it may not grow. */
 uint32_t mag_cache_type_grown(const struct mag_cache *cache);
 
 #endif /* MAG_CACHE_PRIVATE_H */

@@ -63,8 +63,8 @@ void mag_depot_init(struct mag_depot *depot, struct mag_arena *arena);
  * @return
  *   How many: 0 when the list is empty.
  */
-unsigned int mag_depot_take(struct mag_depot *depot, struct mag_depot_list *list,
-			    unsigned int want, struct mag_magazine *got[2]);
+unsigned int mag_depot_take(struct mag_depot *depot, struct mag_depot_list *list, unsigned int want,
+			    struct mag_magazine *got[2]);
 void mag_depot_put(struct mag_depot *depot, struct mag_depot_list *list,
 		   struct mag_magazine *magazine);
 

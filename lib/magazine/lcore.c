@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <pthread.h>
 
+#include <rte_eal.h>
 #include <rte_lcore.h>
 #include <rte_prefetch.h>
 
@@ -19,6 +20,12 @@ static struct {
 	pthread_key_t exit_key;
 	void (*flush)(uint32_t slot);
 } slots;
+
+bool
+mag_process_is_secondary(void)
+{
+	return rte_eal_process_type() == RTE_PROC_SECONDARY;
+}
 
 static void
 slot_release(void *arg)
@@ -88,7 +95,7 @@ mag_lcore_claim(void)
 {
 	unsigned int lcore;
 
-	if (mag_lcore_slot_number() != MAG_SLOT_SHARED)
+	if (mag_lcore_slot_number() != MAG_SLOT_SHARED || mag_process_is_secondary())
 		return;
 	lcore = rte_lcore_id();
 	if (lcore < RTE_MAX_LCORE)
@@ -98,6 +105,8 @@ mag_lcore_claim(void)
 uint32_t
 mag_lcore_slots(void)
 {
+	if (mag_process_is_secondary())
+		return RTE_MAX_LCORE;
 	/* acquire: pairs with slot_claim() */
 	return atomic_load_explicit(&slots.high, memory_order_acquire);
 }
@@ -140,7 +149,8 @@ mag_lcore_keep_out(struct mag_lcore *lcore, bool out)
 static void
 prefetch_full(const struct mag_magazine *magazine)
 {
-	const char *at = (const char *)magazine, *end = (const char *)&magazine->round[magazine->rounds];
+	const char *at = (const char *)magazine,
+		   *end = (const char *)&magazine->round[magazine->rounds];
 
 	for (; at < end; at += RTE_CACHE_LINE_SIZE)
 		rte_prefetch0(at);
@@ -149,7 +159,8 @@ prefetch_full(const struct mag_magazine *magazine)
 static void
 prefetch_empty(struct mag_magazine *magazine)
 {
-	const char *at = (const char *)magazine, *end = (const char *)&magazine->round[magazine->rounds];
+	const char *at = (const char *)magazine,
+		   *end = (const char *)&magazine->round[magazine->rounds];
 
 	for (; at < end; at += RTE_CACHE_LINE_SIZE)
 		__builtin_prefetch(at, 1);
@@ -272,8 +283,7 @@ mag_lcore_give(struct mag_lcore *lcore, struct mag_depot *depot, void *const *ob
 		rounds = rounds_of(&lcore->rounds);
 		put = RTE_MIN(lcore->capacity - rounds, n - done);
 		if (put > 0)
-			memcpy(&lcore->loaded->round[rounds], objects + done,
-			       put * sizeof(void *));
+			memcpy(&lcore->loaded->round[rounds], objects + done, put * sizeof(void *));
 		atomic_store_explicit(&lcore->rounds, rounds + put, memory_order_relaxed);
 		done += put;
 		if (done == n)

@@ -9,8 +9,9 @@
  * claims a slot when it first comes by, of the same number if that is free, and
  * finds it again through a thread-local offset. So a slot has one owner even when
  * lcore ids are given back and taken by another thread. All caches use the same
- * slot number for the same thread. Threads without an lcore id, and those that
- * came when all slots were taken, use the shared slot, which is guarded by a lock.
+ * slot number for the same thread. Threads without an lcore id, those that came when
+ * all slots were taken, and all threads of secondary processes, whose lcore numbers collide
+ * with ours, use the shared slot, which is guarded by a lock.
  *
  * Invariant: previous is full, empty or absent, never partial.
  *
@@ -36,7 +37,7 @@
 struct mag_lcore {
 	/* The visitor's line; the owner only reads it. */
 	struct mag_bias_visitor visitor;
-	_Atomic uint32_t size; /**< rounds of the type in force; 0 = layer off */
+	_Atomic uint32_t size;        /**< rounds of the type in force; 0 = layer off */
 	_Atomic uint64_t visited_out; /**< rounds that visitors took away */
 
 	/* The owner's line. */
@@ -46,10 +47,10 @@ struct mag_lcore {
 	_Atomic uint32_t previous_rounds; /**< in previous */
 	struct mag_magazine *loaded;
 	struct mag_magazine *previous;
-	_Atomic uint64_t allocs;    /**< objects handed to users */
-	_Atomic uint64_t rounds_in; /**< rounds that came from depot and slabs */
+	_Atomic uint64_t allocs;     /**< objects handed to users */
+	_Atomic uint64_t rounds_in;  /**< rounds that came from depot and slabs */
 	_Atomic uint64_t rounds_out; /**< rounds that went to depot and slabs */
-	_Atomic uint32_t exchanges; /**< magazines changed at the depot */
+	_Atomic uint32_t exchanges;  /**< magazines changed at the depot */
 } __attribute__((aligned(128)));
 
 _Static_assert(sizeof(struct mag_lcore) == 128, "one slot is two lines");
@@ -76,12 +77,17 @@ mag_lcore_slot_number(void)
 }
 
 /**
- * Claim a slot for this thread if it has none and is an lcore. Slow path: one
- * load when there is nothing to do.
+ * Claim a slot for this thread if it has none and is an lcore of the primary process.
+ * Slow path: one load when there is nothing to do.
  */
 void mag_lcore_claim(void);
-/** Slots that have, or ever had, an owner: all of them have numbers below this. */
+/**
+ * Slots that have, or ever had, an owner: all of them have numbers below this. In a
+ * secondary process that is not known, and the answer is all there are.
+ */
 uint32_t mag_lcore_slots(void);
+/** Is this a secondary process of DPDK's? Then no thread of it owns a slot. */
+bool mag_process_is_secondary(void);
 /** Slots that have an owner now. */
 uint32_t mag_lcore_owners(void);
 /** lcore id for which the slot was claimed; LCORE_ID_ANY when it has no owner. */
@@ -141,6 +147,17 @@ mag_copy(void **to, void *const *from, size_t n)
 
 _Static_assert(MAG_ROUNDS_MAX < MAG_BIAS_BIT_MIN, "any visitor bit exceeds any number of rounds");
 
+/*
+ * Address of a round of the loaded magazine. In integers, because there may be no magazine
+ * when nothing is to be copied.
+ */
+static __rte_always_inline void **
+mag_lcore_round(const struct mag_lcore *lcore, int64_t round)
+{
+	return (void **)((uintptr_t)lcore->loaded + offsetof(struct mag_magazine, round) +
+			 round * sizeof(void *));
+}
+
 /** Fast path: n objects from the loaded magazine, or false with nothing changed. */
 static __rte_always_inline bool
 mag_lcore_get(struct mag_lcore *lcore, void **objects, uint32_t n)
@@ -154,7 +171,7 @@ mag_lcore_get(struct mag_lcore *lcore, void **objects, uint32_t n)
 		return false;
 	}
 	MAG_COUNT(lcore->allocs, n);
-	mag_copy(objects, &lcore->loaded->round[left], n);
+	mag_copy(objects, mag_lcore_round(lcore, left), n);
 	atomic_store_explicit(&lcore->rounds, left, memory_order_relaxed);
 	mag_bias_leave(&lcore->owner);
 	return true;
@@ -172,7 +189,7 @@ mag_lcore_put(struct mag_lcore *lcore, void *const *objects, uint32_t n)
 		mag_bias_leave(&lcore->owner);
 		return false;
 	}
-	mag_copy(&lcore->loaded->round[rounds], objects, n);
+	mag_copy(mag_lcore_round(lcore, rounds), objects, n);
 	atomic_store_explicit(&lcore->rounds, rounds + n, memory_order_relaxed);
 	mag_bias_leave(&lcore->owner);
 	return true;

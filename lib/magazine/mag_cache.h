@@ -42,9 +42,9 @@ struct mag_cache;
 /** One side of an object: where it is, and which one. */
 struct mag_object_info {
 	void *address;
-	size_t size;            /**< bytes */
-	void *bufctl;           /**< its control record; NULL for a mirror */
-	uint64_t region_index;  /**< segment index x objects per segment + segment_object */
+	size_t size;             /**< bytes */
+	void *bufctl;            /**< its control record; NULL for a mirror */
+	uint64_t region_index;   /**< segment index x objects per segment + segment_object */
 	uint32_t segment_object; /**< index in the segment */
 };
 
@@ -65,17 +65,17 @@ typedef void (*mag_reclaim)(void *arg);
 
 /** What a cache is made from. */
 struct mag_cache_params {
-	const char *name;          /**< copied; not empty */
-	size_t object_size;        /**< bytes; not 0 */
-	size_t align;              /**< power of two; 0 means 8 */
-	struct mag_region *region; /**< backing memory; its objects must be large enough */
+	const char *name;            /**< copied; not empty */
+	size_t object_size;          /**< bytes; not 0 */
+	size_t align;                /**< power of two; 0 means 8 */
+	struct mag_region *region;   /**< backing memory; its objects must be large enough */
 	mag_constructor constructor; /**< or NULL */
-	mag_destructor destructor; /**< or NULL */
-	mag_reclaim reclaim;       /**< or NULL */
-	void *arg;                 /**< for the three */
-	unsigned int flags;        /**< MAG_CACHE_* */
-	const char *options;       /**< "rounds=62,interval=11"; NULL = none */
-	int node;                  /**< NUMA node of the cache's own records; -1 = any */
+	mag_destructor destructor;   /**< or NULL */
+	mag_reclaim reclaim;         /**< or NULL */
+	void *arg;                   /**< for the three */
+	unsigned int flags;          /**< MAG_CACHE_* */
+	const char *options;         /**< "rounds=62,interval=11"; NULL = none */
+	int node;                    /**< NUMA node of the cache's own records; -1 = any */
 };
 
 /**

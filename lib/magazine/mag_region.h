@@ -28,8 +28,8 @@ extern "C" {
 /** @name Modes of a region
  * @{
  */
-#define MAG_REGION_READONLY 0x1u /**< the allocator never writes into objects */
-#define MAG_REGION_SHARED 0x2u /**< mapped by others: nothing of the allocator's in objects */
+#define MAG_REGION_READONLY 0x1u    /**< the allocator never writes into objects */
+#define MAG_REGION_SHARED 0x2u      /**< mapped by others: nothing of the allocator's in objects */
 #define MAG_REGION_NOMAGAZINES 0x4u /**< caches on it have no magazine layer */
 /** @} */
 

@@ -16,7 +16,7 @@ _Static_assert(HEADER + MAG_ROUNDS_MAX * sizeof(void *) == BLOCK_MAX, "the large
 /* Spec 3. */
 static const struct mag_type types[] = {
 	{14, 128, 512}, {30, 96, 256}, {46, 64, 128}, {62, 32, 64},
-	{94, 16, 32},	{126, 8, 16},  {142, 0, 8},   {158, 0, 0},
+	{94, 16, 32},   {126, 8, 16},  {142, 0, 8},   {158, 0, 0},
 };
 
 /* Design 6: each fills a power of two with its header. */

@@ -72,11 +72,12 @@ size_t mag_magazine_bytes(uint32_t rounds);
 
 struct mag_arena {
 	struct mag_lock lock; /**< guards all below but base and size */
-	uint32_t free[MAG_ARENA_ORDERS]; /**< index of the first free block of each order; 0 = none */
-	uint32_t out;         /**< magazines out, for the leak check */
-	uint8_t *order;       /**< per 128 bytes: order of the free block that begins there, + 1 */
-	uint8_t *base;        /**< never changes */
-	size_t size;          /**< bytes, a multiple of 4 KiB; never changes */
+	uint32_t free
+		[MAG_ARENA_ORDERS]; /**< index of the first free block of each order; 0 = none */
+	uint32_t out;               /**< magazines out, for the leak check */
+	uint8_t *order; /**< per 128 bytes: order of the free block that begins there, + 1 */
+	uint8_t *base;  /**< never changes */
+	size_t size;    /**< bytes, a multiple of 4 KiB; never changes */
 	int node;
 };
 

@@ -41,9 +41,9 @@ static struct {
 	_Atomic uint32_t override_ms;
 	_Atomic uint64_t updates;
 	_Atomic bool armed;
-	uint64_t reap_allowed;  /* TSC; under the episode lock */
+	uint64_t reap_allowed;   /* TSC; under the episode lock */
 	struct mag_lock episode; /* one pass at a time */
-	pthread_mutex_t lock;   /* guards registering and mapping */
+	pthread_mutex_t lock;    /* guards registering and mapping */
 } maint = {.lock = PTHREAD_MUTEX_INITIALIZER, .due = UINT64_MAX};
 
 static uint64_t
@@ -60,7 +60,7 @@ interval_of(const struct mag_cache *cache)
 	return ms_to_tsc(ms != 0 ? ms : cache->options.interval_ms);
 }
 
-/* A type to move to, or 0: more lcores came, or they meet in the depot. */
+/* Type to move to: smaller when more lcores came, bigger when they meet in the depot. */
 static uint32_t
 resize_wanted(struct mag_cache *cache, uint64_t contention)
 {
@@ -80,8 +80,7 @@ mag_cache_update(struct mag_cache *cache)
 	uint32_t table = mag_slab_rescale_want(&cache->slab);
 	uint64_t contention = mag_depot_contention(&cache->depot);
 	uint32_t type = resize_wanted(cache, contention);
-	bool resize = type != MAG_STAT(cache->type) &&
-		      (type != 0 || mag_cache_type_bound(cache) == 0);
+	bool resize = type != MAG_STAT(cache->type);
 
 	mag_cache_working_set_update(cache);
 	if (!resize)
@@ -97,7 +96,7 @@ mag_cache_update(struct mag_cache *cache)
 
 struct pass {
 	uint64_t now;
-	uint64_t next; /* earliest due of any cache */
+	uint64_t next;     /* earliest due of any cache */
 	uint64_t interval; /* shortest of any cache */
 	bool reap;
 };
@@ -118,6 +117,18 @@ pass_visit(struct mag_cache *cache, void *arg)
 	pass->interval = RTE_MIN(pass->interval, interval);
 }
 
+/* Due no later than then: a cache that was listed meanwhile may have made it earlier. */
+static void
+due_by(uint64_t then)
+{
+	uint64_t due = MAG_STAT(maint.due);
+
+	while (then < due &&
+	       !atomic_compare_exchange_weak_explicit(&maint.due, &due, then, memory_order_relaxed,
+						      memory_order_relaxed))
+		;
+}
+
 /* All that is due; false when somebody else is at it. */
 static bool
 pass_run(void)
@@ -130,13 +141,13 @@ pass_run(void)
 	/* acquire, release: a request made before this episode is served by it */
 	pass.reap = atomic_exchange_explicit(&maint.reap_requested, false, memory_order_acq_rel) &&
 		    pass.now >= maint.reap_allowed;
+	atomic_store_explicit(&maint.due, UINT64_MAX, memory_order_relaxed);
 	done = mag_cache_list_walk(false, pass_visit, &pass);
 	if (done && pass.reap && pass.interval != UINT64_MAX)
 		maint.reap_allowed = pass.now + pass.interval;
 	else if (!done && pass.reap)
 		atomic_store_explicit(&maint.reap_requested, true, memory_order_release);
-	if (done)
-		atomic_store_explicit(&maint.due, pass.next, memory_order_relaxed);
+	due_by(done ? pass.next : pass.now);
 	mag_lock_release(&maint.episode);
 	return done;
 }
@@ -183,20 +194,23 @@ service_register(uint32_t *id)
 	return rte_service_component_register(&spec, id);
 }
 
-/* Registered, started, and on all service lcores that there are now. */
+/*
+ * Registered, started, and on all service lcores that there are now. Without service
+ * lcores there is nothing to do, and nothing must be done: EAL may just be cleaning up.
+ */
 static void
-service_tend(void)
+service_tend(bool first)
 {
 	uint32_t lcores[RTE_MAX_LCORE], id;
 	int32_t n, i;
 
 	pthread_mutex_lock(&maint.lock);
-	if (service_register(&id) == 0) {
+	n = rte_service_lcore_list(lcores, RTE_DIM(lcores));
+	if ((n > 0 || first) && service_register(&id) == 0) {
 		if (rte_service_runstate_get(id) != 1) {
 			rte_service_component_runstate_set(id, 1);
 			rte_service_runstate_set(id, 1);
 		}
-		n = rte_service_lcore_list(lcores, RTE_DIM(lcores));
 		for (i = 0; i < n; i++)
 			if (rte_service_map_lcore_get(id, lcores[i]) == 0)
 				rte_service_map_lcore_set(id, lcores[i], 1);
@@ -218,12 +232,12 @@ static void
 alarm_callback(void *arg)
 {
 	RTE_SET_USED(arg);
-	service_tend();
+	service_tend(false);
 	if (!service_beats() && is_due(rte_rdtsc()))
 		pass_run();
 	atomic_store_explicit(&maint.armed, false, memory_order_relaxed);
-	/* UINT64_MAX: no cache is left; the next one arms the alarm again. */
-	if (MAG_STAT(maint.due) != UINT64_MAX)
+	/* When no cache is left, the next one arms the alarm again. */
+	if (mag_cache_count() > 0)
 		alarm_arm();
 }
 
@@ -238,7 +252,8 @@ alarm_arm(void)
 	if (ret == 0)
 		return;
 	atomic_store_explicit(&maint.armed, false, memory_order_relaxed);
-	MAG_LOG(WARNING, "EAL alarm: %s: caches are updated by a service lcore only", strerror(-ret));
+	MAG_LOG(WARNING, "EAL alarm: %s: caches are updated by a service lcore only",
+		strerror(-ret));
 }
 
 /* A cache was listed. */
@@ -246,7 +261,7 @@ static void
 observe(struct mag_cache *cache)
 {
 	RTE_SET_USED(cache);
-	service_tend();
+	service_tend(true);
 	/* The next pass finds out when the new cache is due. */
 	atomic_store_explicit(&maint.due, 0, memory_order_relaxed);
 	alarm_arm();

@@ -129,8 +129,10 @@ set_pair(struct parser *parser, const char *key, const char *value)
 			keys[i].allowed);
 		return -1;
 	}
-	MAG_LOG(ERR, "%s: option %s=%s: unknown key, must be one of rounds, interval, block, visit, "
-		"magazines", parser->who, key, value != NULL ? value : "");
+	MAG_LOG(ERR,
+		"%s: option %s=%s: unknown key, must be one of rounds, interval, block, visit, "
+		"magazines",
+		parser->who, key, value != NULL ? value : "");
 	return -1;
 }
 
@@ -146,8 +148,10 @@ mag_options_parse(const char *who, const char *text, struct mag_options *options
 		return 0;
 	pairs = rte_kvargs_parse(text, NULL);
 	if (pairs == NULL) {
-		MAG_LOG(ERR, "%s: options \"%s\": must be key=value pairs separated by commas, "
-			"at most %u", who, text, RTE_KVARGS_MAX);
+		MAG_LOG(ERR,
+			"%s: options \"%s\": must be key=value pairs separated by commas, "
+			"at most %u",
+			who, text, RTE_KVARGS_MAX);
 		return -EINVAL;
 	}
 	for (i = 0; i < pairs->count && ret == 0; i++)

@@ -23,11 +23,12 @@ struct mag_options {
 
 #define MAG_INTERVAL_MS 11000u
 
-#define MAG_OPTIONS_DEFAULT                                                                        \
-	{                                                                                          \
-		.rounds = 0, .interval_ms = MAG_INTERVAL_MS, .block = 0, .visit = true,            \
-		.magazines = true,                                                                 \
-	}
+/** What holds for keys that a text does not name. */
+static const struct mag_options mag_options_default = {
+	.interval_ms = MAG_INTERVAL_MS,
+	.visit = true,
+	.magazines = true,
+};
 
 /**
  * Read options from a text.

@@ -33,7 +33,8 @@ mag_region_create(const struct mag_region_params *params)
 	    strlen(params->name) >= MAG_REGION_NAMESIZE || params->object_size == 0 ||
 	    (params->stride != 0 && params->stride < params->object_size) ||
 	    params->block > MAG_REGION_BLOCK_MAX) {
-		MAG_LOG(ERR, "region \"%s\": object size %u, stride %u, block %u: needs a name of 1 "
+		MAG_LOG(ERR,
+			"region \"%s\": object size %u, stride %u, block %u: needs a name of 1 "
 			"to %u characters, a size above 0, a stride of at least the size and a "
 			"block of at most %u objects",
 			params->name != NULL ? params->name : "", params->object_size,
@@ -94,12 +95,13 @@ objects_valid(const struct mag_region *region, void *const *objects, uint32_t co
 
 	for (i = 0; i < count; i++) {
 		if (objects[i] != NULL &&
-		    (i == 0 || (uintptr_t)objects[i] >= (uintptr_t)objects[i - 1] +
-								region->object_size))
+		    (i == 0 ||
+		     (uintptr_t)objects[i] >= (uintptr_t)objects[i - 1] + region->object_size))
 			continue;
-		MAG_LOG(ERR, "region \"%s\": object %u at %p: addresses must ascend by at least "
-			"the object size of %u bytes", region->name, i, objects[i],
-			region->object_size);
+		MAG_LOG(ERR,
+			"region \"%s\": object %u at %p: addresses must ascend by at least "
+			"the object size of %u bytes",
+			region->name, i, objects[i], region->object_size);
 		return false;
 	}
 	return true;
@@ -113,8 +115,8 @@ segment_init(struct mag_region *region, struct mag_segment *segment, void *const
 	segment->count = count;
 	segment->stride = count > 1 ? (uintptr_t)objects[1] - segment->base : 0;
 	segment->node = node;
-	segment->whole = count == region->block &&
-			 (count == 1 || segment->stride == region->stride);
+	segment->whole =
+		count == region->block && (count == 1 || segment->stride == region->stride);
 }
 
 static void
@@ -167,8 +169,10 @@ mag_region_adopt(struct mag_region *region, void *const *objects, uint32_t count
 			      CONTROL_ALIGN);
 	extent = mag_meta_zalloc(head + control, node);
 	if (extent == NULL) {
-		MAG_LOG(ERR, "region \"%s\": no memory for the records of %u objects (%zu bytes): "
-			"give EAL more memory", region->name, count, head + control);
+		MAG_LOG(ERR,
+			"region \"%s\": no memory for the records of %u objects (%zu bytes): "
+			"give EAL more memory",
+			region->name, count, head + control);
 		return -ENOMEM;
 	}
 	extent->segments = segments;

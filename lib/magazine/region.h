@@ -31,14 +31,14 @@
 #define MAG_CONTROL_OBJECT 8
 
 struct mag_segment {
-	uintptr_t base;   /**< address of object 0 */
-	uint32_t stride;  /**< bytes from object to object; 0 when there is only one */
-	uint32_t count;   /**< objects */
-	uint32_t index;   /**< in the region */
-	int32_t node;     /**< NUMA node of the memory */
-	bool free;        /**< under the region's lock */
-	bool whole;       /**< `block` objects at the region's stride */
-	void *control;    /**< room for the slab layer, zeroed when adopted */
+	uintptr_t base;                /**< address of object 0 */
+	uint32_t stride;               /**< bytes from object to object; 0 when there is only one */
+	uint32_t count;                /**< objects */
+	uint32_t index;                /**< in the region */
+	int32_t node;                  /**< NUMA node of the memory */
+	bool free;                     /**< under the region's lock */
+	bool whole;                    /**< `block` objects at the region's stride */
+	void *control;                 /**< room for the slab layer, zeroed when adopted */
 	TAILQ_ENTRY(mag_segment) link; /**< on a free list, when free */
 };
 
@@ -53,12 +53,12 @@ struct mag_extent {
 
 struct mag_region {
 	char name[MAG_REGION_NAMESIZE];
-	uint32_t mode;           /**< MAG_REGION_* */
-	uint32_t stride;         /**< bytes from object to object */
-	uint32_t object_size;    /**< bytes that a user may touch */
-	uint32_t block;          /**< objects of a whole segment */
+	uint32_t mode;        /**< MAG_REGION_* */
+	uint32_t stride;      /**< bytes from object to object */
+	uint32_t object_size; /**< bytes that a user may touch */
+	uint32_t block;       /**< objects of a whole segment */
 
-	struct mag_lock lock;    /**< guards all below; the counts are also read without it */
+	struct mag_lock lock; /**< guards all below; the counts are also read without it */
 	struct mag_segment_list whole;
 	struct mag_segment_list tails;
 	SLIST_HEAD(, mag_extent) extents;

@@ -79,11 +79,11 @@ struct mag_slab_layer {
 	_Atomic uint32_t slabs_full;
 	_Atomic uint64_t created;
 	_Atomic uint64_t destroyed;
-	_Atomic uint64_t allocs;   /**< objects */
-	_Atomic uint64_t frees;    /**< objects */
-	_Atomic uint64_t fails;    /**< slabs that could not be made */
-	_Atomic uint64_t invalid;  /**< frees of what was not out */
-	_Atomic uint64_t in_use;   /**< objects of all existing slabs */
+	_Atomic uint64_t allocs;  /**< objects */
+	_Atomic uint64_t frees;   /**< objects */
+	_Atomic uint64_t fails;   /**< slabs that could not be made */
+	_Atomic uint64_t invalid; /**< frees of what was not out */
+	_Atomic uint64_t in_use;  /**< objects of all existing slabs */
 	_Atomic uint64_t in_use_max;
 	_Atomic uint32_t rescales;
 };

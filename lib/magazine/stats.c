@@ -99,8 +99,8 @@ slot_stats(const struct mag_lcore *lcore, unsigned int id, struct mag_slot_stats
 	stats->previous = MAG_STAT(lcore->previous_rounds);
 	stats->allocs = MAG_STAT(lcore->allocs);
 	stats->exchanges = MAG_STAT(lcore->exchanges);
-	stats->frees = stats->allocs + out + stats->loaded + stats->previous -
-		       MAG_STAT(lcore->rounds_in);
+	stats->frees =
+		stats->allocs + out + stats->loaded + stats->previous - MAG_STAT(lcore->rounds_in);
 }
 
 unsigned int

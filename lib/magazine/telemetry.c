@@ -10,6 +10,7 @@
 
 #include <rte_lcore.h>
 #include <rte_telemetry.h>
+#include <rte_version.h>
 
 #include "cache.h"
 
@@ -36,11 +37,14 @@ handle_list(const char *command, const char *params, struct rte_tel_data *data)
 }
 
 /* 22.11 calls an unsigned 64-bit value u64, later versions uint: one name here. */
-#include <rte_version.h>
 #if RTE_VERSION >= RTE_VERSION_NUM(23, 3, 0, 0)
 #define add_count rte_tel_data_add_dict_uint
+#define add_array_count rte_tel_data_add_array_uint
+#define COUNT_VAL RTE_TEL_UINT_VAL
 #else
 #define add_count rte_tel_data_add_dict_u64
+#define add_array_count rte_tel_data_add_array_u64
+#define COUNT_VAL RTE_TEL_U64_VAL
 #endif
 
 static void
@@ -125,22 +129,62 @@ handle_stats(const char *command, const char *params, struct rte_tel_data *data)
 	return handle(params, data, stats_visit);
 }
 
-static void
-add_slot(struct rte_tel_data *data, const struct mag_slot_stats *stats)
-{
-	struct rte_tel_data *row = rte_tel_data_alloc();
+struct column {
+	const char *name;
+	size_t offset; /* in struct mag_slot_stats */
+	size_t size;
+};
 
-	if (row == NULL)
+#define COLUMN(field)                                                                              \
+	{                                                                                          \
+#field, offsetof(struct mag_slot_stats, field),                                    \
+			sizeof(((struct mag_slot_stats *)NULL)->field)                             \
+	}
+
+static const struct column columns[] = {
+	COLUMN(allocs), COLUMN(frees), COLUMN(loaded), COLUMN(previous), COLUMN(exchanges),
+};
+
+static uint64_t
+column_value(const struct column *column, const struct mag_slot_stats *stats)
+{
+	const void *field = RTE_PTR_ADD(stats, column->offset);
+
+	return column->size == sizeof(uint64_t) ? *(const uint64_t *)field :
+						  *(const uint32_t *)field;
+}
+
+/* A dictionary with an array per column is what all versions of DPDK can answer. */
+static void
+add_columns(struct rte_tel_data *data, const struct mag_slot_stats *rows, unsigned int n)
+{
+	struct rte_tel_data *array;
+	unsigned int c, i;
+
+	for (c = 0; c < RTE_DIM(columns); c++) {
+		array = rte_tel_data_alloc();
+		if (array == NULL)
+			return;
+		rte_tel_data_start_array(array, COUNT_VAL);
+		for (i = 0; i < n; i++)
+			add_array_count(array, column_value(&columns[c], &rows[i]));
+		rte_tel_data_add_dict_container(data, columns[c].name, array, 0);
+	}
+}
+
+static void
+add_lcores(struct rte_tel_data *data, const struct mag_slot_stats *rows, unsigned int n)
+{
+	struct rte_tel_data *array = rte_tel_data_alloc();
+	unsigned int i;
+
+	if (array == NULL)
 		return;
-	rte_tel_data_start_dict(row);
-	rte_tel_data_add_dict_int(row, "lcore",
-				  stats->lcore == LCORE_ID_ANY ? -1 : (int)stats->lcore);
-	add_count(row, "allocs", stats->allocs);
-	add_count(row, "frees", stats->frees);
-	add_count(row, "loaded", stats->loaded);
-	add_count(row, "previous", stats->previous);
-	add_count(row, "exchanges", stats->exchanges);
-	rte_tel_data_add_array_container(data, row, 0);
+	rte_tel_data_start_array(array, RTE_TEL_INT_VAL);
+	for (i = 0; i < n; i++)
+		rte_tel_data_add_array_int(array,
+					   rows[i].lcore == LCORE_ID_ANY ? -1 : (int)rows[i].lcore);
+	rte_tel_data_add_dict_container(data, "lcore", array, 0);
 }
 
 static void
@@ -148,15 +192,17 @@ lcores_visit(struct mag_cache *cache, void *arg)
 {
 	struct request *request = arg;
 	struct mag_slot_stats stats[MAG_SLOTS];
-	unsigned int i, n;
+	unsigned int i, n, rows = 0;
 
 	if (request->ret == 0 || strcmp(cache->name, request->name) != 0)
 		return;
 	n = mag_cache_slot_stats(cache, stats, MAG_SLOTS);
-	rte_tel_data_start_array(request->data, RTE_TEL_CONTAINER);
 	for (i = 0; i < n; i++)
 		if (stats[i].allocs != 0 || stats[i].frees != 0)
-			add_slot(request->data, &stats[i]);
+			stats[rows++] = stats[i];
+	rte_tel_data_start_dict(request->data);
+	add_lcores(request->data, stats, rows);
+	add_columns(request->data, stats, rows);
 	request->ret = 0;
 }
 

@@ -56,9 +56,8 @@ mag_perimeter_enter(struct mag_cache *cache, bool wait)
 		return true;
 	}
 	/* acquire: pairs with the release in mag_perimeter_leave() */
-	while (!atomic_compare_exchange_strong_explicit(&cache->perimeter, &expected, me,
-							memory_order_acquire,
-							memory_order_relaxed)) {
+	while (!atomic_compare_exchange_strong_explicit(
+		&cache->perimeter, &expected, me, memory_order_acquire, memory_order_relaxed)) {
 		if (!wait)
 			return false;
 		expected = 0;
@@ -208,8 +207,7 @@ sweep_await(struct sweep *sweep, uint64_t deadline, _Atomic uint64_t *denied)
 
 	mag_bias_fence(cache->bias);
 	for (i = 0; i < MAG_SLOT_SHARED; i++) {
-		if (!sweep_wants(sweep, i) ||
-		    mag_bias_granted(&cache->slot[i].owner, deadline))
+		if (!sweep_wants(sweep, i) || mag_bias_granted(&cache->slot[i].owner, deadline))
 			continue;
 		MAG_STAT_ADD(*denied, 1);
 		mag_bias_dismiss(&cache->slot[i].visitor, sweep->bits);
@@ -444,16 +442,22 @@ mag_cache_resize(struct mag_cache *cache, uint32_t rounds, bool wait)
 }
 
 static int
-purge_and_enable(struct mag_cache *cache)
+purge_and_enable(struct mag_cache *cache, bool wait)
 {
 	int ret;
 
-	if (!mag_perimeter_enter(cache, false))
+	if (!mag_perimeter_enter(cache, wait))
 		return -EBUSY;
 	ret = mag_cache_purge_inside(cache, false);
 	mag_cache_enable(cache);
 	mag_perimeter_leave(cache);
 	return ret;
+}
+
+int
+mag_cache_gather(struct mag_cache *cache)
+{
+	return purge_and_enable(cache, true);
 }
 
 /* Take every lcore's previous magazine; those that do not grant keep theirs. */
@@ -471,12 +475,12 @@ previous_reap(struct mag_cache *cache)
 		sweep_await(&sweep, deadline_in(SWEEP_US), &cache->visits_denied);
 	for (i = 0; i < slots; i++)
 		if (sweep_wants(&sweep, i))
-			pile_add(&pile, visitor_detach(cache, &cache->slot[i],
-						       mag_lcore_detach_previous));
+			pile_add(&pile,
+				 visitor_detach(cache, &cache->slot[i], mag_lcore_detach_previous));
 	sweep_dismiss(&sweep);
 	mag_lock_wait(&cache->shared);
-	pile_add(&pile, visitor_detach(cache, &cache->slot[MAG_SLOT_SHARED],
-				       mag_lcore_detach_previous));
+	pile_add(&pile,
+		 visitor_detach(cache, &cache->slot[MAG_SLOT_SHARED], mag_lcore_detach_previous));
 	mag_lock_release(&cache->shared);
 	mag_lock_release(&cache->visit);
 	pile_destroy(cache, &pile);
@@ -489,7 +493,7 @@ mag_cache_reap_now(struct mag_cache *cache, bool purge)
 	bool depot, previous = false;
 
 	if (purge || cache->flags & MAG_CACHE_RECLAIM)
-		return purge_and_enable(cache);
+		return purge_and_enable(cache, false);
 	depot = depot_zero_and_reap(cache);
 	if (cache->bias == MAG_BIAS_POLL)
 		slots_ask(cache);
@@ -508,7 +512,7 @@ mag_cache_reclaim(struct mag_cache *cache, bool memory_low)
 	if (callbacks != NULL && callbacks->reclaim != NULL)
 		callbacks->reclaim(callbacks->arg);
 	if (memory_low)
-		return purge_and_enable(cache);
+		return purge_and_enable(cache, false);
 	mag_cache_working_set_reap(cache);
 	return 0;
 }
@@ -663,7 +667,7 @@ mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n)
 
 	if (!can_succeed(cache, n))
 		return 0;
-	if (cache->bias == MAG_BIAS_POLL) {
+	if (cache->bias == MAG_BIAS_POLL || mag_process_is_secondary()) {
 		slots_ask(cache);
 		got = mag_cache_take(cache, objects, n);
 	} else {

@@ -21,14 +21,16 @@
 #include "numa.h"
 #include "rte_mempool_magazine.h"
 
+/* Objects may reach magazines again between gathering them and taking the blocks. */
+#define GATHER_TRIES 3
+
 /*
  * Set while this thread lays out the objects of a chunk: rte_mempool's helper frees each
  * into the pool, which must not happen before all of them are adopted.
  */
 static _Thread_local const struct rte_mempool *laying_out;
 
-static int
-magazine_dequeue(struct rte_mempool *mp, void **objects, unsigned int n);
+static int magazine_dequeue(struct rte_mempool *mp, void **objects, unsigned int n);
 
 static bool
 is_ours(const struct rte_mempool *mp)
@@ -83,9 +85,10 @@ on_event(enum rte_mempool_event event, struct rte_mempool *mp, void *arg)
 	cache = mp->pool_data;
 	out = objects_out(mp);
 	if (out > 0)
-		MAG_LOG(ERR, "pool \"%s\": freed while %" PRIu64 " of its %u objects are out: "
-			"give them back before rte_mempool_free()", mp->name, out,
-			mp->populated_size);
+		MAG_LOG(ERR,
+			"pool \"%s\": freed while %" PRIu64 " of its %u objects are out: "
+			"give them back before rte_mempool_free()",
+			mp->name, out, mp->populated_size);
 	atomic_store_explicit(&cache->dying, true, memory_order_relaxed);
 }
 
@@ -115,7 +118,7 @@ magazine_alloc(struct rte_mempool *mp)
 		.name = mp->name,
 		.object_size = mp->elt_size,
 		.objects = mp->size,
-		.options = MAG_OPTIONS_DEFAULT,
+		.options = mag_options_default,
 		.node = node_of_socket(mp->socket_id),
 	};
 	char who[RTE_MEMPOOL_NAMESIZE + 16];
@@ -140,8 +143,10 @@ magazine_alloc(struct rte_mempool *mp)
 	}
 	ret = rte_mempool_event_callback_register(on_event, NULL);
 	if (ret != 0 && rte_errno != EEXIST)
-		MAG_LOG(WARNING, "%s: no event callback (%s): objects out when it is freed will not "
-			"be reported", who, rte_strerror(rte_errno));
+		MAG_LOG(WARNING,
+			"%s: no event callback (%s): objects out when it is freed will not "
+			"be reported",
+			who, rte_strerror(rte_errno));
 	return 0;
 }
 
@@ -296,13 +301,16 @@ static int
 magazine_dequeue_contig_blocks(struct rte_mempool *mp, void **first, unsigned int n)
 {
 	struct mag_cache *cache = mp->pool_data;
+	unsigned int tries;
 
-	if (mag_slab_alloc_blocks(&cache->slab, first, n) == 0)
-		return 0;
-	if (mag_cache_available(cache) < (uint64_t)n * cache->region->block ||
-	    MAG_STAT(cache->dying) || mag_cache_reap_now(cache, true) != 0)
-		return -ENOBUFS;
-	return mag_slab_alloc_blocks(&cache->slab, first, n);
+	for (tries = 0; tries < GATHER_TRIES; tries++) {
+		if (mag_slab_alloc_blocks(&cache->slab, first, n) == 0)
+			return 0;
+		if (mag_cache_available(cache) < (uint64_t)n * cache->region->block ||
+		    MAG_STAT(cache->dying) || mag_cache_gather(cache) != 0)
+			break;
+	}
+	return -ENOBUFS;
 }
 
 struct mag_cache *
@@ -334,8 +342,10 @@ RTE_INIT(magazine_register)
 	for (i = 0; i < rte_mempool_ops_table.num_ops; i++) {
 		if (strcmp(rte_mempool_ops_table.ops[i].name, ops.name) != 0)
 			continue;
-		MAG_LOG(ERR, "mempool ops \"%s\" are registered already: a second copy of the driver is in "
-			"this process: link it or load the plugin, not both", ops.name);
+		MAG_LOG(ERR,
+			"mempool ops \"%s\" are registered already: a second copy of the driver is in "
+			"this process: link it or load the plugin, not both",
+			ops.name);
 		return;
 	}
 	rte_mempool_register_ops(&ops);

@@ -1,0 +1,334 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# All tests. Test programs are found from the build, scripts by being executable in test/dataplane:
+# a new one needs no change here. Each speaks TAP (cmocka does, asked to); one that does not counts as
+# one test, by its exit status: 0 passed, 77 skipped, anything else failed.
+#
+# A test finds in its environment: MAGAZINE_BUILD and MAGAZINE_PLUGIN, the build folder and the driver;
+# MAGAZINE_FILE_PREFIX, what its EAL file prefixes have to begin with; MAGAZINE_HUGE, 1 if there are
+# hugepages; MAGAZINE_FULL, 1 if it may take long; MAGAZINE_SANITIZER, what it is built with, if it is.
+
+# shellcheck source-path=SCRIPTDIR source=../app/host.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../app/host.sh"
+
+SUITES=(style unit contract dataplane stress tsan asan)
+HUGE_MB=1536
+HUGE_LEAST_MB=256
+SCRIPT_TIMEOUT=600
+
+usage() {
+	cat <<-END
+	usage: test/run.sh [--full] [--only SUITE...] [--help]
+
+	Installs what is missing (Debian 12 and 13), builds into build/, reserves up to $HUGE_MB MB of
+	hugepages for as long as it runs, and runs all tests. The last line is 'N passed, N failed'; the
+	exit status is 0 if nothing failed, 1 if something did, 2 if the tests could not be run.
+
+	  --full           longer: MAGAZINE_FULL=1 for the tests, and all time limits times four
+	  --only SUITE...  only these of: ${SUITES[*]}
+
+	tsan and asan are the unit and stress suites again, built with ThreadSanitizer, and with Address- and
+	UndefinedBehaviorSanitizer; a report is a failure. Logs stay in build*/testlog.
+	END
+}
+
+passed=0
+failed=0
+skipped=0
+full=0
+only=()
+
+parse_options() {
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--full) full=1 ;;
+		--only)
+			[ $# -gt 1 ] || host_die "--only needs a suite: one or more of ${SUITES[*]}"
+			shift
+			while [ $# -gt 0 ] && [ "${1#--}" = "$1" ]; do
+				[[ " ${SUITES[*]} " = *" $1 "* ]] ||
+					host_die "--only $1: no such suite, must be one of ${SUITES[*]}"
+				only+=("$1")
+				shift
+			done
+			continue
+			;;
+		-h | --help)
+			usage
+			exit 0
+			;;
+		*) host_die "option $1: not known, see --help" ;;
+		esac
+		shift
+	done
+	[ ${#only[@]} -gt 0 ] || only=("${SUITES[@]}")
+}
+
+wanted() {
+	local suite
+
+	for suite; do
+		[[ " ${only[*]} " != *" $suite "* ]] || return 0
+	done
+	return 1
+}
+
+# count PASSED FAILED SKIPPED SECONDS NAME: the line for one program.
+count() {
+	local what="$1 passed"
+
+	[ "$2" = 0 ] || what+=", $2 FAILED"
+	[ "$3" = 0 ] || what+=", $3 skipped"
+	printf '  %-46s %6s s  %s\n' "$5" "$4" "$what"
+	passed=$((passed + $1))
+	failed=$((failed + $2))
+	skipped=$((skipped + $3))
+}
+
+fail() {
+	count 0 1 0 0 "$1"
+	shift
+	printf '    %s\n' "$@"
+}
+
+# read_tap LOG: "passed failed skipped planned" and then a line for each test that failed or was skipped.
+# cmocka has no place for the reason of a skip: a line "# skip: reason" before it gives it.
+read_tap() {
+	awk '
+	/^# skip: / { reason = substr($0, 9) }
+	/^1\.\.[0-9]+/ {
+		planned += substr($1, 4)
+		if ($1 == "1..0") {
+			skipped++
+			note("skipped", $0)
+		}
+	}
+	/^(not )?ok( |$)/ {
+		name = $0
+		sub(/^(not )?ok *[0-9]* *-? */, "", name)
+		if (toupper($0) ~ /# *SKIP/)
+			skip(name)
+		else if ($1 == "ok")
+			passed++
+		else {
+			failed++
+			note("FAILED", name)
+		}
+		reason = ""
+	}
+	function skip(name) {
+		skipped++
+		if (match(toupper(name), /^# *SKIP */))
+			note("skipped", substr(name, RLENGTH + 1) ": " (reason == "" ? "gave no reason" : reason))
+		else {
+			match(toupper(name), / *# *SKIP *:? */)
+			why = substr(name, RSTART + RLENGTH)
+			note("skipped", substr(name, 1, RSTART - 1) ": " \
+				(why != "" ? why : reason == "" ? "gave no reason" : reason))
+		}
+	}
+	function note(what, text) { notes = notes "\n    " what " " text }
+	END { print passed + 0, failed + 0, skipped + 0, planned + 0 notes }
+	' "$1"
+}
+
+how_it_ended() {
+	case $1 in
+	124 | 137) echo "was stopped after $2 s" ;;
+	66) echo "reports from ThreadSanitizer" ;;
+	*) if [ "$1" -gt 128 ]; then echo "died of signal $(kill -l $(($1 - 128)))"; else echo "exit status $1"; fi ;;
+	esac
+}
+
+# run_one NAME BUILD SECONDS COMMAND...
+run_one() {
+	local name=$1 build=$2 limit=$3 log rc start tap ok bad skip planned notes seconds why=
+	shift 3
+
+	log=$build/testlog/${name//\//-}.log
+	start=$EPOCHREALTIME
+	host_run timeout -k 10 "$limit" env \
+		CMOCKA_MESSAGE_OUTPUT=TAP \
+		PYTHONDONTWRITEBYTECODE=1 \
+		MAGAZINE_BUILD="$build" \
+		MAGAZINE_PLUGIN="$HOST_PLUGIN" \
+		MAGAZINE_FILE_PREFIX="$HOST_PREFIX" \
+		MAGAZINE_HUGE=$huge \
+		MAGAZINE_FULL=$full \
+		"$@" >"$log" 2>&1 </dev/null
+	rc=$?
+	host_kill_leftovers
+	host_remove_files
+
+	tap=$(read_tap "$log")
+	read -r ok bad skip planned <<<"${tap%%$'\n'*}"
+	notes=${tap#"${tap%%$'\n'*}"}
+	if [ $((ok + bad + skip)) = 0 ]; then
+		case $rc in
+		0) ok=1 ;;
+		77)
+			skip=1
+			notes=$'\n'"    skipped: $(tail -n 1 "$log")"
+			;;
+		*) why=$(how_it_ended $rc "$limit") ;;
+		esac
+	elif [ $rc != 0 ] && [ "$bad" = 0 ]; then
+		why=$(how_it_ended $rc "$limit")
+	elif [ $((ok + bad + skip)) -lt "$planned" ]; then
+		why="ended after $((ok + bad + skip)) of $planned tests ($(how_it_ended $rc "$limit"))"
+	fi
+	if [ -z "$why" ] && grep -qE '(WARNING|ERROR): [A-Z][a-z]*Sanitizer|: runtime error: ' "$log"; then
+		why="reports from a sanitizer"
+	fi
+	if [ -n "$why" ]; then
+		bad=$((bad + 1))
+		notes+=$'\n'"    FAILED $why"
+	fi
+	seconds=$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }')
+	count "$ok" "$bad" "$skip" "$seconds" "$name"
+	[ -z "$notes" ] || printf '%s\n' "${notes#$'\n'}"
+	[ "$bad" = 0 ] || show_log "$log"
+}
+
+# The log from a little before the first failure on; without one, its end, where it broke off.
+show_log() {
+	local first lines
+
+	echo "    log: $1"
+	lines=$(wc -l <"$1")
+	first=$(grep -nEm 1 '^not ok( [0-9]+)? -' "$1" | cut -d : -f 1)
+	first=$((${first:-$((lines - 40))} - 10))
+	[ $first -gt 1 ] || first=1
+	[ $first = 1 ] || echo "    | ... ($((first - 1)) lines before)"
+	sed -n "$first,$((first + 49))p" "$1" | cut -c 1-200 | sed 's/^/    | /'
+	[ $((first + 49)) -ge "$lines" ] || echo "    | ... ($((lines - first - 49)) lines after)"
+}
+
+# list_tests BUILD SUITE: name, time limit and shell-quoted command of each program. What run_one sets
+# stays as it set it.
+list_tests() {
+	meson introspect --tests "$1" | python3 -c '
+import json, shlex, sys
+for test in json.load(sys.stdin):
+    if sys.argv[1] in [suite.split(":")[-1] for suite in test["suite"]]:
+        ours = ("MAGAZINE_BUILD", "MAGAZINE_PLUGIN")
+        env = [f"{key}={value}" for key, value in test["env"].items() if key not in ours]
+        limit = test["timeout"] if test["timeout"] and test["timeout"] > 0 else 600
+        print(test["name"], limit, shlex.join(["env", *env, *test["cmd"]]), sep="\t")
+' "$2"
+}
+
+# run_suite SUITE BUILD LABEL TIMES [COMMAND...]: time limits times TIMES, each program run by COMMAND.
+run_suite() {
+	local suite=$1 build=$2 label=$3 times=$4 name limit line command found=0
+	shift 4
+
+	echo "$label"
+	while IFS=$'\t' read -r -u 3 name limit line; do
+		eval "command=($line)"
+		run_one "$label/$name" "$build" $((limit * times)) "$@" "${command[@]}"
+		found=1
+	done 3< <(list_tests "$build" "$suite")
+	[ $found = 1 ] || fail "$label" "suite $suite has no tests"
+}
+
+run_dataplane() {
+	local script found=0
+
+	echo dataplane
+	for script in "$HOST_ROOT"/test/dataplane/*.{sh,py}; do
+		[ -x "$script" ] || continue
+		run_one "dataplane/$(basename "$script")" "$HOST_ROOT/build" $((SCRIPT_TIMEOUT * times)) "$script"
+		found=1
+	done
+	[ $found = 1 ] || fail dataplane "no executable script in test/dataplane"
+}
+
+# Formatting is that of .clang-format as these versions read it; others differ in details.
+run_style() {
+	local version log=$HOST_ROOT/build/testlog/style.log files=()
+
+	echo style
+	version=$(clang-format --version | sed 's/.*version \([0-9]*\).*/\1/')
+	case $version in
+	14 | 19) ;;
+	*)
+		count 0 0 1 0 style/format
+		echo "    skipped: clang-format is version $version, 14 or 19 is needed"
+		return
+		;;
+	esac
+	mapfile -t files < <(find "$HOST_ROOT"/{lib,drivers,app,test} -name '*.[ch]' 2>/dev/null)
+	if (cd "$HOST_ROOT" && clang-format --dry-run --Werror "${files[@]}") >"$log" 2>&1; then
+		count 1 0 0 0 style/format
+	else
+		fail style/format "clang-format -i as follows puts it right:" \
+			$'clang-format -i $(find lib drivers app test -name \'*.[ch]\')'
+		sed -n 's/^\([^ :]*\):[0-9]*:.*/\1/p' "$log" | uniq -c | sed 's/^/    places: /'
+	fi
+}
+
+# build FOLDER [meson option...]
+build() {
+	host_build "$1" "" -Dtests=true "${@:2}" && mkdir -p "$1/testlog" && host_plugin "$1"
+}
+
+run_sanitized() {
+	local label=$1 kind=$2 build=$HOST_ROOT/build-$1 suite runner=()
+
+	build "$build" -Db_sanitize="$kind" -Db_lundef=false -Doptimization=2 || {
+		fail "$label" "does not build with b_sanitize=$kind"
+		return
+	}
+	# ThreadSanitizer's shadow memory cannot be where a wide random address layout puts libraries.
+	[ "$kind" != thread ] || ! setarch -R true 2>/dev/null || runner=(setarch -R)
+	export MAGAZINE_SANITIZER=$kind
+	for suite in unit stress; do
+		run_suite $suite "$build" "$label/$suite" $((times * 4)) "${runner[@]}"
+	done
+	unset MAGAZINE_SANITIZER
+}
+
+# Allocations that EAL and its libraries keep for the whole life of the process are not ours to report.
+sanitizer_options() {
+	local leaks=$HOST_SCRATCH/leaks
+
+	printf 'leak:%s\n' librte_eal.so librte_bus_ librte_telemetry.so librte_kvargs.so librte_ethdev.so \
+		librte_mempool.so librte_common_ libnuma.so ld-linux >"$leaks"
+	export TSAN_OPTIONS="halt_on_error=0 exitcode=66 second_deadlock_stack=1"
+	export ASAN_OPTIONS="detect_stack_use_after_return=1"
+	export LSAN_OPTIONS="suppressions=$leaks print_suppressions=0"
+	export UBSAN_OPTIONS="print_stacktrace=1 halt_on_error=1"
+}
+
+main() {
+	local times huge=0
+
+	parse_options "$@"
+	host_begin "$@"
+	times=$((full ? 4 : 1))
+	host_packages gcc libc6-dev meson ninja-build pkgconf python3 libdpdk-dev dpdk-dev libnuma-dev \
+		libcmocka-dev clang-format
+	if ! build "$HOST_ROOT/build"; then
+		fail build "does not build"
+	else
+		if wanted unit contract dataplane stress tsan asan; then
+			host_hugepages $HUGE_MB $HUGE_LEAST_MB && huge=1
+		fi
+		sanitizer_options
+		! wanted style || run_style
+		! wanted unit || run_suite unit "$HOST_ROOT/build" unit $times
+		! wanted contract || run_suite contract "$HOST_ROOT/build" contract $times
+		! wanted dataplane || run_dataplane
+		! wanted stress || run_suite stress "$HOST_ROOT/build" stress $times
+		! wanted tsan || run_sanitized tsan thread
+		! wanted asan || run_sanitized asan address,undefined
+	fi
+	HOST_LAST_LINE="$passed passed, $failed failed"
+	[ $skipped = 0 ] || HOST_LAST_LINE+=", $skipped skipped"
+	[ $failed = 0 ]
+	exit
+}
+
+main "$@"

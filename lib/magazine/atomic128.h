@@ -62,16 +62,17 @@ mag_u128_peek(const struct mag_u128 *at)
 
 /**
  * Two loads of 8 bytes. They may belong to two values of *at: good enough for a
- * first guess, because the compare-exchange that follows checks all 16 bytes.
+ * first guess, because the compare-exchange that follows checks all 16 bytes. hi, which
+ * holds the tag, comes first: what is read through lo is then never older than the tag.
  */
 static inline struct mag_u128
 mag_u128_peek(const struct mag_u128 *at)
 {
-	const volatile uint64_t *half = (const volatile uint64_t *)at;
 	struct mag_u128 value;
 
-	value.lo = half[0];
-	value.hi = half[1];
+	/* acquire: keeps the load of lo, and those through it, behind this one */
+	value.hi = __atomic_load_n(&at->hi, __ATOMIC_ACQUIRE);
+	value.lo = __atomic_load_n(&at->lo, __ATOMIC_RELAXED);
 	return value;
 }
 

@@ -101,7 +101,7 @@ mag_cache_list_walk(bool wait, void (*visit)(struct mag_cache *cache, void *arg)
 }
 
 uint32_t
-mag_cache_count(void)
+mag_cache_listed(void)
 {
 	return MAG_STAT(list.count);
 }
@@ -230,12 +230,10 @@ slots_init(struct mag_cache *cache)
 static void
 list_insert(struct mag_cache *cache)
 {
-	uint64_t interval = rte_get_tsc_hz() / 1000 * cache->options.interval_ms;
-
 	list_enter();
 	if (cache->id == 0)
 		cache->id = ++list.next_id;
-	cache->next_update = rte_rdtsc() + interval;
+	cache->next_update = 0;
 	TAILQ_INSERT_TAIL(&list.caches, cache, link);
 	MAG_STAT_ADD(list.count, 1);
 	list_leave();
@@ -570,8 +568,8 @@ slot_let_go(struct mag_cache *cache, struct mag_lcore *lcore)
 }
 
 /* Objects that passed by the magazines count for their lcore all the same. */
-static void
-count_slab_traffic(struct mag_cache *cache, uint32_t allocs, uint32_t frees)
+void
+mag_cache_count(struct mag_cache *cache, uint32_t allocs, uint32_t frees)
 {
 	struct mag_lcore *own = mag_lcore_slot(cache->slot);
 	bool shared = own == &cache->slot[MAG_SLOT_SHARED];
@@ -623,10 +621,10 @@ construct(struct mag_cache *cache, void **objects, unsigned int n)
 }
 
 unsigned int
-mag_cache_take(struct mag_cache *cache, void **objects, unsigned int n)
+mag_cache_take(struct mag_cache *cache, void **objects, unsigned int n, bool *refused)
 {
 	struct mag_lcore *lcore = slot_hold(cache);
-	unsigned int got = 0, slab;
+	unsigned int got = 0, slab, good;
 
 	if (likely(lcore != NULL)) {
 		got = mag_lcore_take(lcore, &cache->depot, objects, n);
@@ -637,15 +635,18 @@ mag_cache_take(struct mag_cache *cache, void **objects, unsigned int n)
 	slab = mag_slab_alloc(&cache->slab, objects + got, n - got);
 	if (slab == 0)
 		return got;
-	slab = construct(cache, objects + got, slab);
-	count_slab_traffic(cache, slab, 0);
-	return got + slab;
+	good = construct(cache, objects + got, slab);
+	if (good < slab)
+		*refused = true;
+	mag_cache_count(cache, good, 0);
+	return got + good;
 }
 
 int
 mag_cache_take_all(struct mag_cache *cache, void **objects, unsigned int n, bool steal)
 {
-	unsigned int got = mag_cache_take(cache, objects, n);
+	bool refused = false;
+	unsigned int got = mag_cache_take(cache, objects, n, &refused);
 
 	if (likely(got == n))
 		return 0;
@@ -655,29 +656,40 @@ mag_cache_take_all(struct mag_cache *cache, void **objects, unsigned int n, bool
 		mag_cache_give(cache, objects, got);
 		MAG_STAT_ADD(cache->transit, -(uint64_t)got);
 	}
-	if (!steal || MAG_STAT(cache->dying))
+	if (!steal || refused || MAG_STAT(cache->dying))
 		return -ENOBUFS;
 	return mag_cache_steal(cache, objects, n) == n ? 0 : -ENOBUFS;
+}
+
+/* One by one, so that an object that is there twice is destructed once. */
+static void
+destruct_and_free(struct mag_cache *cache, void *object)
+{
+	const struct mag_callbacks *callbacks = cache->callbacks;
+	struct mag_slab_object found;
+
+	if (mag_slab_find(&cache->slab, object, &found)) {
+		if (callbacks != NULL && callbacks->destructor != NULL)
+			callbacks->destructor(object, callbacks->arg);
+		if (cache->flags & MAG_CACHE_CLEARONFREE)
+			memset(object, 0, cache->region->object_size);
+	}
+	mag_slab_free(&cache->slab, &object, 1);
 }
 
 void
 mag_cache_give_slab(struct mag_cache *cache, void *const *objects, unsigned int n)
 {
 	const struct mag_callbacks *callbacks = cache->callbacks;
-	bool destruct = callbacks != NULL && callbacks->destructor != NULL;
-	bool clear = cache->flags & MAG_CACHE_CLEARONFREE;
-	struct mag_slab_object found;
 	unsigned int i;
 
-	for (i = 0; (destruct || clear) && i < n; i++) {
-		if (!mag_slab_find(&cache->slab, objects[i], &found))
-			continue;
-		if (destruct)
-			callbacks->destructor(objects[i], callbacks->arg);
-		if (clear)
-			memset(objects[i], 0, cache->region->object_size);
+	if ((callbacks == NULL || callbacks->destructor == NULL) &&
+	    (cache->flags & MAG_CACHE_CLEARONFREE) == 0) {
+		mag_slab_free(&cache->slab, objects, n);
+		return;
 	}
-	mag_slab_free(&cache->slab, objects, n);
+	for (i = 0; i < n; i++)
+		destruct_and_free(cache, objects[i]);
 }
 
 void
@@ -710,7 +722,7 @@ mag_cache_give(struct mag_cache *cache, void *const *objects, unsigned int n)
 	if (magazine != NULL)
 		mag_arena_put(&cache->arena, magazine);
 	mag_cache_give_slab(cache, objects + done, n - done);
-	count_slab_traffic(cache, 0, n - done);
+	mag_cache_count(cache, 0, n - done);
 }
 
 /* The public calls */
@@ -726,15 +738,14 @@ mag_cache_alloc(struct mag_cache *cache)
 unsigned int
 mag_cache_alloc_bulk(struct mag_cache *cache, void **objects, unsigned int n)
 {
+	bool refused = false;
 	unsigned int got;
 
 	if (likely(mag_lcore_get(mag_lcore_slot(cache->slot), objects, n)))
 		return n;
-	got = mag_cache_take(cache, objects, n);
-	if (likely(got == n) || mag_cache_reachable(cache) == 0)
-		return got;
+	got = mag_cache_take(cache, objects, n, &refused);
 	/* Nothing is out of reach: what other lcores hold, as far as it goes. */
-	while (got < n && mag_cache_steal(cache, objects + got, 1) == 1)
+	while (got < n && !refused && mag_cache_steal(cache, objects + got, 1) == 1)
 		got++;
 	return got;
 }
@@ -757,7 +768,7 @@ void
 mag_cache_free_nocache(struct mag_cache *cache, void *object)
 {
 	mag_cache_give_slab(cache, &object, 1);
-	count_slab_traffic(cache, 0, 1);
+	mag_cache_count(cache, 0, 1);
 }
 
 int

@@ -62,13 +62,14 @@ struct mag_cache {
 
 	/** Rounds of the type in force; changed inside the perimeter, when every slot is off. */
 	_Atomic uint32_t type;
+	_Atomic bool off;   /**< purged, and not yet enabled again by whoever did it */
 	_Atomic bool dying; /**< a pool is being freed: steal no more */
 
 	/* Maintenance. */
-	TAILQ_ENTRY(mag_cache) link;      /**< list of all caches, under its lock */
-	_Atomic uint64_t perimeter;       /**< thread in the resize perimeter; 0 = nobody */
-	uint32_t perimeter_depth;         /**< of that thread alone */
-	uint64_t next_update;             /**< TSC; under the list's lock */
+	TAILQ_ENTRY(mag_cache) link; /**< list of all caches, under its lock */
+	_Atomic uint64_t perimeter;  /**< thread in the resize perimeter; 0 = nobody */
+	uint32_t perimeter_depth;    /**< of that thread alone */
+	uint64_t next_update;        /**< TSC, 0 = one interval from now; under the list's lock */
 	_Atomic uint64_t contention_seen; /**< contention at the last update */
 	struct mag_lock working_set;      /**< guards reaplimits and reaps */
 	struct mag_lock visit;            /**< one sweep over the slots at a time */
@@ -104,8 +105,15 @@ void mag_pool_reset(struct mag_cache *cache);
 
 /* Allocation below the fast path. */
 
-/** From this thread's magazines, depot and slabs: as many of n as there are. */
-unsigned int mag_cache_take(struct mag_cache *cache, void **objects, unsigned int n);
+/**
+ * From this thread's magazines, depot and slabs: as many of n as there are.
+ *
+ * @param refused
+ *   Set to true when there were more, but the constructor refused; else left alone.
+ */
+unsigned int mag_cache_take(struct mag_cache *cache, void **objects, unsigned int n, bool *refused);
+/** Count objects for this thread that came from, or went, past its magazines. */
+void mag_cache_count(struct mag_cache *cache, uint32_t allocs, uint32_t frees);
 /** All of n or none: also from other lcores' magazines. 0 or -ENOBUFS. */
 int mag_cache_take_all(struct mag_cache *cache, void **objects, unsigned int n, bool steal);
 /** To this thread's magazines, depot or slabs. Never fails. */
@@ -157,7 +165,7 @@ bool mag_cache_list_held(void);
 /** Call visit for each cache under the list's lock; false when wait is false and it is taken. */
 bool mag_cache_list_walk(bool wait, void (*visit)(struct mag_cache *cache, void *arg), void *arg);
 /** Caches listed now. */
-uint32_t mag_cache_count(void);
+uint32_t mag_cache_listed(void);
 /** Type that the cache must shrink to, now that more lcores run; the present one if it may stay. */
 uint32_t mag_cache_type_bound(const struct mag_cache *cache);
 /** Type that contention makes it grow to; the present one if it may not grow. */

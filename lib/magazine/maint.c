@@ -25,7 +25,7 @@
 #include "log.h"
 
 #define SERVICE_NAME "magazine"
-/* How often the alarm looks after the service. */
+/* How often the alarm looks after the service, at the least. */
 #define TICK_MS 1000
 /* A service lcore comes by millions of times a second, unless it is preempted or stuck. */
 #define HEARTBEAT_MS 500
@@ -39,6 +39,7 @@ static struct {
 	_Atomic uint64_t due __attribute__((aligned(64)));
 	_Atomic bool reap_requested;
 	_Atomic uint32_t override_ms;
+	_Atomic uint32_t shortest_ms; /* of the intervals of all caches */
 	_Atomic uint64_t updates;
 	_Atomic bool armed;
 	uint64_t reap_allowed;   /* TSC; under the episode lock */
@@ -52,12 +53,18 @@ ms_to_tsc(uint64_t ms)
 	return rte_get_tsc_hz() / 1000 * ms;
 }
 
-static uint64_t
-interval_of(const struct mag_cache *cache)
+static uint32_t
+interval_ms(const struct mag_cache *cache)
 {
 	uint32_t ms = MAG_STAT(maint.override_ms);
 
-	return ms_to_tsc(ms != 0 ? ms : cache->options.interval_ms);
+	return ms != 0 ? ms : cache->options.interval_ms;
+}
+
+static uint64_t
+interval_of(const struct mag_cache *cache)
+{
+	return ms_to_tsc(interval_ms(cache));
 }
 
 /* Type to move to: smaller when more lcores came, bigger when they meet in the depot. */
@@ -96,8 +103,8 @@ mag_cache_update(struct mag_cache *cache)
 
 struct pass {
 	uint64_t now;
-	uint64_t next;     /* earliest due of any cache */
-	uint64_t interval; /* shortest of any cache */
+	uint64_t next;        /* earliest due of any cache */
+	uint32_t interval_ms; /* shortest of any cache */
 	bool reap;
 };
 
@@ -109,12 +116,14 @@ pass_visit(struct mag_cache *cache, void *arg)
 
 	if (pass->reap)
 		mag_cache_reap_now(cache, false);
-	if (pass->now >= cache->next_update) {
+	if (cache->next_update == 0) {
+		cache->next_update = pass->now + interval;
+	} else if (pass->now >= cache->next_update) {
 		mag_cache_update(cache);
 		cache->next_update = rte_rdtsc() + interval;
 	}
 	pass->next = RTE_MIN(pass->next, cache->next_update);
-	pass->interval = RTE_MIN(pass->interval, interval);
+	pass->interval_ms = RTE_MIN(pass->interval_ms, interval_ms(cache));
 }
 
 /* Due no later than then: a cache that was listed meanwhile may have made it earlier. */
@@ -133,7 +142,7 @@ due_by(uint64_t then)
 static bool
 pass_run(void)
 {
-	struct pass pass = {.now = rte_rdtsc(), .next = UINT64_MAX, .interval = UINT64_MAX};
+	struct pass pass = {.now = rte_rdtsc(), .next = UINT64_MAX, .interval_ms = UINT32_MAX};
 	bool done;
 
 	if (mag_cache_list_held() || !mag_lock_try(&maint.episode))
@@ -143,8 +152,10 @@ pass_run(void)
 		    pass.now >= maint.reap_allowed;
 	atomic_store_explicit(&maint.due, UINT64_MAX, memory_order_relaxed);
 	done = mag_cache_list_walk(false, pass_visit, &pass);
-	if (done && pass.reap && pass.interval != UINT64_MAX)
-		maint.reap_allowed = pass.now + pass.interval;
+	if (done)
+		atomic_store_explicit(&maint.shortest_ms, pass.interval_ms, memory_order_relaxed);
+	if (done && pass.reap && pass.interval_ms != UINT32_MAX)
+		maint.reap_allowed = pass.now + ms_to_tsc(pass.interval_ms);
 	else if (!done && pass.reap)
 		atomic_store_explicit(&maint.reap_requested, true, memory_order_release);
 	due_by(done ? pass.next : pass.now);
@@ -218,12 +229,13 @@ service_tend(bool first)
 	pthread_mutex_unlock(&maint.lock);
 }
 
-static unsigned int
+/* The alarm follows the intervals while the work is its own. */
+static uint32_t
 tick_ms(void)
 {
-	uint32_t override = MAG_STAT(maint.override_ms);
+	uint32_t shortest = MAG_STAT(maint.shortest_ms);
 
-	return override != 0 ? RTE_MIN(override, (uint32_t)TICK_MS) : TICK_MS;
+	return service_beats() || shortest == 0 ? TICK_MS : RTE_MIN(shortest, (uint32_t)TICK_MS);
 }
 
 static void alarm_arm(void);
@@ -237,7 +249,7 @@ alarm_callback(void *arg)
 		pass_run();
 	atomic_store_explicit(&maint.armed, false, memory_order_relaxed);
 	/* When no cache is left, the next one arms the alarm again. */
-	if (mag_cache_count() > 0)
+	if (mag_cache_listed() > 0)
 		alarm_arm();
 }
 
@@ -256,15 +268,25 @@ alarm_arm(void)
 		strerror(-ret));
 }
 
+/* The next pass finds out what is due when; the alarm comes as soon as the shortest interval. */
+static void
+restart(uint32_t shortest_ms)
+{
+	atomic_store_explicit(&maint.due, 0, memory_order_relaxed);
+	atomic_store_explicit(&maint.shortest_ms, shortest_ms, memory_order_relaxed);
+	rte_eal_alarm_cancel(alarm_callback, NULL);
+	atomic_store_explicit(&maint.armed, false, memory_order_relaxed);
+	alarm_arm();
+}
+
 /* A cache was listed. */
 static void
 observe(struct mag_cache *cache)
 {
-	RTE_SET_USED(cache);
+	uint32_t shortest = MAG_STAT(maint.shortest_ms), mine = interval_ms(cache);
+
 	service_tend(true);
-	/* The next pass finds out when the new cache is due. */
-	atomic_store_explicit(&maint.due, 0, memory_order_relaxed);
-	alarm_arm();
+	restart(shortest == 0 ? mine : RTE_MIN(shortest, mine));
 }
 
 RTE_INIT(mag_maint_load)
@@ -298,10 +320,8 @@ mag_maint_interval(unsigned int interval_ms)
 	}
 	atomic_store_explicit(&maint.override_ms, interval_ms, memory_order_relaxed);
 	mag_cache_walk(restart_visit, NULL);
-	atomic_store_explicit(&maint.due, 0, memory_order_relaxed);
-	rte_eal_alarm_cancel(alarm_callback, NULL);
-	atomic_store_explicit(&maint.armed, false, memory_order_relaxed);
-	alarm_arm();
+	if (mag_cache_listed() > 0)
+		restart(interval_ms != 0 ? interval_ms : TICK_MS);
 	return 0;
 }
 

@@ -22,6 +22,12 @@ _Static_assert(sizeof(struct mag_bufctl) == MAG_CONTROL_OBJECT, "8 bytes of meta
 			      memory_order_relaxed)
 
 static uint32_t
+table_size(const struct mag_slab_layer *layer)
+{
+	return atomic_load_explicit(&layer->table_size, memory_order_relaxed);
+}
+
+static uint32_t
 table_size_for(uint64_t in_use, uint32_t min)
 {
 	uint64_t size = 1ull << (64 - __builtin_clzll(3 * in_use + 4) - 2);
@@ -35,8 +41,8 @@ mag_slab_init(struct mag_slab_layer *layer, struct mag_region *region, uint64_t 
 	*layer = (struct mag_slab_layer){.region = region};
 	layer->shift = rte_log2_u64(mag_region_segment_span(region));
 	layer->table_min = table_size_for(objects / region->block, TABLE_INITIAL);
-	layer->table_size = layer->table_min;
-	layer->table = mag_meta_zalloc(layer->table_size * sizeof(layer->table[0]), node);
+	atomic_init(&layer->table_size, layer->table_min);
+	layer->table = mag_meta_zalloc(layer->table_min * sizeof(layer->table[0]), node);
 	TAILQ_INIT(&layer->partial);
 	TAILQ_INIT(&layer->full);
 	return layer->table != NULL ? 0 : -ENOMEM;
@@ -54,7 +60,7 @@ mag_slab_reset(struct mag_slab_layer *layer)
 {
 	uint32_t i;
 
-	for (i = 0; i < layer->table_size; i++)
+	for (i = 0; i < table_size(layer); i++)
 		layer->table[i] = NULL;
 	TAILQ_INIT(&layer->partial);
 	TAILQ_INIT(&layer->full);
@@ -67,7 +73,7 @@ mag_slab_reset(struct mag_slab_layer *layer)
 static struct mag_slab_entry **
 bucket_of(const struct mag_slab_layer *layer, uintptr_t granule)
 {
-	return &layer->table[granule & (layer->table_size - 1)];
+	return &layer->table[granule & (table_size(layer) - 1)];
 }
 
 static uintptr_t
@@ -370,7 +376,7 @@ mag_slab_rescale_want(const struct mag_slab_layer *layer)
 {
 	uint32_t slabs = atomic_load_explicit(&layer->slabs_partial, memory_order_relaxed) +
 			 atomic_load_explicit(&layer->slabs_full, memory_order_relaxed);
-	uint32_t size = layer->table_size, mask = size - 1, want;
+	uint32_t size = table_size(layer), mask = size - 1, want;
 
 	if (!(slabs > 2 * mask && size < TABLE_MAX) &&
 	    !(slabs < mask / 2 && size > layer->table_min))
@@ -398,7 +404,7 @@ mag_slab_rescale(struct mag_slab_layer *layer, uint32_t size, int node)
 	mag_lock_wait(&layer->lock);
 	old = layer->table;
 	layer->table = table;
-	layer->table_size = size;
+	atomic_store_explicit(&layer->table_size, size, memory_order_relaxed);
 	table_refill(layer, &layer->partial);
 	table_refill(layer, &layer->full);
 	COUNT_ADD(layer->rescales, 1);

@@ -73,7 +73,7 @@ struct mag_slab_layer {
 	struct mag_slab_list partial;
 	struct mag_slab_list full;
 	struct mag_slab_entry **table;
-	uint32_t table_size;
+	_Atomic uint32_t table_size;
 	_Atomic uint64_t out; /**< objects that have left the layer */
 	_Atomic uint32_t slabs_partial;
 	_Atomic uint32_t slabs_full;

@@ -54,7 +54,7 @@ slab_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
 	stats->in_use = MAG_STAT(slab->in_use);
 	stats->in_use_max = MAG_STAT(slab->in_use_max);
 	stats->rescales = MAG_STAT(slab->rescales);
-	stats->table_size = slab->table_size;
+	stats->table_size = MAG_STAT(slab->table_size);
 }
 
 void

@@ -286,6 +286,18 @@ slots_off(struct mag_cache *cache, struct magazine_pile *pile)
 	return all ? 0 : -EAGAIN;
 }
 
+/* The shared slot needs no visit, only its lock. */
+static void
+shared_empty(struct mag_cache *cache, struct magazine_pile *pile)
+{
+	struct mag_lcore *shared = &cache->slot[MAG_SLOT_SHARED];
+
+	mag_lock_wait(&cache->shared);
+	pile_add(pile, visitor_detach(cache, shared, mag_lcore_detach_previous));
+	pile_add(pile, visitor_detach(cache, shared, mag_lcore_detach_loaded));
+	mag_lock_release(&cache->shared);
+}
+
 /* POLL mode: nobody is visited; owners hand in when they next come by. */
 static void
 slots_ask(struct mag_cache *cache)
@@ -367,8 +379,10 @@ mag_cache_purge_inside(struct mag_cache *cache, bool idle)
 
 	if (cache->bias == MAG_BIAS_POLL && !idle) {
 		slots_ask(cache);
+		shared_empty(cache, &pile);
+		pile_destroy(cache, &pile);
 		depot_zero_and_reap(cache);
-		return mag_lcore_slots() == 0 ? 0 : -EAGAIN;
+		return -EAGAIN;
 	}
 	if (slots_off(cache, &pile) != 0)
 		return -EAGAIN;
@@ -387,20 +401,32 @@ mag_cache_purge(struct mag_cache *cache)
 	if (!mag_perimeter_enter(cache, false))
 		return -EBUSY;
 	ret = mag_cache_purge_inside(cache, false);
+	if (ret == 0)
+		atomic_store_explicit(&cache->off, true, memory_order_relaxed);
 	mag_perimeter_leave(cache);
 	return ret;
+}
+
+/* Inside the perimeter: on again, unless somebody purged it and has not enabled it since. */
+static void
+enable_inside(struct mag_cache *cache)
+{
+	uint32_t rounds = MAG_STAT(cache->type);
+	unsigned int i;
+
+	if (cache->flags & MAG_CACHE_NOMAGAZINES || MAG_STAT(cache->off))
+		return;
+	for (i = 0; i < MAG_SLOTS; i++)
+		atomic_store_explicit(&cache->slot[i].size, rounds, memory_order_relaxed);
 }
 
 void
 mag_cache_enable(struct mag_cache *cache)
 {
-	uint32_t rounds = MAG_STAT(cache->type);
-	unsigned int i;
-
-	if (cache->flags & MAG_CACHE_NOMAGAZINES)
-		return;
-	for (i = 0; i < MAG_SLOTS; i++)
-		atomic_store_explicit(&cache->slot[i].size, rounds, memory_order_relaxed);
+	mag_perimeter_enter(cache, true);
+	atomic_store_explicit(&cache->off, false, memory_order_relaxed);
+	enable_inside(cache);
+	mag_perimeter_leave(cache);
 }
 
 static bool
@@ -435,7 +461,7 @@ mag_cache_resize(struct mag_cache *cache, uint32_t rounds, bool wait)
 		atomic_store_explicit(&cache->type, rounds, memory_order_relaxed);
 		MAG_STAT_ADD(cache->contention_seen, MAG_CONTENTION_REST);
 		MAG_STAT_ADD(cache->resizes, 1);
-		mag_cache_enable(cache);
+		enable_inside(cache);
 	}
 	mag_perimeter_leave(cache);
 	return ret;
@@ -449,7 +475,7 @@ purge_and_enable(struct mag_cache *cache, bool wait)
 	if (!mag_perimeter_enter(cache, wait))
 		return -EBUSY;
 	ret = mag_cache_purge_inside(cache, false);
-	mag_cache_enable(cache);
+	enable_inside(cache);
 	mag_perimeter_leave(cache);
 	return ret;
 }
@@ -659,26 +685,61 @@ visit_lock_until(struct mag_cache *cache, uint64_t deadline)
 	return true;
 }
 
+/* Under the visit lock: all of n, or what there is when nothing more can be had. */
+static unsigned int
+steal_until(struct mag_cache *cache, void **objects, unsigned int n, uint64_t deadline)
+{
+	bool refused = false;
+	unsigned int got = 0, robbed;
+
+	while ((got += mag_cache_take(cache, objects + got, n - got, &refused)) < n && !refused &&
+	       can_succeed(cache, n - got)) {
+		if (rte_rdtsc() >= deadline) {
+			MAG_STAT_ADD(cache->steal_denied, 1);
+			break;
+		}
+		robbed = rob(cache, objects + got, n - got, deadline);
+		mag_cache_count(cache, robbed, 0);
+		got += robbed;
+	}
+	return got;
+}
+
+/*
+ * Nobody may be visited: lcores are asked to hand in when they next come by, and what threads
+ * without an lcore hold can be had at once.
+ */
+static unsigned int
+steal_by_asking(struct mag_cache *cache, void **objects, unsigned int n, uint64_t deadline)
+{
+	bool refused = false;
+	unsigned int got = mag_cache_take(cache, objects, n, &refused), robbed;
+
+	if (got == n || refused)
+		return got;
+	slots_ask(cache);
+	robbed = shared_rob(cache, objects + got, n - got, deadline);
+	mag_cache_count(cache, robbed, 0);
+	got += robbed;
+	return got + mag_cache_take(cache, objects + got, n - got, &refused);
+}
+
 unsigned int
 mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n)
 {
 	uint64_t deadline;
-	unsigned int got = 0;
+	unsigned int got;
 
 	if (!can_succeed(cache, n))
 		return 0;
-	if (cache->bias == MAG_BIAS_POLL || mag_process_is_secondary()) {
-		slots_ask(cache);
-		got = mag_cache_take(cache, objects, n);
-	} else {
-		deadline = deadline_in(STEAL_US);
-		if (!visit_lock_until(cache, deadline))
-			return 0;
-		while ((got += mag_cache_take(cache, objects + got, n - got)) < n &&
-		       can_succeed(cache, n - got) && rte_rdtsc() < deadline)
-			got += rob(cache, objects + got, n - got, deadline);
-		mag_lock_release(&cache->visit);
-	}
+	deadline = deadline_in(STEAL_US);
+	if (!visit_lock_until(cache, deadline))
+		return 0;
+	if (cache->bias == MAG_BIAS_POLL || mag_process_is_secondary())
+		got = steal_by_asking(cache, objects, n, deadline);
+	else
+		got = steal_until(cache, objects, n, deadline);
+	mag_lock_release(&cache->visit);
 	if (got == n)
 		return n;
 	mag_cache_give(cache, objects, got);

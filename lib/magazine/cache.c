@@ -26,9 +26,6 @@
 #define SHARED_TRIES 1000
 #define INSTANCE_ENV "MAGAZINE_INSTANCE"
 
-RTE_LOG_REGISTER(mag_logtype, lib.magazine, NOTICE);
-
-uint32_t mag_pid;
 void (*mag_cache_observer)(struct mag_cache *cache);
 
 static struct {
@@ -55,9 +52,8 @@ RTE_INIT(mag_cache_load)
 	char mine[64];
 	const char *other = getenv(INSTANCE_ENV);
 
-	mag_pid = getpid();
-	snprintf(mine, sizeof(mine), "%u:%p", mag_pid, (void *)&list);
-	if (other != NULL && (uint32_t)atoi(other) == mag_pid && strcmp(other, mine) != 0)
+	snprintf(mine, sizeof(mine), "%d:%p", getpid(), (void *)&list);
+	if (other != NULL && atoi(other) == getpid() && strcmp(other, mine) != 0)
 		list.second_copy = true;
 	else
 		setenv(INSTANCE_ENV, mine, 1);
@@ -153,8 +149,11 @@ mag_cache_type_bound(const struct mag_cache *cache)
 	uint32_t type = MAG_STAT(cache->type), bound;
 
 	if ((cache->flags & MAG_CACHE_POOL) == 0 || cache->options.rounds != 0 ||
-	    cache->bias == MAG_BIAS_POLL)
+	    cache->flags & MAG_CACHE_NOMAGAZINES || cache->bias == MAG_BIAS_POLL)
 		return type;
+	/* Off, because too many lcores ran: on again when they are gone. */
+	if (type == 0)
+		return mag_type_pool(cache->expected, running_slots(), POOL_FIRST_MAX);
 	bound = mag_type_pool(cache->expected, running_slots(), MAG_ROUNDS_MAX);
 	return RTE_MIN(type, bound);
 }
@@ -432,6 +431,23 @@ params_check(const struct mag_cache_params *params, size_t align)
 	return 0;
 }
 
+static bool
+type_is_reachable(const struct mag_cache_params *params, size_t align, uint32_t rounds)
+{
+	size_t chunk = RTE_ALIGN_CEIL(params->object_size, align);
+	uint32_t type = mag_type_first(chunk);
+
+	while (type != 0 && type != rounds)
+		type = mag_type_next(chunk, type);
+	if (type == 0)
+		MAG_LOG(ERR,
+			"cache \"%s\": option rounds=%u: objects of %zu bytes cannot have "
+			"such magazines: the first type is %u, the largest %u",
+			params->name, rounds, chunk, mag_type_first(chunk),
+			mag_type_largest(chunk));
+	return type != 0;
+}
+
 static int
 callbacks_copy(struct mag_cache *cache, const struct mag_cache_params *params)
 {
@@ -463,6 +479,9 @@ mag_cache_create(const struct mag_cache_params *params)
 	if (cache == NULL)
 		return NULL;
 	rte_errno = -mag_options_parse(cache->name, params->options, &options);
+	if (rte_errno == 0 && options.rounds != 0 &&
+	    !type_is_reachable(params, align, options.rounds))
+		rte_errno = EINVAL;
 	if (rte_errno == 0)
 		rte_errno = -callbacks_copy(cache, params);
 	if (rte_errno != 0) {
@@ -490,11 +509,14 @@ mag_cache_destroy(struct mag_cache *cache)
 
 	if (cache == NULL)
 		return 0;
-	if (list_held || !mag_perimeter_enter(cache, false)) {
+	if (list_held)
+		return -EDEADLK;
+	list_remove(cache);
+	if (!mag_perimeter_enter(cache, false)) {
 		MAG_LOG(ERR, "cache \"%s\": is being resized: destroy it later", cache->name);
+		list_insert(cache);
 		return -EBUSY;
 	}
-	list_remove(cache);
 	ret = mag_cache_purge_inside(cache, true);
 	out = MAG_STAT(cache->slab.out);
 	if (ret == 0 && out == 0) {
@@ -572,15 +594,15 @@ void
 mag_cache_count(struct mag_cache *cache, uint32_t allocs, uint32_t frees)
 {
 	struct mag_lcore *own = mag_lcore_slot(cache->slot);
-	bool shared = own == &cache->slot[MAG_SLOT_SHARED];
 
-	if (shared)
-		mag_lock_spin(&cache->shared);
+	if (own == &cache->slot[MAG_SLOT_SHARED]) {
+		MAG_STAT_ADD(cache->beside_allocs, allocs);
+		MAG_STAT_ADD(cache->beside_frees, frees);
+		return;
+	}
 	MAG_COUNT(own->allocs, allocs);
 	MAG_COUNT(own->rounds_in, allocs);
 	MAG_COUNT(own->rounds_out, frees);
-	if (shared)
-		mag_lock_release(&cache->shared);
 }
 
 static void

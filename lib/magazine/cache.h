@@ -6,8 +6,10 @@
  * The layers composed: lcore over depot over slab over region.
  *
  * Locks, outermost first: list (all caches) > perimeter > visit > shared > working set >
- * slab, region, arena (leaves; one at a time). The data path takes shared by try,
- * slab and region by spinning, arena by try; visit only to steal.
+ * slab, region, arena (leaves; one at a time). The data path takes shared by try, slab and
+ * region by spinning, the arena by try to get and by spinning to give; visit only to steal.
+ * Callbacks run with list, visit or working set held: they must not allocate from the cache
+ * that calls them, nor create or destroy caches.
  *
  * A cache lives in shared memory and has no function pointer: the callbacks of a
  * library cache are in memory of the process that made it.
@@ -78,6 +80,10 @@ struct mag_cache {
 	_Atomic uint64_t transit;
 	_Atomic uint64_t zeroes, resizes, purges, reaps, updates;
 	_Atomic uint64_t alloc_fails, steals, steal_denied, visits_denied;
+	/** Objects that threads on the shared slot had from, or gave to, the slab layer. */
+	_Atomic uint64_t beside_allocs, beside_frees;
+	_Atomic uint64_t robbed_nothing; /**< objects in slots when a sweep last brought nothing */
+	_Atomic uint64_t steal_rest;     /**< TSC until which the same sight is not visited again */
 
 	struct mag_slab_layer slab;
 	struct mag_depot depot;
@@ -141,6 +147,8 @@ void mag_cache_flush_slot(struct mag_cache *cache, uint32_t slot);
 int mag_cache_gather(struct mag_cache *cache);
 /** Destroy a magazine with the rounds that it holds. */
 void mag_cache_destroy_magazine(struct mag_cache *cache, struct mag_detached detached);
+/** Resize to any type, 0 = layer off; else as mag_cache_resize(). */
+int mag_cache_change_type(struct mag_cache *cache, uint32_t rounds, bool wait);
 /** The two halves of an update's work on the depot (spec 5). */
 void mag_cache_working_set_update(struct mag_cache *cache);
 void mag_cache_working_set_reap(struct mag_cache *cache);

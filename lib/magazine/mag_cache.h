@@ -85,7 +85,7 @@ struct mag_cache_params {
  *   The cache, or NULL with rte_errno: EINVAL (a parameter; the alignment is no power of two
  *   or larger than a segment; magazines wanted on a NOMAGAZINES region), E2BIG (the region's objects
  *   are too small), EBUSY (two caches use the region), ENOMEM, EEXIST (a second copy of this library
- *   is in the process).
+ *   is in the process), EDEADLK (called from a cache's callback).
  */
 struct mag_cache *mag_cache_create(const struct mag_cache_params *params);
 

@@ -45,7 +45,7 @@ struct mag_cache_stats {
 	uint64_t slab_allocs; /**< objects */
 	uint64_t slab_frees;  /**< objects */
 	uint64_t slab_fails;  /**< slabs that could not be made */
-	uint64_t alloc_fails; /**< objects that could not be constructed */
+	uint64_t alloc_fails; /**< objects that could not be constructed, and slab_fails */
 	uint64_t invalid_frees;
 	uint64_t in_use; /**< objects of all existing slabs */
 	uint64_t in_use_max;

@@ -74,7 +74,7 @@ resize_wanted(struct mag_cache *cache, uint64_t contention)
 	uint64_t seen = MAG_STAT(cache->contention_seen);
 	uint32_t type = MAG_STAT(cache->type), bound = mag_cache_type_bound(cache);
 
-	if (bound < type)
+	if (bound < type || type == 0)
 		return bound;
 	if (contention > seen && contention - seen > CONTENTION_LIMIT)
 		return mag_cache_type_grown(cache);
@@ -95,7 +95,7 @@ mag_cache_update(struct mag_cache *cache)
 	if (table != 0)
 		mag_slab_rescale(&cache->slab, table, cache->node);
 	if (resize)
-		mag_cache_resize(cache, type, false);
+		mag_cache_change_type(cache, type, false);
 	mag_cache_working_set_reap(cache);
 	MAG_STAT_ADD(cache->updates, 1);
 	MAG_STAT_ADD(maint.updates, 1);

@@ -67,6 +67,7 @@ mag_slab_reset(struct mag_slab_layer *layer)
 	atomic_store_explicit(&layer->slabs_partial, 0, memory_order_relaxed);
 	atomic_store_explicit(&layer->slabs_full, 0, memory_order_relaxed);
 	atomic_store_explicit(&layer->out, 0, memory_order_relaxed);
+	atomic_store_explicit(&layer->moving, 0, memory_order_relaxed);
 	atomic_store_explicit(&layer->in_use, 0, memory_order_relaxed);
 }
 
@@ -239,6 +240,31 @@ take_from_partial(struct mag_slab_layer *layer, void **objects, unsigned int n)
 	return got;
 }
 
+uint64_t
+mag_slab_available(const struct mag_slab_layer *layer)
+{
+	/* acquire: pairs with moving_end(): what has stopped moving is counted below */
+	uint64_t sum = atomic_load_explicit(&layer->moving, memory_order_acquire);
+	uint64_t in_use = atomic_load_explicit(&layer->in_use, memory_order_relaxed);
+	uint64_t out = atomic_load_explicit(&layer->out, memory_order_relaxed);
+
+	sum += atomic_load_explicit(&layer->region->objects_free, memory_order_relaxed);
+	return in_use > out ? sum + in_use - out : sum;
+}
+
+static void
+moving_begin(struct mag_slab_layer *layer, uint64_t objects)
+{
+	atomic_fetch_add_explicit(&layer->moving, objects, memory_order_relaxed);
+}
+
+static void
+moving_end(struct mag_slab_layer *layer, uint64_t objects)
+{
+	/* release: pairs with the acquire in mag_slab_available() */
+	atomic_fetch_sub_explicit(&layer->moving, objects, memory_order_release);
+}
+
 unsigned int
 mag_slab_alloc(struct mag_slab_layer *layer, void **objects, unsigned int n)
 {
@@ -250,13 +276,16 @@ mag_slab_alloc(struct mag_slab_layer *layer, void **objects, unsigned int n)
 	got = take_from_partial(layer, objects, n);
 	while (got < n) {
 		mag_lock_release(&layer->lock);
+		moving_begin(layer, layer->region->block);
 		segment = mag_region_get(layer->region);
 		slab = segment != NULL ? slab_make(segment) : NULL;
 		mag_lock_spin(&layer->lock);
 		if (slab != NULL) {
 			slab_enter(layer, slab);
 			list_add(layer, slab, false);
-		} else if (TAILQ_EMPTY(&layer->partial)) {
+		}
+		moving_end(layer, layer->region->block);
+		if (slab == NULL && TAILQ_EMPTY(&layer->partial)) {
 			COUNT_ADD(layer->fails, 1);
 			break;
 		}
@@ -299,7 +328,10 @@ mag_slab_alloc_blocks(struct mag_slab_layer *layer, void **first, unsigned int n
 	return 0;
 }
 
-/* Put one object back; true when its slab has become empty and left the lists. */
+/*
+ * Put one object back; true when its slab has become empty and left the lists: its segment
+ * then moves until it is back in the region.
+ */
 static bool
 slab_give(struct mag_slab_layer *layer, struct mag_slab *slab, uint32_t index)
 {
@@ -310,6 +342,7 @@ slab_give(struct mag_slab_layer *layer, struct mag_slab *slab, uint32_t index)
 	slab->first_free = index;
 	slab->free++;
 	if (slab->free == slab->segment->count) {
+		moving_begin(layer, layer->region->block);
 		list_remove(layer, slab, was_full);
 		table_remove(layer, slab);
 		COUNT_ADD(layer->destroyed, 1);
@@ -353,6 +386,7 @@ mag_slab_free(struct mag_slab_layer *layer, void *const *objects, unsigned int n
 		slab = NULL;
 		mag_lock_release(&layer->lock);
 		mag_region_put(layer->region, empty->segment);
+		moving_end(layer, layer->region->block);
 		mag_lock_spin(&layer->lock);
 	}
 	mag_lock_release(&layer->lock);

@@ -74,7 +74,8 @@ struct mag_slab_layer {
 	struct mag_slab_list full;
 	struct mag_slab_entry **table;
 	_Atomic uint32_t table_size;
-	_Atomic uint64_t out; /**< objects that have left the layer */
+	_Atomic uint64_t out;    /**< objects that have left the layer */
+	_Atomic uint64_t moving; /**< objects of segments on their way from or to the region */
 	_Atomic uint32_t slabs_partial;
 	_Atomic uint32_t slabs_full;
 	_Atomic uint64_t created;
@@ -130,15 +131,11 @@ int mag_slab_alloc_blocks(struct mag_slab_layer *layer, void **first, unsigned i
 bool mag_slab_find(struct mag_slab_layer *layer, const void *address,
 		   struct mag_slab_object *found);
 
-/** Free objects of the layer and its region, without a lock. */
-static inline uint64_t
-mag_slab_available(const struct mag_slab_layer *layer)
-{
-	uint64_t all = atomic_load_explicit(&layer->region->objects, memory_order_relaxed);
-	uint64_t out = atomic_load_explicit(&layer->out, memory_order_relaxed);
-
-	return all > out ? all - out : 0;
-}
+/**
+ * Free objects of the layer and its region, without a lock: those that move between the
+ * two may be counted twice, but are not missed.
+ */
+uint64_t mag_slab_available(const struct mag_slab_layer *layer);
 
 /** Update, first step: does the table need another size? 0 = no, else the size. */
 uint32_t mag_slab_rescale_want(const struct mag_slab_layer *layer);

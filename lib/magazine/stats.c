@@ -110,7 +110,10 @@ mag_cache_slot_stats(const struct mag_cache *cache, struct mag_slot_stats *stats
 
 	for (i = 0; i < slots && n < max; i++)
 		slot_stats(&cache->slot[i], mag_lcore_id_of(i), &stats[n++]);
-	if (n < max)
-		slot_stats(&cache->slot[MAG_SLOT_SHARED], LCORE_ID_ANY, &stats[n++]);
-	return n;
+	if (n == max)
+		return n;
+	slot_stats(&cache->slot[MAG_SLOT_SHARED], LCORE_ID_ANY, &stats[n]);
+	stats[n].allocs += MAG_STAT(cache->beside_allocs);
+	stats[n].frees += MAG_STAT(cache->beside_frees);
+	return n + 1;
 }

@@ -166,11 +166,23 @@ mag_cache_flush_slot(struct mag_cache *cache, uint32_t slot)
 
 /* Sweeps */
 
+static uint64_t
+slots_count(const struct mag_cache *cache)
+{
+	unsigned int i, slots = mag_lcore_slots();
+	uint64_t sum = mag_lcore_count(&cache->slot[MAG_SLOT_SHARED]);
+
+	for (i = 0; i < slots; i++)
+		sum += mag_lcore_count(&cache->slot[i]);
+	return sum;
+}
+
 struct sweep {
 	struct mag_cache *cache;
 	uint32_t bits;
 	uint64_t wanted[RTE_ALIGN_MUL_CEIL(MAG_SLOTS, 64) / 64];
 	unsigned int count;
+	bool denied; /* some owner did not let go */
 };
 
 static bool
@@ -202,7 +214,6 @@ static bool
 sweep_await(struct sweep *sweep, uint64_t deadline, _Atomic uint64_t *denied)
 {
 	struct mag_cache *cache = sweep->cache;
-	bool all = true;
 	unsigned int i;
 
 	mag_bias_fence(cache->bias);
@@ -212,9 +223,9 @@ sweep_await(struct sweep *sweep, uint64_t deadline, _Atomic uint64_t *denied)
 		MAG_STAT_ADD(*denied, 1);
 		mag_bias_dismiss(&cache->slot[i].visitor, sweep->bits);
 		sweep->wanted[i / 64] &= ~(1ull << (i % 64));
-		all = false;
+		sweep->denied = true;
 	}
-	return all;
+	return !sweep->denied;
 }
 
 /* Visitor: a magazine leaves its slot, its rounds are in transit. */
@@ -261,6 +272,17 @@ slot_off(struct mag_cache *cache, struct mag_lcore *lcore, struct magazine_pile 
 	pile_add(pile, visitor_detach(cache, lcore, mag_lcore_detach_previous));
 	pile_add(pile, visitor_detach(cache, lcore, mag_lcore_detach_loaded));
 	atomic_store_explicit(&lcore->size, 0, memory_order_relaxed);
+}
+
+/*
+ * May this process visit the owners at all? A membarrier reaches its own threads only, and
+ * in a secondary process none of them is an owner.
+ */
+static bool
+may_visit(const struct mag_cache *cache)
+{
+	return cache->bias == MAG_BIAS_FENCE ||
+	       (cache->bias == MAG_BIAS_MEMBARRIER && !mag_process_is_secondary());
 }
 
 /* Every slot off, or none: then -EAGAIN. */
@@ -377,7 +399,7 @@ mag_cache_purge_inside(struct mag_cache *cache, bool idle)
 {
 	struct magazine_pile pile = {.count = 0};
 
-	if (cache->bias == MAG_BIAS_POLL && !idle) {
+	if (!may_visit(cache) && !idle) {
 		slots_ask(cache);
 		shared_empty(cache, &pile);
 		pile_destroy(cache, &pile);
@@ -438,6 +460,8 @@ type_is_known(const struct mag_cache *cache, uint32_t rounds)
 		return false;
 	if (cache->flags & MAG_CACHE_POOL)
 		return mag_type_is_pool(rounds);
+	if (rounds == 0)
+		return false;
 	type = mag_type_first(cache->chunk_size);
 	while (type != 0 && type != rounds)
 		type = mag_type_next(cache->chunk_size, type);
@@ -445,15 +469,10 @@ type_is_known(const struct mag_cache *cache, uint32_t rounds)
 }
 
 int
-mag_cache_resize(struct mag_cache *cache, uint32_t rounds, bool wait)
+mag_cache_change_type(struct mag_cache *cache, uint32_t rounds, bool wait)
 {
 	int ret;
 
-	if (rounds != 0 && !type_is_known(cache, rounds)) {
-		MAG_LOG(ERR, "cache \"%s\": magazine size %u: no type that this cache can have",
-			cache->name, rounds);
-		return -EINVAL;
-	}
 	if (!mag_perimeter_enter(cache, wait))
 		return -EBUSY;
 	ret = mag_cache_purge_inside(cache, false);
@@ -465,6 +484,16 @@ mag_cache_resize(struct mag_cache *cache, uint32_t rounds, bool wait)
 	}
 	mag_perimeter_leave(cache);
 	return ret;
+}
+
+int
+mag_cache_resize(struct mag_cache *cache, uint32_t rounds, bool wait)
+{
+	if (type_is_known(cache, rounds))
+		return mag_cache_change_type(cache, rounds, wait);
+	MAG_LOG(ERR, "cache \"%s\": magazine size %u: no type that this cache can have",
+		cache->name, rounds);
+	return -EINVAL;
 }
 
 static int
@@ -483,6 +512,9 @@ purge_and_enable(struct mag_cache *cache, bool wait)
 int
 mag_cache_gather(struct mag_cache *cache)
 {
+	/* With nothing in magazines there is nothing to gather, and nobody to interrupt. */
+	if (slots_count(cache) + mag_depot_total(&cache->depot.full) == 0)
+		return -EAGAIN;
 	return purge_and_enable(cache, true);
 }
 
@@ -521,10 +553,10 @@ mag_cache_reap_now(struct mag_cache *cache, bool purge)
 	if (purge || cache->flags & MAG_CACHE_RECLAIM)
 		return purge_and_enable(cache, false);
 	depot = depot_zero_and_reap(cache);
-	if (cache->bias == MAG_BIAS_POLL)
-		slots_ask(cache);
-	else
+	if (may_visit(cache))
 		previous = previous_reap(cache);
+	else
+		slots_ask(cache);
 	if (depot || previous)
 		MAG_STAT_ADD(cache->reaps, 1);
 	return 0;
@@ -544,17 +576,6 @@ mag_cache_reclaim(struct mag_cache *cache, bool memory_low)
 }
 
 /* Steal */
-
-static uint64_t
-slots_count(const struct mag_cache *cache)
-{
-	unsigned int i, slots = mag_lcore_slots();
-	uint64_t sum = mag_lcore_count(&cache->slot[MAG_SLOT_SHARED]);
-
-	for (i = 0; i < slots; i++)
-		sum += mag_lcore_count(&cache->slot[i]);
-	return sum;
-}
 
 uint64_t
 mag_cache_reachable(const struct mag_cache *cache)
@@ -669,7 +690,14 @@ rob(struct mag_cache *cache, void **objects, unsigned int n, uint64_t deadline)
 				got += slot_rob(cache, &cache->slot[i], objects + got, n - got);
 		sweep_dismiss(&sweep);
 	}
-	return got + shared_rob(cache, objects + got, n - got, deadline);
+	got += shared_rob(cache, objects + got, n - got, deadline);
+	if (got == 0 && sweep.denied) {
+		atomic_store_explicit(&cache->robbed_nothing, slots_count(cache),
+				      memory_order_relaxed);
+		atomic_store_explicit(&cache->steal_rest, deadline_in(STEAL_US),
+				      memory_order_relaxed);
+	}
+	return got;
 }
 
 static bool
@@ -682,6 +710,20 @@ visit_lock_until(struct mag_cache *cache, uint64_t deadline)
 		}
 		sched_yield();
 	}
+	return true;
+}
+
+/*
+ * A sweep that brought nothing, because an owner is preempted inside an operation, is not
+ * repeated at once, unless the slots have changed: then it may succeed. Such a refusal counts.
+ */
+static bool
+seen_in_vain(struct mag_cache *cache)
+{
+	if (rte_rdtsc() >= MAG_STAT(cache->steal_rest) ||
+	    slots_count(cache) != MAG_STAT(cache->robbed_nothing))
+		return false;
+	MAG_STAT_ADD(cache->steal_denied, 1);
 	return true;
 }
 
@@ -698,6 +740,8 @@ steal_until(struct mag_cache *cache, void **objects, unsigned int n, uint64_t de
 			MAG_STAT_ADD(cache->steal_denied, 1);
 			break;
 		}
+		if (seen_in_vain(cache))
+			break;
 		robbed = rob(cache, objects + got, n - got, deadline);
 		mag_cache_count(cache, robbed, 0);
 		got += robbed;
@@ -735,10 +779,10 @@ mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n)
 	deadline = deadline_in(STEAL_US);
 	if (!visit_lock_until(cache, deadline))
 		return 0;
-	if (cache->bias == MAG_BIAS_POLL || mag_process_is_secondary())
-		got = steal_by_asking(cache, objects, n, deadline);
-	else
+	if (may_visit(cache))
 		got = steal_until(cache, objects, n, deadline);
+	else
+		got = steal_by_asking(cache, objects, n, deadline);
 	mag_lock_release(&cache->visit);
 	if (got == n)
 		return n;

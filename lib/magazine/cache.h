@@ -82,8 +82,9 @@ struct mag_cache {
 	_Atomic uint64_t alloc_fails, steals, steal_denied, visits_denied;
 	/** Objects that threads on the shared slot had from, or gave to, the slab layer. */
 	_Atomic uint64_t beside_allocs, beside_frees;
-	_Atomic uint64_t robbed_nothing; /**< objects in slots when a sweep last brought nothing */
-	_Atomic uint64_t steal_rest;     /**< TSC until which the same sight is not visited again */
+	_Atomic uint64_t steal_rest;   /**< TSC until which a denied sweep is not repeated ... */
+	_Atomic uint64_t denied_count; /**< ... while the slots still hold as much ... */
+	_Atomic uint32_t denied_slot;  /**< ... and the owner that denied is still busy */
 
 	struct mag_slab_layer slab;
 	struct mag_depot depot;

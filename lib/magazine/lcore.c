@@ -170,7 +170,8 @@ static void
 set_loaded(struct mag_lcore *lcore, struct mag_magazine *magazine, uint32_t rounds)
 {
 	lcore->loaded = magazine;
-	lcore->capacity = magazine != NULL ? magazine->rounds : 0;
+	atomic_store_explicit(&lcore->capacity, magazine != NULL ? magazine->rounds : 0,
+			      memory_order_relaxed);
 	atomic_store_explicit(&lcore->rounds, rounds, memory_order_relaxed);
 }
 
@@ -281,7 +282,7 @@ mag_lcore_give(struct mag_lcore *lcore, struct mag_depot *depot, void *const *ob
 
 	for (;;) {
 		rounds = rounds_of(&lcore->rounds);
-		put = RTE_MIN(lcore->capacity - rounds, n - done);
+		put = RTE_MIN(MAG_STAT(lcore->capacity) - rounds, n - done);
 		if (put > 0)
 			memcpy(&lcore->loaded->round[rounds], objects + done, put * sizeof(void *));
 		atomic_store_explicit(&lcore->rounds, rounds + put, memory_order_relaxed);

@@ -43,7 +43,7 @@ struct mag_lcore {
 	/* The owner's line. */
 	struct mag_bias_owner owner __attribute__((aligned(64)));
 	_Atomic uint32_t rounds;          /**< in loaded */
-	uint32_t capacity;                /**< of loaded; 0 = no magazine loaded */
+	_Atomic uint32_t capacity;        /**< of loaded; 0 = no magazine loaded */
 	_Atomic uint32_t previous_rounds; /**< in previous */
 	struct mag_magazine *loaded;
 	struct mag_magazine *previous;
@@ -185,7 +185,7 @@ mag_lcore_put(struct mag_lcore *lcore, void *const *objects, uint32_t n)
 	int64_t rounds = MAG_STAT(lcore->rounds);
 
 	/* Too little room, or a visitor. */
-	if (unlikely((int64_t)lcore->capacity - rounds - n < visitor)) {
+	if (unlikely((int64_t)MAG_STAT(lcore->capacity) - rounds - n < visitor)) {
 		mag_bias_leave(&lcore->owner);
 		return false;
 	}

@@ -182,7 +182,8 @@ struct sweep {
 	uint32_t bits;
 	uint64_t wanted[RTE_ALIGN_MUL_CEIL(MAG_SLOTS, 64) / 64];
 	unsigned int count;
-	bool denied; /* some owner did not let go */
+	bool denied;              /* some owner did not let go ... */
+	unsigned int denied_slot; /* ... of this slot */
 };
 
 static bool
@@ -224,6 +225,7 @@ sweep_await(struct sweep *sweep, uint64_t deadline, _Atomic uint64_t *denied)
 		mag_bias_dismiss(&cache->slot[i].visitor, sweep->bits);
 		sweep->wanted[i / 64] &= ~(1ull << (i % 64));
 		sweep->denied = true;
+		sweep->denied_slot = i;
 	}
 	return !sweep->denied;
 }
@@ -692,7 +694,8 @@ rob(struct mag_cache *cache, void **objects, unsigned int n, uint64_t deadline)
 	}
 	got += shared_rob(cache, objects + got, n - got, deadline);
 	if (got == 0 && sweep.denied) {
-		atomic_store_explicit(&cache->robbed_nothing, slots_count(cache),
+		atomic_store_explicit(&cache->denied_slot, sweep.denied_slot, memory_order_relaxed);
+		atomic_store_explicit(&cache->denied_count, slots_count(cache),
 				      memory_order_relaxed);
 		atomic_store_explicit(&cache->steal_rest, deadline_in(STEAL_US),
 				      memory_order_relaxed);
@@ -715,13 +718,15 @@ visit_lock_until(struct mag_cache *cache, uint64_t deadline)
 
 /*
  * A sweep that brought nothing, because an owner is preempted inside an operation, is not
- * repeated at once, unless the slots have changed: then it may succeed. Such a refusal counts.
+ * repeated while that owner still is: it could not succeed. Such a refusal counts.
  */
 static bool
 seen_in_vain(struct mag_cache *cache)
 {
-	if (rte_rdtsc() >= MAG_STAT(cache->steal_rest) ||
-	    slots_count(cache) != MAG_STAT(cache->robbed_nothing))
+	const struct mag_lcore *denied = &cache->slot[MAG_STAT(cache->denied_slot)];
+
+	if (rte_rdtsc() >= MAG_STAT(cache->steal_rest) || MAG_STAT(denied->owner.busy) == 0 ||
+	    slots_count(cache) != MAG_STAT(cache->denied_count))
 		return false;
 	MAG_STAT_ADD(cache->steal_denied, 1);
 	return true;

@@ -128,7 +128,8 @@ mag_lcore_id_of(uint32_t slot)
 void
 mag_lcore_on_exit(void (*flush)(uint32_t slot))
 {
-	slots.flush = flush;
+	if (slots.flush == NULL)
+		slots.flush = flush;
 }
 
 void

@@ -291,7 +291,9 @@ observe(struct mag_cache *cache)
 
 RTE_INIT(mag_maint_load)
 {
-	mag_cache_observer = observe;
+	/* A second copy of the library may find the first one's pointer here. */
+	if (mag_cache_observer == NULL)
+		mag_cache_observer = observe;
 }
 
 void

@@ -788,9 +788,12 @@ mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n)
 		got = steal_until(cache, objects, n, deadline);
 	else
 		got = steal_by_asking(cache, objects, n, deadline);
+	if (got < n) {
+		transit_begin(cache, got);
+		mag_cache_give(cache, objects, got);
+		transit_end(cache, got);
+		got = 0;
+	}
 	mag_lock_release(&cache->visit);
-	if (got == n)
-		return n;
-	mag_cache_give(cache, objects, got);
-	return 0;
+	return got;
 }

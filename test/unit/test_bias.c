@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "eal.h"
+
+#include <linux/membarrier.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <rte_cycles.h>
+
+#include "bias.h"
+
+static struct {
+	struct mag_bias_owner owner __attribute__((aligned(128)));
+	struct mag_bias_visitor visitor __attribute__((aligned(128)));
+} lock;
+
+static int
+setup(void **state __rte_unused)
+{
+	lock.owner.busy = 0;
+	lock.visitor.word = 0;
+	mag_bias_forbid_membarrier(false);
+	return 0;
+}
+
+static bool
+enter(void)
+{
+	return mag_bias_enter(&lock.owner, &lock.visitor);
+}
+
+static bool
+enter_careful(void)
+{
+	return mag_bias_enter_careful(&lock.owner, &lock.visitor);
+}
+
+static uint64_t
+in_ms(unsigned int ms)
+{
+	return rte_rdtsc() + rte_get_tsc_hz() / 1000 * ms;
+}
+
+static void
+test_an_owner_that_nobody_visits_enters_and_leaves(void **state __rte_unused)
+{
+	assert_true(enter());
+	assert_int_equal(lock.owner.busy, 1);
+	mag_bias_leave(&lock.owner);
+	assert_int_equal(lock.owner.busy, 0);
+	assert_true(enter_careful());
+	assert_int_equal(lock.owner.busy, 1);
+	mag_bias_leave(&lock.owner);
+}
+
+static void
+test_a_visited_owner_is_turned_away_and_not_left_busy(void **state __rte_unused)
+{
+	const uint32_t bits[] = {MAG_BIAS_VISIT, MAG_BIAS_PURGE, MAG_BIAS_SELF,
+				 MAG_BIAS_VISIT | MAG_BIAS_PURGE};
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(bits); i++) {
+		mag_bias_announce(&lock.visitor, bits[i]);
+		assert_false(enter());
+		assert_int_equal(lock.owner.busy, 0);
+		assert_false(enter_careful());
+		assert_int_equal(lock.owner.busy, 0);
+		mag_bias_dismiss(&lock.visitor, bits[i]);
+		assert_true(enter());
+		mag_bias_leave(&lock.owner);
+	}
+}
+
+static void
+test_fence_and_request_only_slow_the_owner_down(void **state __rte_unused)
+{
+	const uint32_t bits[] = {MAG_BIAS_FENCE_BIT, MAG_BIAS_ASKED,
+				 MAG_BIAS_FENCE_BIT | MAG_BIAS_ASKED};
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(bits); i++) {
+		lock.visitor.word = bits[i];
+		assert_false(enter());
+		assert_int_equal(lock.owner.busy, 0);
+		assert_true(enter_careful());
+		assert_int_equal(lock.owner.busy, 1);
+		mag_bias_leave(&lock.owner);
+		mag_bias_announce(&lock.visitor, MAG_BIAS_VISIT);
+		assert_false(enter_careful());
+		mag_bias_dismiss(&lock.visitor, MAG_BIAS_VISIT);
+		assert_int_equal(lock.visitor.word, bits[i]);
+	}
+}
+
+static void
+test_visitors_clear_their_own_bits_only(void **state __rte_unused)
+{
+	mag_bias_announce(&lock.visitor, MAG_BIAS_SELF);
+	mag_bias_announce(&lock.visitor, MAG_BIAS_VISIT | MAG_BIAS_PURGE);
+	mag_bias_dismiss(&lock.visitor, MAG_BIAS_VISIT | MAG_BIAS_PURGE);
+	assert_int_equal(lock.visitor.word, MAG_BIAS_SELF);
+	mag_bias_dismiss(&lock.visitor, MAG_BIAS_SELF);
+	assert_int_equal(lock.visitor.word, 0);
+}
+
+static void
+test_a_visit_is_granted_while_the_owner_is_out(void **state __rte_unused)
+{
+	mag_bias_announce(&lock.visitor, MAG_BIAS_VISIT);
+	mag_bias_fence(mag_bias_best());
+	assert_true(mag_bias_granted(&lock.owner, in_ms(1000)));
+	assert_true(mag_bias_granted(&lock.owner, 0));
+}
+
+static void
+test_a_visit_is_not_granted_while_the_owner_is_busy(void **state __rte_unused)
+{
+	uint64_t deadline;
+
+	assert_true(enter());
+	deadline = in_ms(2);
+	assert_false(mag_bias_granted(&lock.owner, deadline));
+	assert_true(rte_rdtsc() >= deadline);
+	assert_false(mag_bias_granted(&lock.owner, 0));
+}
+
+static _Atomic bool inside, leave_now;
+
+static void
+busy_owner_run(void *arg __rte_unused)
+{
+	if (!enter())
+		return;
+	atomic_store(&inside, true);
+	while (!atomic_load(&leave_now))
+		sched_yield();
+	mag_bias_leave(&lock.owner);
+}
+
+static void
+release_run(void *arg __rte_unused)
+{
+	let_pass(10);
+	atomic_store(&leave_now, true);
+}
+
+static void
+test_a_visitor_waits_for_the_owner_to_leave(void **state __rte_unused)
+{
+	struct task owner, release;
+
+	atomic_store(&inside, false);
+	atomic_store(&leave_now, false);
+	task_thread(&owner, busy_owner_run, NULL);
+	wait_until(atomic_load(&inside));
+	mag_bias_announce(&lock.visitor, MAG_BIAS_VISIT);
+	mag_bias_fence(mag_bias_best());
+	assert_false(mag_bias_granted(&lock.owner, in_ms(1)));
+	task_thread(&release, release_run, NULL);
+	assert_true(mag_bias_granted(&lock.owner, in_ms(WAIT_SECONDS * 1000)));
+	assert_true(atomic_load(&leave_now));
+	mag_bias_dismiss(&lock.visitor, MAG_BIAS_VISIT);
+	task_join(&owner);
+	task_join(&release);
+}
+
+static void
+test_only_the_membarrier_mode_sends_membarriers(void **state __rte_unused)
+{
+	uint64_t before = mag_bias_membarriers();
+
+	mag_bias_fence(MAG_BIAS_FENCE);
+	mag_bias_fence(MAG_BIAS_POLL);
+	assert_int_equal(mag_bias_membarriers(), before);
+	mag_bias_fence(MAG_BIAS_MEMBARRIER);
+	assert_int_equal(mag_bias_membarriers(), before + 1);
+}
+
+static void
+test_a_forbidden_membarrier_is_replaced_by_fences(void **state __rte_unused)
+{
+	long supported = syscall(__NR_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
+	enum mag_bias_mode best = MAG_BIAS_FENCE;
+
+	if (supported > 0 && supported & MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED)
+		best = MAG_BIAS_MEMBARRIER;
+	assert_int_equal(mag_bias_best(), best);
+	mag_bias_forbid_membarrier(true);
+	assert_int_equal(mag_bias_best(), MAG_BIAS_FENCE);
+	mag_bias_forbid_membarrier(false);
+	assert_int_equal(mag_bias_best(), best);
+}
+
+#define VISITS 20000
+
+static struct {
+	_Atomic bool stop;
+	_Atomic uint64_t entries;
+	uint64_t first, second, clashes;
+} guarded;
+
+static void
+guarded_touch(void)
+{
+	uint64_t first = guarded.first;
+
+	if (first != guarded.second)
+		guarded.clashes++;
+	guarded.first = first + 1;
+	atomic_signal_fence(memory_order_seq_cst);
+	guarded.second = first + 1;
+}
+
+static void
+owner_run(void *arg __rte_unused)
+{
+	while (!atomic_load_explicit(&guarded.stop, memory_order_relaxed)) {
+		if (!enter() && !enter_careful())
+			continue;
+		guarded_touch();
+		mag_bias_leave(&lock.owner);
+		atomic_fetch_add_explicit(&guarded.entries, 1, memory_order_relaxed);
+	}
+}
+
+static void
+assert_exclusive(enum mag_bias_mode mode)
+{
+	unsigned int granted = 0;
+	uint64_t entries = 0;
+	struct task task;
+
+	guarded.stop = false;
+	guarded.entries = 0;
+	guarded.first = guarded.second = guarded.clashes = 0;
+	lock.visitor.word = mode == MAG_BIAS_FENCE ? MAG_BIAS_FENCE_BIT : 0;
+	task_lcore(&task, 1, owner_run, NULL);
+	while (granted < VISITS) {
+		mag_bias_announce(&lock.visitor, MAG_BIAS_VISIT);
+		mag_bias_fence(mode);
+		if (mag_bias_granted(&lock.owner, in_ms(100))) {
+			granted++;
+			guarded_touch();
+		}
+		entries = atomic_load(&guarded.entries);
+		mag_bias_dismiss(&lock.visitor, MAG_BIAS_VISIT);
+		while (atomic_load(&guarded.entries) == entries)
+			sched_yield();
+	}
+	atomic_store(&guarded.stop, true);
+	task_join(&task);
+	assert_int_equal(guarded.clashes, 0);
+	assert_int_equal(guarded.first, guarded.entries + granted);
+}
+
+static void
+test_owner_and_visitor_exclude_each_other_by_membarrier(void **state __rte_unused)
+{
+	if (mag_bias_best() != MAG_BIAS_MEMBARRIER)
+		skip();
+	assert_exclusive(MAG_BIAS_MEMBARRIER);
+}
+
+static void
+test_owner_and_visitor_exclude_each_other_by_fences(void **state __rte_unused)
+{
+	assert_exclusive(MAG_BIAS_FENCE);
+}
+
+#define T(name) cmocka_unit_test_setup(name, setup)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_an_owner_that_nobody_visits_enters_and_leaves),
+		T(test_a_visited_owner_is_turned_away_and_not_left_busy),
+		T(test_fence_and_request_only_slow_the_owner_down),
+		T(test_visitors_clear_their_own_bits_only),
+		T(test_a_visit_is_granted_while_the_owner_is_out),
+		T(test_a_visit_is_not_granted_while_the_owner_is_busy),
+		T(test_a_visitor_waits_for_the_owner_to_leave),
+		T(test_only_the_membarrier_mode_sends_membarriers),
+		T(test_a_forbidden_membarrier_is_replaced_by_fences),
+		T(test_owner_and_visitor_exclude_each_other_by_membarrier),
+		T(test_owner_and_visitor_exclude_each_other_by_fences),
+	};
+
+	eal_start(2, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,935 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "eal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_errno.h>
+
+#include "cache.h"
+#include "ground.h"
+#include "numa.h"
+
+#define BLOCK 16
+#define COUNT (8 * BLOCK)
+#define SIZE 256
+
+static struct ground ground;
+
+static struct {
+	unsigned int constructed, destructed, reclaimed;
+	unsigned int fail_at; /* the nth construction fails; 0 = none */
+	struct mag_object_info last;
+	void *arg;
+	bool mirror;
+	bool alive[COUNT];
+	unsigned int wrong; /* constructed while alive, destructed while not */
+} seen;
+
+static uint32_t
+number_of(const void *object)
+{
+	return ((const char *)object - ground.memory) / SIZE;
+}
+
+static int
+construct(const struct mag_object_info *object, const struct mag_object_info *mirror, void *arg,
+	  unsigned int flags __rte_unused)
+{
+	if (++seen.constructed == seen.fail_at)
+		return -1;
+	seen.last = *object;
+	seen.mirror = mirror != NULL;
+	seen.arg = arg;
+	seen.wrong += seen.alive[number_of(object->address)];
+	seen.alive[number_of(object->address)] = true;
+	return 0;
+}
+
+static void
+destruct(void *object, void *arg)
+{
+	seen.destructed++;
+	seen.arg = arg;
+	seen.wrong += !seen.alive[number_of(object)];
+	seen.alive[number_of(object)] = false;
+}
+
+static void
+reclaim(void *arg)
+{
+	seen.reclaimed++;
+	seen.arg = arg;
+}
+
+static int
+setup(void **state __rte_unused)
+{
+	memset(&seen, 0, sizeof(seen));
+	ground = ground_make(COUNT, SIZE, BLOCK, 0);
+	return 0;
+}
+
+static int
+teardown(void **state __rte_unused)
+{
+	ground_drop(&ground);
+	return 0;
+}
+
+static struct mag_cache_params
+params_of(unsigned int flags)
+{
+	return (struct mag_cache_params){
+		.name = "things",
+		.object_size = SIZE,
+		.region = ground.region,
+		.flags = flags,
+		.node = -1,
+	};
+}
+
+static struct mag_cache *
+cache_make(unsigned int flags)
+{
+	struct mag_cache_params params = params_of(flags);
+	struct mag_cache *cache = mag_cache_create(&params);
+
+	assert_non_null(cache);
+	return cache;
+}
+
+static struct mag_cache *
+cache_with_callbacks(unsigned int flags)
+{
+	struct mag_cache_params params = params_of(flags);
+	struct mag_cache *cache;
+
+	params.constructor = construct;
+	params.destructor = destruct;
+	params.reclaim = reclaim;
+	params.arg = &seen;
+	cache = mag_cache_create(&params);
+	assert_non_null(cache);
+	return cache;
+}
+
+static void
+cache_drop(struct mag_cache *cache)
+{
+	assert_int_equal(cache->slab.out - (cache->slab.allocs - cache->slab.frees), 0);
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	assert_int_equal(ground.region->references, 0);
+	assert_int_equal(ground.region->objects_free, COUNT);
+}
+
+static void
+test_all_objects_can_be_had_and_come_back(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_make(0);
+	void *objects[COUNT + 1];
+
+	assert_int_equal(mag_cache_available(cache), COUNT);
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT + 1), COUNT);
+	assert_distinct(&ground, objects, COUNT);
+	assert_null(mag_cache_alloc(cache));
+	assert_int_equal(mag_cache_available(cache), 0);
+	mag_cache_free_bulk(cache, objects, COUNT);
+	assert_int_equal(mag_cache_available(cache), COUNT);
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
+	assert_distinct(&ground, objects, COUNT);
+	mag_cache_free_bulk(cache, objects, COUNT);
+	cache_drop(cache);
+}
+
+static void
+test_the_object_freed_last_is_allocated_next(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_make(0);
+	void *objects[5];
+	unsigned int i;
+
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 5), 5);
+	for (i = 0; i < 5; i++)
+		mag_cache_free(cache, objects[i]);
+	for (i = 5; i-- > 0;)
+		assert_ptr_equal(mag_cache_alloc(cache), objects[i]);
+	mag_cache_free_bulk(cache, objects, 5);
+	cache_drop(cache);
+}
+
+static void
+test_an_empty_bulk_changes_nothing(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_make(0);
+	void *object;
+
+	assert_int_equal(mag_cache_alloc_bulk(cache, NULL, 0), 0);
+	mag_cache_free_bulk(cache, NULL, 0);
+	object = mag_cache_alloc(cache);
+	mag_cache_free(cache, object);
+	assert_int_equal(mag_cache_alloc_bulk(cache, NULL, 0), 0);
+	mag_cache_free_bulk(cache, NULL, 0);
+	assert_int_equal(mag_cache_available(cache), COUNT);
+	cache_drop(cache);
+}
+
+static void
+test_an_object_stays_constructed_in_a_magazine(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_with_callbacks(0);
+	unsigned int i;
+	void *object;
+
+	for (i = 0; i < 10; i++) {
+		object = mag_cache_alloc(cache);
+		mag_cache_free(cache, object);
+	}
+	assert_int_equal(seen.constructed, 1);
+	assert_int_equal(seen.destructed, 0);
+	assert_ptr_equal(seen.arg, &seen);
+	assert_false(seen.mirror);
+	cache_drop(cache);
+	assert_int_equal(seen.destructed, 1);
+	assert_int_equal(seen.wrong, 0);
+}
+
+static void
+test_each_object_is_constructed_and_destructed_in_turn(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_with_callbacks(0);
+	void *objects[COUNT];
+	unsigned int i, n;
+
+	for (i = 0; i < 500; i++) {
+		n = mag_cache_alloc_bulk(cache, objects, 1 + random_below(COUNT));
+		mag_cache_free_bulk(cache, objects, n);
+		if (i % 50 == 0)
+			assert_int_equal(mag_cache_reap_now(cache, i % 100 == 0), 0);
+	}
+	cache_drop(cache);
+	assert_int_equal(seen.wrong, 0);
+	assert_int_equal(seen.constructed, seen.destructed);
+}
+
+static void
+test_a_nocache_free_destructs_at_once(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_with_callbacks(0);
+	void *object = mag_cache_alloc(cache);
+
+	mag_cache_free_nocache(cache, object);
+	assert_int_equal(seen.destructed, 1);
+	assert_int_equal(cache->slab.out, 0);
+	assert_int_equal(mag_lcore_count(mag_lcore_slot(cache->slot)), 0);
+	cache_drop(cache);
+}
+
+static void
+test_a_constructor_that_fails_anywhere_in_a_batch_stops_there(void **state __rte_unused)
+{
+	struct mag_cache *cache;
+	void *objects[10];
+	unsigned int at;
+
+	for (at = 1; at <= 10; at++) {
+		memset(&seen, 0, sizeof(seen));
+		seen.fail_at = at;
+		cache = cache_with_callbacks(0);
+		assert_int_equal(mag_cache_alloc_bulk(cache, objects, 10), at - 1);
+		assert_int_equal(seen.constructed, at);
+		assert_int_equal(seen.destructed, 0);
+		assert_int_equal(cache->alloc_fails, 10 - at + 1);
+		assert_int_equal(cache->slab.out, at - 1);
+		mag_cache_free_bulk(cache, objects, at - 1);
+		cache_drop(cache);
+		assert_int_equal(seen.wrong, 0);
+		assert_int_equal(seen.destructed, at - 1);
+	}
+}
+
+static void
+test_one_failing_construction_is_no_object(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_with_callbacks(0);
+
+	seen.fail_at = 1;
+	assert_null(mag_cache_alloc(cache));
+	assert_non_null(mag_cache_alloc(cache));
+	assert_int_equal(mag_cache_destroy(cache), -EBUSY);
+	mag_cache_free(cache, seen.last.address);
+	cache_drop(cache);
+}
+
+static void
+test_clearonfree_zeroes_the_whole_object_after_its_destructor(void **state __rte_unused)
+{
+	static const char zeroes[SIZE];
+	struct mag_cache_params params = params_of(MAG_CACHE_CLEARONFREE);
+	struct mag_cache *cache;
+	void *object;
+
+	params.object_size = SIZE / 2;
+	cache = mag_cache_create(&params);
+	object = mag_cache_alloc(cache);
+	memset(object, 0x55, SIZE);
+	mag_cache_free(cache, object);
+	assert_int_equal(*(char *)object, 0x55);
+	assert_int_equal(mag_cache_purge(cache), 0);
+	assert_memory_equal(object, zeroes, SIZE);
+	mag_cache_enable(cache);
+	cache_drop(cache);
+}
+
+static void
+test_large_objects_are_left_alone_unless_asked(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_make(0);
+	void *object = mag_cache_alloc(cache);
+
+	memset(object, 0x55, SIZE);
+	mag_cache_free_nocache(cache, object);
+	assert_int_equal(((char *)object)[SIZE - 1], 0x55);
+	cache_drop(cache);
+}
+
+static void
+assert_cleared(uint32_t size, uint32_t mode, bool cleared)
+{
+	struct ground small = ground_make(BLOCK, size, BLOCK, mode);
+	struct mag_cache_params params = {
+		.name = "small", .object_size = size, .region = small.region, .node = -1};
+	struct mag_cache *cache = mag_cache_create(&params);
+	char *object;
+
+	assert_non_null(cache);
+	assert_int_equal((cache->flags & MAG_CACHE_CLEARONFREE) != 0, cleared);
+	object = mag_cache_alloc(cache);
+	assert_int_equal((uint8_t)object[size - 1], 0xa5);
+	mag_cache_free_nocache(cache, object);
+	assert_int_equal((uint8_t)object[size - 1], cleared ? 0 : 0xa5);
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	ground_drop(&small);
+}
+
+static void
+test_objects_of_up_to_two_cache_lines_are_cleared(void **state __rte_unused)
+{
+	assert_cleared(8, 0, true);
+	assert_cleared(2 * RTE_CACHE_LINE_SIZE, 0, true);
+	assert_cleared(2 * RTE_CACHE_LINE_SIZE + 8, 0, false);
+	assert_cleared(64, MAG_REGION_READONLY, false);
+}
+
+static void
+test_object_info_says_which_object_it_is(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_make(0);
+	struct mag_object_info info, mirror = {.address = &info};
+	struct mag_slab_object found;
+	void *objects[COUNT];
+	unsigned int i;
+
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
+	for (i = 0; i < COUNT; i++) {
+		assert_int_equal(mag_cache_object_info(cache, objects[i], &info, &mirror), 0);
+		assert_ptr_equal(info.address, objects[i]);
+		assert_int_equal(info.size, SIZE);
+		assert_int_equal(info.region_index, number_of(objects[i]));
+		assert_int_equal(info.segment_object, number_of(objects[i]) % BLOCK);
+		assert_true(mag_slab_find(&cache->slab, objects[i], &found));
+		assert_ptr_equal(info.bufctl, &found.slab->bufctl[found.index]);
+		assert_null(mirror.address);
+	}
+	mag_cache_free_bulk(cache, objects, COUNT);
+	cache_drop(cache);
+}
+
+static void
+test_object_info_of_anything_else_is_an_error(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_make(0);
+	struct mag_object_info info;
+	char *object = mag_cache_alloc(cache);
+
+	assert_int_equal(mag_cache_object_info(cache, object + 8, &info, NULL), -EINVAL);
+	assert_int_equal(mag_cache_object_info(cache, NULL, &info, NULL), -EINVAL);
+	assert_int_equal(mag_cache_object_info(cache, &info, &info, NULL), -EINVAL);
+	mag_cache_free(cache, object);
+	assert_int_equal(mag_cache_object_info(cache, object, &info, NULL), 0);
+	assert_int_equal(mag_cache_reap_now(cache, true), 0);
+	assert_int_equal(mag_cache_object_info(cache, object, &info, NULL), -EINVAL);
+	cache_drop(cache);
+}
+
+static void
+test_the_constructor_is_told_the_same_as_object_info(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_with_callbacks(0);
+	void *object = mag_cache_alloc(cache);
+	struct mag_object_info info;
+
+	assert_int_equal(mag_cache_object_info(cache, object, &info, NULL), 0);
+	assert_ptr_equal(seen.last.address, object);
+	assert_int_equal(seen.last.size, info.size);
+	assert_ptr_equal(seen.last.bufctl, info.bufctl);
+	assert_int_equal(seen.last.region_index, info.region_index);
+	assert_int_equal(seen.last.segment_object, info.segment_object);
+	mag_cache_free(cache, object);
+	cache_drop(cache);
+}
+
+static void
+test_alignment_is_rounded_up_and_chunks_to_it(void **state __rte_unused)
+{
+	const struct {
+		size_t size, align, real, chunk;
+	} rows[] = {
+		{SIZE, 0, 8, SIZE}, {100, 1, 8, 104},  {100, 8, 8, 104},
+		{100, 9, 16, 112},  {65, 64, 64, 128}, {1, 256, 256, 256},
+	};
+	struct mag_cache_params params = params_of(0);
+	struct mag_cache *cache;
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(rows); i++) {
+		params.object_size = rows[i].size;
+		params.align = rows[i].align;
+		cache = mag_cache_create(&params);
+		assert_non_null(cache);
+		assert_int_equal(cache->align, rows[i].real);
+		assert_int_equal(cache->chunk_size, rows[i].chunk);
+		assert_int_equal(cache->object_size, rows[i].size);
+		cache_drop(cache);
+	}
+}
+
+static void
+assert_not_made(const struct mag_cache_params *params, int error)
+{
+	uint64_t before = heap_balance();
+	const char *log;
+
+	rte_errno = 0;
+	log_begin();
+	assert_null(mag_cache_create(params));
+	log = log_end();
+	assert_int_equal(rte_errno, error);
+	assert_int_equal(count_lines(log), 1);
+	assert_logged(log, "magazine: ");
+	if (params->name != NULL)
+		assert_logged(log, params->name);
+	assert_int_equal(heap_balance(), before);
+}
+
+#define assert_param_refused(field, value, error)                                                  \
+	do {                                                                                       \
+		struct mag_cache_params bad_ = params_of(0);                                       \
+		bad_.field = value;                                                                \
+		assert_not_made(&bad_, error);                                                     \
+	} while (0)
+
+static void
+test_bad_parameters_are_refused_with_their_errno(void **state __rte_unused)
+{
+	static const char long_name[] =
+		"0123456789012345678901234567890123456789012345678901234567890123";
+
+	assert_param_refused(name, NULL, EINVAL);
+	assert_param_refused(name, "", EINVAL);
+	assert_param_refused(name, long_name, EINVAL);
+	assert_param_refused(object_size, 0, EINVAL);
+	assert_param_refused(object_size, SIZE + 1, E2BIG);
+	assert_param_refused(object_size, SIZE_MAX, E2BIG);
+	assert_param_refused(region, NULL, EINVAL);
+	assert_param_refused(align, 24, EINVAL);
+	assert_param_refused(align, 2 * BLOCK * SIZE, EINVAL);
+	assert_param_refused(align, SIZE_MAX, EINVAL);
+	assert_param_refused(align, 2 * SIZE, E2BIG);
+	assert_param_refused(flags, 0x10, EINVAL);
+	assert_param_refused(flags, MAG_CACHE_POOL, EINVAL);
+	assert_param_refused(options, "rounds=7", EINVAL);
+	assert_param_refused(options, "bogus=1", EINVAL);
+}
+
+static void
+test_objects_that_do_not_lie_so_aligned_are_refused(void **state __rte_unused)
+{
+	struct mag_region_params region_params = {
+		.name = "skewed", .object_size = 128, .block = 4, .node = -1};
+	struct mag_region *region = mag_region_create(&region_params);
+	void *objects[] = {(void *)0x10008, (void *)0x10088, (void *)0x10108, (void *)0x10188};
+	struct mag_cache_params params = params_of(0);
+
+	assert_int_equal(mag_region_adopt(region, objects, 4, -1), 0);
+	params.region = region;
+	params.object_size = 64;
+	params.align = 16;
+	assert_not_made(&params, EINVAL);
+	assert_int_equal(mag_region_destroy(region), 0);
+}
+
+static void
+test_regions_have_a_say(void **state __rte_unused)
+{
+	struct ground readonly = ground_make(BLOCK, SIZE, BLOCK, MAG_REGION_READONLY);
+	struct ground plain = ground_make(BLOCK, SIZE, BLOCK, MAG_REGION_NOMAGAZINES);
+	struct mag_cache_params params = params_of(MAG_CACHE_CLEARONFREE);
+	struct mag_cache *cache;
+
+	params.region = readonly.region;
+	assert_not_made(&params, EINVAL);
+	params.flags = 0;
+	params.region = plain.region;
+	assert_not_made(&params, EINVAL);
+	params.flags = MAG_CACHE_NOMAGAZINES;
+	cache = mag_cache_create(&params);
+	assert_non_null(cache);
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	ground_drop(&readonly);
+	ground_drop(&plain);
+}
+
+static void
+test_a_region_serves_two_caches_but_not_three(void **state __rte_unused)
+{
+	struct mag_cache *first = cache_make(0), *second = cache_make(0);
+	struct mag_cache_params params = params_of(0);
+
+	assert_not_made(&params, EBUSY);
+	assert_int_not_equal(first->id, second->id);
+	assert_int_equal(mag_cache_destroy(first), 0);
+	cache_drop(second);
+}
+
+static void
+test_every_allocation_that_fails_leaks_nothing(void **state __rte_unused)
+{
+	struct mag_cache_params params = params_of(0);
+	uint64_t before = heap_balance();
+	struct mag_cache *cache;
+	unsigned int nth;
+
+	params.constructor = construct;
+	params.options = "interval=5";
+	for (nth = 1;; nth++) {
+		mag_fault_nth(nth);
+		rte_errno = 0;
+		log_begin();
+		cache = mag_cache_create(&params);
+		log_end();
+		if (cache != NULL)
+			break;
+		assert_int_equal(rte_errno, ENOMEM);
+		assert_int_equal(heap_balance(), before);
+		assert_int_equal(ground.region->references, 0);
+	}
+	mag_fault_nth(0);
+	assert_int_equal(nth, 5);
+	cache_drop(cache);
+	assert_int_equal(heap_balance(), before);
+}
+
+static struct mag_pool_params
+pool_params(uint64_t objects)
+{
+	return (struct mag_pool_params){
+		.name = "pool",
+		.object_size = SIZE,
+		.objects = objects,
+		.region = ground.region,
+		.options = mag_options_default,
+		.node = -1,
+	};
+}
+
+static void
+test_every_allocation_that_fails_for_a_pool_leaks_nothing(void **state __rte_unused)
+{
+	struct mag_pool_params params = pool_params(COUNT);
+	uint64_t before = heap_balance();
+	struct mag_cache *cache;
+	unsigned int nth;
+
+	for (nth = 1;; nth++) {
+		mag_fault_nth(nth);
+		rte_errno = 0;
+		log_begin();
+		cache = mag_pool_create(&params);
+		log_end();
+		if (cache != NULL)
+			break;
+		assert_int_equal(rte_errno, ENOMEM);
+		assert_int_equal(heap_balance(), before);
+		assert_int_equal(ground.region->references, 0);
+	}
+	mag_fault_nth(0);
+	assert_true(nth > 3);
+	mag_pool_free(cache);
+	assert_int_equal(heap_balance(), before);
+}
+
+static void
+test_a_pool_of_an_absurd_size_is_refused(void **state __rte_unused)
+{
+	struct mag_pool_params params = pool_params(1ull << 40);
+	uint64_t before = heap_balance();
+
+	log_begin();
+	assert_null(mag_pool_create(&params));
+	log_end();
+	assert_int_equal(rte_errno, ENOMEM);
+	assert_int_equal(heap_balance(), before);
+}
+
+static void
+test_the_first_type_of_a_pool_leaves_room_to_grow(void **state __rte_unused)
+{
+	unsigned int lcores = RTE_MAX(rte_lcore_count(), mag_lcore_owners());
+	const struct {
+		uint64_t objects;
+		uint32_t rounds;
+	} rows[] = {
+		{0, 0},
+		{8ull * lcores * 14 - 1, 0},
+		{8ull * lcores * 14, 14},
+		{8ull * lcores * 254 - 1, 126},
+		{8ull * lcores * 254, 254},
+		{8ull * lcores * 510, 254},
+	};
+	struct mag_pool_params params;
+	struct mag_cache *cache;
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(rows); i++) {
+		params = pool_params(rows[i].objects);
+		cache = mag_pool_create(&params);
+		assert_non_null(cache);
+		assert_int_equal(cache->type, rows[i].rounds);
+		assert_int_equal(cache->slot[0].size, rows[i].rounds);
+		mag_pool_free(cache);
+	}
+}
+
+static void
+test_a_pool_is_never_cleared_and_dynamic_unless_its_rounds_are_fixed(void **state __rte_unused)
+{
+	struct mag_pool_params params = pool_params(COUNT);
+	struct mag_cache *cache = mag_pool_create(&params);
+
+	assert_int_equal(cache->flags & MAG_CACHE_CLEARONFREE, 0);
+	assert_int_not_equal(cache->flags & MAG_CACHE_DYNAMIC, 0);
+	mag_pool_free(cache);
+	params.options.rounds = 62;
+	cache = mag_pool_create(&params);
+	assert_int_equal(cache->flags & MAG_CACHE_DYNAMIC, 0);
+	assert_int_equal(cache->type, 62);
+	mag_pool_free(cache);
+}
+
+static void
+test_a_pool_is_freed_whatever_is_out(void **state __rte_unused)
+{
+	struct mag_pool_params params = pool_params(COUNT);
+	struct mag_cache *cache = mag_pool_create(&params);
+	uint64_t before = heap_balance();
+	void *objects[COUNT];
+	unsigned int i;
+
+	assert_int_equal(mag_cache_take_all(cache, objects, COUNT, true), 0);
+	mag_pool_free(cache);
+	assert_true(heap_balance() < before);
+	assert_int_equal(ground.region->references, 0);
+	for (i = 0; i < COUNT * SIZE; i++)
+		assert_int_equal((uint8_t)ground.memory[i], 0xa5);
+}
+
+static void
+test_a_pool_that_lost_its_memory_starts_again(void **state __rte_unused)
+{
+	struct mag_pool_params params = pool_params(COUNT);
+	struct mag_cache *cache = mag_pool_create(&params);
+	void *objects[COUNT], *address[BLOCK];
+	unsigned int i;
+
+	assert_int_equal(mag_cache_take_all(cache, objects, COUNT, true), 0);
+	mag_cache_give(cache, objects, COUNT);
+	mag_pool_reset(cache);
+	assert_int_equal(mag_cache_available(cache), 0);
+	assert_int_equal(mag_cache_take_all(cache, objects, 1, true), -ENOBUFS);
+	for (i = 0; i < BLOCK; i++)
+		address[i] = ground_object(&ground, i);
+	assert_int_equal(mag_region_adopt(ground.region, address, BLOCK, -1), 0);
+	assert_int_equal(mag_cache_take_all(cache, objects, BLOCK, true), 0);
+	assert_distinct(&ground, objects, BLOCK);
+	mag_pool_free(cache);
+}
+
+static void
+test_all_or_none_takes_none_when_it_cannot_take_all(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_make(0);
+	void *objects[COUNT + 1];
+
+	assert_int_equal(mag_cache_take_all(cache, objects, COUNT + 1, true), -ENOBUFS);
+	assert_int_equal(mag_cache_take_all(cache, objects, COUNT + 1, false), -ENOBUFS);
+	assert_int_equal(mag_cache_available(cache), COUNT);
+	assert_int_equal(cache->transit, 0);
+	assert_int_equal(mag_cache_take_all(cache, objects, COUNT, false), 0);
+	assert_int_equal(mag_cache_take_all(cache, objects, 1, true), -ENOBUFS);
+	mag_cache_give(cache, objects, COUNT);
+	cache_drop(cache);
+}
+
+static void
+test_a_cache_with_objects_out_is_not_destroyed_and_stays_usable(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_make(0);
+	void *objects[COUNT];
+	uint32_t id = cache->id;
+	const char *log;
+
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 40), 40);
+	mag_cache_free_bulk(cache, objects + 3, 37);
+	log_begin();
+	assert_int_equal(mag_cache_destroy(cache), -EBUSY);
+	log = log_end();
+	assert_logged(log, "\"things\": 3 objects are out");
+	assert_int_equal(count_lines(log), 1);
+	assert_int_equal(cache->id, id);
+	assert_int_equal(cache->slot[0].size, cache->type);
+	assert_true(mag_perimeter_enter(cache, false));
+	mag_perimeter_leave(cache);
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects + 3, COUNT - 3), COUNT - 3);
+	assert_distinct(&ground, objects, COUNT);
+	mag_cache_free_bulk(cache, objects, COUNT);
+	assert_int_equal(mag_lcore_count(mag_lcore_slot(cache->slot)) > 0, 1);
+	cache_drop(cache);
+	assert_int_equal(mag_cache_destroy(NULL), 0);
+}
+
+static unsigned int listed;
+
+static void
+count_visit(struct mag_cache *cache, void *arg)
+{
+	listed += cache == arg;
+}
+
+static void
+test_a_cache_is_listed_while_it_lives(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_make(0);
+	void *object = mag_cache_alloc(cache);
+
+	listed = 0;
+	mag_cache_walk(count_visit, cache);
+	assert_int_equal(listed, 1);
+	log_begin();
+	assert_int_equal(mag_cache_destroy(cache), -EBUSY);
+	log_end();
+	mag_cache_walk(count_visit, cache);
+	assert_int_equal(listed, 2);
+	assert_string_equal(mag_cache_name(cache), "things");
+	mag_cache_free(cache, object);
+	cache_drop(cache);
+	mag_cache_walk(count_visit, cache);
+	assert_int_equal(listed, 2);
+}
+
+static void
+forbidden_visit(struct mag_cache *cache, void *arg)
+{
+	struct mag_cache_params params = params_of(0);
+	int *ret = arg;
+
+	assert_true(mag_cache_list_held());
+	log_begin();
+	assert_null(mag_cache_create(&params));
+	ret[0] = rte_errno;
+	ret[1] = mag_cache_destroy(cache);
+	log_end();
+}
+
+static void
+test_caches_are_not_made_or_destroyed_inside_the_list(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_make(0);
+	int ret[2] = {0};
+
+	mag_cache_walk(forbidden_visit, ret);
+	assert_int_equal(ret[0], EDEADLK);
+	assert_int_equal(ret[1], -EDEADLK);
+	assert_false(mag_cache_list_held());
+	cache_drop(cache);
+}
+
+static void
+test_without_magazines_everything_goes_to_the_slabs(void **state __rte_unused)
+{
+	struct mag_cache_params params = params_of(MAG_CACHE_NOMAGAZINES);
+	void *objects[COUNT];
+	struct mag_cache *cache;
+	unsigned int turn;
+
+	for (turn = 0; turn < 2; turn++) {
+		cache = mag_cache_create(&params);
+		assert_non_null(cache);
+		assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
+		assert_distinct(&ground, objects, COUNT);
+		mag_cache_free_bulk(cache, objects, COUNT);
+		assert_int_equal(cache->slab.out, 0);
+		mag_cache_enable(cache);
+		assert_int_equal(cache->slot[0].size, 0);
+		log_begin();
+		assert_int_equal(mag_cache_resize(cache, 14, true), -EINVAL);
+		log_end();
+		cache_drop(cache);
+		params.flags = 0;
+		params.options = "magazines=0";
+	}
+}
+
+static void
+test_an_invalid_free_is_counted_in_the_slab_layer(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_with_callbacks(MAG_CACHE_NOMAGAZINES);
+	void *object = mag_cache_alloc(cache);
+
+	mag_cache_free(cache, object);
+	mag_cache_free(cache, object);
+	mag_cache_free(cache, &ground);
+	mag_cache_free(cache, (char *)object + 8);
+	assert_int_equal(cache->slab.invalid, 3);
+	assert_int_equal(seen.destructed, 1);
+	assert_int_equal(seen.wrong, 0);
+	cache_drop(cache);
+}
+
+static void
+test_an_object_twice_in_one_bulk_is_destructed_once(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_with_callbacks(MAG_CACHE_NOMAGAZINES);
+	void *objects[2];
+
+	objects[0] = objects[1] = mag_cache_alloc(cache);
+	mag_cache_free_bulk(cache, objects, 2);
+	assert_int_equal(cache->slab.invalid, 1);
+	assert_int_equal(seen.destructed, 1);
+	assert_int_equal(seen.wrong, 0);
+	cache_drop(cache);
+}
+
+static void
+test_magazine_max_is_what_all_slots_can_hold(void **state __rte_unused)
+{
+	assert_int_equal(mag_magazine_max(2048), (RTE_MAX_LCORE + 1) * 2 * 14);
+	assert_int_equal(mag_magazine_max(64), (RTE_MAX_LCORE + 1) * 2 * 62);
+	assert_int_equal(mag_magazine_max(1), (RTE_MAX_LCORE + 1) * 2 * 158);
+}
+
+static void
+test_a_flushed_lcore_holds_nothing(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_make(0);
+	void *objects[40];
+
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 40), 40);
+	mag_cache_free_bulk(cache, objects, 40);
+	assert_true(mag_lcore_count(mag_lcore_slot(cache->slot)) > 0);
+	mag_lcore_flush();
+	assert_int_equal(mag_lcore_count(mag_lcore_slot(cache->slot)), 0);
+	assert_null(mag_lcore_slot(cache->slot)->loaded);
+	assert_null(mag_lcore_slot(cache->slot)->previous);
+	assert_int_equal(cache->transit, 0);
+	assert_int_equal(mag_cache_available(cache), COUNT);
+	cache_drop(cache);
+}
+
+static void
+cycle_run(void *arg)
+{
+	struct mag_cache *cache = arg;
+	void *objects[20];
+	unsigned int n;
+
+	n = mag_cache_alloc_bulk(cache, objects, 20);
+	mag_cache_free_bulk(cache, objects, n);
+}
+
+static void
+test_objects_of_a_registered_thread_come_home_when_it_ends(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_make(0);
+	unsigned int i;
+
+	for (i = 0; i < 3; i++)
+		run_on_registered(cycle_run, cache);
+	for (i = 0; i < MAG_SLOTS; i++)
+		assert_int_equal(mag_lcore_count(&cache->slot[i]), 0);
+	assert_int_equal(mag_cache_available(cache), COUNT);
+	cache_drop(cache);
+}
+
+static void
+test_threads_without_lcore_id_share_a_slot(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_make(0);
+	unsigned int i;
+
+	run_on_thread(cycle_run, cache);
+	assert_true(mag_lcore_count(&cache->slot[MAG_SLOT_SHARED]) > 0);
+	for (i = 0; i < MAG_SLOT_SHARED; i++)
+		assert_int_equal(mag_lcore_count(&cache->slot[i]), 0);
+	cache_drop(cache);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_all_objects_can_be_had_and_come_back),
+		T(test_the_object_freed_last_is_allocated_next),
+		T(test_an_empty_bulk_changes_nothing),
+		T(test_an_object_stays_constructed_in_a_magazine),
+		T(test_each_object_is_constructed_and_destructed_in_turn),
+		T(test_a_nocache_free_destructs_at_once),
+		T(test_a_constructor_that_fails_anywhere_in_a_batch_stops_there),
+		T(test_one_failing_construction_is_no_object),
+		T(test_clearonfree_zeroes_the_whole_object_after_its_destructor),
+		T(test_large_objects_are_left_alone_unless_asked),
+		T(test_objects_of_up_to_two_cache_lines_are_cleared),
+		T(test_object_info_says_which_object_it_is),
+		T(test_object_info_of_anything_else_is_an_error),
+		T(test_the_constructor_is_told_the_same_as_object_info),
+		T(test_alignment_is_rounded_up_and_chunks_to_it),
+		T(test_bad_parameters_are_refused_with_their_errno),
+		T(test_objects_that_do_not_lie_so_aligned_are_refused),
+		T(test_regions_have_a_say),
+		T(test_a_region_serves_two_caches_but_not_three),
+		T(test_every_allocation_that_fails_leaks_nothing),
+		T(test_every_allocation_that_fails_for_a_pool_leaks_nothing),
+		T(test_a_pool_of_an_absurd_size_is_refused),
+		T(test_the_first_type_of_a_pool_leaves_room_to_grow),
+		T(test_a_pool_is_never_cleared_and_dynamic_unless_its_rounds_are_fixed),
+		T(test_a_pool_is_freed_whatever_is_out),
+		T(test_a_pool_that_lost_its_memory_starts_again),
+		T(test_all_or_none_takes_none_when_it_cannot_take_all),
+		T(test_a_cache_with_objects_out_is_not_destroyed_and_stays_usable),
+		T(test_a_cache_is_listed_while_it_lives),
+		T(test_caches_are_not_made_or_destroyed_inside_the_list),
+		T(test_without_magazines_everything_goes_to_the_slabs),
+		T(test_an_invalid_free_is_counted_in_the_slab_layer),
+		T(test_an_object_twice_in_one_bulk_is_destructed_once),
+		T(test_magazine_max_is_what_all_slots_can_hold),
+		T(test_a_flushed_lcore_holds_nothing),
+		T(test_objects_of_a_registered_thread_come_home_when_it_ends),
+		T(test_threads_without_lcore_id_share_a_slot),
+	};
+
+	eal_start(3, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "eal.h"
+
+#include <sched.h>
+#include <string.h>
+
+#include "depot.h"
+
+#define MAGAZINES 512
+
+static struct mag_arena arena;
+static struct mag_depot depot __attribute__((aligned(128)));
+static struct mag_magazine *magazine[MAGAZINES];
+
+static int
+setup(void **state __rte_unused)
+{
+	unsigned int i;
+
+	assert_int_equal(mag_arena_init(&arena, MAGAZINES * 128, -1), 0);
+	mag_depot_init(&depot, &arena);
+	for (i = 0; i < MAGAZINES; i++) {
+		magazine[i] = mag_arena_get(&arena, 14);
+		assert_non_null(magazine[i]);
+	}
+	return 0;
+}
+
+static int
+teardown(void **state __rte_unused)
+{
+	mag_arena_fini(&arena);
+	return 0;
+}
+
+static void
+put(unsigned int first, unsigned int count)
+{
+	unsigned int i;
+
+	for (i = first; i < first + count; i++)
+		mag_depot_put(&depot, &depot.full, magazine[i]);
+}
+
+static void
+take(unsigned int count)
+{
+	struct mag_magazine *got[2];
+
+	while (count-- > 0)
+		assert_int_equal(mag_depot_take(&depot, &depot.full, 1, got), 1);
+}
+
+static void
+assert_head(const struct mag_depot_list *list, uint32_t total, uint32_t min)
+{
+	assert_int_equal(mag_depot_head(list).total, total);
+	assert_int_equal(mag_depot_head(list).min, min);
+	assert_int_equal(mag_depot_total(list), total);
+}
+
+static void
+test_a_new_depot_has_nothing(void **state __rte_unused)
+{
+	struct mag_magazine *got[2] = {NULL, NULL};
+
+	assert_head(&depot.full, 0, 0);
+	assert_head(&depot.empty, 0, 0);
+	assert_int_equal(mag_depot_take(&depot, &depot.full, 1, got), 0);
+	assert_int_equal(mag_depot_take(&depot, &depot.empty, 2, got), 0);
+	assert_null(got[0]);
+	assert_int_equal(depot.full.taken, 0);
+}
+
+static void
+test_the_last_magazine_put_is_the_first_taken(void **state __rte_unused)
+{
+	struct mag_magazine *got[2];
+	unsigned int i;
+
+	put(0, 10);
+	for (i = 10; i-- > 0;) {
+		assert_int_equal(mag_depot_take(&depot, &depot.full, 1, got), 1);
+		assert_ptr_equal(got[0], magazine[i]);
+		assert_int_equal(mag_depot_total(&depot.full), i);
+	}
+	assert_int_equal(mag_depot_take(&depot, &depot.full, 1, got), 0);
+}
+
+static void
+test_two_are_taken_at_once_the_upper_one_first(void **state __rte_unused)
+{
+	struct mag_magazine *got[2];
+
+	put(0, 5);
+	assert_int_equal(mag_depot_take(&depot, &depot.full, 2, got), 2);
+	assert_ptr_equal(got[0], magazine[4]);
+	assert_ptr_equal(got[1], magazine[3]);
+	assert_int_equal(mag_depot_total(&depot.full), 3);
+	assert_int_equal(mag_depot_take(&depot, &depot.full, 2, got), 2);
+	assert_ptr_equal(got[1], magazine[1]);
+	assert_int_equal(mag_depot_take(&depot, &depot.full, 2, got), 1);
+	assert_ptr_equal(got[0], magazine[0]);
+	assert_int_equal(mag_depot_take(&depot, &depot.full, 2, got), 0);
+}
+
+static void
+test_full_and_empty_lists_know_nothing_of_each_other(void **state __rte_unused)
+{
+	struct mag_magazine *got[2];
+
+	mag_depot_put(&depot, &depot.full, magazine[0]);
+	mag_depot_put(&depot, &depot.empty, magazine[1]);
+	assert_int_equal(mag_depot_take(&depot, &depot.empty, 2, got), 1);
+	assert_ptr_equal(got[0], magazine[1]);
+	assert_int_equal(mag_depot_total(&depot.full), 1);
+	assert_int_equal(depot.empty.taken, 1);
+	assert_int_equal(depot.full.taken, 0);
+}
+
+static void
+test_a_take_is_counted_once_however_many_it_took(void **state __rte_unused)
+{
+	struct mag_magazine *got[2];
+
+	put(0, 3);
+	mag_depot_take(&depot, &depot.full, 2, got);
+	mag_depot_take(&depot, &depot.full, 1, got);
+	mag_depot_take(&depot, &depot.full, 1, got);
+	assert_int_equal(depot.full.taken, 2);
+}
+
+static void
+test_min_is_the_lowest_total_since_the_last_update(void **state __rte_unused)
+{
+	put(0, 10);
+	assert_head(&depot.full, 10, 0);
+	mag_depot_update(&depot);
+	assert_head(&depot.full, 10, 10);
+	take(4);
+	assert_head(&depot.full, 6, 6);
+	put(10, 3);
+	assert_head(&depot.full, 9, 6);
+	take(2);
+	assert_head(&depot.full, 7, 6);
+	take(2);
+	assert_head(&depot.full, 5, 5);
+}
+
+static void
+test_a_take_of_two_lowers_min_by_two(void **state __rte_unused)
+{
+	struct mag_magazine *got[2];
+
+	put(0, 9);
+	mag_depot_update(&depot);
+	mag_depot_take(&depot, &depot.full, 2, got);
+	assert_head(&depot.full, 7, 7);
+}
+
+static void
+test_an_update_remembers_min_and_starts_over(void **state __rte_unused)
+{
+	put(0, 8);
+	mag_depot_put(&depot, &depot.empty, magazine[20]);
+	mag_depot_update(&depot);
+	assert_int_equal(depot.full.reaplimit, 0);
+	assert_int_equal(depot.empty.reaplimit, 0);
+	take(3);
+	put(8, 1);
+	mag_depot_update(&depot);
+	assert_int_equal(depot.full.reaplimit, 5);
+	assert_int_equal(depot.empty.reaplimit, 1);
+	assert_head(&depot.full, 6, 6);
+}
+
+static void
+test_reapable_is_what_neither_interval_needed(void **state __rte_unused)
+{
+	put(0, 10);
+	mag_depot_update(&depot);
+	assert_int_equal(mag_depot_reapable(&depot.full), 0);
+	take(4);
+	assert_int_equal(mag_depot_reapable(&depot.full), 0);
+	mag_depot_update(&depot);
+	assert_int_equal(mag_depot_reapable(&depot.full), 6);
+	take(4);
+	put(10, 4);
+	assert_int_equal(mag_depot_reapable(&depot.full), 2);
+	put(14, 4);
+	mag_depot_update(&depot);
+	assert_int_equal(mag_depot_reapable(&depot.full), 2);
+	mag_depot_update(&depot);
+	assert_int_equal(mag_depot_reapable(&depot.full), 10);
+}
+
+static void
+test_zero_makes_everything_reapable_and_says_whether_it_changed_anything(void **state __rte_unused)
+{
+	put(0, 7);
+	assert_true(mag_depot_zero(&depot));
+	assert_int_equal(mag_depot_reapable(&depot.full), 7);
+	assert_false(mag_depot_zero(&depot));
+	mag_depot_put(&depot, &depot.empty, magazine[30]);
+	assert_true(mag_depot_zero(&depot));
+	assert_int_equal(mag_depot_reapable(&depot.empty), 1);
+	assert_false(mag_depot_zero(&depot));
+	mag_depot_update(&depot);
+	assert_false(mag_depot_zero(&depot));
+	take(1);
+	assert_true(mag_depot_zero(&depot));
+}
+
+static void
+test_counts_above_255_survive_being_packed(void **state __rte_unused)
+{
+	put(0, MAGAZINES);
+	assert_head(&depot.full, MAGAZINES, 0);
+	mag_depot_update(&depot);
+	assert_head(&depot.full, MAGAZINES, MAGAZINES);
+	take(1);
+	assert_head(&depot.full, MAGAZINES - 1, MAGAZINES - 1);
+	put(MAGAZINES - 1, 1);
+	assert_head(&depot.full, MAGAZINES, MAGAZINES - 1);
+	take(MAGAZINES - 255);
+	assert_head(&depot.full, 255, 255);
+}
+
+static void
+test_every_change_has_a_new_tag(void **state __rte_unused)
+{
+	uint64_t tag = mag_depot_head(&depot.full).tag;
+
+	put(0, 1);
+	assert_int_equal(mag_depot_head(&depot.full).tag, tag + 1);
+	take(1);
+	assert_int_equal(mag_depot_head(&depot.full).tag, tag + 2);
+	mag_depot_update(&depot);
+	assert_int_equal(mag_depot_head(&depot.full).tag, tag + 3);
+}
+
+static void
+test_a_wrapping_tag_leaves_the_counts_alone(void **state __rte_unused)
+{
+	put(0, 3);
+	depot.full.head.hi |= 0xffffffffffffull << 16;
+	put(3, 1);
+	assert_int_equal(mag_depot_head(&depot.full).tag, 0);
+	assert_head(&depot.full, 4, 0);
+	depot.full.head.hi |= 0xffffffffffffull << 16;
+	take(1);
+	assert_int_equal(mag_depot_head(&depot.full).tag, 0);
+	assert_head(&depot.full, 3, 0);
+}
+
+struct crowd {
+	_Atomic bool stop;
+	_Atomic uint32_t owner[MAGAZINES * 2 + 1];
+	_Atomic uint32_t clashes;
+	_Atomic uint32_t turns;
+};
+
+static struct crowd crowd;
+
+static void
+own(struct mag_magazine *got, bool mine)
+{
+	_Atomic uint32_t *owner = &crowd.owner[mag_arena_index(&arena, got)];
+
+	if (atomic_exchange_explicit(owner, mine, memory_order_relaxed) == mine)
+		atomic_fetch_add(&crowd.clashes, 1);
+}
+
+static void
+crowd_run(void *arg)
+{
+	struct mag_depot_list *list = arg;
+	struct mag_magazine *got[2];
+	unsigned int n, want = 1;
+
+	while (!atomic_load_explicit(&crowd.stop, memory_order_relaxed)) {
+		n = mag_depot_take(&depot, list, want, got);
+		want = 3 - want;
+		if (n == 0)
+			continue;
+		own(got[0], true);
+		if (n == 2)
+			own(got[1], true);
+		if ((atomic_fetch_add_explicit(&crowd.turns, 1, memory_order_relaxed) & 63) == 0)
+			sched_yield();
+		own(got[0], false);
+		mag_depot_put(&depot, list, got[0]);
+		if (n == 2) {
+			own(got[1], false);
+			mag_depot_put(&depot, list, got[1]);
+		}
+	}
+}
+
+static void
+crowd_start(struct task *task, unsigned int threads)
+{
+	unsigned int i;
+
+	memset(&crowd, 0, sizeof(crowd));
+	for (i = 0; i < threads; i++)
+		task_thread(&task[i], crowd_run, &depot.full);
+}
+
+static void
+crowd_end(struct task *task, unsigned int threads)
+{
+	unsigned int i;
+
+	atomic_store(&crowd.stop, true);
+	for (i = 0; i < threads; i++)
+		task_join(&task[i]);
+}
+
+static void
+test_each_magazine_has_one_owner_at_a_time(void **state __rte_unused)
+{
+	struct mag_magazine *got[2];
+	struct task task[4];
+	unsigned int i;
+
+	put(0, 5);
+	crowd_start(task, RTE_DIM(task));
+	for (i = 0; i < 300; i++) {
+		mag_depot_update(&depot);
+		let_pass(1);
+	}
+	wait_until(atomic_load(&crowd.turns) > 20000);
+	crowd_end(task, RTE_DIM(task));
+	assert_int_equal(crowd.clashes, 0);
+	assert_int_equal(mag_depot_total(&depot.full), 5);
+	for (i = 0; i < 5; i++) {
+		assert_int_equal(mag_depot_take(&depot, &depot.full, 1, got), 1);
+		own(got[0], true);
+	}
+	assert_int_equal(crowd.clashes, 0);
+	assert_int_equal(mag_depot_take(&depot, &depot.full, 1, got), 0);
+}
+
+static void
+test_takes_that_meet_another_thread_are_contention_once_each(void **state __rte_unused)
+{
+	struct task task[3];
+
+	put(0, 16);
+	crowd_start(task, RTE_DIM(task));
+	wait_until(mag_depot_contention(&depot) > 0);
+	crowd_end(task, RTE_DIM(task));
+	assert_true(mag_depot_contention(&depot) <= depot.full.taken);
+}
+
+static void
+test_contention_is_that_of_both_lists(void **state __rte_unused)
+{
+	atomic_store(&depot.full.contention, 3);
+	atomic_store(&depot.empty.contention, 4);
+	assert_int_equal(mag_depot_contention(&depot), 7);
+}
+
+static void
+test_a_thread_alone_meets_no_contention(void **state __rte_unused)
+{
+	put(0, 20);
+	take(20);
+	assert_int_equal(mag_depot_contention(&depot), 0);
+}
+
+#define PUTS 200000
+
+/* The same magazine again and again: nobody takes from this list, only its head counts. */
+static void
+putter_run(void *arg)
+{
+	unsigned int i;
+
+	for (i = 0; i < PUTS; i++)
+		mag_depot_put(&depot, &depot.full, arg);
+}
+
+static void
+test_putting_never_counts_as_contention(void **state __rte_unused)
+{
+	struct task task[2];
+
+	task_thread(&task[0], putter_run, magazine[0]);
+	task_thread(&task[1], putter_run, magazine[1]);
+	task_join(&task[0]);
+	task_join(&task[1]);
+	assert_int_equal(mag_depot_contention(&depot), 0);
+	assert_int_equal(mag_depot_total(&depot.full), 2 * PUTS);
+	assert_int_equal(depot.full.taken, 0);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_a_new_depot_has_nothing),
+		T(test_the_last_magazine_put_is_the_first_taken),
+		T(test_two_are_taken_at_once_the_upper_one_first),
+		T(test_full_and_empty_lists_know_nothing_of_each_other),
+		T(test_a_take_is_counted_once_however_many_it_took),
+		T(test_min_is_the_lowest_total_since_the_last_update),
+		T(test_a_take_of_two_lowers_min_by_two),
+		T(test_an_update_remembers_min_and_starts_over),
+		T(test_reapable_is_what_neither_interval_needed),
+		T(test_zero_makes_everything_reapable_and_says_whether_it_changed_anything),
+		T(test_counts_above_255_survive_being_packed),
+		T(test_every_change_has_a_new_tag),
+		T(test_a_wrapping_tag_leaves_the_counts_alone),
+		T(test_each_magazine_has_one_owner_at_a_time),
+		T(test_takes_that_meet_another_thread_are_contention_once_each),
+		T(test_contention_is_that_of_both_lists),
+		T(test_a_thread_alone_meets_no_contention),
+		T(test_putting_never_counts_as_contention),
+	};
+
+	eal_start(1, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

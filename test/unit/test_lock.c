@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "eal.h"
+
+#include <unistd.h>
+
+#include "lock.h"
+
+#define THREADS 4
+#define TURNS 20000
+
+static void
+test_a_lock_names_the_process_that_holds_it(void **state __rte_unused)
+{
+	struct mag_lock lock = {0};
+
+	assert_true(mag_lock_try(&lock));
+	assert_int_equal(lock.holder, getpid());
+	mag_lock_release(&lock);
+	assert_int_equal(lock.holder, 0);
+}
+
+static void
+test_a_held_lock_is_not_given_to_another(void **state __rte_unused)
+{
+	struct mag_lock lock = {0};
+
+	assert_true(mag_lock_try(&lock));
+	assert_false(mag_lock_try(&lock));
+	mag_lock_release(&lock);
+	assert_true(mag_lock_try(&lock));
+}
+
+struct race {
+	struct mag_lock lock;
+	void (*take)(struct mag_lock *lock);
+	uint64_t turns;
+};
+
+static void
+race_run(void *arg)
+{
+	struct race *race = arg;
+	unsigned int i;
+
+	for (i = 0; i < TURNS; i++) {
+		race->take(&race->lock);
+		race->turns++;
+		mag_lock_release(&race->lock);
+	}
+}
+
+static void
+assert_exclusive(void (*take)(struct mag_lock *lock))
+{
+	struct race race = {.take = take};
+	struct task task[THREADS];
+	unsigned int i;
+
+	for (i = 0; i < THREADS; i++)
+		task_thread(&task[i], race_run, &race);
+	for (i = 0; i < THREADS; i++)
+		task_join(&task[i]);
+	assert_int_equal(race.turns, THREADS * TURNS);
+}
+
+static void
+test_waiters_get_the_lock_one_at_a_time(void **state __rte_unused)
+{
+	assert_exclusive(mag_lock_wait);
+}
+
+static void
+try_until_held(struct mag_lock *lock)
+{
+	while (!mag_lock_try(lock))
+		sched_yield();
+}
+
+static void
+test_triers_get_the_lock_one_at_a_time(void **state __rte_unused)
+{
+	assert_exclusive(try_until_held);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_lock_names_the_process_that_holds_it),
+		cmocka_unit_test(test_a_held_lock_is_not_given_to_another),
+		cmocka_unit_test(test_waiters_get_the_lock_one_at_a_time),
+		cmocka_unit_test(test_triers_get_the_lock_one_at_a_time),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

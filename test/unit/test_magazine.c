@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "eal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "magazine.h"
+#include "numa.h"
+
+#define BLOCK 4096
+
+static const uint32_t pool_types[] = {14, 30, 62, 126, 254, 510};
+
+static void
+test_the_first_type_follows_the_table_at_every_boundary(void **state __rte_unused)
+{
+	static const struct {
+		size_t chunk;
+		uint32_t rounds;
+	} rows[] = {
+		{65536, 14}, {129, 14}, {128, 30}, {97, 30}, {96, 46}, {65, 46}, {64, 62}, {33, 62},
+		{32, 94},    {17, 94},  {16, 126}, {9, 126}, {8, 142}, {1, 142}, {0, 158},
+	};
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(rows); i++)
+		assert_int_equal(mag_type_first(rows[i].chunk), rows[i].rounds);
+}
+
+static void
+test_a_type_grows_only_below_its_largest_object(void **state __rte_unused)
+{
+	static const struct {
+		uint32_t rounds, next;
+		size_t max;
+	} rows[] = {
+		{14, 30, 512}, {30, 46, 256},  {46, 62, 128}, {62, 94, 64},
+		{94, 126, 32}, {126, 142, 16}, {142, 158, 8},
+	};
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(rows); i++) {
+		assert_int_equal(mag_type_next(rows[i].max - 1, rows[i].rounds), rows[i].next);
+		assert_int_equal(mag_type_next(rows[i].max, rows[i].rounds), 0);
+		assert_int_equal(mag_type_next(rows[i].max + 1, rows[i].rounds), 0);
+	}
+}
+
+static void
+test_nothing_grows_past_the_last_type(void **state __rte_unused)
+{
+	assert_int_equal(mag_type_next(0, 158), 0);
+	assert_int_equal(mag_type_next(1, 158), 0);
+}
+
+static void
+test_the_largest_type_is_where_growing_ends(void **state __rte_unused)
+{
+	static const struct {
+		size_t chunk;
+		uint32_t rounds;
+	} rows[] = {
+		{2048, 14}, {512, 14}, {511, 30}, {256, 30}, {255, 46}, {128, 46},
+		{127, 62},  {64, 62},  {63, 94},  {32, 94},  {31, 126}, {16, 126},
+		{15, 142},  {8, 142},  {7, 158},  {1, 158},
+	};
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(rows); i++)
+		assert_int_equal(mag_type_largest(rows[i].chunk), rows[i].rounds);
+}
+
+static void
+test_only_six_sizes_are_pool_types(void **state __rte_unused)
+{
+	const uint64_t others[] = {
+		0, 1, 13, 15, 29, 31, 46, 158, 253, 255, 511, 14 + (1ull << 32), UINT64_MAX};
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(pool_types); i++)
+		assert_true(mag_type_is_pool(pool_types[i]));
+	for (i = 0; i < RTE_DIM(others); i++)
+		assert_false(mag_type_is_pool(others[i]));
+}
+
+static void
+test_magazines_of_all_slots_hold_at_most_a_quarter_of_a_pool(void **state __rte_unused)
+{
+	const uint32_t slots[] = {1, 2, 3, 8, 128};
+	unsigned int i, s;
+	uint64_t objects;
+
+	for (s = 0; s < RTE_DIM(slots); s++)
+		for (i = 0; i < RTE_DIM(pool_types); i++) {
+			objects = 8ull * slots[s] * pool_types[i];
+			assert_int_equal(mag_type_pool(objects, slots[s], MAG_ROUNDS_MAX),
+					 pool_types[i]);
+			assert_int_equal(mag_type_pool(objects - 1, slots[s], MAG_ROUNDS_MAX),
+					 i > 0 ? pool_types[i - 1] : 0);
+		}
+	assert_int_equal(mag_type_pool(0, 1, MAG_ROUNDS_MAX), 0);
+	assert_int_equal(mag_type_pool(UINT64_MAX, UINT32_MAX, MAG_ROUNDS_MAX), 510);
+	assert_int_equal(mag_type_pool(1000000, UINT32_MAX, MAG_ROUNDS_MAX), 0);
+}
+
+static void
+test_a_pool_type_keeps_to_its_limit(void **state __rte_unused)
+{
+	assert_int_equal(mag_type_pool(UINT64_MAX, 1, 510), 510);
+	assert_int_equal(mag_type_pool(UINT64_MAX, 1, 509), 254);
+	assert_int_equal(mag_type_pool(UINT64_MAX, 1, 254), 254);
+	assert_int_equal(mag_type_pool(UINT64_MAX, 1, 253), 126);
+	assert_int_equal(mag_type_pool(UINT64_MAX, 1, 14), 14);
+	assert_int_equal(mag_type_pool(UINT64_MAX, 1, 13), 0);
+}
+
+static void
+test_pool_types_follow_each_other(void **state __rte_unused)
+{
+	unsigned int i;
+
+	for (i = 0; i + 1 < RTE_DIM(pool_types); i++)
+		assert_int_equal(mag_type_pool_next(pool_types[i]), pool_types[i + 1]);
+	assert_int_equal(mag_type_pool_next(510), 0);
+	assert_int_equal(mag_type_pool_next(46), 0);
+	assert_int_equal(mag_type_pool_next(0), 0);
+}
+
+static void
+test_pool_types_fill_a_power_of_two_with_their_header(void **state __rte_unused)
+{
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(pool_types); i++)
+		assert_int_equal(mag_magazine_bytes(pool_types[i]), 8 * (pool_types[i] + 2));
+	assert_int_equal(mag_magazine_bytes(46), 512);
+	assert_int_equal(mag_magazine_bytes(94), 1024);
+	assert_int_equal(mag_magazine_bytes(142), 2048);
+	assert_int_equal(mag_magazine_bytes(158), 2048);
+	assert_int_equal(mag_magazine_bytes(1), 128);
+}
+
+static void
+test_an_arena_is_rounded_up_to_whole_blocks(void **state __rte_unused)
+{
+	const struct {
+		size_t bytes, size;
+	} rows[] = {{1, BLOCK}, {BLOCK, BLOCK}, {BLOCK + 1, 2 * BLOCK}};
+	struct mag_arena arena;
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(rows); i++) {
+		assert_int_equal(mag_arena_init(&arena, rows[i].bytes, -1), 0);
+		assert_int_equal(arena.size, rows[i].size);
+		mag_arena_fini(&arena);
+	}
+}
+
+static unsigned int
+get_all(struct mag_arena *arena, uint32_t rounds, struct mag_magazine **got)
+{
+	unsigned int n = 0;
+
+	while ((got[n] = mag_arena_get(arena, rounds)) != NULL) {
+		assert_int_equal(got[n]->rounds, rounds);
+		n++;
+	}
+	return n;
+}
+
+static void
+put_all(struct mag_arena *arena, struct mag_magazine **got, unsigned int n)
+{
+	unsigned int i;
+
+	while (n > 0) {
+		i = random_below(n);
+		mag_arena_put(arena, got[i]);
+		got[i] = got[--n];
+	}
+}
+
+static void
+test_a_block_splits_into_every_type_and_merges_again(void **state __rte_unused)
+{
+	static const uint32_t types[] = {510, 254, 126, 62, 30, 14, 158, 142, 94, 46, 510};
+	struct mag_magazine *got[BLOCK / 128 + 1];
+	struct mag_arena arena;
+	unsigned int i, n;
+
+	assert_int_equal(mag_arena_init(&arena, BLOCK, -1), 0);
+	for (i = 0; i < RTE_DIM(types); i++) {
+		n = get_all(&arena, types[i], got);
+		assert_int_equal(n, BLOCK / mag_magazine_bytes(types[i]));
+		assert_int_equal(arena.out, n);
+		put_all(&arena, got, n);
+		assert_int_equal(arena.out, 0);
+	}
+	mag_arena_fini(&arena);
+}
+
+static void
+test_halves_of_different_blocks_do_not_merge(void **state __rte_unused)
+{
+	struct mag_magazine *got[BLOCK / 128 + 1];
+	struct mag_arena arena;
+	unsigned int i, n;
+
+	assert_int_equal(mag_arena_init(&arena, BLOCK, -1), 0);
+	n = get_all(&arena, 14, got);
+	assert_int_equal(n, 32);
+	for (i = 0; i < n; i++)
+		if (mag_arena_index(&arena, got[i]) / 2 % 2 == 0)
+			mag_arena_put(&arena, got[i]);
+	assert_null(mag_arena_get(&arena, 30));
+	for (i = 0; i < n; i++)
+		if (mag_arena_index(&arena, got[i]) / 2 % 2 != 0)
+			mag_arena_put(&arena, got[i]);
+	assert_non_null(mag_arena_get(&arena, 510));
+	mag_arena_fini(&arena);
+}
+
+static void
+test_a_half_waits_for_its_own_buddy(void **state __rte_unused)
+{
+	struct mag_magazine *a, *b, *c, *d;
+	struct mag_arena arena;
+
+	assert_int_equal(mag_arena_init(&arena, BLOCK, -1), 0);
+	a = mag_arena_get(&arena, 254);
+	b = mag_arena_get(&arena, 126);
+	c = mag_arena_get(&arena, 126);
+	assert_null(mag_arena_get(&arena, 14));
+	mag_arena_put(&arena, a);
+	mag_arena_put(&arena, b);
+	assert_null(mag_arena_get(&arena, 510));
+	d = mag_arena_get(&arena, 254);
+	assert_non_null(d);
+	mag_arena_put(&arena, d);
+	mag_arena_put(&arena, c);
+	assert_non_null(mag_arena_get(&arena, 510));
+	mag_arena_fini(&arena);
+}
+
+static void
+test_blocks_of_4_KiB_do_not_merge_further(void **state __rte_unused)
+{
+	struct mag_magazine *got[3];
+	struct mag_arena arena;
+
+	assert_int_equal(mag_arena_init(&arena, 2 * BLOCK, -1), 0);
+	assert_int_equal(get_all(&arena, 510, got), 2);
+	put_all(&arena, got, 2);
+	assert_int_equal(get_all(&arena, 510, got), 2);
+	assert_ptr_not_equal(got[0], got[1]);
+	mag_arena_fini(&arena);
+}
+
+static void
+test_an_index_leads_back_to_its_magazine(void **state __rte_unused)
+{
+	struct mag_magazine *got[2 * BLOCK / 128 + 1];
+	struct mag_arena arena;
+	unsigned int i, n;
+	uint32_t index;
+
+	assert_int_equal(mag_arena_init(&arena, 2 * BLOCK, -1), 0);
+	n = get_all(&arena, 14, got);
+	for (i = 0; i < n; i++) {
+		index = mag_arena_index(&arena, got[i]);
+		assert_int_not_equal(index, 0);
+		assert_true(mag_arena_has_index(&arena, index));
+		assert_ptr_equal(mag_arena_magazine(&arena, index), got[i]);
+	}
+	assert_false(mag_arena_has_index(&arena, 0));
+	assert_false(mag_arena_has_index(&arena, 2 * BLOCK / MAG_LINE + 1));
+	assert_false(mag_arena_has_index(&arena, UINT32_MAX));
+	mag_arena_fini(&arena);
+}
+
+static void
+test_a_busy_arena_is_not_waited_for(void **state __rte_unused)
+{
+	struct mag_arena arena;
+
+	assert_int_equal(mag_arena_init(&arena, BLOCK, -1), 0);
+	mag_lock_wait(&arena.lock);
+	assert_null(mag_arena_get(&arena, 14));
+	mag_lock_release(&arena.lock);
+	assert_non_null(mag_arena_get(&arena, 14));
+	mag_arena_fini(&arena);
+}
+
+struct getter {
+	struct mag_arena *arena;
+	struct mag_magazine *got;
+	_Atomic bool started;
+};
+
+static void
+getter_run(void *arg)
+{
+	struct getter *getter = arg;
+
+	atomic_store(&getter->started, true);
+	getter->got = mag_arena_get_wait(getter->arena, 14);
+}
+
+static void
+test_who_waits_for_a_busy_arena_gets_a_magazine(void **state __rte_unused)
+{
+	struct getter getter = {0};
+	struct mag_arena arena;
+	struct task task;
+
+	assert_int_equal(mag_arena_init(&arena, BLOCK, -1), 0);
+	getter.arena = &arena;
+	mag_lock_wait(&arena.lock);
+	task_thread(&task, getter_run, &getter);
+	wait_until(atomic_load(&getter.started));
+	let_pass(5);
+	mag_lock_release(&arena.lock);
+	task_join(&task);
+	assert_non_null(getter.got);
+	mag_arena_fini(&arena);
+}
+
+#define HOLD 40
+#define TURNS 3000
+
+struct mess {
+	struct mag_arena *arena;
+	uintptr_t mark;
+	_Atomic uint32_t *clashes;
+};
+
+static void
+mess_fill(struct mag_magazine *magazine, uintptr_t mark)
+{
+	uint32_t i;
+
+	for (i = 0; i < magazine->rounds; i++)
+		magazine->round[i] = (void *)mark;
+}
+
+static bool
+mess_is_intact(const struct mag_magazine *magazine, uintptr_t mark)
+{
+	uint32_t i;
+
+	for (i = 0; i < magazine->rounds; i++)
+		if (magazine->round[i] != (void *)mark)
+			return false;
+	return true;
+}
+
+static void
+mess_run(void *arg)
+{
+	static const uint32_t types[] = {14, 30, 46, 62, 94, 126, 142, 158, 254, 510};
+	struct mag_magazine *held[HOLD] = {NULL};
+	struct mess *mess = arg;
+	uint32_t seed = mess->mark;
+	unsigned int turn, i;
+
+	for (turn = 0; turn < TURNS; turn++) {
+		seed = seed * 1103515245 + 12345;
+		i = seed >> 8 & 31;
+		if (held[i] != NULL) {
+			if (!mess_is_intact(held[i], mess->mark))
+				atomic_fetch_add(mess->clashes, 1);
+			mag_arena_put(mess->arena, held[i]);
+			held[i] = NULL;
+		} else {
+			held[i] = mag_arena_get(mess->arena, types[(seed >> 16) % RTE_DIM(types)]);
+			if (held[i] != NULL)
+				mess_fill(held[i], mess->mark);
+		}
+	}
+	for (i = 0; i < HOLD; i++)
+		if (held[i] != NULL)
+			mag_arena_put(mess->arena, held[i]);
+}
+
+static void
+test_magazines_never_overlap_and_all_memory_comes_back(void **state __rte_unused)
+{
+	_Atomic uint32_t clashes = 0;
+	struct mag_magazine *got[9];
+	struct mag_arena arena;
+	struct mess mess[3];
+	struct task task[3];
+	unsigned int i;
+
+	assert_int_equal(mag_arena_init(&arena, 8 * BLOCK, -1), 0);
+	for (i = 0; i < RTE_DIM(task); i++) {
+		mess[i] = (struct mess){&arena, i + 1, &clashes};
+		task_thread(&task[i], mess_run, &mess[i]);
+	}
+	for (i = 0; i < RTE_DIM(task); i++)
+		task_join(&task[i]);
+	assert_int_equal(clashes, 0);
+	assert_int_equal(arena.out, 0);
+	assert_int_equal(get_all(&arena, 510, got), 8);
+	mag_arena_fini(&arena);
+}
+
+static void
+test_an_arena_without_memory_is_refused_and_leaks_nothing(void **state __rte_unused)
+{
+	uint64_t before = heap_balance();
+	struct mag_arena arena;
+	unsigned int nth;
+	int ret;
+
+	for (nth = 1;; nth++) {
+		mag_fault_nth(nth);
+		ret = mag_arena_init(&arena, BLOCK, -1);
+		if (ret == 0)
+			break;
+		assert_int_equal(ret, -ENOMEM);
+		assert_int_equal(heap_balance(), before);
+	}
+	mag_fault_nth(0);
+	assert_true(nth > 2);
+	mag_arena_fini(&arena);
+	assert_int_equal(heap_balance(), before);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_the_first_type_follows_the_table_at_every_boundary),
+		cmocka_unit_test(test_a_type_grows_only_below_its_largest_object),
+		cmocka_unit_test(test_nothing_grows_past_the_last_type),
+		cmocka_unit_test(test_the_largest_type_is_where_growing_ends),
+		cmocka_unit_test(test_only_six_sizes_are_pool_types),
+		cmocka_unit_test(test_magazines_of_all_slots_hold_at_most_a_quarter_of_a_pool),
+		cmocka_unit_test(test_a_pool_type_keeps_to_its_limit),
+		cmocka_unit_test(test_pool_types_follow_each_other),
+		cmocka_unit_test(test_pool_types_fill_a_power_of_two_with_their_header),
+		cmocka_unit_test(test_an_arena_is_rounded_up_to_whole_blocks),
+		cmocka_unit_test(test_a_block_splits_into_every_type_and_merges_again),
+		cmocka_unit_test(test_halves_of_different_blocks_do_not_merge),
+		cmocka_unit_test(test_a_half_waits_for_its_own_buddy),
+		cmocka_unit_test(test_blocks_of_4_KiB_do_not_merge_further),
+		cmocka_unit_test(test_an_index_leads_back_to_its_magazine),
+		cmocka_unit_test(test_a_busy_arena_is_not_waited_for),
+		cmocka_unit_test(test_who_waits_for_a_busy_arena_gets_a_magazine),
+		cmocka_unit_test(test_magazines_never_overlap_and_all_memory_comes_back),
+		cmocka_unit_test(test_an_arena_without_memory_is_refused_and_leaks_nothing),
+	};
+
+	eal_start(1, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

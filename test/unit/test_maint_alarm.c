@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "eal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <rte_cycles.h>
+
+#include "cache.h"
+#include "ground.h"
+
+#define BLOCK 16
+#define COUNT 4096
+#define SIZE 64
+
+static struct ground ground;
+static struct mag_cache *cache;
+
+static int
+setup_pool(uint64_t objects, struct mag_options options)
+{
+	struct mag_pool_params params = {
+		.name = "pool",
+		.object_size = SIZE,
+		.objects = objects,
+		.options = options,
+		.node = -1,
+	};
+
+	ground = ground_make(COUNT, SIZE, BLOCK, MAG_REGION_READONLY);
+	params.region = ground.region;
+	cache = mag_pool_create(&params);
+	assert_non_null(cache);
+	return 0;
+}
+
+static int
+setup(void **state __rte_unused)
+{
+	return setup_pool(COUNT, mag_options_default);
+}
+
+static int
+teardown(void **state __rte_unused)
+{
+	assert_int_equal(cache->transit, 0);
+	mag_pool_free(cache);
+	ground_drop(&ground);
+	return 0;
+}
+
+static void
+fill_run(void *arg)
+{
+	void *objects[COUNT];
+	unsigned int n = mag_cache_alloc_bulk(cache, objects, *(unsigned int *)arg);
+
+	mag_cache_free_bulk(cache, objects, n);
+}
+
+static void
+fill(unsigned int n)
+{
+	fill_run(&n);
+}
+
+/* Smaller magazines than the pool may have, long after the resize. */
+static int
+setup_growing(void **state)
+{
+	setup(state);
+	assert_int_equal(mag_cache_resize(cache, 14, true), 0);
+	mag_cache_update(cache);
+	cache->resizes = 0;
+	return 0;
+}
+
+static void
+contend(unsigned int n)
+{
+	atomic_fetch_add(&cache->depot.full.contention, n);
+}
+
+static void
+test_nobody_runs_maintenance_before_there_is_a_cache(void **state __rte_unused)
+{
+	assert_int_equal(mag_maint_runner(), MAG_MAINT_NONE);
+	assert_int_equal(mag_maint_updates(), 0);
+}
+
+static void
+test_an_alarm_updates_where_no_service_lcore_runs(void **state __rte_unused)
+{
+	uint64_t before = mag_maint_updates();
+
+	assert_int_equal(mag_maint_runner(), MAG_MAINT_ALARM);
+	assert_int_equal(mag_maint_interval(10), 0);
+	wait_until(cache->updates >= 3);
+	assert_true(mag_maint_updates() >= before + 3);
+	assert_int_equal(mag_maint_runner(), MAG_MAINT_ALARM);
+	assert_int_equal(mag_maint_interval(0), 0);
+}
+
+static void
+test_an_idle_pool_gives_its_objects_back_to_the_slabs(void **state __rte_unused)
+{
+	fill(COUNT / 2);
+	assert_true(mag_depot_total(&cache->depot.full) > 0);
+	assert_int_equal(mag_maint_interval(10), 0);
+	wait_until(mag_depot_total(&cache->depot.full) == 0);
+	assert_int_equal(mag_maint_interval(0), 0);
+	wait_until(cache->slab.out == mag_lcore_count(mag_lcore_slot(cache->slot)));
+	assert_int_equal(mag_cache_available(cache), COUNT);
+	assert_true(cache->reaps > 0);
+}
+
+static void
+test_an_interval_out_of_range_is_refused(void **state __rte_unused)
+{
+	const char *log;
+
+	log_begin();
+	assert_int_equal(mag_maint_interval(3600001), -EINVAL);
+	log = log_end();
+	assert_logged(log, "3600001");
+	assert_logged(log, "3600000 ms");
+	assert_int_equal(count_lines(log), 1);
+	assert_int_equal(mag_maint_interval(3600000), 0);
+	assert_int_equal(mag_maint_interval(1), 0);
+	assert_int_equal(mag_maint_interval(0), 0);
+}
+
+static void
+left_visit(struct mag_cache *visited, void *arg)
+{
+	int64_t *ms = arg;
+
+	if (visited == cache)
+		*ms = (int64_t)(cache->next_update - rte_rdtsc()) /
+		      (int64_t)(rte_get_tsc_hz() / 1000);
+}
+
+/* Until the next update; not above 0 when it is due. */
+static int64_t
+ms_left(void)
+{
+	int64_t ms = 0;
+
+	mag_cache_walk(left_visit, &ms);
+	return ms;
+}
+
+static void
+test_an_overridden_interval_is_restored_to_the_own_one_of_each_cache(void **state __rte_unused)
+{
+	wait_until(ms_left() > 0);
+	assert_in_range(ms_left(), 1, 11000);
+	assert_int_equal(mag_maint_interval(3000000), 0);
+	assert_in_range(ms_left(), 11001, 3000000);
+	assert_int_equal(mag_maint_interval(0), 0);
+	assert_in_range(ms_left(), 1, 11000);
+}
+
+static void
+test_two_idle_updates_reap_the_depot_and_one_does_not(void **state __rte_unused)
+{
+	uint32_t total;
+
+	fill(COUNT / 2);
+	total = mag_depot_total(&cache->depot.full);
+	assert_true(total > 1);
+	mag_cache_update(cache);
+	assert_int_equal(mag_depot_total(&cache->depot.full), total);
+	assert_int_equal(cache->reaps, 0);
+	mag_cache_update(cache);
+	assert_int_equal(mag_depot_total(&cache->depot.full), 0);
+	assert_int_equal(cache->reaps, 1);
+	assert_int_equal(mag_cache_available(cache), COUNT);
+	mag_cache_update(cache);
+	assert_int_equal(cache->reaps, 1);
+	assert_int_equal(cache->updates, 3);
+}
+
+static void
+test_what_the_last_interval_needed_is_kept(void **state __rte_unused)
+{
+	uint32_t total;
+
+	fill(COUNT / 2);
+	total = mag_depot_total(&cache->depot.full);
+	mag_cache_update(cache);
+	fill(COUNT / 2);
+	mag_cache_update(cache);
+	assert_int_equal(mag_depot_total(&cache->depot.full), total);
+}
+
+static void
+test_more_than_three_contentions_an_interval_make_magazines_grow(void **state __rte_unused)
+{
+	uint32_t type = cache->type;
+
+	contend(3);
+	mag_cache_update(cache);
+	assert_int_equal(cache->type, type);
+	contend(3);
+	mag_cache_update(cache);
+	assert_int_equal(cache->type, type);
+	contend(4);
+	mag_cache_update(cache);
+	assert_int_equal(cache->type, mag_type_pool_next(type));
+	assert_int_equal(cache->slot[0].size, cache->type);
+	assert_int_equal(cache->resizes, 1);
+}
+
+static void
+test_a_resize_does_not_cause_the_next_one(void **state __rte_unused)
+{
+	uint32_t type;
+
+	contend(4);
+	mag_cache_update(cache);
+	type = cache->type;
+	contend(100);
+	mag_cache_update(cache);
+	assert_int_equal(cache->type, type);
+	assert_int_equal(cache->resizes, 1);
+}
+
+static void
+test_magazines_grow_to_the_bound_and_not_beyond(void **state __rte_unused)
+{
+	uint32_t bound = mag_type_pool(COUNT, RTE_MAX(rte_lcore_count(), mag_lcore_owners()), 510);
+	unsigned int i;
+
+	assert_true(bound > 14);
+	for (i = 0; i < 20; i++) {
+		contend(100);
+		mag_cache_update(cache);
+	}
+	assert_int_equal(cache->type, bound);
+}
+
+static void
+test_a_growth_that_was_denied_is_tried_again(void **state __rte_unused)
+{
+	uint32_t type = cache->type;
+
+	contend(4);
+	assert_true(mag_bias_enter(&cache->slot[9].owner, &cache->slot[9].visitor));
+	mag_cache_update(cache);
+	assert_int_equal(cache->type, type);
+	assert_int_equal(cache->slot[0].size, type);
+	mag_bias_leave(&cache->slot[9].owner);
+	mag_cache_update(cache);
+	assert_int_equal(cache->type, mag_type_pool_next(type));
+}
+
+static int
+setup_small(void **state __rte_unused)
+{
+	return setup_pool(8ull * rte_lcore_count() * 30, mag_options_default);
+}
+
+static _Atomic bool leave;
+
+static void
+stay_run(void *arg __rte_unused)
+{
+	while (!atomic_load(&leave))
+		let_pass(1);
+}
+
+static void
+test_magazines_shrink_when_lcores_come(void **state __rte_unused)
+{
+	struct task task;
+
+	assert_int_equal(cache->type, 30);
+	fill(100);
+	atomic_store(&leave, false);
+	task_registered(&task, stay_run, NULL);
+	wait_until(8ull * rte_lcore_count() * 30 > cache->expected);
+	mag_cache_update(cache);
+	atomic_store(&leave, true);
+	task_join(&task);
+	assert_int_equal(cache->type, 14);
+	assert_int_equal(cache->slot[0].size, 14);
+	assert_int_equal(mag_cache_available(cache), COUNT);
+	mag_cache_update(cache);
+	assert_int_equal(cache->type, 14);
+}
+
+static int
+setup_fixed(void **state __rte_unused)
+{
+	struct mag_options options = mag_options_default;
+
+	options.rounds = 14;
+	return setup_pool(COUNT, options);
+}
+
+static void
+test_fixed_rounds_do_not_grow(void **state __rte_unused)
+{
+	contend(100);
+	mag_cache_update(cache);
+	assert_int_equal(cache->type, 14);
+	assert_int_equal(cache->resizes, 0);
+}
+
+static void
+library_cache(unsigned int flags, size_t size, uint32_t grown)
+{
+	struct ground other = ground_make(256, 512, BLOCK, MAG_REGION_READONLY);
+	struct mag_cache_params params = {
+		.name = "things",
+		.object_size = size,
+		.region = other.region,
+		.flags = flags,
+		.node = -1,
+	};
+	struct mag_cache *things = mag_cache_create(&params);
+
+	assert_non_null(things);
+	atomic_fetch_add(&things->depot.full.contention, 4);
+	mag_cache_update(things);
+	assert_int_equal(things->type, grown);
+	assert_int_equal(mag_cache_destroy(things), 0);
+	ground_drop(&other);
+}
+
+static void
+test_library_caches_grow_by_their_table_if_dynamic(void **state __rte_unused)
+{
+	library_cache(MAG_CACHE_DYNAMIC, 504, 30);
+	library_cache(MAG_CACHE_DYNAMIC, 512, 14);
+	library_cache(MAG_CACHE_DYNAMIC, 8, 142);
+	library_cache(0, 504, 14);
+	library_cache(MAG_CACHE_DYNAMIC | MAG_CACHE_NOMAGAZINES, 504, 0);
+}
+
+static void
+test_an_update_rescales_the_table(void **state __rte_unused)
+{
+	struct ground other = ground_make(8, 512, 1, MAG_REGION_READONLY);
+	struct mag_cache_params params = {
+		.name = "slabs",
+		.object_size = 512,
+		.region = other.region,
+		.flags = MAG_CACHE_NOMAGAZINES,
+		.node = -1,
+	};
+	struct mag_cache *slabs = mag_cache_create(&params);
+	void *objects[408], *address[400];
+	unsigned int i;
+
+	for (i = 0; i < 400; i++)
+		address[i] = (void *)(0x100000ull + i * 4096);
+	assert_int_equal(mag_region_adopt(other.region, address, 400, -1), 0);
+	assert_int_equal(mag_cache_alloc_bulk(slabs, objects, 408), 408);
+	mag_cache_update(slabs);
+	assert_int_equal(slabs->slab.table_size, 512);
+	assert_int_equal(slabs->slab.rescales, 1);
+	mag_cache_free_bulk(slabs, objects, 408);
+	assert_int_equal(slabs->slab.out, 0);
+	mag_cache_update(slabs);
+	assert_int_equal(slabs->slab.table_size, 64);
+	assert_int_equal(mag_cache_destroy(slabs), 0);
+	ground_drop(&other);
+}
+
+static void
+test_the_alarm_stops_with_the_last_cache_and_starts_with_the_next(void **state __rte_unused)
+{
+	assert_int_equal(mag_maint_interval(10), 0);
+	wait_until(mag_maint_runner() == MAG_MAINT_NONE);
+	setup(NULL);
+	assert_int_equal(mag_maint_runner(), MAG_MAINT_ALARM);
+	wait_until(cache->updates > 0);
+	teardown(NULL);
+	wait_until(mag_maint_runner() == MAG_MAINT_NONE);
+	assert_int_equal(mag_maint_interval(0), 0);
+}
+
+#define G(name) cmocka_unit_test_setup_teardown(name, setup_growing, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_nobody_runs_maintenance_before_there_is_a_cache),
+		T(test_an_alarm_updates_where_no_service_lcore_runs),
+		T(test_an_idle_pool_gives_its_objects_back_to_the_slabs),
+		T(test_an_interval_out_of_range_is_refused),
+		T(test_an_overridden_interval_is_restored_to_the_own_one_of_each_cache),
+		T(test_two_idle_updates_reap_the_depot_and_one_does_not),
+		T(test_what_the_last_interval_needed_is_kept),
+		G(test_more_than_three_contentions_an_interval_make_magazines_grow),
+		G(test_a_resize_does_not_cause_the_next_one),
+		G(test_magazines_grow_to_the_bound_and_not_beyond),
+		G(test_a_growth_that_was_denied_is_tried_again),
+		cmocka_unit_test_setup_teardown(test_magazines_shrink_when_lcores_come, setup_small,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_fixed_rounds_do_not_grow, setup_fixed,
+						teardown),
+		cmocka_unit_test(test_library_caches_grow_by_their_table_if_dynamic),
+		cmocka_unit_test(test_an_update_rescales_the_table),
+		cmocka_unit_test(test_the_alarm_stops_with_the_last_cache_and_starts_with_the_next),
+	};
+
+	eal_start(3, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "eal.h"
+
+#include <stdlib.h>
+
+#include <rte_service.h>
+#include <rte_service_component.h>
+
+#include "cache.h"
+#include "ground.h"
+
+#define SERVICE_LCORE 2
+#define COUNT 4096
+#define SIZE 64
+
+static struct ground ground;
+static struct mag_cache *cache;
+
+static int
+setup(void **state __rte_unused)
+{
+	struct mag_pool_params params = {
+		.name = "pool",
+		.object_size = SIZE,
+		.objects = COUNT,
+		.options = mag_options_default,
+		.node = -1,
+	};
+
+	ground = ground_make(COUNT, SIZE, 16, MAG_REGION_READONLY);
+	params.region = ground.region;
+	cache = mag_pool_create(&params);
+	assert_non_null(cache);
+	return 0;
+}
+
+static int
+teardown(void **state __rte_unused)
+{
+	assert_int_equal(mag_maint_interval(0), 0);
+	mag_pool_free(cache);
+	ground_drop(&ground);
+	return 0;
+}
+
+static void
+fill(unsigned int n)
+{
+	void *objects[COUNT];
+
+	n = mag_cache_alloc_bulk(cache, objects, n);
+	mag_cache_free_bulk(cache, objects, n);
+}
+
+static uint32_t
+service_id(void)
+{
+	uint32_t id;
+
+	assert_int_equal(rte_service_get_by_name("magazine", &id), 0);
+	return id;
+}
+
+static void
+test_a_service_lcore_runs_maintenance(void **state __rte_unused)
+{
+	wait_until(mag_maint_runner() == MAG_MAINT_SERVICE);
+	assert_int_equal(rte_service_map_lcore_get(service_id(), SERVICE_LCORE), 1);
+	assert_int_equal(rte_service_runstate_get(service_id()), 1);
+	assert_int_equal(mag_maint_interval(10), 0);
+	wait_until(cache->updates >= 5);
+}
+
+static void
+test_an_idle_pool_gives_its_objects_back_to_the_slabs(void **state __rte_unused)
+{
+	fill(COUNT / 2);
+	assert_true(mag_depot_total(&cache->depot.full) > 0);
+	assert_int_equal(mag_maint_interval(10), 0);
+	wait_until(mag_depot_total(&cache->depot.full) == 0);
+	wait_until(cache->slab.out == mag_lcore_count(mag_lcore_slot(cache->slot)));
+	assert_int_equal(mag_cache_available(cache), COUNT);
+}
+
+static struct {
+	_Atomic bool stop;
+	_Atomic uint32_t owner[COUNT];
+	_Atomic uint32_t clashes;
+} crowd;
+
+static void
+crowd_run(void *arg __rte_unused)
+{
+	void *objects[600];
+	unsigned int i, n, clashes = 0;
+
+	while (!atomic_load_explicit(&crowd.stop, memory_order_relaxed)) {
+		n = mag_cache_alloc_bulk(cache, objects, RTE_DIM(objects));
+		for (i = 0; i < n; i++)
+			clashes += atomic_exchange_explicit(
+				&crowd.owner[((char *)objects[i] - ground.memory) / SIZE], 1,
+				memory_order_relaxed);
+		for (i = 0; i < n; i++)
+			atomic_store_explicit(
+				&crowd.owner[((char *)objects[i] - ground.memory) / SIZE], 0,
+				memory_order_relaxed);
+		mag_cache_free_bulk(cache, objects, n);
+	}
+	atomic_fetch_add(&crowd.clashes, clashes);
+}
+
+static void
+test_magazines_of_a_contended_pool_grow_and_nothing_is_lost(void **state __rte_unused)
+{
+	struct task task[3];
+	uint32_t type;
+	unsigned int i;
+
+	assert_int_equal(mag_cache_resize(cache, 14, true), 0);
+	mag_cache_update(cache);
+	type = cache->type;
+	assert_int_equal(type, 14);
+	atomic_store(&crowd.stop, false);
+	task_lcore(&task[0], 1, crowd_run, NULL);
+	task_registered(&task[1], crowd_run, NULL);
+	task_thread(&task[2], crowd_run, NULL);
+	assert_int_equal(mag_maint_interval(500), 0);
+	wait_until(cache->type > type);
+	atomic_store(&crowd.stop, true);
+	for (i = 0; i < RTE_DIM(task); i++)
+		task_join(&task[i]);
+	assert_int_equal(crowd.clashes, 0);
+	assert_int_equal(cache->slab.invalid, 0);
+	assert_int_equal(mag_cache_available(cache), COUNT);
+}
+
+static void
+test_a_service_that_was_unregistered_comes_back(void **state __rte_unused)
+{
+	uint32_t id = service_id();
+	uint64_t updates;
+
+	assert_int_equal(rte_service_runstate_set(id, 0), 0);
+	wait_until(rte_service_may_be_active(id) == 0);
+	assert_int_equal(rte_service_map_lcore_set(id, SERVICE_LCORE, 0), 0);
+	assert_int_equal(rte_service_component_unregister(id), 0);
+	assert_int_equal(mag_maint_interval(50), 0);
+	wait_until(rte_service_get_by_name("magazine", &id) == 0);
+	wait_until(rte_service_runstate_get(service_id()) == 1);
+	wait_until(mag_maint_runner() == MAG_MAINT_SERVICE);
+	updates = cache->updates;
+	wait_until(cache->updates >= updates + 3);
+}
+
+static void
+test_a_service_that_was_stopped_or_unmapped_is_set_right(void **state __rte_unused)
+{
+	uint32_t id = service_id();
+
+	assert_int_equal(mag_maint_interval(50), 0);
+	assert_int_equal(rte_service_runstate_set(id, 0), 0);
+	wait_until(rte_service_runstate_get(id) == 1);
+	assert_int_equal(rte_service_map_lcore_set(id, SERVICE_LCORE, 0), 0);
+	wait_until(rte_service_map_lcore_get(id, SERVICE_LCORE) == 1);
+	wait_until(mag_maint_runner() == MAG_MAINT_SERVICE);
+}
+
+static bool
+reaped(uint64_t more)
+{
+	mag_reap_request();
+	return cache->zeroes >= more;
+}
+
+static void
+test_a_reap_that_is_requested_is_served_again_after_an_interval(void **state __rte_unused)
+{
+	uint64_t before = cache->zeroes;
+	unsigned int i;
+
+	assert_int_equal(mag_maint_interval(20), 0);
+	for (i = 1; i <= 3; i++) {
+		fill(COUNT / 2);
+		wait_until(reaped(before + i));
+	}
+	/* The last request may still wait to be served, or dropped. */
+	before = cache->updates;
+	wait_until(cache->updates >= before + 3);
+}
+
+static void
+request_visit(struct mag_cache *visited __rte_unused, void *arg __rte_unused)
+{
+	mag_reap_request();
+}
+
+static void
+test_a_request_from_inside_the_list_is_dropped(void **state __rte_unused)
+{
+	uint64_t before;
+
+	assert_int_equal(mag_maint_interval(3600000), 0);
+	let_pass(100);
+	fill(COUNT / 2);
+	before = cache->zeroes;
+	mag_cache_walk(request_visit, NULL);
+	let_pass(100);
+	assert_int_equal(cache->zeroes, before);
+	assert_true(mag_depot_total(&cache->depot.full) > 0);
+}
+
+static void
+test_a_second_request_within_an_interval_is_dropped(void **state __rte_unused)
+{
+	assert_int_equal(mag_maint_interval(3600000), 0);
+	let_pass(100);
+	fill(COUNT / 2);
+	mag_reap_request();
+	wait_until(mag_depot_total(&cache->depot.full) == 0);
+	wait_until(cache->transit == 0);
+	fill(COUNT / 2);
+	mag_reap_request();
+	let_pass(200);
+	assert_true(mag_depot_total(&cache->depot.full) > 0);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	/* The last one leaves no reap allowed for an hour. */
+	const struct CMUnitTest tests[] = {
+		T(test_a_service_lcore_runs_maintenance),
+		T(test_an_idle_pool_gives_its_objects_back_to_the_slabs),
+		T(test_magazines_of_a_contended_pool_grow_and_nothing_is_lost),
+		T(test_a_service_that_was_unregistered_comes_back),
+		T(test_a_service_that_was_stopped_or_unmapped_is_set_right),
+		T(test_a_reap_that_is_requested_is_served_again_after_an_interval),
+		T(test_a_request_from_inside_the_list_is_dropped),
+		T(test_a_second_request_within_an_interval_is_dropped),
+	};
+
+	eal_start(3, "-S", "2", NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "eal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "options.h"
+
+static void
+assert_options(const struct mag_options *options, const struct mag_options *wanted)
+{
+	assert_int_equal(options->rounds, wanted->rounds);
+	assert_int_equal(options->interval_ms, wanted->interval_ms);
+	assert_int_equal(options->block, wanted->block);
+	assert_int_equal(options->visit, wanted->visit);
+	assert_int_equal(options->magazines, wanted->magazines);
+}
+
+static struct mag_options
+parse_good(const char *text)
+{
+	struct mag_options options = mag_options_default;
+	const char *log;
+
+	log_begin();
+	assert_int_equal(mag_options_parse("pool \"rx0\"", text, &options), 0);
+	log = log_end();
+	assert_string_equal(log, "");
+	return options;
+}
+
+static const char *
+parse_bad(const char *text)
+{
+	struct mag_options options = {62, 500, 7, false, true};
+	const struct mag_options before = options;
+	const char *log;
+
+	log_begin();
+	assert_int_equal(mag_options_parse("pool \"rx0\"", text, &options), -EINVAL);
+	log = log_end();
+	assert_options(&options, &before);
+	assert_int_equal(count_lines(log), 1);
+	assert_logged(log, "pool \"rx0\"");
+	return log;
+}
+
+static void
+test_no_text_changes_nothing(void **state __rte_unused)
+{
+	struct mag_options options = {62, 500, 7, false, true};
+	const struct mag_options before = options;
+
+	assert_int_equal(mag_options_parse("x", NULL, &options), 0);
+	assert_options(&options, &before);
+	assert_int_equal(mag_options_parse("x", "", &options), 0);
+	assert_options(&options, &before);
+}
+
+static void
+test_the_interval_is_eleven_seconds_unless_said_otherwise(void **state __rte_unused)
+{
+	assert_int_equal(mag_options_default.interval_ms, 11000);
+}
+
+static void
+test_rounds_may_be_any_pool_type(void **state __rte_unused)
+{
+	const unsigned int rounds[] = {0, 14, 30, 62, 126, 254, 510};
+	unsigned int i;
+	char text[32];
+
+	for (i = 0; i < RTE_DIM(rounds); i++) {
+		snprintf(text, sizeof(text), "rounds=%u", rounds[i]);
+		assert_int_equal(parse_good(text).rounds, rounds[i]);
+	}
+}
+
+static void
+test_an_interval_is_in_seconds_or_milliseconds(void **state __rte_unused)
+{
+	assert_int_equal(parse_good("interval=1").interval_ms, 1000);
+	assert_int_equal(parse_good("interval=3600").interval_ms, 3600000);
+	assert_int_equal(parse_good("interval=10ms").interval_ms, 10);
+	assert_int_equal(parse_good("interval=3600000ms").interval_ms, 3600000);
+}
+
+static void
+test_block_and_switches_are_read(void **state __rte_unused)
+{
+	assert_int_equal(parse_good("block=0").block, 0);
+	assert_int_equal(parse_good("block=1").block, 1);
+	assert_int_equal(parse_good("block=4096").block, 4096);
+	assert_false(parse_good("visit=0").visit);
+	assert_true(parse_good("visit=1").visit);
+	assert_false(parse_good("magazines=0").magazines);
+	assert_true(parse_good("magazines=1").magazines);
+}
+
+static void
+test_a_key_sets_its_own_option_only(void **state __rte_unused)
+{
+	struct mag_options wanted = mag_options_default, options;
+
+	wanted.rounds = 126;
+	options = parse_good("rounds=126");
+	assert_options(&options, &wanted);
+	wanted = (struct mag_options){254, 2000, 9, false, false};
+	options = parse_good("magazines=0,visit=0,block=9,interval=2,rounds=254");
+	assert_options(&options, &wanted);
+}
+
+static void
+test_a_bad_value_is_refused_with_key_value_and_what_is_allowed(void **state __rte_unused)
+{
+	static const struct {
+		const char *key, *value, *allowed;
+	} bad[] = {
+		{"rounds", "7", "14, 30, 62, 126, 254, 510"},
+		{"rounds", "1", "14, 30, 62, 126, 254, 510"},
+		{"rounds", "46", "14, 30, 62, 126, 254, 510"},
+		{"rounds", "511", "14, 30, 62, 126, 254, 510"},
+		{"rounds", "-14", "14, 30, 62, 126, 254, 510"},
+		{"rounds", "+14", "14, 30, 62, 126, 254, 510"},
+		{"rounds", "14x", "14, 30, 62, 126, 254, 510"},
+		{"rounds", "0x0e", "14, 30, 62, 126, 254, 510"},
+		{"rounds", "", "14, 30, 62, 126, 254, 510"},
+		{"rounds", "many", "14, 30, 62, 126, 254, 510"},
+		{"rounds", "4294967310", "14, 30, 62, 126, 254, 510"},
+		{"rounds", "99999999999999999999999", "14, 30, 62, 126, 254, 510"},
+		{"interval", "0", "1 to 3600 (seconds) or 10ms to 3600000ms"},
+		{"interval", "3601", "1 to 3600 (seconds) or 10ms to 3600000ms"},
+		{"interval", "9ms", "1 to 3600 (seconds) or 10ms to 3600000ms"},
+		{"interval", "0ms", "1 to 3600 (seconds) or 10ms to 3600000ms"},
+		{"interval", "3600001ms", "1 to 3600 (seconds) or 10ms to 3600000ms"},
+		{"interval", "11s", "1 to 3600 (seconds) or 10ms to 3600000ms"},
+		{"interval", "11 ms", "1 to 3600 (seconds) or 10ms to 3600000ms"},
+		{"interval", "ms", "1 to 3600 (seconds) or 10ms to 3600000ms"},
+		{"interval", "-1", "1 to 3600 (seconds) or 10ms to 3600000ms"},
+		{"interval", "18446744073709551615", "1 to 3600 (seconds) or 10ms to 3600000ms"},
+		{"block", "4097", "0 (chosen) or 1 to 4096"},
+		{"block", "-1", "0 (chosen) or 1 to 4096"},
+		{"block", "1.5", "0 (chosen) or 1 to 4096"},
+		{"visit", "2", "0 or 1"},
+		{"visit", "yes", "0 or 1"},
+		{"magazines", "2", "0 or 1"},
+		{"magazines", "off", "0 or 1"},
+	};
+	char text[64], pair[80];
+	unsigned int i;
+	const char *log;
+
+	for (i = 0; i < RTE_DIM(bad); i++) {
+		snprintf(text, sizeof(text), "%s=%s", bad[i].key, bad[i].value);
+		log = parse_bad(text);
+		snprintf(pair, sizeof(pair), "option %s:", text);
+		assert_logged(log, pair);
+		assert_logged(log, bad[i].allowed);
+	}
+}
+
+static void
+test_an_unknown_key_is_refused_with_the_keys_there_are(void **state __rte_unused)
+{
+	const char *log = parse_bad("rounds=14,bogus=1");
+
+	assert_logged(log, "bogus=1");
+	assert_logged(log, "rounds, interval, block, visit, magazines");
+	parse_bad("Rounds=14");
+	parse_bad("round=14");
+	parse_bad("=14");
+}
+
+static void
+test_a_key_without_a_value_is_refused(void **state __rte_unused)
+{
+	assert_logged(parse_bad("rounds"), "rounds");
+	assert_logged(parse_bad("visit=0,magazines"), "magazines");
+	parse_bad("bogus");
+}
+
+static void
+test_text_without_a_pair_is_refused(void **state __rte_unused)
+{
+	parse_bad(",");
+	parse_bad(",,,");
+	parse_bad("rounds=[14");
+}
+
+static void
+test_more_pairs_than_can_be_parsed_are_refused(void **state __rte_unused)
+{
+	char text[1024] = "";
+	unsigned int i;
+
+	for (i = 0; i < 40; i++)
+		strcat(text, "visit=1,");
+	text[strlen(text) - 1] = '\0';
+	assert_logged(parse_bad(text), "at most");
+}
+
+static void
+test_a_bad_pair_spoils_the_good_ones_on_both_sides(void **state __rte_unused)
+{
+	parse_bad("rounds=14,interval=0,visit=1");
+	parse_bad("interval=0,rounds=14");
+	parse_bad("rounds=14,interval=1,visit=7");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_no_text_changes_nothing),
+		cmocka_unit_test(test_the_interval_is_eleven_seconds_unless_said_otherwise),
+		cmocka_unit_test(test_rounds_may_be_any_pool_type),
+		cmocka_unit_test(test_an_interval_is_in_seconds_or_milliseconds),
+		cmocka_unit_test(test_block_and_switches_are_read),
+		cmocka_unit_test(test_a_key_sets_its_own_option_only),
+		cmocka_unit_test(test_a_bad_value_is_refused_with_key_value_and_what_is_allowed),
+		cmocka_unit_test(test_an_unknown_key_is_refused_with_the_keys_there_are),
+		cmocka_unit_test(test_a_key_without_a_value_is_refused),
+		cmocka_unit_test(test_text_without_a_pair_is_refused),
+		cmocka_unit_test(test_more_pairs_than_can_be_parsed_are_refused),
+		cmocka_unit_test(test_a_bad_pair_spoils_the_good_ones_on_both_sides),
+	};
+
+	eal_start(1, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

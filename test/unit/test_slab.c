@@ -1,0 +1,679 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "eal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ground.h"
+#include "numa.h"
+#include "slab.h"
+
+#define BLOCK 8
+#define COUNT (4 * BLOCK)
+#define SIZE 64
+
+static struct ground ground;
+static struct mag_slab_layer layer;
+
+static int
+setup(void **state __rte_unused)
+{
+	ground = ground_make(COUNT, SIZE, BLOCK, 0);
+	assert_int_equal(mag_slab_init(&layer, ground.region, COUNT, -1), 0);
+	return 0;
+}
+
+static int
+teardown(void **state __rte_unused)
+{
+	mag_slab_fini(&layer);
+	ground_drop(&ground);
+	return 0;
+}
+
+static void
+alloc(void **objects, unsigned int n)
+{
+	assert_int_equal(mag_slab_alloc(&layer, objects, n), n);
+}
+
+static void
+give(void *object)
+{
+	assert_int_equal(mag_slab_free(&layer, &object, 1), 1);
+}
+
+/* An object's slab, by the address of its first object. */
+static uintptr_t
+slab_of(const void *object)
+{
+	return ((uintptr_t)object - (uintptr_t)ground.memory) / (BLOCK * SIZE);
+}
+
+static void
+assert_lists(unsigned int partial, unsigned int full)
+{
+	struct mag_slab *slab;
+	unsigned int n = 0;
+
+	assert_int_equal(layer.slabs_partial, partial);
+	assert_int_equal(layer.slabs_full, full);
+	TAILQ_FOREACH(slab, &layer.partial, link) {
+		assert_in_range(slab->free, 1, slab->segment->count - 1);
+		n++;
+	}
+	assert_int_equal(n, partial);
+	n = 0;
+	TAILQ_FOREACH(slab, &layer.full, link) {
+		assert_int_equal(slab->free, 0);
+		n++;
+	}
+	assert_int_equal(n, full);
+}
+
+static void
+test_all_objects_can_be_had_each_once(void **state __rte_unused)
+{
+	void *objects[COUNT + 1];
+
+	assert_int_equal(mag_slab_alloc(&layer, objects, COUNT + 1), COUNT);
+	assert_distinct(&ground, objects, COUNT);
+	assert_lists(0, 4);
+	assert_int_equal(layer.fails, 1);
+	assert_int_equal(mag_slab_alloc(&layer, objects + COUNT, 1), 0);
+	assert_int_equal(layer.fails, 2);
+	assert_int_equal(mag_slab_free(&layer, objects, COUNT), COUNT);
+	assert_lists(0, 0);
+	alloc(objects, COUNT);
+	assert_distinct(&ground, objects, COUNT);
+}
+
+static void
+test_a_slab_is_partial_between_its_first_and_last_object(void **state __rte_unused)
+{
+	void *objects[BLOCK];
+
+	assert_lists(0, 0);
+	alloc(objects, 1);
+	assert_lists(1, 0);
+	alloc(objects + 1, BLOCK - 2);
+	assert_lists(1, 0);
+	alloc(objects + BLOCK - 1, 1);
+	assert_lists(0, 1);
+	give(objects[3]);
+	assert_lists(1, 0);
+}
+
+static void
+test_the_last_object_that_comes_back_gives_the_segment_to_the_region(void **state __rte_unused)
+{
+	void *objects[BLOCK];
+
+	alloc(objects, BLOCK);
+	assert_int_equal(ground.region->segments_free, 3);
+	assert_int_equal(mag_slab_free(&layer, objects, BLOCK - 1), BLOCK - 1);
+	assert_int_equal(ground.region->segments_free, 3);
+	give(objects[BLOCK - 1]);
+	assert_int_equal(ground.region->segments_free, 4);
+	assert_int_equal(layer.destroyed, 1);
+	assert_lists(0, 0);
+}
+
+static void
+test_a_slab_of_one_object_goes_from_full_to_the_region(void **state __rte_unused)
+{
+	struct mag_region_params params = {
+		.name = "ones", .object_size = SIZE, .block = 1, .node = -1};
+	struct mag_region *region = mag_region_create(&params);
+	void *address[] = {(void *)0x10000, (void *)0x20000}, *objects[2];
+	struct mag_slab_layer ones;
+
+	assert_int_equal(mag_region_adopt(region, address, 2, -1), 0);
+	assert_int_equal(mag_slab_init(&ones, region, 2, -1), 0);
+	assert_int_equal(mag_slab_alloc(&ones, objects, 2), 2);
+	assert_int_equal(ones.slabs_full, 2);
+	assert_int_equal(mag_slab_free(&ones, objects, 2), 2);
+	assert_int_equal(ones.slabs_full, 0);
+	assert_int_equal(ones.slabs_partial, 0);
+	assert_int_equal(region->segments_free, 2);
+	mag_slab_fini(&ones);
+	assert_int_equal(mag_region_destroy(region), 0);
+}
+
+static void
+test_allocation_takes_from_the_head_of_the_partial_list(void **state __rte_unused)
+{
+	void *objects[3 * BLOCK], *object;
+
+	alloc(objects, 3 * BLOCK);
+	give(objects[0]);
+	give(objects[BLOCK]);
+	assert_lists(2, 1);
+	alloc(&object, 1);
+	assert_int_equal(slab_of(object), slab_of(objects[0]));
+	alloc(&object, 1);
+	assert_int_equal(slab_of(object), slab_of(objects[BLOCK]));
+}
+
+static void
+test_a_full_slab_that_gets_an_object_back_goes_to_the_tail(void **state __rte_unused)
+{
+	void *objects[3 * BLOCK];
+
+	alloc(objects, 3 * BLOCK);
+	give(objects[2 * BLOCK]);
+	give(objects[0]);
+	give(objects[BLOCK]);
+	assert_int_equal(slab_of((void *)TAILQ_FIRST(&layer.partial)->segment->base),
+			 slab_of(objects[2 * BLOCK]));
+	assert_int_equal(slab_of((void *)TAILQ_LAST(&layer.partial, mag_slab_list)->segment->base),
+			 slab_of(objects[BLOCK]));
+}
+
+static void
+test_a_partial_slab_that_gets_an_object_back_stays_where_it_is(void **state __rte_unused)
+{
+	void *objects[2 * BLOCK];
+
+	alloc(objects, 2 * BLOCK);
+	give(objects[0]);
+	give(objects[BLOCK]);
+	give(objects[1]);
+	assert_int_equal(slab_of((void *)TAILQ_FIRST(&layer.partial)->segment->base),
+			 slab_of(objects[0]));
+}
+
+static void
+test_no_slab_is_made_while_a_partial_one_is_left(void **state __rte_unused)
+{
+	void *objects[COUNT];
+
+	alloc(objects, 1);
+	assert_int_equal(layer.created, 1);
+	alloc(objects + 1, BLOCK - 1);
+	assert_int_equal(layer.created, 1);
+	alloc(objects + BLOCK, 1);
+	assert_int_equal(layer.created, 2);
+}
+
+static void
+test_the_object_freed_last_is_the_next_one_of_its_slab(void **state __rte_unused)
+{
+	void *objects[BLOCK], *object;
+
+	alloc(objects, BLOCK);
+	give(objects[2]);
+	give(objects[5]);
+	alloc(&object, 1);
+	assert_ptr_equal(object, objects[5]);
+	alloc(&object, 1);
+	assert_ptr_equal(object, objects[2]);
+}
+
+static void
+test_nothing_is_written_into_objects(void **state __rte_unused)
+{
+	void *objects[COUNT];
+	unsigned int i;
+
+	alloc(objects, COUNT);
+	assert_int_equal(mag_slab_free(&layer, objects, COUNT), COUNT);
+	for (i = 0; i < COUNT * SIZE; i++)
+		assert_int_equal((uint8_t)ground.memory[i], 0xa5);
+}
+
+static void
+assert_invalid(const void *object)
+{
+	void *objects[] = {(void *)(uintptr_t)object};
+	uint64_t before = layer.invalid, out = layer.out;
+
+	assert_int_equal(mag_slab_free(&layer, objects, 1), 0);
+	assert_int_equal(layer.invalid, before + 1);
+	assert_int_equal(layer.out, out);
+}
+
+static void
+test_an_object_freed_twice_is_detected(void **state __rte_unused)
+{
+	void *objects[BLOCK];
+
+	alloc(objects, BLOCK);
+	give(objects[4]);
+	assert_invalid(objects[4]);
+	assert_int_equal(mag_slab_free(&layer, objects, BLOCK), BLOCK - 1);
+	assert_invalid(objects[0]);
+}
+
+static void
+test_an_object_twice_in_one_bulk_is_freed_once(void **state __rte_unused)
+{
+	void *objects[2 * BLOCK], *twice[3], *rest[COUNT];
+
+	alloc(objects, 2);
+	twice[0] = twice[1] = objects[0];
+	twice[2] = objects[1];
+	assert_int_equal(mag_slab_free(&layer, twice, 3), 2);
+	assert_int_equal(layer.invalid, 1);
+	alloc(rest, COUNT);
+	assert_distinct(&ground, rest, COUNT);
+}
+
+static void
+test_addresses_that_are_no_objects_are_detected(void **state __rte_unused)
+{
+	void *objects[COUNT];
+
+	alloc(objects, COUNT);
+	assert_invalid(NULL);
+	assert_invalid(&layer);
+	assert_invalid(ground.memory + 1);
+	assert_invalid(ground.memory + SIZE - 1);
+	assert_invalid(ground.memory + BLOCK * SIZE + 8);
+	assert_invalid(ground.memory - SIZE);
+	assert_invalid(ground.memory + COUNT * SIZE);
+	assert_int_equal(layer.out, COUNT);
+}
+
+static void
+test_an_object_that_has_never_been_out_is_detected(void **state __rte_unused)
+{
+	void *object;
+
+	assert_invalid(ground_object(&ground, 0));
+	alloc(&object, 1);
+	assert_invalid(object == ground_object(&ground, 0) ? ground_object(&ground, 1) :
+							     ground_object(&ground, 0));
+}
+
+static void
+test_an_object_with_users_is_not_freed(void **state __rte_unused)
+{
+	struct mag_slab_object found;
+	void *object;
+
+	alloc(&object, 1);
+	assert_true(mag_slab_find(&layer, object, &found));
+	found.slab->bufctl[found.index].uses = 1;
+	assert_invalid(object);
+	found.slab->bufctl[found.index].uses = 0;
+	give(object);
+}
+
+static void
+test_good_objects_of_a_bulk_with_bad_ones_are_freed(void **state __rte_unused)
+{
+	void *objects[4];
+
+	alloc(objects, 3);
+	objects[3] = objects[1];
+	objects[1] = NULL;
+	assert_int_equal(mag_slab_free(&layer, objects, 4), 3);
+	assert_int_equal(layer.invalid, 1);
+	assert_int_equal(layer.out, 0);
+}
+
+static void
+test_only_objects_that_are_out_are_found(void **state __rte_unused)
+{
+	struct mag_slab_object found;
+	void *objects[COUNT];
+	unsigned int i;
+
+	assert_false(mag_slab_find(&layer, ground.memory, &found));
+	alloc(objects, COUNT);
+	for (i = 0; i < COUNT; i++) {
+		assert_true(mag_slab_find(&layer, objects[i], &found));
+		assert_int_equal(found.slab->segment->base + found.index * SIZE,
+				 (uintptr_t)objects[i]);
+		assert_false(mag_slab_find(&layer, (char *)objects[i] + 1, &found));
+	}
+	give(objects[0]);
+	assert_false(mag_slab_find(&layer, objects[0], &found));
+}
+
+static void
+test_slabs_that_straddle_granules_are_found_from_both_ends(void **state __rte_unused)
+{
+	const uintptr_t base = 0x100000 - 3 * SIZE;
+	struct mag_slab_layer odd;
+	struct mag_slab_object found;
+	struct mag_region_params params = {
+		.name = "odd", .object_size = SIZE, .block = BLOCK, .node = -1};
+	struct mag_region *region = mag_region_create(&params);
+	void *address[BLOCK], *objects[BLOCK];
+	unsigned int i, turn;
+
+	for (i = 0; i < BLOCK; i++)
+		address[i] = (void *)(base + i * SIZE);
+	assert_int_equal(mag_region_adopt(region, address, BLOCK, -1), 0);
+	assert_int_equal(mag_slab_init(&odd, region, BLOCK, -1), 0);
+	for (turn = 0; turn < 3; turn++) {
+		assert_int_equal(mag_slab_alloc(&odd, objects, BLOCK), BLOCK);
+		for (i = 0; i < BLOCK; i++) {
+			assert_true(mag_slab_find(&odd, address[i], &found));
+			assert_int_equal(found.index, i);
+			assert_false(mag_slab_find(&odd, (char *)address[i] + 1, &found));
+		}
+		assert_int_equal(mag_slab_free(&odd, objects, BLOCK), BLOCK);
+		for (i = 0; i < BLOCK; i++)
+			assert_false(mag_slab_find(&odd, address[i], &found));
+		for (i = 0; i < odd.table_size; i++)
+			assert_null(odd.table[i]);
+	}
+	mag_slab_fini(&odd);
+	assert_int_equal(mag_region_destroy(region), 0);
+}
+
+static void
+test_blocks_are_contiguous_and_out_whole(void **state __rte_unused)
+{
+	void *first[4], *rest[BLOCK];
+	struct mag_slab_object found;
+	unsigned int i, j;
+
+	assert_int_equal(mag_slab_alloc_blocks(&layer, first, 3), 0);
+	assert_lists(0, 3);
+	assert_int_equal(layer.out, 3 * BLOCK);
+	assert_int_equal(layer.allocs, 3 * BLOCK);
+	for (i = 0; i < 3; i++)
+		for (j = 0; j < BLOCK; j++)
+			assert_true(mag_slab_find(&layer, (char *)first[i] + j * SIZE, &found));
+	alloc(rest, BLOCK);
+	assert_int_equal(mag_slab_alloc(&layer, rest, 1), 0);
+}
+
+static void
+test_blocks_are_had_all_or_none(void **state __rte_unused)
+{
+	void *first[5], *object;
+
+	assert_int_equal(mag_slab_alloc_blocks(&layer, first, 5), -ENOBUFS);
+	assert_int_equal(ground.region->segments_free, 4);
+	assert_int_equal(layer.out, 0);
+	alloc(&object, 1);
+	assert_int_equal(mag_slab_alloc_blocks(&layer, first, 4), -ENOBUFS);
+	assert_int_equal(ground.region->segments_free, 3);
+	assert_int_equal(mag_slab_alloc_blocks(&layer, first, 3), 0);
+	assert_int_equal(mag_slab_alloc_blocks(&layer, first, 1), -ENOBUFS);
+	assert_int_equal(mag_slab_alloc_blocks(&layer, first, 0), 0);
+}
+
+static void
+test_objects_of_a_block_are_freed_one_by_one(void **state __rte_unused)
+{
+	unsigned int i;
+	void *first;
+
+	assert_int_equal(mag_slab_alloc_blocks(&layer, &first, 1), 0);
+	for (i = 0; i < BLOCK; i++)
+		give((char *)first + i * SIZE);
+	assert_int_equal(ground.region->segments_free, 4);
+	assert_int_equal(mag_slab_alloc_blocks(&layer, &first, 1), 0);
+}
+
+static void
+test_a_tail_is_no_block(void **state __rte_unused)
+{
+	struct ground odd = ground_make(BLOCK + 3, SIZE, BLOCK, 0);
+	struct mag_slab_layer tails;
+	void *first[2];
+
+	assert_int_equal(mag_slab_init(&tails, odd.region, BLOCK + 3, -1), 0);
+	assert_int_equal(mag_slab_alloc_blocks(&tails, first, 2), -ENOBUFS);
+	assert_int_equal(mag_slab_alloc_blocks(&tails, first, 1), 0);
+	mag_slab_fini(&tails);
+	ground_drop(&odd);
+}
+
+static void
+test_counts_tell_what_happened(void **state __rte_unused)
+{
+	void *objects[COUNT];
+
+	assert_int_equal(mag_slab_available(&layer), COUNT);
+	alloc(objects, 2 * BLOCK + 1);
+	assert_int_equal(layer.created, 3);
+	assert_int_equal(layer.allocs, 2 * BLOCK + 1);
+	assert_int_equal(layer.out, 2 * BLOCK + 1);
+	assert_int_equal(layer.in_use, 3 * BLOCK);
+	assert_int_equal(layer.in_use_max, 3 * BLOCK);
+	assert_int_equal(mag_slab_available(&layer), COUNT - 2 * BLOCK - 1);
+	assert_int_equal(mag_slab_free(&layer, objects, BLOCK), BLOCK);
+	assert_int_equal(layer.destroyed, 1);
+	assert_int_equal(layer.frees, BLOCK);
+	assert_int_equal(layer.out, BLOCK + 1);
+	assert_int_equal(layer.in_use, 2 * BLOCK);
+	assert_int_equal(layer.in_use_max, 3 * BLOCK);
+	assert_int_equal(layer.fails, 0);
+}
+
+static void
+test_the_table_grows_by_the_formula_beyond_a_factor_of_two(void **state __rte_unused)
+{
+	static const struct {
+		uint32_t size, slabs, want;
+	} rows[] = {
+		{64, 0, 0},          {64, 126, 0},       {64, 169, 0},       {64, 170, 256},
+		{64, 339, 256},      {64, 340, 512},     {64, 5459, 4096},   {64, 5460, 8192},
+		{64, 1000000, 8192}, {256, 510, 0},      {256, 681, 0},      {256, 682, 1024},
+		{4096, 1000000, 0},  {8192, 1000000, 0}, {8192, 4095, 0},    {8192, 4094, 0},
+		{8192, 2730, 0},     {8192, 2729, 2048}, {8192, 1363, 1024}, {8192, 0, 64},
+		{256, 126, 0},       {256, 84, 0},       {256, 83, 64},      {256, 0, 64},
+		{128, 0, 0},
+	};
+	uint32_t size = layer.table_size;
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(rows); i++) {
+		layer.table_size = rows[i].size;
+		layer.slabs_partial = rows[i].slabs / 2;
+		layer.slabs_full = rows[i].slabs - rows[i].slabs / 2;
+		assert_int_equal(mag_slab_rescale_want(&layer), rows[i].want);
+	}
+	layer.table_size = size;
+	layer.slabs_partial = layer.slabs_full = 0;
+}
+
+static void
+test_the_first_table_fits_the_objects_to_expect(void **state __rte_unused)
+{
+	const struct {
+		uint64_t objects;
+		uint32_t size;
+	} rows[] = {{0, 64},
+		    {83 * BLOCK, 64},
+		    {84 * BLOCK, 128},
+		    {169 * BLOCK, 128},
+		    {170 * BLOCK, 256},
+		    {1ull << 40, 8192}};
+	struct mag_slab_layer other;
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(rows); i++) {
+		assert_int_equal(mag_slab_init(&other, ground.region, rows[i].objects, -1), 0);
+		assert_int_equal(other.table_size, rows[i].size);
+		other.slabs_full = 0;
+		assert_int_equal(mag_slab_rescale_want(&other), 0);
+		mag_slab_fini(&other);
+	}
+}
+
+static void
+test_objects_are_found_after_the_table_moved(void **state __rte_unused)
+{
+	const uint32_t sizes[] = {1024, 64, 8192, 64};
+	struct mag_slab_object found;
+	void *objects[COUNT];
+	unsigned int i, j;
+
+	alloc(objects, COUNT - BLOCK);
+	give(objects[0]);
+	for (i = 0; i < RTE_DIM(sizes); i++) {
+		mag_slab_rescale(&layer, sizes[i], -1);
+		assert_int_equal(layer.table_size, sizes[i]);
+		assert_int_equal(layer.rescales, i + 1);
+		assert_false(mag_slab_find(&layer, objects[0], &found));
+		for (j = 1; j < COUNT - BLOCK; j++)
+			assert_true(mag_slab_find(&layer, objects[j], &found));
+	}
+	assert_int_equal(mag_slab_free(&layer, objects + 1, COUNT - BLOCK - 1), COUNT - BLOCK - 1);
+}
+
+static void
+test_a_table_that_cannot_be_had_changes_nothing(void **state __rte_unused)
+{
+	uint64_t before = heap_balance();
+
+	mag_fault_nth(1);
+	mag_slab_rescale(&layer, 1024, -1);
+	mag_fault_nth(0);
+	assert_int_equal(layer.table_size, 64);
+	assert_int_equal(layer.rescales, 0);
+	assert_int_equal(heap_balance(), before);
+	mag_slab_rescale(&layer, 1024, -1);
+	mag_slab_rescale(&layer, 64, -1);
+	assert_int_equal(heap_balance(), before);
+}
+
+static void
+test_a_layer_without_memory_is_refused(void **state __rte_unused)
+{
+	uint64_t before = heap_balance();
+	struct mag_slab_layer other;
+
+	mag_fault_nth(1);
+	assert_int_equal(mag_slab_init(&other, ground.region, 0, -1), -ENOMEM);
+	mag_fault_nth(0);
+	mag_slab_fini(&other);
+	assert_int_equal(heap_balance(), before);
+}
+
+static void
+test_a_reset_layer_has_forgotten_its_slabs(void **state __rte_unused)
+{
+	struct mag_slab_object found;
+	void *objects[BLOCK + 1];
+
+	alloc(objects, BLOCK + 1);
+	mag_slab_reset(&layer);
+	mag_region_reset(ground.region);
+	assert_lists(0, 0);
+	assert_int_equal(layer.out, 0);
+	assert_int_equal(layer.in_use, 0);
+	assert_false(mag_slab_find(&layer, objects[0], &found));
+	assert_int_equal(mag_slab_alloc(&layer, objects, 1), 0);
+}
+
+#define TURNS 4000
+#define HOLD 20
+
+struct worker {
+	uint32_t seed;
+	_Atomic uint32_t *owner;
+	uint32_t clashes;
+};
+
+static uint32_t
+number_of(const void *object)
+{
+	return ((const char *)object - ground.memory) / SIZE;
+}
+
+static void
+worker_run(void *arg)
+{
+	struct worker *worker = arg;
+	unsigned int turn, i, n, held = 0;
+	void *objects[HOLD];
+
+	for (turn = 0; turn < TURNS; turn++) {
+		worker->seed = worker->seed * 1103515245 + 12345;
+		n = (worker->seed >> 16) % (HOLD / 2) + 1;
+		if (held + n <= HOLD) {
+			n = mag_slab_alloc(&layer, objects + held, n);
+			for (i = held; i < held + n; i++)
+				worker->clashes +=
+					atomic_exchange(&worker->owner[number_of(objects[i])], 1);
+			held += n;
+		} else {
+			for (i = 0; i < held; i++)
+				atomic_store(&worker->owner[number_of(objects[i])], 0);
+			if (mag_slab_free(&layer, objects, held) != held)
+				worker->clashes++;
+			held = 0;
+		}
+	}
+	for (i = 0; i < held; i++)
+		atomic_store(&worker->owner[number_of(objects[i])], 0);
+	mag_slab_free(&layer, objects, held);
+}
+
+static void
+test_threads_never_get_the_same_object_while_the_table_moves(void **state __rte_unused)
+{
+	_Atomic uint32_t owner[COUNT] = {0};
+	struct worker worker[3];
+	struct task task[3];
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(task); i++) {
+		worker[i] = (struct worker){i + 1, owner, 0};
+		task_thread(&task[i], worker_run, &worker[i]);
+	}
+	for (i = 0; i < 100; i++)
+		mag_slab_rescale(&layer, i % 2 == 0 ? 256 : 64, -1);
+	for (i = 0; i < RTE_DIM(task); i++) {
+		task_join(&task[i]);
+		assert_int_equal(worker[i].clashes, 0);
+	}
+	assert_int_equal(layer.out, 0);
+	assert_int_equal(layer.invalid, 0);
+	assert_int_equal(layer.allocs, layer.frees);
+	assert_int_equal(layer.created, layer.destroyed);
+	assert_int_equal(ground.region->segments_free, 4);
+	assert_lists(0, 0);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_all_objects_can_be_had_each_once),
+		T(test_a_slab_is_partial_between_its_first_and_last_object),
+		T(test_the_last_object_that_comes_back_gives_the_segment_to_the_region),
+		T(test_a_slab_of_one_object_goes_from_full_to_the_region),
+		T(test_allocation_takes_from_the_head_of_the_partial_list),
+		T(test_a_full_slab_that_gets_an_object_back_goes_to_the_tail),
+		T(test_a_partial_slab_that_gets_an_object_back_stays_where_it_is),
+		T(test_no_slab_is_made_while_a_partial_one_is_left),
+		T(test_the_object_freed_last_is_the_next_one_of_its_slab),
+		T(test_nothing_is_written_into_objects),
+		T(test_an_object_freed_twice_is_detected),
+		T(test_an_object_twice_in_one_bulk_is_freed_once),
+		T(test_addresses_that_are_no_objects_are_detected),
+		T(test_an_object_that_has_never_been_out_is_detected),
+		T(test_an_object_with_users_is_not_freed),
+		T(test_good_objects_of_a_bulk_with_bad_ones_are_freed),
+		T(test_only_objects_that_are_out_are_found),
+		T(test_slabs_that_straddle_granules_are_found_from_both_ends),
+		T(test_blocks_are_contiguous_and_out_whole),
+		T(test_blocks_are_had_all_or_none),
+		T(test_objects_of_a_block_are_freed_one_by_one),
+		T(test_a_tail_is_no_block),
+		T(test_counts_tell_what_happened),
+		T(test_the_table_grows_by_the_formula_beyond_a_factor_of_two),
+		T(test_the_first_table_fits_the_objects_to_expect),
+		T(test_objects_are_found_after_the_table_moved),
+		T(test_a_table_that_cannot_be_had_changes_nothing),
+		T(test_a_layer_without_memory_is_refused),
+		T(test_a_reset_layer_has_forgotten_its_slabs),
+		T(test_threads_never_get_the_same_object_while_the_table_moves),
+	};
+
+	eal_start(1, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "eal.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <rte_eal.h>
+
+#include "cache.h"
+#include "ground.h"
+
+#define COUNT 256
+#define SIZE 256
+
+static struct ground ground;
+static struct mag_cache *cache;
+static char answer[65536];
+static int client = -1;
+
+static int
+setup(void **state __rte_unused)
+{
+	struct mag_cache_params params = {.name = "seen", .object_size = SIZE, .node = -1};
+
+	ground = ground_make(COUNT, SIZE, 16, 0);
+	params.region = ground.region;
+	cache = mag_cache_create(&params);
+	assert_non_null(cache);
+	return 0;
+}
+
+static int
+teardown(void **state __rte_unused)
+{
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	ground_drop(&ground);
+	return 0;
+}
+
+static void
+receive(void)
+{
+	ssize_t n = read(client, answer, sizeof(answer) - 1);
+
+	assert_true(n > 0);
+	answer[n] = '\0';
+}
+
+static int
+connect_client(void **state __rte_unused)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/dpdk_telemetry.v2",
+		 rte_eal_get_runtime_dir());
+	client = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+	if (connect(client, (struct sockaddr *)&address, sizeof(address)) != 0)
+		return -1;
+	receive();
+	return 0;
+}
+
+static const char *
+ask(const char *command)
+{
+	assert_int_equal(write(client, command, strlen(command)), strlen(command));
+	receive();
+	return answer;
+}
+
+static void
+fill_run(void *arg __rte_unused)
+{
+	void *objects[50];
+
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 50), 50);
+	mag_cache_free_bulk(cache, objects, 50);
+}
+
+#define assert_answer(command, text) assert_non_null(strstr(ask(command), text))
+
+static void
+test_the_list_has_every_cache(void **state __rte_unused)
+{
+	assert_answer("/magazine/list", "\"seen\"");
+}
+
+static void
+test_stats_are_those_of_the_cache_that_is_named(void **state __rte_unused)
+{
+	void *object = mag_cache_alloc(cache);
+
+	assert_answer("/magazine/stats,seen", "\"name\":\"seen\"");
+	assert_answer("/magazine/stats,seen", "\"objects\":256");
+	assert_answer("/magazine/stats,seen", "\"free\":255");
+	assert_answer("/magazine/stats,seen", "\"rounds\":14");
+	mag_cache_free(cache, object);
+	assert_answer("/magazine/stats,seen", "\"free\":256");
+}
+
+static void
+test_lcores_are_those_that_did_something(void **state __rte_unused)
+{
+	run_on_lcore(1, fill_run, NULL);
+	assert_answer("/magazine/lcores,seen", "\"lcore\":[1]");
+	assert_answer("/magazine/lcores,seen", "\"allocs\":[50]");
+	assert_answer("/magazine/lcores,seen", "\"frees\":[50]");
+	run_on_thread(fill_run, NULL);
+	assert_answer("/magazine/lcores,seen", "\"lcore\":[1,-1]");
+	assert_answer("/magazine/lcores,seen", "\"allocs\":[50,50]");
+}
+
+static void
+test_a_reap_can_be_asked_for(void **state __rte_unused)
+{
+	fill_run(NULL);
+	assert_true(mag_depot_total(&cache->depot.full) > 0);
+	assert_answer("/magazine/reap,seen", "done");
+	assert_int_equal(mag_depot_total(&cache->depot.full), 0);
+	assert_int_equal(cache->reaps, 1);
+	assert_answer("/magazine/reap", "requested");
+}
+
+static void
+test_an_unknown_name_has_no_answer(void **state __rte_unused)
+{
+	const char *commands[] = {"/magazine/stats,nobody", "/magazine/lcores,nobody",
+				  "/magazine/reap,nobody",  "/magazine/stats",
+				  "/magazine/lcores",       "/magazine/stats,",
+				  "/magazine/stats,see"};
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(commands); i++)
+		assert_answer(commands[i], "null");
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_the_list_has_every_cache),
+		T(test_stats_are_those_of_the_cache_that_is_named),
+		T(test_lcores_are_those_that_did_something),
+		T(test_a_reap_can_be_asked_for),
+		T(test_an_unknown_name_has_no_answer),
+	};
+
+	eal_start(3, NULL);
+	return cmocka_run_group_tests(tests, connect_client, NULL);
+}

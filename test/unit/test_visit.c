@@ -1,0 +1,848 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "eal.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache.h"
+#include "ground.h"
+
+#define BLOCK 16
+#define COUNT (16 * BLOCK)
+#define SIZE 256
+#define ROUNDS 14
+
+static struct ground ground;
+static struct mag_cache *cache;
+
+static int
+setup_flags(unsigned int flags)
+{
+	struct mag_cache_params params = {.name = "things", .object_size = SIZE, .node = -1};
+
+	ground = ground_make(COUNT, SIZE, BLOCK, 0);
+	params.region = ground.region;
+	params.flags = flags;
+	cache = mag_cache_create(&params);
+	assert_non_null(cache);
+	assert_int_equal(cache->type, ROUNDS);
+	return 0;
+}
+
+static int
+setup(void **state __rte_unused)
+{
+	return setup_flags(MAG_CACHE_DYNAMIC);
+}
+
+static int
+setup_reclaim(void **state __rte_unused)
+{
+	return setup_flags(MAG_CACHE_RECLAIM);
+}
+
+static int
+setup_fence(void **state __rte_unused)
+{
+	mag_bias_forbid_membarrier(true);
+	return setup_flags(MAG_CACHE_DYNAMIC);
+}
+
+static int
+teardown(void **state __rte_unused)
+{
+	mag_bias_forbid_membarrier(false);
+	assert_int_equal(cache->transit, 0);
+	assert_int_equal(mag_cache_available(cache), COUNT);
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	assert_int_equal(ground.region->objects_free, COUNT);
+	ground_drop(&ground);
+	return 0;
+}
+
+/* Stands in front of the library's own, to do something while a free gets a magazine. */
+static _Thread_local void (*meanwhile)(void);
+
+struct mag_magazine *
+mag_arena_get(struct mag_arena *arena, uint32_t rounds)
+{
+	struct mag_magazine *(*get)(struct mag_arena * arena, uint32_t rounds);
+	void (*hook)(void) = meanwhile;
+	struct mag_magazine *magazine;
+
+	get = (__typeof__(get))(uintptr_t)dlsym(RTLD_NEXT, "mag_arena_get");
+	magazine = get(arena, rounds);
+	meanwhile = NULL;
+	if (hook != NULL)
+		hook();
+	return magazine;
+}
+
+struct share {
+	void *objects[COUNT];
+	unsigned int n;
+};
+
+static void
+take_run(void *arg)
+{
+	struct share *share = arg;
+
+	share->n = mag_cache_alloc_bulk(cache, share->objects, share->n);
+}
+
+static void
+give_run(void *arg)
+{
+	struct share *share = arg;
+
+	mag_cache_free_bulk(cache, share->objects, share->n);
+}
+
+/* Leaves n objects in the magazines of this thread, and further ones in the depot. */
+static void
+fill_run(void *arg)
+{
+	struct share share = {.n = *(unsigned int *)arg};
+
+	take_run(&share);
+	give_run(&share);
+}
+
+static void
+fill(unsigned int n)
+{
+	fill_run(&n);
+}
+
+static struct mag_lcore *
+own(void)
+{
+	return mag_lcore_slot(cache->slot);
+}
+
+static uint64_t
+in_slots(void)
+{
+	uint64_t sum = 0;
+	unsigned int i;
+
+	for (i = 0; i < MAG_SLOTS; i++)
+		sum += mag_lcore_count(&cache->slot[i]);
+	return sum;
+}
+
+static void
+assert_sizes(uint32_t size)
+{
+	unsigned int i;
+
+	for (i = 0; i < MAG_SLOTS; i++)
+		assert_int_equal(cache->slot[i].size, size);
+}
+
+static void
+test_a_purge_empties_every_slot_and_the_depot(void **state __rte_unused)
+{
+	unsigned int n = 50;
+
+	fill(n);
+	run_on_lcore(1, fill_run, &n);
+	run_on_thread(fill_run, &n);
+	assert_true(in_slots() > 0);
+	assert_true(mag_depot_total(&cache->depot.full) > 0);
+	assert_int_equal(mag_cache_purge(cache), 0);
+	assert_int_equal(in_slots(), 0);
+	assert_sizes(0);
+	assert_int_equal(mag_depot_total(&cache->depot.full), 0);
+	assert_int_equal(mag_depot_total(&cache->depot.empty), 0);
+	assert_int_equal(cache->slab.out, 0);
+	assert_int_equal(cache->arena.out, 0);
+	assert_int_equal(cache->purges, 1);
+	mag_cache_enable(cache);
+}
+
+static void
+test_after_a_purge_everything_goes_to_the_slabs_until_enabled(void **state __rte_unused)
+{
+	assert_int_equal(mag_cache_purge(cache), 0);
+	fill(40);
+	assert_int_equal(in_slots(), 0);
+	assert_int_equal(cache->slab.out, 0);
+	mag_cache_enable(cache);
+	assert_sizes(ROUNDS);
+	fill(40);
+	assert_true(in_slots() > 0);
+}
+
+static void
+test_a_purge_that_finds_nothing_is_not_counted(void **state __rte_unused)
+{
+	assert_int_equal(mag_cache_purge(cache), 0);
+	assert_int_equal(cache->purges, 0);
+	mag_cache_enable(cache);
+	fill(1);
+	assert_int_equal(mag_cache_purge(cache), 0);
+	assert_int_equal(cache->purges, 1);
+	mag_cache_enable(cache);
+}
+
+static void
+test_a_purge_waits_for_every_owner_or_changes_nothing(void **state __rte_unused)
+{
+	fill(40);
+	assert_true(mag_bias_enter(&cache->slot[5].owner, &cache->slot[5].visitor));
+	assert_int_equal(mag_cache_purge(cache), -EAGAIN);
+	assert_int_equal(cache->visits_denied, 1);
+	assert_true(in_slots() > 0);
+	assert_sizes(ROUNDS);
+	mag_bias_leave(&cache->slot[5].owner);
+	assert_int_equal(cache->slot[5].visitor.word, own()->visitor.word);
+	assert_int_equal(mag_cache_purge(cache), 0);
+	assert_int_equal(in_slots(), 0);
+	mag_cache_enable(cache);
+}
+
+static void
+test_a_resize_that_an_owner_denies_keeps_the_old_type(void **state __rte_unused)
+{
+	fill(40);
+	assert_true(mag_bias_enter(&cache->slot[5].owner, &cache->slot[5].visitor));
+	assert_int_equal(mag_cache_resize(cache, 30, true), -EAGAIN);
+	assert_int_equal(cache->type, ROUNDS);
+	assert_sizes(ROUNDS);
+	assert_int_equal(cache->resizes, 0);
+	mag_bias_leave(&cache->slot[5].owner);
+	assert_int_equal(mag_cache_resize(cache, 30, true), 0);
+}
+
+static void
+test_a_resize_changes_the_size_of_all_slots_when_they_are_empty(void **state __rte_unused)
+{
+	uint64_t seen = cache->contention_seen;
+
+	fill(100);
+	assert_int_equal(mag_cache_resize(cache, 30, false), 0);
+	assert_int_equal(cache->type, 30);
+	assert_sizes(30);
+	assert_int_equal(in_slots(), 0);
+	assert_int_equal(mag_depot_total(&cache->depot.full), 0);
+	assert_int_equal(mag_depot_total(&cache->depot.empty), 0);
+	assert_int_equal(cache->arena.out, 0);
+	assert_int_equal(cache->resizes, 1);
+	assert_true(cache->contention_seen >= seen + MAG_CONTENTION_REST);
+	fill(100);
+	assert_int_equal(own()->capacity, 30);
+}
+
+static void
+test_sizes_that_a_cache_cannot_have_are_refused(void **state __rte_unused)
+{
+	const uint32_t bad[] = {1, 13, 62, 46, 158, 254, 510, UINT32_MAX};
+	const char *log;
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(bad); i++) {
+		log_begin();
+		assert_int_equal(mag_cache_resize(cache, bad[i], true), -EINVAL);
+		log = log_end();
+		assert_logged(log, "things");
+		assert_int_equal(count_lines(log), 1);
+	}
+	assert_int_equal(cache->type, ROUNDS);
+}
+
+static void
+test_the_perimeter_has_one_owner_that_may_enter_again(void **state __rte_unused)
+{
+	assert_true(mag_perimeter_enter(cache, false));
+	assert_true(mag_perimeter_enter(cache, false));
+	assert_true(mag_perimeter_enter(cache, true));
+	mag_perimeter_leave(cache);
+	mag_perimeter_leave(cache);
+	assert_int_not_equal(cache->perimeter, 0);
+	mag_perimeter_leave(cache);
+	assert_int_equal(cache->perimeter, 0);
+}
+
+static void
+busy_run(void *arg)
+{
+	int *ret = arg;
+
+	ret[0] = mag_cache_purge(cache);
+	ret[1] = mag_cache_resize(cache, 30, false);
+	ret[2] = mag_cache_reap_now(cache, true);
+	ret[3] = mag_cache_reclaim(cache, true);
+	log_begin();
+	ret[4] = mag_cache_destroy(cache);
+	log_end();
+}
+
+static void
+test_others_are_told_that_the_perimeter_is_taken(void **state __rte_unused)
+{
+	int ret[5] = {0}, i;
+
+	fill(10);
+	assert_true(mag_perimeter_enter(cache, false));
+	run_on_thread(busy_run, ret);
+	for (i = 0; i < 5; i++)
+		assert_int_equal(ret[i], -EBUSY);
+	assert_true(in_slots() > 0);
+	assert_int_equal(cache->type, ROUNDS);
+	mag_perimeter_leave(cache);
+}
+
+static _Atomic int waiting;
+
+static void
+wait_run(void *arg)
+{
+	atomic_store(&waiting, 1);
+	*(int *)arg = mag_cache_resize(cache, 30, true);
+	atomic_store(&waiting, 2);
+}
+
+static void
+test_who_wants_to_wait_for_the_perimeter_waits(void **state __rte_unused)
+{
+	struct task task;
+	int ret = -1;
+
+	atomic_store(&waiting, 0);
+	assert_true(mag_perimeter_enter(cache, false));
+	task_thread(&task, wait_run, &ret);
+	wait_until(atomic_load(&waiting) == 1);
+	let_pass(20);
+	assert_int_equal(atomic_load(&waiting), 1);
+	assert_int_equal(cache->type, ROUNDS);
+	mag_perimeter_leave(cache);
+	task_join(&task);
+	assert_int_equal(ret, 0);
+	assert_int_equal(cache->type, 30);
+}
+
+static void
+enable_run(void *arg __rte_unused)
+{
+	atomic_store(&waiting, 1);
+	mag_cache_enable(cache);
+	atomic_store(&waiting, 2);
+}
+
+static void
+test_enabling_waits_for_who_is_resizing(void **state __rte_unused)
+{
+	struct task task;
+	uint32_t size;
+
+	atomic_store(&waiting, 0);
+	assert_true(mag_perimeter_enter(cache, false));
+	assert_int_equal(mag_cache_purge_inside(cache, false), 0);
+	task_thread(&task, enable_run, NULL);
+	wait_until(atomic_load(&waiting) >= 1);
+	let_pass(20);
+	size = cache->slot[0].size;
+	mag_perimeter_leave(cache);
+	task_join(&task);
+	assert_int_equal(size, 0);
+	assert_sizes(ROUNDS);
+}
+
+static void
+test_a_reap_takes_the_depot_and_previous_magazines_but_not_loaded(void **state __rte_unused)
+{
+	unsigned int n = 50;
+	uint64_t zeroes = cache->zeroes;
+
+	run_on_lcore(1, fill_run, &n);
+	run_on_thread(fill_run, &n);
+	fill(n);
+	assert_int_equal(own()->previous_rounds, ROUNDS);
+	assert_int_equal(mag_cache_reap_now(cache, false), 0);
+	assert_null(own()->previous);
+	assert_null(cache->slot[1].previous);
+	assert_null(cache->slot[MAG_SLOT_SHARED].previous);
+	assert_true(own()->rounds > 0);
+	assert_true(cache->slot[1].rounds > 0);
+	assert_int_equal(mag_depot_total(&cache->depot.full), 0);
+	assert_int_equal(mag_depot_total(&cache->depot.empty), 0);
+	assert_sizes(ROUNDS);
+	assert_int_equal(cache->slab.out, in_slots());
+	assert_int_equal(cache->reaps, 1);
+	assert_int_equal(cache->zeroes, zeroes + 1);
+	assert_int_equal(cache->purges, 0);
+	assert_int_equal(mag_cache_reap_now(cache, false), 0);
+	assert_int_equal(cache->reaps, 1);
+}
+
+static void
+test_a_reap_with_purge_takes_all_and_enables_again(void **state __rte_unused)
+{
+	fill(50);
+	assert_int_equal(mag_cache_reap_now(cache, true), 0);
+	assert_int_equal(in_slots(), 0);
+	assert_int_equal(cache->slab.out, 0);
+	assert_sizes(ROUNDS);
+	assert_int_equal(cache->purges, 1);
+}
+
+static void
+test_a_reap_of_a_reclaim_cache_is_a_purge(void **state __rte_unused)
+{
+	fill(50);
+	assert_int_equal(mag_cache_reap_now(cache, false), 0);
+	assert_int_equal(in_slots(), 0);
+	assert_int_equal(cache->slab.out, 0);
+	assert_int_equal(cache->purges, 1);
+	assert_sizes(ROUNDS);
+}
+
+static void
+test_a_reap_skips_an_owner_that_does_not_let_go(void **state __rte_unused)
+{
+	unsigned int n = 40;
+
+	fill(n);
+	run_on_lcore(1, fill_run, &n);
+	assert_true(mag_bias_enter(&cache->slot[1].owner, &cache->slot[1].visitor));
+	assert_int_equal(mag_cache_reap_now(cache, false), 0);
+	assert_non_null(cache->slot[1].previous);
+	assert_null(own()->previous);
+	assert_int_equal(cache->visits_denied, 1);
+	mag_bias_leave(&cache->slot[1].owner);
+	assert_int_equal(mag_cache_reap_now(cache, false), 0);
+	assert_null(cache->slot[1].previous);
+}
+
+static unsigned int reclaimed;
+
+static void
+reclaim(void *arg)
+{
+	reclaimed++;
+	assert_ptr_equal(arg, &reclaimed);
+}
+
+static void
+test_reclaim_asks_the_owner_and_purges_when_memory_is_low(void **state __rte_unused)
+{
+	struct mag_cache_params params = {
+		.name = "reclaimed",
+		.object_size = SIZE,
+		.region = ground.region,
+		.reclaim = reclaim,
+		.arg = &reclaimed,
+		.node = -1,
+	};
+	struct mag_cache *other = mag_cache_create(&params);
+	void *object = mag_cache_alloc(other);
+
+	reclaimed = 0;
+	mag_cache_free(other, object);
+	assert_int_equal(mag_cache_reclaim(other, false), 0);
+	assert_int_equal(reclaimed, 1);
+	assert_int_equal(other->purges, 0);
+	assert_int_equal(other->slab.out, 1);
+	assert_int_equal(mag_cache_reclaim(other, true), 0);
+	assert_int_equal(reclaimed, 2);
+	assert_int_equal(other->purges, 1);
+	assert_int_equal(other->slab.out, 0);
+	assert_int_equal(other->slot[0].size, other->type);
+	assert_int_equal(mag_cache_destroy(other), 0);
+}
+
+static void
+test_reclaim_without_need_takes_what_two_intervals_did_not_use(void **state __rte_unused)
+{
+	fill(100);
+	assert_true(mag_depot_total(&cache->depot.full) > 0);
+	assert_int_equal(mag_cache_reclaim(cache, false), 0);
+	assert_true(mag_depot_total(&cache->depot.full) > 0);
+	mag_cache_working_set_update(cache);
+	mag_cache_working_set_update(cache);
+	assert_int_equal(mag_cache_reclaim(cache, false), 0);
+	assert_int_equal(mag_depot_total(&cache->depot.full), 0);
+	assert_int_equal(cache->reaps, 1);
+}
+
+static void
+test_one_lcore_gets_what_all_others_hold(void **state __rte_unused)
+{
+	struct share share = {.n = COUNT};
+	unsigned int n = 60;
+
+	run_on_lcore(1, fill_run, &n);
+	run_on_lcore(2, fill_run, &n);
+	run_on_thread(fill_run, &n);
+	assert_true(mag_lcore_count(&cache->slot[1]) > 0);
+	assert_true(mag_lcore_count(&cache->slot[2]) > 0);
+	assert_true(mag_lcore_count(&cache->slot[MAG_SLOT_SHARED]) > 0);
+	take_run(&share);
+	assert_int_equal(share.n, COUNT);
+	assert_distinct(&ground, share.objects, COUNT);
+	assert_int_equal(in_slots(), 0);
+	assert_true(cache->steals > 0);
+	assert_null(mag_cache_alloc(cache));
+	give_run(&share);
+}
+
+static void
+test_all_of_a_bulk_are_stolen_at_once(void **state __rte_unused)
+{
+	struct share share = {.n = COUNT};
+	unsigned int n = COUNT / 2;
+
+	run_on_lcore(1, fill_run, &n);
+	run_on_lcore(2, fill_run, &n);
+	assert_int_equal(mag_cache_take_all(cache, share.objects, COUNT, false), -ENOBUFS);
+	assert_int_equal(mag_cache_take_all(cache, share.objects, COUNT, true), 0);
+	assert_distinct(&ground, share.objects, COUNT);
+	give_run(&share);
+}
+
+static void
+test_a_thread_without_lcore_id_steals_too(void **state __rte_unused)
+{
+	struct share share = {.n = COUNT};
+	unsigned int n = 60;
+
+	fill(n);
+	run_on_lcore(1, fill_run, &n);
+	run_on_thread(take_run, &share);
+	assert_int_equal(share.n, COUNT);
+	assert_distinct(&ground, share.objects, COUNT);
+	give_run(&share);
+}
+
+static void
+test_what_cannot_succeed_visits_nobody(void **state __rte_unused)
+{
+	struct share share = {.n = COUNT};
+	uint64_t membarriers;
+	unsigned int n = 60;
+	void *object;
+
+	run_on_lcore(1, fill_run, &n);
+	membarriers = mag_bias_membarriers();
+	assert_int_equal(mag_cache_take_all(cache, share.objects, COUNT + 1, true), -ENOBUFS);
+	assert_int_equal(mag_bias_membarriers(), membarriers);
+	assert_int_equal(cache->steals, 0);
+	take_run(&share);
+	membarriers = mag_bias_membarriers();
+	for (n = 0; n < 100; n++)
+		assert_int_equal(mag_cache_take_all(cache, &object, 1, true), -ENOBUFS);
+	assert_int_equal(mag_bias_membarriers(), membarriers);
+	give_run(&share);
+}
+
+static void
+test_a_dying_pool_is_not_stolen_from(void **state __rte_unused)
+{
+	struct share share = {.n = COUNT};
+	unsigned int n = 60;
+
+	run_on_lcore(1, fill_run, &n);
+	cache->dying = true;
+	assert_int_equal(mag_cache_take_all(cache, share.objects, COUNT, true), -ENOBUFS);
+	assert_int_equal(cache->steals, 0);
+	cache->dying = false;
+}
+
+static void
+test_a_thief_is_denied_by_a_busy_owner_and_counts_it(void **state __rte_unused)
+{
+	struct share share = {.n = COUNT};
+	unsigned int n = 60;
+
+	run_on_lcore(1, fill_run, &n);
+	assert_true(mag_bias_enter(&cache->slot[1].owner, &cache->slot[1].visitor));
+	assert_int_equal(mag_cache_take_all(cache, share.objects, COUNT, true), -ENOBUFS);
+	assert_true(cache->steal_denied > 0);
+	assert_int_equal(cache->slot[1].visitor.word & MAG_BIAS_AWAY, 0);
+	mag_bias_leave(&cache->slot[1].owner);
+	assert_int_equal(mag_cache_available(cache), COUNT);
+	wait_until(mag_cache_take_all(cache, share.objects, COUNT, true) == 0);
+	give_run(&share);
+}
+
+static void
+test_a_thief_leaves_full_magazines_to_the_depot(void **state __rte_unused)
+{
+	struct share share = {.n = COUNT - ROUNDS - 10};
+	unsigned int n = 2 * ROUNDS;
+	void *rest[ROUNDS + 10];
+
+	take_run(&share);
+	assert_int_equal(mag_depot_total(&cache->depot.full), 0);
+	n = ROUNDS + 10;
+	run_on_lcore(1, fill_run, &n);
+	assert_int_equal(cache->slot[1].rounds, 10);
+	assert_int_equal(cache->slot[1].previous_rounds, ROUNDS);
+	assert_int_equal(mag_cache_take_all(cache, rest, ROUNDS + 10, true), 0);
+	assert_int_equal(own()->exchanges > 0, 1);
+	mag_cache_give(cache, rest, ROUNDS + 10);
+	give_run(&share);
+}
+
+static void
+test_fences_do_where_membarriers_are_forbidden(void **state __rte_unused)
+{
+	uint64_t membarriers = mag_bias_membarriers();
+	struct share share = {.n = COUNT};
+	unsigned int n = 60;
+
+	assert_int_equal(cache->bias, MAG_BIAS_FENCE);
+	assert_int_not_equal(cache->slot[0].visitor.word & MAG_BIAS_FENCE_BIT, 0);
+	run_on_lcore(1, fill_run, &n);
+	run_on_lcore(2, fill_run, &n);
+	fill(n);
+	assert_true(mag_lcore_count(own()) > 0);
+	take_run(&share);
+	assert_int_equal(share.n, COUNT);
+	give_run(&share);
+	assert_int_equal(mag_cache_resize(cache, 30, true), 0);
+	assert_int_equal(mag_bias_membarriers(), membarriers);
+}
+
+static void
+test_a_visited_owner_uses_the_shared_slot_and_during_a_purge_the_slabs(void **state __rte_unused)
+{
+	void *object = mag_cache_alloc(cache);
+
+	mag_bias_announce(&own()->visitor, MAG_BIAS_VISIT);
+	mag_cache_free(cache, object);
+	assert_int_equal(mag_lcore_count(&cache->slot[MAG_SLOT_SHARED]), 1);
+	assert_ptr_equal(mag_cache_alloc(cache), object);
+	mag_bias_announce(&own()->visitor, MAG_BIAS_PURGE);
+	mag_cache_free(cache, object);
+	assert_int_equal(in_slots(), 0);
+	assert_int_equal(cache->slab.out, 0);
+	assert_non_null(object = mag_cache_alloc(cache));
+	mag_bias_dismiss(&own()->visitor, MAG_BIAS_VISIT | MAG_BIAS_PURGE);
+	mag_cache_free(cache, object);
+	assert_int_equal(mag_lcore_count(own()), 1);
+}
+
+static void
+test_a_busy_shared_slot_is_passed_by(void **state __rte_unused)
+{
+	struct share share = {.n = 5};
+	bool refused = false;
+
+	mag_lock_wait(&cache->shared);
+	mag_bias_announce(&own()->visitor, MAG_BIAS_VISIT);
+	assert_int_equal(mag_cache_take(cache, share.objects, 5, &refused), 5);
+	assert_false(refused);
+	mag_cache_give(cache, share.objects, 5);
+	assert_int_equal(cache->slab.out, 0);
+	mag_bias_dismiss(&own()->visitor, MAG_BIAS_VISIT);
+	mag_lock_release(&cache->shared);
+}
+
+/* Everybody allocates and frees while one thread visits all the time. */
+
+static struct {
+	_Atomic bool stop;
+	_Atomic uint64_t turns;
+	_Atomic uint32_t owner[COUNT];
+	_Atomic uint32_t clashes;
+} crowd;
+
+static _Atomic uint32_t *
+owner_of(const void *object)
+{
+	return &crowd.owner[((const char *)object - ground.memory) / SIZE];
+}
+
+static void
+crowd_run(void *arg)
+{
+	uint32_t seed = *(uint32_t *)arg;
+	void *objects[48];
+	unsigned int i, n;
+
+	while (!atomic_load_explicit(&crowd.stop, memory_order_relaxed)) {
+		seed = seed * 1103515245 + 12345;
+		n = mag_cache_alloc_bulk(cache, objects, 1 + (seed >> 16) % RTE_DIM(objects));
+		for (i = 0; i < n; i++)
+			if (!ground_has(&ground, objects[i]) ||
+			    atomic_exchange(owner_of(objects[i]), 1) != 0)
+				atomic_fetch_add(&crowd.clashes, 1);
+		for (i = 0; i < n; i++)
+			atomic_store(owner_of(objects[i]), 0);
+		mag_cache_free_bulk(cache, objects, n);
+		atomic_fetch_add_explicit(&crowd.turns, 1, memory_order_relaxed);
+	}
+}
+
+static void
+assert_depot_is_of_one_type(void)
+{
+	struct mag_magazine *got[2];
+
+	while (mag_depot_take(&cache->depot, &cache->depot.full, 1, got) != 0) {
+		assert_int_equal(got[0]->rounds, cache->type);
+		mag_cache_destroy_magazine(cache, (struct mag_detached){got[0], got[0]->rounds});
+	}
+	while (mag_depot_take(&cache->depot, &cache->depot.empty, 1, got) != 0) {
+		assert_int_equal(got[0]->rounds, cache->type);
+		mag_arena_put(&cache->arena, got[0]);
+	}
+}
+
+static void
+crowd_disturbed_by(void (*disturb)(unsigned int turn))
+{
+	uint32_t seed[4] = {1, 2, 3, 4};
+	struct task task[4];
+	unsigned int i;
+
+	memset(&crowd, 0, sizeof(crowd));
+	task_lcore(&task[0], 1, crowd_run, &seed[0]);
+	task_lcore(&task[1], 2, crowd_run, &seed[1]);
+	task_thread(&task[2], crowd_run, &seed[2]);
+	task_registered(&task[3], crowd_run, &seed[3]);
+	for (i = 0; i < 100 || atomic_load(&crowd.turns) < 3000; i++)
+		disturb(i);
+	atomic_store(&crowd.stop, true);
+	for (i = 0; i < RTE_DIM(task); i++)
+		task_join(&task[i]);
+	assert_int_equal(crowd.clashes, 0);
+	assert_int_equal(cache->slab.invalid, 0);
+	assert_depot_is_of_one_type();
+	assert_int_equal(mag_cache_available(cache), COUNT);
+}
+
+static void
+disturb_by_resizing(unsigned int turn)
+{
+	mag_cache_resize(cache, turn % 2 == 0 ? 30 : ROUNDS, true);
+}
+
+static void
+grow_meanwhile(void)
+{
+	assert_int_equal(mag_cache_resize(cache, 30, true), 0);
+}
+
+static void
+test_a_magazine_of_a_size_no_longer_in_force_is_given_back(void **state __rte_unused)
+{
+	struct share share = {.n = 20};
+
+	take_run(&share);
+	meanwhile = grow_meanwhile;
+	give_run(&share);
+	assert_null(meanwhile);
+	assert_int_equal(cache->type, 30);
+	assert_int_equal(own()->capacity, 30);
+	assert_int_equal(own()->rounds, 20);
+	assert_int_equal(cache->arena.out, 1);
+	assert_depot_is_of_one_type();
+}
+
+static void
+purge_meanwhile(void)
+{
+	assert_int_equal(mag_cache_purge(cache), 0);
+}
+
+static void
+test_a_magazine_for_a_layer_that_went_off_is_given_back(void **state __rte_unused)
+{
+	struct share share = {.n = 20};
+
+	take_run(&share);
+	meanwhile = purge_meanwhile;
+	give_run(&share);
+	assert_null(meanwhile);
+	assert_int_equal(cache->arena.out, 0);
+	assert_int_equal(cache->slab.out, 0);
+	mag_cache_enable(cache);
+}
+
+static void
+disturb_by_purging(unsigned int turn)
+{
+	if (mag_cache_purge(cache) == 0)
+		mag_cache_enable(cache);
+	else if (turn % 2 == 0)
+		sched_yield();
+}
+
+static void
+disturb_by_reaping(unsigned int turn)
+{
+	mag_cache_reap_now(cache, turn % 4 == 0);
+	mag_cache_update(cache);
+}
+
+static void
+test_nobody_notices_that_magazines_change_their_size(void **state __rte_unused)
+{
+	crowd_disturbed_by(disturb_by_resizing);
+	assert_true(cache->resizes > 0);
+}
+
+static void
+test_nobody_notices_purges(void **state __rte_unused)
+{
+	crowd_disturbed_by(disturb_by_purging);
+}
+
+static void
+test_nobody_notices_reaps(void **state __rte_unused)
+{
+	crowd_disturbed_by(disturb_by_reaping);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_a_purge_empties_every_slot_and_the_depot),
+		T(test_after_a_purge_everything_goes_to_the_slabs_until_enabled),
+		T(test_a_purge_that_finds_nothing_is_not_counted),
+		T(test_a_purge_waits_for_every_owner_or_changes_nothing),
+		T(test_a_resize_that_an_owner_denies_keeps_the_old_type),
+		T(test_a_resize_changes_the_size_of_all_slots_when_they_are_empty),
+		T(test_sizes_that_a_cache_cannot_have_are_refused),
+		T(test_the_perimeter_has_one_owner_that_may_enter_again),
+		T(test_others_are_told_that_the_perimeter_is_taken),
+		T(test_who_wants_to_wait_for_the_perimeter_waits),
+		T(test_enabling_waits_for_who_is_resizing),
+		T(test_a_reap_takes_the_depot_and_previous_magazines_but_not_loaded),
+		T(test_a_reap_with_purge_takes_all_and_enables_again),
+		cmocka_unit_test_setup_teardown(test_a_reap_of_a_reclaim_cache_is_a_purge,
+						setup_reclaim, teardown),
+		T(test_a_reap_skips_an_owner_that_does_not_let_go),
+		T(test_reclaim_asks_the_owner_and_purges_when_memory_is_low),
+		T(test_reclaim_without_need_takes_what_two_intervals_did_not_use),
+		T(test_one_lcore_gets_what_all_others_hold),
+		T(test_all_of_a_bulk_are_stolen_at_once),
+		T(test_a_thread_without_lcore_id_steals_too),
+		T(test_what_cannot_succeed_visits_nobody),
+		T(test_a_dying_pool_is_not_stolen_from),
+		T(test_a_thief_is_denied_by_a_busy_owner_and_counts_it),
+		T(test_a_thief_leaves_full_magazines_to_the_depot),
+		cmocka_unit_test_setup_teardown(test_fences_do_where_membarriers_are_forbidden,
+						setup_fence, teardown),
+		T(test_a_visited_owner_uses_the_shared_slot_and_during_a_purge_the_slabs),
+		T(test_a_busy_shared_slot_is_passed_by),
+		T(test_a_magazine_of_a_size_no_longer_in_force_is_given_back),
+		T(test_a_magazine_for_a_layer_that_went_off_is_given_back),
+		T(test_nobody_notices_that_magazines_change_their_size),
+		T(test_nobody_notices_purges),
+		T(test_nobody_notices_reaps),
+	};
+
+	eal_start(3, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -9,7 +9,8 @@
 uint64_t
 mag_cache_available(const struct mag_cache *cache)
 {
-	return mag_cache_reachable(cache);
+	/* What moves may be counted twice; no count exceeds what there is. */
+	return RTE_MIN(mag_cache_reachable(cache), MAG_STAT(cache->region->objects));
 }
 
 static uint64_t

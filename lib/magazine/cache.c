@@ -27,6 +27,7 @@
 #define INSTANCE_ENV "MAGAZINE_INSTANCE"
 
 void (*mag_cache_observer)(struct mag_cache *cache);
+void (*mag_cache_last_observer)(void);
 
 static struct {
 	pthread_mutex_t lock;
@@ -57,7 +58,9 @@ RTE_INIT(mag_cache_load)
 		list.second_copy = true;
 	else
 		setenv(INSTANCE_ENV, mine, 1);
-	mag_lcore_on_exit(flush_slot_of_all);
+	/* A second copy may be bound to the first one's lcore layer. */
+	if (!list.second_copy)
+		mag_lcore_on_exit(flush_slot_of_all);
 }
 
 static void
@@ -247,6 +250,8 @@ list_remove(struct mag_cache *cache)
 	TAILQ_REMOVE(&list.caches, cache, link);
 	MAG_STAT_ADD(list.count, -1);
 	list_leave();
+	if (mag_cache_listed() == 0 && mag_cache_last_observer != NULL)
+		mag_cache_last_observer();
 }
 
 /* Frees a cache that is on no list. */

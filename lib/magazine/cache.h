@@ -169,6 +169,8 @@ int mag_cache_purge_inside(struct mag_cache *cache, bool idle);
 
 /** Called after a cache was listed, without the list's lock. */
 extern void (*mag_cache_observer)(struct mag_cache *cache);
+/** Called after the last cache was taken off the list, without the list's lock. */
+extern void (*mag_cache_last_observer)(void);
 /** True when this thread is in the list's critical section. */
 bool mag_cache_list_held(void);
 /** Call visit for each cache under the list's lock; false when wait is false and it is taken. */

@@ -128,8 +128,7 @@ mag_lcore_id_of(uint32_t slot)
 void
 mag_lcore_on_exit(void (*flush)(uint32_t slot))
 {
-	if (slots.flush == NULL)
-		slots.flush = flush;
+	slots.flush = flush;
 }
 
 void

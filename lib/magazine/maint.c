@@ -206,18 +206,33 @@ service_register(uint32_t *id)
 }
 
 /*
- * Registered, started, and on all service lcores that there are now. Without service
- * lcores there is nothing to do, and nothing must be done: EAL may just be cleaning up.
+ * Are there service lcores? Asked of the lcores' roles, which stay readable when
+ * rte_eal_cleanup() has freed everything that the service functions look at; it first takes
+ * the roles away.
  */
+static bool
+service_lcores_exist(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < RTE_MAX_LCORE; i++)
+		if (rte_eal_lcore_role(i) == ROLE_SERVICE)
+			return true;
+	return false;
+}
+
+/* Registered, started, and on all service lcores that there are now. */
 static void
 service_tend(bool first)
 {
 	uint32_t lcores[RTE_MAX_LCORE], id;
 	int32_t n, i;
 
+	if (!first && !service_lcores_exist())
+		return;
 	pthread_mutex_lock(&maint.lock);
-	n = rte_service_lcore_list(lcores, RTE_DIM(lcores));
-	if ((n > 0 || first) && service_register(&id) == 0) {
+	if (service_register(&id) == 0) {
+		n = rte_service_lcore_list(lcores, RTE_DIM(lcores));
 		if (rte_service_runstate_get(id) != 1) {
 			rte_service_component_runstate_set(id, 1);
 			rte_service_runstate_set(id, 1);
@@ -289,11 +304,23 @@ observe(struct mag_cache *cache)
 	restart(shortest == 0 ? mine : RTE_MIN(shortest, mine));
 }
 
+/* The last cache is gone: no alarm runs any more when this returns. */
+static void
+observe_last(void)
+{
+	rte_eal_alarm_cancel(alarm_callback, NULL);
+	atomic_store_explicit(&maint.armed, false, memory_order_relaxed);
+	if (mag_cache_listed() > 0)
+		alarm_arm();
+}
+
 RTE_INIT(mag_maint_load)
 {
 	/* A second copy of the library may find the first one's pointer here. */
-	if (mag_cache_observer == NULL)
-		mag_cache_observer = observe;
+	if (mag_cache_observer != NULL)
+		return;
+	mag_cache_observer = observe;
+	mag_cache_last_observer = observe_last;
 }
 
 void

@@ -24,7 +24,7 @@
 #define SWEEP_US 5000
 #define STEAL_US 1000
 /* An allocation that found too few looks again while others are in the middle of something. */
-#define LOOKS 4
+#define LOOKS 8
 #define PERIMETER_POLL_US 200
 
 static uint64_t
@@ -601,18 +601,24 @@ somebody_is_busy(const struct mag_cache *cache)
 }
 
 /*
- * Could n objects be had? A sum over moving magazines may miss some: look again, a few
- * times, as long as somebody is in the middle of an operation.
+ * Could n objects be had? The sum misses a magazine that moves between two lists while it is
+ * taken: it is believed when no full magazine came to the depot or left it meanwhile, and
+ * nobody is in the middle of an operation. Else it is taken again, a few times.
  */
 static bool
 can_succeed(const struct mag_cache *cache, unsigned int n)
 {
+	uint64_t tag = mag_depot_head(&cache->depot.full).tag, before;
 	unsigned int look;
 
 	for (look = 0; look < LOOKS; look++) {
 		if (mag_cache_reachable(cache) >= n)
 			return true;
-		if (!somebody_is_busy(cache))
+		/* acquire: the tag is read after the sum */
+		atomic_thread_fence(memory_order_acquire);
+		before = tag;
+		tag = mag_depot_head(&cache->depot.full).tag;
+		if (tag == before && !somebody_is_busy(cache))
 			return false;
 		rte_pause();
 	}

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Getting and putting on one lcore: nothing but whole bulks, nothing lost, nothing written to. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <rte_errno.h>
+
+#include "harness.h"
+#include "pool.h"
+#include "roster.h"
+
+#define MAX_BULK 1024
+
+static void **
+table_of(unsigned int n)
+{
+	void **objs = calloc(n + MAX_BULK, sizeof(void *));
+
+	assert_non_null(objs);
+	return objs;
+}
+
+static void
+a_fresh_pool_has_all_objects_free(void **state __rte_unused)
+{
+	static const unsigned int sizes[] = {1, 2, 13, 14, 15, 64, 255, 1000, 4095, 20000};
+
+	for (unsigned int i = 0; i < RTE_DIM(sizes); i++) {
+		struct rte_mempool *mp = pool_make(POOL_SPEC(sizes[i], 128));
+		struct roster *roster = roster_of(mp);
+
+		pool_assert_free(mp, sizes[i]);
+		pool_assert_ops(mp);
+		roster_free(roster);
+		rte_mempool_free(mp);
+	}
+}
+
+/* One more than there are is refused and takes nothing, at every fill level of a small pool. */
+static void
+a_get_takes_all_or_nothing(void **state __rte_unused)
+{
+	const unsigned int n = 300;
+	struct rte_mempool *mp = pool_make(POOL_SPEC(n, 64));
+	struct roster *roster = roster_of(mp);
+	void **objs = table_of(n), **more = table_of(n);
+
+	for (unsigned int held = 0; held <= n; held++) {
+		pool_assert_free(mp, n - held);
+		for (unsigned int over = 1; over <= 64; over *= 2)
+			assert_int_equal(rte_mempool_get_bulk(mp, more, n - held + over), -ENOBUFS);
+		pool_assert_free(mp, n - held);
+		assert_int_equal(roster_get(roster, more, n - held), 0);
+		pool_assert_free(mp, 0);
+		roster_put(roster, more, n - held);
+		pool_assert_free(mp, n - held);
+		if (held < n)
+			assert_int_equal(roster_get(roster, objs + held, 1), 0);
+	}
+	roster_refill(roster, objs, n, 7);
+	pool_assert_free(mp, n);
+	roster_free(roster);
+	rte_mempool_free(mp);
+	free(objs);
+	free(more);
+}
+
+static void
+drain_in_bulks_of(struct roster *roster, struct rte_mempool *mp, void **objs, unsigned int bulk)
+{
+	unsigned int got = roster_drain(roster, objs, bulk);
+	unsigned int left = mp->size - got;
+
+	assert_int_equal(got, mp->size / bulk * bulk);
+	pool_assert_free(mp, left);
+	assert_int_equal(rte_mempool_get_bulk(mp, objs + got, bulk), -ENOBUFS);
+	pool_assert_free(mp, left);
+	assert_int_equal(roster_get(roster, objs + got, left), 0);
+	pool_assert_free(mp, 0);
+	assert_int_equal(rte_mempool_get(mp, &objs[mp->size]), -ENOBUFS);
+}
+
+static void
+every_bulk_size_from_1_to_1024_works(void **state __rte_unused)
+{
+	const unsigned int n = 4100;
+	struct rte_mempool *mp = pool_make(POOL_SPEC(n, 64));
+	struct roster *roster = roster_of(mp);
+	void **objs = table_of(n);
+
+	for (unsigned int bulk = 1; bulk <= MAX_BULK; bulk++) {
+		drain_in_bulks_of(roster, mp, objs, bulk);
+		roster_refill(roster, objs, n, MAX_BULK + 1 - bulk);
+		pool_assert_free(mp, n);
+	}
+	roster_free(roster);
+	rte_mempool_free(mp);
+	free(objs);
+}
+
+static void
+a_put_never_fails(void **state __rte_unused)
+{
+	const unsigned int n = 3000;
+	struct rte_mempool *mp = pool_make(POOL_SPEC(n, 64));
+	void **objs = table_of(n);
+
+	for (unsigned int bulk = 1; bulk <= MAX_BULK; bulk += 1 + bulk / 8) {
+		assert_int_equal(rte_mempool_ops_dequeue_bulk(mp, objs, n), 0);
+		roster_shuffle(objs, n);
+		for (unsigned int i = 0; i < n; i += bulk) {
+			assert_int_equal(
+				rte_mempool_ops_enqueue_bulk(mp, objs + i, RTE_MIN(bulk, n - i)),
+				0);
+			assert_int_equal(pool_ops_count(mp), RTE_MIN(i + bulk, n));
+		}
+	}
+	rte_mempool_free(mp);
+	free(objs);
+}
+
+static void
+an_empty_bulk_is_accepted_and_changes_nothing(void **state __rte_unused)
+{
+	struct rte_mempool *mp;
+	void *objs[10];
+
+	harness_need_ours("to get nothing when asked for nothing");
+	mp = pool_make(POOL_SPEC(10, 64));
+	for (unsigned int held = 0; held <= 10; held += 10) {
+		assert_int_equal(rte_mempool_get_bulk(mp, objs, 0), 0);
+		rte_mempool_put_bulk(mp, objs, 0);
+		assert_int_equal(rte_mempool_ops_dequeue_bulk(mp, NULL, 0), 0);
+		assert_int_equal(rte_mempool_ops_enqueue_bulk(mp, NULL, 0), 0);
+		pool_assert_free(mp, 10 - held);
+		if (held == 0)
+			assert_int_equal(rte_mempool_get_bulk(mp, objs, 10), 0);
+	}
+	rte_mempool_put_bulk(mp, objs, 10);
+	rte_mempool_free(mp);
+}
+
+/* Random bulks against a count kept by the test: exact at every step. */
+static void
+exchange_at_random(struct rte_mempool *mp, unsigned int steps, unsigned int max_bulk)
+{
+	struct roster *roster = roster_of(mp);
+	unsigned int n = mp->size, held = 0;
+	void **objs = table_of(n);
+
+	for (unsigned int step = 0; step < steps; step++) {
+		unsigned int bulk = harness_random(max_bulk + 1);
+
+		if (harness_random(2) == 0) {
+			int ret = roster_get(roster, objs + held, RTE_MIN(bulk, n));
+
+			assert_int_equal(ret == 0, RTE_MIN(bulk, n) <= n - held);
+			held += ret == 0 ? RTE_MIN(bulk, n) : 0;
+		} else {
+			bulk = RTE_MIN(bulk, held);
+			roster_shuffle(objs + held - RTE_MIN(held, 64u), RTE_MIN(held, 64u));
+			held -= bulk;
+			roster_put(roster, objs + held, bulk);
+		}
+		assert_int_equal(roster_held(roster), held);
+		pool_assert_free(mp, n - held);
+	}
+	roster_refill(roster, objs, held, 32);
+	pool_assert_free(mp, n);
+	roster_free(roster);
+	free(objs);
+}
+
+static void
+the_count_is_exact_after_every_step_of_a_random_exchange(void **state __rte_unused)
+{
+	static const unsigned int sizes[] = {1, 7, 100, 1000, 5000};
+	unsigned int steps = harness_full() ? 500000 : 20000;
+
+	for (unsigned int i = 0; i < RTE_DIM(sizes); i++) {
+		struct rte_mempool *mp = pool_make(POOL_SPEC(sizes[i], 64));
+
+		exchange_at_random(mp, steps, RTE_MIN(sizes[i] + 2, (unsigned int)MAX_BULK));
+		exchange_at_random(mp, steps, 3);
+		rte_mempool_free(mp);
+	}
+}
+
+static void
+cycle_all_objects(struct roster *roster, void **objs, unsigned int n)
+{
+	static const unsigned int bulks[] = {1, 8, 32, 62, 100, 512};
+
+	for (unsigned int i = 0; i < RTE_DIM(bulks); i++) {
+		unsigned int got = roster_drain(roster, objs, bulks[i]);
+
+		assert_int_equal(roster_get(roster, objs + got, n - got), 0);
+		roster_shuffle(objs, n);
+		roster_refill(roster, objs, n, bulks[RTE_DIM(bulks) - 1 - i]);
+	}
+}
+
+static void
+no_byte_of_an_object_is_written_to(void **state __rte_unused)
+{
+	static const unsigned int sizes[] = {8, 24, 64, 128, 1000, 2176};
+	const unsigned int n = 1500;
+	void **objs = table_of(n);
+
+	for (unsigned int i = 0; i < RTE_DIM(sizes); i++) {
+		struct rte_mempool *mp = pool_make(POOL_SPEC(n, sizes[i]));
+		struct roster *roster = roster_of(mp);
+
+		roster_paint(roster);
+		cycle_all_objects(roster, objs, n);
+		roster_assert_paint(roster);
+		assert_int_equal(roster_get(roster, objs, n), 0);
+		roster_assert_paint(roster);
+		roster_paint(roster);
+		roster_refill(roster, objs, n, 32);
+		roster_assert_paint(roster);
+		roster_free(roster);
+		rte_mempool_free(mp);
+	}
+	free(objs);
+}
+
+static void
+objects_in_write_protected_memory_can_be_exchanged(void **state __rte_unused)
+{
+	const unsigned int n = 1000;
+	struct rte_mempool *mp = pool_empty(POOL_SPEC(n, 256));
+	size_t len = RTE_ALIGN(2 * pool_chunk_size(mp, n), 4096);
+	void **objs = table_of(n), *chunk = pool_map(len);
+	struct roster *roster;
+
+	assert_int_equal(rte_mempool_populate_iova(mp, chunk, RTE_BAD_IOVA, len, pool_unmap_chunk,
+						   (void *)len),
+			 n);
+	roster = roster_of(mp);
+	assert_int_equal(mprotect(chunk, len, PROT_READ), 0);
+	cycle_all_objects(roster, objs, n);
+	pool_assert_free(mp, n);
+	assert_int_equal(mprotect(chunk, len, PROT_READ | PROT_WRITE), 0);
+	roster_free(roster);
+	rte_mempool_free(mp);
+	free(objs);
+}
+
+static void
+every_flag_is_honoured(void **state __rte_unused)
+{
+	static const unsigned int flags[] = {
+		RTE_MEMPOOL_F_NO_SPREAD,
+		RTE_MEMPOOL_F_NO_CACHE_ALIGN,
+		RTE_MEMPOOL_F_NO_IOVA_CONTIG,
+		RTE_MEMPOOL_F_SP_PUT,
+		RTE_MEMPOOL_F_SC_GET,
+		RTE_MEMPOOL_F_SP_PUT | RTE_MEMPOOL_F_SC_GET,
+		RTE_MEMPOOL_F_NO_CACHE_ALIGN | RTE_MEMPOOL_F_NO_IOVA_CONTIG,
+		RTE_MEMPOOL_VALID_USER_FLAGS,
+	};
+	const unsigned int n = 1200;
+	void **objs = table_of(n);
+
+	for (unsigned int i = 0; i < RTE_DIM(flags); i++) {
+		/* 40 is a multiple of 8 and not of a cache line. */
+		struct rte_mempool *mp = pool_make(POOL_SPEC(n, 40, .flags = flags[i]));
+		struct roster *roster = roster_of(mp);
+		unsigned int align =
+			flags[i] & RTE_MEMPOOL_F_NO_CACHE_ALIGN ? 8 : RTE_MEMPOOL_ALIGN;
+
+		assert_int_equal(mp->flags & flags[i], flags[i]);
+		cycle_all_objects(roster, objs, n);
+		assert_int_equal(roster_get(roster, objs, n), 0);
+		for (unsigned int j = 0; j < n; j++)
+			assert_int_equal((uintptr_t)objs[j] % align, 0);
+		roster_put(roster, objs, n);
+		roster_free(roster);
+		rte_mempool_free(mp);
+	}
+	free(objs);
+}
+
+/* With a cache in front, free objects are in the pool or in the cache, never nowhere. */
+static void
+every_cache_size_adds_up(void **state __rte_unused)
+{
+	static const unsigned int caches[] = {0, 1, 32, 250, 512};
+	const unsigned int n = 4096;
+	void **objs = table_of(n);
+
+	for (unsigned int i = 0; i < RTE_DIM(caches); i++) {
+		struct rte_mempool *mp = pool_make(POOL_SPEC(n, 64, .cache_size = caches[i]));
+		struct roster *roster = roster_of(mp);
+
+		for (unsigned int bulk = 1; bulk <= MAX_BULK; bulk += 1 + bulk / 3) {
+			unsigned int got = roster_drain(roster, objs, bulk);
+
+			assert_in_range(got, n - bulk + 1, n);
+			assert_int_equal(rte_mempool_avail_count(mp), n - got);
+			roster_shuffle(objs, got);
+			roster_refill(roster, objs, got, 1 + harness_random(MAX_BULK));
+			assert_int_equal(rte_mempool_avail_count(mp), n);
+		}
+		roster_free(roster);
+		rte_mempool_free(mp);
+	}
+	free(objs);
+}
+
+/* The cache asks for its own refill first; when the pool refuses that, the request is still served. */
+static void
+a_nearly_empty_pool_serves_single_gets_behind_a_cache(void **state __rte_unused)
+{
+	const unsigned int n = 2000;
+	struct rte_mempool *mp = pool_make(POOL_SPEC(n, 64, .cache_size = 512));
+	struct roster *roster = roster_of(mp);
+	void **objs = table_of(n), *obj;
+
+	for (unsigned int left = 1; left <= 600; left += 1 + left / 4) {
+		assert_int_equal(rte_mempool_ops_dequeue_bulk(mp, objs, n - left), 0);
+		roster_took(roster, objs, n - left);
+		for (unsigned int i = 0; i < left; i++)
+			assert_int_equal(roster_get(roster, &objs[n - left + i], 1), 0);
+		assert_int_equal(rte_mempool_get(mp, &obj), -ENOBUFS);
+		assert_int_equal(rte_mempool_avail_count(mp), 0);
+		roster_gave(roster, objs, n);
+		assert_int_equal(rte_mempool_ops_enqueue_bulk(mp, objs, n), 0);
+		assert_int_equal(pool_ops_count(mp), n);
+	}
+	roster_free(roster);
+	rte_mempool_free(mp);
+	free(objs);
+}
+
+static void
+a_user_owned_cache_works(void **state __rte_unused)
+{
+	const unsigned int n = 1024;
+	struct rte_mempool *mp = pool_make(POOL_SPEC(n, 64));
+	struct rte_mempool_cache *cache = rte_mempool_cache_create(100, SOCKET_ID_ANY);
+	struct roster *roster = roster_of(mp);
+	void **objs = table_of(n);
+
+	assert_non_null(cache);
+	for (unsigned int i = 0; i < n; i++)
+		assert_int_equal(rte_mempool_generic_get(mp, &objs[i], 1, cache), 0);
+	roster_took(roster, objs, n);
+	roster_gave(roster, objs, n);
+	for (unsigned int i = 0; i < n; i += 16)
+		rte_mempool_generic_put(mp, objs + i, 16, cache);
+	rte_mempool_cache_flush(cache, mp);
+	pool_assert_free(mp, n);
+	rte_mempool_cache_free(cache);
+	roster_free(roster);
+	rte_mempool_free(mp);
+	free(objs);
+}
+
+static void
+many_pools_at_once_keep_their_objects_apart(void **state __rte_unused)
+{
+	enum { POOLS = 24, N = 200 };
+	struct rte_mempool *pools[POOLS];
+	struct roster *rosters[POOLS];
+	void *objs[POOLS][N];
+
+	for (unsigned int i = 0; i < POOLS; i++) {
+		pools[i] = pool_make(POOL_SPEC(N, 64 + 8 * i));
+		rosters[i] = roster_of(pools[i]);
+	}
+	for (unsigned int j = 0; j < N; j++)
+		for (unsigned int i = 0; i < POOLS; i++)
+			assert_int_equal(roster_get(rosters[i], &objs[i][j], 1), 0);
+	for (unsigned int i = 0; i < POOLS; i++) {
+		pool_assert_free(pools[i], 0);
+		roster_refill(rosters[i], objs[i], N, 3);
+		pool_assert_free(pools[i], N);
+		roster_free(rosters[i]);
+		rte_mempool_free(pools[i]);
+	}
+}
+
+static void
+dump_and_audit_work_on_the_pool(void **state __rte_unused)
+{
+	struct rte_mempool *mp = pool_make(POOL_SPEC(100, 64, .cache_size = 32));
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	assert_non_null(f);
+	rte_mempool_audit(mp);
+	rte_mempool_dump(f, mp);
+	rte_mempool_list_dump(f);
+	fclose(f);
+	assert_non_null(strstr(text, mp->name));
+	assert_ptr_equal(rte_mempool_lookup(mp->name), mp);
+	free(text);
+	rte_mempool_free(mp);
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_fresh_pool_has_all_objects_free),
+		cmocka_unit_test(a_get_takes_all_or_nothing),
+		cmocka_unit_test(every_bulk_size_from_1_to_1024_works),
+		cmocka_unit_test(a_put_never_fails),
+		cmocka_unit_test(an_empty_bulk_is_accepted_and_changes_nothing),
+		cmocka_unit_test(the_count_is_exact_after_every_step_of_a_random_exchange),
+		cmocka_unit_test(no_byte_of_an_object_is_written_to),
+		cmocka_unit_test(objects_in_write_protected_memory_can_be_exchanged),
+		cmocka_unit_test(every_flag_is_honoured),
+		cmocka_unit_test(every_cache_size_adds_up),
+		cmocka_unit_test(a_nearly_empty_pool_serves_single_gets_behind_a_cache),
+		cmocka_unit_test(a_user_owned_cache_works),
+		cmocka_unit_test(many_pools_at_once_keep_their_objects_apart),
+		cmocka_unit_test(dump_and_audit_work_on_the_pool),
+	};
+
+	return HARNESS_RUN(argc, argv, 1, tests);
+}

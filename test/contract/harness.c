@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+
+#include "harness.h"
+
+#define OURS "magazine"
+#define MAX_EAL_ARGS 48
+#define PROBE_LIMIT_SECONDS 30
+#define TIME_LIMIT_SECONDS 170
+#define TIME_LIMIT_FULL_SECONDS 700
+/* First argument of a copy of the program that only finds out whether EAL starts. */
+#define PROBE "--probe-eal-without-plugin"
+
+static int program_argc;
+static char **program_argv;
+static uint64_t random_state;
+
+static bool
+env_is(const char *name, const char *value)
+{
+	const char *found = getenv(name);
+
+	return found != NULL && strcmp(found, value) == 0;
+}
+
+static const char *
+env_text(const char *name, const char *otherwise)
+{
+	const char *found = getenv(name);
+
+	return found != NULL && found[0] != '\0' ? found : otherwise;
+}
+
+const char *
+harness_ops(void)
+{
+	return env_text("MAGAZINE_TEST_OPS", OURS);
+}
+
+bool
+harness_full(void)
+{
+	return env_is("MAGAZINE_FULL", "1");
+}
+
+bool
+harness_has_arg(const char *arg)
+{
+	for (int i = 1; i < program_argc; i++)
+		if (strcmp(program_argv[i], arg) == 0)
+			return true;
+	return false;
+}
+
+void
+harness_need_ours(const char *promise)
+{
+	if (strcmp(harness_ops(), OURS) != 0)
+		SKIP_TEST("only %s promises %s, the ops here are %s", OURS, promise, harness_ops());
+}
+
+void
+harness_say(const char *format, ...)
+{
+	va_list ap;
+
+	printf("# ");
+	va_start(ap, format);
+	vprintf(format, ap);
+	va_end(ap);
+	printf("\n");
+	fflush(stdout);
+}
+
+uint32_t
+harness_random(uint32_t limit)
+{
+	random_state = random_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return ((random_state >> 33) * limit) >> 31;
+}
+
+static void
+seed_random(void)
+{
+	random_state = strtoull(env_text("MAGAZINE_SEED", "0"), NULL, 0);
+	if (random_state == 0)
+		random_state = (uint64_t)time(NULL) << 16 ^ getpid();
+	harness_say("MAGAZINE_SEED=%" PRIu64, random_state);
+}
+
+static void
+time_is_up(int signo __rte_unused)
+{
+	static const char text[] = "\nBail out! The time limit of the program has passed\n";
+
+	if (write(STDOUT_FILENO, text, sizeof(text) - 1) < 0)
+		_exit(3);
+	_exit(2);
+}
+
+/* The i-th of the CPUs that we may use, over and over. */
+static unsigned int
+nth_cpu(const cpu_set_t *cpus, unsigned int i)
+{
+	unsigned int cpu = 0;
+
+	for (i %= CPU_COUNT(cpus);; cpu++)
+		if (CPU_ISSET(cpu, cpus) && i-- == 0)
+			return cpu;
+}
+
+static const char *
+lcore_map(unsigned int nb_lcores)
+{
+	static char map[256];
+	size_t len = 0;
+	cpu_set_t cpus;
+
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) != 0) {
+		CPU_ZERO(&cpus);
+		CPU_SET(0, &cpus);
+	}
+	for (unsigned int i = 0; i < nb_lcores; i++)
+		len += snprintf(map + len, sizeof(map) - len, "%s%u@%u", i > 0 ? "," : "", i,
+				nth_cpu(&cpus, i));
+	return map;
+}
+
+static int
+start_eal(int argc, char **argv, unsigned int nb_lcores, const char *plugin)
+{
+	char *args[MAX_EAL_ARGS];
+	char prefix[128];
+	int n = 0;
+
+	snprintf(prefix, sizeof(prefix), "%s-contract-%d",
+		 env_text("MAGAZINE_FILE_PREFIX", "magazine"), getpid());
+	args[n++] = argv[0];
+	args[n++] = strdup("--no-pci");
+	args[n++] = strdup("--file-prefix");
+	args[n++] = strdup(prefix);
+	args[n++] = strdup("--lcores");
+	args[n++] = strdup(lcore_map(nb_lcores));
+	if (plugin != NULL) {
+		args[n++] = strdup("-d");
+		args[n++] = strdup(plugin);
+	}
+	for (int i = 1; i < argc && n < MAX_EAL_ARGS; i++)
+		args[n++] = argv[i];
+	return rte_eal_init(n, args);
+}
+
+int
+harness_start_eal(int argc, char **argv, unsigned int nb_lcores)
+{
+	program_argc = argc;
+	program_argv = argv;
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	signal(SIGALRM, time_is_up);
+	alarm(harness_full() ? TIME_LIMIT_FULL_SECONDS : TIME_LIMIT_SECONDS);
+	return start_eal(argc, argv, nb_lcores, env_text("MAGAZINE_PLUGIN", NULL));
+}
+
+/* EAL can be started once in a process, so another one has to try without the plugin. */
+static bool
+eal_starts_without_plugin(int argc, char **argv)
+{
+	char *args[MAX_EAL_ARGS] = {argv[0], strdup(PROBE)};
+	int status;
+	pid_t pid;
+
+	for (int i = 1; i < argc && i < MAX_EAL_ARGS - 2; i++)
+		args[i + 1] = argv[i];
+	/* An EAL that failed half-way keeps its lock on the hugepages, which the other one needs. */
+	close_range(STDERR_FILENO + 1, ~0u, 0);
+	pid = fork();
+	if (pid == 0) {
+		execv("/proc/self/exe", args);
+		_exit(127);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return true;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static void
+this_mode_is_refused_by_eal_itself(void **state __rte_unused)
+{
+	char mode[512] = "";
+
+	for (int i = 1; i < program_argc; i++) {
+		strncat(mode, " ", sizeof(mode) - strlen(mode) - 1);
+		strncat(mode, program_argv[i], sizeof(mode) - strlen(mode) - 1);
+	}
+	SKIP_TEST("EAL does not start here without our plugin either, arguments:%s (%s)", mode,
+		  env_is("MAGAZINE_HUGE", "0") ? "no hugepages reserved" : "see its own words");
+}
+
+static int
+run_refused(void)
+{
+	const struct CMUnitTest refused[] = {
+		cmocka_unit_test(this_mode_is_refused_by_eal_itself),
+	};
+
+	return cmocka_run_group_tests(refused, NULL, NULL);
+}
+
+static int
+probe(int argc, char **argv, unsigned int nb_lcores)
+{
+	argv[1] = argv[0];
+	alarm(PROBE_LIMIT_SECONDS);
+	if (start_eal(argc - 1, argv + 1, nb_lcores, NULL) < 0)
+		return 1;
+	rte_eal_cleanup();
+	return 0;
+}
+
+static bool
+mode_needs_hugepages(void)
+{
+	return !harness_has_arg("--no-huge");
+}
+
+int
+harness_run(int argc, char **argv, unsigned int nb_lcores, const struct CMUnitTest *tests,
+	    size_t nb_tests)
+{
+	int failed;
+
+	if (argc > 1 && strcmp(argv[1], PROBE) == 0)
+		return probe(argc, argv, nb_lcores);
+	program_argc = argc;
+	program_argv = argv;
+	if (env_is("MAGAZINE_HUGE", "0") && mode_needs_hugepages())
+		return run_refused();
+	if (harness_start_eal(argc, argv, nb_lcores) < 0) {
+		if (!eal_starts_without_plugin(argc, argv))
+			return run_refused();
+		printf("Bail out! EAL starts without the plugin but not with it\n");
+		return 1;
+	}
+	seed_random();
+	failed = _cmocka_run_group_tests("contract", tests, nb_tests, NULL, NULL);
+	if (rte_eal_cleanup() != 0) {
+		printf("Bail out! rte_eal_cleanup failed\n");
+		return 1;
+	}
+	return failed;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#ifndef CONTRACT_HARNESS_H
+#define CONTRACT_HARNESS_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <rte_common.h>
+#include <rte_mempool.h>
+
+/**
+ * @file
+ * What every contract program shares: EAL started in the memory mode that the command line asks
+ * for, the mempool ops under test, and a limit to the time that anything may take.
+ *
+ * Environment:
+ * - MAGAZINE_PLUGIN: driver to load. May be empty or unset when MAGAZINE_TEST_OPS is set.
+ * - MAGAZINE_TEST_OPS: ops name to test instead of "magazine", to see how another handler fares.
+ * - MAGAZINE_FILE_PREFIX: base of the EAL file prefix.
+ * - MAGAZINE_HUGE: "0" when no hugepages are reserved.
+ * - MAGAZINE_FULL: "1" for the longer variants.
+ */
+
+/** The handler that a refusal is compared with. */
+#define REFERENCE_OPS "ring_mp_mc"
+
+/** Runs all tests of a program, each isolated by its own pools. Returned to the system by main. */
+#define HARNESS_RUN(argc, argv, nb_lcores, tests)                                                  \
+	harness_run(argc, argv, nb_lcores, tests, RTE_DIM(tests))
+
+/**
+ * Start EAL with @p nb_lcores lcores and the arguments of the command line, run @p tests, stop EAL.
+ * If EAL refuses these arguments without the plugin too, one skipped test says so.
+ *
+ * @return
+ *   Exit status of the program.
+ */
+int harness_run(int argc, char **argv, unsigned int nb_lcores, const struct CMUnitTest *tests,
+		size_t nb_tests);
+
+/**
+ * Start EAL as harness_run() does, for a program that does something else than run tests.
+ *
+ * @return
+ *   0, or negative when EAL did not start.
+ */
+int harness_start_eal(int argc, char **argv, unsigned int nb_lcores);
+
+/** Name of the mempool ops under test. */
+const char *harness_ops(void);
+
+/** Are the longer variants asked for? */
+bool harness_full(void);
+
+/** Does the command line have this EAL argument? */
+bool harness_has_arg(const char *arg);
+
+/** Skip the test, saying why. */
+#define SKIP_TEST(...)                                                                             \
+	do {                                                                                       \
+		harness_say("skip: " __VA_ARGS__);                                                 \
+		skip();                                                                            \
+	} while (0)
+
+/** Skip the test unless the ops under test are our own. */
+void harness_need_ours(const char *promise);
+
+/** Print a line that TAP readers take for a comment. */
+void harness_say(const char *format, ...) __rte_format_printf(1, 2);
+
+/** Uniform random number below @p limit; the seed is printed at start, MAGAZINE_SEED sets it. */
+uint32_t harness_random(uint32_t limit);
+
+#endif /* CONTRACT_HARNESS_H */

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Pools given back at every stage of their life, and what is left behind: nothing. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include <rte_errno.h>
+
+#include "harness.h"
+#include "heap.h"
+#include "logtap.h"
+#include "pool.h"
+#include "roster.h"
+
+#define PAGE 4096u
+
+/* Unmaps its memory as soon as rte_mempool gives it back, so that a later access is seen. */
+static int
+add_mapped_chunk(struct rte_mempool *mp, unsigned int n)
+{
+	size_t len = RTE_ALIGN(2 * pool_chunk_size(mp, n), PAGE);
+
+	return rte_mempool_populate_iova(mp, pool_map(len), RTE_BAD_IOVA, len, pool_unmap_chunk,
+					 (void *)len);
+}
+
+static void
+free_of_nothing(void **state __rte_unused)
+{
+	rte_mempool_free(NULL);
+}
+
+static void
+free_before_the_first_memory(void **state __rte_unused)
+{
+	for (unsigned int i = 0; i < 50; i++)
+		rte_mempool_free(pool_empty(POOL_SPEC(1 + 100 * i, 64)));
+}
+
+static void
+free_of_a_partly_populated_pool(void **state __rte_unused)
+{
+	for (unsigned int chunks = 1; chunks <= 9; chunks++) {
+		struct rte_mempool *mp = pool_empty(POOL_SPEC(100000, 64));
+		void *objs[5];
+
+		for (unsigned int i = 0; i < chunks; i++)
+			assert_true(add_mapped_chunk(mp, 77) > 0);
+		assert_int_equal(rte_mempool_get_bulk(mp, objs, 5), 0);
+		rte_mempool_put_bulk(mp, objs, 5);
+		assert_int_equal(rte_mempool_avail_count(mp), mp->populated_size);
+		rte_mempool_free(mp);
+	}
+}
+
+static void
+free_of_a_full_pool(void **state __rte_unused)
+{
+	static const unsigned int sizes[] = {1, 2, 100, 30000};
+
+	for (unsigned int i = 0; i < RTE_DIM(sizes); i++)
+		rte_mempool_free(pool_make(POOL_SPEC(sizes[i], 64)));
+}
+
+static void
+free_after_population_failed(void **state __rte_unused)
+{
+	struct rte_mempool *mp = pool_empty(POOL_SPEC(10, 1024));
+	char small[100];
+
+	assert_int_equal(
+		rte_mempool_populate_iova(mp, small, RTE_BAD_IOVA, sizeof(small), NULL, NULL), 0);
+	rte_mempool_free(mp);
+}
+
+static void
+free_touches_no_object_memory_that_is_gone(void **state __rte_unused)
+{
+	const unsigned int n = 4000;
+	void **objs = calloc(n, sizeof(void *));
+	struct rte_mempool *mp;
+
+	for (unsigned int held = 0; held <= n; held += 500) {
+		mp = pool_empty(POOL_SPEC(n, 64));
+		while (mp->populated_size < n)
+			assert_true(add_mapped_chunk(mp, 600) > 0);
+		assert_int_equal(rte_mempool_get_bulk(mp, objs, n), 0);
+		rte_mempool_put_bulk(mp, objs, n - held);
+		rte_mempool_free(mp);
+	}
+	mp = pool_empty(POOL_SPEC(n, 64));
+	assert_int_equal(rte_mempool_populate_anon(mp), n);
+	rte_mempool_free(mp);
+	free(objs);
+}
+
+static void
+free_with_objects_out_says_once_how_many(void **state __rte_unused)
+{
+	static const unsigned int out[] = {1, 2, 37, 500};
+	void *objs[500];
+
+	harness_need_ours("to report objects that are out");
+	for (unsigned int i = 0; i < RTE_DIM(out); i++) {
+		struct rte_mempool *mp = pool_make(POOL_SPEC(500, 64));
+		char name[RTE_MEMPOOL_NAMESIZE], number[16];
+
+		snprintf(name, sizeof(name), "%s", mp->name);
+		snprintf(number, sizeof(number), " %u ", out[i]);
+		assert_int_equal(rte_mempool_get_bulk(mp, objs, out[i]), 0);
+		logtap_open();
+		rte_mempool_free(mp);
+		logtap_close();
+		harness_say("log: %s", logtap_text());
+		assert_int_equal(logtap_lines(), 1);
+		assert_true(logtap_has("magazine"));
+		assert_true(logtap_has(name));
+		assert_true(logtap_has(number));
+	}
+}
+
+static void
+free_with_all_objects_back_says_nothing(void **state __rte_unused)
+{
+	struct rte_mempool *mp = pool_make(POOL_SPEC(500, 64, .cache_size = 100));
+	void *objs[500];
+
+	for (unsigned int i = 0; i < 500; i++)
+		assert_int_equal(rte_mempool_get(mp, &objs[i]), 0);
+	for (unsigned int i = 0; i < 500; i++)
+		rte_mempool_put(mp, objs[i]);
+	logtap_open();
+	rte_mempool_free(mp);
+	logtap_close();
+	assert_string_equal(logtap_text(), "");
+}
+
+static void
+make_use_free(unsigned int n, unsigned int cache, unsigned int out)
+{
+	static void *objs[4096];
+	struct rte_mempool *mp = pool_make(POOL_SPEC(n, 200, .cache_size = cache));
+	struct rte_mempool_info info;
+
+	for (unsigned int bulk = 1; bulk <= 64; bulk *= 8) {
+		for (unsigned int i = 0; i + bulk <= n; i += bulk)
+			assert_int_equal(rte_mempool_get_bulk(mp, objs + i, bulk), 0);
+		rte_mempool_put_bulk(mp, objs, n / bulk * bulk);
+	}
+	rte_mempool_ops_get_info(mp, &info);
+	if (out > 0)
+		assert_int_equal(rte_mempool_get_bulk(mp, objs, out), 0);
+	logtap_open(); /* objects out are reported, a thousand times */
+	rte_mempool_free(mp);
+	logtap_close();
+}
+
+static void
+assert_cycles_leave_nothing(unsigned int cycles, void (*cycle)(void))
+{
+	struct heap_use before, after;
+
+	for (unsigned int i = 0; i < 20; i++)
+		cycle(); /* what is made once and kept */
+	before = heap_use_now();
+	for (unsigned int i = 0; i < cycles; i++)
+		cycle();
+	after = heap_use_now();
+	heap_assert_same(&before, &after);
+}
+
+static void
+one_life_of_each_kind(void)
+{
+	make_use_free(100, 0, 0);
+	make_use_free(4095, 0, 0);
+	make_use_free(2000, 250, 0);
+	make_use_free(1000, 0, 300);
+}
+
+static void
+one_unused_life(void)
+{
+	rte_mempool_free(pool_empty(POOL_SPEC(500, 64)));
+}
+
+static void
+one_life_with_many_chunks(void)
+{
+	struct rte_mempool *mp = pool_empty(POOL_SPEC(2000, 64));
+
+	while (mp->populated_size < mp->size)
+		assert_true(add_mapped_chunk(mp, 20) > 0);
+	rte_mempool_free(mp);
+}
+
+static void
+one_refused_life(void)
+{
+	struct rte_mempool *mp = pool_empty(POOL_SPEC(500, 64, .config = "rounds=7"));
+
+	logtap_open();
+	assert_int_equal(rte_mempool_populate_default(mp), -EINVAL);
+	rte_mempool_free(mp);
+	logtap_close();
+}
+
+static void
+nothing_is_leaked_by_pools_that_were_used(void **state __rte_unused)
+{
+	assert_cycles_leave_nothing(harness_full() ? 500 : 60, one_life_of_each_kind);
+}
+
+static void
+nothing_is_leaked_by_pools_that_were_never_populated(void **state __rte_unused)
+{
+	assert_cycles_leave_nothing(100, one_unused_life);
+}
+
+static void
+nothing_is_leaked_by_pools_of_many_chunks(void **state __rte_unused)
+{
+	assert_cycles_leave_nothing(100, one_life_with_many_chunks);
+}
+
+static void
+nothing_is_leaked_by_pools_that_were_refused(void **state __rte_unused)
+{
+	harness_need_ours("options");
+	assert_cycles_leave_nothing(100, one_refused_life);
+}
+
+/* Memory that was in one pool is given to the next, of other geometry, at the same address. */
+static void
+memory_of_a_pool_that_is_gone_can_be_used_by_the_next(void **state __rte_unused)
+{
+	const size_t len = 1u << 20;
+	void *memory = pool_map(len);
+
+	for (unsigned int i = 0; i < 40; i++) {
+		struct rte_mempool *mp = pool_empty(POOL_SPEC(100000, 8 + 48 * i));
+		struct roster *roster;
+		void **objs;
+		unsigned int n;
+
+		assert_true(rte_mempool_populate_iova(mp, memory, RTE_BAD_IOVA, len, NULL, NULL) >
+			    0);
+		roster = roster_of(mp);
+		n = mp->populated_size;
+		objs = calloc(n, sizeof(void *));
+		assert_int_equal(roster_drain(roster, objs, 1), n);
+		roster_put(roster, objs, n / (1 + i % 3));
+		roster_free(roster);
+		logtap_open();
+		rte_mempool_free(mp);
+		logtap_close();
+		free(objs);
+	}
+	munmap(memory, len);
+}
+
+static void
+a_name_can_be_used_again(void **state __rte_unused)
+{
+	for (unsigned int i = 0; i < 20; i++) {
+		struct rte_mempool *mp =
+			rte_mempool_create_empty("the-same-name", 100, 64, 0, 0, SOCKET_ID_ANY, 0);
+
+		assert_non_null(mp);
+		assert_int_equal(rte_mempool_set_ops_byname(mp, harness_ops(), NULL), 0);
+		assert_int_equal(rte_mempool_populate_default(mp), 100);
+		pool_assert_free(mp, 100);
+		rte_mempool_free(mp);
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(free_of_nothing),
+		cmocka_unit_test(free_before_the_first_memory),
+		cmocka_unit_test(free_of_a_partly_populated_pool),
+		cmocka_unit_test(free_of_a_full_pool),
+		cmocka_unit_test(free_after_population_failed),
+		cmocka_unit_test(free_touches_no_object_memory_that_is_gone),
+		cmocka_unit_test(free_with_objects_out_says_once_how_many),
+		cmocka_unit_test(free_with_all_objects_back_says_nothing),
+		cmocka_unit_test(nothing_is_leaked_by_pools_that_were_used),
+		cmocka_unit_test(nothing_is_leaked_by_pools_that_were_never_populated),
+		cmocka_unit_test(nothing_is_leaked_by_pools_of_many_chunks),
+		cmocka_unit_test(nothing_is_leaked_by_pools_that_were_refused),
+		cmocka_unit_test(memory_of_a_pool_that_is_gone_can_be_used_by_the_next),
+		cmocka_unit_test(a_name_can_be_used_again),
+	};
+
+	return HARNESS_RUN(argc, argv, 1, tests);
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* A process that goes on after rte_eal_cleanup(): nothing of the driver's runs on without EAL. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <rte_cycles.h>
+#include <rte_eal.h>
+
+#include "harness.h"
+#include "pool.h"
+
+/* Set in a copy of this program that has a pool, stops EAL and lives on. */
+#define ENV_CHILD "CONTRACT_OUTLIVE_CHILD"
+/* How long that copy waits before it stops EAL. */
+#define ENV_WAIT "CONTRACT_OUTLIVE_WAIT"
+#define KEEP "keep" /* the pool when EAL stops */
+#define FREE "free" /* it first */
+#define REFUSED 42
+/* Maintenance looks around once a second. */
+#define LIVE_ON_US 2200000
+#define LCORES 2
+
+static int own_argc;
+static char **own_argv;
+
+/* Microseconds from the first pool to the end of EAL, or 0 to end it at once. */
+static unsigned int
+wait_us(void)
+{
+	const char *text = getenv(ENV_WAIT);
+
+	return text != NULL ? atoi(text) : 0;
+}
+
+static void
+sleep_until(uint64_t start, unsigned int us)
+{
+	while (rte_get_timer_cycles() - start < us * rte_get_timer_hz() / 1000000)
+		usleep(50);
+}
+
+static int
+run_as_child(int argc, char **argv, const char *what)
+{
+	struct rte_mempool *mp;
+	void *objs[100];
+	uint64_t start;
+
+	if (harness_start_eal(argc, argv, LCORES) < 0)
+		return REFUSED;
+	start = rte_get_timer_cycles();
+	mp = rte_mempool_create_empty("outlived", 1000, 64, 0, 0, SOCKET_ID_ANY, 0);
+	if (mp == NULL || rte_mempool_set_ops_byname(mp, harness_ops(), NULL) != 0 ||
+	    rte_mempool_populate_default(mp) != 1000)
+		return 1;
+	if (rte_mempool_get_bulk(mp, objs, RTE_DIM(objs)) != 0)
+		return 1;
+	rte_mempool_put_bulk(mp, objs, RTE_DIM(objs));
+	if (strcmp(what, FREE) == 0)
+		rte_mempool_free(mp);
+	sleep_until(start, wait_us());
+	if (rte_eal_cleanup() != 0)
+		return 1;
+	if (wait_us() == 0)
+		usleep(LIVE_ON_US);
+	return 0;
+}
+
+static pid_t
+start_child(const char *what, unsigned int us, const char *extra, const char *value)
+{
+	char *args[64], text[16];
+	int n = 0;
+	pid_t pid;
+
+	for (; n < own_argc && n < 60; n++)
+		args[n] = own_argv[n];
+	args[n++] = (char *)(uintptr_t)extra;
+	args[n++] = (char *)(uintptr_t)value;
+	args[n] = NULL;
+	snprintf(text, sizeof(text), "%u", us);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		setenv(ENV_CHILD, what, 1);
+		setenv(ENV_WAIT, text, 1);
+		execv("/proc/self/exe", args);
+		_exit(127);
+	}
+	return pid;
+}
+
+/* Returns the signal that ended the child, or 0. */
+static int
+wait_for_child(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WIFSIGNALED(status))
+		return WTERMSIG(status);
+	if (WEXITSTATUS(status) == REFUSED)
+		SKIP_TEST("EAL does not start a second time in this mode");
+	assert_int_equal(WEXITSTATUS(status), 0);
+	return 0;
+}
+
+static void
+assert_child_lives(const char *what, const char *extra, const char *value)
+{
+	assert_int_equal(wait_for_child(start_child(what, 0, extra, value)), 0);
+}
+
+static void
+a_process_that_freed_its_pools_outlives_eal(void **state __rte_unused)
+{
+	assert_child_lives(FREE, NULL, NULL);
+}
+
+static void
+a_process_that_kept_its_pools_outlives_eal(void **state __rte_unused)
+{
+	assert_child_lives(KEEP, NULL, NULL);
+}
+
+static void
+a_process_with_a_service_lcore_outlives_eal(void **state __rte_unused)
+{
+	assert_child_lives(FREE, "-S", "1");
+	assert_child_lives(KEEP, "-S", "1");
+}
+
+/* EAL ends just when the alarm of maintenance is due, a second after the first pool. */
+static void
+sweep_over_the_alarm(const char *what)
+{
+	enum { BATCHES = 3, AT_ONCE = 12, STEP_US = 250, FIRST_US = 1000500 };
+	unsigned int died = 0;
+	pid_t pids[AT_ONCE];
+
+	for (unsigned int i = 0; i < BATCHES; i++) {
+		for (unsigned int j = 0; j < AT_ONCE; j++)
+			pids[j] = start_child(what, FIRST_US - (i * AT_ONCE + j) * STEP_US, NULL,
+					      NULL);
+		for (unsigned int j = 0; j < AT_ONCE; j++)
+			died += wait_for_child(pids[j]) != 0;
+	}
+	if (died > 0)
+		fail_msg("%u of %u processes died in rte_eal_cleanup", died, BATCHES * AT_ONCE);
+}
+
+static void
+the_end_of_eal_may_meet_the_alarm_after_pools_were_freed(void **state __rte_unused)
+{
+	sweep_over_the_alarm(FREE);
+}
+
+static void
+the_end_of_eal_may_meet_the_alarm_of_pools_that_were_kept(void **state __rte_unused)
+{
+	sweep_over_the_alarm(KEEP);
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_process_that_freed_its_pools_outlives_eal),
+		cmocka_unit_test(a_process_that_kept_its_pools_outlives_eal),
+		cmocka_unit_test(a_process_with_a_service_lcore_outlives_eal),
+		cmocka_unit_test(the_end_of_eal_may_meet_the_alarm_after_pools_were_freed),
+		cmocka_unit_test(the_end_of_eal_may_meet_the_alarm_of_pools_that_were_kept),
+	};
+	const char *what = getenv(ENV_CHILD);
+
+	if (what != NULL)
+		return run_as_child(argc, argv, what);
+	own_argc = argc;
+	own_argv = argv;
+	return HARNESS_RUN(argc, argv, LCORES, tests);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+#ifndef CONTRACT_POOL_H
+#define CONTRACT_POOL_H
+
+#include <rte_mempool.h>
+
+/**
+ * @file
+ * Pools over the ops under test, each with a name of its own and the ops name asserted.
+ */
+
+struct pool_spec {
+	int socket_id;
+	unsigned int n;
+	unsigned int elt_size;
+	unsigned int cache_size;
+	unsigned int flags;
+	const char *config; /* pool_config of the ops, or NULL */
+	const char *ops;    /* NULL: the ops under test */
+};
+
+/** Spec of @p n objects of @p elt_size bytes, everything else at its default. */
+#define POOL_SPEC(n, elt_size, ...) POOL_SPEC_ON(SOCKET_ID_ANY, n, elt_size, ##__VA_ARGS__)
+
+/** The same on a socket. */
+#define POOL_SPEC_ON(socket, n, elt_size, ...)                                                     \
+	(&(struct pool_spec){(socket), (n), (elt_size), ##__VA_ARGS__})
+
+/** rte_mempool_create_empty() and the ops set; asserts both. */
+struct rte_mempool *pool_empty(const struct pool_spec *spec);
+
+/** Empty pool, populated in the default way; asserts that all objects are there. */
+struct rte_mempool *pool_make(const struct pool_spec *spec);
+
+/**
+ * As pool_make(), but NULL where the reference handler refuses the same spec as well, which is
+ * then printed. Where only the ops under test refuse, the test fails.
+ */
+struct rte_mempool *pool_try(const struct pool_spec *spec);
+
+/** Assert that the pool still has the ops that it was made with. */
+void pool_assert_ops(const struct rte_mempool *mp);
+
+/** Assert the number of free objects, by every way to ask for it. Not for use with a cache. */
+void pool_assert_free(const struct rte_mempool *mp, unsigned int expected);
+
+/** Free objects by the get_count op. */
+unsigned int pool_ops_count(const struct rte_mempool *mp);
+
+/** The calc_mem_size op, as rte_mempool calls it. */
+ssize_t pool_calc_mem_size(const struct rte_mempool *mp, unsigned int n, unsigned int page_shift,
+			   size_t *least, size_t *align);
+
+/** Bytes of one object: header, element, trailer. */
+size_t pool_stride(const struct rte_mempool *mp);
+
+/** Map @p len bytes that EAL does not know; asserts success. */
+void *pool_map(size_t len);
+
+/** Chunk callback that unmaps the chunk; opaque is its length. */
+void pool_unmap_chunk(struct rte_mempool_memhdr *memhdr, void *opaque);
+
+/** Size of a chunk that takes @p n objects without regard to pages, with room for alignment. */
+size_t pool_chunk_size(struct rte_mempool *mp, unsigned int n);
+
+#endif /* CONTRACT_POOL_H */

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Caches of the library: constructors and destructors, regions that grow while they are used, and
+ * caches that come and go under maintenance.
+ */
+
+#include <sched.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "accounts.h"
+#include "cell.h"
+#include "stress.h"
+
+#define OBJECTS 6000
+#define FAILING_ONCE_IN 1000
+
+/* An object is constructed exactly while it is out of the slab layer. */
+
+struct lives {
+	_Atomic uint64_t calls, constructed, destructed, failed;
+	bool fails;
+};
+
+static int
+construct(const struct mag_object_info *info, const struct mag_object_info *mirror, void *arg,
+	  unsigned int flags)
+{
+	struct object *object = info->address;
+	struct lives *lives = arg;
+
+	RTE_SET_USED(mirror);
+	RTE_SET_USED(flags);
+	if (object->constructed != 0)
+		stress_blame("object %u is constructed again", object->id);
+	if (lives->fails && MAG_STAT_ADD(lives->calls, 1) % FAILING_ONCE_IN == 0) {
+		MAG_STAT_ADD(lives->failed, 1);
+		return -1;
+	}
+	object->constructed = 1;
+	MAG_STAT_ADD(lives->constructed, 1);
+	return 0;
+}
+
+static void
+destruct(void *address, void *arg)
+{
+	struct object *object = address;
+	struct lives *lives = arg;
+
+	if (object->constructed != 1)
+		stress_blame("object %u is destructed and was not constructed", object->id);
+	if (MAG_STAT(object->owner) != 0)
+		stress_blame("object %u is destructed while %u has it", object->id,
+			     MAG_STAT(object->owner));
+	object->constructed = 0;
+	MAG_STAT_ADD(lives->destructed, 1);
+}
+
+static void
+check_lives(const struct subject *subject, const struct lives *lives)
+{
+	uint64_t alive = 0;
+	uint32_t i;
+
+	for (i = 0; i < subject->stock.count; i++)
+		alive += subject->stock.where[i]->constructed;
+	if (alive != MAG_STAT(lives->constructed) - MAG_STAT(lives->destructed) || alive != 0)
+		stress_blame("%" PRIu64 " objects are left constructed after a purge", alive);
+	stress_say("  constructed %" PRIu64 ", refused by the constructor %" PRIu64,
+		   MAG_STAT(lives->constructed), MAG_STAT(lives->failed));
+}
+
+static void
+run_lives(const struct cell *cell, struct lives *lives, unsigned int flags)
+{
+	struct mag_cache_params params = {.name = cell->name,
+					  .constructor = construct,
+					  .destructor = destruct,
+					  .arg = lives,
+					  .flags = flags};
+	struct subject_memory memory;
+	struct subject subject;
+
+	stress_begin(cell->name);
+	subject_cache(&subject, &memory, OBJECTS, OBJECTS, &params);
+	cell_run(cell, &subject);
+	accounts_purge(&subject);
+	if (!stress_blamed())
+		check_lives(&subject, lives);
+	subject_cache_free(&subject, &memory);
+	stress_end();
+}
+
+#define CREW                                                                                       \
+	{                                                                                          \
+		.plain = 2, .visitors = 2, .pause_us = 3000                                        \
+	}
+
+static void
+objects_live_while_out_of_slabs(void **state)
+{
+	const struct cell cell = {.name = "lives", .plan = CREW, .service = true};
+	struct lives lives = {0};
+
+	RTE_SET_USED(state);
+	run_lives(&cell, &lives, MAG_CACHE_DYNAMIC);
+}
+
+static void
+objects_live_without_magazines(void **state)
+{
+	const struct cell cell = {.name = "lives_without_magazines", .plan = CREW};
+	struct lives lives = {0};
+
+	RTE_SET_USED(state);
+	run_lives(&cell, &lives, MAG_CACHE_NOMAGAZINES);
+}
+
+static void
+failing_constructors_lose_nothing(void **state)
+{
+	const struct cell cell = {
+		.name = "failing_constructor", .plan = CREW, .service = true, .may_refuse = true};
+	struct lives lives = {.fails = true};
+
+	RTE_SET_USED(state);
+	run_lives(&cell, &lives, MAG_CACHE_DYNAMIC | MAG_CACHE_RECLAIM);
+}
+
+/* A region grows by a slab or a few at a time, so that the table of addresses is rescaled. */
+
+static struct subject_memory growing;
+
+static void
+grow(struct crew *crew)
+{
+	uint32_t left = crew->subject->stock.count - growing.objects, i;
+
+	for (i = 0; i < 8 && left > 0; i++) {
+		subject_adopt(&growing, RTE_MIN(left, 500u));
+		left = crew->subject->stock.count - growing.objects;
+		usleep(5000);
+	}
+	if (left == 0)
+		usleep(50000);
+}
+
+static void
+regions_grow_in_use(void **state)
+{
+	const struct cell cell = {
+		.name = "growing_region",
+		.plan = {.plain = 2, .visitors = 2, .pause_us = 3000, .kept_back = 31000},
+		.service = true,
+		.meanwhile = grow};
+	struct mag_cache_params params = {.name = cell.name, .flags = MAG_CACHE_DYNAMIC};
+	struct subject subject;
+
+	RTE_SET_USED(state);
+	stress_begin(cell.name);
+	subject_cache(&subject, &growing, 32000, 1000, &params);
+	cell_run(&cell, &subject);
+	stress_say("  rescales %u", MAG_STAT(subject.cache->slab.rescales));
+	if (MAG_STAT(subject.cache->slab.rescales) == 0)
+		stress_blame("the table of addresses was never rescaled");
+	subject_cache_free(&subject, &growing);
+	stress_end();
+}
+
+/* Caches come and go while maintenance works: it serves each new one, and touches none that is gone. */
+
+#define SERVED_WITHIN_MS 2000
+
+static void
+come_and_go(uint32_t n, bool hurry)
+{
+	uint64_t updates, deadline = stress_now_ms() + SERVED_WITHIN_MS;
+	struct mag_cache_params params = {
+		.name = "guest", .flags = MAG_CACHE_DYNAMIC, .options = "interval=10ms"};
+	struct subject_memory memory;
+	struct subject subject;
+	void *objects[64];
+	unsigned int got;
+
+	subject_cache(&subject, &memory, 256, 256, &params);
+	got = subject_get(&subject, objects, RTE_DIM(objects));
+	subject_put(&subject, objects, got);
+	updates = MAG_STAT(subject.cache->updates);
+	while (!hurry && MAG_STAT(subject.cache->updates) == updates && stress_now_ms() < deadline)
+		usleep(500);
+	if (!hurry && MAG_STAT(subject.cache->updates) == updates)
+		stress_blame("cache %u was not updated within %u ms at an interval of 10 ms", n,
+			     SERVED_WITHIN_MS);
+	subject_cache_free(&subject, &memory);
+}
+
+static void
+run_guests(const char *name, bool service)
+{
+	uint64_t end = stress_now_ms() + stress_cell_ms();
+	struct rng rng = stress_rng();
+	uint32_t n;
+
+	stress_begin(name);
+	mag_maint_interval(1);
+	if (service)
+		stress_service_start();
+	for (n = 0; stress_now_ms() < end && !stress_blamed(); n++)
+		come_and_go(n, !rng_once_in(&rng, 8));
+	if (service)
+		stress_service_stop();
+	mag_maint_interval(0);
+	stress_say("%s: %u caches", name, n);
+	stress_end();
+}
+
+static void
+caches_come_and_go_under_the_alarm(void **state)
+{
+	RTE_SET_USED(state);
+	run_guests("guests_alarm", false);
+}
+
+static void
+caches_come_and_go_under_a_service(void **state)
+{
+	RTE_SET_USED(state);
+	run_guests("guests_service", true);
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(objects_live_while_out_of_slabs),
+		cmocka_unit_test(objects_live_without_magazines),
+		cmocka_unit_test(failing_constructors_lose_nothing),
+		cmocka_unit_test(regions_grow_in_use),
+		cmocka_unit_test(caches_come_and_go_under_the_alarm),
+		cmocka_unit_test(caches_come_and_go_under_a_service),
+	};
+	const char *only = getenv("MAGAZINE_STRESS_ONLY");
+
+	if (stress_start(argc, argv) != 0)
+		return 77;
+	if (only != NULL)
+		cmocka_set_test_filter(only);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <sched.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <rte_launch.h>
+#include <rte_lcore.h>
+
+#include "crew.h"
+
+#define STINT_STEPS 2000
+
+/* EAL's own lock is not seen by ThreadSanitizer, and an lcore id's data go from thread to thread. */
+static pthread_mutex_t register_lock = PTHREAD_MUTEX_INITIALIZER;
+
+bool
+crew_ends(const struct crew *crew)
+{
+	return atomic_load_explicit(&crew->stop, memory_order_relaxed) || stress_blamed();
+}
+
+void
+crew_gate(struct crew *crew)
+{
+	if (likely(!atomic_load_explicit(&crew->closed, memory_order_relaxed)))
+		return;
+	/* release: pairs with crew_close(); acquire: with crew_open() */
+	atomic_fetch_add_explicit(&crew->parked, 1, memory_order_release);
+	while (atomic_load_explicit(&crew->closed, memory_order_acquire))
+		usleep(100);
+	atomic_fetch_sub_explicit(&crew->parked, 1, memory_order_release);
+}
+
+static void
+wait_for_parked(struct crew *crew, uint32_t parked)
+{
+	/* acquire: pairs with crew_gate() */
+	while (atomic_load_explicit(&crew->parked, memory_order_acquire) != parked &&
+	       !stress_blamed())
+		usleep(100);
+}
+
+void
+crew_close(struct crew *crew)
+{
+	atomic_store_explicit(&crew->closed, true, memory_order_relaxed);
+	wait_for_parked(crew, crew->count);
+}
+
+void
+crew_open(struct crew *crew)
+{
+	/* release: pairs with crew_gate() */
+	atomic_store_explicit(&crew->closed, false, memory_order_release);
+	wait_for_parked(crew, 0);
+}
+
+static int
+worker_main(void *arg)
+{
+	struct worker *worker = arg;
+	struct crew *crew = worker->crew;
+
+	if (worker->kind != WORKER_LCORE)
+		stress_run_anywhere();
+	worker->thread = pthread_self();
+	/* release: whoever sees it running may use its thread */
+	atomic_store_explicit(&worker->running, true, memory_order_release);
+	while (!crew_ends(crew)) {
+		crew_gate(crew);
+		if (worker->kind == WORKER_VISITOR)
+			visit_step(worker);
+		else
+			worker_step(worker);
+	}
+	subject_flush(crew->subject);
+	if (crew->subject->cache->bias == MAG_BIAS_POLL)
+		mag_lcore_flush();
+	atomic_store_explicit(&worker->running, false, memory_order_release);
+	return 0;
+}
+
+static void *
+thread_main(void *arg)
+{
+	worker_main(arg);
+	return NULL;
+}
+
+static void
+nursery_register(void)
+{
+	pthread_mutex_lock(&register_lock);
+	rte_thread_register();
+	pthread_mutex_unlock(&register_lock);
+}
+
+static void
+nursery_unregister(struct subject *subject)
+{
+	subject_flush(subject);
+	pthread_mutex_lock(&register_lock);
+	rte_thread_unregister();
+	pthread_mutex_unlock(&register_lock);
+}
+
+/*
+ * Registered twice; the last steps are done as an lcore or not: EAL and the owner of the slot
+ * learn of it separately.
+ */
+static void *
+nursery_stint(void *arg)
+{
+	struct worker *worker = arg;
+	struct crew *crew = worker->crew;
+	uint32_t i, half = rng_below(&worker->rng, STINT_STEPS), last = rng_below(&worker->rng, 8);
+
+	stress_run_anywhere();
+	nursery_register();
+	for (i = 0; i < STINT_STEPS && !crew_ends(crew); i++) {
+		crew_gate(crew);
+		worker_step(worker);
+		if (i != half)
+			continue;
+		nursery_unregister(crew->subject);
+		worker_step(worker);
+		nursery_register();
+	}
+	nursery_unregister(crew->subject);
+	for (i = 0; i < last; i++)
+		worker_step(worker);
+	return NULL;
+}
+
+static void *
+nursery_main(void *arg)
+{
+	struct worker *worker = arg;
+	pthread_t thread;
+
+	while (!crew_ends(worker->crew)) {
+		crew_gate(worker->crew);
+		if (pthread_create(&thread, NULL, nursery_stint, worker) != 0)
+			break;
+		pthread_join(thread, NULL);
+	}
+	return NULL;
+}
+
+static struct worker *
+worker_add(struct crew *crew, enum worker_kind kind)
+{
+	struct worker *worker = calloc(1, sizeof(*worker));
+
+	assert_non_null(worker);
+	assert_true(crew->count < CREW_MAX);
+	worker->crew = crew;
+	worker->kind = kind;
+	worker->rng = stress_rng();
+	worker->bulk = crew->plan.bulk != 0 ? crew->plan.bulk : BULK_MAX;
+	crew->worker[crew->count++] = worker;
+	worker->number = crew->count;
+	return worker;
+}
+
+static void
+crew_enlist(struct crew *crew)
+{
+	unsigned int lcore, i;
+
+	RTE_LCORE_FOREACH_WORKER(lcore)
+		if (!stress_is_spare(lcore))
+			worker_add(crew, WORKER_LCORE)->lcore = lcore;
+	for (i = 0; i < crew->plan.plain; i++)
+		worker_add(crew, WORKER_PLAIN);
+	if (!crew->plan.no_nursery)
+		worker_add(crew, WORKER_NURSERY);
+	for (i = 0; i < crew->plan.visitors; i++)
+		worker_add(crew, WORKER_VISITOR);
+}
+
+static void
+crew_share_out(struct crew *crew)
+{
+	uint32_t all = crew->subject->stock.count - crew->plan.kept_back, quota, i;
+
+	quota = all / crew->count;
+	crew->scarce = quota == 0;
+	for (i = 0; i < crew->count; i++)
+		crew->worker[i]->quota = RTE_MAX(quota, 1u);
+}
+
+static void
+worker_launch(struct worker *worker)
+{
+	void *(*run)(void *arg) = worker->kind == WORKER_NURSERY ? nursery_main : thread_main;
+	int ret;
+
+	if (worker->kind == WORKER_LCORE)
+		ret = rte_eal_remote_launch(worker_main, worker, worker->lcore);
+	else
+		ret = pthread_create(&worker->thread, NULL, run, worker);
+	if (ret != 0)
+		stress_blame("worker %u does not start: %d", worker->number, ret);
+}
+
+void
+crew_start(struct crew *crew, struct subject *subject, const struct crew_plan *plan)
+{
+	unsigned int i;
+
+	*crew = (struct crew){.subject = subject, .plan = *plan};
+	crew_enlist(crew);
+	crew_share_out(crew);
+	for (i = 0; i < crew->count; i++)
+		worker_launch(crew->worker[i]);
+}
+
+/* ThreadSanitizer does not see EAL's join: the end of the run is ordered by the flag. */
+static void
+worker_join(struct worker *worker)
+{
+	if (worker->kind == WORKER_LCORE) {
+		rte_eal_wait_lcore(worker->lcore);
+		/* acquire: pairs with the last store in worker_main() */
+		while (atomic_load_explicit(&worker->running, memory_order_acquire))
+			sched_yield();
+	} else {
+		pthread_join(worker->thread, NULL);
+	}
+}
+
+void
+crew_finish(struct crew *crew)
+{
+	unsigned int i;
+
+	atomic_store_explicit(&crew->stop, true, memory_order_relaxed);
+	crew_open(crew);
+	for (i = 0; i < crew->count; i++)
+		worker_join(crew->worker[i]);
+	for (i = 0; i < crew->count && !stress_blamed(); i++)
+		worker_put_all(crew->worker[i]);
+	subject_flush(crew->subject);
+}
+
+uint64_t
+crew_charged(const struct crew *crew)
+{
+	uint64_t sum = 0;
+	unsigned int i;
+
+	/* acquire: pairs with worker_give_back() */
+	for (i = 0; i < crew->count; i++)
+		sum += atomic_load_explicit(&crew->worker[i]->charged, memory_order_acquire);
+	return sum;
+}
+
+uint64_t
+crew_tell(const struct crew *crew)
+{
+	uint64_t steps = 0, gets = 0, refused = 0, unexplained = 0;
+	unsigned int i;
+
+	for (i = 0; i < crew->count; i++) {
+		steps += atomic_load_explicit(&crew->worker[i]->steps, memory_order_relaxed);
+		gets += crew->worker[i]->gets;
+		refused += crew->worker[i]->refused;
+		unexplained += crew->worker[i]->unexplained;
+	}
+	stress_say("  %u threads, %" PRIu64 " steps, %" PRIu64 " gets, refused %" PRIu64
+		   ", of these with nothing denied %" PRIu64 "%s",
+		   crew->count, steps, gets, refused, unexplained, crew->scarce ? " (scarce)" : "");
+	return crew->scarce ? 0 : unexplained;
+}
+
+void
+crew_free(struct crew *crew)
+{
+	while (crew->count > 0)
+		free(crew->worker[--crew->count]);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * EAL's heap is locked in assembly, in a library that ThreadSanitizer does not see: memory that
+ * one thread gives back and another one gets looks like a race to it. So in its build the
+ * library's two calls go through a lock that it does see. The program's own definitions come before
+ * the shared library's, and call them.
+ */
+
+#include "stress.h"
+
+#if STRESS_TSAN
+
+#include <dlfcn.h>
+#include <pthread.h>
+
+#include "numa.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+void *
+mag_meta_zalloc(size_t size, int node)
+{
+	void *(*next)(size_t size, int node);
+	void *addr;
+
+	next = (void *(*)(size_t, int))(uintptr_t)dlsym(RTLD_NEXT, "mag_meta_zalloc");
+	pthread_mutex_lock(&lock);
+	addr = next(size, node);
+	pthread_mutex_unlock(&lock);
+	return addr;
+}
+
+void
+mag_meta_free(void *addr)
+{
+	void (*next)(void *addr) = (void (*)(void *))(uintptr_t)dlsym(RTLD_NEXT, "mag_meta_free");
+
+	pthread_mutex_lock(&lock);
+	next(addr);
+	pthread_mutex_unlock(&lock);
+}
+
+#endif

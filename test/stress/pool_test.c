@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Mempools of the driver under everything at once: lcores, threads that are none, threads that become
+ * lcores and end, and visitors that purge, resize and reap meanwhile.
+ */
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include <rte_log.h>
+#include <rte_malloc.h>
+
+#include "cell.h"
+#include "numa.h"
+#include "rte_mempool_magazine.h"
+#include "slow.h"
+#include "stress.h"
+
+#define STOP_MS 50
+/* rte_mempool's own cache holds up to 1.5 times its size. */
+#define MEMPOOL_CACHE 512
+#define MEMPOOL_CACHE_MOST (MEMPOOL_CACHE * 3 / 2)
+
+struct pool_cell {
+	struct cell cell;
+	void (*run)(void **state); /**< NULL: run_pool_cell() */
+	long stop_us; /**< how long a thread is stopped, for those that are stopped often */
+	uint32_t objects;
+	unsigned int cache_size;
+	const char *options;
+	bool no_membarrier;
+};
+
+static void
+begin_pool_cell(const struct pool_cell *pool_cell, struct subject *subject)
+{
+	stress_begin(pool_cell->cell.name);
+	mag_bias_forbid_membarrier(pool_cell->no_membarrier);
+	subject_pool(subject, pool_cell->objects, pool_cell->cache_size, pool_cell->options);
+}
+
+static void
+end_pool_cell(struct subject *subject)
+{
+	subject_pool_free(subject);
+	mag_bias_forbid_membarrier(false);
+	stress_end();
+}
+
+static void
+run_pool_cell(void **state)
+{
+	const struct pool_cell *pool_cell = *state;
+	struct cell cell = pool_cell->cell;
+	struct subject subject;
+
+	begin_pool_cell(pool_cell, &subject);
+	if (pool_cell->cache_size > 0)
+		cell.plan.kept_back = MEMPOOL_CACHE_MOST * (rte_lcore_count() + 1);
+	cell_run(&cell, &subject);
+	end_pool_cell(&subject);
+}
+
+/* A thread that is stopped wherever it is, while the others go on. */
+
+static _Atomic uint32_t stops;
+static long stop_us;
+
+static void
+on_stop(int signal)
+{
+	struct timespec rest = {.tv_nsec = stop_us * 1000};
+
+	RTE_SET_USED(signal);
+	atomic_fetch_add_explicit(&stops, 1, memory_order_relaxed);
+	nanosleep(&rest, NULL);
+}
+
+/* A worker whose thread is there to be stopped; NULL when the cell has failed. */
+static struct worker *
+some_worker(struct crew *crew)
+{
+	static struct rng rng;
+	struct worker *worker;
+
+	if (rng.state == 0)
+		rng = stress_rng();
+	do {
+		worker = crew->worker[rng_below(&rng, crew->count)];
+		if (stress_blamed())
+			return NULL;
+		/* acquire: pairs with the start of worker_main() */
+	} while (!atomic_load_explicit(&worker->running, memory_order_acquire));
+	return worker;
+}
+
+/* Only a thread that is inside its slot is stopped: who visits must not go on without it. */
+
+static const struct mag_cache *_Atomic inside;
+
+static void
+on_stop_inside(int signal)
+{
+	const struct mag_cache *cache = MAG_STAT(inside);
+	const struct mag_lcore *own =
+		(const struct mag_lcore *)((const char *)cache->slot + mag_lcore_offset);
+
+	if (MAG_STAT(own->owner.busy) != 0)
+		on_stop(signal);
+}
+
+/* Only a thread that is taking magazines from the depot is stopped: the head must not come back. */
+
+#define TAKE_BYTES 320 /* of code: about as long as mag_depot_take() */
+
+static uintptr_t take_code;
+
+static uintptr_t
+stopped_at(const void *context)
+{
+	const ucontext_t *where = context;
+
+#if defined(__x86_64__)
+	return where->uc_mcontext.gregs[REG_RIP];
+#elif defined(__aarch64__)
+	return where->uc_mcontext.pc;
+#else
+	RTE_SET_USED(where);
+	return take_code;
+#endif
+}
+
+static void
+on_stop_in_depot(int signal, siginfo_t *info, void *context)
+{
+	RTE_SET_USED(info);
+	if (stopped_at(context) - take_code < TAKE_BYTES)
+		on_stop(signal);
+}
+
+static void
+stop_in_depot(struct crew *crew)
+{
+	struct sigaction action = {.sa_sigaction = on_stop_in_depot, .sa_flags = SA_SIGINFO};
+	uint64_t end = stress_now_ms() + 100;
+	struct worker *worker;
+
+	take_code = (uintptr_t)dlsym(RTLD_DEFAULT, "mag_depot_take");
+	sigaction(SIGUSR1, &action, NULL);
+	while (stress_now_ms() < end && (worker = some_worker(crew)) != NULL) {
+		pthread_kill(worker->thread, SIGUSR1);
+		usleep(20);
+	}
+}
+
+static void
+stops_begin(long us)
+{
+	stop_us = us;
+	atomic_store_explicit(&stops, 0, memory_order_relaxed);
+	signal(SIGUSR1, on_stop);
+}
+
+static void
+stop_inside(struct crew *crew)
+{
+	uint64_t end = stress_now_ms() + 100;
+	struct worker *worker;
+
+	atomic_store_explicit(&inside, crew->subject->cache, memory_order_relaxed);
+	signal(SIGUSR1, on_stop_inside);
+	while (stress_now_ms() < end && (worker = some_worker(crew)) != NULL) {
+		pthread_kill(worker->thread, SIGUSR1);
+		usleep(50);
+	}
+}
+
+static void
+run_slow_cell(void **state)
+{
+	slow_motion(true);
+	run_pool_cell(state);
+	slow_motion(false);
+}
+
+static void
+run_often_stopped_cell(void **state)
+{
+	const struct pool_cell *pool_cell = *state;
+
+	stops_begin(pool_cell->stop_us);
+	run_pool_cell(state);
+	stress_say("  %u short stops", MAG_STAT(stops));
+}
+
+static uint64_t
+steps_of_others(const struct crew *crew, const struct worker *stopped)
+{
+	uint64_t sum = 0;
+	unsigned int i;
+
+	for (i = 0; i < crew->count; i++)
+		if (crew->worker[i] != stopped)
+			sum += MAG_STAT(crew->worker[i]->steps);
+	return sum;
+}
+
+static _Atomic uint32_t standstills;
+
+static void
+stop_somebody(struct crew *crew)
+{
+	struct worker *worker = some_worker(crew);
+	uint64_t before;
+
+	if (worker == NULL || pthread_kill(worker->thread, SIGUSR1) != 0)
+		return;
+	usleep(5000);
+	before = steps_of_others(crew, worker);
+	usleep((STOP_MS - 15) * 1000);
+	if (steps_of_others(crew, worker) == before)
+		atomic_fetch_add_explicit(&standstills, 1, memory_order_relaxed);
+}
+
+static void
+run_stop_cell(void **state)
+{
+	uint32_t stopped, stood;
+
+	stops_begin(STOP_MS * 1000);
+	atomic_store_explicit(&standstills, 0, memory_order_relaxed);
+	run_pool_cell(state);
+	stopped = MAG_STAT(stops);
+	stood = MAG_STAT(standstills);
+	stress_say("  %u threads stopped, in %u cases nobody did anything meanwhile", stopped,
+		   stood);
+	assert_true(stopped > 0);
+	/* Who is stopped in the slab layer stops others there: rare. */
+	assert_true(stood <= 1 + stopped / 4);
+}
+
+/* Pools come and go, and fail to, beside one that works. */
+
+static _Atomic bool makers_end;
+
+static void
+make_and_free(struct rng *rng, unsigned int n, uint32_t *made, uint32_t *failed)
+{
+	uint32_t objects = 1 + rng_below(rng, 2000);
+	char name[RTE_MEMPOOL_NAMESIZE];
+	struct rte_mempool *pool;
+	void *object;
+
+	snprintf(name, sizeof(name), "stress%u", n);
+	pool = rte_mempool_create_empty(name, objects, 64, 0, 0, SOCKET_ID_ANY, 0);
+	if (pool == NULL)
+		return;
+	if (rte_mempool_set_ops_byname(pool, RTE_MEMPOOL_MAGAZINE_OPS_NAME, NULL) == 0 &&
+	    rte_mempool_populate_default(pool) == (int)objects) {
+		++*made;
+		if (rte_mempool_get(pool, &object) != 0)
+			stress_blame("a new pool of %u objects has none", objects);
+		else
+			rte_mempool_put(pool, object);
+		if (rte_mempool_avail_count(pool) != objects)
+			stress_blame("a new pool of %u objects has %u free", objects,
+				     rte_mempool_avail_count(pool));
+	} else {
+		++*failed;
+	}
+	rte_mempool_free(pool);
+}
+
+static void *
+maker_main(void *arg)
+{
+	struct rng rng = stress_rng();
+	uint32_t n, made = 0, failed = 0;
+
+	RTE_SET_USED(arg);
+	stress_run_anywhere();
+	mag_fault_mtbf(2, rng_next(&rng));
+	for (n = 0; !MAG_STAT(makers_end) && !stress_blamed(); n++)
+		make_and_free(&rng, n, &made, &failed);
+	mag_fault_mtbf(0, 0);
+	stress_say("  pools made %u, refused for want of memory %u", made, failed);
+	if (made == 0)
+		stress_blame("no pool could be made");
+	return NULL;
+}
+
+static unsigned int
+heap_allocations(void)
+{
+	struct rte_malloc_socket_stats stats;
+
+	return rte_malloc_get_socket_stats(0, &stats) == 0 ? stats.alloc_count : 0;
+}
+
+/* Each refusal is a line of ours, and one of EAL's. */
+static void
+set_log_levels(uint32_t level)
+{
+	rte_log_set_level_pattern("lib.magazine", level);
+	rte_log_set_level_pattern("lib.eal", level);
+}
+
+/* Nothing else of ours is made or freed meanwhile, so that the heap is as before at the end. */
+static void
+run_fault_cell(void **state)
+{
+	const struct pool_cell *pool_cell = *state;
+	struct subject subject;
+	unsigned int before;
+	pthread_t maker;
+
+	set_log_levels(RTE_LOG_CRIT);
+	begin_pool_cell(pool_cell, &subject);
+	before = heap_allocations();
+	atomic_store_explicit(&makers_end, false, memory_order_relaxed);
+	assert_int_equal(pthread_create(&maker, NULL, maker_main, NULL), 0);
+	cell_run(&pool_cell->cell, &subject);
+	atomic_store_explicit(&makers_end, true, memory_order_relaxed);
+	pthread_join(maker, NULL);
+	if (heap_allocations() != before)
+		stress_blame("%u allocations before, %u after", before, heap_allocations());
+	set_log_levels(RTE_LOG_NOTICE);
+	end_pool_cell(&subject);
+}
+
+#define CREW                                                                                       \
+	{                                                                                          \
+		.plain = 2, .visitors = 2, .pause_us = 3000                                        \
+	}
+#define CALM                                                                                       \
+	{                                                                                          \
+		.plain = 2, .visitors = 1, .pause_us = 3000, .calm = true                          \
+	}
+#define TINY                                                                                       \
+	{                                                                                          \
+		.plain = 6, .visitors = 1, .pause_us = 3000, .bulk = 4                             \
+	}
+
+/* Every object is stolen: all of them fit into the magazines of those who free. */
+#define PIPE                                                                                       \
+	{                                                                                          \
+		.no_nursery = true, .pipe = true, .bulk = 8                                        \
+	}
+
+/* Magazines go through the depot, few enough that its head is often what it was before. */
+#define BURST                                                                                      \
+	{                                                                                          \
+		.plain = 1, .no_nursery = true, .burst = true, .bulk = 28                          \
+	}
+
+static const struct pool_cell cells[] = {
+	{{.name = "default", .plan = CREW, .service = true}, .objects = 8191},
+	{{.name = "visited_without_pause", .plan = {.plain = 1, .visitors = 2}, .service = true},
+	 .objects = 8191},
+	{{.name = "alarm", .plan = CREW}, .objects = 8191},
+	{{.name = "fence", .plan = CREW, .service = true}, .objects = 8191, .no_membarrier = true},
+	{{.name = "poll", .plan = CREW, .service = true, .out_of_reach = true, .may_refuse = true},
+	 .objects = 8191,
+	 .options = "visit=0"},
+	{{.name = "no_magazines", .plan = CREW, .service = true},
+	 .objects = 8191,
+	 .options = "magazines=0"},
+	{{.name = "rounds_14", .plan = CALM, .service = true},
+	 .objects = 8191,
+	 .options = "rounds=14"},
+	{{.name = "rounds_510", .plan = CALM}, .objects = 8191, .options = "rounds=510"},
+	{{.name = "one_object", .plan = TINY, .service = true}, .objects = 1},
+	{{.name = "two_objects", .plan = TINY, .service = true}, .objects = 2},
+	{{.name = "few_objects", .plan = TINY, .service = true},
+	 .objects = 63,
+	 .options = "rounds=14"},
+	{{.name = "steal", .plan = PIPE}, .objects = 128, .options = "rounds=510"},
+	{{.name = "steal_fence", .plan = PIPE},
+	 .objects = 128,
+	 .options = "rounds=510",
+	 .no_membarrier = true},
+	{{.name = "mempool_cache", .plan = CREW, .service = true, .out_of_reach = true},
+	 .objects = 24000,
+	 .cache_size = MEMPOOL_CACHE},
+	{{.name = "stopped_anywhere", .plan = CREW, .service = true, .meanwhile = stop_somebody},
+	 .run = run_stop_cell,
+	 .objects = 8191},
+	{{.name = "slow_motion", .plan = CREW, .stop_every_ms = 5},
+	 .run = run_slow_cell,
+	 .objects = 8191},
+	{{.name = "stopped_inside", .plan = CREW, .meanwhile = stop_inside},
+	 .run = run_often_stopped_cell,
+	 .stop_us = 8000,
+	 .objects = 8191},
+	{{.name = "stopped_in_depot", .plan = BURST, .meanwhile = stop_in_depot},
+	 .run = run_often_stopped_cell,
+	 .stop_us = 300,
+	 .objects = 756,
+	 .options = "rounds=14"},
+	/* Small blocks: a table of addresses that need not be rescaled, so that nobody else allocates. */
+	{{.name = "faults", .plan = CREW, .service = true},
+	 .run = run_fault_cell,
+	 .objects = 8191,
+	 .options = "block=8"},
+};
+
+int
+main(int argc, char **argv)
+{
+	struct CMUnitTest tests[RTE_DIM(cells)] = {{NULL}};
+	const char *only = getenv("MAGAZINE_STRESS_ONLY");
+	unsigned int i;
+
+	if (stress_start(argc, argv) != 0)
+		return 77;
+	for (i = 0; i < RTE_DIM(cells); i++) {
+		tests[i].name = cells[i].cell.name;
+		tests[i].test_func = cells[i].run != NULL ? cells[i].run : run_pool_cell;
+		tests[i].initial_state = (void *)(uintptr_t)&cells[i];
+	}
+	if (only != NULL)
+		cmocka_set_test_filter(only);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <dlfcn.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "magazine.h"
+#include "region.h"
+#include "slow.h"
+#include "stress.h"
+
+#define REST_US 2000
+
+static _Atomic bool slow;
+
+void
+slow_motion(bool on)
+{
+	atomic_store_explicit(&slow, on, memory_order_relaxed);
+}
+
+static void
+rest_once_in(uint32_t n)
+{
+	static _Thread_local struct rng rng;
+
+	if (!atomic_load_explicit(&slow, memory_order_relaxed))
+		return;
+	if (rng.state == 0)
+		rng = stress_rng();
+	if (rng_once_in(&rng, n))
+		usleep(rng_below(&rng, REST_US));
+}
+
+/* The lcore's slot is let go, and its magazine may be of no use when this comes back. */
+struct mag_magazine *
+mag_arena_get(struct mag_arena *arena, uint32_t rounds)
+{
+	struct mag_magazine *(*next)(struct mag_arena * arena, uint32_t rounds);
+	struct mag_magazine *magazine;
+
+	next = (struct mag_magazine *
+		(*)(struct mag_arena *, uint32_t))(uintptr_t)dlsym(RTLD_NEXT, "mag_arena_get");
+	magazine = next(arena, rounds);
+	rest_once_in(8);
+	return magazine;
+}
+
+/* A slab is gone from the slab layer, and its objects are not yet back in the region. */
+void
+mag_region_put(struct mag_region *region, struct mag_segment *segment)
+{
+	void (*next)(struct mag_region * region, struct mag_segment * segment);
+
+	next = (void (*)(struct mag_region *, struct mag_segment *))(uintptr_t)dlsym(
+		RTLD_NEXT, "mag_region_put");
+	rest_once_in(256);
+	next(region, segment);
+}

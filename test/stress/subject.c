@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include <rte_errno.h>
+
+#include "rte_mempool_magazine.h"
+#include "stress.h"
+#include "subject.h"
+
+static void
+add_to_stock(struct rte_mempool *pool, void *arg, void *object, unsigned int index)
+{
+	RTE_SET_USED(pool);
+	RTE_SET_USED(index);
+	stock_add(arg, object);
+}
+
+void
+subject_pool(struct subject *subject, uint32_t objects, unsigned int cache_size,
+	     const char *options)
+{
+	struct rte_mempool_info info;
+	struct rte_mempool *pool;
+
+	pool = rte_mempool_create_empty("stress", objects, sizeof(struct object), cache_size, 0,
+					SOCKET_ID_ANY, 0);
+	assert_non_null(pool);
+	assert_int_equal(rte_mempool_set_ops_byname(pool, RTE_MEMPOOL_MAGAZINE_OPS_NAME,
+						    (void *)(uintptr_t)options),
+			 0);
+	assert_int_equal(rte_mempool_populate_default(pool), (int)objects);
+	*subject = (struct subject){.pool = pool, .cache = rte_mempool_magazine_cache(pool)};
+	assert_non_null(subject->cache);
+	stock_init(&subject->stock, objects);
+	rte_mempool_obj_iter(pool, add_to_stock, &subject->stock);
+	assert_int_equal(subject->stock.count, objects);
+	assert_int_equal(rte_mempool_ops_get_info(pool, &info), 0);
+	subject->block = info.contig_block_size;
+}
+
+void
+subject_pool_free(struct subject *subject)
+{
+	rte_mempool_free(subject->pool);
+	stock_fini(&subject->stock);
+}
+
+/* Above 128 bytes: smaller objects are cleared in the slab layer. */
+#define OBJECT_SIZE RTE_MAX(RTE_ALIGN_CEIL(sizeof(struct object), 64), (size_t)192)
+
+void
+subject_adopt(struct subject_memory *memory, uint32_t n)
+{
+	void **objects = malloc(n * sizeof(objects[0]));
+	uint32_t i;
+
+	for (i = 0; i < n; i++)
+		objects[i] = memory->base + (memory->objects + i) * OBJECT_SIZE;
+	if (mag_region_adopt(memory->region, objects, n, -1) != 0)
+		stress_blame("the region does not take %u objects", n);
+	memory->objects += n;
+	free(objects);
+}
+
+void
+subject_cache(struct subject *subject, struct subject_memory *memory, uint32_t objects,
+	      uint32_t adopted, struct mag_cache_params *params)
+{
+	struct mag_region_params region = {
+		.name = params->name, .object_size = OBJECT_SIZE, .block = 8, .node = -1};
+	uint32_t i;
+
+	*subject = (struct subject){.pool = NULL};
+	*memory = (struct subject_memory){.size = objects * OBJECT_SIZE};
+	memory->base = mmap(NULL, memory->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			    -1, 0);
+	assert_true(memory->base != MAP_FAILED);
+	memory->region = mag_region_create(&region);
+	assert_non_null(memory->region);
+	stock_init(&subject->stock, objects);
+	for (i = 0; i < objects; i++)
+		stock_add(&subject->stock, memory->base + i * OBJECT_SIZE);
+	subject_adopt(memory, adopted);
+	params->region = memory->region;
+	params->object_size = OBJECT_SIZE;
+	params->node = -1;
+	subject->cache = mag_cache_create(params);
+	assert_non_null(subject->cache);
+}
+
+void
+subject_cache_free(struct subject *subject, struct subject_memory *memory)
+{
+	int ret;
+
+	/* Refused while maintenance resizes it. */
+	while ((ret = mag_cache_destroy(subject->cache)) == -EBUSY &&
+	       MAG_STAT(subject->cache->slab.out) == 0)
+		sched_yield();
+	assert_int_equal(ret, 0);
+	assert_int_equal(mag_region_destroy(memory->region), 0);
+	munmap(memory->base, memory->size);
+	stock_fini(&subject->stock);
+}

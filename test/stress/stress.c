@@ -19,7 +19,7 @@
 #include "stress.h"
 
 #define CELL_MS 1100
-#define CELL_FULL_MS 15000
+#define CELL_FULL_MS 5000
 /* A cell that takes this much longer than it should hangs. */
 #define HANG_SECONDS 90
 #define ARGS_MAX 32

@@ -8,7 +8,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/host.sh"
 
 FORWARD=$HOST_ROOT/app/forward.py
-DRIVER=rte_mempool_magazine # name of the meson target
+DRIVER=rte_mempool_magazine:shared_library # name of the meson target
 huge=0
 
 # Bad options, or --help, before anything is touched: if there is a Python to read them.

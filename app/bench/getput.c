@@ -260,6 +260,8 @@ main(int argc, char **argv)
 	ret = check_loss();
 	for (i = 0; i < RTE_DIM(peers); i++)
 		rte_mempool_free(peers[i].mp);
+	snprintf(self, sizeof(self), "%s", rte_eal_get_runtime_dir());
 	rte_eal_cleanup();
+	rmdir(self);
 	return ret;
 }

@@ -22,8 +22,6 @@
 #define POOL_FIRST_MAX 254
 /* Slots that may come after the cache was made and still find magazines. */
 #define SPARE_SLOTS 2
-/* The shared slot's lock is held for less than this, unless its holder is preempted. */
-#define SHARED_TRIES 1000
 #define INSTANCE_ENV "MAGAZINE_INSTANCE"
 
 void (*mag_cache_observer)(struct mag_cache *cache);
@@ -548,127 +546,6 @@ mag_magazine_max(size_t chunk)
 	return (RTE_MAX_LCORE + 1ull) * 2 * mag_type_largest(chunk);
 }
 
-/* Allocation and free below the fast path */
-
-static struct mag_lcore *
-hold_shared(struct mag_cache *cache, unsigned int tries)
-{
-	while (!mag_lock_try(&cache->shared)) {
-		if (--tries == 0)
-			return NULL;
-		rte_pause();
-	}
-	return &cache->slot[MAG_SLOT_SHARED];
-}
-
-/*
- * This thread's slot, or the shared one for a thread without; NULL when only the slab
- * layer may be used: a purge is under way, or the shared slot is busy.
- */
-static struct mag_lcore *
-slot_hold(struct mag_cache *cache)
-{
-	struct mag_lcore *own;
-	uint32_t word;
-
-	mag_lcore_claim();
-	own = mag_lcore_slot(cache->slot);
-	if (own == &cache->slot[MAG_SLOT_SHARED])
-		return hold_shared(cache, SHARED_TRIES);
-	while (mag_bias_enter_careful(&own->owner, &own->visitor)) {
-		word = MAG_STAT(own->visitor.word);
-		if (likely((word & MAG_BIAS_ASKED) == 0))
-			return own;
-		mag_cache_hand_in(cache, own);
-	}
-	word = MAG_STAT(own->visitor.word);
-	return word & (MAG_BIAS_PURGE | MAG_BIAS_SELF) ? NULL : hold_shared(cache, 1);
-}
-
-static void
-slot_let_go(struct mag_cache *cache, struct mag_lcore *lcore)
-{
-	if (lcore == &cache->slot[MAG_SLOT_SHARED])
-		mag_lock_release(&cache->shared);
-	else
-		mag_bias_leave(&lcore->owner);
-}
-
-/* Objects that passed by the magazines count for their lcore all the same. */
-void
-mag_cache_count(struct mag_cache *cache, uint32_t allocs, uint32_t frees)
-{
-	struct mag_lcore *own = mag_lcore_slot(cache->slot);
-
-	if (own == &cache->slot[MAG_SLOT_SHARED]) {
-		MAG_STAT_ADD(cache->beside_allocs, allocs);
-		MAG_STAT_ADD(cache->beside_frees, frees);
-		return;
-	}
-	MAG_COUNT(own->allocs, allocs);
-	MAG_COUNT(own->rounds_in, allocs);
-	MAG_COUNT(own->rounds_out, frees);
-}
-
-static void
-object_info(const struct mag_slab_object *found, const struct mag_cache *cache,
-	    struct mag_object_info *info)
-{
-	const struct mag_segment *segment = found->slab->segment;
-
-	info->address = (void *)(segment->base + (uintptr_t)segment->stride * found->index);
-	info->size = cache->chunk_size;
-	info->bufctl = &found->slab->bufctl[found->index];
-	info->segment_object = found->index;
-	info->region_index = (uint64_t)segment->index * cache->region->block + found->index;
-}
-
-/* Construct n objects; those that could not be are given back. Returns how many stand. */
-static unsigned int
-construct(struct mag_cache *cache, void **objects, unsigned int n)
-{
-	const struct mag_callbacks *callbacks = cache->callbacks;
-	struct mag_object_info info;
-	struct mag_slab_object found;
-	unsigned int i;
-
-	if (likely(callbacks == NULL || callbacks->constructor == NULL))
-		return n;
-	for (i = 0; i < n; i++) {
-		mag_slab_find(&cache->slab, objects[i], &found);
-		object_info(&found, cache, &info);
-		if (callbacks->constructor(&info, NULL, callbacks->arg, 0) != 0)
-			break;
-	}
-	if (i < n) {
-		MAG_STAT_ADD(cache->alloc_fails, n - i);
-		mag_slab_free(&cache->slab, objects + i, n - i);
-	}
-	return i;
-}
-
-unsigned int
-mag_cache_take(struct mag_cache *cache, void **objects, unsigned int n, bool *refused)
-{
-	struct mag_lcore *lcore = slot_hold(cache);
-	unsigned int got = 0, slab, good;
-
-	if (likely(lcore != NULL)) {
-		got = mag_lcore_take(lcore, &cache->depot, objects, n);
-		slot_let_go(cache, lcore);
-	}
-	if (got == n)
-		return n;
-	slab = mag_slab_alloc(&cache->slab, objects + got, n - got);
-	if (slab == 0)
-		return got;
-	good = construct(cache, objects + got, slab);
-	if (good < slab)
-		*refused = true;
-	mag_cache_count(cache, good, 0);
-	return got + good;
-}
-
 int
 mag_cache_take_all(struct mag_cache *cache, void **objects, unsigned int n, bool steal)
 {
@@ -679,77 +556,13 @@ mag_cache_take_all(struct mag_cache *cache, void **objects, unsigned int n, bool
 		return 0;
 	if (got > 0) {
 		/* Thieves hold what they have under the visit lock; nobody else may hoard. */
-		MAG_STAT_ADD(cache->transit, got);
+		mag_transit_begin(cache, got);
 		mag_cache_give(cache, objects, got);
-		MAG_STAT_ADD(cache->transit, -(uint64_t)got);
+		mag_transit_end(cache, got);
 	}
 	if (!steal || refused || MAG_STAT(cache->dying))
 		return -ENOBUFS;
 	return mag_cache_steal(cache, objects, n) == n ? 0 : -ENOBUFS;
-}
-
-/* One by one, so that an object that is there twice is destructed once. */
-static void
-destruct_and_free(struct mag_cache *cache, void *object)
-{
-	const struct mag_callbacks *callbacks = cache->callbacks;
-	struct mag_slab_object found;
-
-	if (mag_slab_find(&cache->slab, object, &found)) {
-		if (callbacks != NULL && callbacks->destructor != NULL)
-			callbacks->destructor(object, callbacks->arg);
-		if (cache->flags & MAG_CACHE_CLEARONFREE)
-			memset(object, 0, cache->region->object_size);
-	}
-	mag_slab_free(&cache->slab, &object, 1);
-}
-
-void
-mag_cache_give_slab(struct mag_cache *cache, void *const *objects, unsigned int n)
-{
-	const struct mag_callbacks *callbacks = cache->callbacks;
-	unsigned int i;
-
-	if ((callbacks == NULL || callbacks->destructor == NULL) &&
-	    (cache->flags & MAG_CACHE_CLEARONFREE) == 0) {
-		mag_slab_free(&cache->slab, objects, n);
-		return;
-	}
-	for (i = 0; i < n; i++)
-		destruct_and_free(cache, objects[i]);
-}
-
-void
-mag_cache_give(struct mag_cache *cache, void *const *objects, unsigned int n)
-{
-	struct mag_magazine *magazine = NULL;
-	struct mag_lcore *lcore;
-	unsigned int done = 0;
-	uint32_t size;
-
-	while ((lcore = slot_hold(cache)) != NULL) {
-		size = MAG_STAT(lcore->size);
-		if (magazine != NULL && magazine->rounds == size) {
-			mag_depot_put(&cache->depot, &cache->depot.empty, magazine);
-			magazine = NULL;
-		}
-		done += mag_lcore_give(lcore, &cache->depot, objects + done, n - done);
-		slot_let_go(cache, lcore);
-		if (magazine != NULL)
-			mag_arena_put(&cache->arena, magazine);
-		magazine = NULL;
-		if (done == n)
-			return;
-		/* No empty magazine in the depot: make one, with the slot let go. */
-		if (size != 0)
-			magazine = mag_arena_get(&cache->arena, size);
-		if (magazine == NULL)
-			break;
-	}
-	if (magazine != NULL)
-		mag_arena_put(&cache->arena, magazine);
-	mag_cache_give_slab(cache, objects + done, n - done);
-	mag_cache_count(cache, 0, n - done);
 }
 
 /* The public calls */
@@ -796,18 +609,4 @@ mag_cache_free_nocache(struct mag_cache *cache, void *object)
 {
 	mag_cache_give_slab(cache, &object, 1);
 	mag_cache_count(cache, 0, 1);
-}
-
-int
-mag_cache_object_info(struct mag_cache *cache, const void *object, struct mag_object_info *info,
-		      struct mag_object_info *mirror)
-{
-	struct mag_slab_object found;
-
-	if (!mag_slab_find(&cache->slab, object, &found))
-		return -EINVAL;
-	object_info(&found, cache, info);
-	if (mirror != NULL)
-		*mirror = (struct mag_object_info){.address = NULL};
-	return 0;
 }

@@ -135,11 +135,11 @@ struct column {
 	size_t size;
 };
 
+/* clang-format off */
 #define COLUMN(field)                                                                              \
-	{                                                                                          \
-#field, offsetof(struct mag_slot_stats, field),                                    \
-			sizeof(((struct mag_slot_stats *)NULL)->field)                             \
-	}
+	{#field, offsetof(struct mag_slot_stats, field),                                           \
+	 sizeof(((struct mag_slot_stats *)NULL)->field)}
+/* clang-format on */
 
 static const struct column columns[] = {
 	COLUMN(allocs), COLUMN(frees), COLUMN(loaded), COLUMN(previous), COLUMN(exchanges),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Sweeps over the slots of a cache: purge, enable, reap, resize, steal, flush
+ * Sweeps over the slots of a cache: purge, enable, reap, resize, steal
  * (spec 7, design 4 and 8).
  *
  * A sweep announces itself to all slots that it wants, sends one membarrier, and then
@@ -17,8 +17,9 @@
 #include <rte_cycles.h>
 #include <rte_errno.h>
 
-#include "cache.h"
+#include "exchange.h"
 #include "log.h"
+#include "visit.h"
 
 /* An owner that does not let go for this long is preempted inside an operation. */
 #define SWEEP_US 5000
@@ -73,95 +74,6 @@ mag_perimeter_leave(struct mag_cache *cache)
 	if (--cache->perimeter_depth == 0)
 		/* release: pairs with the acquire in mag_perimeter_enter() */
 		atomic_store_explicit(&cache->perimeter, 0, memory_order_release);
-}
-
-/* Magazines that were taken away */
-
-static void
-transit_begin(struct mag_cache *cache, uint64_t objects)
-{
-	MAG_STAT_ADD(cache->transit, objects);
-}
-
-static void
-transit_end(struct mag_cache *cache, uint64_t objects)
-{
-	/* release: who sees the objects gone from here sees where they went */
-	atomic_fetch_sub_explicit(&cache->transit, objects, memory_order_release);
-}
-
-void
-mag_cache_destroy_magazine(struct mag_cache *cache, struct mag_detached detached)
-{
-	if (detached.magazine == NULL)
-		return;
-	if (detached.rounds > 0)
-		mag_cache_give_slab(cache, detached.magazine->round, detached.rounds);
-	mag_arena_put(&cache->arena, detached.magazine);
-}
-
-/* Put a magazine where others can have it: a partial one can only be emptied. */
-static void
-hand_over(struct mag_cache *cache, struct mag_detached detached)
-{
-	if (detached.magazine == NULL)
-		return;
-	if (detached.rounds == detached.magazine->rounds)
-		mag_depot_put(&cache->depot, &cache->depot.full, detached.magazine);
-	else if (detached.rounds == 0)
-		mag_depot_put(&cache->depot, &cache->depot.empty, detached.magazine);
-	else
-		mag_cache_destroy_magazine(cache, detached);
-}
-
-/*
- * Owner, holding its slot: take both magazines away; the caller lets the slot go and
- * then calls hand_over(). Whatever was detached is in transit until then.
- */
-static uint64_t
-detach_both(struct mag_cache *cache, struct mag_lcore *lcore, struct mag_detached both[2])
-{
-	uint64_t objects = mag_lcore_count(lcore);
-
-	transit_begin(cache, objects);
-	both[0] = mag_lcore_detach_previous(lcore);
-	both[1] = mag_lcore_detach_loaded(lcore);
-	MAG_COUNT(lcore->rounds_out, objects);
-	return objects;
-}
-
-/*
- * A full magazine may go to the depot only while its type is in force: which nobody
- * can change before every slot, this one too, has granted a purge. So it is put there
- * with the slot still held, and only a partial one is left for the time after.
- */
-void
-mag_cache_hand_in(struct mag_cache *cache, struct mag_lcore *lcore)
-{
-	struct mag_detached both[2], partial = {NULL, 0};
-	uint64_t objects = detach_both(cache, lcore, both);
-	unsigned int i;
-
-	for (i = 0; i < 2; i++) {
-		if (both[i].magazine != NULL && both[i].rounds % both[i].magazine->rounds != 0)
-			partial = both[i];
-		else
-			hand_over(cache, both[i]);
-	}
-	mag_bias_leave(&lcore->owner);
-	mag_cache_destroy_magazine(cache, partial);
-	transit_end(cache, objects);
-	mag_bias_dismiss(&lcore->visitor, MAG_BIAS_ASKED);
-}
-
-void
-mag_cache_flush_slot(struct mag_cache *cache, uint32_t slot)
-{
-	struct mag_lcore *lcore = &cache->slot[slot];
-
-	while (!mag_bias_enter_careful(&lcore->owner, &lcore->visitor))
-		sched_yield();
-	mag_cache_hand_in(cache, lcore);
 }
 
 /* Sweeps */
@@ -238,9 +150,9 @@ visitor_detach(struct mag_cache *cache, struct mag_lcore *lcore,
 	struct mag_detached detached = {NULL, 0};
 	uint32_t count = mag_lcore_count(lcore);
 
-	transit_begin(cache, count);
+	mag_transit_begin(cache, count);
 	detached = detach(lcore);
-	transit_end(cache, count - detached.rounds);
+	mag_transit_end(cache, count - detached.rounds);
 	MAG_COUNT(lcore->visited_out, detached.rounds);
 	return detached;
 }
@@ -264,7 +176,7 @@ pile_destroy(struct mag_cache *cache, struct magazine_pile *pile)
 
 	for (i = 0; i < pile->count; i++) {
 		mag_cache_destroy_magazine(cache, pile->detached[i]);
-		transit_end(cache, pile->detached[i].rounds);
+		mag_transit_end(cache, pile->detached[i].rounds);
 	}
 }
 
@@ -342,14 +254,14 @@ list_reap(struct mag_cache *cache, struct mag_depot_list *list)
 	struct mag_magazine *got[2];
 
 	for (taken = 0; taken < n; taken++) {
-		transit_begin(cache, rounds);
+		mag_transit_begin(cache, rounds);
 		if (mag_depot_take(&cache->depot, list, 1, got) == 0) {
-			transit_end(cache, rounds);
+			mag_transit_end(cache, rounds);
 			break;
 		}
 		mag_cache_destroy_magazine(
 			cache, (struct mag_detached){got[0], full ? got[0]->rounds : 0});
-		transit_end(cache, rounds);
+		mag_transit_end(cache, rounds);
 	}
 	return taken > 0;
 }
@@ -582,7 +494,7 @@ mag_cache_reclaim(struct mag_cache *cache, bool memory_low)
 uint64_t
 mag_cache_reachable(const struct mag_cache *cache)
 {
-	/* acquire: pairs with transit_end(): read first, what left transit is counted below */
+	/* acquire: pairs with mag_transit_end(): read first, what left transit is counted below */
 	uint64_t transit = atomic_load_explicit(&cache->transit, memory_order_acquire);
 
 	return transit + slots_count(cache) + mag_slab_available(&cache->slab) +
@@ -632,15 +544,15 @@ slot_rob(struct mag_cache *cache, struct mag_lcore *lcore, void **objects, unsig
 	struct mag_detached previous;
 	uint32_t count = mag_lcore_count(lcore), got;
 
-	transit_begin(cache, count);
+	mag_transit_begin(cache, count);
 	got = mag_lcore_pick(lcore, objects, n);
 	MAG_COUNT(lcore->visited_out, got);
 	if (got < n) {
 		previous = mag_lcore_detach_previous(lcore);
 		MAG_COUNT(lcore->visited_out, previous.rounds);
-		hand_over(cache, previous);
+		mag_cache_hand_over(cache, previous);
 	}
-	transit_end(cache, count);
+	mag_transit_end(cache, count);
 	return got;
 }
 
@@ -795,9 +707,9 @@ mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n)
 	else
 		got = steal_by_asking(cache, objects, n, deadline);
 	if (got < n) {
-		transit_begin(cache, got);
+		mag_transit_begin(cache, got);
 		mag_cache_give(cache, objects, got);
-		transit_end(cache, got);
+		mag_transit_end(cache, got);
 		got = 0;
 	}
 	mag_lock_release(&cache->visit);

@@ -93,10 +93,9 @@ run_lives(const struct cell *cell, struct lives *lives, unsigned int flags)
 	stress_end();
 }
 
-#define CREW                                                                                       \
-	{                                                                                          \
-		.plain = 2, .visitors = 2, .pause_us = 3000                                        \
-	}
+/* clang-format off */
+#define CREW {.plain = 2, .visitors = 2, .pause_us = 3000}
+/* clang-format on */
 
 static void
 objects_live_while_out_of_slabs(void **state)

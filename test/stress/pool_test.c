@@ -334,30 +334,21 @@ run_fault_cell(void **state)
 	end_pool_cell(&subject);
 }
 
-#define CREW                                                                                       \
-	{                                                                                          \
-		.plain = 2, .visitors = 2, .pause_us = 3000                                        \
-	}
-#define CALM                                                                                       \
-	{                                                                                          \
-		.plain = 2, .visitors = 1, .pause_us = 3000, .calm = true                          \
-	}
-#define TINY                                                                                       \
-	{                                                                                          \
-		.plain = 6, .visitors = 1, .pause_us = 3000, .bulk = 4                             \
-	}
+/* clang-format off */
+#define CREW {.plain = 2, .visitors = 2, .pause_us = 3000}
+#define CALM {.plain = 2, .visitors = 1, .pause_us = 3000, .calm = true}
+#define TINY {.plain = 6, .visitors = 1, .pause_us = 3000, .bulk = 4}
+/* clang-format on */
 
 /* Every object is stolen: all of them fit into the magazines of those who free. */
-#define PIPE                                                                                       \
-	{                                                                                          \
-		.no_nursery = true, .pipe = true, .bulk = 8                                        \
-	}
+/* clang-format off */
+#define PIPE {.no_nursery = true, .pipe = true, .bulk = 8}
+/* clang-format on */
 
 /* Magazines go through the depot, few enough that its head is often what it was before. */
-#define BURST                                                                                      \
-	{                                                                                          \
-		.plain = 1, .no_nursery = true, .burst = true, .bulk = 28                          \
-	}
+/* clang-format off */
+#define BURST {.plain = 1, .no_nursery = true, .burst = true, .bulk = 28}
+/* clang-format on */
 
 static const struct pool_cell cells[] = {
 	{{.name = "default", .plan = CREW, .service = true}, .objects = 8191},

@@ -35,7 +35,9 @@ rest_once_in(uint32_t n)
 struct mag_magazine *
 mag_arena_get(struct mag_arena *arena, uint32_t rounds)
 {
-	struct mag_magazine *(*next)(struct mag_arena * arena, uint32_t rounds);
+	/* clang-format off */
+	struct mag_magazine *(*next)(struct mag_arena *arena, uint32_t rounds);
+	/* clang-format on */
 	struct mag_magazine *magazine;
 
 	next = (struct mag_magazine *
@@ -49,7 +51,9 @@ mag_arena_get(struct mag_arena *arena, uint32_t rounds)
 void
 mag_region_put(struct mag_region *region, struct mag_segment *segment)
 {
-	void (*next)(struct mag_region * region, struct mag_segment * segment);
+	/* clang-format off */
+	void (*next)(struct mag_region *region, struct mag_segment *segment);
+	/* clang-format on */
 
 	next = (void (*)(struct mag_region *, struct mag_segment *))(uintptr_t)dlsym(
 		RTLD_NEXT, "mag_region_put");

@@ -69,7 +69,9 @@ static _Thread_local void (*meanwhile)(void);
 struct mag_magazine *
 mag_arena_get(struct mag_arena *arena, uint32_t rounds)
 {
-	struct mag_magazine *(*get)(struct mag_arena * arena, uint32_t rounds);
+	/* clang-format off */
+	struct mag_magazine *(*get)(struct mag_arena *arena, uint32_t rounds);
+	/* clang-format on */
 	void (*hook)(void) = meanwhile;
 	struct mag_magazine *magazine;
 

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Below the fast path: objects between this thread's slot, the depot and the slab layer
+ * (spec 4). Nobody else's slot is touched here; that is visit.c.
+ */
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+
+#include <rte_lcore.h>
+#include <rte_pause.h>
+
+#include "exchange.h"
+
+/* The shared slot's lock is held for less than this, unless its holder is preempted. */
+#define SHARED_TRIES 1000
+
+/* One by one, so that an object that is there twice is destructed once. */
+static void
+destruct_and_free(struct mag_cache *cache, void *object)
+{
+	const struct mag_callbacks *callbacks = cache->callbacks;
+	struct mag_slab_object found;
+
+	if (mag_slab_find(&cache->slab, object, &found)) {
+		if (callbacks != NULL && callbacks->destructor != NULL)
+			callbacks->destructor(object, callbacks->arg);
+		if (cache->flags & MAG_CACHE_CLEARONFREE)
+			memset(object, 0, cache->region->object_size);
+	}
+	mag_slab_free(&cache->slab, &object, 1);
+}
+
+void
+mag_cache_give_slab(struct mag_cache *cache, void *const *objects, unsigned int n)
+{
+	const struct mag_callbacks *callbacks = cache->callbacks;
+	unsigned int i;
+
+	if ((callbacks == NULL || callbacks->destructor == NULL) &&
+	    (cache->flags & MAG_CACHE_CLEARONFREE) == 0) {
+		mag_slab_free(&cache->slab, objects, n);
+		return;
+	}
+	for (i = 0; i < n; i++)
+		destruct_and_free(cache, objects[i]);
+}
+
+void
+mag_cache_destroy_magazine(struct mag_cache *cache, struct mag_detached detached)
+{
+	if (detached.magazine == NULL)
+		return;
+	if (detached.rounds > 0)
+		mag_cache_give_slab(cache, detached.magazine->round, detached.rounds);
+	mag_arena_put(&cache->arena, detached.magazine);
+}
+
+/* Put a magazine where others can have it: a partial one can only be emptied. */
+void
+mag_cache_hand_over(struct mag_cache *cache, struct mag_detached detached)
+{
+	if (detached.magazine == NULL)
+		return;
+	if (detached.rounds == detached.magazine->rounds)
+		mag_depot_put(&cache->depot, &cache->depot.full, detached.magazine);
+	else if (detached.rounds == 0)
+		mag_depot_put(&cache->depot, &cache->depot.empty, detached.magazine);
+	else
+		mag_cache_destroy_magazine(cache, detached);
+}
+
+/*
+ * Owner, holding its slot: take both magazines away; the caller lets the slot go and
+ * then calls mag_cache_hand_over(). Whatever was detached is in transit until then.
+ */
+static uint64_t
+detach_both(struct mag_cache *cache, struct mag_lcore *lcore, struct mag_detached both[2])
+{
+	uint64_t objects = mag_lcore_count(lcore);
+
+	mag_transit_begin(cache, objects);
+	both[0] = mag_lcore_detach_previous(lcore);
+	both[1] = mag_lcore_detach_loaded(lcore);
+	MAG_COUNT(lcore->rounds_out, objects);
+	return objects;
+}
+
+/*
+ * A full magazine may go to the depot only while its type is in force: which nobody
+ * can change before every slot, this one too, has granted a purge. So it is put there
+ * with the slot still held, and only a partial one is left for the time after.
+ */
+void
+mag_cache_hand_in(struct mag_cache *cache, struct mag_lcore *lcore)
+{
+	struct mag_detached both[2], partial = {NULL, 0};
+	uint64_t objects = detach_both(cache, lcore, both);
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		if (both[i].magazine != NULL && both[i].rounds % both[i].magazine->rounds != 0)
+			partial = both[i];
+		else
+			mag_cache_hand_over(cache, both[i]);
+	}
+	mag_bias_leave(&lcore->owner);
+	mag_cache_destroy_magazine(cache, partial);
+	mag_transit_end(cache, objects);
+	mag_bias_dismiss(&lcore->visitor, MAG_BIAS_ASKED);
+}
+
+void
+mag_cache_flush_slot(struct mag_cache *cache, uint32_t slot)
+{
+	struct mag_lcore *lcore = &cache->slot[slot];
+
+	while (!mag_bias_enter_careful(&lcore->owner, &lcore->visitor))
+		sched_yield();
+	mag_cache_hand_in(cache, lcore);
+}
+
+static struct mag_lcore *
+hold_shared(struct mag_cache *cache, unsigned int tries)
+{
+	while (!mag_lock_try(&cache->shared)) {
+		if (--tries == 0)
+			return NULL;
+		rte_pause();
+	}
+	return &cache->slot[MAG_SLOT_SHARED];
+}
+
+/*
+ * This thread's slot, or the shared one for a thread without; NULL when only the slab
+ * layer may be used: a purge is under way, or the shared slot is busy.
+ */
+static struct mag_lcore *
+slot_hold(struct mag_cache *cache)
+{
+	struct mag_lcore *own;
+	uint32_t word;
+
+	mag_lcore_claim();
+	own = mag_lcore_slot(cache->slot);
+	if (own == &cache->slot[MAG_SLOT_SHARED])
+		return hold_shared(cache, SHARED_TRIES);
+	while (mag_bias_enter_careful(&own->owner, &own->visitor)) {
+		word = MAG_STAT(own->visitor.word);
+		if (likely((word & MAG_BIAS_ASKED) == 0))
+			return own;
+		mag_cache_hand_in(cache, own);
+	}
+	word = MAG_STAT(own->visitor.word);
+	return word & (MAG_BIAS_PURGE | MAG_BIAS_SELF) ? NULL : hold_shared(cache, 1);
+}
+
+static void
+slot_let_go(struct mag_cache *cache, struct mag_lcore *lcore)
+{
+	if (lcore == &cache->slot[MAG_SLOT_SHARED])
+		mag_lock_release(&cache->shared);
+	else
+		mag_bias_leave(&lcore->owner);
+}
+
+/* Objects that passed by the magazines count for their lcore all the same. */
+void
+mag_cache_count(struct mag_cache *cache, uint32_t allocs, uint32_t frees)
+{
+	struct mag_lcore *own = mag_lcore_slot(cache->slot);
+
+	if (own == &cache->slot[MAG_SLOT_SHARED]) {
+		MAG_STAT_ADD(cache->beside_allocs, allocs);
+		MAG_STAT_ADD(cache->beside_frees, frees);
+		return;
+	}
+	MAG_COUNT(own->allocs, allocs);
+	MAG_COUNT(own->rounds_in, allocs);
+	MAG_COUNT(own->rounds_out, frees);
+}
+
+static void
+object_info(const struct mag_slab_object *found, const struct mag_cache *cache,
+	    struct mag_object_info *info)
+{
+	const struct mag_segment *segment = found->slab->segment;
+
+	info->address = (void *)(segment->base + (uintptr_t)segment->stride * found->index);
+	info->size = cache->chunk_size;
+	info->bufctl = &found->slab->bufctl[found->index];
+	info->segment_object = found->index;
+	info->region_index = (uint64_t)segment->index * cache->region->block + found->index;
+}
+
+/* Construct n objects; those that could not be are given back. Returns how many stand. */
+static unsigned int
+construct(struct mag_cache *cache, void **objects, unsigned int n)
+{
+	const struct mag_callbacks *callbacks = cache->callbacks;
+	struct mag_object_info info;
+	struct mag_slab_object found;
+	unsigned int i;
+
+	if (likely(callbacks == NULL || callbacks->constructor == NULL))
+		return n;
+	for (i = 0; i < n; i++) {
+		mag_slab_find(&cache->slab, objects[i], &found);
+		object_info(&found, cache, &info);
+		if (callbacks->constructor(&info, NULL, callbacks->arg, 0) != 0)
+			break;
+	}
+	if (i < n) {
+		MAG_STAT_ADD(cache->alloc_fails, n - i);
+		mag_slab_free(&cache->slab, objects + i, n - i);
+	}
+	return i;
+}
+
+unsigned int
+mag_cache_take(struct mag_cache *cache, void **objects, unsigned int n, bool *refused)
+{
+	struct mag_lcore *lcore = slot_hold(cache);
+	unsigned int got = 0, slab, good;
+
+	if (likely(lcore != NULL)) {
+		got = mag_lcore_take(lcore, &cache->depot, objects, n);
+		slot_let_go(cache, lcore);
+	}
+	if (got == n)
+		return n;
+	slab = mag_slab_alloc(&cache->slab, objects + got, n - got);
+	if (slab == 0)
+		return got;
+	good = construct(cache, objects + got, slab);
+	if (good < slab)
+		*refused = true;
+	mag_cache_count(cache, good, 0);
+	return got + good;
+}
+
+void
+mag_cache_give(struct mag_cache *cache, void *const *objects, unsigned int n)
+{
+	struct mag_magazine *magazine = NULL;
+	struct mag_lcore *lcore;
+	unsigned int done = 0;
+	uint32_t size;
+
+	while ((lcore = slot_hold(cache)) != NULL) {
+		size = MAG_STAT(lcore->size);
+		if (magazine != NULL && magazine->rounds == size) {
+			mag_depot_put(&cache->depot, &cache->depot.empty, magazine);
+			magazine = NULL;
+		}
+		done += mag_lcore_give(lcore, &cache->depot, objects + done, n - done);
+		slot_let_go(cache, lcore);
+		if (magazine != NULL)
+			mag_arena_put(&cache->arena, magazine);
+		magazine = NULL;
+		if (done == n)
+			return;
+		/* No empty magazine in the depot: make one, with the slot let go. */
+		if (size != 0)
+			magazine = mag_arena_get(&cache->arena, size);
+		if (magazine == NULL)
+			break;
+	}
+	if (magazine != NULL)
+		mag_arena_put(&cache->arena, magazine);
+	mag_cache_give_slab(cache, objects + done, n - done);
+	mag_cache_count(cache, 0, n - done);
+}
+
+int
+mag_cache_object_info(struct mag_cache *cache, const void *object, struct mag_object_info *info,
+		      struct mag_object_info *mirror)
+{
+	struct mag_slab_object found;
+
+	if (!mag_slab_find(&cache->slab, object, &found))
+		return -EINVAL;
+	object_info(&found, cache, info);
+	if (mirror != NULL)
+		*mirror = (struct mag_object_info){.address = NULL};
+	return 0;
+}

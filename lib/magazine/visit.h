@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MAG_VISIT_H
+#define MAG_VISIT_H
+
+/*
+ * Sweeps over the slots of a cache, and what is built from them (spec 7, design 8).
+ */
+
+#include "types.h"
+
+/** Take what other lcores hold: all of n, or none. Returns how many. */
+unsigned int mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n);
+/** Objects that could be had by visiting everybody, in transit included. */
+uint64_t mag_cache_reachable(const struct mag_cache *cache);
+/**
+ * Gather the objects of all magazines in the slabs, for contiguous blocks: purge, enable.
+ * 0, or -EAGAIN when an owner did not let go.
+ */
+int mag_cache_gather(struct mag_cache *cache);
+/** Resize to any type, 0 = layer off; else as mag_cache_resize(). */
+int mag_cache_change_type(struct mag_cache *cache, uint32_t rounds, bool wait);
+/** The two halves of an update's work on the depot (spec 5). */
+void mag_cache_working_set_update(struct mag_cache *cache);
+void mag_cache_working_set_reap(struct mag_cache *cache);
+/** Enter the resize perimeter; false when somebody else is in it and wait is false. */
+bool mag_perimeter_enter(struct mag_cache *cache, bool wait);
+void mag_perimeter_leave(struct mag_cache *cache);
+/**
+ * Purge by a thread that is in the perimeter.
+ *
+ * @param idle
+ *   Nobody uses the cache: owners that may not be interrupted need not be asked.
+ * @return
+ *   0, or -EAGAIN with nothing changed.
+ */
+int mag_cache_purge_inside(struct mag_cache *cache, bool idle);
+
+#endif /* MAG_VISIT_H */

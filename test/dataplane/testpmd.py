@@ -242,18 +242,22 @@ class Testpmd:
         self.lines += whole
         self._more.notify_all()
 
+    def _prompt_after(self, pattern):
+        """Where the first prompt behind the pattern begins, or -1; a dump may have megabytes."""
+        found = re.search(pattern, self._text, re.DOTALL)
+        return self._text.find(PROMPT, found.end()) if found else -1
+
     def _until_prompt(self, seconds, after=""):
         """Wait for the first prompt after the pattern; return the text before it."""
         deadline = time.monotonic() + seconds
-        answer = re.compile(f"(.*?(?:{after}).*?){PROMPT}", re.DOTALL)
         with self._more:
-            while not (found := answer.match(self._text)):
+            while (end := self._prompt_after(after)) < 0:
                 tap.check(not self._eof, f"testpmd ended with status {self.process.poll()}")
                 left = deadline - time.monotonic()
                 tap.check(left > 0, f"no prompt within {seconds} s")
                 self._more.wait(left)
-            self._text = self._text[found.end():]
-            return found[1]
+            answer, self._text = self._text[:end], self._text[end + len(PROMPT):]
+            return answer
 
     def errors(self):
         """Lines that complain, of either stream, since the start."""

@@ -438,17 +438,14 @@ static bool
 type_is_reachable(const struct mag_cache_params *params, size_t align, uint32_t rounds)
 {
 	size_t chunk = RTE_ALIGN_CEIL(params->object_size, align);
-	uint32_t type = mag_type_first(chunk);
 
-	while (type != 0 && type != rounds)
-		type = mag_type_next(chunk, type);
-	if (type == 0)
-		MAG_LOG(ERR,
-			"cache \"%s\": option rounds=%u: objects of %zu bytes cannot have "
-			"such magazines: the first type is %u, the largest %u",
-			params->name, rounds, chunk, mag_type_first(chunk),
-			mag_type_largest(chunk));
-	return type != 0;
+	if (mag_type_is_reachable(chunk, rounds))
+		return true;
+	MAG_LOG(ERR,
+		"cache \"%s\": option rounds=%u: objects of %zu bytes cannot have "
+		"such magazines: the first type is %u, the largest %u",
+		params->name, rounds, chunk, mag_type_first(chunk), mag_type_largest(chunk));
+	return false;
 }
 
 static int

@@ -51,6 +51,16 @@ mag_type_next(size_t chunk, uint32_t rounds)
 	return chunk < type->max_object ? type[1].rounds : 0;
 }
 
+bool
+mag_type_is_reachable(size_t chunk, uint32_t rounds)
+{
+	uint32_t type = mag_type_first(chunk);
+
+	while (type != 0 && type != rounds)
+		type = mag_type_next(chunk, type);
+	return type != 0;
+}
+
 uint32_t
 mag_type_largest(size_t chunk)
 {

@@ -47,6 +47,8 @@ struct mag_type {
 uint32_t mag_type_first(size_t chunk);
 /** The next bigger type of a library cache, or 0 when it may not grow. */
 uint32_t mag_type_next(size_t chunk, uint32_t rounds);
+/** Can a library cache of this chunk size come to this type? */
+bool mag_type_is_reachable(size_t chunk, uint32_t rounds);
 /** Rounds of the largest type that a library cache of this chunk size can reach. */
 uint32_t mag_type_largest(size_t chunk);
 

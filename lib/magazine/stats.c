@@ -13,17 +13,6 @@ mag_cache_available(const struct mag_cache *cache)
 	return RTE_MIN(mag_cache_reachable(cache), MAG_STAT(cache->region->objects));
 }
 
-static uint64_t
-in_lcores(const struct mag_cache *cache)
-{
-	uint64_t sum = mag_lcore_count(&cache->slot[MAG_SLOT_SHARED]);
-	unsigned int i, slots = mag_lcore_slots();
-
-	for (i = 0; i < slots; i++)
-		sum += mag_lcore_count(&cache->slot[i]);
-	return sum;
-}
-
 static void
 depot_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
 {
@@ -72,7 +61,7 @@ mag_cache_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
 	stats->rounds = MAG_STAT(cache->slot[MAG_SLOT_SHARED].size);
 	stats->objects = MAG_STAT(cache->region->objects);
 	stats->free = mag_cache_available(cache);
-	stats->in_lcores = in_lcores(cache);
+	stats->in_lcores = mag_cache_in_lcores(cache);
 	depot_stats(cache, stats);
 	slab_stats(cache, stats);
 	stats->zeroes = MAG_STAT(cache->zeroes);

@@ -78,8 +78,8 @@ mag_perimeter_leave(struct mag_cache *cache)
 
 /* Sweeps */
 
-static uint64_t
-slots_count(const struct mag_cache *cache)
+uint64_t
+mag_cache_in_lcores(const struct mag_cache *cache)
 {
 	unsigned int i, slots = mag_lcore_slots();
 	uint64_t sum = mag_lcore_count(&cache->slot[MAG_SLOT_SHARED]);
@@ -181,10 +181,16 @@ pile_destroy(struct mag_cache *cache, struct magazine_pile *pile)
 }
 
 static void
-slot_off(struct mag_cache *cache, struct mag_lcore *lcore, struct magazine_pile *pile)
+slot_empty(struct mag_cache *cache, struct mag_lcore *lcore, struct magazine_pile *pile)
 {
 	pile_add(pile, visitor_detach(cache, lcore, mag_lcore_detach_previous));
 	pile_add(pile, visitor_detach(cache, lcore, mag_lcore_detach_loaded));
+}
+
+static void
+slot_off(struct mag_cache *cache, struct mag_lcore *lcore, struct magazine_pile *pile)
+{
+	slot_empty(cache, lcore, pile);
 	atomic_store_explicit(&lcore->size, 0, memory_order_relaxed);
 }
 
@@ -226,11 +232,8 @@ slots_off(struct mag_cache *cache, struct magazine_pile *pile)
 static void
 shared_empty(struct mag_cache *cache, struct magazine_pile *pile)
 {
-	struct mag_lcore *shared = &cache->slot[MAG_SLOT_SHARED];
-
 	mag_lock_wait(&cache->shared);
-	pile_add(pile, visitor_detach(cache, shared, mag_lcore_detach_previous));
-	pile_add(pile, visitor_detach(cache, shared, mag_lcore_detach_loaded));
+	slot_empty(cache, &cache->slot[MAG_SLOT_SHARED], pile);
 	mag_lock_release(&cache->shared);
 }
 
@@ -368,18 +371,11 @@ mag_cache_enable(struct mag_cache *cache)
 static bool
 type_is_known(const struct mag_cache *cache, uint32_t rounds)
 {
-	uint32_t type;
-
 	if (cache->flags & MAG_CACHE_NOMAGAZINES)
 		return false;
 	if (cache->flags & MAG_CACHE_POOL)
 		return mag_type_is_pool(rounds);
-	if (rounds == 0)
-		return false;
-	type = mag_type_first(cache->chunk_size);
-	while (type != 0 && type != rounds)
-		type = mag_type_next(cache->chunk_size, type);
-	return type != 0;
+	return mag_type_is_reachable(cache->chunk_size, rounds);
 }
 
 int
@@ -427,7 +423,7 @@ int
 mag_cache_gather(struct mag_cache *cache)
 {
 	/* With nothing in magazines there is nothing to gather, and nobody to interrupt. */
-	if (slots_count(cache) + mag_depot_total(&cache->depot.full) == 0)
+	if (mag_cache_in_lcores(cache) + mag_depot_total(&cache->depot.full) == 0)
 		return -EAGAIN;
 	return purge_and_enable(cache, true);
 }
@@ -497,7 +493,7 @@ mag_cache_reachable(const struct mag_cache *cache)
 	/* acquire: pairs with mag_transit_end(): read first, what left transit is counted below */
 	uint64_t transit = atomic_load_explicit(&cache->transit, memory_order_acquire);
 
-	return transit + slots_count(cache) + mag_slab_available(&cache->slab) +
+	return transit + mag_cache_in_lcores(cache) + mag_slab_available(&cache->slab) +
 	       (uint64_t)mag_depot_total(&cache->depot.full) * MAG_STAT(cache->type);
 }
 
@@ -613,7 +609,7 @@ rob(struct mag_cache *cache, void **objects, unsigned int n, uint64_t deadline)
 	got += shared_rob(cache, objects + got, n - got, deadline);
 	if (got == 0 && sweep.denied) {
 		atomic_store_explicit(&cache->denied_slot, sweep.denied_slot, memory_order_relaxed);
-		atomic_store_explicit(&cache->denied_count, slots_count(cache),
+		atomic_store_explicit(&cache->denied_count, mag_cache_in_lcores(cache),
 				      memory_order_relaxed);
 		atomic_store_explicit(&cache->steal_rest, deadline_in(STEAL_US),
 				      memory_order_relaxed);
@@ -644,7 +640,7 @@ seen_in_vain(struct mag_cache *cache)
 	const struct mag_lcore *denied = &cache->slot[MAG_STAT(cache->denied_slot)];
 
 	if (rte_rdtsc() >= MAG_STAT(cache->steal_rest) || MAG_STAT(denied->owner.busy) == 0 ||
-	    slots_count(cache) != MAG_STAT(cache->denied_count))
+	    mag_cache_in_lcores(cache) != MAG_STAT(cache->denied_count))
 		return false;
 	MAG_STAT_ADD(cache->steal_denied, 1);
 	return true;

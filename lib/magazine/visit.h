@@ -10,6 +10,8 @@
 
 /** Take what other lcores hold: all of n, or none. Returns how many. */
 unsigned int mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n);
+/** Objects in the magazines of all slots, read without holding them. */
+uint64_t mag_cache_in_lcores(const struct mag_cache *cache);
 /** Objects that could be had by visiting everybody, in transit included. */
 uint64_t mag_cache_reachable(const struct mag_cache *cache);
 /**

@@ -57,6 +57,7 @@ host_has() {
 	pkgconf) command -v pkg-config >/dev/null ;;
 	libdpdk-dev) pkg-config --exists libdpdk 2>/dev/null ;;
 	libnuma-dev) pkg-config --exists numa 2>/dev/null ;;
+	libbenchmark-dev) pkg-config --exists benchmark 2>/dev/null ;;
 	libcmocka-dev) pkg-config --exists cmocka 2>/dev/null ;;
 	dpdk-dev) command -v dpdk-testpmd >/dev/null ;;
 	*) command -v "$1" >/dev/null ;;

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# All tests. Test programs are found from the build, scripts by being executable in test/dataplane:
-# a new one needs no change here. Each speaks TAP (cmocka does, asked to); one that does not counts as
+# All tests. Test programs are found from the build, scripts by being executable in test/dataplane or
+# test/bench: a new one needs no change here. Each speaks TAP (cmocka does, asked to); one that does not counts as
 # one test, by its exit status: 0 passed, 77 skipped, anything else failed.
 #
 # A test finds in its environment: MAGAZINE_BUILD and MAGAZINE_PLUGIN, the build folder and the driver;
@@ -12,7 +12,7 @@
 # shellcheck source-path=SCRIPTDIR source=../app/host.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../app/host.sh"
 
-SUITES=(style unit contract dataplane stress tsan asan)
+SUITES=(style unit contract dataplane bench stress tsan asan)
 HUGE_MB=1536
 HUGE_LEAST_MB=256
 SCRIPT_TIMEOUT=600
@@ -233,16 +233,17 @@ run_suite() {
 	[ $found = 1 ] || fail "$label" "suite $suite has no tests"
 }
 
-run_dataplane() {
+# run_scripts SUITE: those in the folder of that name.
+run_scripts() {
 	local script found=0
 
-	echo dataplane
-	for script in "$HOST_ROOT"/test/dataplane/*.{sh,py}; do
+	echo "$1"
+	for script in "$HOST_ROOT/test/$1"/*.{sh,py}; do
 		[ -x "$script" ] || continue
-		run_one "dataplane/$(basename "$script")" "$HOST_ROOT/build" $((SCRIPT_TIMEOUT * times)) "$script"
+		run_one "$1/$(basename "$script")" "$HOST_ROOT/build" $((SCRIPT_TIMEOUT * times)) "$script"
 		found=1
 	done
-	[ $found = 1 ] || fail dataplane "no executable script in test/dataplane"
+	[ $found = 1 ] || fail "$1" "no executable script in test/$1"
 }
 
 # Formatting is that of .clang-format as these versions read it; others differ in details.
@@ -309,18 +310,19 @@ main() {
 	host_begin "$@"
 	times=$((full ? 4 : 1))
 	host_packages gcc libc6-dev meson ninja-build pkgconf python3 libdpdk-dev dpdk-dev libnuma-dev \
-		libcmocka-dev clang-format
+		libcmocka-dev clang-format g++ libbenchmark-dev valgrind
 	if ! build "$HOST_ROOT/build"; then
 		fail build "does not build"
 	else
-		if wanted unit contract dataplane stress tsan asan; then
+		if wanted unit contract dataplane bench stress tsan asan; then
 			host_hugepages $HUGE_MB $HUGE_LEAST_MB && huge=1
 		fi
 		sanitizer_options
 		! wanted style || run_style
 		! wanted unit || run_suite unit "$HOST_ROOT/build" unit $times
 		! wanted contract || run_suite contract "$HOST_ROOT/build" contract $times
-		! wanted dataplane || run_dataplane
+		! wanted dataplane || run_scripts dataplane
+		! wanted bench || run_scripts bench
 		! wanted stress || run_suite stress "$HOST_ROOT/build" stress $times
 		! wanted tsan || run_sanitized tsan thread
 		! wanted asan || run_sanitized asan address,undefined

@@ -49,6 +49,21 @@ cell_objects(const struct cell *cell)
 	return objects;
 }
 
+static int
+by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+double
+cell_quantile(double *values, unsigned int count, double where)
+{
+	qsort(values, count, sizeof(*values), by_value);
+	return values[(unsigned int)((count - 1) * where + 0.5)];
+}
+
 void
 cell_abandon(void)
 {

@@ -68,6 +68,7 @@ struct pattern {
 	unsigned int objects;     /**< of a pool, at least */
 	unsigned int object_size; /**< bytes */
 	bool touched;             /**< objects are written and read */
+	bool old;                 /**< pools are in an order that long use gives them */
 	bool waits;               /**< lcores wait for each other: more than one CPU, or never */
 	bool many_produce; /**< all lcores but one get, one puts; else one gets, the others put */
 
@@ -143,6 +144,9 @@ unsigned int cell_objects(const struct cell *cell);
 const struct cell_found *cell_measure(struct cell *cell);
 /** End what is under way, and clean up: for a signal. */
 void cell_abandon(void);
+
+/** Sorts the values and returns the one that is so far up: 0.5 = the median. */
+double cell_quantile(double *values, unsigned int count, double where);
 
 /** Has the turn lasted too long? To be asked now and then. */
 static inline bool

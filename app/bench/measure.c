@@ -321,21 +321,6 @@ run_member(unsigned int member, void *arg __rte_unused)
 		member_follow(member);
 }
 
-static int
-by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double
-quantile(double *values, unsigned int count, double where)
-{
-	qsort(values, count, sizeof(*values), by_value);
-	return values[(unsigned int)((count - 1) * where + 0.5)];
-}
-
 /* In the order of the rounds as long as ratios are made. */
 static void
 contender_sum_up(struct contender *c, double *ratios)
@@ -346,9 +331,9 @@ contender_sum_up(struct contender *c, double *ratios)
 
 	for (i = 0; i < rounds; i++)
 		ratios[i] = c->seconds[i] / base->seconds[i];
-	found->ratio = quantile(ratios, rounds, 0.5);
-	found->q1 = quantile(ratios, rounds, 0.25);
-	found->q3 = quantile(ratios, rounds, 0.75);
+	found->ratio = cell_quantile(ratios, rounds, 0.5);
+	found->q1 = cell_quantile(ratios, rounds, 0.25);
+	found->q3 = cell_quantile(ratios, rounds, 0.75);
 	found->rounds = c->rounds;
 	found->cut = c->cut;
 }
@@ -367,9 +352,9 @@ contenders_sum_up(void)
 		contender_sum_up(&here.contender[i], ratios);
 	for (i = 0; i < here.count; i++) {
 		c = &here.contender[i];
-		c->found->seconds = quantile(c->seconds, c->rounds, 0.5);
+		c->found->seconds = cell_quantile(c->seconds, c->rounds, 0.5);
 		c->found->worst = c->seconds[c->rounds - 1] / c->found->seconds;
-		c->found->rate = quantile(c->rate, c->rounds, 0.5);
+		c->found->rate = cell_quantile(c->rate, c->rounds, 0.5);
 		c->found->lost = pattern->lost != NULL ? pattern->lost(c->state) : 0;
 		c->found->end = c->found->lost == 0 ? BENCH_OK : BENCH_FAILED;
 		if (c->found->lost != 0)

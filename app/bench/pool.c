@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <rte_errno.h>
+#include <rte_random.h>
 
 #include "pool.h"
 
@@ -80,10 +82,40 @@ pool_make_sized(const struct peer *peer, unsigned int objects, unsigned int obje
 	return NULL;
 }
 
+/* Give a new pool the order that an old one has, in which no prefetcher finds the next object. */
+static bool
+grow_old(struct rte_mempool *mp)
+{
+	unsigned int count = 0, i, n;
+	void **objects = calloc(mp->size, sizeof(void *)), *other;
+
+	if (objects == NULL)
+		return false;
+	while (count < mp->size && rte_mempool_get(mp, &objects[count]) == 0)
+		count++;
+	for (i = count; i > 1; i--) {
+		n = rte_rand_max(i);
+		other = objects[i - 1];
+		objects[i - 1] = objects[n];
+		objects[n] = other;
+	}
+	for (i = 0; i < count; i++)
+		rte_mempool_put(mp, objects[i]);
+	free(objects);
+	return true;
+}
+
 void *
 pool_make(const struct cell *cell, const struct peer *peer, char why[BENCH_WHY])
 {
-	return pool_make_sized(peer, cell_objects(cell), cell->pattern->object_size, why);
+	struct rte_mempool *mp;
+
+	mp = pool_make_sized(peer, cell_objects(cell), cell->pattern->object_size, why);
+	if (mp == NULL || !cell->pattern->old || grow_old(mp))
+		return mp;
+	snprintf(why, BENCH_WHY, "no memory for %u pointers", mp->size);
+	rte_mempool_free(mp);
+	return NULL;
 }
 
 uint64_t

@@ -3,6 +3,8 @@
 #include <sched.h>
 #include <semaphore.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <rte_launch.h>
 #include <rte_lcore.h>
@@ -25,12 +27,27 @@ team_init(struct team *team, unsigned int members)
 	return -pthread_barrier_init(&team->gate, NULL, members);
 }
 
+static unsigned int
+list_cpus(unsigned int cpus[CPU_SETSIZE])
+{
+	unsigned int cpu, count = 0;
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	if (sched_getaffinity(0, sizeof(set), &set) != 0)
+		CPU_SET(0, &set);
+	for (cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET(cpu, &set))
+			cpus[count++] = cpu;
+	return count;
+}
+
 unsigned int
 team_cpus(void)
 {
-	cpu_set_t cpus;
+	unsigned int cpus[CPU_SETSIZE];
 
-	return sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+	return list_cpus(cpus);
 }
 
 static int
@@ -81,19 +98,34 @@ team_start(struct team *team)
 		rte_pause();
 }
 
+pthread_t
+team_thread(unsigned int cpu, void *(*run)(void *arg), void *arg)
+{
+	unsigned int cpus[CPU_SETSIZE], count = list_cpus(cpus);
+	pthread_attr_t attr;
+	pthread_t thread;
+	cpu_set_t set;
+	int ret;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpus[cpu % count], &set);
+	pthread_attr_init(&attr);
+	pthread_attr_setaffinity_np(&attr, sizeof(set), &set);
+	ret = pthread_create(&thread, &attr, run, arg);
+	pthread_attr_destroy(&attr);
+	if (ret == 0)
+		return thread;
+	fprintf(stderr, "bench: cannot start a thread on CPU %u: %s\n", cpus[cpu % count],
+		strerror(ret));
+	exit(EXIT_FAILURE);
+}
+
 void
 team_lcores(unsigned int members, char *text, size_t size)
 {
-	unsigned int i, cpu = 0, cpus[CPU_SETSIZE], count = 0;
-	cpu_set_t set;
+	unsigned int i, cpus[CPU_SETSIZE], count = list_cpus(cpus);
 	size_t at;
 
-	CPU_ZERO(&set);
-	if (sched_getaffinity(0, sizeof(set), &set) != 0)
-		CPU_SET(0, &set);
-	for (cpu = 0; cpu < CPU_SETSIZE; cpu++)
-		if (CPU_ISSET(cpu, &set))
-			cpus[count++] = cpu;
 	at = snprintf(text, size, "0@%u", cpus[0]);
 	for (i = 1; i <= members && at < size; i++)
 		at += snprintf(text + at, size - at, ",%u@%u", i, cpus[(i - 1) % count]);

@@ -67,8 +67,10 @@ cell_quantile(double *values, unsigned int count, double where)
 void
 cell_abandon(void)
 {
-	if (child > 0)
+	if (child > 0) {
 		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+	}
 	if (share != NULL && share->runtime[0] != '\0')
 		rmdir(share->runtime);
 }
@@ -130,6 +132,21 @@ child_main(struct cell *cell, uint32_t peers, pid_t parent)
 	_exit(0);
 }
 
+/* Known from the start, so that nothing is left of a process that is killed while it makes them. */
+static void
+name_files(void)
+{
+	const char *begin = getenv("MAGAZINE_FILE_PREFIX"), *folder = getenv("RUNTIME_DIRECTORY");
+	static unsigned int count;
+
+	if (folder == NULL)
+		folder = getuid() == 0 ? "/var/run" : getenv("XDG_RUNTIME_DIR");
+	snprintf(share->prefix, sizeof(share->prefix), "%.40s-bench-%d-%u",
+		 begin != NULL ? begin : "magazine", getpid(), count++ % 1000);
+	snprintf(share->runtime, sizeof(share->runtime), "%s/dpdk/%s",
+		 folder != NULL ? folder : "/tmp", share->prefix);
+}
+
 /* Run some peers in one process. Returns those that are still to do: one that crashed or hung took the
  * others with it. */
 static uint32_t
@@ -140,6 +157,7 @@ run_peers(struct cell *cell, uint32_t peers)
 	bool ended;
 	int status;
 
+	name_files();
 	share->peer = CELL_PEERS_MAX;
 	fflush(NULL);
 	child = fork();
@@ -150,8 +168,7 @@ run_peers(struct cell *cell, uint32_t peers)
 		return 0;
 	}
 	ended = wait_for(cell, &status);
-	if (share->runtime[0] != '\0')
-		rmdir(share->runtime);
+	rmdir(share->runtime);
 	share->runtime[0] = '\0';
 	if (ended && WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;

@@ -46,14 +46,6 @@ static struct {
 	void **room[TEAM_MAX];
 } here;
 
-void
-measure_prefix(char *prefix, size_t size)
-{
-	const char *begin = getenv("MAGAZINE_FILE_PREFIX");
-
-	snprintf(prefix, size, "%s-bench-%d", begin != NULL ? begin : "magazine", getpid());
-}
-
 static void
 plugin_path(char *path, size_t size, const char *relative)
 {
@@ -65,7 +57,7 @@ plugin_path(char *path, size_t size, const char *relative)
 static int
 eal_start(const struct cell *cell, struct share *share)
 {
-	char path[PATH_MAX], prefix[64], lcores[16 * TEAM_MAX];
+	char path[PATH_MAX], lcores[16 * TEAM_MAX];
 	const char *plugin = getenv("MAGAZINE_PLUGIN");
 	const char *args[] = {"bench",
 			      "--in-memory",
@@ -73,7 +65,7 @@ eal_start(const struct cell *cell, struct share *share)
 			      "--no-telemetry",
 			      "--log-level=*:warning",
 			      "--file-prefix",
-			      prefix,
+			      share->prefix,
 			      "--lcores",
 			      lcores,
 			      "--main-lcore=0",
@@ -89,7 +81,6 @@ eal_start(const struct cell *cell, struct share *share)
 		    "../../drivers/mempool/magazine/librte_mempool_magazine.so");
 	if (plugin != NULL)
 		snprintf(path, sizeof(path), "%s", plugin);
-	measure_prefix(prefix, sizeof(prefix));
 	team_lcores(cell->lcores, lcores, sizeof(lcores));
 	ret = rte_eal_init(RTE_DIM(args) - 1, (char **)(uintptr_t)args);
 	snprintf(share->runtime, sizeof(share->runtime), "%s", rte_eal_get_runtime_dir());

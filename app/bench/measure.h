@@ -17,7 +17,8 @@ struct share {
 	_Atomic unsigned int beat; /**< grows while it lives */
 	_Atomic unsigned int peer; /**< at work */
 	_Atomic unsigned int round, rounds;
-	char runtime[PATH_MAX]; /**< EAL's folder, once there is one */
+	char prefix[64];        /**< of EAL's files; set before the process is made */
+	char runtime[PATH_MAX]; /**< EAL's folder; the same, until EAL itself tells it */
 	struct cell_found found[CELL_PEERS_MAX];
 };
 
@@ -26,8 +27,5 @@ struct share {
  * is to end then. Found are only those that share->found says something of.
  */
 void measure(struct cell *cell, uint32_t peers, struct share *share);
-
-/** Name of the process' EAL files: begins with MAGAZINE_FILE_PREFIX, if that is set. */
-void measure_prefix(char *prefix, size_t size);
 
 #endif /* BENCH_MEASURE_H */

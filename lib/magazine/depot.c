@@ -94,7 +94,6 @@ mag_depot_take(struct mag_depot *depot, struct mag_depot_list *list, unsigned in
 	}
 	if (unlikely(contended))
 		atomic_fetch_add_explicit(&list->contention, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&list->taken, 1, memory_order_relaxed);
 	got[0] = mag_arena_magazine(depot->arena, first);
 	if (taken == 2)
 		got[1] = mag_arena_magazine(depot->arena, second);
@@ -112,7 +111,6 @@ mag_depot_put(struct mag_depot *depot, struct mag_depot_list *list, struct mag_m
 		atomic_store_explicit(&magazine->next, head.index, memory_order_relaxed);
 		head.index = mag_arena_index(depot->arena, magazine);
 		head.total++;
-		head.tag = (head.tag + 1) & TAG_MASK;
 		/* A full barrier; its release pairs with the acquire of mag_depot_take(). */
 	} while (unlikely(!mag_u128_cas(&list->head, &old, head_pack(head))));
 }
@@ -128,7 +126,6 @@ list_restart(struct mag_depot_list *list)
 		was = head_unpack(old);
 		head = was;
 		head.min = head.total;
-		head.tag = (head.tag + 1) & TAG_MASK;
 	} while (!mag_u128_cas(&list->head, &old, head_pack(head)));
 	return was;
 }

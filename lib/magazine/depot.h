@@ -13,8 +13,9 @@
  * The head of a list, its total and the lowest total since the last update are
  * one word of 16 bytes, changed by one compare-exchange: so the working set is
  * exact, and a thread that is stopped anywhere in here blocks nobody. The tag
- * counts changes, so that a head that has come back (ABA) is not mistaken for
- * one that never left; 48 bits do not wrap while a thread sleeps. Links of
+ * counts takes, so that a head that has come back (ABA) is not mistaken for
+ * one that never left: for that somebody must have taken it. 48 bits do not wrap
+ * while a thread sleeps. Links of
  * magazines just taken by others may be read: magazines are type-stable, and
  * what was read is thrown away when the exchange fails.
  */
@@ -32,7 +33,6 @@
  */
 struct mag_depot_list {
 	struct mag_u128 head;
-	_Atomic uint64_t taken;      /**< how often it was taken from */
 	_Atomic uint32_t contention; /**< takes whose first exchange failed */
 	uint32_t reaplimit;          /**< of maintenance alone, under the cache's reap lock */
 } __attribute__((aligned(128)));
@@ -68,9 +68,17 @@ unsigned int mag_depot_take(struct mag_depot *depot, struct mag_depot_list *list
 void mag_depot_put(struct mag_depot *depot, struct mag_depot_list *list,
 		   struct mag_magazine *magazine);
 
+struct mag_depot_head mag_depot_head(const struct mag_depot_list *list);
+
+/** How often the list was taken from. */
+static inline uint64_t
+mag_depot_taken(const struct mag_depot_list *list)
+{
+	return mag_depot_head(list).tag;
+}
+
 /** Magazines on the list now. */
 uint32_t mag_depot_total(const struct mag_depot_list *list);
-struct mag_depot_head mag_depot_head(const struct mag_depot_list *list);
 
 /** Working set update: reaplimit = min; min = total. Maintenance only. */
 void mag_depot_update(struct mag_depot *depot);

@@ -189,16 +189,6 @@ rounds_of(_Atomic uint32_t *rounds)
 }
 
 static void
-swap(struct mag_lcore *lcore)
-{
-	struct mag_magazine *loaded = lcore->loaded;
-	uint32_t rounds = rounds_of(&lcore->rounds);
-
-	set_loaded(lcore, lcore->previous, rounds_of(&lcore->previous_rounds));
-	set_previous(lcore, loaded, rounds);
-}
-
-static void
 put_empty(struct mag_depot *depot, struct mag_magazine *magazine)
 {
 	if (magazine != NULL)
@@ -247,7 +237,7 @@ mag_lcore_take(struct mag_lcore *lcore, struct mag_depot *depot, void **objects,
 		if (got == n)
 			break;
 		if (rounds_of(&lcore->previous_rounds) > 0)
-			swap(lcore);
+			mag_lcore_swap(lcore);
 		else if (size == 0 || !load_full(lcore, depot, n - got, size))
 			break;
 	}
@@ -290,7 +280,7 @@ mag_lcore_give(struct mag_lcore *lcore, struct mag_depot *depot, void *const *ob
 		if (done == n)
 			return n;
 		if (lcore->previous != NULL && rounds_of(&lcore->previous_rounds) == 0)
-			swap(lcore);
+			mag_lcore_swap(lcore);
 		else if (size == 0 || !load_empty(lcore, depot))
 			return done;
 	}

@@ -195,6 +195,68 @@ mag_lcore_put(struct mag_lcore *lcore, void *const *objects, uint32_t n)
 	return true;
 }
 
+/** The two magazines change places: spec 4, step 2. Previous must be there. */
+static inline void
+mag_lcore_swap(struct mag_lcore *lcore)
+{
+	struct mag_magazine *loaded = lcore->loaded;
+	uint32_t rounds = MAG_STAT(lcore->rounds);
+
+	lcore->loaded = lcore->previous;
+	lcore->previous = loaded;
+	atomic_store_explicit(&lcore->capacity, lcore->loaded->rounds, memory_order_relaxed);
+	atomic_store_explicit(&lcore->rounds, MAG_STAT(lcore->previous_rounds),
+			      memory_order_relaxed);
+	atomic_store_explicit(&lcore->previous_rounds, rounds, memory_order_relaxed);
+}
+
+/**
+ * What comes next when mag_lcore_get() fails, before the slow path: n objects from both
+ * magazines, or false with nothing changed. Also false if a visitor has come and gone and loaded
+ * suffices now.
+ */
+static inline bool
+mag_lcore_get_both(struct mag_lcore *lcore, void **objects, uint32_t n)
+{
+	uint32_t visitor = mag_bias_mark(&lcore->owner, &lcore->visitor);
+	uint32_t rounds = MAG_STAT(lcore->rounds), previous = MAG_STAT(lcore->previous_rounds);
+
+	if (visitor != 0 || n <= rounds || n > rounds + previous) {
+		mag_bias_leave(&lcore->owner);
+		return false;
+	}
+	MAG_COUNT(lcore->allocs, n);
+	mag_copy(objects, mag_lcore_round(lcore, 0), rounds);
+	atomic_store_explicit(&lcore->rounds, 0, memory_order_relaxed);
+	mag_lcore_swap(lcore);
+	previous -= n - rounds;
+	mag_copy(objects + rounds, mag_lcore_round(lcore, previous), n - rounds);
+	atomic_store_explicit(&lcore->rounds, previous, memory_order_relaxed);
+	mag_bias_leave(&lcore->owner);
+	return true;
+}
+
+/** The same for mag_lcore_put(): n objects into both magazines. */
+static inline bool
+mag_lcore_put_both(struct mag_lcore *lcore, void *const *objects, uint32_t n)
+{
+	uint32_t visitor = mag_bias_mark(&lcore->owner, &lcore->visitor);
+	uint32_t rounds = MAG_STAT(lcore->rounds), room = MAG_STAT(lcore->capacity) - rounds;
+
+	if (visitor != 0 || lcore->previous == NULL || MAG_STAT(lcore->previous_rounds) != 0 ||
+	    n <= room || n > room + lcore->previous->rounds) {
+		mag_bias_leave(&lcore->owner);
+		return false;
+	}
+	mag_copy(mag_lcore_round(lcore, rounds), objects, room);
+	atomic_store_explicit(&lcore->rounds, rounds + room, memory_order_relaxed);
+	mag_lcore_swap(lcore);
+	mag_copy(mag_lcore_round(lcore, 0), objects + room, n - room);
+	atomic_store_explicit(&lcore->rounds, n - room, memory_order_relaxed);
+	mag_bias_leave(&lcore->owner);
+	return true;
+}
+
 /**
  * Spec 4, allocate, steps 1 to 4: as many of n objects as magazines and depot
  * have. The caller holds the slot.

@@ -21,8 +21,8 @@ depot_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
 
 	stats->depot_full = mag_depot_total(&depot->full);
 	stats->depot_empty = mag_depot_total(&depot->empty);
-	stats->depot_full_taken = MAG_STAT(depot->full.taken);
-	stats->depot_empty_taken = MAG_STAT(depot->empty.taken);
+	stats->depot_full_taken = mag_depot_taken(&depot->full);
+	stats->depot_empty_taken = mag_depot_taken(&depot->empty);
 	stats->contention_total = mag_depot_contention(depot);
 	if (stats->contention_total > seen)
 		stats->contention = stats->contention_total - seen;

@@ -516,17 +516,18 @@ somebody_is_busy(const struct mag_cache *cache)
 static bool
 can_succeed(const struct mag_cache *cache, unsigned int n)
 {
-	uint64_t tag = mag_depot_head(&cache->depot.full).tag, before;
+	struct mag_depot_head head = mag_depot_head(&cache->depot.full), before;
 	unsigned int look;
 
 	for (look = 0; look < LOOKS; look++) {
 		if (mag_cache_reachable(cache) >= n)
 			return true;
-		/* acquire: the tag is read after the sum */
+		/* acquire: the head is read after the sum */
 		atomic_thread_fence(memory_order_acquire);
-		before = tag;
-		tag = mag_depot_head(&cache->depot.full).tag;
-		if (tag == before && !somebody_is_busy(cache))
+		before = head;
+		head = mag_depot_head(&cache->depot.full);
+		if (head.tag == before.tag && head.total == before.total &&
+		    !somebody_is_busy(cache))
 			return false;
 		rte_pause();
 	}

@@ -146,11 +146,11 @@ test_the_previous_magazine_is_swapped_in_before_the_depot_is_asked(void **state 
 	assert_int_equal(give(0, 2 * ROUNDS), 2 * ROUNDS);
 	assert_int_equal(mag_lcore_take(&lcore, &depot, objects, ROUNDS + 1), ROUNDS + 1);
 	assert_ptr_equal(objects[ROUNDS], number(ROUNDS - 1));
-	assert_int_equal(depot.full.taken, 0);
+	assert_int_equal(mag_depot_taken(&depot.full), 0);
 	assert_int_equal(lcore.previous_rounds, 0);
 	assert_int_equal(lcore.rounds, ROUNDS - 1);
 	assert_int_equal(give(100, ROUNDS + 1), ROUNDS + 1);
-	assert_int_equal(depot.empty.taken, 2);
+	assert_int_equal(mag_depot_taken(&depot.empty), 2);
 }
 
 static void
@@ -177,7 +177,7 @@ test_two_full_magazines_are_asked_for_beyond_its_size(void **state __rte_unused)
 	stock_full(100);
 	assert_int_equal(mag_lcore_take(&lcore, &depot, objects, ROUNDS + 1), ROUNDS + 1);
 	assert_int_equal(mag_depot_total(&depot.full), 0);
-	assert_int_equal(depot.full.taken, 1);
+	assert_int_equal(mag_depot_taken(&depot.full), 1);
 	assert_ptr_equal(objects[0], number(100));
 	assert_ptr_equal(objects[ROUNDS], number(ROUNDS - 1));
 	assert_int_equal(lcore.rounds_in, 2 * ROUNDS);
@@ -249,6 +249,51 @@ test_the_fast_path_stays_out_while_somebody_visits(void **state __rte_unused)
 	assert_int_equal(lcore.rounds, 4);
 	mag_bias_dismiss(&lcore.visitor, MAG_BIAS_VISIT);
 	assert_true(mag_lcore_get(&lcore, &object, 1));
+}
+
+static void
+test_both_magazines_serve_without_the_slow_path(void **state __rte_unused)
+{
+	void *objects[2 * ROUNDS], *more[3];
+	uint32_t i;
+
+	assert_false(mag_lcore_get_both(&lcore, objects, 1));
+	assert_false(mag_lcore_put_both(&lcore, objects, 1));
+	stock_empty(2);
+	assert_int_equal(give(0, 2 * ROUNDS), 2 * ROUNDS);
+	assert_false(mag_lcore_get_both(&lcore, objects, ROUNDS));
+	assert_false(mag_lcore_get_both(&lcore, objects, 2 * ROUNDS + 1));
+	assert_true(mag_lcore_get_both(&lcore, objects, ROUNDS + 3));
+	assert_invariant();
+	assert_int_equal(lcore.allocs, ROUNDS + 3);
+	for (i = 0; i < ROUNDS; i++)
+		assert_ptr_equal(objects[i], number(ROUNDS + i));
+	for (i = 0; i < 3; i++)
+		assert_ptr_equal(objects[ROUNDS + i], number(ROUNDS - 3 + i));
+	assert_false(mag_lcore_put_both(&lcore, objects, 3));
+	assert_false(mag_lcore_put_both(&lcore, objects, ROUNDS + 4));
+	assert_true(mag_lcore_put_both(&lcore, objects, ROUNDS + 3));
+	assert_invariant();
+	assert_int_equal(mag_lcore_count(&lcore), 2 * ROUNDS);
+	assert_true(mag_lcore_get(&lcore, more, 3));
+	assert_memory_equal(more, objects + ROUNDS, sizeof(more));
+	assert_int_equal(lcore.owner.busy, 0);
+}
+
+static void
+test_both_magazines_stay_closed_while_somebody_visits(void **state __rte_unused)
+{
+	void *objects[ROUNDS + 1];
+
+	stock_empty(2);
+	assert_int_equal(give(0, 2 * ROUNDS), 2 * ROUNDS);
+	mag_bias_announce(&lcore.visitor, MAG_BIAS_VISIT);
+	assert_false(mag_lcore_get_both(&lcore, objects, ROUNDS + 1));
+	mag_bias_dismiss(&lcore.visitor, MAG_BIAS_VISIT);
+	assert_true(mag_lcore_get_both(&lcore, objects, ROUNDS + 1));
+	mag_bias_announce(&lcore.visitor, MAG_BIAS_PURGE);
+	assert_false(mag_lcore_put_both(&lcore, objects, ROUNDS + 1));
+	assert_int_equal(mag_lcore_count(&lcore), ROUNDS - 1);
 }
 
 static void
@@ -421,6 +466,8 @@ random_take(uint32_t n)
 
 	if (random_below(2) == 0 && mag_lcore_get(&lcore, objects, n))
 		got = n;
+	else if (random_below(2) == 0 && mag_lcore_get_both(&lcore, objects, n))
+		got = n;
 	else
 		got = mag_lcore_take(&lcore, &depot, objects, n);
 	assert_int_equal(model_take(wanted, n), got);
@@ -436,6 +483,8 @@ random_give(uintptr_t *next, uint32_t n)
 	for (i = 0; i < n; i++)
 		objects[i] = number((*next)++);
 	if (random_below(2) == 0 && mag_lcore_put(&lcore, objects, n))
+		done = n;
+	else if (random_below(2) == 0 && mag_lcore_put_both(&lcore, objects, n))
 		done = n;
 	else
 		done = mag_lcore_give(&lcore, &depot, objects, n);
@@ -674,6 +723,8 @@ main(void)
 		T(test_a_slot_that_is_off_leaves_the_depot_alone),
 		T(test_the_fast_path_is_all_or_nothing),
 		T(test_the_fast_path_stays_out_while_somebody_visits),
+		T(test_both_magazines_serve_without_the_slow_path),
+		T(test_both_magazines_stay_closed_while_somebody_visits),
 		T(test_copies_are_exact),
 		T(test_detaching_leaves_nothing_behind),
 		T(test_picking_takes_from_the_top_of_loaded_only),

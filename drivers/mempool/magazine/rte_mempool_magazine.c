@@ -175,6 +175,8 @@ enqueue_slow(struct rte_mempool *mp, void *const *objects, unsigned int n)
 {
 	if (unlikely(laying_out == mp))
 		return 0;
+	if (mag_lcore_put_both(pool_slot(mp), objects, n))
+		return 0;
 	mag_cache_give(mp->pool_data, objects, n);
 	return 0;
 }
@@ -201,6 +203,8 @@ is_optional_refill(const struct rte_mempool *mp, void *const *objects)
 static __rte_noinline int
 dequeue_slow(struct rte_mempool *mp, void **objects, unsigned int n)
 {
+	if (mag_lcore_get_both(pool_slot(mp), objects, n))
+		return 0;
 	return mag_cache_take_all(mp->pool_data, objects, n, !is_optional_refill(mp, objects));
 }
 

@@ -266,7 +266,7 @@ calibrate(void)
 static unsigned int
 choose_rounds(void)
 {
-	unsigned int rounds = here.cell->lcores == 1 ? 256 : here.cell->overcommitted ? 25 : 100;
+	unsigned int rounds = here.cell->lcores == 1 ? 256 : here.cell->overcommitted ? 15 : 100;
 	double turn = target_seconds() * (here.cell->overcommitted ? 1 : 2);
 
 	if (cell_setup.rounds != 0)

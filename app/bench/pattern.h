@@ -13,4 +13,20 @@ void *pass_begin(const struct cell *cell, char why[BENCH_WHY]);
 void pass_end(void *shared);
 void turn_pass(void *state, struct turn *turn);
 
+/* Of a figure. */
+bool imbalance_figure(const struct cell *cell, const struct peer *peer, double *figure,
+		      char why[BENCH_WHY]);
+
+/* Contiguous blocks; the first peer is the base. */
+extern const struct peer contig_peers[];
+void *contig_make(const struct cell *cell, const struct peer *peer, char why[BENCH_WHY]);
+void turn_contig(void *state, struct turn *turn);
+
+/* Caches of the library beside other allocators; the first peer is the base. */
+extern const struct peer library_peers[];
+void *library_make(const struct cell *cell, const struct peer *peer, char why[BENCH_WHY]);
+void turn_library(void *state, struct turn *turn);
+uint64_t library_lost(void *state);
+void library_drop(void *state);
+
 #endif /* BENCH_PATTERN_H */

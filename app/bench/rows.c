@@ -10,6 +10,9 @@
 #include "rows.h"
 
 #define MBUF_SIZE 2176
+/* What is touched of an mbuf: so all peers' pools are there at once. */
+#define PART_SIZE 448
+#define MANY ((256 << 10) - 1)
 #define LIST 12
 
 /* clang-format off */
@@ -17,9 +20,9 @@
 #define OWN(label, text, fn, held, size) \
 	{.name = label, .help = text, .peers = pool_peers, .base = POOL_BASE, .hold = held, \
 	 .object_size = size, .make = pool_make, .turn = fn, .lost = pool_lost, .drop = pool_drop}
-#define PASS(label, text, count, touch, aged, many) \
+#define PASS(label, text, count, size, touch, aged, many) \
 	{.name = label, .help = text, .peers = pool_peers, .base = POOL_BASE, .objects = count, \
-	 .object_size = MBUF_SIZE, .touched = touch, .old = aged, .waits = true, .many_produce = many, \
+	 .object_size = size, .touched = touch, .old = aged, .waits = true, .many_produce = many, \
 	 .begin = pass_begin, .end = pass_end, .make = pool_make, .turn = turn_pass, \
 	 .lost = pool_lost, .drop = pool_drop}
 
@@ -34,17 +37,39 @@ static const struct pattern holds[] = {
 	OWN("hold-32768", "32768 objects", turn_hold, 32768, 64),
 };
 static const struct pattern passes[] = {
-	PASS("pipe-8k", "one lcore gets, another puts: of 8 K mbufs", 8191, false, false, false),
-	PASS("pipe-8k-touched", "the same, header and payload written and read", 8191, true, true, false),
-	PASS("pipe-256k", "of 256 K mbufs", (256 << 10) - 1, false, false, false),
-	PASS("pipe-256k-touched", "of 256 K mbufs, written and read", (256 << 10) - 1, true, true, false),
+	PASS("pipe-8k", "one lcore gets, another puts: of 8 K mbufs", 8191, MBUF_SIZE, false, false, false),
+	PASS("pipe-8k-touched", "the same, header and payload written and read", 8191, MBUF_SIZE, true, true, false),
+	PASS("pipe-256k", "of 256 K mbufs", MANY, PART_SIZE, false, false, false),
+	PASS("pipe-256k-touched", "of 256 K mbufs, written and read", MANY, PART_SIZE, true, true, false),
 	PASS("pipe-256k-touched-new", "the same, of a pool still in the order of its memory",
-	     (256 << 10) - 1, true, false, false),
+	     MANY, PART_SIZE, true, false, false),
 };
 static const struct pattern fanout =
-	PASS("fanout", "one lcore gets, all others put", 16383, false, false, false);
+	PASS("fanout", "one lcore gets, all others put", 16383, MBUF_SIZE, false, false, false);
 static const struct pattern fanin =
-	PASS("fanin", "all lcores but one get, that one puts", 16383, false, false, true);
+	PASS("fanin", "all lcores but one get, that one puts", 16383, MBUF_SIZE, false, false, true);
+static const struct pattern imbalance = {
+	.name = "imbalance-1024",
+	.help = "objects that a pool must have so that one lcore after the other can get 1024",
+	.peers = pool_peers, .base = POOL_BASE, .hold = 1024, .object_size = 64,
+	.figure = imbalance_figure, .figure_name = "objects",
+};
+static const struct pattern contig = {
+	.name = "contig", .help = "a bulk of contiguous blocks is got, and their objects put",
+	.peers = contig_peers, .object_size = MBUF_SIZE, .hold = 1024, .objects = 65535,
+	.make = contig_make, .turn = turn_contig, .lost = pool_lost, .drop = pool_drop,
+};
+#define LIBRARY(label, held, size) \
+	{.name = label, .help = "an object is had, written to and given back", \
+	 .peers = library_peers, .hold = held, .object_size = size, .make = library_make, \
+	 .turn = turn_library, .lost = library_lost, .drop = library_drop}
+static const struct pattern libraries[] = {
+	LIBRARY("library-64", 0, 64),
+	LIBRARY("library-256", 0, 256),
+	LIBRARY("library-2048", 0, 2048),
+	LIBRARY("library-256-hold-512", 512, 256),
+};
+
 /* Bulks; a negative one is variable, up to its amount. */
 struct plan {
 	const struct pattern *pattern;
@@ -54,15 +79,14 @@ struct plan {
 };
 
 #define ALL_BULKS {1, 4, 8, 16, 32, 64, 128, 256, -8, -64, -256}
-#define SOME_BULKS {1, 32, 256}
 #define ALL_LCORES {1, 2, 4, 8, 16}
 
 static const struct plan plans[] = {
-	{&getput, ALL_LCORES, ALL_BULKS, SOME_BULKS},
-	{&holds[0], ALL_LCORES, {1, 4, 8, 16, 32, -8, -32}, {1, 32}},
-	{&holds[1], ALL_LCORES, ALL_BULKS, SOME_BULKS},
-	{&holds[2], ALL_LCORES, ALL_BULKS, SOME_BULKS},
-	{&holds[3], ALL_LCORES, ALL_BULKS, SOME_BULKS},
+	{&getput, ALL_LCORES, ALL_BULKS, {1, 32}},
+	{&holds[0], ALL_LCORES, {1, 4, 8, 16, 32, -8, -32}, {32}},
+	{&holds[1], ALL_LCORES, ALL_BULKS, {32}},
+	{&holds[2], ALL_LCORES, ALL_BULKS, {1, 32}},
+	{&holds[3], ALL_LCORES, ALL_BULKS, {1, 32}},
 	{&holds[4], {1, 2, 4, 8}, {1, 8, 32, 64, 256, -64}, {32}},
 	{&holds[5], {1, 2, 4}, {1, 32, 256}, {32}},
 	{&passes[0], {2}, ALL_BULKS, {1, 32}},
@@ -70,8 +94,14 @@ static const struct plan plans[] = {
 	{&passes[2], {2}, ALL_BULKS, {1, 32}},
 	{&passes[3], {2}, ALL_BULKS, {1, 32}},
 	{&passes[4], {2}, {1, 8, 32, 64}, {1, 32}},
-	{&fanout, {4, 8}, {1, 8, 32, 64, 256, -64}, {1, 32, 256}},
-	{&fanin, {4, 8}, {1, 8, 32, 64, 256, -64}, {1, 32, 256}},
+	{&fanout, {4, 8}, {1, 8, 32, 64, 256, -64}, {1, 32}},
+	{&fanin, {4, 8}, {1, 8, 32, 64, 256, -64}, {1, 32}},
+	{&imbalance, {2, 8}, {1, 32}, {1, 32}},
+	{&contig, {1, 2, 4}, {1, 4}, {1}},
+	{&libraries[0], ALL_LCORES, {1}, {1}},
+	{&libraries[1], ALL_LCORES, {1}, {1}},
+	{&libraries[2], ALL_LCORES, {1}, {1}},
+	{&libraries[3], ALL_LCORES, {1}, {1}},
 };
 /* Of these, what --quick leaves. */
 static const struct plan quick_plans[] = {

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include <rte_bitops.h>
@@ -44,15 +46,20 @@ static void flush_slot_of_all(uint32_t slot);
 
 /*
  * The process's environment is the one thing that two copies of this library
- * share, whichever way each came in: linked statically, or as a plugin.
+ * share, whichever way each came in: linked statically, or as a plugin. It outlives the
+ * program when that calls exec(); the kernel's random bytes do not.
  */
 RTE_INIT(mag_cache_load)
 {
-	char mine[64];
+	char program[32], mine[64];
 	const char *other = getenv(INSTANCE_ENV);
+	uint64_t random;
 
-	snprintf(mine, sizeof(mine), "%d:%p", getpid(), (void *)&list);
-	if (other != NULL && atoi(other) == getpid() && strcmp(other, mine) != 0)
+	memcpy(&random, (const void *)getauxval(AT_RANDOM), sizeof(random));
+	snprintf(program, sizeof(program), "%016" PRIx64, random);
+	snprintf(mine, sizeof(mine), "%s:%p", program, (void *)&list);
+	if (other != NULL && strncmp(other, program, strlen(program)) == 0 &&
+	    strcmp(other, mine) != 0)
 		list.second_copy = true;
 	else
 		setenv(INSTANCE_ENV, mine, 1);

@@ -60,6 +60,7 @@ host_has() {
 	libbenchmark-dev) pkg-config --exists benchmark 2>/dev/null ;;
 	libcmocka-dev) pkg-config --exists cmocka 2>/dev/null ;;
 	dpdk-dev) command -v dpdk-testpmd >/dev/null ;;
+	gnuplot-nox) command -v gnuplot >/dev/null ;;
 	*) command -v "$1" >/dev/null ;;
 	esac
 }
@@ -92,6 +93,20 @@ host_packages() {
 	for name in "${missing[@]}"; do
 		host_has "$name" || host_die "package $name is installed but does not provide what is" \
 			"needed; Debian 12 or 13 does, see 'apt-cache policy $name'"
+	done
+}
+
+# host_packages_optional NAME...: the same, one by one; what cannot be had is not missed.
+host_packages_optional() {
+	local name
+
+	command -v apt-get >/dev/null || return 0
+	export DEBIAN_FRONTEND=noninteractive
+	for name; do
+		[ -z "$(dpkg-query -W -f '${db:Status-Abbrev}' "$name" 2>/dev/null | grep '^ii')" ] || continue
+		host_run apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 \
+			-o Acquire::Retries=1 -o Acquire::http::Timeout=20 "$name" >/dev/null 2>&1 ||
+			host_say "no $name here: not compared with"
 	done
 }
 

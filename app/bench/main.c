@@ -150,16 +150,16 @@ main(int argc, char **argv)
 	struct bench *table;
 	size_t count;
 
-	/* Other allocators are loaded late, and want more static TLS than is kept for such. */
-	if (getenv("GLIBC_TUNABLES") == NULL &&
-	    setenv("GLIBC_TUNABLES", "glibc.rtld.optional_static_tls=65536", 1) == 0)
-		execv("/proc/self/exe", argv);
-	if (read_options(&argc, argv) < 0)
-		return EXIT_FAILURE;
 	if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0) {
 		perror("bench: /proc/self/exe");
 		return EXIT_FAILURE;
 	}
+	/* Other allocators are loaded late, and want more static TLS than is kept for such. */
+	if (getenv("GLIBC_TUNABLES") == NULL &&
+	    setenv("GLIBC_TUNABLES", "glibc.rtld.optional_static_tls=65536", 1) == 0)
+		execv(self, argv);
+	if (read_options(&argc, argv) < 0)
+		return EXIT_FAILURE;
 	cell_setup.self = self;
 	cell_setup.memory = free_hugepages();
 	count = rows_make(wanted, &table);

@@ -266,7 +266,7 @@ calibrate(void)
 static unsigned int
 choose_rounds(void)
 {
-	unsigned int rounds = here.cell->lcores == 1 ? 256 : here.cell->overcommitted ? 15 : 100;
+	unsigned int rounds = here.cell->lcores == 1 ? 128 : here.cell->overcommitted ? 15 : 50;
 	double turn = target_seconds() * (here.cell->overcommitted ? 1 : 2);
 
 	if (cell_setup.rounds != 0)
@@ -274,7 +274,7 @@ choose_rounds(void)
 	if (cell_setup.seconds > 0)
 		rounds = RTE_MIN(cell_setup.seconds / turn, (double)ROUNDS_MOST);
 	else if (cell_setup.quick)
-		rounds /= here.cell->overcommitted ? 3 : 4;
+		rounds /= 2;
 	return RTE_MAX(rounds, (unsigned int)ROUNDS_LEAST);
 }
 

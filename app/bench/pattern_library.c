@@ -40,7 +40,7 @@ struct library {
 const struct peer library_peers[] = {
 	{"ring_mp_mc/cache:512", "ring_mp_mc", NULL, 512, false},
 	{"magazine", "mag_cache", NULL, 0, false},
-	{"magazine,rounds=143", "mag_cache", "rounds=143", 0, false},
+	{"magazine,rounds=30", "mag_cache", "rounds=30", 0, false},
 	{"rte_malloc", "rte_malloc", NULL, 0, false},
 	{"glibc", "malloc", NULL, 0, false},
 	{"jemalloc", "libjemalloc.so.2", "libjemalloc2", 0, false},

@@ -219,11 +219,37 @@ construct(struct mag_cache *cache, void **objects, unsigned int n)
 	return i;
 }
 
+/*
+ * Past the slot, which may be somebody else's for a while, or without magazines while the depot is
+ * being emptied: whole magazines, and of the last one what is not needed to the slabs.
+ */
+static unsigned int
+take_from_depot(struct mag_cache *cache, void **objects, unsigned int n)
+{
+	struct mag_magazine *magazine[2];
+	uint32_t rounds = MAG_STAT(cache->type), take, left;
+	unsigned int got = 0, taken = 1;
+
+	while (got < n && taken == 1) {
+		mag_transit_begin(cache, rounds);
+		taken = mag_depot_take(&cache->depot, &cache->depot.full, 1, magazine);
+		if (taken == 1) {
+			take = RTE_MIN(magazine[0]->rounds, n - got);
+			left = magazine[0]->rounds - take;
+			memcpy(objects + got, &magazine[0]->round[left], take * sizeof(void *));
+			got += take;
+			mag_cache_destroy_magazine(cache, (struct mag_detached){magazine[0], left});
+		}
+		mag_transit_end(cache, rounds);
+	}
+	return got;
+}
+
 unsigned int
 mag_cache_take(struct mag_cache *cache, void **objects, unsigned int n, bool *refused)
 {
 	struct mag_lcore *lcore = slot_hold(cache);
-	unsigned int got = 0, slab, good;
+	unsigned int got = 0, slab, beside;
 
 	if (likely(lcore != NULL)) {
 		got = mag_lcore_take(lcore, &cache->depot, objects, n);
@@ -232,13 +258,13 @@ mag_cache_take(struct mag_cache *cache, void **objects, unsigned int n, bool *re
 	if (got == n)
 		return n;
 	slab = mag_slab_alloc(&cache->slab, objects + got, n - got);
-	if (slab == 0)
-		return got;
-	good = construct(cache, objects + got, slab);
-	if (good < slab)
+	beside = construct(cache, objects + got, slab);
+	if (beside < slab)
 		*refused = true;
-	mag_cache_count(cache, good, 0);
-	return got + good;
+	else if (got + slab < n)
+		beside += take_from_depot(cache, objects + got + slab, n - got - slab);
+	mag_cache_count(cache, beside, 0);
+	return got + beside;
 }
 
 void

@@ -652,11 +652,12 @@ static unsigned int
 steal_until(struct mag_cache *cache, void **objects, unsigned int n, uint64_t deadline)
 {
 	bool refused = false;
-	unsigned int got = 0, robbed;
+	unsigned int got = 0, robbed = 1;
 
 	while ((got += mag_cache_take(cache, objects + got, n - got, &refused)) < n && !refused &&
 	       can_succeed(cache, n - got)) {
-		if (rte_rdtsc() >= deadline) {
+		/* Not before a sweep that brought nothing: this thread itself may have been preempted. */
+		if (robbed == 0 && rte_rdtsc() >= deadline) {
 			MAG_STAT_ADD(cache->steal_denied, 1);
 			break;
 		}

@@ -103,7 +103,7 @@ host_packages_optional() {
 	command -v apt-get >/dev/null || return 0
 	export DEBIAN_FRONTEND=noninteractive
 	for name; do
-		[ -z "$(dpkg-query -W -f '${db:Status-Abbrev}' "$name" 2>/dev/null | grep '^ii')" ] || continue
+		! dpkg-query -W -f '${db:Status-Abbrev}' "$name" 2>/dev/null | grep -q '^ii' || continue
 		host_run apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 \
 			-o Acquire::Retries=1 -o Acquire::http::Timeout=20 "$name" >/dev/null 2>&1 ||
 			host_say "no $name here: not compared with"

@@ -143,6 +143,24 @@ on_signal(int number)
 	_exit(128 + number);
 }
 
+/* Other allocators are loaded late, and want more static TLS than is kept for such. */
+static void
+want_static_tls(const char *self, char **argv)
+{
+	static const char tunable[] = "glibc.rtld.optional_static_tls";
+	const char *old = getenv("GLIBC_TUNABLES");
+	char *tunables;
+
+	if (old != NULL && strstr(old, tunable) != NULL)
+		return;
+	if (asprintf(&tunables, "%s%s%s=65536", old == NULL ? "" : old, old == NULL ? "" : ":",
+		     tunable) < 0)
+		return;
+	if (setenv("GLIBC_TUNABLES", tunables, 1) == 0)
+		execv(self, argv);
+	free(tunables);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -154,10 +172,7 @@ main(int argc, char **argv)
 		perror("bench: /proc/self/exe");
 		return EXIT_FAILURE;
 	}
-	/* Other allocators are loaded late, and want more static TLS than is kept for such. */
-	if (getenv("GLIBC_TUNABLES") == NULL &&
-	    setenv("GLIBC_TUNABLES", "glibc.rtld.optional_static_tls=65536", 1) == 0)
-		execv(self, argv);
+	want_static_tls(self, argv);
 	if (read_options(&argc, argv) < 0)
 		return EXIT_FAILURE;
 	cell_setup.self = self;

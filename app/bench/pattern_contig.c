@@ -30,7 +30,8 @@ contig_make(const struct cell *cell, const struct peer *peer, char why[BENCH_WHY
 
 	if (mp == NULL)
 		return NULL;
-	if (rte_mempool_ops_get_info(mp, &info) == 0 && info.contig_block_size > 0 &&
+	if (rte_mempool_get_ops(mp->ops_index)->dequeue_contig_blocks != NULL &&
+	    rte_mempool_ops_get_info(mp, &info) == 0 && info.contig_block_size > 0 &&
 	    info.contig_block_size <= OBJECTS_MAX)
 		return mp;
 	snprintf(why, BENCH_WHY, "handler %s has no contiguous blocks (of up to %u objects)",

@@ -3,9 +3,11 @@
 /*
  * One lcore's demand swings while the others are idle, and each lcore has that part in turn. What an
  * idle lcore keeps in its cache is missing elsewhere: the pool must be so much larger.
+ *
+ * A larger pool is not always a better one: what caches strand depends on how the numbers divide. The
+ * answer is the size from which on no larger one fails.
  */
 
-#include <stdatomic.h>
 #include <stdio.h>
 
 #include "pattern.h"
@@ -21,7 +23,7 @@
 struct swing {
 	struct rte_mempool *mp;
 	const struct cell *cell;
-	_Atomic unsigned int failed;
+	unsigned int least; /* objects that an lcore could have; written by the one that swings */
 };
 
 static void
@@ -33,7 +35,7 @@ swing_once(struct swing *swing, void **objects)
 		n = RTE_MIN(bulk, hold - got);
 		if (rte_mempool_get_bulk(swing->mp, objects + got, n) == 0)
 			continue;
-		atomic_fetch_add_explicit(&swing->failed, 1, memory_order_relaxed);
+		swing->least = RTE_MIN(swing->least, got);
 		break;
 	}
 	for (put = 0; put < got; put += n) {
@@ -57,23 +59,44 @@ swing_member(unsigned int member, void *arg)
 	}
 }
 
-/* Do so many objects suffice? -1: cannot tell, and why. */
+/* Do so many objects suffice? If not, why says what was missing. -1: cannot tell, and why. */
 static int
 suffice(const struct cell *cell, const struct peer *peer, unsigned int objects, char why[BENCH_WHY])
 {
-	struct swing swing = {.cell = cell};
+	unsigned int hold = cell->pattern->hold;
+	struct swing swing = {.cell = cell, .least = hold};
+	int ret;
 
 	swing.mp = pool_make_sized(peer, objects, cell->pattern->object_size, why);
 	if (swing.mp == NULL)
 		return -1;
-	if (team_run((struct team *)(uintptr_t)&cell->team, swing_member, &swing) < 0) {
+	ret = team_run((struct team *)(uintptr_t)&cell->team, swing_member, &swing);
+	rte_mempool_free(swing.mp);
+	if (ret < 0) {
 		snprintf(why, BENCH_WHY, "cannot launch on the lcores");
-		swing.failed = 0;
-		rte_mempool_free(swing.mp);
 		return -1;
 	}
-	rte_mempool_free(swing.mp);
-	return swing.failed == 0;
+	if (swing.least < hold)
+		snprintf(why, BENCH_WHY, "an lcore gets only %u of %u objects from a pool of %u",
+			 swing.least, hold, objects);
+	return swing.least == hold;
+}
+
+/* Of those up to twice the largest that fails. */
+static int
+find_last_failing(const struct cell *cell, const struct peer *peer, unsigned int *last,
+		  char why[BENCH_WHY])
+{
+	unsigned int objects;
+	int enough = 1;
+
+	for (objects = *last + 1; enough >= 0 && objects <= 2 * *last;
+	     objects += 1 + objects / EXACT) {
+		enough = suffice(cell, peer, objects, why);
+		if (enough == 0)
+			*last = objects;
+	}
+	return enough;
 }
 
 bool
@@ -82,16 +105,14 @@ imbalance_figure(const struct cell *cell, const struct peer *peer, double *figur
 {
 	/* No smaller pool may have such a cache. */
 	unsigned int least = RTE_MAX(cell->pattern->hold, peer->cache * 3 / 2);
-	unsigned int low = least - 1, high = least, middle;
+	unsigned int low = least - 1, high = least, middle, last;
 	int enough;
 
 	while ((enough = suffice(cell, peer, high, why)) == 0) {
 		low = high;
 		high *= 2;
-		if (high <= OBJECTS_MAX)
-			continue;
-		snprintf(why, BENCH_WHY, "%u objects do not suffice", low);
-		return false;
+		if (high > OBJECTS_MAX)
+			return false;
 	}
 	while (enough >= 0 && high - low > 1 + high / EXACT) {
 		middle = low + (high - low) / 2;
@@ -101,6 +122,9 @@ imbalance_figure(const struct cell *cell, const struct peer *peer, double *figur
 		else
 			low = middle;
 	}
-	*figure = high;
+	last = low;
+	if (enough >= 0)
+		enough = find_last_failing(cell, peer, &last, why);
+	*figure = last == low ? high : last + 1 + last / EXACT;
 	return enough >= 0;
 }

@@ -6,6 +6,8 @@
  */
 
 #include <dlfcn.h>
+#include <errno.h>
+#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +23,8 @@
 
 #define BATCH 64
 #define LINE 64
+/* These libraries have thread-local variables that must lie where the program's own do. */
+#define TLS_TUNABLE "glibc.rtld.optional_static_tls=65536"
 
 enum kind { KIND_MEMPOOL, KIND_MAGAZINE, KIND_RTE_MALLOC, KIND_MALLOC };
 
@@ -35,7 +39,7 @@ struct library {
 	void (*free_fn)(void *object);
 };
 
-/* Of a library: handler is its file, options the package that has it. */
+/* Of a library: handler is its file, or several of which one will do, options the package. */
 /* clang-format off */
 const struct peer library_peers[] = {
 	{"ring_mp_mc/cache:512", "ring_mp_mc", NULL, 512, false},
@@ -45,7 +49,7 @@ const struct peer library_peers[] = {
 	{"glibc", "malloc", NULL, 0, false},
 	{"jemalloc", "libjemalloc.so.2", "libjemalloc2", 0, false},
 	{"tcmalloc", "libtcmalloc_minimal.so.4", "libtcmalloc-minimal4", 0, false},
-	{"mimalloc", "libmimalloc.so.2", "libmimalloc2.0", 0, false},
+	{"mimalloc", "libmimalloc.so.2:libmimalloc.so.3", "libmimalloc2.0 or libmimalloc3", 0, false},
 	{NULL, NULL, NULL, 0, false},
 };
 /* clang-format on */
@@ -64,6 +68,7 @@ make_cache(struct library *library, const struct cell *cell, const char *options
 	unsigned int count = cell_objects(cell), i;
 	void **objects = calloc(count, sizeof(void *));
 
+	rte_errno = ENOMEM; /* not what an earlier call left */
 	library->memory = rte_malloc("bench", (size_t)count * library->size, RTE_CACHE_LINE_SIZE);
 	library->region = mag_region_create(&region);
 	for (i = 0; objects != NULL && library->memory != NULL && i < count; i++)
@@ -74,13 +79,56 @@ make_cache(struct library *library, const struct cell *cell, const char *options
 		library->cache = mag_cache_create(&cache);
 	}
 	free(objects);
-	if (library->cache == NULL)
+	if (library->cache == NULL && options != NULL && rte_errno == EINVAL)
+		snprintf(why, BENCH_WHY, "no cache of objects of %zu bytes may have %s",
+			 library->size, options);
+	else if (library->cache == NULL)
 		snprintf(why, BENCH_WHY,
 			 "cannot make a cache of %u objects of %zu bytes (%s): reserve %zu MB more "
 			 "hugepages",
 			 count, library->size, rte_strerror(rte_errno),
 			 (count * library->size >> 20) + 8);
 	return library->cache != NULL;
+}
+
+/* dlsym() looks into what a library needs, too: glibc's functions must not run under its name. */
+static void *
+own_symbol(void *handle, const char *name)
+{
+	void *symbol = dlsym(handle, name);
+	struct link_map *map;
+	Dl_info info;
+
+	if (symbol == NULL || dlinfo(handle, RTLD_DI_LINKMAP, &map) != 0 ||
+	    dladdr(symbol, &info) == 0)
+		return NULL;
+	return (uintptr_t)info.dli_fbase == map->l_addr ? symbol : NULL;
+}
+
+/* Says why not of the first file: others are for other versions of a distribution. */
+static void *
+load_any(const struct peer *peer, char why[BENCH_WHY])
+{
+	char files[128], *next = files, *file, *error;
+	void *handle;
+
+	snprintf(files, sizeof(files), "%s", peer->handler);
+	why[0] = '\0';
+	while ((file = strsep(&next, ":")) != NULL) {
+		handle = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+		if (handle != NULL)
+			return handle;
+		error = dlerror();
+		if (strstr(error, "static TLS") != NULL) {
+			snprintf(why, BENCH_WHY, "%.120s: add " TLS_TUNABLE " to GLIBC_TUNABLES",
+				 error);
+			return NULL;
+		}
+		if (why[0] == '\0')
+			snprintf(why, BENCH_WHY, "%.180s; it is in the package %s", error,
+				 peer->options);
+	}
+	return NULL;
 }
 
 static bool
@@ -93,17 +141,14 @@ load(struct library *library, const struct peer *peer, char why[BENCH_WHY])
 		library->free_fn = free;
 		return true;
 	}
-	handle = dlopen(peer->handler, RTLD_NOW | RTLD_LOCAL);
-	if (handle == NULL) {
-		snprintf(why, BENCH_WHY, "%.180s; it is in the package %s", dlerror(),
-			 peer->options);
+	handle = load_any(peer, why);
+	if (handle == NULL)
 		return false;
-	}
-	library->malloc_fn = (void *(*)(size_t))dlsym(handle, "malloc");
-	library->free_fn = (void (*)(void *))dlsym(handle, "free");
+	library->malloc_fn = (void *(*)(size_t))own_symbol(handle, "malloc");
+	library->free_fn = (void (*)(void *))own_symbol(handle, "free");
 	if (library->malloc_fn != NULL && library->free_fn != NULL)
 		return true;
-	snprintf(why, BENCH_WHY, "%s has no malloc() or no free()", peer->handler);
+	snprintf(why, BENCH_WHY, "%s has no malloc() or no free() of its own", peer->handler);
 	return false;
 }
 

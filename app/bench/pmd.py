@@ -35,13 +35,27 @@ def label(setting):
     return f"{ops}{',' + options if options else ''}/cache:{cache}"
 
 
+class Testpmd(forward.Testpmd):
+    """A forwarding lcore on each CPU, the first one's beside the main lcore, which sleeps; no service lcore."""
+
+    @staticmethod
+    def command_line(options, ops, prefix, plugin, huge):
+        line = forward.Testpmd.command_line(options, ops, prefix, plugin, huge)
+        cpus = sorted(os.sched_getaffinity(0))
+        lcores = [f"0@{cpus[0]}"] + [f"{1 + i}@{cpus[-1 - i % len(cpus)]}" for i in range(options.lcores)]
+        service = line.index("-S")
+        del line[service : service + 2]
+        line[line.index("--lcores") + 1] = ",".join(lcores)
+        return line
+
+
 def start(arguments, index, setting):
     ops, cache, options = setting
     argv = [*arguments, "--mbufs", str(MBUFS), "--mbcache", str(cache)]
     if options:
         argv += ["--options", options]
     prefix = f"{os.environ['MAGAZINE_FILE_PREFIX']}-pmd{index}"
-    return forward.Testpmd(forward.parse_options(argv), ops, prefix, os.environ["MAGAZINE_PLUGIN"], True)
+    return Testpmd(forward.parse_options(argv), ops, prefix, os.environ["MAGAZINE_PLUGIN"], True)
 
 
 def measure(name, rounds, say):

@@ -33,8 +33,8 @@ static const struct pattern holds[] = {
 	OWN("hold-256", "256 objects", turn_hold, 256, MBUF_SIZE),
 	OWN("hold-512", "512 objects", turn_hold, 512, MBUF_SIZE),
 	OWN("hold-1024", "1024 objects", turn_hold, 1024, MBUF_SIZE),
-	OWN("hold-4096", "4096 objects", turn_hold, 4096, 64),
-	OWN("hold-32768", "32768 objects", turn_hold, 32768, 64),
+	OWN("hold-4096", "4096 objects", turn_hold, 4096, 192),
+	OWN("hold-32768", "32768 objects", turn_hold, 32768, 192),
 };
 static const struct pattern passes[] = {
 	PASS("pipe-8k", "one lcore gets, another puts: of 8 K mbufs", 8191, MBUF_SIZE, false, false, false),
@@ -51,7 +51,7 @@ static const struct pattern fanin =
 static const struct pattern imbalance = {
 	.name = "imbalance-1024",
 	.help = "objects that a pool must have so that one lcore after the other can get 1024",
-	.peers = pool_peers, .base = POOL_BASE, .hold = 1024, .object_size = 64,
+	.peers = pool_peers, .base = POOL_BASE, .hold = 1024, .object_size = 192,
 	.figure = imbalance_figure, .figure_name = "objects",
 };
 static const struct pattern contig = {

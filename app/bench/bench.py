@@ -30,6 +30,7 @@ FLOOR = "floor/cache:0"
 # What the guide recommends, by what surrounds the pool.
 RECOMMENDED = ("magazine/cache:0", "magazine,rounds=510/cache:0", "magazine/cache:250", "magazine/cache:512")
 NEAR = 1.03
+STUCK = 1000  # how much slower a handler is that hardly gets on, tells nothing
 FIGURES = ("ratio", "q1", "q3", "worst", "Mobj_s", "objects", "real_time", "cut", "failed", "lost", "rounds")
 NOTE = ("On a machine that others use too, times mean little and move by a factor of two. Ratios lead: of handlers that "
         "take turns in one process, each to the base in the same round.")
@@ -145,7 +146,7 @@ def targets(found):
             row = best(found.get(Cell(pattern, lcores, bulk), {}), handlers)
             if row:
                 name = f"{pattern}, {lcores} lcore{'s' * (lcores > 1)}, bulk {bulk}"
-                lines.append((name, row["handler"], f"{row['ratio']:.2f}", f"{limit:.2f}", row["ratio"] <= limit))
+                lines.append((name, row["handler"], f"{row['ratio']:.3f}", f"{limit:.2f}", row["ratio"] <= limit))
     return lines + preempted(found)
 
 
@@ -191,7 +192,9 @@ def figure(row):
     if "objects" in row:
         return f"{row['objects']:.0f}"
     mark = "!" if row.get("cut") else ""
-    return f"{row['ratio']:.2f}{mark}" if row["ratio"] < 100 else f"{row['ratio']:.0f}{mark}"
+    if row["ratio"] >= STUCK:
+        return f">{STUCK}{mark}"
+    return f"{row['ratio']:.2f}{mark}" if 0.1 <= row["ratio"] < 100 else f"{row['ratio']:.3g}{mark}"
 
 
 def pattern_tables(found):

@@ -45,6 +45,7 @@ static struct {
 	uint64_t reap_allowed;   /* TSC; under the episode lock */
 	struct mag_lock episode; /* one pass at a time */
 	pthread_mutex_t lock;    /* guards registering and mapping */
+	uint64_t stopped_at; /* TSC when the service was seen stopped, 0 = it runs; under lock */
 } maint = {.lock = PTHREAD_MUTEX_INITIALIZER, .due = UINT64_MAX};
 
 static uint64_t
@@ -200,8 +201,6 @@ service_register(uint32_t *id)
 		.socket_id = SOCKET_ID_ANY,
 	};
 
-	if (rte_service_get_by_name(SERVICE_NAME, id) == 0)
-		return 0;
 	return rte_service_component_register(&spec, id);
 }
 
@@ -221,22 +220,42 @@ service_lcores_exist(void)
 	return false;
 }
 
+/*
+ * Who unregisters a service stops it and waits until no lcore is in it; to start it
+ * meanwhile would take it away under an lcore's feet. So one that was stopped stays so for a tick.
+ */
+static void
+service_start(uint32_t id, bool registered)
+{
+	uint64_t now = rte_rdtsc();
+
+	if (rte_service_runstate_get(id) == 1) {
+		maint.stopped_at = 0;
+	} else if (registered ||
+		   (maint.stopped_at != 0 && now >= maint.stopped_at + ms_to_tsc(TICK_MS))) {
+		rte_service_component_runstate_set(id, 1);
+		rte_service_runstate_set(id, 1);
+		maint.stopped_at = 0;
+	} else if (maint.stopped_at == 0) {
+		maint.stopped_at = now;
+	}
+}
+
 /* Registered, started, and on all service lcores that there are now. */
 static void
 service_tend(bool first)
 {
 	uint32_t lcores[RTE_MAX_LCORE], id;
+	bool registered;
 	int32_t n, i;
 
 	if (!first && !service_lcores_exist())
 		return;
 	pthread_mutex_lock(&maint.lock);
-	if (service_register(&id) == 0) {
+	registered = rte_service_get_by_name(SERVICE_NAME, &id) != 0;
+	if (!registered || service_register(&id) == 0) {
 		n = rte_service_lcore_list(lcores, RTE_DIM(lcores));
-		if (rte_service_runstate_get(id) != 1) {
-			rte_service_component_runstate_set(id, 1);
-			rte_service_runstate_set(id, 1);
-		}
+		service_start(id, registered);
 		for (i = 0; i < n; i++)
 			if (rte_service_map_lcore_get(id, lcores[i]) == 0)
 				rte_service_map_lcore_set(id, lcores[i], 1);
@@ -253,7 +272,20 @@ tick_ms(void)
 	return service_beats() || shortest == 0 ? TICK_MS : RTE_MIN(shortest, (uint32_t)TICK_MS);
 }
 
-static void alarm_arm(void);
+static void alarm_callback(void *arg);
+
+/* The alarm counts as armed from here on, also while it works. */
+static void
+alarm_set(void)
+{
+	int ret = rte_eal_alarm_set(tick_ms() * 1000ull, alarm_callback, NULL);
+
+	if (ret == 0)
+		return;
+	atomic_store_explicit(&maint.armed, false, memory_order_relaxed);
+	MAG_LOG(WARNING, "EAL alarm: %s: caches are updated by a service lcore only",
+		strerror(-ret));
+}
 
 static void
 alarm_callback(void *arg)
@@ -262,25 +294,18 @@ alarm_callback(void *arg)
 	service_tend(false);
 	if (!service_beats() && is_due(rte_rdtsc()))
 		pass_run();
-	atomic_store_explicit(&maint.armed, false, memory_order_relaxed);
 	/* When no cache is left, the next one arms the alarm again. */
 	if (mag_cache_listed() > 0)
-		alarm_arm();
+		alarm_set();
+	else
+		atomic_store_explicit(&maint.armed, false, memory_order_relaxed);
 }
 
 static void
 alarm_arm(void)
 {
-	int ret;
-
-	if (atomic_exchange_explicit(&maint.armed, true, memory_order_relaxed))
-		return;
-	ret = rte_eal_alarm_set(tick_ms() * 1000ull, alarm_callback, NULL);
-	if (ret == 0)
-		return;
-	atomic_store_explicit(&maint.armed, false, memory_order_relaxed);
-	MAG_LOG(WARNING, "EAL alarm: %s: caches are updated by a service lcore only",
-		strerror(-ret));
+	if (!atomic_exchange_explicit(&maint.armed, true, memory_order_relaxed))
+		alarm_set();
 }
 
 /* The next pass finds out what is due when; the alarm comes as soon as the shortest interval. */

@@ -40,7 +40,8 @@ static struct {
 	.caches = TAILQ_HEAD_INITIALIZER(list.caches),
 };
 
-static _Thread_local bool list_held;
+/* A signal handler may read it: it must not be allocated when it is first touched. */
+static _Thread_local bool list_held __attribute__((tls_model("initial-exec")));
 
 static void flush_slot_of_all(uint32_t slot);
 

@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Service lcores that come, stop and go while there are caches. */
+
+#include "eal.h"
+
+#include <rte_alarm.h>
+#include <rte_launch.h>
+#include <rte_service.h>
+#include <rte_service_component.h>
+
+#include "cache.h"
+#include "ground.h"
+
+#define COUNT 4096
+#define SIZE 64
+/* Lcores that get the role of a service lcore; the last works first. */
+#define ONE 1
+#define TWO 2
+#define WORKER 3
+
+static struct ground ground;
+static struct mag_cache *cache;
+
+static int
+setup(void **state __rte_unused)
+{
+	struct mag_pool_params params = {
+		.name = "pool",
+		.object_size = SIZE,
+		.objects = COUNT,
+		.options = mag_options_default,
+		.node = -1,
+	};
+
+	ground = ground_make(COUNT, SIZE, 16, MAG_REGION_READONLY);
+	params.region = ground.region;
+	cache = mag_pool_create(&params);
+	assert_non_null(cache);
+	assert_int_equal(mag_maint_interval(50), 0);
+	return 0;
+}
+
+static int
+teardown(void **state __rte_unused)
+{
+	assert_int_equal(mag_maint_interval(0), 0);
+	mag_pool_free(cache);
+	ground_drop(&ground);
+	return 0;
+}
+
+static void
+fill_run(void *arg)
+{
+	void *objects[COUNT];
+	unsigned int n = mag_cache_alloc_bulk(cache, objects, *(unsigned int *)arg);
+
+	mag_cache_free_bulk(cache, objects, n);
+}
+
+static void
+fill(unsigned int n)
+{
+	fill_run(&n);
+}
+
+static void
+assert_all_can_be_had(void)
+{
+	static void *objects[COUNT];
+
+	assert_int_equal(mag_cache_available(cache), COUNT);
+	assert_int_equal(mag_cache_take_all(cache, objects, COUNT, true), 0);
+	assert_distinct(&ground, objects, COUNT);
+	mag_cache_give(cache, objects, COUNT);
+}
+
+static uint32_t
+service_id(void)
+{
+	uint32_t id;
+
+	assert_int_equal(rte_service_get_by_name("magazine", &id), 0);
+	return id;
+}
+
+static void
+assert_updates_go_on(enum mag_maint_runner runner)
+{
+	uint64_t before;
+
+	wait_until(mag_maint_runner() == runner);
+	before = cache->updates;
+	wait_until(cache->updates >= before + 3);
+	wait_until(mag_maint_runner() == runner);
+}
+
+/* What takes several steps is done in the thread of alarms, so that maintenance's own does not
+ * come in between. */
+static struct {
+	int (*run)(unsigned int lcore);
+	unsigned int lcore;
+	int ret;
+	_Atomic bool done;
+} step;
+
+static void
+step_run(void *arg __rte_unused)
+{
+	step.ret = step.run(step.lcore);
+	atomic_store(&step.done, true);
+}
+
+static void
+undisturbed(int (*run)(unsigned int lcore), unsigned int lcore)
+{
+	step.run = run;
+	step.lcore = lcore;
+	atomic_store(&step.done, false);
+	assert_int_equal(rte_eal_alarm_set(1, step_run, NULL), 0);
+	wait_until(atomic_load(&step.done));
+	assert_int_equal(step.ret, 0);
+}
+
+static void
+come(unsigned int lcore)
+{
+	assert_int_equal(rte_service_lcore_add(lcore), 0);
+	assert_int_equal(rte_service_lcore_start(lcore), 0);
+	wait_until(rte_service_map_lcore_get(service_id(), lcore) == 1);
+}
+
+/* EAL refuses to stop the only lcore of a service that runs. */
+static int
+stop_step(unsigned int lcore)
+{
+	uint32_t id;
+	int ret = rte_service_get_by_name("magazine", &id);
+
+	if (ret == 0)
+		ret = rte_service_map_lcore_set(id, lcore, 0);
+	return ret == 0 ? rte_service_lcore_stop(lcore) : ret;
+}
+
+static void
+stop(unsigned int lcore)
+{
+	undisturbed(stop_step, lcore);
+	assert_int_equal(rte_eal_wait_lcore(lcore), 0);
+}
+
+static void
+go(unsigned int lcore)
+{
+	stop(lcore);
+	assert_int_equal(rte_service_lcore_del(lcore), 0);
+	assert_int_equal(rte_eal_lcore_role(lcore), ROLE_RTE);
+}
+
+static int
+unregister_step(unsigned int lcore __rte_unused)
+{
+	uint64_t end = wait_deadline();
+	uint32_t id;
+	int ret = rte_service_get_by_name("magazine", &id);
+
+	if (ret == 0)
+		ret = rte_service_runstate_set(id, 0);
+	while (ret == 0 && rte_service_may_be_active(id) != 0 && !wait_is_over(end))
+		;
+	return ret == 0 ? rte_service_component_unregister(id) : ret;
+}
+
+static void
+test_without_a_service_lcore_the_alarm_works_and_the_service_waits(void **state __rte_unused)
+{
+	assert_int_equal(rte_service_lcore_count(), 0);
+	assert_updates_go_on(MAG_MAINT_ALARM);
+	assert_int_equal(rte_service_runstate_get(service_id()), 0);
+}
+
+static void
+test_a_service_lcore_that_comes_takes_the_work_from_the_alarm(void **state __rte_unused)
+{
+	come(ONE);
+	wait_until(rte_service_runstate_get(service_id()) == 1);
+	assert_updates_go_on(MAG_MAINT_SERVICE);
+}
+
+static void
+test_a_second_one_that_comes_works_too(void **state __rte_unused)
+{
+	come(TWO);
+	assert_int_equal(rte_service_map_lcore_get(service_id(), ONE), 1);
+	assert_updates_go_on(MAG_MAINT_SERVICE);
+}
+
+/* A cache with a destructor that waits: so an episode lasts as long as the test likes. */
+
+static struct {
+	_Atomic unsigned int inside;
+	_Atomic unsigned int most;
+	_Atomic unsigned int entered;
+	_Atomic bool go_on;
+} episode;
+
+static void
+linger(void *object __rte_unused, void *arg __rte_unused)
+{
+	unsigned int inside = atomic_fetch_add(&episode.inside, 1) + 1;
+	uint64_t end = wait_deadline();
+
+	atomic_fetch_add(&episode.entered, 1);
+	if (inside > atomic_load(&episode.most))
+		atomic_store(&episode.most, inside);
+	while (!atomic_load(&episode.go_on) && !wait_is_over(end))
+		;
+	atomic_fetch_sub(&episode.inside, 1);
+}
+
+static struct mag_cache *
+lingering_cache(const struct ground *own, unsigned int flags)
+{
+	struct mag_cache_params params = {
+		.name = "lingering",
+		.object_size = SIZE,
+		.region = own->region,
+		.destructor = linger,
+		.flags = flags,
+		.node = -1,
+	};
+	struct mag_cache *lingering = mag_cache_create(&params);
+
+	assert_non_null(lingering);
+	atomic_store(&episode.entered, 0);
+	atomic_store(&episode.most, 0);
+	atomic_store(&episode.go_on, false);
+	return lingering;
+}
+
+/* A request may be dropped, and updates leave nothing in a depot: so both, until it is served. */
+static void
+request(struct mag_cache *lingering)
+{
+	void *objects[COUNT];
+	unsigned int n = mag_cache_alloc_bulk(lingering, objects, COUNT / 2);
+
+	mag_cache_free_bulk(lingering, objects, n);
+	mag_reap_request();
+}
+
+static bool
+entered(struct mag_cache *lingering)
+{
+	if (atomic_load(&episode.entered) == 0)
+		request(lingering);
+	return atomic_load(&episode.entered) > 0;
+}
+
+static void
+test_an_episode_under_way_keeps_service_lcores_and_alarm_out(void **state __rte_unused)
+{
+	struct ground own = ground_make(COUNT, SIZE, 16, MAG_REGION_READONLY);
+	struct mag_cache *lingering = lingering_cache(&own, 0);
+	uint64_t updates;
+	unsigned int i;
+
+	wait_until(entered(lingering));
+	updates = mag_maint_updates();
+	for (i = 0; i < 1000; i++) {
+		mag_reap_request();
+		assert_int_equal(rte_service_run_iter_on_app_lcore(service_id(), 0), 0);
+	}
+	let_pass(1200);
+	assert_int_equal(mag_maint_updates(), updates);
+	assert_int_equal(episode.entered, 1);
+	atomic_store(&episode.go_on, true);
+	wait_until(mag_maint_updates() > updates + 4);
+	assert_int_equal(episode.most, 1);
+	assert_int_equal(mag_cache_destroy(lingering), 0);
+	ground_drop(&own);
+}
+
+static void
+test_a_request_purges_a_reclaim_cache_and_reaps_others(void **state __rte_unused)
+{
+	struct ground own = ground_make(COUNT, SIZE, 16, MAG_REGION_READONLY);
+	struct mag_cache *reclaim = lingering_cache(&own, MAG_CACHE_RECLAIM);
+
+	atomic_store(&episode.go_on, true);
+	fill(COUNT / 2);
+	wait_until((request(reclaim), reclaim->purges > 0));
+	assert_int_equal(cache->purges, 0);
+	wait_until(reclaim->slot[0].size == reclaim->type);
+	assert_int_equal(mag_cache_destroy(reclaim), 0);
+	ground_drop(&own);
+}
+
+static void
+test_requests_of_many_are_served_while_two_service_lcores_work(void **state __rte_unused)
+{
+	uint64_t zeroes = cache->zeroes, end = wait_deadline();
+
+	assert_int_equal(mag_maint_interval(1), 0);
+	while (cache->zeroes < zeroes + 50 && !wait_is_over(end)) {
+		fill(COUNT / 2);
+		mag_reap_request();
+	}
+	assert_true(cache->zeroes >= zeroes + 50);
+	assert_all_can_be_had();
+}
+
+static void
+test_one_that_goes_leaves_the_work_to_the_other(void **state __rte_unused)
+{
+	go(TWO);
+	assert_updates_go_on(MAG_MAINT_SERVICE);
+	run_on_lcore(TWO, fill_run, &(unsigned int){100});
+	assert_all_can_be_had();
+}
+
+static void
+test_a_stopped_service_lcore_leaves_the_work_to_the_alarm(void **state __rte_unused)
+{
+	stop(ONE);
+	assert_int_equal(rte_eal_lcore_role(ONE), ROLE_SERVICE);
+	assert_updates_go_on(MAG_MAINT_ALARM);
+	assert_int_equal(rte_service_lcore_start(ONE), 0);
+	assert_updates_go_on(MAG_MAINT_SERVICE);
+}
+
+static void
+test_a_service_whose_component_was_stopped_is_started_again(void **state __rte_unused)
+{
+	assert_int_equal(rte_service_component_runstate_set(service_id(), 0), 0);
+	wait_until(rte_service_runstate_get(service_id()) == 1);
+	assert_updates_go_on(MAG_MAINT_SERVICE);
+}
+
+static void
+test_when_the_last_one_went_the_alarm_works(void **state __rte_unused)
+{
+	go(ONE);
+	assert_int_equal(rte_service_lcore_count(), 0);
+	assert_updates_go_on(MAG_MAINT_ALARM);
+	fill(COUNT / 2);
+	wait_until(mag_depot_total(&cache->depot.full) == 0);
+}
+
+static void
+test_an_unregistered_service_is_missed_when_a_service_lcore_comes(void **state __rte_unused)
+{
+	uint32_t id;
+
+	undisturbed(unregister_step, 0);
+	assert_updates_go_on(MAG_MAINT_ALARM);
+	assert_int_not_equal(rte_service_get_by_name("magazine", &id), 0);
+	assert_int_equal(rte_service_lcore_add(ONE), 0);
+	assert_int_equal(rte_service_lcore_start(ONE), 0);
+	wait_until(rte_service_get_by_name("magazine", &id) == 0);
+	assert_updates_go_on(MAG_MAINT_SERVICE);
+	go(ONE);
+}
+
+static struct mag_lcore *
+slot_of(unsigned int lcore)
+{
+	unsigned int i;
+
+	for (i = 0; i < MAG_SLOT_SHARED; i++)
+		if (mag_lcore_id_of(i) == lcore)
+			return &cache->slot[i];
+	fail_msg("lcore %u has no slot", lcore);
+	return NULL;
+}
+
+static void
+test_what_an_lcore_held_when_it_became_a_service_lcore_can_be_had(void **state __rte_unused)
+{
+	unsigned int n = COUNT / 2;
+
+	assert_int_equal(mag_maint_interval(3600000), 0);
+	run_on_lcore(WORKER, fill_run, &n);
+	assert_true(mag_lcore_count(slot_of(WORKER)) > 0);
+	come(WORKER);
+	assert_true(mag_lcore_count(slot_of(WORKER)) > 0);
+	assert_all_can_be_had();
+	assert_int_equal(mag_lcore_count(slot_of(WORKER)), 0);
+	assert_int_equal(cache->steal_denied, 0);
+	go(WORKER);
+}
+
+static void
+test_what_it_held_is_in_the_slabs_after_a_purge(void **state __rte_unused)
+{
+	unsigned int n = COUNT / 2;
+
+	run_on_lcore(WORKER, fill_run, &n);
+	come(WORKER);
+	wait_until(mag_cache_reap_now(cache, true) == 0);
+	assert_int_equal(cache->slab.out, 0);
+	go(WORKER);
+	run_on_lcore(WORKER, fill_run, &n);
+	assert_true(mag_lcore_count(slot_of(WORKER)) > 0);
+	assert_all_can_be_had();
+}
+
+static void
+test_a_reap_that_is_requested_fetches_its_previous_magazine(void **state __rte_unused)
+{
+	unsigned int n = COUNT / 2;
+
+	run_on_lcore(WORKER, fill_run, &n);
+	assert_non_null(slot_of(WORKER)->previous);
+	come(WORKER);
+	wait_until((mag_reap_request(), MAG_STAT(slot_of(WORKER)->previous_rounds) == 0));
+	go(WORKER);
+}
+
+/* A service of the application's, on the lcore where maintenance runs too. */
+
+static _Atomic unsigned int turns;
+
+static int32_t
+trade(void *arg __rte_unused)
+{
+	fill(COUNT / 4);
+	atomic_fetch_add(&turns, 1);
+	return 0;
+}
+
+static void
+test_a_service_that_uses_the_pool_shares_its_lcore_with_maintenance(void **state __rte_unused)
+{
+	struct rte_service_spec spec = {.name = "trade", .callback = trade};
+	uint32_t id;
+
+	atomic_store(&turns, 0);
+	assert_int_equal(mag_maint_interval(1), 0);
+	assert_int_equal(rte_service_component_register(&spec, &id), 0);
+	assert_int_equal(rte_service_component_runstate_set(id, 1), 0);
+	assert_int_equal(rte_service_runstate_set(id, 1), 0);
+	come(WORKER);
+	assert_int_equal(rte_service_map_lcore_set(id, WORKER, 1), 0);
+	assert_updates_go_on(MAG_MAINT_SERVICE);
+	wait_until((mag_reap_request(), atomic_load(&turns) > 100));
+	assert_int_equal(rte_service_runstate_set(id, 0), 0);
+	wait_until(rte_service_may_be_active(id) == 0);
+	assert_int_equal(rte_service_map_lcore_set(id, WORKER, 0), 0);
+	go(WORKER);
+	assert_int_equal(rte_service_component_unregister(id), 0);
+	assert_int_equal(cache->slab.invalid, 0);
+	assert_all_can_be_had();
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	/* Each begins with the service lcores that the one before has left. */
+	const struct CMUnitTest tests[] = {
+		T(test_without_a_service_lcore_the_alarm_works_and_the_service_waits),
+		T(test_a_service_lcore_that_comes_takes_the_work_from_the_alarm),
+		T(test_a_second_one_that_comes_works_too),
+		T(test_an_episode_under_way_keeps_service_lcores_and_alarm_out),
+		T(test_a_request_purges_a_reclaim_cache_and_reaps_others),
+		T(test_requests_of_many_are_served_while_two_service_lcores_work),
+		T(test_one_that_goes_leaves_the_work_to_the_other),
+		T(test_a_stopped_service_lcore_leaves_the_work_to_the_alarm),
+		T(test_a_service_whose_component_was_stopped_is_started_again),
+		T(test_when_the_last_one_went_the_alarm_works),
+		T(test_an_unregistered_service_is_missed_when_a_service_lcore_comes),
+		T(test_what_an_lcore_held_when_it_became_a_service_lcore_can_be_had),
+		T(test_what_it_held_is_in_the_slabs_after_a_purge),
+		T(test_a_reap_that_is_requested_fetches_its_previous_magazine),
+		T(test_a_service_that_uses_the_pool_shares_its_lcore_with_maintenance),
+	};
+
+	eal_start(4, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -31,6 +31,49 @@ setup(void **state __rte_unused)
 }
 
 static int
+setup_pool(uint64_t objects)
+{
+	struct mag_pool_params params = {
+		.name = "quiet",
+		.object_size = SIZE,
+		.objects = objects,
+		.options = mag_options_default,
+		.node = -1,
+	};
+
+	ground = ground_make(COUNT, SIZE, BLOCK, MAG_REGION_READONLY);
+	params.region = ground.region;
+	params.options.visit = 0;
+	cache = mag_pool_create(&params);
+	assert_non_null(cache);
+	assert_int_equal(cache->bias, MAG_BIAS_POLL);
+	membarriers = mag_bias_membarriers();
+	return 0;
+}
+
+static int
+setup_growing(void **state __rte_unused)
+{
+	return setup_pool(64 * COUNT);
+}
+
+static int
+setup_small(void **state __rte_unused)
+{
+	return setup_pool(8ull * rte_lcore_count() * 30);
+}
+
+static int
+teardown_pool(void **state __rte_unused)
+{
+	assert_int_equal(mag_cache_available(cache), COUNT);
+	mag_pool_free(cache);
+	assert_int_equal(mag_bias_membarriers(), membarriers);
+	ground_drop(&ground);
+	return 0;
+}
+
+static int
 teardown(void **state __rte_unused)
 {
 	assert_int_equal(cache->transit, 0);
@@ -137,7 +180,261 @@ test_a_flush_needs_no_request(void **state __rte_unused)
 	assert_int_equal(mag_lcore_count(mag_lcore_slot(cache->slot)), 0);
 }
 
+static void
+test_what_all_hold_is_had_when_each_came_by(void **state __rte_unused)
+{
+	void *objects[COUNT];
+	unsigned int n = 60;
+
+	run_on_lcore(1, fill_run, &n);
+	run_on_lcore(2, fill_run, &n);
+	run_on_thread(fill_run, &n);
+	/* All but the one object that either gets and puts when it comes by. */
+	if (mag_cache_take_all(cache, objects, COUNT - 2 * ROUNDS, true) != 0) {
+		run_on_lcore(1, cycle_run, NULL);
+		run_on_lcore(2, cycle_run, NULL);
+		assert_int_equal(mag_cache_take_all(cache, objects, COUNT - 2 * ROUNDS, true), 0);
+	}
+	assert_distinct(&ground, objects, COUNT - 2 * ROUNDS);
+	mag_cache_give(cache, objects, COUNT - 2 * ROUNDS);
+}
+
+static void
+flush_run(void *arg __rte_unused)
+{
+	mag_lcore_flush();
+}
+
+static void
+test_every_object_is_had_when_others_flushed(void **state __rte_unused)
+{
+	void *objects[COUNT];
+	unsigned int n = 60;
+
+	run_on_lcore(1, fill_run, &n);
+	run_on_lcore(2, fill_run, &n);
+	run_on_lcore(1, flush_run, NULL);
+	run_on_lcore(2, flush_run, NULL);
+	assert_int_equal(mag_cache_take_all(cache, objects, COUNT, true), 0);
+	mag_cache_give(cache, objects, COUNT);
+}
+
+static void
+test_an_ending_thread_hands_in_unasked(void **state __rte_unused)
+{
+	void *objects[COUNT];
+	unsigned int n = 60;
+
+	run_on_registered(fill_run, &n);
+	assert_int_equal(mag_cache_take_all(cache, objects, COUNT, true), 0);
+	mag_cache_give(cache, objects, COUNT);
+}
+
+static void
+test_updates_give_back_what_the_depot_did_not_need(void **state __rte_unused)
+{
+	unsigned int n = 100;
+
+	run_on_lcore(1, fill_run, &n);
+	assert_true(mag_depot_total(&cache->depot.full) > 0);
+	mag_cache_update(cache);
+	mag_cache_update(cache);
+	assert_int_equal(mag_depot_total(&cache->depot.full), 0);
+	assert_int_equal(cache->slab.out, mag_lcore_count(&cache->slot[1]));
+}
+
+static void
+test_reclaim_with_memory_low_asks(void **state __rte_unused)
+{
+	unsigned int n = 40;
+
+	run_on_lcore(1, fill_run, &n);
+	assert_int_equal(mag_cache_reclaim(cache, true), -EAGAIN);
+	run_on_lcore(1, cycle_run, NULL);
+	assert_int_equal(mag_cache_reclaim(cache, true), -EAGAIN);
+	assert_true(cache->slab.out <= ROUNDS);
+}
+
+static void
+test_contention_does_not_change_the_magazines(void **state __rte_unused)
+{
+	uint32_t type = cache->type;
+
+	assert_true(cache->flags & MAG_CACHE_DYNAMIC);
+	assert_true(type < MAG_ROUNDS_MAX);
+	atomic_fetch_add(&cache->depot.full.contention, 100);
+	mag_cache_update(cache);
+	assert_int_equal(cache->type, type);
+	assert_int_equal(cache->resizes, 0);
+}
+
+static _Atomic bool leave;
+
+static void
+stay_run(void *arg __rte_unused)
+{
+	while (!atomic_load(&leave))
+		let_pass(1);
+}
+
+static void
+test_more_lcores_do_not_change_the_magazines(void **state __rte_unused)
+{
+	struct task task;
+
+	assert_int_equal(cache->type, 30);
+	atomic_store(&leave, false);
+	task_registered(&task, stay_run, NULL);
+	wait_until(8ull * rte_lcore_count() * 30 > cache->expected);
+	mag_cache_update(cache);
+	atomic_store(&leave, true);
+	task_join(&task);
+	assert_int_equal(cache->type, 30);
+	assert_int_equal(cache->slot[0].size, 30);
+}
+
+static void
+test_blocks_are_not_gathered_from_lcores_before_they_came_by(void **state __rte_unused)
+{
+	void *first[COUNT / BLOCK];
+	unsigned int n = COUNT, i;
+
+	run_on_lcore(1, fill_run, &n);
+	assert_true(mag_lcore_count(&cache->slot[1]) > 0);
+	assert_int_not_equal(mag_slab_alloc_blocks(&cache->slab, first, COUNT / BLOCK), 0);
+	assert_int_equal(mag_cache_gather(cache), -EAGAIN);
+	assert_true(mag_lcore_count(&cache->slot[1]) > 0);
+	run_on_lcore(1, flush_run, NULL);
+	assert_int_equal(mag_cache_gather(cache), -EAGAIN);
+	assert_int_equal(mag_slab_alloc_blocks(&cache->slab, first, COUNT / BLOCK), 0);
+	for (i = 0; i < COUNT; i++)
+		mag_cache_free_nocache(cache, (char *)first[i / BLOCK] + i % BLOCK * SIZE);
+}
+
+static void
+test_a_pool_is_populated_anew(void **state __rte_unused)
+{
+	void *objects[COUNT];
+	unsigned int n = COUNT / 2, i;
+
+	run_on_lcore(1, fill_run, &n);
+	fill_run(&n);
+	mag_pool_reset(cache);
+	assert_int_equal(mag_cache_available(cache), 0);
+	for (i = 0; i < COUNT; i++)
+		objects[i] = ground_object(&ground, i);
+	assert_int_equal(mag_region_adopt(ground.region, objects, COUNT, -1), 0);
+	assert_int_equal(mag_cache_take_all(cache, objects, COUNT, true), 0);
+	assert_distinct(&ground, objects, COUNT);
+	mag_cache_give(cache, objects, COUNT);
+}
+
+/* Everything that interrupts lcores of other caches, while lcores and threads work. */
+
+static struct {
+	_Atomic bool stop;
+	_Atomic uint64_t turns;
+	_Atomic uint32_t owner[COUNT];
+	_Atomic uint32_t clashes;
+} crowd;
+
+static _Atomic uint32_t *
+owner_of(const void *object)
+{
+	return &crowd.owner[((const char *)object - ground.memory) / SIZE];
+}
+
+static void
+crowd_run(void *arg)
+{
+	uint32_t seed = *(uint32_t *)arg;
+	void *objects[90];
+	unsigned int i, n;
+
+	while (!atomic_load_explicit(&crowd.stop, memory_order_relaxed)) {
+		seed = seed * 1103515245 + 12345;
+		n = mag_cache_alloc_bulk(cache, objects, 1 + (seed >> 16) % RTE_DIM(objects));
+		for (i = 0; i < n; i++)
+			if (!ground_has(&ground, objects[i]) ||
+			    atomic_exchange(owner_of(objects[i]), 1) != 0)
+				atomic_fetch_add(&crowd.clashes, 1);
+		for (i = 0; i < n; i++)
+			atomic_store(owner_of(objects[i]), 0);
+		mag_cache_free_bulk(cache, objects, n);
+		atomic_fetch_add_explicit(&crowd.turns, 1, memory_order_relaxed);
+	}
+}
+
+static void
+disturb(void)
+{
+	void *objects[COUNT];
+
+	if (mag_cache_take_all(cache, objects, COUNT / 2, true) == 0)
+		mag_cache_give(cache, objects, COUNT / 2);
+	assert_int_equal(mag_cache_reap_now(cache, false), 0);
+	assert_int_equal(mag_cache_reap_now(cache, true), -EAGAIN);
+	assert_int_equal(mag_cache_purge(cache), -EAGAIN);
+	assert_int_equal(mag_cache_resize(cache, 14, true), -EAGAIN);
+	assert_int_equal(mag_cache_gather(cache), -EAGAIN);
+	atomic_fetch_add(&cache->depot.full.contention, 10);
+	mag_cache_update(cache);
+	mag_reap_request();
+}
+
+static void
+test_nothing_interrupts_lcores_that_work(void **state __rte_unused)
+{
+	uint32_t seed[4] = {1, 2, 3, 4}, type = cache->type;
+	struct task task[4];
+	unsigned int i;
+
+	assert_int_equal(mag_maint_interval(1), 0);
+	task_lcore(&task[0], 1, crowd_run, &seed[0]);
+	task_lcore(&task[1], 2, crowd_run, &seed[1]);
+	task_thread(&task[2], crowd_run, &seed[2]);
+	task_registered(&task[3], crowd_run, &seed[3]);
+	for (i = 0; i < 100 || atomic_load(&crowd.turns) < 3000; i++)
+		disturb();
+	atomic_store(&crowd.stop, true);
+	for (i = 0; i < RTE_DIM(task); i++)
+		task_join(&task[i]);
+	assert_int_equal(mag_maint_interval(0), 0);
+	assert_int_equal(crowd.clashes, 0);
+	assert_int_equal(cache->slab.invalid, 0);
+	assert_int_equal(cache->type, type);
+	assert_int_equal(cache->resizes, 0);
+	assert_int_equal(mag_bias_membarriers(), membarriers);
+	wait_until(mag_cache_available(cache) == COUNT);
+}
+
+static void
+test_a_steal_where_visits_are_allowed_sends_one_membarrier(void **state __rte_unused)
+{
+	struct mag_cache_params params = {.name = "loud", .object_size = SIZE, .node = -1};
+	struct mag_cache *quiet = cache;
+	struct ground other = ground_make(COUNT, SIZE, BLOCK, 0);
+	void *objects[COUNT];
+	unsigned int n = 60;
+
+	if (mag_bias_best() != MAG_BIAS_MEMBARRIER)
+		skip();
+	params.region = other.region;
+	cache = mag_cache_create(&params);
+	assert_non_null(cache);
+	run_on_lcore(1, fill_run, &n);
+	run_on_lcore(2, fill_run, &n);
+	assert_int_equal(mag_cache_take_all(cache, objects, COUNT, true), 0);
+	assert_int_equal(mag_bias_membarriers(), membarriers + 1);
+	mag_cache_give(cache, objects, COUNT);
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	ground_drop(&other);
+	cache = quiet;
+	membarriers = mag_bias_membarriers();
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define P(name) cmocka_unit_test_setup_teardown(name, setup_growing, teardown_pool)
 
 int
 main(void)
@@ -149,6 +446,18 @@ main(void)
 		T(test_a_reap_asks_and_empties_the_depot),
 		T(test_a_purge_is_not_done_before_owners_came_by),
 		T(test_a_flush_needs_no_request),
+		T(test_what_all_hold_is_had_when_each_came_by),
+		T(test_every_object_is_had_when_others_flushed),
+		T(test_an_ending_thread_hands_in_unasked),
+		T(test_updates_give_back_what_the_depot_did_not_need),
+		T(test_reclaim_with_memory_low_asks),
+		P(test_contention_does_not_change_the_magazines),
+		cmocka_unit_test_setup_teardown(test_more_lcores_do_not_change_the_magazines,
+						setup_small, teardown_pool),
+		P(test_blocks_are_not_gathered_from_lcores_before_they_came_by),
+		P(test_a_pool_is_populated_anew),
+		P(test_nothing_interrupts_lcores_that_work),
+		T(test_a_steal_where_visits_are_allowed_sends_one_membarrier),
 	};
 
 	eal_start(3, NULL);

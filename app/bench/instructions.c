@@ -13,6 +13,7 @@
  */
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <getopt.h>
 #include <libgen.h>
 #include <limits.h>
@@ -25,6 +26,8 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_mempool.h>
+#include <rte_service.h>
+#include <rte_service_component.h>
 #include <rte_version.h>
 
 #include "cache.h"
@@ -126,6 +129,24 @@ op_library(void *target, void **objects, unsigned int bulk)
 	mag_cache_free(target, objects[0]);
 }
 
+static int32_t
+idle_callback(void *arg)
+{
+	RTE_SET_USED(arg);
+	return -EAGAIN;
+}
+
+/* A turn of a service that has nothing to do, called by EAL. */
+static void
+op_service(void *target, void **objects, unsigned int bulk)
+{
+	const uint32_t *id = target;
+
+	RTE_SET_USED(objects);
+	if (unlikely(rte_service_run_iter_on_app_lcore(*id, 0) != 0))
+		op_failed("service", bulk);
+}
+
 static const struct path nothing = {"none", NULL, NULL, 0, 1, op_none, 0};
 static const struct path paths[] = {
 	{"magazine/0", "magazine", OPTIONS, 0, BULK_MAX, op_mempool, 0},
@@ -133,6 +154,8 @@ static const struct path paths[] = {
 	{"magazine/512", "magazine", OPTIONS, 512, BULK_MAX, op_mempool, 0},
 	{"magazine/512/hold", "magazine", OPTIONS, 512, BULK_MAX, op_hold, HOLD},
 	{"library", NULL, OPTIONS, 0, 1, op_library, 0},
+	{"library/service", NULL, OPTIONS, 0, 1, op_service, 0},
+	{"floor/service", NULL, NULL, 0, 1, op_service, 0},
 	{"floor/0", "floor", NULL, 0, BULK_MAX, op_mempool, 0},
 	{"floor/0/hold", "floor", NULL, 0, BULK_MAX, op_hold, HOLD},
 	{"ring_mp_mc/0", "ring_mp_mc", NULL, 0, BULK_MAX, op_mempool, 0},
@@ -243,12 +266,37 @@ run_bulks(const struct path *path, void *target, const char *mode)
 		run_cell(path, target, bulks[i], mode);
 }
 
+/* With a cache, the service that came with it; without one, a service that only returns. */
+static int
+run_service(const struct path *path)
+{
+	struct rte_service_spec spec = {.name = "nothing",
+					.callback = idle_callback,
+					.capabilities = RTE_SERVICE_CAP_MT_SAFE};
+	struct mag_cache *cache = path->config != NULL ? cache_make(path) : NULL;
+	uint32_t id;
+
+	if (cache == NULL &&
+	    (path->config != NULL || rte_service_component_register(&spec, &id) != 0))
+		return -1;
+	if (cache != NULL && rte_service_get_by_name("magazine", &id) != 0)
+		return -1;
+	rte_service_component_runstate_set(id, 1);
+	rte_service_runstate_set(id, 1);
+	run_bulks(path, &id, "-");
+	if (cache != NULL)
+		cache_free(cache);
+	return 0;
+}
+
 static int
 run_path(const struct path *path)
 {
 	struct mag_cache *cache;
 	struct rte_mempool *mp;
 
+	if (path->op == op_service)
+		return run_service(path);
 	if (path->ops == NULL) {
 		cache = cache_make(path);
 		if (cache == NULL)

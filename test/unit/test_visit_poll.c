@@ -259,13 +259,17 @@ static void
 test_contention_does_not_change_the_magazines(void **state __rte_unused)
 {
 	uint32_t type = cache->type;
+	unsigned int n = 40;
 
 	assert_true(cache->flags & MAG_CACHE_DYNAMIC);
 	assert_true(type < MAG_ROUNDS_MAX);
+	run_on_lcore(1, fill_run, &n);
 	atomic_fetch_add(&cache->depot.full.contention, 100);
 	mag_cache_update(cache);
 	assert_int_equal(cache->type, type);
 	assert_int_equal(cache->resizes, 0);
+	/* Nor is anybody asked, at each update, for a change that cannot be. */
+	assert_int_equal(cache->slot[1].visitor.word, 0);
 }
 
 static _Atomic bool leave;
@@ -281,8 +285,10 @@ static void
 test_more_lcores_do_not_change_the_magazines(void **state __rte_unused)
 {
 	struct task task;
+	unsigned int n = 20;
 
 	assert_int_equal(cache->type, 30);
+	run_on_lcore(1, fill_run, &n);
 	atomic_store(&leave, false);
 	task_registered(&task, stay_run, NULL);
 	wait_until(8ull * rte_lcore_count() * 30 > cache->expected);
@@ -291,6 +297,7 @@ test_more_lcores_do_not_change_the_magazines(void **state __rte_unused)
 	task_join(&task);
 	assert_int_equal(cache->type, 30);
 	assert_int_equal(cache->slot[0].size, 30);
+	assert_int_equal(cache->slot[1].visitor.word, 0);
 }
 
 static void

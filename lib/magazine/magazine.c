@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include <rte_bitops.h>
+#include <rte_branch_prediction.h>
 #include <rte_common.h>
 
 #include "magazine.h"
@@ -223,36 +224,12 @@ arena_get_locked(struct mag_arena *arena, uint32_t rounds)
 	return magazine;
 }
 
-struct mag_magazine *
-mag_arena_get(struct mag_arena *arena, uint32_t rounds)
-{
-	struct mag_magazine *magazine;
-
-	if (!mag_lock_try(&arena->lock))
-		return NULL;
-	magazine = arena_get_locked(arena, rounds);
-	mag_lock_release(&arena->lock);
-	return magazine;
-}
-
-struct mag_magazine *
-mag_arena_get_wait(struct mag_arena *arena, uint32_t rounds)
-{
-	struct mag_magazine *magazine;
-
-	mag_lock_wait(&arena->lock);
-	magazine = arena_get_locked(arena, rounds);
-	mag_lock_release(&arena->lock);
-	return magazine;
-}
-
-void
-mag_arena_put(struct mag_arena *arena, struct mag_magazine *magazine)
+static void
+arena_put_locked(struct mag_arena *arena, struct mag_magazine *magazine)
 {
 	uint32_t index = mag_arena_index(arena, magazine), buddy;
 	unsigned int order = magazine_order(magazine->rounds);
 
-	mag_lock_spin(&arena->lock);
 	arena->out--;
 	for (; order < MAG_ARENA_ORDERS - 1; order++) {
 		buddy = ((index - 1) ^ block_lines(order)) + 1;
@@ -262,5 +239,89 @@ mag_arena_put(struct mag_arena *arena, struct mag_magazine *magazine)
 		index = RTE_MIN(index, buddy);
 	}
 	block_push(arena, index, order);
-	mag_lock_release(&arena->lock);
+}
+
+/* Only ever emptied as a whole, so a head that has come back (ABA) does no harm. */
+static void
+pending_push(struct mag_arena *arena, struct mag_magazine *magazine)
+{
+	uint32_t head = atomic_load_explicit(&arena->pending, memory_order_relaxed);
+
+	do
+		atomic_store_explicit(&magazine->next, head, memory_order_relaxed);
+	/* release: pairs with pending_settle(); acquire: with the look of arena_let_go() */
+	while (!atomic_compare_exchange_weak_explicit(&arena->pending, &head,
+						      mag_arena_index(arena, magazine),
+						      memory_order_acq_rel, memory_order_relaxed));
+}
+
+/* Under the lock. */
+static void
+pending_settle(struct mag_arena *arena)
+{
+	struct mag_magazine *magazine;
+	uint32_t index;
+
+	if (likely(atomic_load_explicit(&arena->pending, memory_order_relaxed) == 0))
+		return;
+	/* acquire: pairs with the release in pending_push() */
+	index = atomic_exchange_explicit(&arena->pending, 0, memory_order_acquire);
+	while (index != 0) {
+		magazine = mag_arena_magazine(arena, index);
+		index = atomic_load_explicit(&magazine->next, memory_order_relaxed);
+		arena_put_locked(arena, magazine);
+	}
+}
+
+/*
+ * The look at pending is an exchange, and comes after the release: whoever pushes later sees
+ * the lock free and settles itself, so nothing is left behind.
+ */
+static void
+arena_let_go(struct mag_arena *arena)
+{
+	do {
+		pending_settle(arena);
+		mag_lock_release(&arena->lock);
+	} while (
+		unlikely(atomic_fetch_or_explicit(&arena->pending, 0, memory_order_acq_rel) != 0) &&
+		mag_lock_try(&arena->lock));
+}
+
+struct mag_magazine *
+mag_arena_get(struct mag_arena *arena, uint32_t rounds)
+{
+	struct mag_magazine *magazine;
+
+	if (!mag_lock_try(&arena->lock))
+		return NULL;
+	pending_settle(arena);
+	magazine = arena_get_locked(arena, rounds);
+	arena_let_go(arena);
+	return magazine;
+}
+
+struct mag_magazine *
+mag_arena_get_wait(struct mag_arena *arena, uint32_t rounds)
+{
+	struct mag_magazine *magazine;
+
+	mag_lock_wait(&arena->lock);
+	pending_settle(arena);
+	magazine = arena_get_locked(arena, rounds);
+	arena_let_go(arena);
+	return magazine;
+}
+
+void
+mag_arena_put(struct mag_arena *arena, struct mag_magazine *magazine)
+{
+	if (likely(mag_lock_try(&arena->lock))) {
+		arena_put_locked(arena, magazine);
+	} else {
+		pending_push(arena, magazine);
+		if (!mag_lock_try(&arena->lock))
+			return;
+	}
+	arena_let_go(arena);
 }

@@ -73,7 +73,9 @@ size_t mag_magazine_bytes(uint32_t rounds);
 #define MAG_ARENA_ORDERS 6 /* 128 bytes << 0..5 */
 
 struct mag_arena {
-	struct mag_lock lock; /**< guards all below but base and size */
+	struct mag_lock lock; /**< guards all below but pending, base and size */
+	/** Index of the first magazine that came back while the lock was held; 0 = none. */
+	_Atomic uint32_t pending;
 	uint32_t free
 		[MAG_ARENA_ORDERS]; /**< index of the first free block of each order; 0 = none */
 	uint32_t out;               /**< magazines out, for the leak check */
@@ -96,6 +98,7 @@ void mag_arena_fini(struct mag_arena *arena);
 struct mag_magazine *mag_arena_get(struct mag_arena *arena, uint32_t rounds);
 /** Control path: wait for the arena rather than fail. */
 struct mag_magazine *mag_arena_get_wait(struct mag_arena *arena, uint32_t rounds);
+/** Waits for nobody: while somebody else is in the arena, it is left for that one to put away. */
 void mag_arena_put(struct mag_arena *arena, struct mag_magazine *magazine);
 
 static inline uint32_t

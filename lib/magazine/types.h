@@ -6,8 +6,8 @@
  * The layers composed: lcore over depot over slab over region.
  *
  * Locks, outermost first: list (all caches) > perimeter > visit > shared > working set >
- * slab, region, arena (leaves; one at a time). The data path takes shared by try, slab and
- * region by spinning, the arena by try to get and by spinning to give; visit only to steal.
+ * slab, region, arena (leaves; one at a time). The data path takes shared and the arena by
+ * try, slab and region by spinning; visit only to steal.
  * Callbacks run with list, visit or working set held: they must not allocate from the cache
  * that calls them, nor create or destroy caches.
  *

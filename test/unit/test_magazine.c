@@ -292,6 +292,34 @@ test_a_busy_arena_is_not_waited_for(void **state __rte_unused)
 	mag_arena_fini(&arena);
 }
 
+static void
+put_run(void *arg)
+{
+	struct mag_arena *arena = ((void **)arg)[0];
+
+	mag_arena_put(arena, ((void **)arg)[1]);
+}
+
+static void
+test_a_magazine_comes_back_to_a_busy_arena_without_waiting(void **state __rte_unused)
+{
+	struct mag_arena arena;
+	struct mag_magazine *a, *b;
+
+	assert_int_equal(mag_arena_init(&arena, BLOCK, -1), 0);
+	a = mag_arena_get(&arena, 254);
+	b = mag_arena_get(&arena, 254);
+	mag_lock_wait(&arena.lock);
+	run_on_thread(put_run, (void *[]){&arena, a});
+	run_on_thread(put_run, (void *[]){&arena, b});
+	assert_int_equal(arena.out, 2);
+	mag_lock_release(&arena.lock);
+	/* Whoever is next in the arena puts them away first. */
+	assert_non_null(mag_arena_get(&arena, 510));
+	assert_int_equal(arena.out, 1);
+	mag_arena_fini(&arena);
+}
+
 struct getter {
 	struct mag_arena *arena;
 	struct mag_magazine *got;
@@ -448,6 +476,7 @@ main(void)
 		cmocka_unit_test(test_blocks_of_4_KiB_do_not_merge_further),
 		cmocka_unit_test(test_an_index_leads_back_to_its_magazine),
 		cmocka_unit_test(test_a_busy_arena_is_not_waited_for),
+		cmocka_unit_test(test_a_magazine_comes_back_to_a_busy_arena_without_waiting),
 		cmocka_unit_test(test_who_waits_for_a_busy_arena_gets_a_magazine),
 		cmocka_unit_test(test_magazines_never_overlap_and_all_memory_comes_back),
 		cmocka_unit_test(test_an_arena_without_memory_is_refused_and_leaks_nothing),

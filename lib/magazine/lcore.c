@@ -6,14 +6,13 @@
 #include <rte_prefetch.h>
 
 #include "lcore.h"
-#include "lock.h"
 
 _Thread_local size_t mag_lcore_offset __attribute__((tls_model("initial-exec"))) =
 	MAG_SLOT_SHARED * sizeof(struct mag_lcore);
 
 static struct {
-	struct mag_lock lock; /* guards claims; the counts are also read without it */
-	bool owned[RTE_MAX_LCORE];
+	/* Claimed by an exchange: a thread that is stopped while it claims holds up no other. */
+	_Atomic bool owned[RTE_MAX_LCORE];
 	_Atomic unsigned int lcore[RTE_MAX_LCORE];
 	_Atomic uint32_t high;
 	_Atomic uint32_t owners;
@@ -35,11 +34,10 @@ slot_release(void *arg)
 	if (slots.flush != NULL)
 		slots.flush(slot);
 	mag_lcore_offset = MAG_SLOT_SHARED * sizeof(struct mag_lcore);
-	mag_lock_wait(&slots.lock);
-	slots.owned[slot] = false;
 	atomic_store_explicit(&slots.lcore[slot], LCORE_ID_ANY, memory_order_relaxed);
 	atomic_fetch_sub_explicit(&slots.owners, 1, memory_order_relaxed);
-	mag_lock_release(&slots.lock);
+	/* release: pairs with slot_try(): the next owner finds the slot as this one left it */
+	atomic_store_explicit(&slots.owned[slot], false, memory_order_release);
 }
 
 RTE_INIT(mag_lcore_init)
@@ -56,14 +54,22 @@ RTE_FINI(mag_lcore_fini)
 	pthread_key_delete(slots.exit_key);
 }
 
+static bool
+slot_try(uint32_t slot)
+{
+	/* acquire: pairs with the release in slot_release() */
+	return !atomic_load_explicit(&slots.owned[slot], memory_order_relaxed) &&
+	       !atomic_exchange_explicit(&slots.owned[slot], true, memory_order_acquire);
+}
+
 static uint32_t
 slot_choose(unsigned int lcore)
 {
 	uint32_t slot;
 
-	if (!slots.owned[lcore])
+	if (slot_try(lcore))
 		return lcore;
-	for (slot = 0; slot < RTE_MAX_LCORE && slots.owned[slot]; slot++)
+	for (slot = 0; slot < RTE_MAX_LCORE && !slot_try(slot); slot++)
 		;
 	return slot;
 }
@@ -71,21 +77,18 @@ slot_choose(unsigned int lcore)
 static void
 slot_claim(unsigned int lcore)
 {
-	uint32_t slot;
+	uint32_t slot = slot_choose(lcore), high;
 
-	mag_lock_spin(&slots.lock);
-	slot = slot_choose(lcore);
-	if (slot < RTE_MAX_LCORE) {
-		slots.owned[slot] = true;
-		atomic_store_explicit(&slots.lcore[slot], lcore, memory_order_relaxed);
-		atomic_fetch_add_explicit(&slots.owners, 1, memory_order_relaxed);
-		if (slot >= atomic_load_explicit(&slots.high, memory_order_relaxed))
-			/* release: a sweep that reads it sees the claim */
-			atomic_store_explicit(&slots.high, slot + 1, memory_order_release);
-	}
-	mag_lock_release(&slots.lock);
 	if (slot == RTE_MAX_LCORE)
 		return;
+	atomic_store_explicit(&slots.lcore[slot], lcore, memory_order_relaxed);
+	atomic_fetch_add_explicit(&slots.owners, 1, memory_order_relaxed);
+	high = atomic_load_explicit(&slots.high, memory_order_relaxed);
+	/* release: a sweep that reads it sees the claim */
+	while (slot >= high &&
+	       !atomic_compare_exchange_weak_explicit(&slots.high, &high, slot + 1,
+						      memory_order_release, memory_order_relaxed))
+		;
 	mag_lcore_offset = slot * sizeof(struct mag_lcore);
 	pthread_setspecific(slots.exit_key, (void *)(uintptr_t)(slot + 1));
 }

@@ -119,6 +119,9 @@ turn(void **objects)
 		got += n;
 		break;
 	}
+	/* Then others are likely to need all that there is at the same time. */
+	if (pool->tight)
+		nap();
 	for (n = 0; n < 2 && got > 0; n++)
 		mag_cache_free_nocache(cache, objects[--got]);
 	for (n = 0; n < got; n += BULK)
@@ -268,7 +271,8 @@ others_go_on(void)
 				stuck++;
 		if (parked == WORKERS)
 			return WAITS_NOBODY;
-		now = leaf_held();
+		/* Nobody may wait for the arena: that is for the deadline to find out. */
+		now = leaf_held() != LEAF_ARENA ? leaf_held() : LEAF_NONE;
 		looks = now != LEAF_NONE && now == leaf ? looks + 1 : 0;
 		leaf = now;
 		if (looks == 0)
@@ -296,8 +300,6 @@ look_at(uintptr_t place)
 	found.waited[place] = waits == WAITS_FOR_LEAF;
 	if (waits == WAITS_FOR_ELSE)
 		fail_at(place, "others wait");
-	else if (waits == WAITS_FOR_LEAF && leaf != LEAF_SLAB && leaf != LEAF_REGION)
-		fail_at(place, "others wait for the arena");
 	if (!pool->scarce && !pool->tight && atomic_load(&others.refused) != refused)
 		fail_at(place, "objects are out of reach");
 	atomic_fetch_add(&others.pause, 1);
@@ -559,8 +561,8 @@ static const struct pool plenty_poll = {PLENTY, .anew = true};
 static const struct pool scarce = {SCARCE, .visit = true};
 static const struct pool scarce_fence = {SCARCE, .visit = true, .fence = true, .anew = true};
 static const struct pool scarce_poll = {SCARCE, .anew = true};
-/* All that workers and victim hold at most, and the victim's two magazines: then none is left. */
-static const struct pool tight = {.objects = WORKERS * 64 + 64 + 2 * 14,
+/* What all hold at most, and no more. */
+static const struct pool tight = {.objects = WORKERS * 64 + 64,
 				  .hold = 64,
 				  .rounds = 14,
 				  .visit = true,

@@ -34,11 +34,15 @@
  */
 #define STUCK_NS 2000000
 #define LOOKS_MIN 16
+#define STEPS_BEFORE_NAP 64
 /* Instructions under the slab lock: for each object of a bulk or slab of a table, and besides. */
 #define LOCKED_EACH 32
 #define LOCKED_BESIDES 200
 /* Most objects that the victim takes from the slab layer or gives to it at once. */
 #define LOCKED_BULK 300
+
+/* Unless there is time, and then at all. */
+#define ANEW 4
 
 enum leaf { LEAF_NONE, LEAF_SLAB, LEAF_REGION, LEAF_ARENA, LEAVES };
 
@@ -53,7 +57,7 @@ struct pool {
 	bool fence;
 	bool scarce; /* the victim may take all there is: others may be refused */
 	bool tight;  /* what others need may lie in the victim's slot: such a refusal is counted */
-	bool anew;   /* stop where it was stopped for other pools, too */
+	bool anew;   /* stop where it was stopped for other pools, too: at one place of ANEW */
 };
 
 static struct ground ground;
@@ -84,12 +88,14 @@ static struct {
 	_Atomic uintptr_t at; /* where it is stopped; 0 = it runs */
 	enum leaf leaf;       /* that it held at the last place */
 	unsigned int locked[LEAVES];
+	unsigned int steps;
 } victim;
 
 /* What is known of each place. */
 static struct {
 	bool seen[STEPPER_PLACES];    /* not again, */
 	bool ever[STEPPER_PLACES];    /* and in any test */
+	uint32_t sample;              /* which of ANEW */
 	uint8_t leaf[STEPPER_PLACES]; /* the lock that the victim has there */
 	bool waited[STEPPER_PLACES];  /* and somebody had to wait for it */
 	unsigned int stops;
@@ -319,18 +325,27 @@ look_at(uintptr_t place)
 	atomic_fetch_add(&others.pause, 1);
 }
 
+static bool
+is_sampled(uintptr_t place)
+{
+	return !pool->anew || !found.ever[place] || is_full() || place % ANEW == found.sample;
+}
+
 /* In the victim, before each instruction. */
 static void
 on_step(uintptr_t place)
 {
 	enum leaf leaf;
 
+	/* It may be spinning for a worker of its own CPU. */
+	if (++victim.steps % STEPS_BEFORE_NAP == 0)
+		nap();
 	/* What is called elsewhere happens under the lock that its caller has. */
 	if (place == STEPPER_OUTSIDE) {
 		victim.locked[victim.leaf]++;
 		return;
 	}
-	if (!found.seen[place] && !atomic_load(&victim.free)) {
+	if (!found.seen[place] && is_sampled(place) && !atomic_load(&victim.free)) {
 		found.seen[place] = true;
 		found.ever[place] = true;
 		atomic_store(&victim.at, place);
@@ -367,11 +382,13 @@ victim_prepare(void (*act)(void))
 {
 	victim.act = act;
 	victim.leaf = LEAF_NONE;
+	victim.steps = 0;
 	memset(victim.locked, 0, sizeof(victim.locked));
 	atomic_store(&victim.done, false);
 	atomic_store(&victim.free, false);
 	atomic_store(&victim.at, 0);
 	found.stops = 0;
+	found.sample = random_below(ANEW);
 	found.failure[0] = '\0';
 	/* Where it was stopped in another operation it is not stopped again, unless there is time. */
 	if (pool->anew || is_full())
@@ -417,9 +434,10 @@ stop_everywhere(void (*act)(void), bool lcore)
 	victim_watch(look_at);
 	task_join(&task);
 	workers_join();
-	printf("# stopped at %u places, %u instructions under the slab lock; others refused %u times, %u steals, %u of them denied\n",
-	       found.stops, found.locked[LEAF_SLAB], (unsigned int)atomic_load(&others.refused),
-	       (unsigned int)MAG_STAT(cache->steals), (unsigned int)MAG_STAT(cache->steal_denied));
+	printf("# %u steps, stopped at %u places, at most %u steps under the slab lock; others refused %u times, %u steals, %u of them denied\n",
+	       victim.steps, found.stops, found.locked[LEAF_SLAB],
+	       (unsigned int)atomic_load(&others.refused), (unsigned int)MAG_STAT(cache->steals),
+	       (unsigned int)MAG_STAT(cache->steal_denied));
 	if (found.failure[0] != '\0')
 		fail_msg("%s", found.failure);
 	if (pool->tight)

@@ -34,7 +34,7 @@
  */
 #define STUCK_NS 2000000
 #define LOOKS_MIN 16
-#define STEPS_BEFORE_NAP 64
+#define RESTS 16
 /* Instructions under the slab lock: for each object of a bulk or slab of a table, and besides. */
 #define LOCKED_EACH 32
 #define LOCKED_BESIDES 200
@@ -148,6 +148,19 @@ turn(void **objects)
 		mag_cache_free_bulk(cache, objects + n, RTE_MIN(got - n, (unsigned int)BULK));
 }
 
+/*
+ * While the victim steps: a thousand times slower than others it would not win an exchange if
+ * they did not leave it the time for one.
+ */
+static void
+rest(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < RESTS && atomic_load(&others.pause) % 2 == 0; i++)
+		nap();
+}
+
 static void
 worker_run(void *arg)
 {
@@ -162,8 +175,7 @@ worker_run(void *arg)
 		atomic_fetch_add(&self->turns, 1);
 		now = atomic_load(&others.pause);
 		if (now % 2 == 0) {
-			/* The victim steps, and needs a CPU. */
-			nap();
+			rest();
 			continue;
 		}
 		if (now != pause)
@@ -337,9 +349,7 @@ on_step(uintptr_t place)
 {
 	enum leaf leaf;
 
-	/* It may be spinning for a worker of its own CPU. */
-	if (++victim.steps % STEPS_BEFORE_NAP == 0)
-		nap();
+	victim.steps++;
 	/* What is called elsewhere happens under the lock that its caller has. */
 	if (place == STEPPER_OUTSIDE) {
 		victim.locked[victim.leaf]++;

@@ -22,6 +22,7 @@
 static struct {
 	_Atomic unsigned int asked;
 	_Atomic unsigned int nth;
+	_Atomic unsigned int struck;
 	_Atomic unsigned int mtbf_ms;
 	_Atomic uint64_t random;
 	_Atomic uint64_t due; /**< TSC at which the next random failure happens */
@@ -97,6 +98,12 @@ mag_fault_nth(unsigned int nth)
 }
 
 unsigned int
+mag_fault_struck(void)
+{
+	return atomic_load_explicit(&fault.struck, memory_order_relaxed);
+}
+
+unsigned int
 mag_fault_asked(void)
 {
 	return atomic_load_explicit(&fault.asked, memory_order_relaxed);
@@ -122,8 +129,10 @@ mag_meta_zalloc(size_t size, int node)
 {
 	void *addr = NULL;
 
-	if (fault_strikes())
+	if (fault_strikes()) {
+		atomic_fetch_add_explicit(&fault.struck, 1, memory_order_relaxed);
 		return NULL;
+	}
 	if (node >= 0 && node < RTE_MAX_NUMA_NODES)
 		addr = rte_zmalloc_socket("magazine", size, META_ALIGN, node);
 	if (addr == NULL)

@@ -48,5 +48,7 @@ unsigned int mag_fault_asked(void);
  *   0, or -EINVAL with nothing changed.
  */
 int mag_fault_mtbf(unsigned int mtbf_ms, uint64_t seed);
+/** Allocations that were made to fail, one way or the other, since the library was loaded. */
+unsigned int mag_fault_struck(void);
 
 #endif /* MAG_NUMA_H */

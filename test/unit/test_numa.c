@@ -115,7 +115,7 @@ test_absurd_sizes_are_not_to_be_had(void **state __rte_unused)
 static void
 test_the_nth_allocation_fails_once(void **state __rte_unused)
 {
-	unsigned int i;
+	unsigned int i, struck = mag_fault_struck();
 	void *addr;
 
 	mag_fault_nth(3);
@@ -123,6 +123,7 @@ test_the_nth_allocation_fails_once(void **state __rte_unused)
 		addr = mag_meta_zalloc(64, MAG_NODE_ANY);
 		assert_int_equal(addr == NULL, i == 3);
 		assert_int_equal(mag_fault_asked(), i);
+		assert_int_equal(mag_fault_struck() - struck, i >= 3);
 		mag_meta_free(addr);
 	}
 	mag_fault_nth(0);
@@ -144,11 +145,12 @@ an_allocation_fails(void)
 static void
 test_failures_strike_at_random_until_they_are_switched_off(void **state __rte_unused)
 {
-	unsigned int i;
+	unsigned int i, struck = mag_fault_struck();
 
 	assert_int_equal(mag_fault_mtbf(2, 42), 0);
 	for (i = 0; i < 3; i++)
 		wait_until(an_allocation_fails());
+	assert_int_equal(mag_fault_struck() - struck, 3);
 	assert_int_equal(mag_fault_mtbf(0, 0), 0);
 	for (i = 0; i < 1000; i++)
 		assert_false(an_allocation_fails());

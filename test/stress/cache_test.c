@@ -11,73 +11,17 @@
 
 #include "accounts.h"
 #include "cell.h"
+#include "lives.h"
 #include "stress.h"
 
 #define OBJECTS 6000
-#define FAILING_ONCE_IN 1000
-
-/* An object is constructed exactly while it is out of the slab layer. */
-
-struct lives {
-	_Atomic uint64_t calls, constructed, destructed, failed;
-	bool fails;
-};
-
-static int
-construct(const struct mag_object_info *info, const struct mag_object_info *mirror, void *arg,
-	  unsigned int flags)
-{
-	struct object *object = info->address;
-	struct lives *lives = arg;
-
-	RTE_SET_USED(mirror);
-	RTE_SET_USED(flags);
-	if (object->constructed != 0)
-		stress_blame("object %u is constructed again", object->id);
-	if (lives->fails && MAG_STAT_ADD(lives->calls, 1) % FAILING_ONCE_IN == 0) {
-		MAG_STAT_ADD(lives->failed, 1);
-		return -1;
-	}
-	object->constructed = 1;
-	MAG_STAT_ADD(lives->constructed, 1);
-	return 0;
-}
-
-static void
-destruct(void *address, void *arg)
-{
-	struct object *object = address;
-	struct lives *lives = arg;
-
-	if (object->constructed != 1)
-		stress_blame("object %u is destructed and was not constructed", object->id);
-	if (MAG_STAT(object->owner) != 0)
-		stress_blame("object %u is destructed while %u has it", object->id,
-			     MAG_STAT(object->owner));
-	object->constructed = 0;
-	MAG_STAT_ADD(lives->destructed, 1);
-}
-
-static void
-check_lives(const struct subject *subject, const struct lives *lives)
-{
-	uint64_t alive = 0;
-	uint32_t i;
-
-	for (i = 0; i < subject->stock.count; i++)
-		alive += subject->stock.where[i]->constructed;
-	if (alive != MAG_STAT(lives->constructed) - MAG_STAT(lives->destructed) || alive != 0)
-		stress_blame("%" PRIu64 " objects are left constructed after a purge", alive);
-	stress_say("  constructed %" PRIu64 ", refused by the constructor %" PRIu64,
-		   MAG_STAT(lives->constructed), MAG_STAT(lives->failed));
-}
 
 static void
 run_lives(const struct cell *cell, struct lives *lives, unsigned int flags)
 {
 	struct mag_cache_params params = {.name = cell->name,
-					  .constructor = construct,
-					  .destructor = destruct,
+					  .constructor = lives_construct,
+					  .destructor = lives_destruct,
 					  .arg = lives,
 					  .flags = flags};
 	struct subject_memory memory;
@@ -88,7 +32,7 @@ run_lives(const struct cell *cell, struct lives *lives, unsigned int flags)
 	cell_run(cell, &subject);
 	accounts_purge(&subject);
 	if (!stress_blamed())
-		check_lives(&subject, lives);
+		lives_check(&subject, lives);
 	subject_cache_free(&subject, &memory);
 	stress_end();
 }

@@ -36,8 +36,8 @@ maintain(struct rng *rng)
 		stress_blame("the update interval is refused");
 }
 
-static uint64_t
-look_at_books(const struct cell *cell, struct crew *crew)
+uint64_t
+cell_look(struct crew *crew, bool drain)
 {
 	uint64_t out, unexplained = 0;
 
@@ -45,15 +45,14 @@ look_at_books(const struct cell *cell, struct crew *crew)
 	out = crew_charged(crew);
 	if (!stress_blamed())
 		accounts_check(crew->subject, out);
-	if (!stress_blamed() && !cell->out_of_reach)
+	if (!stress_blamed() && drain)
 		unexplained = accounts_drain(crew->subject, out);
 	crew_open(crew);
 	return unexplained;
 }
 
-/* All are gone: everything is back, one lcore gets it all, and a purge leaves nothing in magazines. */
-static uint64_t
-final_books(struct subject *subject)
+uint64_t
+cell_final_look(struct subject *subject)
 {
 	uint64_t unexplained;
 
@@ -88,11 +87,11 @@ cell_run(const struct cell *cell, struct subject *subject)
 		else
 			usleep(pause_ms * 1000);
 		maintain(&rng);
-		unexplained += look_at_books(cell, &crew);
+		unexplained += cell_look(&crew, !cell->out_of_reach);
 	}
 	crew_finish(&crew);
 	if (!stress_blamed())
-		unexplained += final_books(subject);
+		unexplained += cell_final_look(subject);
 	tell(cell, subject, &crew, unexplained);
 	if (cell->service)
 		stress_service_stop();

@@ -23,6 +23,14 @@ struct cell {
 	void (*meanwhile)(struct crew *crew);
 };
 
+/**
+ * Stop the crew, look at the books, let it go on. With drain, all that is free is had and given back
+ * meanwhile. Returns the refusals that nothing explains.
+ */
+uint64_t cell_look(struct crew *crew, bool drain);
+/** The crew is gone: all is back, one lcore gets it all, a purge leaves nothing in magazines. */
+uint64_t cell_final_look(struct subject *subject);
+
 /** Run it; blames. The subject is left with all objects free. */
 void cell_run(const struct cell *cell, struct subject *subject);
 

@@ -9,6 +9,8 @@
 #include "crew.h"
 
 #define STINT_STEPS 2000
+/* Steps in one crew before the next one's turn, on average. */
+#define TURN_STEPS 16
 
 /* EAL's own lock is not seen by ThreadSanitizer, and an lcore id's data go from thread to thread. */
 static pthread_mutex_t register_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -55,27 +57,50 @@ crew_open(struct crew *crew)
 	wait_for_parked(crew, 0);
 }
 
+/* What the thread's part in any crew has in its mempool caches, and where nobody else may take it. */
+static void
+worker_leave(struct worker *worker)
+{
+	struct worker *part = worker;
+	bool poll = false;
+
+	do {
+		/* Not while its books are looked at. */
+		crew_gate(part->crew);
+		subject_flush(part->crew->subject);
+		poll |= part->crew->subject->cache->bias == MAG_BIAS_POLL;
+		part = part->next;
+	} while (part != worker);
+	if (poll)
+		mag_lcore_flush();
+}
+
+static struct worker *
+worker_next(struct worker *worker)
+{
+	if (worker->next == worker || !rng_once_in(&worker->rng, TURN_STEPS))
+		return worker;
+	return worker->next;
+}
+
 static int
 worker_main(void *arg)
 {
-	struct worker *worker = arg;
-	struct crew *crew = worker->crew;
+	struct worker *worker = arg, *part;
 
 	if (worker->kind != WORKER_LCORE)
 		stress_run_anywhere();
 	worker->thread = pthread_self();
 	/* release: whoever sees it running may use its thread */
 	atomic_store_explicit(&worker->running, true, memory_order_release);
-	while (!crew_ends(crew)) {
-		crew_gate(crew);
-		if (worker->kind == WORKER_VISITOR)
-			visit_step(worker);
+	for (part = worker; !crew_ends(worker->crew); part = worker_next(part)) {
+		crew_gate(part->crew);
+		if (part->kind == WORKER_VISITOR)
+			visit_step(part);
 		else
-			worker_step(worker);
+			worker_step(part);
 	}
-	subject_flush(crew->subject);
-	if (crew->subject->cache->bias == MAG_BIAS_POLL)
-		mag_lcore_flush();
+	worker_leave(worker);
 	atomic_store_explicit(&worker->running, false, memory_order_release);
 	return 0;
 }
@@ -87,21 +112,27 @@ thread_main(void *arg)
 	return NULL;
 }
 
-static void
-nursery_register(void)
+void
+crew_register(void)
 {
 	pthread_mutex_lock(&register_lock);
 	rte_thread_register();
 	pthread_mutex_unlock(&register_lock);
 }
 
-static void
-nursery_unregister(struct subject *subject)
+void
+crew_unregister(void)
 {
-	subject_flush(subject);
 	pthread_mutex_lock(&register_lock);
 	rte_thread_unregister();
 	pthread_mutex_unlock(&register_lock);
+}
+
+static void
+nursery_unregister(struct worker *worker)
+{
+	worker_leave(worker);
+	crew_unregister();
 }
 
 /*
@@ -111,22 +142,22 @@ nursery_unregister(struct subject *subject)
 static void *
 nursery_stint(void *arg)
 {
-	struct worker *worker = arg;
-	struct crew *crew = worker->crew;
+	struct worker *worker = arg, *part = worker;
 	uint32_t i, half = rng_below(&worker->rng, STINT_STEPS), last = rng_below(&worker->rng, 8);
 
 	stress_run_anywhere();
-	nursery_register();
-	for (i = 0; i < STINT_STEPS && !crew_ends(crew); i++) {
-		crew_gate(crew);
-		worker_step(worker);
-		if (i != half)
-			continue;
-		nursery_unregister(crew->subject);
-		worker_step(worker);
-		nursery_register();
+	crew_register();
+	for (i = 0; i < STINT_STEPS && !crew_ends(worker->crew); i++) {
+		crew_gate(part->crew);
+		worker_step(part);
+		if (i == half) {
+			nursery_unregister(worker);
+			worker_step(part);
+			crew_register();
+		}
+		part = worker_next(part);
 	}
-	nursery_unregister(crew->subject);
+	nursery_unregister(worker);
 	for (i = 0; i < last; i++)
 		worker_step(worker);
 	return NULL;
@@ -160,23 +191,8 @@ worker_add(struct crew *crew, enum worker_kind kind)
 	worker->bulk = crew->plan.bulk != 0 ? crew->plan.bulk : BULK_MAX;
 	crew->worker[crew->count++] = worker;
 	worker->number = crew->count;
+	worker->next = worker;
 	return worker;
-}
-
-static void
-crew_enlist(struct crew *crew)
-{
-	unsigned int lcore, i;
-
-	RTE_LCORE_FOREACH_WORKER(lcore)
-		if (!stress_is_spare(lcore))
-			worker_add(crew, WORKER_LCORE)->lcore = lcore;
-	for (i = 0; i < crew->plan.plain; i++)
-		worker_add(crew, WORKER_PLAIN);
-	if (!crew->plan.no_nursery)
-		worker_add(crew, WORKER_NURSERY);
-	for (i = 0; i < crew->plan.visitors; i++)
-		worker_add(crew, WORKER_VISITOR);
 }
 
 static void
@@ -188,6 +204,38 @@ crew_share_out(struct crew *crew)
 	crew->scarce = quota == 0;
 	for (i = 0; i < crew->count; i++)
 		crew->worker[i]->quota = RTE_MAX(quota, 1u);
+}
+
+void
+crew_enlist(struct crew *crew, struct subject *subject, const struct crew_plan *plan)
+{
+	unsigned int lcore, i;
+
+	*crew = (struct crew){.subject = subject, .plan = *plan};
+	RTE_LCORE_FOREACH_WORKER(lcore)
+		if (!stress_is_spare(lcore))
+			worker_add(crew, WORKER_LCORE)->lcore = lcore;
+	for (i = 0; i < crew->plan.plain; i++)
+		worker_add(crew, WORKER_PLAIN);
+	if (!crew->plan.no_nursery)
+		worker_add(crew, WORKER_NURSERY);
+	for (i = 0; i < crew->plan.visitors; i++)
+		worker_add(crew, WORKER_VISITOR);
+	crew_share_out(crew);
+}
+
+void
+crew_join(struct crew *host, struct crew *guest)
+{
+	unsigned int i;
+
+	assert_int_equal(guest->count, host->count);
+	guest->guest = true;
+	for (i = 0; i < host->count; i++) {
+		assert_int_equal(guest->worker[i]->kind, host->worker[i]->kind);
+		guest->worker[i]->next = host->worker[i]->next;
+		host->worker[i]->next = guest->worker[i];
+	}
 }
 
 static void
@@ -205,15 +253,19 @@ worker_launch(struct worker *worker)
 }
 
 void
-crew_start(struct crew *crew, struct subject *subject, const struct crew_plan *plan)
+crew_launch(struct crew *crew)
 {
 	unsigned int i;
 
-	*crew = (struct crew){.subject = subject, .plan = *plan};
-	crew_enlist(crew);
-	crew_share_out(crew);
 	for (i = 0; i < crew->count; i++)
 		worker_launch(crew->worker[i]);
+}
+
+void
+crew_start(struct crew *crew, struct subject *subject, const struct crew_plan *plan)
+{
+	crew_enlist(crew, subject, plan);
+	crew_launch(crew);
 }
 
 /* ThreadSanitizer does not see EAL's join: the end of the run is ordered by the flag. */
@@ -237,7 +289,7 @@ crew_finish(struct crew *crew)
 
 	atomic_store_explicit(&crew->stop, true, memory_order_relaxed);
 	crew_open(crew);
-	for (i = 0; i < crew->count; i++)
+	for (i = 0; i < crew->count && !crew->guest; i++)
 		worker_join(crew->worker[i]);
 	for (i = 0; i < crew->count && !stress_blamed(); i++)
 		worker_put_all(crew->worker[i]);

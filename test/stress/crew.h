@@ -40,6 +40,8 @@ struct worker {
 	uint32_t number; /**< its owner word: above 0 */
 	pthread_t thread;
 	unsigned int lcore;
+	/** The same thread's part in another crew, in a ring; itself if there is one crew. */
+	struct worker *next;
 	struct rng rng;
 	_Atomic bool running; /**< thread may be sent signals */
 
@@ -76,6 +78,7 @@ struct crew {
 	struct worker *worker[CREW_MAX];
 	unsigned int count;
 	bool scarce; /**< less than one object for each: refusals are to be expected */
+	bool guest;  /**< its workers' threads are another crew's */
 	_Atomic bool closed;
 	_Atomic bool stop;
 	_Atomic uint32_t parked;
@@ -83,16 +86,27 @@ struct crew {
 
 /** Start all of them. */
 void crew_start(struct crew *crew, struct subject *subject, const struct crew_plan *plan);
+/**
+ * The threads of a crew that is enlisted, but not yet started, work on further subjects too: each has a
+ * part in each of the crews. They must have as many plain threads and visitors, and a nursery.
+ */
+void crew_enlist(struct crew *crew, struct subject *subject, const struct crew_plan *plan);
+void crew_join(struct crew *host, struct crew *guest);
+void crew_launch(struct crew *crew);
 /** Stop them between two operations, and let them go on. */
 void crew_close(struct crew *crew);
 void crew_open(struct crew *crew);
-/** End them; everything that they had is given back. */
+/** End them; everything that they had is given back. A host's guests are ended after it. */
 void crew_finish(struct crew *crew);
 /** Objects that are out. */
 uint64_t crew_charged(const struct crew *crew);
 /** Tell what was asked for and refused; returns the refusals that nothing explains. */
 uint64_t crew_tell(const struct crew *crew);
 void crew_free(struct crew *crew);
+
+/** Become an lcore, and be none any more: with EAL's data passed on in sight of ThreadSanitizer. */
+void crew_register(void);
+void crew_unregister(void);
 
 /** A worker between two operations: stay here while the crew is stopped. */
 void crew_gate(struct crew *crew);

@@ -7,7 +7,18 @@
  * the shared library's, and call them.
  */
 
+#include <rte_malloc.h>
+
+#include "heap.h"
 #include "stress.h"
+
+unsigned int
+heap_allocations(void)
+{
+	struct rte_malloc_socket_stats stats;
+
+	return rte_malloc_get_socket_stats(0, &stats) == 0 ? stats.alloc_count : 0;
+}
 
 #if STRESS_TSAN
 
@@ -16,7 +27,20 @@
 
 #include "numa.h"
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+/* Who makes a mempool under it makes our metadata too. */
+static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+
+void
+heap_enter(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+void
+heap_leave(void)
+{
+	pthread_mutex_unlock(&lock);
+}
 
 void *
 mag_meta_zalloc(size_t size, int node)
@@ -39,6 +63,18 @@ mag_meta_free(void *addr)
 	pthread_mutex_lock(&lock);
 	next(addr);
 	pthread_mutex_unlock(&lock);
+}
+
+#else
+
+void
+heap_enter(void)
+{
+}
+
+void
+heap_leave(void)
+{
 }
 
 #endif

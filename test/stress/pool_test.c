@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 #include <rte_log.h>
-#include <rte_malloc.h>
 
 #include "cell.h"
+#include "heap.h"
 #include "numa.h"
 #include "rte_mempool_magazine.h"
 #include "slow.h"
@@ -293,14 +293,6 @@ maker_main(void *arg)
 	if (made == 0)
 		stress_blame("no pool could be made");
 	return NULL;
-}
-
-static unsigned int
-heap_allocations(void)
-{
-	struct rte_malloc_socket_stats stats;
-
-	return rte_malloc_get_socket_stats(0, &stats) == 0 ? stats.alloc_count : 0;
 }
 
 /* Each refusal is a line of ours, and one of EAL's. */

@@ -18,17 +18,49 @@ slow_motion(bool on)
 	atomic_store_explicit(&slow, on, memory_order_relaxed);
 }
 
-static void
-rest_once_in(uint32_t n)
+static _Atomic uint32_t no_magazine_once_in;
+static _Atomic uint64_t no_magazines;
+
+void
+slow_no_magazine(uint32_t once_in)
+{
+	atomic_store_explicit(&no_magazine_once_in, once_in, memory_order_relaxed);
+}
+
+uint64_t
+slow_no_magazines(void)
+{
+	return atomic_load_explicit(&no_magazines, memory_order_relaxed);
+}
+
+static struct rng *
+own_rng(void)
 {
 	static _Thread_local struct rng rng;
 
-	if (!atomic_load_explicit(&slow, memory_order_relaxed))
-		return;
 	if (rng.state == 0)
 		rng = stress_rng();
-	if (rng_once_in(&rng, n))
-		usleep(rng_below(&rng, REST_US));
+	return &rng;
+}
+
+static void
+rest_once_in(uint32_t n)
+{
+	if (!atomic_load_explicit(&slow, memory_order_relaxed))
+		return;
+	if (rng_once_in(own_rng(), n))
+		usleep(rng_below(own_rng(), REST_US));
+}
+
+static bool
+no_magazine(void)
+{
+	uint32_t n = atomic_load_explicit(&no_magazine_once_in, memory_order_relaxed);
+
+	if (n == 0 || !rng_once_in(own_rng(), n))
+		return false;
+	atomic_fetch_add_explicit(&no_magazines, 1, memory_order_relaxed);
+	return true;
 }
 
 /* The lcore's slot is let go, and its magazine may be of no use when this comes back. */
@@ -40,6 +72,8 @@ mag_arena_get(struct mag_arena *arena, uint32_t rounds)
 	/* clang-format on */
 	struct mag_magazine *magazine;
 
+	if (no_magazine())
+		return NULL;
 	next = (struct mag_magazine *
 		(*)(struct mag_arena *, uint32_t))(uintptr_t)dlsym(RTLD_NEXT, "mag_arena_get");
 	magazine = next(arena, rounds);

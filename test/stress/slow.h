@@ -9,8 +9,14 @@
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /** From now on, or no more. */
 void slow_motion(bool on);
+
+/** From now on, once in so many times there is no magazine to be had; 0 = no more. */
+void slow_no_magazine(uint32_t once_in);
+/** How often that was so. */
+uint64_t slow_no_magazines(void);
 
 #endif /* STRESS_SLOW_H */

@@ -45,11 +45,23 @@ env_number(const char *name, unsigned long otherwise)
 }
 
 unsigned int
-stress_cell_ms(void)
+stress_ms(unsigned int normal, unsigned int full)
 {
-	unsigned int ms = env_number("MAGAZINE_FULL", 0) == 1 ? CELL_FULL_MS : CELL_MS;
+	unsigned int ms = env_number("MAGAZINE_FULL", 0) == 1 ? full : normal;
 
 	return env_number("MAGAZINE_STRESS_MS", ms);
+}
+
+unsigned int
+stress_cell_ms(void)
+{
+	return stress_ms(CELL_MS, CELL_FULL_MS);
+}
+
+uint64_t
+stress_seed(void)
+{
+	return stress.seed;
 }
 
 uint64_t
@@ -117,12 +129,18 @@ on_hang(int signal)
 }
 
 void
-stress_begin(const char *cell)
+stress_begin_long(const char *cell, unsigned int ms)
 {
 	stress.cell = cell;
 	atomic_store_explicit(&stress.blamed, 0, memory_order_relaxed);
 	signal(SIGALRM, on_hang);
-	alarm(stress_cell_ms() / 1000 * 2 + HANG_SECONDS);
+	alarm(ms / 1000 * 2 + HANG_SECONDS);
+}
+
+void
+stress_begin(const char *cell)
+{
+	stress_begin_long(cell, stress_cell_ms());
 }
 
 void

@@ -74,8 +74,11 @@ int stress_start(int argc, char **argv);
 /** A generator of its own for each thread, all from one seed. */
 struct rng stress_rng(void);
 
-/** Milliseconds that a cell lasts. */
+/** Milliseconds that a cell lasts: the former in the short run, the latter with MAGAZINE_FULL=1. */
+unsigned int stress_ms(unsigned int normal, unsigned int full);
 unsigned int stress_cell_ms(void);
+/** The seed of all random numbers. */
+uint64_t stress_seed(void);
 
 /** Milliseconds on a clock that only goes forward. */
 uint64_t stress_now_ms(void);
@@ -90,6 +93,8 @@ bool stress_blamed(void);
 
 /** Begin a cell: forget blame, and end the process if the cell hangs. */
 void stress_begin(const char *cell);
+/** The same for one of another length. */
+void stress_begin_long(const char *cell, unsigned int ms);
 /** End a cell: fail the test if there was blame. Main thread. */
 void stress_end(void);
 

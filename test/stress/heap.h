@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef STRESS_HEAP_H
+#define STRESS_HEAP_H
+
+/*
+ * EAL's heap in sight of ThreadSanitizer: who makes or frees mempools while others allocate from the
+ * heap, encloses it by these two. They do nothing in other builds.
+ */
+
+void heap_enter(void);
+void heap_leave(void);
+
+/** Allocations that are there in EAL's heaps. */
+unsigned int heap_allocations(void);
+
+#endif /* STRESS_HEAP_H */

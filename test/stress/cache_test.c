@@ -82,7 +82,8 @@ grow(struct crew *crew)
 	uint32_t left = crew->subject->stock.count - growing.objects, i;
 
 	for (i = 0; i < 8 && left > 0; i++) {
-		subject_adopt(&growing, RTE_MIN(left, 500u));
+		if (!subject_adopt(&growing, RTE_MIN(left, 500u)))
+			stress_blame("the region does not grow");
 		left = crew->subject->stock.count - growing.objects;
 		usleep(5000);
 	}

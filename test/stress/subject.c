@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -22,10 +23,13 @@ void
 subject_pool(struct subject *subject, uint32_t objects, unsigned int cache_size,
 	     const char *options)
 {
+	static unsigned int made;
+	char name[RTE_MEMPOOL_NAMESIZE];
 	struct rte_mempool_info info;
 	struct rte_mempool *pool;
 
-	pool = rte_mempool_create_empty("stress", objects, sizeof(struct object), cache_size, 0,
+	snprintf(name, sizeof(name), "stress-%u", made++);
+	pool = rte_mempool_create_empty(name, objects, sizeof(struct object), cache_size, 0,
 					SOCKET_ID_ANY, 0);
 	assert_non_null(pool);
 	assert_int_equal(rte_mempool_set_ops_byname(pool, RTE_MEMPOOL_MAGAZINE_OPS_NAME,
@@ -51,18 +55,22 @@ subject_pool_free(struct subject *subject)
 /* Above 128 bytes: smaller objects are cleared in the slab layer. */
 #define OBJECT_SIZE RTE_MAX(RTE_ALIGN_CEIL(sizeof(struct object), 64), (size_t)192)
 
-void
+bool
 subject_adopt(struct subject_memory *memory, uint32_t n)
 {
 	void **objects = malloc(n * sizeof(objects[0]));
 	uint32_t i;
+	int ret;
 
 	for (i = 0; i < n; i++)
 		objects[i] = memory->base + (memory->objects + i) * OBJECT_SIZE;
-	if (mag_region_adopt(memory->region, objects, n, -1) != 0)
-		stress_blame("the region does not take %u objects", n);
-	memory->objects += n;
+	ret = mag_region_adopt(memory->region, objects, n, -1);
+	if (ret == 0)
+		memory->objects += n;
+	else if (ret != -ENOMEM)
+		stress_blame("the region does not take %u objects: %d", n, ret);
 	free(objects);
+	return ret == 0;
 }
 
 void
@@ -83,7 +91,7 @@ subject_cache(struct subject *subject, struct subject_memory *memory, uint32_t o
 	stock_init(&subject->stock, objects);
 	for (i = 0; i < objects; i++)
 		stock_add(&subject->stock, memory->base + i * OBJECT_SIZE);
-	subject_adopt(memory, adopted);
+	assert_true(subject_adopt(memory, adopted));
 	params->region = memory->region;
 	params->object_size = OBJECT_SIZE;
 	params->node = -1;

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "eal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <rte_mempool.h>
+
+#include "cache.h"
+#include "ground.h"
+#include "rte_mempool_magazine.h"
+#include "visit.h"
+
+/*
+ * What a steal costs, in membarriers and visits, with few slots that have owners and with many.
+ */
+
+#define SIZE 256
+#define ROUNDS 14
+#define BLOCK 16
+#define HOLDERS_MAX 64
+#define HOLD_MAX 20
+#define COUNT (HOLDERS_MAX * HOLD_MAX)
+
+static const unsigned int slots[] = {1, 8, 32, HOLDERS_MAX};
+
+static struct ground ground;
+static struct mag_cache *cache;
+static void *rest[COUNT + 1];
+static unsigned int rest_count;
+
+static int
+setup(void **state __rte_unused)
+{
+	struct mag_cache_params params = {.name = "things", .object_size = SIZE, .node = -1};
+
+	ground = ground_make(COUNT, SIZE, BLOCK, 0);
+	params.region = ground.region;
+	cache = mag_cache_create(&params);
+	assert_non_null(cache);
+	assert_int_equal(cache->type, ROUNDS);
+	return 0;
+}
+
+static int
+teardown(void **state __rte_unused)
+{
+	assert_int_equal(mag_cache_available(cache), COUNT);
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	ground_drop(&ground);
+	return 0;
+}
+
+/* Registered threads, each with a slot: they take some objects, free them when told, and stay. */
+
+enum order { ORDER_NONE, ORDER_FREE, ORDER_LEAVE };
+
+struct holder {
+	struct task task;
+	_Atomic int order, done;
+	unsigned int held;
+	uint32_t slot;
+	void *object[HOLD_MAX];
+};
+
+static struct holder holder[HOLDERS_MAX];
+static unsigned int holders;
+
+static void
+holder_await(struct holder *self, int order)
+{
+	while (atomic_load_explicit(&self->order, memory_order_acquire) < order)
+		let_pass(1);
+}
+
+static void
+holder_run(void *arg)
+{
+	struct holder *self = arg;
+
+	self->held = mag_cache_alloc_bulk(cache, self->object, self->held);
+	self->slot = mag_lcore_slot_number();
+	atomic_store_explicit(&self->done, 1, memory_order_release);
+	holder_await(self, ORDER_FREE);
+	mag_cache_free_bulk(cache, self->object, self->held);
+	atomic_store_explicit(&self->done, 2, memory_order_release);
+	holder_await(self, ORDER_LEAVE);
+}
+
+static void
+holder_order(struct holder *one, int order)
+{
+	atomic_store_explicit(&one->order, order, memory_order_release);
+}
+
+static void
+holders_begin(unsigned int n, unsigned int each)
+{
+	for (holders = 0; holders < n; holders++) {
+		holder[holders] = (struct holder){.held = each};
+		task_registered(&holder[holders].task, holder_run, &holder[holders]);
+		wait_until(atomic_load(&holder[holders].done) == 1);
+		assert_int_equal(holder[holders].held, each);
+		assert_int_not_equal(holder[holders].slot, MAG_SLOT_SHARED);
+	}
+}
+
+/* This lcore has all that the holders do not have; depot and slabs are empty. */
+static void
+take_the_rest(void)
+{
+	unsigned int i, held = 0;
+
+	for (i = 0; i < holders; i++)
+		held += holder[i].held;
+	rest_count = mag_cache_alloc_bulk(cache, rest, COUNT - held);
+	assert_int_equal(rest_count, COUNT - held);
+	assert_int_equal(mag_cache_reachable(cache), 0);
+}
+
+/* From here on the holders' objects lie in the holders' magazines. */
+static void
+holders_free(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < holders; i++) {
+		holder_order(&holder[i], ORDER_FREE);
+		wait_until(atomic_load(&holder[i].done) == 2);
+		assert_int_equal(mag_lcore_count(&cache->slot[holder[i].slot]), holder[i].held);
+	}
+}
+
+static void
+holders_end(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < holders; i++)
+		holder_order(&holder[i], ORDER_LEAVE);
+	for (i = 0; i < holders; i++)
+		task_join(&holder[i].task);
+	mag_cache_free_bulk(cache, rest, rest_count);
+}
+
+static unsigned int
+holders_visited(void)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < holders; i++)
+		n += MAG_STAT(cache->slot[holder[i].slot].visited_out) != 0;
+	return n;
+}
+
+static void
+with_slots(void (*check)(unsigned int n))
+{
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(slots); i++) {
+		setup(NULL);
+		check(slots[i]);
+		teardown(NULL);
+	}
+}
+
+/* Partial magazines, and full ones beside them. */
+static void
+check_one_sweep(unsigned int n, unsigned int each)
+{
+	void *objects[COUNT];
+	uint64_t sent;
+
+	holders_begin(n, each);
+	take_the_rest();
+	holders_free();
+	sent = mag_bias_membarriers();
+	assert_int_equal(mag_cache_take_all(cache, objects, n * each, true), 0);
+	assert_int_equal(mag_bias_membarriers() - sent, 1);
+	assert_int_equal(cache->steals, 1);
+	assert_int_equal(holders_visited(), n);
+	assert_distinct(&ground, objects, n * each);
+	mag_cache_free_bulk(cache, objects, n * each);
+	holders_end();
+}
+
+static void
+check_one_sweep_partial(unsigned int n)
+{
+	check_one_sweep(n, 3);
+}
+
+static void
+check_one_sweep_full(unsigned int n)
+{
+	check_one_sweep(n, HOLD_MAX);
+}
+
+static void
+test_one_sweep_with_one_membarrier_gets_what_all_slots_hold(void **state __rte_unused)
+{
+	with_slots(check_one_sweep_partial);
+	with_slots(check_one_sweep_full);
+}
+
+static void
+check_no_more_than_needed(unsigned int n)
+{
+	void *object;
+	uint64_t sent;
+
+	holders_begin(n, 3);
+	take_the_rest();
+	holders_free();
+	sent = mag_bias_membarriers();
+	assert_int_equal(mag_cache_take_all(cache, &object, 1, true), 0);
+	assert_int_equal(mag_bias_membarriers() - sent, 1);
+	assert_int_equal(holders_visited(), 1);
+	assert_int_equal(mag_cache_in_lcores(cache), 3 * n - 1);
+	mag_cache_free(cache, object);
+	holders_end();
+}
+
+static void
+test_no_more_slots_are_visited_than_the_request_needs(void **state __rte_unused)
+{
+	with_slots(check_no_more_than_needed);
+}
+
+static void
+check_empty(unsigned int n)
+{
+	uint64_t sent, transit;
+	unsigned int i;
+	void *objects[32];
+
+	holders_begin(n, 3);
+	take_the_rest();
+	sent = mag_bias_membarriers();
+	transit = MAG_STAT(cache->transit);
+	for (i = 0; i < 500; i++) {
+		assert_int_equal(mag_cache_take_all(cache, objects, 1, true), -ENOBUFS);
+		assert_int_equal(mag_cache_take_all(cache, objects, 32, true), -ENOBUFS);
+		assert_int_equal(mag_cache_alloc_bulk(cache, objects, 2), 0);
+	}
+	assert_int_equal(mag_bias_membarriers(), sent);
+	assert_int_equal(cache->steals, 0);
+	assert_int_equal(cache->steal_denied, 0);
+	assert_int_equal(MAG_STAT(cache->transit), transit);
+	assert_int_equal(holders_visited(), 0);
+	holders_free();
+	holders_end();
+}
+
+static void
+test_an_empty_pool_refuses_without_a_membarrier(void **state __rte_unused)
+{
+	with_slots(check_empty);
+}
+
+static void
+check_too_many(unsigned int n)
+{
+	void *objects[COUNT + 1];
+	uint64_t sent;
+
+	holders_begin(n, 3);
+	take_the_rest();
+	holders_free();
+	sent = mag_bias_membarriers();
+	assert_int_equal(mag_cache_take_all(cache, objects, 3 * n + 1, true), -ENOBUFS);
+	assert_int_equal(mag_bias_membarriers(), sent);
+	assert_int_equal(holders_visited(), 0);
+	assert_int_equal(mag_cache_in_lcores(cache), 3 * n);
+	holders_end();
+}
+
+static void
+test_more_than_all_slots_hold_is_refused_without_a_membarrier(void **state __rte_unused)
+{
+	with_slots(check_too_many);
+}
+
+static void
+fill_run(void *arg)
+{
+	void *objects[HOLD_MAX];
+	unsigned int n = mag_cache_alloc_bulk(cache, objects, *(unsigned int *)arg);
+
+	mag_cache_free_bulk(cache, objects, n);
+}
+
+static void
+test_what_threads_without_lcore_id_hold_is_had_without_a_membarrier(void **state __rte_unused)
+{
+	unsigned int n = ROUNDS / 2;
+	uint64_t sent;
+
+	run_on_thread(fill_run, &n);
+	assert_int_equal(mag_lcore_count(&cache->slot[MAG_SLOT_SHARED]), n);
+	sent = mag_bias_membarriers();
+	rest_count = mag_cache_alloc_bulk(cache, rest, COUNT - n);
+	assert_int_equal(mag_cache_take_all(cache, rest + rest_count, n, true), 0);
+	assert_int_equal(mag_bias_membarriers(), sent);
+	assert_distinct(&ground, rest, COUNT);
+	mag_cache_free_bulk(cache, rest, COUNT);
+}
+
+/* Behind rte_mempool's own cache */
+
+#define POOL_OBJECTS 2000
+#define MEMPOOL_CACHE 512
+#define AWAY 300 /* with the other lcore: less than the optional refill */
+
+static struct rte_mempool *pool;
+static void *had[POOL_OBJECTS];
+
+/* Past the mempool's cache: into this lcore's magazines. */
+static void
+put_away_run(void *arg)
+{
+	assert_int_equal(rte_mempool_ops_dequeue_bulk(pool, arg, AWAY), 0);
+	assert_int_equal(rte_mempool_ops_enqueue_bulk(pool, arg, AWAY), 0);
+}
+
+static int
+setup_pool(void **state __rte_unused)
+{
+	static void *away[AWAY];
+
+	pool = rte_mempool_create_empty("behind", POOL_OBJECTS, 64, MEMPOOL_CACHE, 0, SOCKET_ID_ANY,
+					0);
+	assert_non_null(pool);
+	assert_int_equal(rte_mempool_set_ops_byname(pool, RTE_MEMPOOL_MAGAZINE_OPS_NAME,
+						    (void *)(uintptr_t) "rounds=510"),
+			 0);
+	assert_int_equal(rte_mempool_populate_default(pool), POOL_OBJECTS);
+	cache = rte_mempool_magazine_cache(pool);
+	assert_int_equal(rte_mempool_generic_get(pool, had, POOL_OBJECTS - AWAY, NULL), 0);
+	run_on_lcore(1, put_away_run, away);
+	assert_int_equal(mag_lcore_count(&cache->slot[1]), AWAY);
+	assert_int_equal(mag_cache_reachable(cache), AWAY);
+	return 0;
+}
+
+static int
+teardown_pool(void **state __rte_unused)
+{
+	rte_mempool_generic_put(pool, had, POOL_OBJECTS, NULL);
+	rte_mempool_free(pool);
+	return 0;
+}
+
+static void
+test_an_optional_refill_empties_nobodys_magazines(void **state __rte_unused)
+{
+	uint64_t sent = mag_bias_membarriers();
+	unsigned int i;
+
+	/* Each: the refill is refused, and the object is had by one sweep. */
+	for (i = 0; i < 10; i++) {
+		assert_int_equal(rte_mempool_get(pool, &had[POOL_OBJECTS - AWAY + i]), 0);
+		assert_int_equal(mag_bias_membarriers() - sent, i + 1);
+		assert_int_equal(mag_lcore_count(&cache->slot[1]), AWAY - i - 1);
+		assert_int_equal(rte_mempool_default_cache(pool, rte_lcore_id())->len, 0);
+	}
+	for (; i < AWAY; i++)
+		assert_int_equal(rte_mempool_get(pool, &had[POOL_OBJECTS - AWAY + i]), 0);
+}
+
+static void
+test_an_optional_refill_is_not_stolen_when_the_request_is_served(void **state __rte_unused)
+{
+	uint64_t sent = mag_bias_membarriers();
+	unsigned int i, at = POOL_OBJECTS - AWAY;
+
+	/* Enough for the request, and with what the other one has for the refill. */
+	rte_mempool_generic_put(pool, had + at - 400, 400, NULL);
+	assert_int_equal(mag_cache_reachable(cache), AWAY + 400);
+	for (i = 0; i < 400; i++)
+		assert_int_equal(rte_mempool_get(pool, &had[at - 400 + i]), 0);
+	assert_int_equal(mag_bias_membarriers(), sent);
+	assert_int_equal(mag_lcore_count(&cache->slot[1]), AWAY);
+	for (i = 0; i < AWAY; i++)
+		assert_int_equal(rte_mempool_get(pool, &had[at + i]), 0);
+}
+
+static void
+test_an_empty_pool_refuses_the_refill_and_the_request_without_a_membarrier(
+	void **state __rte_unused)
+{
+	unsigned int i, at = POOL_OBJECTS - AWAY;
+	uint64_t sent;
+	void *object;
+
+	assert_int_equal(rte_mempool_generic_get(pool, had + at, AWAY, NULL), 0);
+	sent = mag_bias_membarriers();
+	for (i = 0; i < 100; i++)
+		assert_int_equal(rte_mempool_get(pool, &object), -ENOBUFS);
+	assert_int_equal(mag_bias_membarriers(), sent);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define POOL(name) cmocka_unit_test_setup_teardown(name, setup_pool, teardown_pool)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_one_sweep_with_one_membarrier_gets_what_all_slots_hold),
+		cmocka_unit_test(test_no_more_slots_are_visited_than_the_request_needs),
+		cmocka_unit_test(test_an_empty_pool_refuses_without_a_membarrier),
+		cmocka_unit_test(test_more_than_all_slots_hold_is_refused_without_a_membarrier),
+		T(test_what_threads_without_lcore_id_hold_is_had_without_a_membarrier),
+		POOL(test_an_optional_refill_empties_nobodys_magazines),
+		POOL(test_an_optional_refill_is_not_stolen_when_the_request_is_served),
+		POOL(test_an_empty_pool_refuses_the_refill_and_the_request_without_a_membarrier),
+	};
+
+	eal_start(2, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

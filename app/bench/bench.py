@@ -31,7 +31,7 @@ FLOOR = "floor/cache:0"
 RECOMMENDED = ("magazine/cache:0", "magazine,rounds=510/cache:0", "magazine/cache:250", "magazine/cache:512")
 NEAR = 1.03
 STUCK = 1000  # how much slower a handler is that hardly gets on, tells nothing
-FIGURES = ("ratio", "q1", "q3", "worst", "Mobj_s", "objects", "real_time", "cut", "failed", "lost", "rounds")
+FIGURES = ("ratio", "q1", "q3", "worst", "Mobj_s", "objects", "ns", "ns_p99", "real_time", "cut", "failed", "lost", "rounds")
 NOTE = ("On a machine that others use too, times mean little and move by a factor of two. Ratios lead: of handlers that "
         "take turns in one process, each to the base in the same round.")
 
@@ -191,6 +191,8 @@ def figure(row):
         return "failed" if row["why"].startswith("FAILED") else "-"
     if "objects" in row:
         return f"{row['objects']:.0f}"
+    if "ns" in row:
+        return f"{row['ns']:.0f} ns, p99 {row['ns_p99']:.0f}"
     mark = "!" if row.get("cut") else ""
     if row["ratio"] >= STUCK:
         return f">{STUCK}{mark}"

@@ -58,6 +58,13 @@ struct turn {
 	uint32_t at;
 } __rte_cache_aligned;
 
+/** What an lcore does whose objects are taken. */
+enum pattern_rest {
+	PATTERN_SPINS,
+	PATTERN_WORKS, /**< gets and puts an object of the same pool */
+	PATTERN_SLEEPS,
+};
+
 /** What lcores do, and to what. Functions of NULL are not needed. */
 struct pattern {
 	const char *name;
@@ -70,6 +77,8 @@ struct pattern {
 	bool touched;             /**< objects are written and read */
 	bool old;                 /**< pools are in an order that long use gives them */
 	bool waits;               /**< lcores wait for each other: more than one CPU, or never */
+	unsigned int owners;      /**< lcores that have used the pool, most of them idle */
+	enum pattern_rest rest;
 	bool many_produce; /**< all lcores but one get, one puts; else one gets, the others put */
 
 	/** Before the peers are made: what they share, or NULL, saying why not. */
@@ -81,10 +90,10 @@ struct pattern {
 	/** Objects that have gone; nobody works. */
 	uint64_t (*lost)(void *state);
 	void (*drop)(void *state);
-	/** Instead of rounds: a figure that is not a time. False, saying why: it cannot. */
-	bool (*figure)(const struct cell *cell, const struct peer *peer, double *figure,
+	/** Instead of rounds: figures of another kind. False, saying why: it cannot. */
+	bool (*figure)(const struct cell *cell, const struct peer *peer, double figure[2],
 		       char why[BENCH_WHY]);
-	const char *figure_name;
+	const char *figure_name[2]; /**< NULL: there is no second one */
 };
 
 /** What was found of one peer; lies in memory that both processes see. */
@@ -95,7 +104,7 @@ struct cell_found {
 	double seconds;       /**< CPU time an object, median */
 	double rate;          /**< objects a second, median */
 	double worst;         /**< worst round to median */
-	double figure;
+	double figure[2];
 	uint64_t failed;
 	uint64_t lost;
 	unsigned int rounds, cut;

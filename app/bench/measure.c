@@ -395,7 +395,7 @@ take_figures(uint32_t peers)
 		here.share->beat++;
 		found->end = BENCH_SKIPPED;
 		if (!serves(&pattern->peers[p], found->why) ||
-		    !pattern->figure(here.cell, &pattern->peers[p], &found->figure, found->why))
+		    !pattern->figure(here.cell, &pattern->peers[p], found->figure, found->why))
 			continue;
 		found->end = BENCH_OK;
 		snprintf(found->why, BENCH_WHY, "measured");

@@ -13,9 +13,14 @@ void *pass_begin(const struct cell *cell, char why[BENCH_WHY]);
 void pass_end(void *shared);
 void turn_pass(void *state, struct turn *turn);
 
-/* Of a figure. */
-bool imbalance_figure(const struct cell *cell, const struct peer *peer, double *figure,
+/* Of figures. */
+bool imbalance_figure(const struct cell *cell, const struct peer *peer, double figure[2],
 		      char why[BENCH_WHY]);
+extern const struct peer steal_peers[];
+bool empty_figure(const struct cell *cell, const struct peer *peer, double figure[2],
+		  char why[BENCH_WHY]);
+bool steal_figure(const struct cell *cell, const struct peer *peer, double figure[2],
+		  char why[BENCH_WHY]);
 
 /* Contiguous blocks; the first peer is the base. */
 extern const struct peer contig_peers[];

@@ -100,7 +100,7 @@ find_last_failing(const struct cell *cell, const struct peer *peer, unsigned int
 }
 
 bool
-imbalance_figure(const struct cell *cell, const struct peer *peer, double *figure,
+imbalance_figure(const struct cell *cell, const struct peer *peer, double figure[2],
 		 char why[BENCH_WHY])
 {
 	/* No smaller pool may have such a cache. */
@@ -125,6 +125,6 @@ imbalance_figure(const struct cell *cell, const struct peer *peer, double *figur
 	last = low;
 	if (enough >= 0)
 		enough = find_last_failing(cell, peer, &last, why);
-	*figure = last == low ? high : last + 1 + last / EXACT;
+	figure[0] = last == low ? high : last + 1 + last / EXACT;
 	return enough >= 0;
 }

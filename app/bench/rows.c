@@ -52,7 +52,25 @@ static const struct pattern imbalance = {
 	.name = "imbalance-1024",
 	.help = "objects that a pool must have so that one lcore after the other can get 1024",
 	.peers = pool_peers, .base = POOL_BASE, .hold = 1024, .object_size = 192,
-	.figure = imbalance_figure, .figure_name = "objects",
+	.figure = imbalance_figure, .figure_name = {"objects"},
+};
+/* Figures of a pool that is used up: medians, and the 99th of 100. */
+#define USED_UP(label, text, how, ...) \
+	{.name = label, .help = text, .peers = steal_peers, .object_size = 192, \
+	 .figure = how, .figure_name = {"ns", "ns_p99"}, __VA_ARGS__}
+static const struct pattern empties[] = {
+	USED_UP("empty-1", "a get from a pool in which nothing is free", empty_figure, .owners = 1),
+	USED_UP("empty-8", "the same, after 8 lcores used the pool", empty_figure, .owners = 8),
+	USED_UP("empty-16", "16 lcores", empty_figure, .owners = 16),
+	USED_UP("empty-32", "32 lcores", empty_figure, .owners = 32),
+	USED_UP("empty-64", "64 lcores", empty_figure, .owners = 64),
+};
+static const struct pattern steals[] = {
+	USED_UP("steal-spin", "a bulk that lies in the magazines of an lcore, which does something else",
+		steal_figure, .waits = true, .rest = PATTERN_SPINS),
+	USED_UP("steal-work", "which gets and puts meanwhile", steal_figure, .waits = true,
+		.rest = PATTERN_WORKS),
+	USED_UP("steal-sleep", "which sleeps", steal_figure, .waits = true, .rest = PATTERN_SLEEPS),
 };
 static const struct pattern contig = {
 	.name = "contig", .help = "a bulk of contiguous blocks is got, and their objects put",
@@ -97,6 +115,14 @@ static const struct plan plans[] = {
 	{&fanout, {4, 8}, {1, 8, 32, 64, 256, -64}, {1, 32}},
 	{&fanin, {4, 8}, {1, 8, 32, 64, 256, -64}, {1, 32}},
 	{&imbalance, {2, 8}, {1, 32}, {1, 32}},
+	{&empties[0], {1}, {1, 32}, {1}},
+	{&empties[1], {1, 2}, {1, 32}, {1}},
+	{&empties[2], {1, 2}, {1, 32}, {1}},
+	{&empties[3], {1, 2}, {1, 32}, {1}},
+	{&empties[4], {1, 2}, {1, 32}, {1}},
+	{&steals[0], {2}, {1, 32}, {1}},
+	{&steals[1], {2}, {1, 32}, {1}},
+	{&steals[2], {2}, {1, 32}, {1}},
 	{&contig, {1, 2, 4}, {1, 4}, {1}},
 	{&libraries[0], ALL_LCORES, {1}, {1}},
 	{&libraries[1], ALL_LCORES, {1}, {1}},
@@ -154,7 +180,9 @@ row_run(void *arg, struct bench_result *result)
 	const struct cell *cell = row->cell;
 
 	if (cell->pattern->figure != NULL) {
-		add(result, cell->pattern->figure_name, found->figure);
+		add(result, cell->pattern->figure_name[0], found->figure[0]);
+		if (cell->pattern->figure_name[1] != NULL)
+			add(result, cell->pattern->figure_name[1], found->figure[1]);
 	} else {
 		result->seconds = found->seconds;
 		add(result, "ratio", found->ratio);

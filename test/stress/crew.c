@@ -75,12 +75,16 @@ worker_leave(struct worker *worker)
 		mag_lcore_flush();
 }
 
+/* Where somebody waits for this thread to be parked it goes at once. */
 static struct worker *
 worker_next(struct worker *worker)
 {
-	if (worker->next == worker || !rng_once_in(&worker->rng, TURN_STEPS))
-		return worker;
-	return worker->next;
+	struct worker *part;
+
+	for (part = worker->next; part != worker; part = part->next)
+		if (atomic_load_explicit(&part->crew->closed, memory_order_relaxed))
+			return part;
+	return rng_once_in(&worker->rng, TURN_STEPS) ? worker->next : worker;
 }
 
 static int

@@ -178,11 +178,9 @@ pool_make(struct guest *guest)
 	const char *option = options[rng_below(&guest->rng, RTE_DIM(options))];
 	bool made;
 
-	heap_enter();
 	guest->pool =
 		rte_mempool_create_empty("guest", guest->objects, size, 0, 0, SOCKET_ID_ANY, 0);
 	if (guest->pool == NULL) {
-		heap_leave();
 		stress_blame("no mempool: %d", rte_errno);
 		return false;
 	}
@@ -191,7 +189,7 @@ pool_make(struct guest *guest)
 	made = rte_mempool_set_ops_byname(guest->pool, RTE_MEMPOOL_MAGAZINE_OPS_NAME,
 					  (void *)(uintptr_t)option) == 0 &&
 	       populate(guest);
-	heap_leave();
+	heap_pass();
 	if (!made)
 		return false;
 	rte_mempool_obj_iter(guest->pool, clear_token, NULL);
@@ -451,9 +449,8 @@ static void
 drop(struct guest *guest)
 {
 	if (guest->guests->pools) {
-		heap_enter();
+		heap_pass();
 		rte_mempool_free(guest->pool);
-		heap_leave();
 	} else {
 		cache_drop(guest);
 	}

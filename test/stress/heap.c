@@ -27,18 +27,12 @@ heap_allocations(void)
 
 #include "numa.h"
 
-/* Who makes a mempool under it makes our metadata too. */
-static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 void
-heap_enter(void)
+heap_pass(void)
 {
 	pthread_mutex_lock(&lock);
-}
-
-void
-heap_leave(void)
-{
 	pthread_mutex_unlock(&lock);
 }
 
@@ -68,12 +62,7 @@ mag_meta_free(void *addr)
 #else
 
 void
-heap_enter(void)
-{
-}
-
-void
-heap_leave(void)
+heap_pass(void)
 {
 }
 

@@ -4,11 +4,10 @@
 
 /*
  * EAL's heap in sight of ThreadSanitizer: who makes or frees mempools while others allocate from the
- * heap, encloses it by these two. They do nothing in other builds.
+ * heap says so, after the one and before the other. Does nothing in other builds.
  */
 
-void heap_enter(void);
-void heap_leave(void);
+void heap_pass(void);
 
 /** Allocations that are there in EAL's heaps. */
 unsigned int heap_allocations(void);

@@ -226,7 +226,7 @@ change_faults(void)
 {
 	static const uint32_t no_magazine[] = {0, 1000, 30, 4};
 
-	mag_fault_mtbf(2 + rng_below(&soak.rng, 30), rng_next(&soak.rng));
+	mag_fault_mtbf(4 << rng_below(&soak.rng, 8), rng_next(&soak.rng));
 	slow_no_magazine(no_magazine[rng_below(&soak.rng, RTE_DIM(no_magazine))]);
 	slow_motion(rng_once_in(&soak.rng, 4));
 }

@@ -7,6 +7,7 @@
 
 #include <rte_errno.h>
 
+#include "heap.h"
 #include "rte_mempool_magazine.h"
 #include "stress.h"
 #include "subject.h"
@@ -36,6 +37,7 @@ subject_pool(struct subject *subject, uint32_t objects, unsigned int cache_size,
 						    (void *)(uintptr_t)options),
 			 0);
 	assert_int_equal(rte_mempool_populate_default(pool), (int)objects);
+	heap_pass();
 	*subject = (struct subject){.pool = pool, .cache = rte_mempool_magazine_cache(pool)};
 	assert_non_null(subject->cache);
 	stock_init(&subject->stock, objects);
@@ -48,6 +50,7 @@ subject_pool(struct subject *subject, uint32_t objects, unsigned int cache_size,
 void
 subject_pool_free(struct subject *subject)
 {
+	heap_pass();
 	rte_mempool_free(subject->pool);
 	stock_fini(&subject->stock);
 }

@@ -22,6 +22,7 @@
 #define HOLD 64
 #define STEPS_MAX 600
 #define TRIES 2000
+#define PAGE 4096
 #define CONSTRUCTOR_FAILS_ONCE_IN 50
 /* A free object's first word is 0, also after it was cleared. */
 #define DRAINER 1000u
@@ -117,7 +118,8 @@ static bool
 populate_in_pieces(struct guest *guest)
 {
 	struct rte_mempool *pool = guest->pool;
-	size_t least = guest->stride + RTE_MEMPOOL_ALIGN, at = 0, len;
+	/* Objects do not cross pages. */
+	size_t least = guest->stride + PAGE + RTE_MEMPOOL_ALIGN, at = 0, len;
 	unsigned int struck, tries = 0;
 	int ret;
 

@@ -57,7 +57,7 @@ static const struct ground grounds[] = {
 	{.name = "pool",
 	 .plan = PLAN(0),
 	 .objects = 8191,
-	 .options = {NULL, "block=8", "rounds=62", "interval=1ms"}},
+	 .options = {NULL, "block=8", "rounds=62", "interval=10ms"}},
 	{.name = "nearly empty",
 	 .plan = PLAN(.pipe = true, .bulk = 8, .calm = true),
 	 .objects = 128,

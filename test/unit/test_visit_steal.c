@@ -143,6 +143,12 @@ holders_end(void)
 	mag_cache_free_bulk(cache, rest, rest_count);
 }
 
+static struct mag_lcore *
+slot_of(unsigned int i)
+{
+	return &cache->slot[holder[i].slot];
+}
+
 static unsigned int
 holders_visited(void)
 {
@@ -207,15 +213,22 @@ test_one_sweep_with_one_membarrier_gets_what_all_slots_hold(void **state __rte_u
 static void
 check_no_more_than_needed(unsigned int n)
 {
+	unsigned int i;
 	void *object;
 	uint64_t sent;
 
 	holders_begin(n, 3);
 	take_the_rest();
 	holders_free();
+	/* Whoever visits them waits in vain, and counts it. */
+	for (i = 1; i < n; i++)
+		assert_true(mag_bias_enter(&slot_of(i)->owner, &slot_of(i)->visitor));
 	sent = mag_bias_membarriers();
 	assert_int_equal(mag_cache_take_all(cache, &object, 1, true), 0);
 	assert_int_equal(mag_bias_membarriers() - sent, 1);
+	assert_int_equal(cache->steal_denied, 0);
+	for (i = 1; i < n; i++)
+		mag_bias_leave(&slot_of(i)->owner);
 	assert_int_equal(holders_visited(), 1);
 	assert_int_equal(mag_cache_in_lcores(cache), 3 * n - 1);
 	mag_cache_free(cache, object);

@@ -92,6 +92,9 @@ worker_main(void *arg)
 {
 	struct worker *worker = arg, *part;
 
+	/* acquire: pairs with worker_launch(); not all that EAL does to start it is seen */
+	while (!atomic_load_explicit(&worker->launched, memory_order_acquire))
+		sched_yield();
 	if (worker->kind != WORKER_LCORE)
 		stress_run_anywhere();
 	worker->thread = pthread_self();
@@ -248,6 +251,8 @@ worker_launch(struct worker *worker)
 	void *(*run)(void *arg) = worker->kind == WORKER_NURSERY ? nursery_main : thread_main;
 	int ret;
 
+	/* release: pairs with worker_main() */
+	atomic_store_explicit(&worker->launched, true, memory_order_release);
 	if (worker->kind == WORKER_LCORE)
 		ret = rte_eal_remote_launch(worker_main, worker, worker->lcore);
 	else

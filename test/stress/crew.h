@@ -43,6 +43,7 @@ struct worker {
 	/** The same thread's part in another crew, in a ring; itself if there is one crew. */
 	struct worker *next;
 	struct rng rng;
+	_Atomic bool launched;
 	_Atomic bool running; /**< thread may be sent signals */
 
 	uint32_t bulk;  /**< largest request */

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
 
+#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "depot.h"
 
@@ -393,7 +397,234 @@ test_putting_never_counts_as_contention(void **state __rte_unused)
 	assert_int_equal(mag_depot_taken(&depot.full), 0);
 }
 
+/*
+ * Each magazine on a page of its own, which may be closed: then who reads its link is stopped
+ * there, and something happens to the depot before it goes on.
+ */
+#define PAGES 6
+
+static struct {
+	size_t page;
+	struct mag_arena arena;
+	struct mag_depot depot;
+	void (*meanwhile)(unsigned int page);
+	unsigned int stops;
+} paged __attribute__((aligned(128)));
+
+static struct mag_magazine *
+paged_magazine(unsigned int page)
+{
+	return (struct mag_magazine *)(paged.arena.base + page * paged.page);
+}
+
+static void
+page_close(unsigned int page)
+{
+	mprotect(paged_magazine(page), paged.page, PROT_NONE);
+}
+
+static void
+page_open(unsigned int page)
+{
+	mprotect(paged_magazine(page), paged.page, PROT_READ | PROT_WRITE);
+}
+
+static void
+stopped(int signal __rte_unused, siginfo_t *info, void *context __rte_unused)
+{
+	size_t page = ((uint8_t *)info->si_addr - paged.arena.base) / paged.page;
+
+	if (page >= PAGES)
+		_exit(99);
+	page_open(page);
+	paged.stops++;
+	paged.meanwhile(page);
+}
+
+/* In the test, because cmocka has handlers of its own around each. */
+static void
+stop_at(unsigned int page, void (*meanwhile)(unsigned int page))
+{
+	const struct sigaction action = {.sa_sigaction = stopped, .sa_flags = SA_SIGINFO};
+
+	paged.meanwhile = meanwhile;
+	page_close(page);
+	assert_int_equal(sigaction(SIGSEGV, &action, NULL), 0);
+}
+
+static void
+paged_put(unsigned int page)
+{
+	mag_depot_put(&paged.depot, &paged.depot.full, paged_magazine(page));
+}
+
+static unsigned int
+paged_take(unsigned int want, struct mag_magazine *got[2])
+{
+	return mag_depot_take(&paged.depot, &paged.depot.full, want, got);
+}
+
+static int
+setup_paged(void **state __rte_unused)
+{
+	uint8_t *base;
+
+	paged.page = sysconf(_SC_PAGESIZE);
+	base = mmap(NULL, PAGES * paged.page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		    -1, 0);
+	assert_ptr_not_equal(base, MAP_FAILED);
+	paged.arena = (struct mag_arena){.base = base, .size = PAGES * paged.page};
+	mag_depot_init(&paged.depot, &paged.arena);
+	paged.stops = 0;
+	return 0;
+}
+
+static int
+teardown_paged(void **state __rte_unused)
+{
+	return munmap(paged.arena.base, PAGES * paged.page);
+}
+
+/* Page 0 is on the list, and after it all others come, each one closed again. */
+static void
+put_next(unsigned int page)
+{
+	if (page + 1 == PAGES)
+		return;
+	paged_put(page + 1);
+	page_close(page + 1);
+}
+
+static void
+test_a_take_that_fails_again_and_again_is_one_contention(void **state __rte_unused)
+{
+	struct mag_magazine *got[2];
+
+	paged_put(0);
+	stop_at(0, put_next);
+	assert_int_equal(paged_take(1, got), 1);
+	assert_ptr_equal(got[0], paged_magazine(PAGES - 1));
+	assert_int_equal(paged.stops, PAGES);
+	assert_int_equal(mag_depot_contention(&paged.depot), 1);
+	assert_int_equal(mag_depot_taken(&paged.depot.full), 1);
+	assert_int_equal(mag_depot_total(&paged.depot.full), PAGES - 1);
+}
+
+/* The list was 2, 1, 0, and 1 is being looked at: now it is 2, 3, 0, and 1 is gone. */
+static void
+take_two_and_put_first_again(unsigned int page __rte_unused)
+{
+	struct mag_magazine *got[2];
+
+	assert_int_equal(paged_take(2, got), 2);
+	assert_ptr_equal(got[1], paged_magazine(1));
+	paged_put(3);
+	paged_put(2);
+}
+
+static void
+test_a_head_that_left_and_came_back_is_not_mistaken_for_one_that_stayed(void **state __rte_unused)
+{
+	struct mag_magazine *got[2];
+
+	paged_put(0);
+	paged_put(1);
+	paged_put(2);
+	stop_at(1, take_two_and_put_first_again);
+	assert_int_equal(paged_take(2, got), 2);
+	assert_int_equal(paged.stops, 1);
+	assert_ptr_equal(got[0], paged_magazine(2));
+	assert_ptr_equal(got[1], paged_magazine(3));
+	assert_int_equal(paged_take(2, got), 1);
+	assert_ptr_equal(got[0], paged_magazine(0));
+	assert_int_equal(mag_depot_contention(&paged.depot), 1);
+}
+
+/* The first magazine is taken and used for something else. */
+static void
+take_first_and_write_into_it(unsigned int page)
+{
+	struct mag_magazine *got[2];
+
+	assert_int_equal(paged_take(1, got), 1);
+	assert_ptr_equal(got[0], paged_magazine(page));
+	memset(got[0], 0x77, paged.page);
+}
+
+static void
+test_a_link_that_became_something_else_is_not_followed(void **state __rte_unused)
+{
+	struct mag_magazine *got[2];
+
+	paged_put(0);
+	paged_put(1);
+	stop_at(1, take_first_and_write_into_it);
+	assert_int_equal(paged_take(2, got), 1);
+	assert_int_equal(paged.stops, 1);
+	assert_ptr_equal(got[0], paged_magazine(0));
+	assert_int_equal(mag_depot_total(&paged.depot.full), 0);
+}
+
+#define LOAD_THREADS 4
+#define LOAD_TURNS 2000
+#define LOAD_ROUNDS 20
+#define LOAD_STOCK 9
+
+static pthread_barrier_t load_barrier;
+static _Atomic uint64_t load_takes;
+
+/* Never more than one magazine in a hand, once in a round one in every hand, and in the end none. */
+static void
+load_run(void *arg __rte_unused)
+{
+	struct mag_magazine *got[2];
+	unsigned int round, turn;
+
+	for (round = 0; round < LOAD_ROUNDS; round++) {
+		for (turn = 0; turn < LOAD_TURNS; turn++) {
+			mag_depot_take(&depot, &depot.full, 1, got);
+			if (turn == LOAD_TURNS / 2)
+				pthread_barrier_wait(&load_barrier);
+			mag_depot_put(&depot, &depot.full, got[0]);
+		}
+		atomic_fetch_add(&load_takes, LOAD_TURNS);
+		pthread_barrier_wait(&load_barrier);
+		/* Here the test looks, and updates. */
+		pthread_barrier_wait(&load_barrier);
+	}
+}
+
+static void
+test_min_and_reaplimit_are_exact_under_load(void **state __rte_unused)
+{
+	struct task task[LOAD_THREADS];
+	unsigned int i, round;
+
+	pthread_barrier_init(&load_barrier, NULL, LOAD_THREADS + 1);
+	atomic_store(&load_takes, 0);
+	put(0, LOAD_STOCK);
+	mag_depot_update(&depot);
+	for (i = 0; i < LOAD_THREADS; i++)
+		task_thread(&task[i], load_run, NULL);
+	for (round = 0; round < LOAD_ROUNDS; round++) {
+		pthread_barrier_wait(&load_barrier);
+		pthread_barrier_wait(&load_barrier);
+		assert_head(&depot.full, LOAD_STOCK, LOAD_STOCK - LOAD_THREADS);
+		assert_int_equal(mag_depot_taken(&depot.full), load_takes);
+		mag_depot_update(&depot);
+		assert_int_equal(depot.full.reaplimit, LOAD_STOCK - LOAD_THREADS);
+		assert_head(&depot.full, LOAD_STOCK, LOAD_STOCK);
+		pthread_barrier_wait(&load_barrier);
+	}
+	for (i = 0; i < LOAD_THREADS; i++)
+		task_join(&task[i]);
+	mag_depot_update(&depot);
+	assert_int_equal(mag_depot_reapable(&depot.full), LOAD_STOCK);
+	pthread_barrier_destroy(&load_barrier);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define P(name) cmocka_unit_test_setup_teardown(name, setup_paged, teardown_paged)
 
 int
 main(void)
@@ -417,6 +648,10 @@ main(void)
 		T(test_contention_is_that_of_both_lists),
 		T(test_a_thread_alone_meets_no_contention),
 		T(test_putting_never_counts_as_contention),
+		T(test_min_and_reaplimit_are_exact_under_load),
+		P(test_a_take_that_fails_again_and_again_is_one_contention),
+		P(test_a_head_that_left_and_came_back_is_not_mistaken_for_one_that_stayed),
+		P(test_a_link_that_became_something_else_is_not_followed),
 	};
 
 	eal_start(1, NULL);

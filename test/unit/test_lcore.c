@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -648,6 +649,39 @@ test_an_lcore_id_that_is_used_again_gets_another_slot(void **state __rte_unused)
 	task_join(&task[1]);
 }
 
+static pthread_key_t late_key;
+static _Atomic uint32_t late_slot;
+
+static void
+late(void *arg __rte_unused)
+{
+	atomic_store(&late_slot, mag_lcore_slot_number());
+}
+
+static void
+late_run(void *arg)
+{
+	if (pthread_setspecific(late_key, arg) != 0)
+		abort();
+	mag_lcore_claim();
+	*(uint32_t *)arg = mag_lcore_slot_number();
+}
+
+static void
+test_what_a_thread_does_after_its_slot_was_released_goes_to_the_shared_one(
+	void **state __rte_unused)
+{
+	uint32_t slot = MAG_SLOT_SHARED;
+
+	/* Made after the library's own, so its destructor runs later. */
+	assert_int_equal(pthread_key_create(&late_key, late), 0);
+	atomic_store(&late_slot, 0);
+	run_on_registered(late_run, &slot);
+	assert_int_not_equal(slot, MAG_SLOT_SHARED);
+	assert_int_equal(late_slot, MAG_SLOT_SHARED);
+	assert_int_equal(pthread_key_delete(late_key), 0);
+}
+
 static void
 test_who_comes_when_all_slots_are_taken_has_the_shared_one(void **state __rte_unused)
 {
@@ -735,6 +769,7 @@ main(void)
 		T(test_a_thread_without_lcore_id_has_the_shared_slot),
 		T(test_a_registered_thread_claims_a_slot_and_releases_it_when_it_ends),
 		T(test_an_lcore_id_that_is_used_again_gets_another_slot),
+		T(test_what_a_thread_does_after_its_slot_was_released_goes_to_the_shared_one),
 		T(test_who_comes_when_all_slots_are_taken_has_the_shared_one),
 		T(test_an_owner_can_keep_itself_out),
 		T(test_a_thread_without_slot_leaves_the_shared_one_closed),

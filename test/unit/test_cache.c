@@ -283,6 +283,28 @@ test_clearonfree_zeroes_the_whole_object_after_its_destructor(void **state __rte
 }
 
 static void
+scribble(void *object, void *arg __rte_unused)
+{
+	memset(object, 0x77, SIZE);
+}
+
+static void
+test_clearonfree_comes_after_the_destructor(void **state __rte_unused)
+{
+	static const char zeroes[SIZE];
+	struct mag_cache_params params = params_of(MAG_CACHE_CLEARONFREE);
+	struct mag_cache *cache;
+	void *object;
+
+	params.destructor = scribble;
+	cache = mag_cache_create(&params);
+	object = mag_cache_alloc(cache);
+	mag_cache_free_nocache(cache, object);
+	assert_memory_equal(object, zeroes, SIZE);
+	cache_drop(cache);
+}
+
+static void
 test_large_objects_are_left_alone_unless_asked(void **state __rte_unused)
 {
 	struct mag_cache *cache = cache_make(0);
@@ -847,6 +869,141 @@ test_a_flushed_lcore_holds_nothing(void **state __rte_unused)
 	cache_drop(cache);
 }
 
+static struct {
+	struct mag_cache *cache;
+	unsigned int calls, held;
+} held;
+
+/* Is a slot held, by this thread or by a visitor? */
+static void
+held_look(void)
+{
+	const struct mag_lcore *own = mag_lcore_slot(held.cache->slot);
+
+	held.calls++;
+	held.held += own->owner.busy != 0 || (own->visitor.word & MAG_BIAS_AWAY) != 0 ||
+		     held.cache->shared.holder != 0;
+}
+
+static int
+held_construct(const struct mag_object_info *object __rte_unused,
+	       const struct mag_object_info *mirror __rte_unused, void *arg __rte_unused,
+	       unsigned int flags __rte_unused)
+{
+	held_look();
+	return 0;
+}
+
+static void
+held_destruct(void *object __rte_unused, void *arg __rte_unused)
+{
+	held_look();
+}
+
+static void
+test_no_slot_is_held_while_callbacks_run(void **state __rte_unused)
+{
+	struct mag_cache_params params = params_of(0);
+	void *objects[40];
+	unsigned int turn, calls = 0;
+
+	params.constructor = held_construct;
+	params.destructor = held_destruct;
+	held.calls = held.held = 0;
+	held.cache = mag_cache_create(&params);
+	for (turn = 0; turn < 6; turn++) {
+		assert_int_equal(mag_cache_alloc_bulk(held.cache, objects, 40), 40);
+		mag_cache_free_bulk(held.cache, objects, 40);
+		if (turn < 2)
+			mag_lcore_flush();
+		else
+			assert_int_equal(mag_cache_reap_now(held.cache, turn % 2 == 0), 0);
+		assert_true(held.calls > calls);
+		calls = held.calls;
+	}
+	cache_drop(held.cache);
+	assert_true(held.calls > calls);
+	assert_int_equal(held.held, 0);
+}
+
+static void
+test_a_free_needs_no_memory(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_make(0);
+	struct mag_magazine *all[1024], *rest = NULL;
+	unsigned int count = 0;
+	void *objects[COUNT];
+
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
+	while ((rest = mag_arena_get(&cache->arena, cache->type)) != NULL) {
+		assert_true(count < RTE_DIM(all));
+		all[count++] = rest;
+	}
+	mag_fault_nth(1);
+	mag_cache_free_bulk(cache, objects, COUNT);
+	mag_fault_nth(0);
+	assert_int_equal(cache->slab.out, 0);
+	assert_int_equal(ground.region->objects_free, COUNT);
+	while (count > 0)
+		mag_arena_put(&cache->arena, all[--count]);
+	cache_drop(cache);
+}
+
+static void
+test_an_owner_that_keeps_itself_out_uses_the_slabs(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_make(0);
+	void *object = mag_cache_alloc(cache);
+
+	mag_lcore_keep_out(mag_lcore_slot(cache->slot), true);
+	mag_cache_free(cache, object);
+	assert_int_equal(mag_cache_in_lcores(cache), 0);
+	assert_int_equal(cache->slab.out, 0);
+	mag_lcore_keep_out(mag_lcore_slot(cache->slot), false);
+	cache_drop(cache);
+}
+
+struct leaver {
+	struct mag_cache *cache;
+	uint32_t slot;
+	_Atomic bool filled, leave;
+};
+
+static void
+leaver_run(void *arg)
+{
+	struct leaver *leaver = arg;
+	void *objects[20];
+	unsigned int n = mag_cache_alloc_bulk(leaver->cache, objects, 20);
+
+	mag_cache_free_bulk(leaver->cache, objects, n);
+	leaver->slot = mag_lcore_slot_number();
+	atomic_store(&leaver->filled, true);
+	while (!atomic_load(&leaver->leave))
+		let_pass(1);
+}
+
+static void
+test_a_slot_that_is_visited_when_its_thread_ends_is_flushed_afterwards(void **state __rte_unused)
+{
+	struct leaver leaver = {.cache = cache_make(0)};
+	struct mag_lcore *lcore;
+	struct task task;
+
+	task_registered(&task, leaver_run, &leaver);
+	wait_until(atomic_load(&leaver.filled));
+	lcore = &leaver.cache->slot[leaver.slot];
+	assert_int_equal(mag_lcore_count(lcore), 20);
+	mag_bias_announce(&lcore->visitor, MAG_BIAS_VISIT);
+	atomic_store(&leaver.leave, true);
+	let_pass(30);
+	assert_int_equal(mag_lcore_count(lcore), 20);
+	mag_bias_dismiss(&lcore->visitor, MAG_BIAS_VISIT);
+	task_join(&task);
+	assert_int_equal(mag_lcore_count(lcore), 0);
+	cache_drop(leaver.cache);
+}
+
 static void
 cycle_run(void *arg)
 {
@@ -900,6 +1057,7 @@ main(void)
 		T(test_a_constructor_that_fails_anywhere_in_a_batch_stops_there),
 		T(test_one_failing_construction_is_no_object),
 		T(test_clearonfree_zeroes_the_whole_object_after_its_destructor),
+		T(test_clearonfree_comes_after_the_destructor),
 		T(test_large_objects_are_left_alone_unless_asked),
 		T(test_objects_of_up_to_two_cache_lines_are_cleared),
 		T(test_object_info_says_which_object_it_is),
@@ -925,7 +1083,11 @@ main(void)
 		T(test_an_invalid_free_is_counted_in_the_slab_layer),
 		T(test_an_object_twice_in_one_bulk_is_destructed_once),
 		T(test_magazine_max_is_what_all_slots_can_hold),
+		T(test_no_slot_is_held_while_callbacks_run),
+		T(test_a_free_needs_no_memory),
+		T(test_an_owner_that_keeps_itself_out_uses_the_slabs),
 		T(test_a_flushed_lcore_holds_nothing),
+		T(test_a_slot_that_is_visited_when_its_thread_ends_is_flushed_afterwards),
 		T(test_objects_of_a_registered_thread_come_home_when_it_ends),
 		T(test_threads_without_lcore_id_share_a_slot),
 	};

@@ -162,6 +162,49 @@ test_an_overridden_interval_is_restored_to_the_own_one_of_each_cache(void **stat
 }
 
 static void
+seen_visit(struct mag_cache *visited, void *arg)
+{
+	if (visited == cache)
+		*(bool *)arg = cache->next_update != 0;
+}
+
+static bool
+seen(void)
+{
+	bool seen = false;
+
+	mag_cache_walk(seen_visit, &seen);
+	return seen;
+}
+
+static void
+test_the_first_update_is_an_interval_after_maintenance_has_seen_the_cache(void **state __rte_unused)
+{
+	wait_until(seen());
+	assert_in_range(ms_left(), 1, 11000);
+	assert_int_equal(cache->updates, 0);
+}
+
+static void
+unseen_visit(struct mag_cache *visited, void *arg)
+{
+	if (visited != cache)
+		return;
+	cache->next_update = 0;
+	fill(20);
+	*(uint32_t *)arg = mag_lcore_count(mag_lcore_slot(cache->slot));
+}
+
+static void
+test_a_cache_works_with_magazines_before_maintenance_has_seen_it(void **state __rte_unused)
+{
+	uint32_t rounds = 0;
+
+	mag_cache_walk(unseen_visit, &rounds);
+	assert_int_equal(rounds, 20);
+}
+
+static void
 test_two_idle_updates_reap_the_depot_and_one_does_not(void **state __rte_unused)
 {
 	uint32_t total;
@@ -394,6 +437,8 @@ main(void)
 		T(test_an_idle_pool_gives_its_objects_back_to_the_slabs),
 		T(test_an_interval_out_of_range_is_refused),
 		T(test_an_overridden_interval_is_restored_to_the_own_one_of_each_cache),
+		T(test_the_first_update_is_an_interval_after_maintenance_has_seen_the_cache),
+		T(test_a_cache_works_with_magazines_before_maintenance_has_seen_it),
 		T(test_two_idle_updates_reap_the_depot_and_one_does_not),
 		T(test_what_the_last_interval_needed_is_kept),
 		G(test_more_than_three_contentions_an_interval_make_magazines_grow),

@@ -240,6 +240,66 @@ test_a_reap_that_is_requested_is_served_again_after_an_interval(void **state __r
 }
 
 static void
+test_updates_are_an_interval_apart(void **state __rte_unused)
+{
+	uint64_t before, start, most;
+
+	assert_int_equal(mag_maint_interval(50), 0);
+	start = rte_rdtsc();
+	before = cache->updates;
+	wait_until(cache->updates >= before + 3);
+	let_pass(200);
+	most = (rte_rdtsc() - start) / (rte_get_tsc_hz() / 1000 * 50) + 1;
+	assert_in_range(cache->updates - before, 3, most);
+}
+
+static _Atomic bool list_taken, list_free;
+
+static void
+wait_visit(struct mag_cache *visited, void *arg __rte_unused)
+{
+	if (visited != cache)
+		return;
+	atomic_store(&list_taken, true);
+	while (!atomic_load(&list_free))
+		let_pass(1);
+}
+
+static void
+take_list_run(void *arg __rte_unused)
+{
+	mag_cache_walk(wait_visit, NULL);
+}
+
+static void
+test_what_finds_the_list_taken_is_done_when_it_is_free(void **state __rte_unused)
+{
+	struct task task;
+	uint64_t zeroes, updates;
+
+	fill(COUNT / 2);
+	assert_int_equal(mag_maint_interval(20), 0);
+	updates = cache->updates;
+	wait_until(cache->updates >= updates + 3);
+	atomic_store(&list_taken, false);
+	atomic_store(&list_free, false);
+	task_thread(&task, take_list_run, NULL);
+	wait_until(atomic_load(&list_taken));
+	zeroes = cache->zeroes;
+	updates = cache->updates;
+	/* Any put makes the next zeroing one that changes something. */
+	fill(COUNT / 2);
+	mag_reap_request();
+	let_pass(200);
+	assert_int_equal(cache->zeroes, zeroes);
+	assert_int_equal(cache->updates, updates);
+	atomic_store(&list_free, true);
+	task_join(&task);
+	wait_until(cache->zeroes > zeroes);
+	wait_until(cache->updates > updates);
+}
+
+static void
 request_visit(struct mag_cache *visited __rte_unused, void *arg __rte_unused)
 {
 	mag_reap_request();
@@ -300,6 +360,8 @@ main(void)
 		T(test_a_service_that_is_stopped_can_be_unregistered_before_it_is_started_again),
 		T(test_a_service_that_was_stopped_or_unmapped_is_set_right),
 		T(test_a_reap_that_is_requested_is_served_again_after_an_interval),
+		T(test_updates_are_an_interval_apart),
+		T(test_what_finds_the_list_taken_is_done_when_it_is_free),
 		T(test_a_request_from_inside_the_list_is_dropped),
 		T(test_a_second_request_within_an_interval_is_dropped),
 	};

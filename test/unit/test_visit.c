@@ -17,6 +17,7 @@
 
 static struct ground ground;
 static struct mag_cache *cache;
+static _Atomic uint32_t mixed; /* magazines put into the depot that are not of the type in force */
 
 static int
 setup_flags(unsigned int flags)
@@ -29,6 +30,7 @@ setup_flags(unsigned int flags)
 	cache = mag_cache_create(&params);
 	assert_non_null(cache);
 	assert_int_equal(cache->type, ROUNDS);
+	atomic_store(&mixed, 0);
 	return 0;
 }
 
@@ -55,6 +57,7 @@ static int
 teardown(void **state __rte_unused)
 {
 	mag_bias_forbid_membarrier(false);
+	assert_int_equal(mixed, 0);
 	assert_int_equal(cache->transit, 0);
 	assert_int_equal(mag_cache_available(cache), COUNT);
 	assert_int_equal(mag_cache_destroy(cache), 0);
@@ -81,6 +84,22 @@ mag_arena_get(struct mag_arena *arena, uint32_t rounds)
 	if (hook != NULL)
 		hook();
 	return magazine;
+}
+
+/* Before the library's own too: no magazine comes to the depot but one of the type in force. */
+void
+mag_depot_put(struct mag_depot *depot, struct mag_depot_list *list, struct mag_magazine *magazine)
+{
+	/* clang-format off */
+	static void (*_Atomic put)(struct mag_depot *depot, struct mag_depot_list *list,
+				   struct mag_magazine *magazine);
+	/* clang-format on */
+
+	if (put == NULL)
+		put = (__typeof__(&mag_depot_put))(uintptr_t)dlsym(RTLD_NEXT, "mag_depot_put");
+	if (depot == &cache->depot && magazine->rounds != MAG_STAT(cache->type))
+		atomic_fetch_add(&mixed, 1);
+	put(depot, list, magazine);
 }
 
 struct share {
@@ -181,6 +200,22 @@ test_after_a_purge_everything_goes_to_the_slabs_until_enabled(void **state __rte
 }
 
 static void
+test_nothing_but_enable_turns_a_purged_layer_on_again(void **state __rte_unused)
+{
+	assert_int_equal(mag_cache_purge(cache), 0);
+	assert_int_equal(mag_cache_resize(cache, 30, false), 0);
+	assert_sizes(0);
+	assert_int_equal(mag_cache_reap_now(cache, true), 0);
+	assert_int_equal(mag_cache_reclaim(cache, true), 0);
+	mag_cache_update(cache);
+	assert_sizes(0);
+	fill(40);
+	assert_int_equal(cache->slab.out, 0);
+	mag_cache_enable(cache);
+	assert_sizes(30);
+}
+
+static void
 test_a_purge_that_finds_nothing_is_not_counted(void **state __rte_unused)
 {
 	assert_int_equal(mag_cache_purge(cache), 0);
@@ -206,6 +241,76 @@ test_a_purge_waits_for_every_owner_or_changes_nothing(void **state __rte_unused)
 	assert_int_equal(mag_cache_purge(cache), 0);
 	assert_int_equal(in_slots(), 0);
 	mag_cache_enable(cache);
+}
+
+static void
+test_a_sweep_sends_one_membarrier_however_many_it_visits(void **state __rte_unused)
+{
+	uint64_t membarriers = mag_bias_membarriers();
+
+	if (cache->bias != MAG_BIAS_MEMBARRIER)
+		skip();
+	assert_int_equal(mag_cache_purge(cache), 0);
+	assert_int_equal(mag_bias_membarriers(), membarriers + 1);
+	mag_cache_enable(cache);
+	assert_int_equal(mag_cache_reap_now(cache, false), 0);
+	assert_int_equal(mag_bias_membarriers(), membarriers + 2);
+}
+
+static _Atomic bool purged;
+
+static void
+purge_run(void *arg)
+{
+	*(int *)arg = mag_cache_purge(cache);
+	atomic_store(&purged, true);
+}
+
+/* The lock is held while somebody else purges: what must have happened until then, and what not. */
+static void
+assert_purge_waits_for(struct mag_lock *lock, bool announced, bool emptied)
+{
+	unsigned int n = 2 * ROUNDS;
+	uint32_t away = announced ? MAG_BIAS_VISIT | MAG_BIAS_PURGE : 0;
+	struct task task;
+	int ret = -1;
+
+	fill(n);
+	run_on_thread(fill_run, &n);
+	atomic_store(&purged, false);
+	mag_lock_wait(lock);
+	task_thread(&task, purge_run, &ret);
+	wait_until((MAG_STAT(own()->visitor.word) & MAG_BIAS_AWAY) == away &&
+		   (in_slots() == 0) == emptied);
+	let_pass(30);
+	assert_int_equal(MAG_STAT(own()->visitor.word) & MAG_BIAS_AWAY, away);
+	assert_int_equal(in_slots() == 0, emptied);
+	assert_false(atomic_load(&purged));
+	assert_int_not_equal(lock->holder, 0);
+	mag_lock_release(lock);
+	task_join(&task);
+	assert_int_equal(ret, 0);
+	assert_int_equal(in_slots(), 0);
+	assert_int_equal(cache->slab.out, 0);
+	mag_cache_enable(cache);
+}
+
+static void
+test_a_purge_waits_for_the_visitor_that_is_there(void **state __rte_unused)
+{
+	assert_purge_waits_for(&cache->visit, false, false);
+}
+
+static void
+test_a_purge_waits_for_who_has_the_shared_slot_and_says_so_to_owners(void **state __rte_unused)
+{
+	assert_purge_waits_for(&cache->shared, true, false);
+}
+
+static void
+test_a_purge_waits_for_who_reaps_the_depot(void **state __rte_unused)
+{
+	assert_purge_waits_for(&cache->working_set, false, true);
 }
 
 static void
@@ -573,6 +678,95 @@ test_a_thief_is_denied_by_a_busy_owner_and_counts_it(void **state __rte_unused)
 }
 
 static void
+test_a_sweep_in_vain_is_not_repeated_while_its_owner_is_inside(void **state __rte_unused)
+{
+	struct share share = {.n = COUNT};
+	unsigned int n = 2 * ROUNDS;
+	uint64_t steals;
+
+	run_on_lcore(1, fill_run, &n);
+	assert_int_equal(mag_cache_take_all(cache, share.objects, COUNT - 2 * ROUNDS, true), 0);
+	assert_true(mag_bias_enter(&cache->slot[1].owner, &cache->slot[1].visitor));
+	assert_int_equal(mag_cache_take_all(cache, share.objects + COUNT - 1, 1, true), -ENOBUFS);
+	steals = cache->steals;
+	assert_true(steals > 0);
+	/* However long this test is off the CPU. */
+	cache->steal_rest = UINT64_MAX;
+	assert_int_equal(mag_cache_take_all(cache, share.objects + COUNT - 1, 1, true), -ENOBUFS);
+	assert_int_equal(cache->steals, steals);
+	mag_bias_leave(&cache->slot[1].owner);
+	assert_int_equal(mag_cache_take_all(cache, share.objects + COUNT - 1, 1, true), 0);
+	assert_int_equal(cache->steals, steals + 1);
+	mag_cache_give(cache, share.objects + COUNT - 1, 1);
+	mag_cache_give(cache, share.objects, COUNT - 2 * ROUNDS);
+}
+
+static void
+test_a_thief_visits_no_more_slots_than_it_needs(void **state __rte_unused)
+{
+	struct share share = {.n = COUNT};
+	unsigned int n = ROUNDS;
+
+	run_on_lcore(1, fill_run, &n);
+	run_on_lcore(2, fill_run, &n);
+	n = COUNT - 2 * ROUNDS;
+	assert_int_equal(mag_cache_take_all(cache, share.objects, n, false), 0);
+	assert_true(mag_bias_enter(&cache->slot[2].owner, &cache->slot[2].visitor));
+	assert_int_equal(mag_cache_take_all(cache, share.objects + n, ROUNDS, true), 0);
+	assert_int_equal(cache->steals, 1);
+	assert_int_equal(cache->steal_denied, 0);
+	mag_bias_leave(&cache->slot[2].owner);
+	mag_cache_give(cache, share.objects, n + ROUNDS);
+}
+
+/* All but what the shared slot has are out; somebody holds the lock. */
+static void
+assert_thief_is_denied_by(struct mag_lock *lock)
+{
+	unsigned int n = ROUNDS, most = COUNT - ROUNDS;
+	struct share share;
+
+	run_on_thread(fill_run, &n);
+	assert_int_equal(mag_lcore_count(&cache->slot[MAG_SLOT_SHARED]), ROUNDS);
+	assert_int_equal(mag_cache_take_all(cache, share.objects, most, false), 0);
+	mag_lock_wait(lock);
+	assert_int_equal(mag_cache_take_all(cache, share.objects + most, 1, true), -ENOBUFS);
+	assert_true(cache->steal_denied > 0);
+	assert_int_not_equal(lock->holder, 0);
+	mag_lock_release(lock);
+	assert_int_equal(mag_cache_take_all(cache, share.objects + most, 1, true), 0);
+	mag_cache_give(cache, share.objects, most + 1);
+}
+
+static void
+test_a_thief_does_not_rob_a_shared_slot_that_is_in_use(void **state __rte_unused)
+{
+	assert_thief_is_denied_by(&cache->shared);
+}
+
+static void
+test_a_thief_does_not_sweep_while_somebody_else_does(void **state __rte_unused)
+{
+	assert_thief_is_denied_by(&cache->visit);
+}
+
+static void
+test_what_is_on_its_way_can_be_had(void **state __rte_unused)
+{
+	struct share share = {.n = COUNT};
+
+	assert_int_equal(mag_cache_reachable(cache), COUNT);
+	fill(COUNT);
+	assert_int_equal(mag_cache_reachable(cache), COUNT);
+	take_run(&share);
+	assert_int_equal(mag_cache_reachable(cache), 0);
+	mag_transit_begin(cache, 7);
+	assert_int_equal(mag_cache_reachable(cache), 7);
+	mag_transit_end(cache, 7);
+	give_run(&share);
+}
+
+static void
 test_a_thief_leaves_full_magazines_to_the_depot(void **state __rte_unused)
 {
 	struct share share = {.n = COUNT - ROUNDS - 10};
@@ -644,6 +838,30 @@ test_a_busy_shared_slot_is_passed_by(void **state __rte_unused)
 	assert_int_equal(cache->slab.out, 0);
 	mag_bias_dismiss(&own()->visitor, MAG_BIAS_VISIT);
 	mag_lock_release(&cache->shared);
+}
+
+static void
+test_an_owner_that_was_turned_away_has_what_is_in_the_depot(void **state __rte_unused)
+{
+	struct share share = {.n = COUNT};
+	bool refused = false;
+
+	take_run(&share);
+	give_run(&share);
+	assert_int_equal(cache->slab.out, COUNT);
+	mag_lock_wait(&cache->shared);
+	mag_bias_announce(&own()->visitor, MAG_BIAS_VISIT);
+	assert_int_equal(mag_cache_take(cache, share.objects, 5, &refused), 5);
+	assert_distinct(&ground, share.objects, 5);
+	assert_int_equal(cache->slab.out, COUNT - (ROUNDS - 5));
+	assert_int_equal(mag_cache_available(cache), COUNT - 5);
+	assert_int_equal(mag_cache_take(cache, share.objects + 5, ROUNDS + 1, &refused),
+			 ROUNDS + 1);
+	assert_distinct(&ground, share.objects, ROUNDS + 6);
+	assert_false(refused);
+	mag_bias_dismiss(&own()->visitor, MAG_BIAS_VISIT);
+	mag_lock_release(&cache->shared);
+	mag_cache_give(cache, share.objects, ROUNDS + 6);
 }
 
 /* Everybody allocates and frees while one thread visits all the time. */
@@ -774,6 +992,50 @@ test_a_magazine_for_a_layer_that_went_off_is_given_back(void **state __rte_unuse
 }
 
 static void
+announce_meanwhile(void)
+{
+	mag_bias_announce(&own()->visitor, MAG_BIAS_VISIT | MAG_BIAS_PURGE);
+}
+
+static void
+test_a_magazine_for_a_slot_that_is_being_purged_is_given_back(void **state __rte_unused)
+{
+	struct share share = {.n = 20};
+
+	take_run(&share);
+	meanwhile = announce_meanwhile;
+	give_run(&share);
+	assert_null(meanwhile);
+	assert_int_equal(cache->arena.out, 0);
+	assert_int_equal(cache->slab.out, 0);
+	mag_bias_dismiss(&own()->visitor, MAG_BIAS_VISIT | MAG_BIAS_PURGE);
+}
+
+static void
+free_meanwhile(void)
+{
+	struct share share = {.n = ROUNDS + 5};
+
+	take_run(&share);
+	give_run(&share);
+}
+
+static void
+test_a_free_starts_over_when_it_has_a_magazine(void **state __rte_unused)
+{
+	struct share share = {.n = 20};
+
+	take_run(&share);
+	meanwhile = free_meanwhile;
+	give_run(&share);
+	assert_null(meanwhile);
+	assert_int_equal(in_slots() + ROUNDS * mag_depot_total(&cache->depot.full),
+			 20 + ROUNDS + 5);
+	assert_int_equal(mag_cache_available(cache), COUNT);
+	assert_depot_is_of_one_type();
+}
+
+static void
 disturb_by_purging(unsigned int turn)
 {
 	if (mag_cache_purge(cache) == 0)
@@ -787,6 +1049,83 @@ disturb_by_reaping(unsigned int turn)
 {
 	mag_cache_reap_now(cache, turn % 4 == 0);
 	mag_cache_update(cache);
+}
+
+static unsigned int partial;
+
+/* As a visitor to everybody: previous is full, empty or absent, and of the type in force. */
+static void
+inspect(void)
+{
+	const struct mag_lcore *lcore;
+	unsigned int i;
+	uint32_t rounds;
+
+	mag_lock_wait(&cache->visit);
+	for (i = 0; i < MAG_SLOT_SHARED; i++)
+		mag_bias_announce(&cache->slot[i].visitor, MAG_BIAS_VISIT);
+	mag_bias_fence(cache->bias);
+	mag_lock_wait(&cache->shared);
+	for (i = 0; i < MAG_SLOTS; i++) {
+		lcore = &cache->slot[i];
+		if (i != MAG_SLOT_SHARED && !mag_bias_granted(&cache->slot[i].owner, 0))
+			continue;
+		rounds = MAG_STAT(lcore->previous_rounds);
+		if (lcore->previous == NULL ? rounds != 0 :
+					      rounds != 0 && rounds != lcore->previous->rounds)
+			partial++;
+		if (lcore->previous != NULL && lcore->previous->rounds != lcore->size)
+			partial++;
+		if (MAG_STAT(lcore->capacity) !=
+		    (lcore->loaded != NULL ? lcore->loaded->rounds : 0))
+			partial++;
+	}
+	mag_lock_release(&cache->shared);
+	for (i = 0; i < MAG_SLOT_SHARED; i++)
+		mag_bias_dismiss(&cache->slot[i].visitor, MAG_BIAS_VISIT);
+	mag_lock_release(&cache->visit);
+}
+
+static void
+disturb_by_stealing(void)
+{
+	struct share share;
+
+	if (mag_cache_take_all(cache, share.objects, COUNT / 2, true) == 0)
+		mag_cache_give(cache, share.objects, COUNT / 2);
+}
+
+static void
+disturb_in_every_way(unsigned int turn)
+{
+	switch (turn % 6) {
+	case 0:
+		disturb_by_purging(turn);
+		break;
+	case 1:
+		mag_cache_reap_now(cache, false);
+		break;
+	case 2:
+		disturb_by_resizing(turn / 6);
+		break;
+	case 3:
+		disturb_by_stealing();
+		break;
+	case 4:
+		mag_lcore_flush();
+		break;
+	default:
+		mag_cache_reclaim(cache, turn % 4 == 1);
+	}
+	inspect();
+}
+
+static void
+test_previous_is_never_partial_whoever_visited(void **state __rte_unused)
+{
+	partial = 0;
+	crowd_disturbed_by(disturb_in_every_way);
+	assert_int_equal(partial, 0);
 }
 
 static void
@@ -815,8 +1154,13 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_a_purge_empties_every_slot_and_the_depot),
 		T(test_after_a_purge_everything_goes_to_the_slabs_until_enabled),
+		T(test_nothing_but_enable_turns_a_purged_layer_on_again),
 		T(test_a_purge_that_finds_nothing_is_not_counted),
 		T(test_a_purge_waits_for_every_owner_or_changes_nothing),
+		T(test_a_sweep_sends_one_membarrier_however_many_it_visits),
+		T(test_a_purge_waits_for_the_visitor_that_is_there),
+		T(test_a_purge_waits_for_who_has_the_shared_slot_and_says_so_to_owners),
+		T(test_a_purge_waits_for_who_reaps_the_depot),
 		T(test_a_resize_that_an_owner_denies_keeps_the_old_type),
 		T(test_a_resize_changes_the_size_of_all_slots_when_they_are_empty),
 		T(test_sizes_that_a_cache_cannot_have_are_refused),
@@ -837,6 +1181,11 @@ main(void)
 		T(test_what_cannot_succeed_visits_nobody),
 		T(test_a_dying_pool_is_not_stolen_from),
 		T(test_a_thief_is_denied_by_a_busy_owner_and_counts_it),
+		T(test_a_sweep_in_vain_is_not_repeated_while_its_owner_is_inside),
+		T(test_a_thief_visits_no_more_slots_than_it_needs),
+		T(test_a_thief_does_not_rob_a_shared_slot_that_is_in_use),
+		T(test_a_thief_does_not_sweep_while_somebody_else_does),
+		T(test_what_is_on_its_way_can_be_had),
 		T(test_a_thief_leaves_full_magazines_to_the_depot),
 		cmocka_unit_test_setup_teardown(test_fences_do_where_membarriers_are_forbidden,
 						setup_fence, teardown),
@@ -844,6 +1193,10 @@ main(void)
 		T(test_a_busy_shared_slot_is_passed_by),
 		T(test_a_magazine_of_a_size_no_longer_in_force_is_given_back),
 		T(test_a_magazine_for_a_layer_that_went_off_is_given_back),
+		T(test_an_owner_that_was_turned_away_has_what_is_in_the_depot),
+		T(test_a_magazine_for_a_slot_that_is_being_purged_is_given_back),
+		T(test_a_free_starts_over_when_it_has_a_magazine),
+		T(test_previous_is_never_partial_whoever_visited),
 		T(test_nobody_notices_that_magazines_change_their_size),
 		T(test_nobody_notices_purges),
 		T(test_nobody_notices_reaps),

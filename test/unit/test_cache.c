@@ -963,6 +963,23 @@ test_an_owner_that_keeps_itself_out_uses_the_slabs(void **state __rte_unused)
 	cache_drop(cache);
 }
 
+static void
+test_a_flush_is_of_all_caches(void **state __rte_unused)
+{
+	struct mag_cache *first = cache_make(0), *second = cache_make(0);
+	void *objects[20];
+
+	assert_int_equal(mag_cache_alloc_bulk(first, objects, 20), 20);
+	mag_cache_free_bulk(first, objects, 20);
+	assert_int_equal(mag_cache_alloc_bulk(second, objects, 20), 20);
+	mag_cache_free_bulk(second, objects, 20);
+	mag_lcore_flush();
+	assert_int_equal(mag_cache_in_lcores(first), 0);
+	assert_int_equal(mag_cache_in_lcores(second), 0);
+	assert_int_equal(mag_cache_destroy(first), 0);
+	cache_drop(second);
+}
+
 struct leaver {
 	struct mag_cache *cache;
 	uint32_t slot;
@@ -1087,6 +1104,7 @@ main(void)
 		T(test_a_free_needs_no_memory),
 		T(test_an_owner_that_keeps_itself_out_uses_the_slabs),
 		T(test_a_flushed_lcore_holds_nothing),
+		T(test_a_flush_is_of_all_caches),
 		T(test_a_slot_that_is_visited_when_its_thread_ends_is_flushed_afterwards),
 		T(test_objects_of_a_registered_thread_come_home_when_it_ends),
 		T(test_threads_without_lcore_id_share_a_slot),

@@ -334,6 +334,74 @@ test_magazines_shrink_when_lcores_come(void **state __rte_unused)
 }
 
 static int
+setup_least(void **state __rte_unused)
+{
+	return setup_pool(8ull * rte_lcore_count() * 14, mag_options_default);
+}
+
+static void
+test_magazines_that_too_many_lcores_cost_come_back_when_they_go(void **state __rte_unused)
+{
+	struct task task;
+
+	assert_int_equal(cache->type, 14);
+	fill(100);
+	atomic_store(&leave, false);
+	task_registered(&task, stay_run, NULL);
+	wait_until(8ull * rte_lcore_count() * 14 > cache->expected);
+	mag_cache_update(cache);
+	atomic_store(&leave, true);
+	task_join(&task);
+	assert_int_equal(cache->type, 0);
+	assert_int_equal(cache->slot[0].size, 0);
+	assert_int_equal(cache->slab.out, 0);
+	fill(100);
+	assert_int_equal(cache->slab.out, 0);
+	mag_cache_update(cache);
+	assert_int_equal(cache->type, 14);
+	assert_int_equal(cache->slot[0].size, 14);
+	fill(100);
+	assert_true(mag_lcore_count(mag_lcore_slot(cache->slot)) > 0);
+}
+
+static void
+update_run(void *arg __rte_unused)
+{
+	mag_cache_update(cache);
+}
+
+static void
+test_an_update_does_not_wait_for_who_is_resizing(void **state __rte_unused)
+{
+	uint32_t type = cache->type;
+
+	contend(4);
+	assert_true(mag_perimeter_enter(cache, false));
+	run_on_thread(update_run, NULL);
+	assert_int_equal(cache->type, type);
+	mag_perimeter_leave(cache);
+	mag_cache_update(cache);
+	assert_int_equal(cache->type, mag_type_pool_next(type));
+}
+
+static void
+test_empty_magazines_that_two_intervals_did_not_use_go_to_the_arena(void **state __rte_unused)
+{
+	void *objects[COUNT];
+
+	fill(COUNT / 2);
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT / 2), COUNT / 2);
+	assert_true(mag_depot_total(&cache->depot.empty) > 0);
+	mag_cache_update(cache);
+	assert_true(mag_depot_total(&cache->depot.empty) > 0);
+	mag_cache_update(cache);
+	assert_int_equal(mag_depot_total(&cache->depot.empty), 0);
+	assert_int_equal(mag_depot_total(&cache->depot.full), 0);
+	assert_in_range(cache->arena.out, 0, 2);
+	mag_cache_free_bulk(cache, objects, COUNT / 2);
+}
+
+static int
 setup_fixed(void **state __rte_unused)
 {
 	struct mag_options options = mag_options_default;
@@ -447,6 +515,11 @@ main(void)
 		G(test_a_growth_that_was_denied_is_tried_again),
 		cmocka_unit_test_setup_teardown(test_magazines_shrink_when_lcores_come, setup_small,
 						teardown),
+		cmocka_unit_test_setup_teardown(
+			test_magazines_that_too_many_lcores_cost_come_back_when_they_go,
+			setup_least, teardown),
+		G(test_an_update_does_not_wait_for_who_is_resizing),
+		T(test_empty_magazines_that_two_intervals_did_not_use_go_to_the_arena),
 		cmocka_unit_test_setup_teardown(test_fixed_rounds_do_not_grow, setup_fixed,
 						teardown),
 		cmocka_unit_test(test_library_caches_grow_by_their_table_if_dynamic),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
 
+#include <signal.h>
 #include <stdlib.h>
 
 #include <rte_alarm.h>
@@ -240,6 +241,33 @@ test_a_reap_that_is_requested_is_served_again_after_an_interval(void **state __r
 }
 
 static void
+request(int signal __rte_unused)
+{
+	mag_reap_request();
+}
+
+static bool
+reaped_by_signal(uint64_t more)
+{
+	raise(SIGUSR1);
+	return cache->zeroes >= more;
+}
+
+static void
+test_a_reap_can_be_requested_by_a_signal_handler(void **state __rte_unused)
+{
+	uint64_t before = cache->zeroes;
+
+	assert_int_equal(mag_maint_interval(20), 0);
+	assert_ptr_not_equal(signal(SIGUSR1, request), SIG_ERR);
+	fill(COUNT / 2);
+	wait_until(reaped_by_signal(before + 1));
+	signal(SIGUSR1, SIG_DFL);
+	before = cache->updates;
+	wait_until(cache->updates >= before + 3);
+}
+
+static void
 test_updates_are_an_interval_apart(void **state __rte_unused)
 {
 	uint64_t before, start, most;
@@ -360,6 +388,7 @@ main(void)
 		T(test_a_service_that_is_stopped_can_be_unregistered_before_it_is_started_again),
 		T(test_a_service_that_was_stopped_or_unmapped_is_set_right),
 		T(test_a_reap_that_is_requested_is_served_again_after_an_interval),
+		T(test_a_reap_can_be_requested_by_a_signal_handler),
 		T(test_updates_are_an_interval_apart),
 		T(test_what_finds_the_list_taken_is_done_when_it_is_free),
 		T(test_a_request_from_inside_the_list_is_dropped),

@@ -102,6 +102,24 @@ mag_depot_put(struct mag_depot *depot, struct mag_depot_list *list, struct mag_m
 	put(depot, list, magazine);
 }
 
+/* And this one, to do something when a sum is looked at for the nth time. */
+static _Thread_local void (*look)(void);
+static _Thread_local unsigned int looks_left;
+
+struct mag_depot_head
+mag_depot_head(const struct mag_depot_list *list)
+{
+	/* clang-format off */
+	static struct mag_depot_head (*_Atomic head)(const struct mag_depot_list *list);
+	/* clang-format on */
+
+	if (head == NULL)
+		head = (__typeof__(&mag_depot_head))(uintptr_t)dlsym(RTLD_NEXT, "mag_depot_head");
+	if (look != NULL && --looks_left == 0)
+		look();
+	return head(list);
+}
+
 struct share {
 	void *objects[COUNT];
 	unsigned int n;
@@ -750,6 +768,62 @@ test_a_thief_does_not_sweep_while_somebody_else_does(void **state __rte_unused)
 	assert_thief_is_denied_by(&cache->visit);
 }
 
+static void *spare;
+
+static void
+free_spare(void)
+{
+	look = NULL;
+	mag_cache_give_slab(cache, &spare, 1);
+}
+
+static void
+test_a_sum_is_taken_again_while_somebody_is_in_the_middle(void **state __rte_unused)
+{
+	struct share share = {.n = COUNT};
+	void *object;
+
+	take_run(&share);
+	spare = share.objects[0];
+	assert_true(mag_bias_enter(&cache->slot[1].owner, &cache->slot[1].visitor));
+	look = free_spare;
+	looks_left = 3;
+	assert_int_equal(mag_cache_take_all(cache, &object, 1, true), 0);
+	mag_bias_leave(&cache->slot[1].owner);
+	assert_null(look);
+	assert_ptr_equal(object, spare);
+	give_run(&share);
+}
+
+static void
+gather_run(void *arg)
+{
+	*(int *)arg = mag_cache_gather(cache);
+	atomic_store(&waiting, 2);
+}
+
+static void
+test_who_gathers_for_blocks_waits_for_the_perimeter(void **state __rte_unused)
+{
+	struct task task;
+	int ret = -1;
+
+	assert_int_equal(mag_cache_gather(cache), -EAGAIN);
+	assert_int_equal(cache->purges, 0);
+	fill(40);
+	atomic_store(&waiting, 1);
+	assert_true(mag_perimeter_enter(cache, false));
+	task_thread(&task, gather_run, &ret);
+	let_pass(20);
+	assert_int_equal(atomic_load(&waiting), 1);
+	mag_perimeter_leave(cache);
+	task_join(&task);
+	assert_int_equal(ret, 0);
+	assert_int_equal(in_slots(), 0);
+	assert_int_equal(cache->slab.out, 0);
+	assert_sizes(ROUNDS);
+}
+
 static void
 test_what_is_on_its_way_can_be_had(void **state __rte_unused)
 {
@@ -1186,6 +1260,8 @@ main(void)
 		T(test_a_thief_does_not_rob_a_shared_slot_that_is_in_use),
 		T(test_a_thief_does_not_sweep_while_somebody_else_does),
 		T(test_what_is_on_its_way_can_be_had),
+		T(test_a_sum_is_taken_again_while_somebody_is_in_the_middle),
+		T(test_who_gathers_for_blocks_waits_for_the_perimeter),
 		T(test_a_thief_leaves_full_magazines_to_the_depot),
 		cmocka_unit_test_setup_teardown(test_fences_do_where_membarriers_are_forbidden,
 						setup_fence, teardown),

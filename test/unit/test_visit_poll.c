@@ -170,6 +170,17 @@ test_a_purge_is_not_done_before_owners_came_by(void **state __rte_unused)
 }
 
 static void
+test_the_magazine_size_does_not_change(void **state __rte_unused)
+{
+	cache->flags |= MAG_CACHE_DYNAMIC;
+	atomic_fetch_add(&cache->depot.full.contention, 100);
+	mag_cache_update(cache);
+	assert_int_equal(cache->type, ROUNDS);
+	assert_int_equal(cache->resizes, 0);
+	assert_int_equal(cache->slot[1].visitor.word & MAG_BIAS_ASKED, 0);
+}
+
+static void
 test_a_flush_needs_no_request(void **state __rte_unused)
 {
 	unsigned int n = 40;
@@ -452,6 +463,7 @@ main(void)
 		T(test_a_thief_asks_and_the_owner_hands_in_when_it_comes_by),
 		T(test_a_reap_asks_and_empties_the_depot),
 		T(test_a_purge_is_not_done_before_owners_came_by),
+		T(test_the_magazine_size_does_not_change),
 		T(test_a_flush_needs_no_request),
 		T(test_what_all_hold_is_had_when_each_came_by),
 		T(test_every_object_is_had_when_others_flushed),

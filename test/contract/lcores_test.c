@@ -455,6 +455,39 @@ one_lcore_drains_the_pool_though_all_magazines_are_full(void **state __rte_unuse
 	drain_pools_of_all_sizes(MAIN);
 }
 
+#define FEW 20
+
+static int
+leave_few_in_magazines(void *arg)
+{
+	void *objs[FEW];
+
+	if (rte_mempool_generic_get(arg, objs, FEW, NULL) != 0)
+		return -1;
+	rte_mempool_generic_put(arg, objs, FEW, NULL);
+	return 0;
+}
+
+static void
+an_optional_refill_takes_nothing_from_other_lcores(void **state __rte_unused)
+{
+	unsigned int lcore = rte_get_next_lcore(-1, 1, 0), most = 1000 - FEW;
+	struct rte_mempool *mp;
+	void *objs[1000];
+
+	harness_need_ours("steals");
+	mp = make_pool(1000, 8);
+	assert_int_equal(rte_eal_remote_launch(leave_few_in_magazines, mp, lcore), 0);
+	assert_int_equal(rte_eal_wait_lcore(lcore), 0);
+	assert_int_equal(rte_mempool_generic_get(mp, objs, most, NULL), 0);
+	/* The refill would be 9 objects, and 20 there are. */
+	assert_int_equal(rte_mempool_get(mp, &objs[most]), 0);
+	assert_int_equal(rte_mempool_default_cache(mp, rte_lcore_id())->len, 0);
+	assert_int_equal(rte_mempool_avail_count(mp), FEW - 1);
+	rte_mempool_generic_put(mp, objs, most + 1, NULL);
+	rte_mempool_free(mp);
+}
+
 static void
 any_other_lcore_drains_the_pool_too(void **state __rte_unused)
 {
@@ -606,6 +639,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(registered_threads_get_and_put),
 		cmocka_unit_test(lcores_and_threads_of_all_kinds_together),
 		cmocka_unit_test(one_lcore_drains_the_pool_though_all_magazines_are_full),
+		cmocka_unit_test(an_optional_refill_takes_nothing_from_other_lcores),
 		cmocka_unit_test(any_other_lcore_drains_the_pool_too),
 		cmocka_unit_test(a_thread_without_lcore_drains_the_pool_too),
 		cmocka_unit_test(one_lcore_drains_the_pool_while_others_spin),

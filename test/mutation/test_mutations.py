@@ -6,9 +6,10 @@ mutations.txt says how (its head explains the format). By default the mutations 
 all of them. A mutation fails its case when it does not apply to exactly one place, does not compile, or
 survives. A program that does not end counts as one that failed.
 
-MAGAZINE_MUTATIONS=TEXT runs those whose file or title contains the text.
+MAGAZINE_MUTATIONS=PATTERN runs those whose "file: title" the pattern is found in.
 """
 
+import contextlib
 import os
 import pathlib
 import re
@@ -80,7 +81,8 @@ def read_table(path):
 
 def end(process):
     """Kill a program and all that it started."""
-    os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
@@ -183,10 +185,10 @@ def show_killed(copy, mutation):
 
 def chosen():
     """The mutations of this run."""
-    text = os.environ.get("MAGAZINE_MUTATIONS")
+    pattern = os.environ.get("MAGAZINE_MUTATIONS")
     full = os.environ.get("MAGAZINE_FULL") == "1"
     for mutation in read_table(HERE / "mutations.txt"):
-        if text is not None and text in str(mutation) or text is None and (full or mutation.core):
+        if re.search(pattern, str(mutation)) if pattern else full or mutation.core:
             yield mutation
 
 

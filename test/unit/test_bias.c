@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
 
+#include <dlfcn.h>
 #include <linux/membarrier.h>
 #include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -14,6 +18,28 @@ static struct {
 	struct mag_bias_owner owner __attribute__((aligned(128)));
 	struct mag_bias_visitor visitor __attribute__((aligned(128)));
 } lock;
+
+/* Stands in front of libc's own, to see what the kernel is asked for. */
+static _Atomic uint64_t barriers;
+
+long
+syscall(long number, ...)
+{
+	static long (*_Atomic call)(long number, ...);
+	long arg[6];
+	va_list args;
+	unsigned int i;
+
+	va_start(args, number);
+	for (i = 0; i < RTE_DIM(arg); i++)
+		arg[i] = va_arg(args, long);
+	va_end(args);
+	if (call == NULL)
+		call = (__typeof__(&syscall))(uintptr_t)dlsym(RTLD_NEXT, "syscall");
+	if (number == __NR_membarrier && (int)arg[0] == MEMBARRIER_CMD_PRIVATE_EXPEDITED)
+		atomic_fetch_add(&barriers, 1);
+	return call(number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
+}
 
 static int
 setup(void **state __rte_unused)
@@ -171,11 +197,51 @@ test_only_the_membarrier_mode_sends_membarriers(void **state __rte_unused)
 {
 	uint64_t before = mag_bias_membarriers();
 
+	atomic_store(&barriers, 0);
 	mag_bias_fence(MAG_BIAS_FENCE);
 	mag_bias_fence(MAG_BIAS_POLL);
 	assert_int_equal(mag_bias_membarriers(), before);
+	assert_int_equal(barriers, 0);
 	mag_bias_fence(MAG_BIAS_MEMBARRIER);
 	assert_int_equal(mag_bias_membarriers(), before + 1);
+	assert_int_equal(barriers, 1);
+}
+
+/* The owner's line on a page that is closed: a visitor comes just when the owner becomes busy. */
+static struct mag_bias_owner *closed;
+
+static void
+visitor_comes(int signal __rte_unused)
+{
+	if (mprotect(closed, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE) != 0)
+		_exit(99);
+	mag_bias_announce(&lock.visitor, MAG_BIAS_VISIT);
+}
+
+static void
+assert_looks_once_busy(bool (*enter)(struct mag_bias_owner *owner,
+				     struct mag_bias_visitor *visitor),
+		       uint32_t word)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+
+	closed = mmap(NULL, page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(closed, MAP_FAILED);
+	lock.visitor.word = word;
+	assert_ptr_not_equal(signal(SIGSEGV, visitor_comes), SIG_ERR);
+	assert_false(enter(closed, &lock.visitor));
+	assert_int_equal(lock.visitor.word, word | MAG_BIAS_VISIT);
+	assert_int_equal(closed->busy, 0);
+	assert_int_equal(munmap(closed, page), 0);
+}
+
+static void
+test_an_owner_sees_a_visitor_that_comes_when_it_becomes_busy(void **state __rte_unused)
+{
+	assert_looks_once_busy(mag_bias_enter, 0);
+	assert_looks_once_busy(mag_bias_enter_careful, 0);
+	assert_looks_once_busy(mag_bias_enter_careful, MAG_BIAS_FENCE_BIT);
+	assert_looks_once_busy(mag_bias_enter_careful, MAG_BIAS_ASKED);
 }
 
 static void
@@ -283,6 +349,7 @@ main(void)
 		T(test_a_visit_is_not_granted_while_the_owner_is_busy),
 		T(test_a_visitor_waits_for_the_owner_to_leave),
 		T(test_only_the_membarrier_mode_sends_membarriers),
+		T(test_an_owner_sees_a_visitor_that_comes_when_it_becomes_busy),
 		T(test_a_forbidden_membarrier_is_replaced_by_fences),
 		T(test_owner_and_visitor_exclude_each_other_by_membarrier),
 		T(test_owner_and_visitor_exclude_each_other_by_fences),

@@ -213,6 +213,11 @@ test_zero_makes_everything_reapable_and_says_whether_it_changed_anything(void **
 	assert_false(mag_depot_zero(&depot));
 	take(1);
 	assert_true(mag_depot_zero(&depot));
+	assert_false(mag_depot_zero(&depot));
+	take(1);
+	put(6, 1);
+	assert_true(mag_depot_zero(&depot));
+	assert_int_equal(mag_depot_reapable(&depot.full), 6);
 }
 
 static void

@@ -17,6 +17,7 @@
 
 static struct ground ground;
 static struct mag_cache *cache;
+static _Atomic uint32_t not_held; /* magazines put into the depot by a thread without its slot */
 static _Atomic uint32_t mixed; /* magazines put into the depot that are not of the type in force */
 
 static int
@@ -99,6 +100,8 @@ mag_depot_put(struct mag_depot *depot, struct mag_depot_list *list, struct mag_m
 		put = (__typeof__(&mag_depot_put))(uintptr_t)dlsym(RTLD_NEXT, "mag_depot_put");
 	if (depot == &cache->depot && magazine->rounds != MAG_STAT(cache->type))
 		atomic_fetch_add(&mixed, 1);
+	if (depot == &cache->depot && mag_lcore_slot(cache->slot)->owner.busy == 0)
+		atomic_fetch_add(&not_held, 1);
 	put(depot, list, magazine);
 }
 
@@ -1110,6 +1113,21 @@ test_a_free_starts_over_when_it_has_a_magazine(void **state __rte_unused)
 }
 
 static void
+test_a_flush_brings_full_magazines_to_the_depot_before_it_lets_the_slot_go(
+	void **state __rte_unused)
+{
+	fill(2 * ROUNDS + 5);
+	assert_int_equal(own()->rounds, 5);
+	assert_int_equal(mag_depot_total(&cache->depot.full), 1);
+	atomic_store(&not_held, 0);
+	mag_lcore_flush();
+	assert_int_equal(mag_depot_total(&cache->depot.full), 2);
+	assert_int_equal(not_held, 0);
+	assert_int_equal(cache->slab.out, 2 * ROUNDS);
+	assert_int_equal(in_slots(), 0);
+}
+
+static void
 disturb_by_purging(unsigned int turn)
 {
 	if (mag_cache_purge(cache) == 0)
@@ -1270,6 +1288,7 @@ main(void)
 		T(test_a_magazine_of_a_size_no_longer_in_force_is_given_back),
 		T(test_a_magazine_for_a_layer_that_went_off_is_given_back),
 		T(test_an_owner_that_was_turned_away_has_what_is_in_the_depot),
+		T(test_a_flush_brings_full_magazines_to_the_depot_before_it_lets_the_slot_go),
 		T(test_a_magazine_for_a_slot_that_is_being_purged_is_given_back),
 		T(test_a_free_starts_over_when_it_has_a_magazine),
 		T(test_previous_is_never_partial_whoever_visited),

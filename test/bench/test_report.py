@@ -69,6 +69,13 @@ with tap.case("the best recommended setting is compared with the fastest other h
     line, = bench.summary(found(*cell("getput/lcores:1/bulk:8", base=1.0, floor=0.5, stack=1.2, own=1.02)))
     tap.check("slower" not in bench.summary_table([line]), "within 3 % has a flag")
 
+with tap.case("cells that are lost, or nearly, are measured again, and only those"):
+    rows = [line for bulk, ratio in (("1", 0.5), ("8", 0.79), ("1-8", 0.9)) for line in
+            cell(f"getput/lcores:1/bulk:{bulk}", base=1.0, floor=0.5, stack=0.8, own=ratio)]
+    tap.check(bench.contested(bench.read_rows(raw(*rows))) == "^(getput/lcores:1/bulk:8|getput/lcores:1/bulk:1-8)/",
+              bench.contested(bench.read_rows(raw(*rows))))
+    tap.check(bench.contested(bench.read_rows(raw(*rows[:4]))) is None, "a cell that is won is measured again")
+
 with tap.case("targets are met up to the limit and missed beyond it"):
     cells = [*cell("getput/lcores:1/bulk:1", own=1.8, under=1.03), *cell("hold-512/lcores:1/bulk:8", own=1.4, big=1.2)]
     goals = {(line[0], line[1]): line[4] for line in bench.targets(found(*cells))}
@@ -108,7 +115,7 @@ with tap.case("results are read again, and nothing else is taken for them"):
                 raise tap.Failure(f"{text!r} was taken")
 
 with tap.case("bad options are refused before anything is touched"):
-    for options in (["--filter", "("], ["--repetitions", "0"], ["--repetitions", "x"], ["--out", "/dev/null"], ["--nonsense"]):
+    for options in (["--filter", "("], ["--repetitions", "0"], ["--repetitions", "x"], ["--settle", "-1"], ["--out", "/dev/null"], ["--nonsense"]):
         run = subprocess.run([ROOT / "app/bench.sh", *options], text=True, capture_output=True, timeout=60)
         tap.check(run.returncode == 2 and options[-1] in run.stderr and "installing" not in run.stdout, f"{options}: {run}")
 

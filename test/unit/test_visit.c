@@ -1216,7 +1216,7 @@ static void
 test_previous_is_never_partial_whoever_visited(void **state __rte_unused)
 {
 	partial = 0;
-	crowd_disturbed_by(disturb_in_every_way);
+	crowd_disturbed_by(disturb_in_every_way, &cache->reaps);
 	assert_int_equal(partial, 0);
 }
 

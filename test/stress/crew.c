@@ -97,7 +97,8 @@ worker_main(void *arg)
 		sched_yield();
 	if (worker->kind != WORKER_LCORE)
 		stress_run_anywhere();
-	worker->thread = pthread_self();
+	if (worker->kind == WORKER_LCORE)
+		worker->thread = pthread_self();
 	/* release: whoever sees it running may use its thread */
 	atomic_store_explicit(&worker->running, true, memory_order_release);
 	for (part = worker; !crew_ends(worker->crew); part = worker_next(part)) {

@@ -23,6 +23,8 @@
 #define STEPS_MAX 600
 #define TRIES 2000
 #define PAGE 4096
+/* That making a guest takes, about. */
+#define ALLOCATIONS 8
 #define CONSTRUCTOR_FAILS_ONCE_IN 50
 /* A free object's first word is 0, also after it was cleared. */
 #define DRAINER 1000u
@@ -466,6 +468,9 @@ host(struct guests *guests, struct rng *rng)
 	struct guest guest = {.guests = guests, .rng = {.state = rng_next(rng) | 1}};
 
 	guest.objects = 1 + rng_below(&guest.rng, OBJECTS_MAX);
+	/* Failures that are due at some time hit the first allocation after it: this one hits any. */
+	if (rng_once_in(&guest.rng, 4))
+		mag_fault_nth(1 + rng_below(&guest.rng, ALLOCATIONS));
 	if (guests->pools ? pool_make(&guest) : cache_make(&guest)) {
 		MAG_STAT_ADD(guests->made, 1);
 		work(&guest);

@@ -302,6 +302,7 @@ static void
 faults_end(void)
 {
 	mag_fault_mtbf(0, 0);
+	mag_fault_nth(0);
 	slow_no_magazine(0);
 	slow_motion(false);
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# All tests. Test programs are found from the build, scripts by being executable in test/dataplane or
-# test/bench: a new one needs no change here. Each speaks TAP (cmocka does, asked to); one that does not counts as
+# All tests. Test programs are found from the build, scripts by being executable in test/dataplane,
+# test/bench or test/mutation: a new one needs no change here. Each speaks TAP (cmocka does, asked to); one that does not counts as
 # one test, by its exit status: 0 passed, 77 skipped, anything else failed.
 #
 # A test finds in its environment: MAGAZINE_BUILD and MAGAZINE_PLUGIN, the build folder and the driver;
@@ -12,7 +12,7 @@
 # shellcheck source-path=SCRIPTDIR source=../app/host.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../app/host.sh"
 
-SUITES=(style unit contract dataplane bench stress tsan asan)
+SUITES=(style unit contract dataplane bench mutation stress tsan asan)
 HUGE_MB=1536
 HUGE_LEAST_MB=256
 SCRIPT_TIMEOUT=600
@@ -314,7 +314,7 @@ main() {
 	if ! build "$HOST_ROOT/build"; then
 		fail build "does not build"
 	else
-		if wanted unit contract dataplane bench stress tsan asan; then
+		if wanted unit contract dataplane bench mutation stress tsan asan; then
 			host_hugepages $HUGE_MB $HUGE_LEAST_MB && huge=1
 		fi
 		sanitizer_options
@@ -323,6 +323,7 @@ main() {
 		! wanted contract || run_suite contract "$HOST_ROOT/build" contract $times
 		! wanted dataplane || run_scripts dataplane
 		! wanted bench || run_scripts bench
+		! wanted mutation || run_scripts mutation
 		! wanted stress || run_suite stress "$HOST_ROOT/build" stress $times
 		! wanted tsan || run_sanitized tsan thread
 		! wanted asan || run_sanitized asan address,undefined

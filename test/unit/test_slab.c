@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,43 @@
 
 static struct ground ground;
 static struct mag_slab_layer layer;
+
+/* Stand in front of the library's own, to do something while a segment is on its way. */
+static _Thread_local void (*meanwhile)(void);
+
+static void
+call_meanwhile(void)
+{
+	void (*call)(void) = meanwhile;
+
+	meanwhile = NULL;
+	if (call != NULL)
+		call();
+}
+
+struct mag_segment *
+mag_region_get(struct mag_region *region)
+{
+	/* clang-format off */
+	struct mag_segment *(*get)(struct mag_region *region);
+	/* clang-format on */
+
+	get = (__typeof__(get))(uintptr_t)dlsym(RTLD_NEXT, "mag_region_get");
+	call_meanwhile();
+	return get(region);
+}
+
+void
+mag_region_put(struct mag_region *region, struct mag_segment *segment)
+{
+	/* clang-format off */
+	void (*put)(struct mag_region *region, struct mag_segment *segment);
+	/* clang-format on */
+
+	put = (__typeof__(put))(uintptr_t)dlsym(RTLD_NEXT, "mag_region_put");
+	call_meanwhile();
+	put(region, segment);
+}
 
 static int
 setup(void **state __rte_unused)
@@ -610,6 +648,113 @@ worker_run(void *arg)
 	mag_slab_free(&layer, objects, held);
 }
 
+static void *full_slab_object;
+
+static void
+give_meanwhile(void)
+{
+	give(full_slab_object);
+}
+
+static void
+test_a_slab_that_is_made_goes_to_the_head_before_those_freed_meanwhile(void **state __rte_unused)
+{
+	void *objects[BLOCK], *more[2];
+
+	alloc(objects, BLOCK);
+	full_slab_object = objects[3];
+	meanwhile = give_meanwhile;
+	alloc(more, 1);
+	assert_null(meanwhile);
+	assert_int_not_equal(slab_of(more[0]), slab_of(objects[0]));
+	alloc(more + 1, 1);
+	assert_int_equal(slab_of(more[1]), slab_of(more[0]));
+	assert_lists(2, 0);
+}
+
+static void
+test_the_layer_is_not_locked_while_a_segment_goes_to_the_region(void **state __rte_unused)
+{
+	void *objects[BLOCK + 1];
+	unsigned int i;
+
+	alloc(objects, BLOCK + 1);
+	full_slab_object = objects[BLOCK];
+	for (i = 0; i < BLOCK; i++) {
+		if (i == BLOCK - 1)
+			meanwhile = give_meanwhile;
+		give(objects[i]);
+	}
+	assert_null(meanwhile);
+	assert_int_equal(layer.out, 0);
+	assert_lists(0, 0);
+	assert_int_equal(ground.region->segments_free, 4);
+}
+
+static void
+test_what_is_available_is_exact_when_nobody_works(void **state __rte_unused)
+{
+	void *objects[COUNT + 1];
+
+	assert_int_equal(mag_slab_available(&layer), COUNT);
+	assert_int_equal(mag_slab_alloc(&layer, objects, COUNT + 1), COUNT);
+	assert_int_equal(mag_slab_available(&layer), 0);
+	assert_int_equal(mag_slab_free(&layer, objects, COUNT), COUNT);
+	assert_int_equal(mag_slab_available(&layer), COUNT);
+	assert_int_equal(mag_slab_alloc_blocks(&layer, objects, 2), 0);
+	assert_int_equal(mag_slab_available(&layer), COUNT - 2 * BLOCK);
+}
+
+static _Atomic unsigned int waiters;
+
+static void
+alloc_run(void *arg)
+{
+	*(unsigned int *)arg = mag_slab_alloc(&layer, (void *[1]){NULL}, 1);
+	atomic_fetch_sub(&waiters, 1);
+}
+
+static void
+free_run(void *arg)
+{
+	*(unsigned int *)arg = mag_slab_free(&layer, &full_slab_object, 1);
+	atomic_fetch_sub(&waiters, 1);
+}
+
+static void
+find_run(void *arg)
+{
+	struct mag_slab_object found;
+
+	*(unsigned int *)arg = mag_slab_find(&layer, ground_object(&ground, 0), &found);
+	atomic_fetch_sub(&waiters, 1);
+}
+
+static void
+test_who_finds_the_layer_locked_waits(void **state __rte_unused)
+{
+	unsigned int ret[3] = {9, 9, 9}, i;
+	struct task task[3];
+	void *objects[2];
+
+	alloc(objects, 2);
+	full_slab_object = objects[1];
+	atomic_store(&waiters, 3);
+	mag_lock_wait(&layer.lock);
+	task_thread(&task[0], alloc_run, &ret[0]);
+	task_thread(&task[1], free_run, &ret[1]);
+	task_thread(&task[2], find_run, &ret[2]);
+	let_pass(50);
+	assert_int_equal(atomic_load(&waiters), 3);
+	assert_int_equal(layer.out, 2);
+	mag_lock_release(&layer.lock);
+	for (i = 0; i < RTE_DIM(task); i++) {
+		task_join(&task[i]);
+		assert_int_equal(ret[i], 1);
+	}
+	assert_int_equal(layer.out, 2);
+}
+
 static void
 test_threads_never_get_the_same_object_while_the_table_moves(void **state __rte_unused)
 {
@@ -671,6 +816,10 @@ main(void)
 		T(test_a_table_that_cannot_be_had_changes_nothing),
 		T(test_a_layer_without_memory_is_refused),
 		T(test_a_reset_layer_has_forgotten_its_slabs),
+		T(test_a_slab_that_is_made_goes_to_the_head_before_those_freed_meanwhile),
+		T(test_the_layer_is_not_locked_while_a_segment_goes_to_the_region),
+		T(test_what_is_available_is_exact_when_nobody_works),
+		T(test_who_finds_the_layer_locked_waits),
 		T(test_threads_never_get_the_same_object_while_the_table_moves),
 	};
 

@@ -123,6 +123,22 @@ mag_depot_head(const struct mag_depot_list *list)
 	return head(list);
 }
 
+/* And this one, to see what owners see when the fence is over. */
+static uint32_t word_at_fence;
+
+void
+mag_bias_fence(enum mag_bias_mode mode)
+{
+	/* clang-format off */
+	static void (*_Atomic fence)(enum mag_bias_mode mode);
+	/* clang-format on */
+
+	if (fence == NULL)
+		fence = (__typeof__(&mag_bias_fence))(uintptr_t)dlsym(RTLD_NEXT, "mag_bias_fence");
+	word_at_fence = MAG_STAT(cache->slot[1].visitor.word) & MAG_BIAS_AWAY;
+	fence(mode);
+}
+
 struct share {
 	void *objects[COUNT];
 	unsigned int n;
@@ -214,6 +230,7 @@ test_after_a_purge_everything_goes_to_the_slabs_until_enabled(void **state __rte
 	fill(40);
 	assert_int_equal(in_slots(), 0);
 	assert_int_equal(cache->slab.out, 0);
+	assert_int_equal(cache->arena.out, 0);
 	mag_cache_enable(cache);
 	assert_sizes(ROUNDS);
 	fill(40);
@@ -276,6 +293,27 @@ test_a_sweep_sends_one_membarrier_however_many_it_visits(void **state __rte_unus
 	mag_cache_enable(cache);
 	assert_int_equal(mag_cache_reap_now(cache, false), 0);
 	assert_int_equal(mag_bias_membarriers(), membarriers + 2);
+}
+
+static void
+test_a_sweep_is_announced_before_its_membarrier(void **state __rte_unused)
+{
+	struct share share = {.n = COUNT};
+	unsigned int n = 40;
+
+	run_on_lcore(1, fill_run, &n);
+	word_at_fence = 0;
+	assert_int_equal(mag_cache_reap_now(cache, false), 0);
+	assert_int_equal(word_at_fence, MAG_BIAS_VISIT);
+	word_at_fence = 0;
+	take_run(&share);
+	assert_int_equal(share.n, COUNT);
+	assert_int_equal(word_at_fence, MAG_BIAS_VISIT);
+	give_run(&share);
+	assert_int_equal(mag_cache_purge(cache), 0);
+	assert_int_equal(word_at_fence, MAG_BIAS_VISIT | MAG_BIAS_PURGE);
+	assert_int_equal(MAG_STAT(cache->slot[1].visitor.word) & MAG_BIAS_AWAY, 0);
+	mag_cache_enable(cache);
 }
 
 static _Atomic bool purged;
@@ -1250,6 +1288,7 @@ main(void)
 		T(test_a_purge_that_finds_nothing_is_not_counted),
 		T(test_a_purge_waits_for_every_owner_or_changes_nothing),
 		T(test_a_sweep_sends_one_membarrier_however_many_it_visits),
+		T(test_a_sweep_is_announced_before_its_membarrier),
 		T(test_a_purge_waits_for_the_visitor_that_is_there),
 		T(test_a_purge_waits_for_who_has_the_shared_slot_and_says_so_to_owners),
 		T(test_a_purge_waits_for_who_reaps_the_depot),

@@ -87,7 +87,12 @@ test_an_empty_slot_over_an_empty_depot_gives_and_takes_nothing(void **state __rt
 	assert_int_equal(mag_lcore_take(&lcore, &depot, objects, 4), 0);
 	assert_int_equal(give(0, 4), 0);
 	assert_false(mag_lcore_get(&lcore, objects, 1));
+	assert_int_equal(lcore.owner.busy, 0);
 	assert_false(mag_lcore_put(&lcore, objects, 1));
+	assert_int_equal(lcore.owner.busy, 0);
+	assert_false(mag_lcore_get_both(&lcore, objects, 1));
+	assert_int_equal(lcore.owner.busy, 0);
+	assert_false(mag_lcore_put_both(&lcore, objects, 1));
 	assert_int_equal(lcore.owner.busy, 0);
 	assert_int_equal(lcore.allocs, 0);
 }

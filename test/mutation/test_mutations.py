@@ -193,6 +193,8 @@ def chosen():
 
 
 def main():
+    # Stopped by a time limit too, what was started and copied is gone.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     # By file, so that each build has little to do.
     mutations = sorted(chosen(), key=lambda mutation: mutation.file)
     programs = sorted({name for mutation in mutations for name in mutation.programs})

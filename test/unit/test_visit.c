@@ -700,8 +700,12 @@ test_what_cannot_succeed_visits_nobody(void **state __rte_unused)
 	assert_int_equal(cache->steals, 0);
 	take_run(&share);
 	membarriers = mag_bias_membarriers();
+	/* Not even the lock of visitors is asked for. */
+	mag_lock_wait(&cache->visit);
 	for (n = 0; n < 100; n++)
 		assert_int_equal(mag_cache_take_all(cache, &object, 1, true), -ENOBUFS);
+	mag_lock_release(&cache->visit);
+	assert_int_equal(cache->steal_denied, 0);
 	assert_int_equal(mag_bias_membarriers(), membarriers);
 	give_run(&share);
 }

@@ -109,17 +109,18 @@ mag_copy(void **to, void *const *from, size_t n)
 {
 	void **end;
 
-	if (n & 1) {
-		*to++ = *from++;
-		if (n == 1)
-			return;
+	if (n == 1) {
+		*to = *from;
+		return;
 	}
-	if (n & 2) {
+	if (unlikely(n & 1))
+		*to++ = *from++;
+	if (unlikely(n & 2)) {
 		__builtin_memcpy(to, from, 2 * sizeof(void *));
 		to += 2;
 		from += 2;
 	}
-	if (n & 4) {
+	if (unlikely(n & 4)) {
 		__builtin_memcpy(to, from, 4 * sizeof(void *));
 		to += 4;
 		from += 4;

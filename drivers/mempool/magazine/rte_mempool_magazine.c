@@ -184,7 +184,9 @@ enqueue_slow(struct rte_mempool *mp, void *const *objects, unsigned int n)
 static int
 magazine_enqueue(struct rte_mempool *mp, void *const *objects, unsigned int n)
 {
-	if (likely(mag_lcore_put(pool_slot(mp), objects, n)))
+	/* One object by itself: nothing is left of the copy's loop. */
+	if (n == 1 ? likely(mag_lcore_put(pool_slot(mp), objects, 1)) :
+		     likely(mag_lcore_put(pool_slot(mp), objects, n)))
 		return 0;
 	return enqueue_slow(mp, objects, n);
 }
@@ -211,7 +213,8 @@ dequeue_slow(struct rte_mempool *mp, void **objects, unsigned int n)
 static int
 magazine_dequeue(struct rte_mempool *mp, void **objects, unsigned int n)
 {
-	if (likely(mag_lcore_get(pool_slot(mp), objects, n)))
+	if (n == 1 ? likely(mag_lcore_get(pool_slot(mp), objects, 1)) :
+		     likely(mag_lcore_get(pool_slot(mp), objects, n)))
 		return 0;
 	return dequeue_slow(mp, objects, n);
 }

@@ -8,7 +8,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/host.sh"
 
 BENCH=$HOST_ROOT/app/bench/bench.py
-TARGETS="bench rte_mempool_magazine:shared_library rte_mempool_floor:shared_library"
+TARGETS="bench rte_mempool_magazine:shared_library rte_mempool_floor:shared_library rte_mempool_circle:shared_library"
 HUGE_MB=6144
 HUGE_QUICK_MB=2048
 HUGE_LEAST_MB=640

@@ -27,6 +27,7 @@ import plots  # noqa: E402
 SUFFIX = "/iterations:1/manual_time"
 BASE = "ring_mp_mc/cache:512"
 FLOOR = "floor/cache:0"
+FLOORS = (FLOOR, "circle/cache:0", "circle,shuffled/cache:0")  # to compare with, not to choose: they serve no second lcore, or no owner
 # What the guide recommends, by what surrounds the pool.
 RECOMMENDED = ("magazine/cache:0", "magazine,rounds=510/cache:0", "magazine/cache:250", "magazine/cache:512")
 NEAR = 1.03
@@ -133,7 +134,7 @@ def summary(found):
     for cell, rows in found.items():
         if FLOOR not in rows:
             continue
-        others = [handler for handler in rows if not is_magazine(handler) and handler != FLOOR]
+        others = [handler for handler in rows if not is_magazine(handler) and handler not in FLOORS]
         other, mine = best(rows, others), best(rows, RECOMMENDED)
         if other and mine:
             lines.append({"cell": cell, "other": other, "mine": mine, "to_other": mine["ratio"] / other["ratio"]})
@@ -160,7 +161,7 @@ def preempted(found):
     alone = few_rows[mine["handler"]] if "real_time" in few_rows.get(mine["handler"], {}) else alone
     name = f"{pattern}, {many} lcores on fewer CPUs, bulk {bulk}: "
     slower = mine["real_time"] / alone["real_time"]
-    others = [handler for handler in many_rows if not is_magazine(handler) and handler != FLOOR]
+    others = [handler for handler in many_rows if not is_magazine(handler) and handler not in FLOORS]
     other = best(many_rows, others)
     lead = other["ratio"] / mine["ratio"] if other else 1
     return [

@@ -74,8 +74,12 @@ eal_start(const struct cell *cell, struct share *share)
 			      NULL};
 	int ret;
 
-	/* Not by EAL, which does not start at all if it cannot load one: then only its row is skipped. */
-	plugin_path(path, sizeof(path), "librte_mempool_floor.so");
+	/*
+	 * Not by EAL, which does not start at all if it cannot load one: then only its row is skipped. One
+	 * of the two floors, since EAL has room for 16 handlers and brings 15.
+	 */
+	plugin_path(path, sizeof(path),
+		    cell->pattern->waits ? "librte_mempool_circle.so" : "librte_mempool_floor.so");
 	dlopen(path, RTLD_NOW);
 	plugin_path(path, sizeof(path),
 		    "../../drivers/mempool/magazine/librte_mempool_magazine.so");

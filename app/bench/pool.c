@@ -15,23 +15,34 @@
 	{name "/cache:512", ops, config, 512, false}
 
 /* The base, then the one whose speed is the limit of the ops interface, then the others. */
+#define POOL_PEERS \
+	{"ring_mp_mc/cache:512", "ring_mp_mc", NULL, 512, false}, \
+	{"floor/cache:0", "floor", NULL, 0, true}, \
+	CACHES("magazine", "magazine", NULL), \
+	CACHES("magazine,rounds=510", "magazine", "rounds=510"), \
+	{"ring_mp_mc/cache:0", "ring_mp_mc", NULL, 0, false}, \
+	{"ring_mp_mc/cache:250", "ring_mp_mc", NULL, 250, false}, \
+	CACHES("ring_mt_rts", "ring_mt_rts", NULL), \
+	CACHES("ring_mt_hts", "ring_mt_hts", NULL), \
+	CACHES("stack", "stack", NULL), \
+	CACHES("lf_stack", "lf_stack", NULL), \
+	CACHES("bucket", "bucket", NULL)
+
 const struct peer pool_peers[] = {
-	{"ring_mp_mc/cache:512", "ring_mp_mc", NULL, 512, false},
-	{"floor/cache:0", "floor", NULL, 0, true},
-	CACHES("magazine", "magazine", NULL),
-	CACHES("magazine,rounds=510", "magazine", "rounds=510"),
-	{"ring_mp_mc/cache:0", "ring_mp_mc", NULL, 0, false},
-	{"ring_mp_mc/cache:250", "ring_mp_mc", NULL, 250, false},
-	CACHES("ring_mt_rts", "ring_mt_rts", NULL),
-	CACHES("ring_mt_hts", "ring_mt_hts", NULL),
-	CACHES("stack", "stack", NULL),
-	CACHES("lf_stack", "lf_stack", NULL),
-	CACHES("bucket", "bucket", NULL),
+	POOL_PEERS,
+	{NULL, NULL, NULL, 0, false},
+};
+
+/* And the floor of handing objects to another lcore. */
+const struct peer pipe_peers[] = {
+	POOL_PEERS,
+	{"circle/cache:0", "circle", NULL, 0, false},
+	{"circle,shuffled/cache:0", "circle", "shuffled", 0, false},
 	{NULL, NULL, NULL, 0, false},
 };
 /* clang-format on */
 
-_Static_assert(RTE_DIM(pool_peers) <= CELL_PEERS_MAX, "room for all peers in a cell");
+_Static_assert(RTE_DIM(pipe_peers) <= CELL_PEERS_MAX, "room for all peers in a cell");
 
 static bool
 has_handler(const char *name)

@@ -10,10 +10,12 @@
 
 #include "cell.h"
 
-/** Base of all ratios among pool_peers. */
+/** Base of all ratios among pool_peers, and among pipe_peers. */
 #define POOL_BASE 0
 
 extern const struct peer pool_peers[];
+/** The same, and what a pipe costs without a pool: one producer only. */
+extern const struct peer pipe_peers[];
 
 /** A pattern's make, for struct rte_mempool. */
 void *pool_make(const struct cell *cell, const struct peer *peer, char why[BENCH_WHY]);

@@ -20,8 +20,8 @@
 #define OWN(label, text, fn, held, size) \
 	{.name = label, .help = text, .peers = pool_peers, .base = POOL_BASE, .hold = held, \
 	 .object_size = size, .make = pool_make, .turn = fn, .lost = pool_lost, .drop = pool_drop}
-#define PASS(label, text, count, size, touch, aged, many) \
-	{.name = label, .help = text, .peers = pool_peers, .base = POOL_BASE, .objects = count, \
+#define PASS(label, text, all, count, size, touch, aged, many) \
+	{.name = label, .help = text, .peers = all, .base = POOL_BASE, .objects = count, \
 	 .object_size = size, .touched = touch, .old = aged, .waits = true, .many_produce = many, \
 	 .begin = pass_begin, .end = pass_end, .make = pool_make, .turn = turn_pass, \
 	 .lost = pool_lost, .drop = pool_drop}
@@ -37,17 +37,17 @@ static const struct pattern holds[] = {
 	OWN("hold-32768", "32768 objects", turn_hold, 32768, 192),
 };
 static const struct pattern passes[] = {
-	PASS("pipe-8k", "one lcore gets, another puts: of 8 K mbufs", 8191, MBUF_SIZE, false, false, false),
-	PASS("pipe-8k-touched", "the same, header and payload written and read", 8191, MBUF_SIZE, true, true, false),
-	PASS("pipe-256k", "of 256 K mbufs", MANY, PART_SIZE, false, false, false),
-	PASS("pipe-256k-touched", "of 256 K mbufs, written and read", MANY, PART_SIZE, true, true, false),
-	PASS("pipe-256k-touched-new", "the same, of a pool still in the order of its memory",
+	PASS("pipe-8k", "one lcore gets, another puts: of 8 K mbufs", pipe_peers, 8191, MBUF_SIZE, false, false, false),
+	PASS("pipe-8k-touched", "the same, header and payload written and read", pipe_peers, 8191, MBUF_SIZE, true, true, false),
+	PASS("pipe-256k", "of 256 K mbufs", pipe_peers, MANY, PART_SIZE, false, false, false),
+	PASS("pipe-256k-touched", "of 256 K mbufs, written and read", pipe_peers, MANY, PART_SIZE, true, true, false),
+	PASS("pipe-256k-touched-new", "the same, of a pool still in the order of its memory", pipe_peers,
 	     MANY, PART_SIZE, true, false, false),
 };
 static const struct pattern fanout =
-	PASS("fanout", "one lcore gets, all others put", 16383, MBUF_SIZE, false, false, false);
+	PASS("fanout", "one lcore gets, all others put", pool_peers, 16383, MBUF_SIZE, false, false, false);
 static const struct pattern fanin =
-	PASS("fanin", "all lcores but one get, that one puts", 16383, MBUF_SIZE, false, false, true);
+	PASS("fanin", "all lcores but one get, that one puts", pool_peers, 16383, MBUF_SIZE, false, false, true);
 static const struct pattern imbalance = {
 	.name = "imbalance-1024",
 	.help = "objects that a pool must have so that one lcore after the other can get 1024",

@@ -18,9 +18,14 @@
 #define SHIFTS 512
 #define SHIFT_STEP 72
 /* A turn that takes longer is cut, and a peer is given up after so many. */
-#define TURN_MAX_MS 1000
-#define CUTS_MAX 3
+#define TURN_MAX_MS 500
+#define CUTS_MAX 2
 #define QUOTA_FIRST 1024
+/* A turn may take so many times that of the base before it is shortened. */
+#define TIMES_SLOWER 3
+/* One that is so many times slower has a median that so many rounds tell well enough. */
+#define TIMES_FAR 8
+#define ROUNDS_FAR 10
 #define ROUNDS_LEAST 5
 #define ROUNDS_MOST 100000
 
@@ -30,6 +35,8 @@ struct contender {
 	void *state;
 	double *seconds; /* CPU time an object, for each round */
 	double *rate;    /* objects a second */
+	uint64_t quota;  /* objects of a turn */
+	bool far;
 	unsigned int rounds, cut;
 };
 
@@ -39,7 +46,7 @@ static struct {
 	struct share *share;
 	struct contender contender[CELL_PEERS_MAX];
 	unsigned int count, rounds;
-	uint64_t quota, turns;
+	uint64_t turns;
 	struct contender *now; /* NULL: it is over */
 	unsigned int shift;
 	struct turn turn[TEAM_MAX];
@@ -182,7 +189,7 @@ member_turn(unsigned int member)
 	turn->cell = here.cell;
 	turn->member = member;
 	turn->number = here.turns;
-	turn->quota = here.quota;
+	turn->quota = here.now->quota;
 	turn->moved = 0;
 	turn->failed = 0;
 	turn->late = false;
@@ -252,19 +259,35 @@ note_round(struct contender *c, const struct outcome *outcome)
 	c->cut += outcome->late;
 }
 
-/* Let the base do more and more until it takes long enough; then all have to do that. */
+/*
+ * Let the base do more and more until it takes long enough; then all have to do that, but one that is much
+ * slower so much less: its turns need not be longer than those of others.
+ */
 static void
 calibrate(void)
 {
-	struct outcome outcome;
+	struct contender *c = &here.contender[0];
+	struct outcome outcome, mine;
+	double times;
+	unsigned int i;
 
-	here.quota = QUOTA_FIRST;
-	do {
-		outcome = lead_turn(&here.contender[0]);
-		if (outcome.elapsed >= target_seconds() || outcome.late)
+	c->quota = QUOTA_FIRST;
+	for (;;) {
+		outcome = lead_turn(c);
+		if (outcome.elapsed >= target_seconds() || outcome.late || c->quota >= UINT32_MAX)
 			break;
-		here.quota *= 2;
-	} while (here.quota < UINT32_MAX);
+		c->quota *= 2;
+	}
+	for (i = 1; i < here.count; i++) {
+		c = &here.contender[i];
+		c->quota = here.contender[0].quota;
+		mine = lead_turn(c);
+		times = mine.elapsed / outcome.elapsed;
+		c->cut = mine.late;
+		c->far = times > TIMES_FAR;
+		if (times > TIMES_SLOWER)
+			c->quota = RTE_MAX(c->quota * TIMES_SLOWER / times, (double)QUOTA_FIRST);
+	}
 }
 
 static unsigned int
@@ -295,7 +318,7 @@ lead(void)
 		here.shift = round * SHIFT_STEP % SHIFTS;
 		for (i = 0; i < here.count; i++) {
 			c = &here.contender[i];
-			if (c->cut >= CUTS_MAX)
+			if (c->cut >= CUTS_MAX || (c->far && c->rounds >= ROUNDS_FAR))
 				continue;
 			if (!here.cell->overcommitted)
 				lead_turn(c);

@@ -9,8 +9,9 @@
 #include "pattern.h"
 #include "pool.h"
 
-/* Bulks between two looks at the clock. */
+/* Bulks between two looks at the clock; with preempted lcores one may take a time slice. */
 #define BATCH 64
+#define BATCH_OVERCOMMITTED 8
 
 /* A packet processor does something between a get and a put: the compiler is not to fuse them,
  * nor a get with the next. */
@@ -19,10 +20,11 @@
 static __rte_always_inline void
 getput(struct rte_mempool *mp, struct turn *turn, bool variable)
 {
+	unsigned int batch = turn->cell->overcommitted ? BATCH_OVERCOMMITTED : BATCH;
 	unsigned int n = turn->cell->bulk, i;
 
 	while (turn->moved < turn->quota && !turn_late(turn)) {
-		for (i = 0; i < BATCH; i++) {
+		for (i = 0; i < batch; i++) {
 			if (variable)
 				n = turn_bulk(turn);
 			if (unlikely(rte_mempool_get_bulk(mp, turn->objects, n) != 0)) {
@@ -49,10 +51,13 @@ turn_getput(void *state, struct turn *turn)
 static __rte_always_inline void
 hold(struct rte_mempool *mp, struct turn *turn, bool variable)
 {
-	unsigned int hold = turn->cell->pattern->hold, n = turn->cell->bulk, at, put;
+	unsigned int hold = turn->cell->pattern->hold, n = turn->cell->bulk, at, put, bulks = 0;
 
 	while (turn->moved < turn->quota && !turn_late(turn)) {
 		for (at = 0; at < hold; at += n) {
+			if (turn->cell->overcommitted && ++bulks % BATCH_OVERCOMMITTED == 0 &&
+			    turn_late(turn))
+				break;
 			if (variable)
 				n = turn_bulk(turn);
 			if (unlikely(rte_mempool_get_bulk(mp, turn->objects + at, n) != 0)) {

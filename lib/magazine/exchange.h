@@ -38,6 +38,8 @@ static inline void
 mag_transit_begin(struct mag_cache *cache, uint64_t objects)
 {
 	MAG_STAT_ADD(cache->transit, objects);
+	/* release: who sees the objects gone, and then reads transit, sees this; free on x86 */
+	atomic_thread_fence(memory_order_release);
 }
 
 /** They are where others can have them, or with a user. */

@@ -196,19 +196,23 @@ mag_lcore_put(struct mag_lcore *lcore, void *const *objects, uint32_t n)
 	return true;
 }
 
-/** The two magazines change places: spec 4, step 2. Previous must be there. */
+/**
+ * The two magazines change places: spec 4, step 2. Previous must be there. A full one that becomes
+ * previous is counted there before it is no longer counted in loaded: mag_lcore_count() misses nothing.
+ */
 static inline void
 mag_lcore_swap(struct mag_lcore *lcore)
 {
 	struct mag_magazine *loaded = lcore->loaded;
-	uint32_t rounds = MAG_STAT(lcore->rounds);
+	uint32_t previous = MAG_STAT(lcore->previous_rounds);
 
 	lcore->loaded = lcore->previous;
 	lcore->previous = loaded;
 	atomic_store_explicit(&lcore->capacity, lcore->loaded->rounds, memory_order_relaxed);
-	atomic_store_explicit(&lcore->rounds, MAG_STAT(lcore->previous_rounds),
+	atomic_store_explicit(&lcore->previous_rounds, MAG_STAT(lcore->rounds),
 			      memory_order_relaxed);
-	atomic_store_explicit(&lcore->previous_rounds, rounds, memory_order_relaxed);
+	/* release: pairs with the acquire in mag_lcore_count() */
+	atomic_store_explicit(&lcore->rounds, previous, memory_order_release);
 }
 
 /**
@@ -285,8 +289,10 @@ uint32_t mag_lcore_pick(struct mag_lcore *lcore, void **objects, uint32_t n);
 static inline uint32_t
 mag_lcore_count(const struct mag_lcore *lcore)
 {
-	return atomic_load_explicit(&lcore->rounds, memory_order_relaxed) +
-	       atomic_load_explicit(&lcore->previous_rounds, memory_order_relaxed);
+	/* acquire: pairs with the release in mag_lcore_swap(); loaded is read first */
+	uint32_t rounds = atomic_load_explicit(&lcore->rounds, memory_order_acquire);
+
+	return rounds + MAG_STAT(lcore->previous_rounds);
 }
 
 #endif /* MAG_LCORE_H */

@@ -50,9 +50,10 @@ struct mag_cache_stats {
 	uint64_t in_use; /**< objects of all existing slabs */
 	uint64_t in_use_max;
 	uint64_t rescales;
-	uint64_t table_size;    /**< buckets */
-	uint64_t steals;        /**< sweeps over other lcores' magazines for an allocation */
-	uint64_t steal_denied;  /**< slots or locks that did not let go in time for one */
+	uint64_t table_size; /**< buckets */
+	uint64_t steals;     /**< sweeps over other lcores' magazines for an allocation */
+	/** Slots or locks that did not let go in time for one, and sums that never settled. */
+	uint64_t steal_denied;
 	uint64_t visits_denied; /**< the same for purge, resize and reap */
 };
 

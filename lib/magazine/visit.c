@@ -497,40 +497,86 @@ mag_cache_reachable(const struct mag_cache *cache)
 	       (uint64_t)mag_depot_total(&cache->depot.full) * MAG_STAT(cache->type);
 }
 
+/*
+ * What tells that objects have moved. Whoever moves some is busy, holds a lock or is in transit until
+ * it has counted them in a counter that only grows: sums of these are alike only if none has changed.
+ * Objects that users free are not counted: they only add.
+ */
+struct moves {
+	uint64_t count;
+	bool underway;
+};
+
 static bool
-somebody_is_busy(const struct mag_cache *cache)
+is_set(const _Atomic uint32_t *word)
 {
+	/* acquire: who is done has counted; pairs with the release that ended it */
+	return atomic_load_explicit(word, memory_order_acquire) != 0;
+}
+
+static uint64_t
+counted(const _Atomic uint64_t *counter)
+{
+	/* acquire: what is read next tells whether the rest of the move is still to come */
+	return atomic_load_explicit(counter, memory_order_acquire);
+}
+
+/* busy on both sides of the counts: some moves are counted first, others last. */
+static void
+slot_moves(const struct mag_lcore *slot, const _Atomic uint32_t *busy, struct moves *moves)
+{
+	moves->underway |= is_set(busy);
+	moves->count +=
+		counted(&slot->allocs) + counted(&slot->rounds_out) + counted(&slot->visited_out);
+	moves->underway |= is_set(busy);
+}
+
+static bool
+beside_slots_underway(const struct mag_cache *cache)
+{
+	return counted(&cache->transit) != 0 || counted(&cache->slab.moving) != 0 ||
+	       is_set(&cache->slab.lock.holder);
+}
+
+static struct moves
+moves_so_far(const struct mag_cache *cache)
+{
+	struct moves moves = {.underway = beside_slots_underway(cache)};
 	unsigned int i, slots = mag_lcore_slots();
 
 	for (i = 0; i < slots; i++)
-		if (atomic_load_explicit(&cache->slot[i].owner.busy, memory_order_relaxed))
-			return true;
-	return MAG_STAT(cache->shared.holder) != 0 || MAG_STAT(cache->transit) != 0;
+		slot_moves(&cache->slot[i], &cache->slot[i].owner.busy, &moves);
+	slot_moves(&cache->slot[MAG_SLOT_SHARED], &cache->shared.holder, &moves);
+	moves.count += counted(&cache->slab.created) + counted(&cache->slab.destroyed) +
+		       counted(&cache->slab.allocs) + mag_depot_taken(&cache->depot.full);
+	/* acquire: as in counted() */
+	atomic_thread_fence(memory_order_acquire);
+	moves.underway |= beside_slots_underway(cache);
+	return moves;
 }
 
 /*
- * Could n objects be had? The sum misses a magazine that moves between two lists while it is
- * taken: it is believed when no full magazine came to the depot or left it meanwhile, and
- * nobody is in the middle of an operation. Else it is taken again, a few times.
+ * Could n objects be had? The sum misses what moves while it is taken: that it is too small is
+ * believed when nothing did. Else it is taken again, a few times; a refusal after that counts.
  */
 static bool
-can_succeed(const struct mag_cache *cache, unsigned int n)
+can_succeed(struct mag_cache *cache, unsigned int n)
 {
-	struct mag_depot_head head = mag_depot_head(&cache->depot.full), before;
+	struct moves now = moves_so_far(cache), before;
 	unsigned int look;
 
 	for (look = 0; look < LOOKS; look++) {
 		if (mag_cache_reachable(cache) >= n)
 			return true;
-		/* acquire: the head is read after the sum */
+		before = now;
+		/* acquire: moves are read after the sum */
 		atomic_thread_fence(memory_order_acquire);
-		before = head;
-		head = mag_depot_head(&cache->depot.full);
-		if (head.tag == before.tag && head.total == before.total &&
-		    !somebody_is_busy(cache))
+		now = moves_so_far(cache);
+		if (!before.underway && !now.underway && now.count == before.count)
 			return false;
 		rte_pause();
 	}
+	MAG_STAT_ADD(cache->steal_denied, 1);
 	return false;
 }
 

@@ -139,6 +139,24 @@ mag_bias_fence(enum mag_bias_mode mode)
 	fence(mode);
 }
 
+/* The same, to do something while the sum of what could be had is taken, after the slots. */
+static _Thread_local void (*during_the_sum)(void);
+
+uint64_t
+mag_slab_available(const struct mag_slab_layer *layer)
+{
+	/* clang-format off */
+	uint64_t (*available)(const struct mag_slab_layer *layer);
+	/* clang-format on */
+	void (*hook)(void) = during_the_sum;
+
+	available = (__typeof__(available))(uintptr_t)dlsym(RTLD_NEXT, "mag_slab_available");
+	during_the_sum = NULL;
+	if (hook != NULL)
+		hook();
+	return available(layer);
+}
+
 struct share {
 	void *objects[COUNT];
 	unsigned int n;
@@ -886,6 +904,56 @@ test_what_is_on_its_way_can_be_had(void **state __rte_unused)
 }
 
 static void
+test_a_refusal_is_counted_only_while_somebody_is_busy(void **state __rte_unused)
+{
+	struct share share = {.n = COUNT};
+	void *object;
+
+	take_run(&share);
+	assert_int_equal(share.n, COUNT);
+	mag_bias_mark(&cache->slot[1].owner, &cache->slot[1].visitor);
+	assert_int_equal(mag_cache_take_all(cache, &object, 1, true), -ENOBUFS);
+	assert_int_equal(cache->steal_denied, 1);
+	mag_bias_leave(&cache->slot[1].owner);
+	assert_int_equal(mag_cache_take_all(cache, &object, 1, true), -ENOBUFS);
+	assert_int_equal(cache->steal_denied, 1);
+	give_run(&share);
+}
+
+/* What the owner of slot 1 has in its hands: a magazine on its way into the slot. */
+static struct mag_detached carried;
+
+static void
+carried_arrives(void)
+{
+	struct mag_lcore *slot = &cache->slot[1];
+
+	slot->loaded = carried.magazine;
+	slot->capacity = carried.magazine->rounds;
+	slot->rounds = carried.rounds;
+	mag_bias_leave(&slot->owner);
+}
+
+static void
+test_what_arrives_behind_the_sum_is_not_missed(void **state __rte_unused)
+{
+	struct share share = {.n = COUNT}, ten = {.n = 10};
+
+	take_run(&share);
+	share.n -= ten.n;
+	memcpy(ten.objects, share.objects + share.n, ten.n * sizeof(void *));
+	run_on_lcore(1, give_run, &ten);
+	assert_int_equal(cache->slot[1].rounds, ten.n);
+	mag_bias_mark(&cache->slot[1].owner, &cache->slot[1].visitor);
+	carried = mag_lcore_detach_loaded(&cache->slot[1]);
+	during_the_sum = carried_arrives;
+	assert_int_equal(mag_cache_take_all(cache, ten.objects, ten.n, true), 0);
+	assert_null(during_the_sum);
+	give_run(&ten);
+	give_run(&share);
+}
+
+static void
 test_a_thief_leaves_full_magazines_to_the_depot(void **state __rte_unused)
 {
 	struct share share = {.n = COUNT - ROUNDS - 10};
@@ -1323,6 +1391,8 @@ main(void)
 		T(test_what_is_on_its_way_can_be_had),
 		T(test_a_sum_is_taken_again_while_somebody_is_in_the_middle),
 		T(test_who_gathers_for_blocks_waits_for_the_perimeter),
+		T(test_a_refusal_is_counted_only_while_somebody_is_busy),
+		T(test_what_arrives_behind_the_sum_is_not_missed),
 		T(test_a_thief_leaves_full_magazines_to_the_depot),
 		cmocka_unit_test_setup_teardown(test_fences_do_where_membarriers_are_forbidden,
 						setup_fence, teardown),

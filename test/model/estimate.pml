@@ -9,7 +9,7 @@
  * Safety: who is refused without being counted was so rightly: at some moment since it began to look
  * less than it asked for was free. Free is what no user has. Progress: it ends.
  *
- * -DVISITOR, -DREAP and -DSEGMENT choose who works beside the owners * Checks and mutations: `checks`.
+ * -DVISITOR, -DREAP, -DSEGMENT and -DHOARDER choose who works beside the owners * Checks and mutations: `checks`.
  */
 
 #include "witness.pml"
@@ -24,6 +24,7 @@
 #define LOOKS 1
 #endif
 #define ROUNDS 2
+#define SLOTS 2
 
 typedef slot_t {
 	bool busy;
@@ -35,14 +36,14 @@ typedef slot_t {
 	byte visited
 };
 
-slot_t slot[OWNERS];
+slot_t slot[SLOTS]; /* without OWNERS=2 the second has no owner */
 byte fulls, tag;
 byte transit;
 byte region, in_use, slab_out, moving, slabs_made, slab_allocs;
 bool slab_lock;
 bool visit_lock;
 
-byte user[OWNERS];
+byte user[SLOTS];
 byte free, lowest; /* what is really so; lowest since the look began */
 byte n;            /* asked for */
 bool over;         /* it has its answer: nothing that follows matters */
@@ -228,6 +229,23 @@ proctype segment()
 	} unless { over }
 }
 
+/*
+ * A request for more than there is: what it got it gives back. Until then nothing tells that it is not a
+ * user's, so who looks in between may be refused what this one then leaves.
+ */
+proctype hoarder()
+{
+	{
+		if
+		:: atomic { fulls > 0 -> fulls--; tag++ };
+		   transit = transit + ROUNDS;
+		   slab_out = slab_out - ROUNDS;
+		   transit = transit - ROUNDS
+		:: fulls == 0
+		fi
+	} unless { over }
+}
+
 /* Who looks. */
 
 #ifdef NO_ALLOCS
@@ -291,7 +309,7 @@ inline underway()
 	d_step {
 		i = 0;
 		do
-		:: i < OWNERS -> quiet = quiet && !BUSY(i); i++
+		:: i < SLOTS -> quiet = quiet && !BUSY(i); i++
 		:: else -> break
 		od;
 		i = 0;
@@ -304,7 +322,7 @@ inline count_moves()
 	d_step {
 		i = 0;
 		do
-		:: i < OWNERS -> moves = moves + ALLOCS(i) + OUT(i) + VISITED(i); i++
+		:: i < SLOTS -> moves = moves + ALLOCS(i) + OUT(i) + VISITED(i); i++
 		:: else -> break
 		od;
 		i = 0;
@@ -317,11 +335,11 @@ inline add_up()
 	sum = transit;
 	do
 #ifdef PREVIOUS_FIRST
-	:: i < OWNERS -> sum = sum + slot[i].previous; atomic { sum = sum + slot[i].rounds; i++ }
+	:: i < SLOTS -> sum = sum + slot[i].previous; atomic { sum = sum + slot[i].rounds; i++ }
 #else
-	:: i < OWNERS -> sum = sum + slot[i].rounds; atomic { sum = sum + slot[i].previous; i++ }
+	:: i < SLOTS -> sum = sum + slot[i].rounds; atomic { sum = sum + slot[i].previous; i++ }
 #endif
-	:: atomic { i == OWNERS -> i = 0; break }
+	:: atomic { i == SLOTS -> i = 0; break }
 	od;
 	sum = sum + moving;
 	atomic { used = in_use };
@@ -378,6 +396,7 @@ init {
 		:: slot[1].rounds = 1; fulls = 1
 		:: fulls = 1; user[0] = 1
 		:: slot[0].rounds = 2; slot[0].previous = 2; user[0] = 1
+		:: in_use = 2; user[1] = 1
 #ifdef SEGMENT
 		:: region = 2
 		:: region = 2; in_use = 2; user[1] = 1
@@ -405,6 +424,9 @@ init {
 #endif
 #ifdef REAP
 		run reaper();
+#endif
+#ifdef HOARDER
+		run hoarder();
 #endif
 #ifdef SEGMENT
 		run segment();

@@ -167,7 +167,9 @@ proctype b()
 	load(B, SLOT, read_b);
 	load(B, LIST, read_c);
 	atomic {
+#ifndef NO_SECOND_LOOK
 		load(B, ON_WAY, read_d);
+#endif
 		read_d = read_d + memory[LIST]
 	}
 	done++

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # All tests. Test programs are found from the build, scripts by being executable in test/dataplane,
-# test/bench or test/mutation: a new one needs no change here. Each speaks TAP (cmocka does, asked to); one that does not counts as
-# one test, by its exit status: 0 passed, 77 skipped, anything else failed.
+# test/bench, test/model or test/mutation: a new one needs no change here. Each speaks TAP (cmocka does, asked to);
+# one that does not counts as one test, by its exit status: 0 passed, 77 skipped, anything else failed.
 #
 # A test finds in its environment: MAGAZINE_BUILD and MAGAZINE_PLUGIN, the build folder and the driver;
 # MAGAZINE_FILE_PREFIX, what its EAL file prefixes have to begin with; MAGAZINE_HUGE, 1 if there are
@@ -12,7 +12,7 @@
 # shellcheck source-path=SCRIPTDIR source=../app/host.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../app/host.sh"
 
-SUITES=(style unit contract dataplane bench mutation stress tsan asan)
+SUITES=(style unit contract model dataplane bench mutation stress tsan asan)
 HUGE_MB=1536
 HUGE_LEAST_MB=256
 SCRIPT_TIMEOUT=600
@@ -310,7 +310,7 @@ main() {
 	host_begin "$@"
 	times=$((full ? 4 : 1))
 	host_packages gcc libc6-dev meson ninja-build pkgconf python3 libdpdk-dev dpdk-dev libnuma-dev \
-		libcmocka-dev clang-format g++ libbenchmark-dev valgrind
+		libcmocka-dev clang-format g++ libbenchmark-dev valgrind spin
 	if ! build "$HOST_ROOT/build"; then
 		fail build "does not build"
 	else
@@ -321,6 +321,7 @@ main() {
 		! wanted style || run_style
 		! wanted unit || run_suite unit "$HOST_ROOT/build" unit $times
 		! wanted contract || run_suite contract "$HOST_ROOT/build" contract $times
+		! wanted model || run_scripts model
 		! wanted dataplane || run_scripts dataplane
 		! wanted bench || run_scripts bench
 		! wanted mutation || run_scripts mutation

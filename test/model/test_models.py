@@ -25,7 +25,7 @@ import tap  # noqa: E402
 
 FULL = os.environ.get("MAGAZINE_FULL") == "1"
 SECONDS = 1800 if FULL else 450  # for each program; the longest takes 20 on an idle machine, 300 in full
-MEGABYTES = 12000 if FULL else 3000  # of states
+MEGABYTES = 6000 if FULL else 3000  # of states
 DEPTH = 200000
 # What of a complete search's output says that it was not one, or that something was found.
 INCOMPLETE = ("max search depth too small", "out of memory", "reached -DMEMLIM bound", "Search not completed",

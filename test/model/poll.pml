@@ -38,9 +38,6 @@ bool stop;
 inline hand_in()
 {
 	atomic { count = slot[me].rounds; transit = transit + count };
-#ifdef ANSWER_FIRST
-	slot[me].asked = false;
-#endif
 	assert(slot[me].busy);
 	atomic { slot[me].rounds = 0; slot[me].owed = false };
 	if
@@ -57,7 +54,7 @@ inline hand_in()
 #endif
 	fi;
 	atomic { transit = transit - count; count = 0 };
-#if !defined(NO_ANSWER) && !defined(ANSWER_FIRST)
+#ifndef NO_ANSWER
 	slot[me].asked = false
 #endif
 }

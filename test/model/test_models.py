@@ -12,6 +12,7 @@ import pathlib
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,9 @@ FOUND = re.compile(r"^pan:\d+: (.*?) \(at depth", re.MULTILINE)
 STATES = re.compile(r"(\d+(?:\.\d+)?(?:e\+\d+)?) states, stored")
 ERRORS = re.compile(r"errors: (\d+)")
 PROPERTIES = {"safety": (["-DSAFETY"], []), "progress": (["-DNP"], ["-l"])}
+
+# Told to end, with all of its process group, the script unwinds, and so removes its folders.
+signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 class Check(typing.NamedTuple):
@@ -119,11 +123,14 @@ def main():
             checks = []
             raise tap.Skip("spin or gcc is not installed: they are in the packages of these names")
         tap.check(checks, f"no line of `checks` has {' '.join(sys.argv[1:])}")
-    with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    pool = concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+    try:
         results = [pool.submit(search, check) for check in checks]
         for check, result in zip(checks, results):
             with tap.case(f"model {check}"):
                 judge(check, result.result())
+    finally:
+        pool.shutdown(cancel_futures=True)
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)
     tap.note(f"{len(checks)} checks, {spent.ru_utime + spent.ru_stime:.0f} s of CPU time")
     tap.finish()

@@ -3,11 +3,12 @@
 /*
  * EAL's heap is locked in assembly, in a library that ThreadSanitizer does not see: memory that
  * one thread gives back and another one gets looks like a race to it. So in its build the
- * library's two calls go through a lock that it does see. The program's own definitions come before
- * the shared library's, and call them.
+ * library's two calls go through a lock that it does see, and rte_mempool's pass it before memory goes
+ * and after it came. The program's own definitions come before the shared libraries', and call them.
  */
 
 #include <rte_malloc.h>
+#include <rte_memzone.h>
 
 #include "heap.h"
 #include "stress.h"
@@ -57,6 +58,43 @@ mag_meta_free(void *addr)
 	pthread_mutex_lock(&lock);
 	next(addr);
 	pthread_mutex_unlock(&lock);
+}
+
+const struct rte_memzone *
+rte_memzone_reserve(const char *name, size_t len, int socket_id, unsigned int flags)
+{
+	const struct rte_memzone *(*next)(const char *name, size_t len, int socket_id,
+					  unsigned int flags);
+	const struct rte_memzone *zone;
+
+	next = (__typeof__(next))(uintptr_t)dlsym(RTLD_NEXT, "rte_memzone_reserve");
+	zone = next(name, len, socket_id, flags);
+	heap_pass();
+	return zone;
+}
+
+const struct rte_memzone *
+rte_memzone_reserve_aligned(const char *name, size_t len, int socket_id, unsigned int flags,
+			    unsigned int align)
+{
+	const struct rte_memzone *(*next)(const char *name, size_t len, int socket_id,
+					  unsigned int flags, unsigned int align);
+	const struct rte_memzone *zone;
+
+	next = (__typeof__(next))(uintptr_t)dlsym(RTLD_NEXT, "rte_memzone_reserve_aligned");
+	zone = next(name, len, socket_id, flags, align);
+	heap_pass();
+	return zone;
+}
+
+int
+rte_memzone_free(const struct rte_memzone *zone)
+{
+	int (*next)(const struct rte_memzone *zone);
+
+	next = (__typeof__(next))(uintptr_t)dlsym(RTLD_NEXT, "rte_memzone_free");
+	heap_pass();
+	return next(zone);
 }
 
 #else

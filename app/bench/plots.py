@@ -83,8 +83,8 @@ def heat(cells, lcores, folder, recommended):
         for x, bulk in enumerate(bulks):
             ratios = [rows[(lcores, bulk)][handler]["ratio"] for handler in recommended
                       if "ratio" in rows.get((lcores, bulk), {}).get(handler, {})]
-            if ratios:
-                lines.append(f"{x} {y} {min(ratios):.3f} {min(ratios):.2f}")
+            # An image is a full matrix: what was not measured has a place too.
+            lines.append(f"{x} {y} {min(ratios):.3f} {min(ratios):.2f}" if ratios else f"{x} {y} NaN NaN")
     ytics = ", ".join(f'"{pattern}" {i}' for i, pattern in enumerate(found))
     xtics = ", ".join(f'"{bulk}" {i}' for i, bulk in enumerate(bulks))
     script = ("$d << EOD\n" + "\n".join(lines) + "\nEOD\n"
@@ -95,7 +95,7 @@ def heat(cells, lcores, folder, recommended):
               f"set yrange [{len(found) - 0.5}:-0.5]\nset cbrange [0.5:1.5]\n"
               "set palette defined (0.5 '#2166ac', 0.8 '#92c5de', 1 '#f7f7f7', 1.2 '#f4a582', 1.5 '#b2182b')\n"
               "set cblabel 'less is better'\nunset key\nset border 0\n"
-              "plot $d using 1:2:3 with image, $d using 1:2:4 with labels font ',10'\n")
+              "plot $d using 1:2:3 with image, $d using 1:2:(valid(4) ? strcol(4) : '') with labels font ',10'\n")
     gnuplot(script, folder / f"ratio-{lcores}-lcore{'s' * (lcores > 1)}", 900, 130 + 46 * len(found))
     return 1
 

@@ -13,6 +13,7 @@ import os
 import pathlib
 import platform
 import re
+import shutil
 import signal
 import statistics
 import subprocess
@@ -29,7 +30,8 @@ BASE = "ring_mp_mc/cache:512"
 FLOOR = "floor/cache:0"
 FLOORS = (FLOOR, "circle/cache:0", "circle,shuffled/cache:0")  # to compare with, not to choose: they serve no second lcore, or no owner
 # What the guide recommends, by what surrounds the pool.
-RECOMMENDED = ("magazine/cache:0", "magazine,rounds=510/cache:0", "magazine/cache:250", "magazine/cache:512")
+RECOMMENDED = ("magazine/cache:0", "magazine,rounds=510/cache:0", "magazine,rounds=62/cache:0", "magazine/cache:250",
+               "magazine/cache:512")
 NEAR = 1.03
 CLOSE = 0.98  # from here on, to the fastest other handler, --settle measures a cell again
 STUCK = 1000  # how much slower a handler is that hardly gets on, tells nothing
@@ -408,8 +410,9 @@ def write(options, results):
     (options.out / "report.md").write_text(text, encoding="utf-8")
     print(text)
     made = plots.make(cells(results["rows"]), options.out, BASE, RECOMMENDED)
-    print(f"written to {options.out}: report.md, results.json" + (f", {made} plots as SVG and PNG" if made else
-                                                                  ", no plots: gnuplot is not installed"))
+    plotted = f"{made} plots as SVG and PNG" if made else "no plots: " + (
+        "too little was measured for one" if shutil.which("gnuplot") else "gnuplot is not installed")
+    print(f"written to {options.out}: report.md, results.json, {plotted}")
 
 
 def main():

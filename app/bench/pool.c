@@ -20,6 +20,7 @@
 	{"floor/cache:0", "floor", NULL, 0, true}, \
 	CACHES("magazine", "magazine", NULL), \
 	CACHES("magazine,rounds=510", "magazine", "rounds=510"), \
+	{"magazine,rounds=62/cache:0", "magazine", "rounds=62", 0, false}, \
 	{"ring_mp_mc/cache:0", "ring_mp_mc", NULL, 0, false}, \
 	{"ring_mp_mc/cache:250", "ring_mp_mc", NULL, 250, false}, \
 	CACHES("ring_mt_rts", "ring_mt_rts", NULL), \

@@ -130,14 +130,17 @@ def is_magazine(handler):
     return handler.startswith("magazine")
 
 
+def rivals(rows):
+    return [handler for handler in rows if not is_magazine(handler) and handler not in FLOORS]
+
+
 def summary(found):
     """For each cell: the fastest other handler and the best recommended setting."""
     lines = []
     for cell, rows in found.items():
         if FLOOR not in rows:
             continue
-        others = [handler for handler in rows if not is_magazine(handler) and handler not in FLOORS]
-        other, mine = best(rows, others), best(rows, RECOMMENDED)
+        other, mine = best(rows, rivals(rows)), best(rows, RECOMMENDED)
         if other and mine:
             lines.append({"cell": cell, "other": other, "mine": mine, "to_other": mine["ratio"] / other["ratio"]})
     return lines
@@ -163,8 +166,7 @@ def preempted(found):
     alone = few_rows[mine["handler"]] if "real_time" in few_rows.get(mine["handler"], {}) else alone
     name = f"{pattern}, {many} lcores on fewer CPUs, bulk {bulk}: "
     slower = mine["real_time"] / alone["real_time"]
-    others = [handler for handler in many_rows if not is_magazine(handler) and handler not in FLOORS]
-    other = best(many_rows, others)
+    other = best(many_rows, rivals(many_rows))
     lead = other["ratio"] / mine["ratio"] if other else 1
     return [
         (name + f"time to that of {few} lcores", mine["handler"], f"{slower:.2f}", str(PREEMPTED_TIME),
@@ -316,7 +318,8 @@ def say(text):
         sys.stderr.flush()
 
 
-def run_program(options, out, pattern, repetitions):
+def run_program(options, pattern, repetitions):
+    out = options.out / "raw.json"
     command = [str(options.build / "app/bench/bench"), f"--benchmark_repetitions={repetitions}",
                "--benchmark_display_aggregates_only=false", f"--benchmark_out={out}", "--benchmark_out_format=json"]
     if pattern:
@@ -342,10 +345,10 @@ def contested(rows):
 
 
 def run(options):
-    raw = run_program(options, options.out / "raw.json", options.filter, options.repetitions)
+    raw = run_program(options, options.filter, options.repetitions)
     again = contested(read_rows(raw)) if options.settle else None
     if again:
-        raw["benchmarks"] += run_program(options, options.out / "raw.json", again, options.settle)["benchmarks"]
+        raw["benchmarks"] += run_program(options, again, options.settle)["benchmarks"]
     results = {"machine": machine(), "rows": read_rows(raw)}
     if options.testpmd:
         import pmd

@@ -152,6 +152,15 @@ running_slots(void)
 	return RTE_MAX(RTE_MAX(rte_lcore_count(), mag_lcore_owners()), 1u);
 }
 
+/* Slots that hold magazines of a cache: each running one in each home. */
+static uint32_t
+slots_of(const struct mag_cache *cache)
+{
+	const struct mag_homes *homes = mag_cache_homes(cache);
+
+	return running_slots() * (homes != NULL ? homes->count : 1);
+}
+
 uint32_t
 mag_cache_type_bound(const struct mag_cache *cache)
 {
@@ -162,8 +171,8 @@ mag_cache_type_bound(const struct mag_cache *cache)
 		return type;
 	/* Off, because too many lcores ran: on again when they are gone. */
 	if (type == 0)
-		return mag_type_pool(cache->expected, running_slots(), POOL_FIRST_MAX);
-	bound = mag_type_pool(cache->expected, running_slots(), MAG_ROUNDS_MAX);
+		return mag_type_pool(cache->expected, slots_of(cache), POOL_FIRST_MAX);
+	bound = mag_type_pool(cache->expected, slots_of(cache), MAG_ROUNDS_MAX);
 	return RTE_MIN(type, bound);
 }
 
@@ -175,7 +184,7 @@ mag_cache_type_grown(const struct mag_cache *cache)
 	if ((cache->flags & MAG_CACHE_DYNAMIC) == 0 || type == 0 || cache->bias == MAG_BIAS_POLL)
 		return type;
 	if (cache->flags & MAG_CACHE_POOL)
-		next = mag_type_pool(cache->expected, running_slots(), mag_type_pool_next(type));
+		next = mag_type_pool(cache->expected, slots_of(cache), mag_type_pool_next(type));
 	else
 		next = mag_type_next(cache->chunk_size, type);
 	return RTE_MAX(next, type);
@@ -260,15 +269,30 @@ list_remove(struct mag_cache *cache)
 		mag_cache_last_observer();
 }
 
+static void
+home_destroy(struct mag_cache *cache)
+{
+	mag_slab_fini(&cache->slab);
+	mag_arena_fini(&cache->arena);
+	mag_meta_free(cache);
+}
+
 /* Frees a cache that is on no list. */
 static void
 cache_destroy(struct mag_cache *cache)
 {
-	mag_slab_fini(&cache->slab);
-	mag_arena_fini(&cache->arena);
+	struct mag_homes *homes = atomic_load_explicit(&cache->homes, memory_order_relaxed), *older;
+	uint32_t part;
+
+	for (part = 1; homes != NULL && part < homes->count; part++)
+		home_destroy(homes->home[part]);
+	for (; homes != NULL; homes = older) {
+		older = homes->older;
+		mag_meta_free(homes);
+	}
 	if (cache->callbacks != NULL && cache->pid == mag_pid)
 		free(cache->callbacks);
-	mag_meta_free(cache);
+	home_destroy(cache);
 }
 
 static bool
@@ -282,6 +306,121 @@ copy_is_first(const char *name)
 		name);
 	rte_errno = EEXIST;
 	return false;
+}
+
+/* Depot, slabs and slots of one home, from a cache whose constant fields and type are set. */
+static int
+home_init(struct mag_cache *cache, uint32_t part)
+{
+	if (mag_arena_init(&cache->arena, arena_bytes(cache), cache->node) != 0 ||
+	    mag_slab_init(&cache->slab, cache->region, part, cache->expected, cache->node) != 0)
+		return -ENOMEM;
+	mag_depot_init(&cache->depot, &cache->arena);
+	slots_init(cache);
+	return 0;
+}
+
+/* Parts by their distance from a node: the first ones keep their order among equals. */
+static void
+homes_sort(const struct mag_region *region, int node, uint8_t *order, uint32_t count)
+{
+	uint32_t i, at;
+	int distance;
+
+	for (i = 0; i < count; i++) {
+		distance = mag_numa_distance(node, RTE_MAX(region->part[i].node, 0));
+		for (at = i; at > 0 &&
+			     mag_numa_distance(node, RTE_MAX(region->part[order[at - 1]].node, 0)) >
+				     distance;
+		     at--)
+			order[at] = order[at - 1];
+		order[at] = i;
+	}
+}
+
+static struct mag_homes *
+homes_with(struct mag_cache *cache, struct mag_cache *home)
+{
+	struct mag_homes *old = atomic_load_explicit(&cache->homes, memory_order_relaxed);
+	struct mag_homes *homes = mag_meta_zalloc(sizeof(*homes), cache->node);
+	uint8_t order[MAG_PARTS_MAX];
+	uint32_t i;
+
+	if (homes == NULL)
+		return NULL;
+	if (old != NULL)
+		*homes = *old;
+	homes->older = old;
+	homes->home[0] = cache;
+	homes->count = old != NULL ? old->count + 1 : 2;
+	homes->home[homes->count - 1] = home;
+	for (i = 0; i < homes->count; i++)
+		homes_sort(cache->region, RTE_MAX(cache->region->part[i].node, 0), homes->order[i],
+			   homes->count);
+	for (i = 0; i < RTE_MAX_NUMA_NODES; i++) {
+		homes_sort(cache->region, i, order, homes->count);
+		homes->first[i] = order[0];
+	}
+	return homes;
+}
+
+/* The fast path of the main home is closed before the first object of another one is to be had. */
+static void
+homes_publish(struct mag_cache *cache, struct mag_homes *homes)
+{
+	unsigned int i;
+
+	/* release: pairs with the acquire in mag_cache_homes() */
+	atomic_store_explicit(&cache->homes, homes, memory_order_release);
+	for (i = 0; i < MAG_SLOT_SHARED; i++)
+		mag_bias_announce(&cache->slot[i].visitor, MAG_BIAS_HOMES);
+}
+
+/* A home for the next part that has none. */
+static int
+home_make(struct mag_cache *cache)
+{
+	const struct mag_homes *now = mag_cache_homes(cache);
+	uint32_t part = now != NULL ? now->count : 1;
+	int node = cache->region->part[part].node;
+	struct mag_cache *home = mag_meta_zalloc(sizeof(*home), node);
+	struct mag_homes *homes;
+
+	if (home == NULL)
+		return -ENOMEM;
+	memcpy(home, cache, offsetof(struct mag_cache, arena));
+	home->node = node;
+	atomic_init(&home->type, MAG_STAT(cache->type));
+	homes = home_init(home, part) == 0 ? homes_with(cache, home) : NULL;
+	if (homes == NULL) {
+		home_destroy(home);
+		return -ENOMEM;
+	}
+	homes_publish(cache, homes);
+	mag_perimeter_enter(cache, true);
+	mag_cache_enable_inside(cache);
+	mag_perimeter_leave(cache);
+	return 0;
+}
+
+static int
+homes_make(struct mag_cache *cache, uint32_t part)
+{
+	while (mag_cache_home(cache, part) == NULL)
+		if (home_make(cache) != 0)
+			return -ENOMEM;
+	return 0;
+}
+
+int
+mag_pool_home(struct mag_cache *cache, int node)
+{
+	if (homes_make(cache, mag_region_part_of_node(cache->region, node)) == 0)
+		return 0;
+	MAG_LOG(ERR,
+		"pool \"%s\": no memory for the magazines of node %d (%zu bytes): give EAL more memory",
+		cache->name, node, sizeof(*cache) + arena_bytes(cache));
+	return -ENOMEM;
 }
 
 /* Everything but the list, from a cache whose constant fields are set. */
@@ -298,13 +437,10 @@ layers_init(struct mag_cache *cache)
 	if (cache->options.rounds != 0)
 		cache->flags &= ~MAG_CACHE_DYNAMIC;
 	atomic_init(&cache->type, first_type(cache));
-	if (mag_arena_init(&cache->arena, arena_bytes(cache), cache->node) != 0 ||
-	    mag_slab_init(&cache->slab, cache->region, cache->expected, cache->node) != 0)
+	if (home_init(cache, 0) != 0)
 		return -ENOMEM;
-	mag_depot_init(&cache->depot, &cache->arena);
-	slots_init(cache);
 	mag_cache_enable(cache);
-	return 0;
+	return homes_make(cache, MAG_STAT(cache->region->parts) - 1);
 }
 
 static struct mag_cache *
@@ -383,10 +519,14 @@ mag_pool_free(struct mag_cache *cache)
 void
 mag_pool_reset(struct mag_cache *cache)
 {
+	struct mag_cache *home;
+	unsigned int part;
+
 	mag_perimeter_enter(cache, true);
 	mag_cache_purge_inside(cache, true);
 	mag_region_reset(cache->region);
-	mag_slab_reset(&cache->slab);
+	MAG_FOREACH_HOME(cache, part, home)
+		mag_slab_reset(&home->slab);
 	mag_cache_enable(cache);
 	mag_perimeter_leave(cache);
 }
@@ -512,7 +652,9 @@ mag_cache_create(const struct mag_cache_params *params)
 int
 mag_cache_destroy(struct mag_cache *cache)
 {
-	uint64_t out;
+	struct mag_cache *home;
+	unsigned int part;
+	uint64_t out = 0;
 	int ret;
 
 	if (cache == NULL)
@@ -526,7 +668,8 @@ mag_cache_destroy(struct mag_cache *cache)
 		return -EBUSY;
 	}
 	ret = mag_cache_purge_inside(cache, true);
-	out = MAG_STAT(cache->slab.out);
+	MAG_FOREACH_HOME(cache, part, home)
+		out += MAG_STAT(home->slab.out);
 	if (ret == 0 && out == 0) {
 		mag_region_detach(cache->region);
 		cache_destroy(cache);
@@ -612,6 +755,5 @@ mag_cache_free_bulk(struct mag_cache *cache, void *const *objects, unsigned int 
 void
 mag_cache_free_nocache(struct mag_cache *cache, void *object)
 {
-	mag_cache_give_slab(cache, &object, 1);
-	mag_cache_count(cache, 0, 1);
+	mag_cache_give_past(cache, &object, 1);
 }

@@ -22,6 +22,10 @@ struct mag_pool_params {
 
 /** A cache for a mempool: pool types, lcore layer enabled at once. rte_errno as mag_cache_create(). */
 struct mag_cache *mag_pool_create(const struct mag_pool_params *params);
+/**
+ * The pool is going to have memory of this node, which may be the first of its node. 0 or -ENOMEM.
+ */
+int mag_pool_home(struct mag_cache *cache, int node);
 /** Free a pool's cache whatever is out: its objects' memory is gone. Touches no object. */
 void mag_pool_free(struct mag_cache *cache);
 /** A pool lost all its memory (rte_mempool gave it back): start again without objects. */

@@ -33,8 +33,8 @@ destruct_and_free(struct mag_cache *cache, void *object)
 	mag_slab_free(&cache->slab, &object, 1);
 }
 
-void
-mag_cache_give_slab(struct mag_cache *cache, void *const *objects, unsigned int n)
+static void
+home_give_slab(struct mag_cache *cache, void *const *objects, unsigned int n)
 {
 	const struct mag_callbacks *callbacks = cache->callbacks;
 	unsigned int i;
@@ -54,7 +54,7 @@ mag_cache_destroy_magazine(struct mag_cache *cache, struct mag_detached detached
 	if (detached.magazine == NULL)
 		return;
 	if (detached.rounds > 0)
-		mag_cache_give_slab(cache, detached.magazine->round, detached.rounds);
+		home_give_slab(cache, detached.magazine->round, detached.rounds);
 	mag_arena_put(&cache->arena, detached.magazine);
 }
 
@@ -112,14 +112,24 @@ mag_cache_hand_in(struct mag_cache *cache, struct mag_lcore *lcore)
 	mag_bias_dismiss(&lcore->visitor, MAG_BIAS_ASKED);
 }
 
-void
-mag_cache_flush_slot(struct mag_cache *cache, uint32_t slot)
+static void
+home_flush_slot(struct mag_cache *cache, uint32_t slot)
 {
 	struct mag_lcore *lcore = &cache->slot[slot];
 
 	while (!mag_bias_enter_careful(&lcore->owner, &lcore->visitor))
 		sched_yield();
 	mag_cache_hand_in(cache, lcore);
+}
+
+void
+mag_cache_flush_slot(struct mag_cache *cache, uint32_t slot)
+{
+	struct mag_cache *home;
+	unsigned int part;
+
+	MAG_FOREACH_HOME(cache, part, home)
+		home_flush_slot(home, slot);
 }
 
 static struct mag_lcore *
@@ -168,7 +178,7 @@ slot_let_go(struct mag_cache *cache, struct mag_lcore *lcore)
 
 /* Objects that passed by the magazines count for their lcore all the same. */
 void
-mag_cache_count(struct mag_cache *cache, uint32_t allocs, uint32_t frees)
+mag_home_count(struct mag_cache *cache, uint32_t allocs, uint32_t frees)
 {
 	struct mag_lcore *own = mag_lcore_slot(cache->slot);
 
@@ -246,7 +256,7 @@ take_from_depot(struct mag_cache *cache, void **objects, unsigned int n)
 }
 
 unsigned int
-mag_cache_take(struct mag_cache *cache, void **objects, unsigned int n, bool *refused)
+mag_home_take(struct mag_cache *cache, void **objects, unsigned int n, bool *refused)
 {
 	struct mag_lcore *lcore = slot_hold(cache);
 	unsigned int got = 0, slab, beside;
@@ -263,12 +273,35 @@ mag_cache_take(struct mag_cache *cache, void **objects, unsigned int n, bool *re
 		*refused = true;
 	else if (got + slab < n)
 		beside += take_from_depot(cache, objects + got + slab, n - got - slab);
-	mag_cache_count(cache, beside, 0);
+	mag_home_count(cache, beside, 0);
 	return got + beside;
 }
 
-void
-mag_cache_give(struct mag_cache *cache, void *const *objects, unsigned int n)
+unsigned int
+mag_homes_here(const struct mag_homes *homes)
+{
+	unsigned int node = rte_socket_id();
+
+	return homes->first[node < RTE_MAX_NUMA_NODES ? node : 0];
+}
+
+unsigned int
+mag_cache_take(struct mag_cache *cache, void **objects, unsigned int n, bool *refused)
+{
+	const struct mag_homes *homes = mag_cache_homes(cache);
+	unsigned int i, got = 0;
+	const uint8_t *order;
+
+	if (likely(homes == NULL))
+		return mag_home_take(cache, objects, n, refused);
+	order = homes->order[mag_homes_here(homes)];
+	for (i = 0; i < homes->count && got < n && !*refused; i++)
+		got += mag_home_take(homes->home[order[i]], objects + got, n - got, refused);
+	return got;
+}
+
+static void
+home_give(struct mag_cache *cache, void *const *objects, unsigned int n)
 {
 	struct mag_magazine *magazine = NULL;
 	struct mag_lcore *lcore;
@@ -296,8 +329,85 @@ mag_cache_give(struct mag_cache *cache, void *const *objects, unsigned int n)
 	}
 	if (magazine != NULL)
 		mag_arena_put(&cache->arena, magazine);
-	mag_cache_give_slab(cache, objects + done, n - done);
-	mag_cache_count(cache, 0, n - done);
+	home_give_slab(cache, objects + done, n - done);
+	mag_home_count(cache, 0, n - done);
+}
+
+/* Each object goes home: runs of objects of one home at once. */
+static void
+homes_give(struct mag_cache *cache, void *const *objects, unsigned int n,
+	   void (*give)(struct mag_cache *home, void *const *objects, unsigned int n))
+{
+	unsigned int i, run;
+	uint32_t part;
+
+	for (i = 0; i < n; i += run) {
+		part = mag_region_part_of(cache->region, objects[i]);
+		for (run = 1; i + run < n; run++)
+			if (mag_region_part_of(cache->region, objects[i + run]) != part)
+				break;
+		give(mag_cache_home(cache, part), objects + i, run);
+	}
+}
+
+void
+mag_cache_give(struct mag_cache *cache, void *const *objects, unsigned int n)
+{
+	if (likely(mag_cache_homes(cache) == NULL))
+		home_give(cache, objects, n);
+	else
+		homes_give(cache, objects, n, home_give);
+}
+
+static void
+home_give_past(struct mag_cache *cache, void *const *objects, unsigned int n)
+{
+	home_give_slab(cache, objects, n);
+	mag_home_count(cache, 0, n);
+}
+
+void
+mag_cache_give_past(struct mag_cache *cache, void *const *objects, unsigned int n)
+{
+	if (likely(mag_cache_homes(cache) == NULL))
+		home_give_past(cache, objects, n);
+	else
+		homes_give(cache, objects, n, home_give_past);
+}
+
+/* Blocks that were taken for a request that cannot be served. */
+static void
+blocks_give(struct mag_cache *cache, void *const *first, unsigned int n)
+{
+	const struct mag_region *region = cache->region;
+	unsigned int i, object;
+	void *at;
+
+	for (i = 0; i < n; i++)
+		for (object = 0; object < region->block; object++) {
+			at = RTE_PTR_ADD(first[i], (size_t)object * region->stride);
+			homes_give(cache, &at, 1, home_give_slab);
+		}
+}
+
+int
+mag_cache_take_blocks(struct mag_cache *cache, void **first, unsigned int n)
+{
+	const struct mag_homes *homes = mag_cache_homes(cache);
+	unsigned int i, got = 0;
+	const uint8_t *order;
+
+	if (likely(homes == NULL))
+		return mag_slab_alloc_blocks(&cache->slab, first, n);
+	order = homes->order[mag_homes_here(homes)];
+	for (i = 0; i < homes->count && got < n; i++)
+		while (got < n &&
+		       mag_slab_alloc_blocks(&homes->home[order[i]]->slab, first + got, 1) == 0)
+			got++;
+	if (got == n)
+		return 0;
+	blocks_give(cache, first, got);
+	return -ENOBUFS;
 }
 
 int
@@ -305,8 +415,9 @@ mag_cache_object_info(struct mag_cache *cache, const void *object, struct mag_ob
 		      struct mag_object_info *mirror)
 {
 	struct mag_slab_object found;
+	struct mag_cache *home = mag_cache_home(cache, mag_region_part_of(cache->region, object));
 
-	if (!mag_slab_find(&cache->slab, object, &found))
+	if (home == NULL || !mag_slab_find(&home->slab, object, &found))
 		return -EINVAL;
 	object_info(&found, cache, info);
 	if (mirror != NULL)

@@ -15,12 +15,18 @@
  *   Set to true when there were more, but the constructor refused; else left alone.
  */
 unsigned int mag_cache_take(struct mag_cache *cache, void **objects, unsigned int n, bool *refused);
+/** The same from one home. */
+unsigned int mag_home_take(struct mag_cache *home, void **objects, unsigned int n, bool *refused);
+/** Part of the home nearest to this thread. */
+unsigned int mag_homes_here(const struct mag_homes *homes);
 /** To this thread's magazines, depot or slabs. Never fails. */
 void mag_cache_give(struct mag_cache *cache, void *const *objects, unsigned int n);
-/** Destruct and free to the slab layer. */
-void mag_cache_give_slab(struct mag_cache *cache, void *const *objects, unsigned int n);
-/** Count objects for this thread that came from, or went, past its magazines. */
-void mag_cache_count(struct mag_cache *cache, uint32_t allocs, uint32_t frees);
+/** Past the magazines: destruct and free to the slab layer. */
+void mag_cache_give_past(struct mag_cache *cache, void *const *objects, unsigned int n);
+/** n whole segments, all or nothing, as mag_slab_alloc_blocks(). */
+int mag_cache_take_blocks(struct mag_cache *cache, void **first, unsigned int n);
+/** Count objects for this thread that came from, or went, past its magazines in this home. */
+void mag_home_count(struct mag_cache *cache, uint32_t allocs, uint32_t frees);
 /** Destroy a magazine with the rounds that it holds. */
 void mag_cache_destroy_magazine(struct mag_cache *cache, struct mag_detached detached);
 /** Put a magazine where others can have it: a partial one can only be emptied. */

@@ -67,7 +67,9 @@ struct mag_region *mag_region_create(const struct mag_region_params *params);
  * @param count
  *   How many.
  * @param node
- *   NUMA node of the memory; -1 when it is not known.
+ *   NUMA node of the memory; -1 when it is not known. A cache serves an lcore from its own
+ *   node first. Memory of a node that comes first when a cache is using the region already
+ *   counts as memory whose node is not known.
  * @return
  *   0; -EINVAL (addresses not ascending, or objects that overlap); -ENOMEM.
  *   Nothing is adopted when it fails.

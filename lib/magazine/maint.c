@@ -82,19 +82,37 @@ resize_wanted(struct mag_cache *cache, uint64_t contention)
 	return type;
 }
 
+static void
+tables_rescale(struct mag_cache *cache)
+{
+	struct mag_cache *home;
+	unsigned int part;
+	uint32_t table;
+
+	MAG_FOREACH_HOME(cache, part, home) {
+		table = mag_slab_rescale_want(&home->slab);
+		if (table != 0)
+			mag_slab_rescale(&home->slab, table, home->node);
+	}
+}
+
 void
 mag_cache_update(struct mag_cache *cache)
 {
-	uint32_t table = mag_slab_rescale_want(&cache->slab);
-	uint64_t contention = mag_depot_contention(&cache->depot);
-	uint32_t type = resize_wanted(cache, contention);
-	bool resize = type != MAG_STAT(cache->type);
+	struct mag_cache *home;
+	uint64_t contention = 0;
+	unsigned int part;
+	uint32_t type;
+	bool resize;
 
+	MAG_FOREACH_HOME(cache, part, home)
+		contention += mag_depot_contention(&home->depot);
+	type = resize_wanted(cache, contention);
+	resize = type != MAG_STAT(cache->type);
 	mag_cache_working_set_update(cache);
 	if (!resize)
 		atomic_store_explicit(&cache->contention_seen, contention, memory_order_relaxed);
-	if (table != 0)
-		mag_slab_rescale(&cache->slab, table, cache->node);
+	tables_rescale(cache);
 	if (resize)
 		mag_cache_change_type(cache, type, false);
 	mag_cache_working_set_reap(cache);

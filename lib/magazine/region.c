@@ -25,6 +25,14 @@ block_choose(uint32_t stride)
 	return RTE_MAX(RTE_MIN(block, (uint32_t)BLOCK_MAX), (uint32_t)BLOCK_MIN);
 }
 
+static void
+part_init(struct mag_region_part *part, int node)
+{
+	*part = (struct mag_region_part){.node = node};
+	TAILQ_INIT(&part->whole);
+	TAILQ_INIT(&part->tails);
+}
+
 struct mag_region *
 mag_region_create(const struct mag_region_params *params)
 {
@@ -56,9 +64,9 @@ mag_region_create(const struct mag_region_params *params)
 	region->object_size = params->object_size;
 	region->stride = params->stride != 0 ? params->stride : params->object_size;
 	region->block = params->block != 0 ? params->block : block_choose(region->stride);
-	TAILQ_INIT(&region->whole);
-	TAILQ_INIT(&region->tails);
 	SLIST_INIT(&region->extents);
+	part_init(&region->part[0], MAG_NODE_ANY);
+	atomic_init(&region->parts, 1);
 	return region;
 }
 
@@ -108,6 +116,115 @@ objects_valid(const struct mag_region *region, void *const *objects, uint32_t co
 	return true;
 }
 
+static uint32_t
+parts_of(const struct mag_region *region)
+{
+	return atomic_load_explicit(&region->parts, memory_order_relaxed);
+}
+
+/* Under the lock. */
+static uint32_t
+part_find(struct mag_region *region, int node)
+{
+	uint32_t part, parts = parts_of(region);
+
+	if (node == MAG_NODE_ANY)
+		return 0;
+	/* The first node that is known, while no memory of another is there. */
+	if (region->part[0].node == MAG_NODE_ANY && SLIST_EMPTY(&region->extents))
+		region->part[0].node = node;
+	for (part = 0; part < parts && region->part[part].node != node; part++)
+		;
+	return part;
+}
+
+/* A new part is made only for who asks, or while no cache relies on those that there are. */
+static uint32_t
+part_get(struct mag_region *region, int node, bool make)
+{
+	uint32_t part;
+
+	mag_lock_wait(&region->lock);
+	part = part_find(region, node);
+	if (part == parts_of(region)) {
+		if (part == MAG_PARTS_MAX || (!make && region->references > 0)) {
+			part = 0;
+		} else {
+			part_init(&region->part[part], node);
+			/* release: who sees the part sees its lists */
+			atomic_store_explicit(&region->parts, part + 1, memory_order_release);
+		}
+	}
+	mag_lock_release(&region->lock);
+	return part;
+}
+
+uint32_t
+mag_region_part_of_node(struct mag_region *region, int node)
+{
+	return part_get(region, node, true);
+}
+
+static struct mag_region_map *
+map_alloc(const struct mag_region *region, struct mag_region_map *older, uint32_t count)
+{
+	struct mag_region_map *map =
+		mag_meta_zalloc(sizeof(*map) + count * sizeof(map->at[0]), region->part[0].node);
+
+	if (map != NULL) {
+		map->older = older;
+		map->count = count;
+	}
+	return map;
+}
+
+/*
+ * The map with the addresses from first to last in it as well, or the present one if that says so
+ * already; NULL when it cannot be had. Nobody else changes the map meanwhile.
+ */
+static struct mag_region_map *
+map_with(struct mag_region *region, uintptr_t first, uintptr_t last, uint32_t part)
+{
+	struct mag_region_map *old = atomic_load_explicit(&region->map, memory_order_relaxed), *map;
+	uint32_t i = 0, count = old != NULL ? old->count : 0, around;
+
+	while (i < count && old->at[i].begin <= first)
+		i++;
+	around = i > 0 ? old->at[i - 1].part : 0;
+	if (around == part)
+		return old;
+	map = map_alloc(region, old, count + 2);
+	if (map == NULL)
+		return NULL;
+	if (i > 0)
+		memcpy(map->at, old->at, i * sizeof(map->at[0]));
+	map->at[i] = (struct mag_region_begin){first, part};
+	map->at[i + 1] = (struct mag_region_begin){last + 1, around};
+	if (i < count)
+		memcpy(&map->at[i + 2], &old->at[i], (count - i) * sizeof(map->at[0]));
+	return map;
+}
+
+static void
+map_publish(struct mag_region *region, struct mag_region_map *map)
+{
+	/* release: pairs with the acquire in mag_region_part_of() */
+	atomic_store_explicit(&region->map, map, memory_order_release);
+}
+
+static void
+map_forget(struct mag_region *region)
+{
+	struct mag_region_map *map = atomic_load_explicit(&region->map, memory_order_relaxed),
+			      *older;
+
+	atomic_store_explicit(&region->map, NULL, memory_order_relaxed);
+	for (; map != NULL; map = older) {
+		older = map->older;
+		mag_meta_free(map);
+	}
+}
+
 static void
 segment_init(struct mag_region *region, struct mag_segment *segment, void *const *objects,
 	     uint32_t count, int node)
@@ -123,17 +240,19 @@ segment_init(struct mag_region *region, struct mag_segment *segment, void *const
 static void
 segment_insert(struct mag_region *region, struct mag_segment *segment)
 {
+	struct mag_region_part *part = &region->part[segment->part];
+
 	segment->free = true;
 	if (segment->whole)
-		TAILQ_INSERT_HEAD(&region->whole, segment, link);
+		TAILQ_INSERT_HEAD(&part->whole, segment, link);
 	else
-		TAILQ_INSERT_HEAD(&region->tails, segment, link);
-	atomic_fetch_add_explicit(&region->segments_free, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&region->objects_free, segment->count, memory_order_relaxed);
+		TAILQ_INSERT_HEAD(&part->tails, segment, link);
+	atomic_fetch_add_explicit(&part->segments_free, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&part->objects_free, segment->count, memory_order_relaxed);
 }
 
 static void
-extent_insert(struct mag_region *region, struct mag_extent *extent, uint32_t objects)
+extent_insert(struct mag_region *region, struct mag_extent *extent, uint32_t objects, uint32_t part)
 {
 	uint32_t i, first;
 
@@ -143,10 +262,12 @@ extent_insert(struct mag_region *region, struct mag_extent *extent, uint32_t obj
 	/* Backwards: the lists then begin with the lowest address. */
 	for (i = extent->segments; i-- > 0;) {
 		extent->segment[i].index = first + i;
+		extent->segment[i].part = part;
 		segment_insert(region, &extent->segment[i]);
 	}
 	atomic_fetch_add_explicit(&region->segments, extent->segments, memory_order_relaxed);
 	atomic_fetch_add_explicit(&region->objects, objects, memory_order_relaxed);
+	atomic_fetch_add_explicit(&region->part[part].objects, objects, memory_order_relaxed);
 	mag_lock_release(&region->lock);
 }
 
@@ -155,7 +276,9 @@ mag_region_adopt(struct mag_region *region, void *const *objects, uint32_t count
 {
 	uint32_t segments = 0, at, n, i = 0;
 	size_t head, control = 0;
+	struct mag_region_map *map = NULL;
 	struct mag_extent *extent;
+	uint32_t part;
 
 	if (!objects_valid(region, objects, count))
 		return -EINVAL;
@@ -168,8 +291,12 @@ mag_region_adopt(struct mag_region *region, void *const *objects, uint32_t count
 		return 0;
 	head = RTE_ALIGN_CEIL(sizeof(*extent) + segments * sizeof(extent->segment[0]),
 			      CONTROL_ALIGN);
+	part = part_get(region, node, false);
 	extent = mag_meta_zalloc(head + control, node);
-	if (extent == NULL) {
+	if (parts_of(region) > 1)
+		map = map_with(region, (uintptr_t)objects[0], (uintptr_t)objects[count - 1], part);
+	if (extent == NULL || (map == NULL && part != 0)) {
+		mag_meta_free(extent);
 		MAG_LOG(ERR,
 			"region \"%s\": no memory for the records of %u objects (%zu bytes): "
 			"give EAL more memory",
@@ -183,7 +310,9 @@ mag_region_adopt(struct mag_region *region, void *const *objects, uint32_t count
 		extent->segment[i].control = RTE_PTR_ADD(extent, head);
 		head += control_size(n);
 	}
-	extent_insert(region, extent, count);
+	if (map != NULL)
+		map_publish(region, map);
+	extent_insert(region, extent, count, part);
 	return 0;
 }
 
@@ -191,37 +320,39 @@ static struct mag_segment *
 segment_take(struct mag_region *region, struct mag_segment_list *list)
 {
 	struct mag_segment *segment = TAILQ_FIRST(list);
+	struct mag_region_part *part;
 
 	if (segment == NULL)
 		return NULL;
+	part = &region->part[segment->part];
 	TAILQ_REMOVE(list, segment, link);
 	segment->free = false;
-	atomic_fetch_sub_explicit(&region->segments_free, 1, memory_order_relaxed);
-	atomic_fetch_sub_explicit(&region->objects_free, segment->count, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&part->segments_free, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&part->objects_free, segment->count, memory_order_relaxed);
 	atomic_fetch_add_explicit(&region->allocations, 1, memory_order_relaxed);
 	return segment;
 }
 
 struct mag_segment *
-mag_region_get(struct mag_region *region)
+mag_region_get(struct mag_region *region, uint32_t part)
 {
 	struct mag_segment *segment;
 
 	mag_lock_spin(&region->lock);
-	segment = segment_take(region, &region->tails);
+	segment = segment_take(region, &region->part[part].tails);
 	if (segment == NULL)
-		segment = segment_take(region, &region->whole);
+		segment = segment_take(region, &region->part[part].whole);
 	mag_lock_release(&region->lock);
 	return segment;
 }
 
 struct mag_segment *
-mag_region_get_whole(struct mag_region *region)
+mag_region_get_whole(struct mag_region *region, uint32_t part)
 {
 	struct mag_segment *segment;
 
 	mag_lock_spin(&region->lock);
-	segment = segment_take(region, &region->whole);
+	segment = segment_take(region, &region->part[part].whole);
 	mag_lock_release(&region->lock);
 	return segment;
 }
@@ -261,17 +392,18 @@ void
 mag_region_reset(struct mag_region *region)
 {
 	struct mag_extent *extent;
+	uint32_t part;
 
 	while ((extent = SLIST_FIRST(&region->extents)) != NULL) {
 		SLIST_REMOVE_HEAD(&region->extents, link);
 		mag_meta_free(extent);
 	}
-	TAILQ_INIT(&region->whole);
-	TAILQ_INIT(&region->tails);
+	map_forget(region);
+	/* Which node has which part stays: caches know that. */
+	for (part = 0; part < parts_of(region); part++)
+		part_init(&region->part[part], region->part[part].node);
 	atomic_store_explicit(&region->segments, 0, memory_order_relaxed);
-	atomic_store_explicit(&region->segments_free, 0, memory_order_relaxed);
 	atomic_store_explicit(&region->objects, 0, memory_order_relaxed);
-	atomic_store_explicit(&region->objects_free, 0, memory_order_relaxed);
 }
 
 int

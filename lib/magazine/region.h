@@ -15,6 +15,11 @@
  * A segment is free or allocated. Whole segments (of `block` objects at the
  * region's own stride) and tails have a list each, so that contiguous blocks can be
  * asked for.
+ *
+ * The memory of one NUMA node is a part of the region, with lists of its own. Parts are
+ * numbered in the order in which their nodes first come; memory whose node is not known is of
+ * part 0. Which part an address is of is looked up in a table of where parts begin, which there
+ * is only if there are several.
  */
 
 #include <stdatomic.h>
@@ -22,6 +27,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
+
+#include <rte_config.h>
 
 #include "lock.h"
 #include "mag_region.h"
@@ -36,6 +43,7 @@ struct mag_segment {
 	uint32_t count;                /**< objects */
 	uint32_t index;                /**< in the region */
 	int32_t node;                  /**< NUMA node of the memory */
+	uint8_t part;                  /**< of the region */
 	bool free;                     /**< under the region's lock */
 	bool whole;                    /**< `block` objects at the region's stride */
 	void *control;                 /**< room for the slab layer, zeroed when adopted */
@@ -51,6 +59,33 @@ struct mag_extent {
 	struct mag_segment segment[];
 };
 
+/** Most parts: nodes that DPDK knows. */
+#define MAG_PARTS_MAX RTE_MAX_NUMA_NODES
+
+/** The free memory of one node. */
+struct mag_region_part {
+	struct mag_segment_list whole;
+	struct mag_segment_list tails;
+	_Atomic uint32_t segments_free;
+	_Atomic uint64_t objects;      /**< of all segments */
+	_Atomic uint64_t objects_free; /**< of the free segments */
+	int32_t node;                  /**< -1: not known, part 0 only */
+};
+
+/**
+ * Where parts begin: addresses from begin on, up to the next one's, are of the part; those below
+ * the first one are of part 0. Never changes once it is published; old ones are kept until the
+ * region is reset, for those who still look at them.
+ */
+struct mag_region_map {
+	struct mag_region_map *older;
+	uint32_t count;
+	struct mag_region_begin {
+		uintptr_t begin;
+		uint32_t part;
+	} at[];
+};
+
 struct mag_region {
 	char name[MAG_REGION_NAMESIZE];
 	uint32_t mode;        /**< MAG_REGION_* */
@@ -59,16 +94,15 @@ struct mag_region {
 	uint32_t block;       /**< objects of a whole segment */
 
 	struct mag_lock lock; /**< guards all below; the counts are also read without it */
-	struct mag_segment_list whole;
-	struct mag_segment_list tails;
 	SLIST_HEAD(, mag_extent) extents;
 	uint32_t references;
+	_Atomic uint32_t parts; /**< at least 1 */
 	_Atomic uint32_t segments;
-	_Atomic uint32_t segments_free;
-	_Atomic uint64_t objects;      /**< of all segments */
-	_Atomic uint64_t objects_free; /**< of the free segments */
+	_Atomic uint64_t objects; /**< of all segments */
 	_Atomic uint64_t allocations;
 	_Atomic uint64_t frees;
+	struct mag_region_map *_Atomic map; /**< NULL: there is one part */
+	struct mag_region_part part[MAG_PARTS_MAX];
 };
 
 /** Bytes that a segment spans at the most, from its first object to behind its last. */
@@ -83,12 +117,38 @@ int mag_region_attach(struct mag_region *region);
 void mag_region_detach(struct mag_region *region);
 
 /**
- * A free segment: a tail if there is one, because it is of no use as a block, else
- * a whole one. NULL when none is free. Data path.
+ * Part of the memory of a node, made when there is none yet. Objects of a new part are
+ * out of reach of the caches that use the region until they know the part.
  */
-struct mag_segment *mag_region_get(struct mag_region *region);
+uint32_t mag_region_part_of_node(struct mag_region *region, int node);
+
+/** Part of an address of an object. */
+static inline uint32_t
+mag_region_part_of(const struct mag_region *region, const void *address)
+{
+	/* acquire: pairs with the release in mag_region_adopt() */
+	const struct mag_region_map *map = atomic_load_explicit(&region->map, memory_order_acquire);
+	uint32_t low = 0, high, middle;
+
+	if (map == NULL)
+		return 0;
+	for (high = map->count; low < high;) {
+		middle = (low + high) / 2;
+		if (map->at[middle].begin <= (uintptr_t)address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low == 0 ? 0 : map->at[low - 1].part;
+}
+
+/**
+ * A free segment: a tail if there is one, because it is of no use as a block, else
+ * a whole one. NULL when the part has none. Data path.
+ */
+struct mag_segment *mag_region_get(struct mag_region *region, uint32_t part);
 /** A whole segment, or NULL. */
-struct mag_segment *mag_region_get_whole(struct mag_region *region);
+struct mag_segment *mag_region_get_whole(struct mag_region *region, uint32_t part);
 void mag_region_put(struct mag_region *region, struct mag_segment *segment);
 
 /** Forget all memory: nothing of it may be in use any more. Touches no object. */

@@ -36,9 +36,10 @@ table_size_for(uint64_t in_use, uint32_t min)
 }
 
 int
-mag_slab_init(struct mag_slab_layer *layer, struct mag_region *region, uint64_t objects, int node)
+mag_slab_init(struct mag_slab_layer *layer, struct mag_region *region, uint32_t part,
+	      uint64_t objects, int node)
 {
-	*layer = (struct mag_slab_layer){.region = region};
+	*layer = (struct mag_slab_layer){.region = region, .part = part};
 	layer->shift = rte_log2_u64(mag_region_segment_span(region));
 	layer->table_min = table_size_for(objects / region->block, TABLE_INITIAL);
 	atomic_init(&layer->table_size, layer->table_min);
@@ -248,7 +249,8 @@ mag_slab_available(const struct mag_slab_layer *layer)
 	uint64_t in_use = atomic_load_explicit(&layer->in_use, memory_order_relaxed);
 	uint64_t out = atomic_load_explicit(&layer->out, memory_order_relaxed);
 
-	sum += atomic_load_explicit(&layer->region->objects_free, memory_order_relaxed);
+	sum += atomic_load_explicit(&layer->region->part[layer->part].objects_free,
+				    memory_order_relaxed);
 	return in_use > out ? sum + in_use - out : sum;
 }
 
@@ -277,7 +279,7 @@ mag_slab_alloc(struct mag_slab_layer *layer, void **objects, unsigned int n)
 	while (got < n) {
 		mag_lock_release(&layer->lock);
 		moving_begin(layer, layer->region->block);
-		segment = mag_region_get(layer->region);
+		segment = mag_region_get(layer->region, layer->part);
 		slab = segment != NULL ? slab_make(segment) : NULL;
 		mag_lock_spin(&layer->lock);
 		if (slab != NULL) {
@@ -303,7 +305,7 @@ mag_slab_alloc_blocks(struct mag_slab_layer *layer, void **first, unsigned int n
 	unsigned int got;
 
 	for (got = 0; got < n; got++) {
-		segment = mag_region_get_whole(layer->region);
+		segment = mag_region_get_whole(layer->region, layer->part);
 		if (segment == NULL)
 			break;
 		first[got] = segment;

@@ -65,6 +65,7 @@ TAILQ_HEAD(mag_slab_list, mag_slab);
 
 struct mag_slab_layer {
 	struct mag_region *region; /**< never changes */
+	uint32_t part;             /**< of the region, that segments come from; never changes */
 	uint32_t shift;            /**< log2 of a granule: no slab spans more; never changes */
 	uint32_t table_min;        /**< buckets that the table never falls below; never changes */
 
@@ -96,13 +97,15 @@ struct mag_slab_object {
 };
 
 /**
+ * @param part
+ *   Of the region: the one that segments come from.
  * @param objects
  *   How many objects to expect: sizes the table; 0 = not known.
  * @return
  *   0, or -ENOMEM.
  */
-int mag_slab_init(struct mag_slab_layer *layer, struct mag_region *region, uint64_t objects,
-		  int node);
+int mag_slab_init(struct mag_slab_layer *layer, struct mag_region *region, uint32_t part,
+		  uint64_t objects, int node);
 void mag_slab_fini(struct mag_slab_layer *layer);
 /** Forget all slabs, after mag_region_reset(). */
 void mag_slab_reset(struct mag_slab_layer *layer);
@@ -132,7 +135,7 @@ bool mag_slab_find(struct mag_slab_layer *layer, const void *address,
 		   struct mag_slab_object *found);
 
 /**
- * Free objects of the layer and its region, without a lock: those that move between the
+ * Free objects of the layer and its part of the region, without a lock: those that move between the
  * two may be counted twice, but are not missed.
  */
 uint64_t mag_slab_available(const struct mag_slab_layer *layer);

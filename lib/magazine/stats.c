@@ -17,15 +17,12 @@ static void
 depot_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
 {
 	const struct mag_depot *depot = &cache->depot;
-	uint64_t seen = MAG_STAT(cache->contention_seen);
 
-	stats->depot_full = mag_depot_total(&depot->full);
-	stats->depot_empty = mag_depot_total(&depot->empty);
-	stats->depot_full_taken = mag_depot_taken(&depot->full);
-	stats->depot_empty_taken = mag_depot_taken(&depot->empty);
-	stats->contention_total = mag_depot_contention(depot);
-	if (stats->contention_total > seen)
-		stats->contention = stats->contention_total - seen;
+	stats->depot_full += mag_depot_total(&depot->full);
+	stats->depot_empty += mag_depot_total(&depot->empty);
+	stats->depot_full_taken += mag_depot_taken(&depot->full);
+	stats->depot_empty_taken += mag_depot_taken(&depot->empty);
+	stats->contention_total += mag_depot_contention(depot);
 }
 
 static void
@@ -33,23 +30,43 @@ slab_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
 {
 	const struct mag_slab_layer *slab = &cache->slab;
 
-	stats->slabs_created = MAG_STAT(slab->created);
-	stats->slabs_destroyed = MAG_STAT(slab->destroyed);
-	stats->slabs_partial = MAG_STAT(slab->slabs_partial);
-	stats->slabs_full = MAG_STAT(slab->slabs_full);
-	stats->slab_allocs = MAG_STAT(slab->allocs);
-	stats->slab_frees = MAG_STAT(slab->frees);
-	stats->slab_fails = MAG_STAT(slab->fails);
-	stats->invalid_frees = MAG_STAT(slab->invalid);
-	stats->in_use = MAG_STAT(slab->in_use);
-	stats->in_use_max = MAG_STAT(slab->in_use_max);
-	stats->rescales = MAG_STAT(slab->rescales);
-	stats->table_size = MAG_STAT(slab->table_size);
+	stats->slabs_created += MAG_STAT(slab->created);
+	stats->slabs_destroyed += MAG_STAT(slab->destroyed);
+	stats->slabs_partial += MAG_STAT(slab->slabs_partial);
+	stats->slabs_full += MAG_STAT(slab->slabs_full);
+	stats->slab_allocs += MAG_STAT(slab->allocs);
+	stats->slab_frees += MAG_STAT(slab->frees);
+	stats->slab_fails += MAG_STAT(slab->fails);
+	stats->invalid_frees += MAG_STAT(slab->invalid);
+	stats->in_use += MAG_STAT(slab->in_use);
+	stats->in_use_max += MAG_STAT(slab->in_use_max);
+	stats->rescales += MAG_STAT(slab->rescales);
+	stats->table_size += MAG_STAT(slab->table_size);
+}
+
+static void
+home_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
+{
+	depot_stats(cache, stats);
+	slab_stats(cache, stats);
+	stats->zeroes += MAG_STAT(cache->zeroes);
+	stats->resizes += MAG_STAT(cache->resizes);
+	stats->purges += MAG_STAT(cache->purges);
+	stats->reaps += MAG_STAT(cache->reaps);
+	stats->updates += MAG_STAT(cache->updates);
+	stats->alloc_fails += MAG_STAT(cache->alloc_fails);
+	stats->steals += MAG_STAT(cache->steals);
+	stats->steal_denied += MAG_STAT(cache->steal_denied);
+	stats->visits_denied += MAG_STAT(cache->visits_denied);
 }
 
 void
 mag_cache_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
 {
+	uint64_t seen = MAG_STAT(cache->contention_seen);
+	struct mag_cache *home;
+	unsigned int part;
+
 	memset(stats, 0, sizeof(*stats));
 	snprintf(stats->name, sizeof(stats->name), "%s", cache->name);
 	stats->id = cache->id;
@@ -62,17 +79,11 @@ mag_cache_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
 	stats->objects = MAG_STAT(cache->region->objects);
 	stats->free = mag_cache_available(cache);
 	stats->in_lcores = mag_cache_in_lcores(cache);
-	depot_stats(cache, stats);
-	slab_stats(cache, stats);
-	stats->zeroes = MAG_STAT(cache->zeroes);
-	stats->resizes = MAG_STAT(cache->resizes);
-	stats->purges = MAG_STAT(cache->purges);
-	stats->reaps = MAG_STAT(cache->reaps);
-	stats->updates = MAG_STAT(cache->updates);
-	stats->alloc_fails = MAG_STAT(cache->alloc_fails) + stats->slab_fails;
-	stats->steals = MAG_STAT(cache->steals);
-	stats->steal_denied = MAG_STAT(cache->steal_denied);
-	stats->visits_denied = MAG_STAT(cache->visits_denied);
+	MAG_FOREACH_HOME(cache, part, home)
+		home_stats(home, stats);
+	stats->alloc_fails += stats->slab_fails;
+	if (stats->contention_total > seen)
+		stats->contention = stats->contention_total - seen;
 }
 
 /*
@@ -80,30 +91,40 @@ mag_cache_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
  * slabs, and to visitors, and what is held now, less what did not come from users.
  */
 static void
-slot_stats(const struct mag_lcore *lcore, unsigned int id, struct mag_slot_stats *stats)
+slot_stats(const struct mag_cache *cache, unsigned int slot, struct mag_slot_stats *stats)
 {
-	uint64_t out = MAG_STAT(lcore->rounds_out) + MAG_STAT(lcore->visited_out);
+	const struct mag_lcore *lcore;
+	uint64_t out = 0, in = 0;
+	struct mag_cache *home;
+	unsigned int part;
 
-	stats->lcore = id;
-	stats->loaded = MAG_STAT(lcore->rounds);
-	stats->previous = MAG_STAT(lcore->previous_rounds);
-	stats->allocs = MAG_STAT(lcore->allocs);
-	stats->exchanges = MAG_STAT(lcore->exchanges);
-	stats->frees =
-		stats->allocs + out + stats->loaded + stats->previous - MAG_STAT(lcore->rounds_in);
+	*stats = (struct mag_slot_stats){.lcore = mag_lcore_id_of(slot)};
+	MAG_FOREACH_HOME(cache, part, home) {
+		lcore = &home->slot[slot];
+		out += MAG_STAT(lcore->rounds_out) + MAG_STAT(lcore->visited_out);
+		in += MAG_STAT(lcore->rounds_in);
+		stats->loaded += MAG_STAT(lcore->rounds);
+		stats->previous += MAG_STAT(lcore->previous_rounds);
+		stats->allocs += MAG_STAT(lcore->allocs);
+		stats->exchanges += MAG_STAT(lcore->exchanges);
+	}
+	stats->frees = stats->allocs + out + stats->loaded + stats->previous - in;
 }
 
 unsigned int
 mag_cache_slot_stats(const struct mag_cache *cache, struct mag_slot_stats *stats, unsigned int max)
 {
-	unsigned int i, n = 0, slots = mag_lcore_slots();
+	unsigned int i, n = 0, part, slots = mag_lcore_slots();
+	struct mag_cache *home;
 
 	for (i = 0; i < slots && n < max; i++)
-		slot_stats(&cache->slot[i], mag_lcore_id_of(i), &stats[n++]);
+		slot_stats(cache, i, &stats[n++]);
 	if (n == max)
 		return n;
-	slot_stats(&cache->slot[MAG_SLOT_SHARED], LCORE_ID_ANY, &stats[n]);
-	stats[n].allocs += MAG_STAT(cache->beside_allocs);
-	stats[n].frees += MAG_STAT(cache->beside_frees);
+	slot_stats(cache, MAG_SLOT_SHARED, &stats[n]);
+	MAG_FOREACH_HOME(cache, part, home) {
+		stats[n].allocs += MAG_STAT(home->beside_allocs);
+		stats[n].frees += MAG_STAT(home->beside_frees);
+	}
 	return n + 1;
 }

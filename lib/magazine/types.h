@@ -11,6 +11,13 @@
  * Callbacks run with list, visit or working set held: they must not allocate from the cache
  * that calls them, nor create or destroy caches.
  *
+ * A cache with memory on several NUMA nodes is one struct mag_cache for each part of its region, its
+ * homes, each with depot, slabs and slots of its own. The first one, the main one, is the one that users
+ * know and that is listed, and has the perimeter and the type. An lcore has a slot in each home: objects
+ * that it frees go to the slot of their own node. The slots of the main one then have HOMES set, so that
+ * the fast path, which does not know of homes, leaves it to exchange.c: a cache with one node pays
+ * nothing. Functions of exchange.h and visit.h are of a whole cache, unless they say "home".
+ *
  * A cache lives in shared memory and has no function pointer: the callbacks of a
  * library cache are in memory of the process that made it.
  */
@@ -45,6 +52,18 @@ struct mag_callbacks {
 	void *arg;
 };
 
+/**
+ * The homes of a cache, by part of its region. Never changes once it is published; when a home comes, it
+ * is replaced by another, and kept for those who still look at it until the cache is destroyed.
+ */
+struct mag_homes {
+	struct mag_homes *older;
+	uint32_t count;
+	uint8_t first[RTE_MAX_NUMA_NODES];           /**< part whose memory is nearest to a node */
+	uint8_t order[MAG_PARTS_MAX][MAG_PARTS_MAX]; /**< parts by distance from a part */
+	struct mag_cache *home[MAG_PARTS_MAX];
+};
+
 struct mag_cache {
 	/* Never changes after creation. */
 	char name[MAG_CACHE_NAMESIZE];
@@ -61,6 +80,7 @@ struct mag_cache {
 	struct mag_callbacks *callbacks; /**< NULL: none; only for the process pid */
 	struct mag_region *region;
 	struct mag_arena arena;
+	struct mag_homes *_Atomic homes; /**< of the main one; NULL = it is the only one */
 
 	/** Rounds of the type in force; changed inside the perimeter, when every slot is off. */
 	_Atomic uint32_t type;
@@ -90,6 +110,29 @@ struct mag_cache {
 	struct mag_depot depot;
 	struct mag_lcore slot[MAG_SLOTS];
 };
+
+/** All homes of a cache; NULL: the cache itself is its only one. */
+static inline const struct mag_homes *
+mag_cache_homes(const struct mag_cache *cache)
+{
+	/* acquire: pairs with the release of who makes a home */
+	return atomic_load_explicit(&cache->homes, memory_order_acquire);
+}
+
+/** Home of a part of the region; NULL behind the last one. */
+static inline struct mag_cache *
+mag_cache_home(const struct mag_cache *cache, uint32_t part)
+{
+	const struct mag_homes *homes = mag_cache_homes(cache);
+
+	if (homes == NULL)
+		return part == 0 ? (struct mag_cache *)(uintptr_t)cache : NULL;
+	return part < homes->count ? homes->home[part] : NULL;
+}
+
+/** For each home of a cache: an unsigned int and a pointer to a home count them. */
+#define MAG_FOREACH_HOME(cache, part, home)                                                        \
+	for (part = 0; (home = mag_cache_home(cache, part)) != NULL; part++)
 
 #define MAG_STAT_ADD(counter, n) atomic_fetch_add_explicit(&(counter), n, memory_order_relaxed)
 

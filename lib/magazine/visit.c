@@ -78,14 +78,26 @@ mag_perimeter_leave(struct mag_cache *cache)
 
 /* Sweeps */
 
-uint64_t
-mag_cache_in_lcores(const struct mag_cache *cache)
+static uint64_t
+home_in_lcores(const struct mag_cache *cache)
 {
 	unsigned int i, slots = mag_lcore_slots();
 	uint64_t sum = mag_lcore_count(&cache->slot[MAG_SLOT_SHARED]);
 
 	for (i = 0; i < slots; i++)
 		sum += mag_lcore_count(&cache->slot[i]);
+	return sum;
+}
+
+uint64_t
+mag_cache_in_lcores(const struct mag_cache *cache)
+{
+	struct mag_cache *home;
+	unsigned int part;
+	uint64_t sum = 0;
+
+	MAG_FOREACH_HOME(cache, part, home)
+		sum += home_in_lcores(home);
 	return sum;
 }
 
@@ -294,25 +306,34 @@ depot_zero_and_reap(struct mag_cache *cache)
 void
 mag_cache_working_set_update(struct mag_cache *cache)
 {
-	mag_lock_wait(&cache->working_set);
-	mag_depot_update(&cache->depot);
-	mag_lock_release(&cache->working_set);
+	struct mag_cache *home;
+	unsigned int part;
+
+	MAG_FOREACH_HOME(cache, part, home) {
+		mag_lock_wait(&home->working_set);
+		mag_depot_update(&home->depot);
+		mag_lock_release(&home->working_set);
+	}
 }
 
 void
 mag_cache_working_set_reap(struct mag_cache *cache)
 {
-	bool reaped;
+	struct mag_cache *home;
+	bool reaped = false;
+	unsigned int part;
 
-	mag_lock_wait(&cache->working_set);
-	reaped = depot_reap(cache);
-	mag_lock_release(&cache->working_set);
+	MAG_FOREACH_HOME(cache, part, home) {
+		mag_lock_wait(&home->working_set);
+		reaped |= depot_reap(home);
+		mag_lock_release(&home->working_set);
+	}
 	if (reaped)
 		MAG_STAT_ADD(cache->reaps, 1);
 }
 
-int
-mag_cache_purge_inside(struct mag_cache *cache, bool idle)
+static int
+home_purge(struct mag_cache *cache, bool idle)
 {
 	struct magazine_pile pile = {.count = 0};
 
@@ -332,6 +353,24 @@ mag_cache_purge_inside(struct mag_cache *cache, bool idle)
 	return 0;
 }
 
+/* Homes that were purged before one that does not let go are enabled again. */
+int
+mag_cache_purge_inside(struct mag_cache *cache, bool idle)
+{
+	struct mag_cache *home;
+	unsigned int part;
+	int ret = 0;
+
+	MAG_FOREACH_HOME(cache, part, home) {
+		ret = home_purge(home, idle);
+		if (ret != 0)
+			break;
+	}
+	if (ret != 0 && part > 0)
+		mag_cache_enable_inside(cache);
+	return ret;
+}
+
 int
 mag_cache_purge(struct mag_cache *cache)
 {
@@ -346,17 +385,18 @@ mag_cache_purge(struct mag_cache *cache)
 	return ret;
 }
 
-/* Inside the perimeter: on again, unless somebody purged it and has not enabled it since. */
-static void
-enable_inside(struct mag_cache *cache)
+void
+mag_cache_enable_inside(struct mag_cache *cache)
 {
 	uint32_t rounds = MAG_STAT(cache->type);
-	unsigned int i;
+	struct mag_cache *home;
+	unsigned int i, part;
 
 	if (cache->flags & MAG_CACHE_NOMAGAZINES || MAG_STAT(cache->off))
 		return;
-	for (i = 0; i < MAG_SLOTS; i++)
-		atomic_store_explicit(&cache->slot[i].size, rounds, memory_order_relaxed);
+	MAG_FOREACH_HOME(cache, part, home)
+		for (i = 0; i < MAG_SLOTS; i++)
+			atomic_store_explicit(&home->slot[i].size, rounds, memory_order_relaxed);
 }
 
 void
@@ -364,7 +404,7 @@ mag_cache_enable(struct mag_cache *cache)
 {
 	mag_perimeter_enter(cache, true);
 	atomic_store_explicit(&cache->off, false, memory_order_relaxed);
-	enable_inside(cache);
+	mag_cache_enable_inside(cache);
 	mag_perimeter_leave(cache);
 }
 
@@ -381,16 +421,19 @@ type_is_known(const struct mag_cache *cache, uint32_t rounds)
 int
 mag_cache_change_type(struct mag_cache *cache, uint32_t rounds, bool wait)
 {
+	struct mag_cache *home;
+	unsigned int part;
 	int ret;
 
 	if (!mag_perimeter_enter(cache, wait))
 		return -EBUSY;
 	ret = mag_cache_purge_inside(cache, false);
 	if (ret == 0) {
-		atomic_store_explicit(&cache->type, rounds, memory_order_relaxed);
+		MAG_FOREACH_HOME(cache, part, home)
+			atomic_store_explicit(&home->type, rounds, memory_order_relaxed);
 		MAG_STAT_ADD(cache->contention_seen, MAG_CONTENTION_REST);
 		MAG_STAT_ADD(cache->resizes, 1);
-		enable_inside(cache);
+		mag_cache_enable_inside(cache);
 	}
 	mag_perimeter_leave(cache);
 	return ret;
@@ -414,7 +457,7 @@ purge_and_enable(struct mag_cache *cache, bool wait)
 	if (!mag_perimeter_enter(cache, wait))
 		return -EBUSY;
 	ret = mag_cache_purge_inside(cache, false);
-	enable_inside(cache);
+	mag_cache_enable_inside(cache);
 	mag_perimeter_leave(cache);
 	return ret;
 }
@@ -422,8 +465,14 @@ purge_and_enable(struct mag_cache *cache, bool wait)
 int
 mag_cache_gather(struct mag_cache *cache)
 {
+	uint64_t magazines = 0;
+	struct mag_cache *home;
+	unsigned int part;
+
+	MAG_FOREACH_HOME(cache, part, home)
+		magazines += mag_depot_total(&home->depot.full);
 	/* With nothing in magazines there is nothing to gather, and nobody to interrupt. */
-	if (mag_cache_in_lcores(cache) + mag_depot_total(&cache->depot.full) == 0)
+	if (mag_cache_in_lcores(cache) + magazines == 0)
 		return -EAGAIN;
 	return purge_and_enable(cache, true);
 }
@@ -458,16 +507,20 @@ previous_reap(struct mag_cache *cache)
 int
 mag_cache_reap_now(struct mag_cache *cache, bool purge)
 {
-	bool depot, previous = false;
+	struct mag_cache *home;
+	bool reaped = false;
+	unsigned int part;
 
 	if (purge || cache->flags & MAG_CACHE_RECLAIM)
 		return purge_and_enable(cache, false);
-	depot = depot_zero_and_reap(cache);
-	if (may_visit(cache))
-		previous = previous_reap(cache);
-	else
-		slots_ask(cache);
-	if (depot || previous)
+	MAG_FOREACH_HOME(cache, part, home) {
+		reaped |= depot_zero_and_reap(home);
+		if (may_visit(home))
+			reaped |= previous_reap(home);
+		else
+			slots_ask(home);
+	}
+	if (reaped)
 		MAG_STAT_ADD(cache->reaps, 1);
 	return 0;
 }
@@ -487,14 +540,26 @@ mag_cache_reclaim(struct mag_cache *cache, bool memory_low)
 
 /* Steal */
 
-uint64_t
-mag_cache_reachable(const struct mag_cache *cache)
+static uint64_t
+home_reachable(const struct mag_cache *cache)
 {
 	/* acquire: pairs with mag_transit_end(): read first, what left transit is counted below */
 	uint64_t transit = atomic_load_explicit(&cache->transit, memory_order_acquire);
 
-	return transit + mag_cache_in_lcores(cache) + mag_slab_available(&cache->slab) +
+	return transit + home_in_lcores(cache) + mag_slab_available(&cache->slab) +
 	       (uint64_t)mag_depot_total(&cache->depot.full) * MAG_STAT(cache->type);
+}
+
+uint64_t
+mag_cache_reachable(const struct mag_cache *cache)
+{
+	struct mag_cache *home;
+	unsigned int part;
+	uint64_t sum = 0;
+
+	MAG_FOREACH_HOME(cache, part, home)
+		sum += home_reachable(home);
+	return sum;
 }
 
 /*
@@ -539,7 +604,7 @@ beside_slots_underway(const struct mag_cache *cache)
 }
 
 static struct moves
-moves_so_far(const struct mag_cache *cache)
+home_moves(const struct mag_cache *cache)
 {
 	struct moves moves = {.underway = beside_slots_underway(cache)};
 	unsigned int i, slots = mag_lcore_slots();
@@ -552,6 +617,21 @@ moves_so_far(const struct mag_cache *cache)
 	/* acquire: as in counted() */
 	atomic_thread_fence(memory_order_acquire);
 	moves.underway |= beside_slots_underway(cache);
+	return moves;
+}
+
+static struct moves
+moves_so_far(const struct mag_cache *cache)
+{
+	struct moves moves = {.underway = false}, its;
+	struct mag_cache *home;
+	unsigned int part;
+
+	MAG_FOREACH_HOME(cache, part, home) {
+		its = home_moves(home);
+		moves.count += its.count;
+		moves.underway |= its.underway;
+	}
 	return moves;
 }
 
@@ -656,7 +736,7 @@ rob(struct mag_cache *cache, void **objects, unsigned int n, uint64_t deadline)
 	got += shared_rob(cache, objects + got, n - got, deadline);
 	if (got == 0 && sweep.denied) {
 		atomic_store_explicit(&cache->denied_slot, sweep.denied_slot, memory_order_relaxed);
-		atomic_store_explicit(&cache->denied_count, mag_cache_in_lcores(cache),
+		atomic_store_explicit(&cache->denied_count, home_in_lcores(cache),
 				      memory_order_relaxed);
 		atomic_store_explicit(&cache->steal_rest, deadline_in(STEAL_US),
 				      memory_order_relaxed);
@@ -665,7 +745,7 @@ rob(struct mag_cache *cache, void **objects, unsigned int n, uint64_t deadline)
 }
 
 static bool
-visit_lock_until(struct mag_cache *cache, uint64_t deadline)
+home_lock_until(struct mag_cache *cache, uint64_t deadline)
 {
 	while (!mag_lock_try(&cache->visit)) {
 		if (rte_rdtsc() > deadline) {
@@ -687,13 +767,63 @@ seen_in_vain(struct mag_cache *cache)
 	const struct mag_lcore *denied = &cache->slot[MAG_STAT(cache->denied_slot)];
 
 	if (rte_rdtsc() >= MAG_STAT(cache->steal_rest) || MAG_STAT(denied->owner.busy) == 0 ||
-	    mag_cache_in_lcores(cache) != MAG_STAT(cache->denied_count))
+	    home_in_lcores(cache) != MAG_STAT(cache->denied_count))
 		return false;
 	MAG_STAT_ADD(cache->steal_denied, 1);
 	return true;
 }
 
-/* Under the visit lock: all of n, or what there is when nothing more can be had. */
+static void
+visit_release(struct mag_cache *cache, unsigned int homes)
+{
+	struct mag_cache *home;
+	unsigned int part;
+
+	MAG_FOREACH_HOME(cache, part, home)
+		if (part < homes)
+			mag_lock_release(&home->visit);
+}
+
+/* The visit locks of all homes, in their order; returns how many homes these are, 0 = not all. */
+static unsigned int
+visit_lock_until(struct mag_cache *cache, uint64_t deadline)
+{
+	struct mag_cache *home;
+	unsigned int part;
+
+	MAG_FOREACH_HOME(cache, part, home)
+		if (!home_lock_until(home, deadline)) {
+			visit_release(cache, part);
+			return 0;
+		}
+	return part;
+}
+
+/* One sweep over each home, own node first; false when all of them would be in vain. */
+static bool
+rob_homes(struct mag_cache *cache, void **objects, unsigned int n, uint64_t deadline,
+	  unsigned int *robbed)
+{
+	const struct mag_homes *homes = mag_cache_homes(cache);
+	unsigned int i, got, count = homes != NULL ? homes->count : 1, vain = 0;
+	struct mag_cache *home = cache;
+
+	*robbed = 0;
+	for (i = 0; i < count && *robbed < n; i++) {
+		if (homes != NULL)
+			home = homes->home[homes->order[mag_homes_here(homes)][i]];
+		if (seen_in_vain(home)) {
+			vain++;
+			continue;
+		}
+		got = rob(home, objects + *robbed, n - *robbed, deadline);
+		mag_home_count(home, got, 0);
+		*robbed += got;
+	}
+	return vain < count;
+}
+
+/* Under the visit locks: all of n, or what there is when nothing more can be had. */
 static unsigned int
 steal_until(struct mag_cache *cache, void **objects, unsigned int n, uint64_t deadline)
 {
@@ -707,10 +837,8 @@ steal_until(struct mag_cache *cache, void **objects, unsigned int n, uint64_t de
 			MAG_STAT_ADD(cache->steal_denied, 1);
 			break;
 		}
-		if (seen_in_vain(cache))
+		if (!rob_homes(cache, objects + got, n - got, deadline, &robbed))
 			break;
-		robbed = rob(cache, objects + got, n - got, deadline);
-		mag_cache_count(cache, robbed, 0);
 		got += robbed;
 	}
 	return got;
@@ -724,27 +852,31 @@ static unsigned int
 steal_by_asking(struct mag_cache *cache, void **objects, unsigned int n, uint64_t deadline)
 {
 	bool refused = false;
-	unsigned int got = mag_cache_take(cache, objects, n, &refused), robbed;
+	unsigned int got = mag_cache_take(cache, objects, n, &refused), robbed, part;
+	struct mag_cache *home;
 
 	if (got == n || refused)
 		return got;
-	slots_ask(cache);
-	robbed = shared_rob(cache, objects + got, n - got, deadline);
-	mag_cache_count(cache, robbed, 0);
-	got += robbed;
+	MAG_FOREACH_HOME(cache, part, home) {
+		slots_ask(home);
+		robbed = shared_rob(home, objects + got, n - got, deadline);
+		mag_home_count(home, robbed, 0);
+		got += robbed;
+	}
 	return got + mag_cache_take(cache, objects + got, n - got, &refused);
 }
 
 unsigned int
 mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n)
 {
+	unsigned int got, homes;
 	uint64_t deadline;
-	unsigned int got;
 
 	if (!can_succeed(cache, n))
 		return 0;
 	deadline = deadline_in(STEAL_US);
-	if (!visit_lock_until(cache, deadline))
+	homes = visit_lock_until(cache, deadline);
+	if (homes == 0)
 		return 0;
 	if (may_visit(cache))
 		got = steal_until(cache, objects, n, deadline);
@@ -756,6 +888,6 @@ mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n)
 		mag_transit_end(cache, got);
 		got = 0;
 	}
-	mag_lock_release(&cache->visit);
+	visit_release(cache, homes);
 	return got;
 }

@@ -37,4 +37,7 @@ void mag_perimeter_leave(struct mag_cache *cache);
  */
 int mag_cache_purge_inside(struct mag_cache *cache, bool idle);
 
+/** Inside the perimeter: on again, unless somebody purged it and has not enabled it since. */
+void mag_cache_enable_inside(struct mag_cache *cache);
+
 #endif /* MAG_VISIT_H */

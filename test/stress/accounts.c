@@ -120,7 +120,7 @@ check_slab(struct subject *subject, uint64_t out)
 	       stats.slabs_created - stats.slabs_destroyed);
 	expect("free segments and slabs",
 	       stats.slabs_partial + stats.slabs_full +
-		       MAG_STAT(subject->cache->region->segments_free),
+		       MAG_STAT(subject->cache->region->part[0].segments_free),
 	       MAG_STAT(subject->cache->region->segments));
 	expect("invalid frees", stats.invalid_frees, 0);
 	expect("objects in transit", MAG_STAT(subject->cache->transit), 0);

@@ -121,7 +121,7 @@ cache_drop(struct mag_cache *cache)
 	assert_int_equal(cache->slab.out - (cache->slab.allocs - cache->slab.frees), 0);
 	assert_int_equal(mag_cache_destroy(cache), 0);
 	assert_int_equal(ground.region->references, 0);
-	assert_int_equal(ground.region->objects_free, COUNT);
+	assert_int_equal(ground.region->part[0].objects_free, COUNT);
 }
 
 static void
@@ -943,7 +943,7 @@ test_a_free_needs_no_memory(void **state __rte_unused)
 	mag_cache_free_bulk(cache, objects, COUNT);
 	mag_fault_nth(0);
 	assert_int_equal(cache->slab.out, 0);
-	assert_int_equal(ground.region->objects_free, COUNT);
+	assert_int_equal(ground.region->part[0].objects_free, COUNT);
 	while (count > 0)
 		mag_arena_put(&cache->arena, all[--count]);
 	cache_drop(cache);

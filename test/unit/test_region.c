@@ -55,15 +55,15 @@ test_a_run_is_cut_into_blocks_and_a_tail(void **state __rte_unused)
 	lay_out(objects, 0x10000, SIZE, 20);
 	assert_int_equal(mag_region_adopt(region, objects, 20, -1), 0);
 	assert_int_equal(region->segments, 3);
-	assert_int_equal(region->segments_free, 3);
+	assert_int_equal(region->part[0].segments_free, 3);
 	assert_int_equal(region->objects, 20);
-	assert_int_equal(region->objects_free, 20);
-	assert_segment(mag_region_get(region), 0x10000 + 16 * SIZE, SIZE, 4, false);
-	assert_segment(mag_region_get(region), 0x10000, SIZE, BLOCK, true);
-	assert_segment(mag_region_get(region), 0x10000 + 8 * SIZE, SIZE, BLOCK, true);
-	assert_null(mag_region_get(region));
-	assert_int_equal(region->segments_free, 0);
-	assert_int_equal(region->objects_free, 0);
+	assert_int_equal(region->part[0].objects_free, 20);
+	assert_segment(mag_region_get(region, 0), 0x10000 + 16 * SIZE, SIZE, 4, false);
+	assert_segment(mag_region_get(region, 0), 0x10000, SIZE, BLOCK, true);
+	assert_segment(mag_region_get(region, 0), 0x10000 + 8 * SIZE, SIZE, BLOCK, true);
+	assert_null(mag_region_get(region, 0));
+	assert_int_equal(region->part[0].segments_free, 0);
+	assert_int_equal(region->part[0].objects_free, 0);
 	assert_int_equal(region->allocations, 3);
 	assert_int_equal(mag_region_destroy(region), 0);
 }
@@ -77,9 +77,9 @@ test_a_run_of_exact_blocks_has_no_tail(void **state __rte_unused)
 	lay_out(objects, 0x10000, SIZE, 2 * BLOCK);
 	assert_int_equal(mag_region_adopt(region, objects, 2 * BLOCK, -1), 0);
 	assert_int_equal(region->segments, 2);
-	assert_non_null(mag_region_get_whole(region));
-	assert_non_null(mag_region_get_whole(region));
-	assert_null(mag_region_get(region));
+	assert_non_null(mag_region_get_whole(region, 0));
+	assert_non_null(mag_region_get_whole(region, 0));
+	assert_null(mag_region_get(region, 0));
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
@@ -95,10 +95,10 @@ test_blocks_do_not_reach_over_gaps(void **state __rte_unused)
 	n += lay_out(objects + n, 0x30000, SIZE, 5);
 	assert_int_equal(mag_region_adopt(region, objects, n, -1), 0);
 	assert_int_equal(region->segments, 3);
-	assert_segment(mag_region_get_whole(region), 0x20000, SIZE, BLOCK, true);
-	assert_null(mag_region_get_whole(region));
-	assert_segment(mag_region_get(region), 0x10000, SIZE, 5, false);
-	assert_segment(mag_region_get(region), 0x30000, SIZE, 5, false);
+	assert_segment(mag_region_get_whole(region, 0), 0x20000, SIZE, BLOCK, true);
+	assert_null(mag_region_get_whole(region, 0));
+	assert_segment(mag_region_get(region, 0), 0x10000, SIZE, 5, false);
+	assert_segment(mag_region_get(region, 0), 0x30000, SIZE, 5, false);
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
@@ -115,9 +115,9 @@ test_single_objects_are_segments_of_one(void **state __rte_unused)
 	}
 	assert_int_equal(region->segments, 50);
 	assert_int_equal(region->objects, 50);
-	assert_null(mag_region_get_whole(region));
+	assert_null(mag_region_get_whole(region, 0));
 	for (i = 50; i-- > 0;)
-		assert_segment(mag_region_get(region), 0x10000 + i * 0x1000, 0, 1, false);
+		assert_segment(mag_region_get(region, 0), 0x10000 + i * 0x1000, 0, 1, false);
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
@@ -130,9 +130,9 @@ test_blocks_of_one_object_are_whole(void **state __rte_unused)
 	lay_out(objects, 0x10000, 0x1000, 3);
 	assert_int_equal(mag_region_adopt(region, objects, 3, -1), 0);
 	assert_int_equal(region->segments, 3);
-	assert_segment(mag_region_get_whole(region), 0x10000, 0, 1, true);
-	assert_segment(mag_region_get_whole(region), 0x11000, 0, 1, true);
-	assert_segment(mag_region_get_whole(region), 0x12000, 0, 1, true);
+	assert_segment(mag_region_get_whole(region, 0), 0x10000, 0, 1, true);
+	assert_segment(mag_region_get_whole(region, 0), 0x11000, 0, 1, true);
+	assert_segment(mag_region_get_whole(region, 0), 0x12000, 0, 1, true);
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
@@ -149,8 +149,8 @@ test_strides_that_skip_to_the_next_page_are_no_blocks(void **state __rte_unused)
 	lay_out(objects, 0x100000, 4096, 40);
 	assert_int_equal(mag_region_adopt(region, objects, 40, -1), 0);
 	assert_int_equal(region->objects, 40);
-	assert_null(mag_region_get_whole(region));
-	while ((segment = mag_region_get(region)) != NULL) {
+	assert_null(mag_region_get_whole(region, 0));
+	while ((segment = mag_region_get(region, 0)) != NULL) {
 		assert_true((uint64_t)segment->count * 4096 <= mag_region_segment_span(region));
 		for (i = 0; i < segment->count; i++)
 			assert_int_equal((segment->base + i * segment->stride) % 4096, 0);
@@ -172,7 +172,7 @@ test_several_objects_a_page_are_tails_of_each_page(void **state __rte_unused)
 	assert_int_equal(mag_region_adopt(region, objects, n, -1), 0);
 	assert_int_equal(region->segments, 10);
 	for (page = 0; page < 10; page++)
-		assert_segment(mag_region_get(region), 0x100000 + page * 4096, SIZE, 60, false);
+		assert_segment(mag_region_get(region, 0), 0x100000 + page * 4096, SIZE, 60, false);
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
@@ -189,8 +189,8 @@ test_a_full_run_at_another_stride_is_no_whole_block(void **state __rte_unused)
 
 	lay_out(objects, 0x10000, SIZE, BLOCK);
 	assert_int_equal(mag_region_adopt(region, objects, BLOCK, -1), 0);
-	assert_null(mag_region_get_whole(region));
-	assert_segment(mag_region_get(region), 0x10000, SIZE, BLOCK, false);
+	assert_null(mag_region_get_whole(region, 0));
+	assert_segment(mag_region_get(region, 0), 0x10000, SIZE, BLOCK, false);
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
@@ -212,7 +212,7 @@ assert_refused(void *const *objects, uint32_t count, uint32_t bad)
 	assert_int_equal(count_lines(log), 1);
 	assert_int_equal(region->objects, 0);
 	assert_int_equal(region->segments, 0);
-	assert_null(mag_region_get(region));
+	assert_null(mag_region_get(region, 0));
 	assert_int_equal(heap_balance(), before);
 	assert_int_equal(mag_region_destroy(region), 0);
 }
@@ -258,7 +258,7 @@ test_nothing_to_adopt_is_adopted(void **state __rte_unused)
 
 	assert_int_equal(mag_region_adopt(region, NULL, 0, -1), 0);
 	assert_int_equal(heap_balance(), before);
-	assert_null(mag_region_get(region));
+	assert_null(mag_region_get(region, 0));
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
@@ -271,13 +271,13 @@ test_tails_go_before_whole_blocks(void **state __rte_unused)
 
 	lay_out(objects, 0x10000, SIZE, BLOCK + 1);
 	assert_int_equal(mag_region_adopt(region, objects, BLOCK + 1, -1), 0);
-	tail = mag_region_get(region);
+	tail = mag_region_get(region, 0);
 	assert_false(tail->whole);
-	whole = mag_region_get(region);
+	whole = mag_region_get(region, 0);
 	assert_true(whole->whole);
 	mag_region_put(region, whole);
 	mag_region_put(region, tail);
-	assert_ptr_equal(mag_region_get(region), tail);
+	assert_ptr_equal(mag_region_get(region, 0), tail);
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
@@ -290,14 +290,14 @@ test_a_segment_that_is_put_back_can_be_had_again(void **state __rte_unused)
 
 	lay_out(objects, 0x10000, SIZE, BLOCK);
 	assert_int_equal(mag_region_adopt(region, objects, BLOCK, -1), 0);
-	segment = mag_region_get_whole(region);
-	assert_null(mag_region_get_whole(region));
+	segment = mag_region_get_whole(region, 0);
+	assert_null(mag_region_get_whole(region, 0));
 	mag_region_put(region, segment);
 	assert_true(segment->free);
-	assert_int_equal(region->segments_free, 1);
-	assert_int_equal(region->objects_free, BLOCK);
+	assert_int_equal(region->part[0].segments_free, 1);
+	assert_int_equal(region->part[0].objects_free, BLOCK);
 	assert_int_equal(region->frees, 1);
-	assert_ptr_equal(mag_region_get_whole(region), segment);
+	assert_ptr_equal(mag_region_get_whole(region, 0), segment);
 	assert_int_equal(region->allocations, 2);
 	assert_int_equal(mag_region_destroy(region), 0);
 }
@@ -315,7 +315,7 @@ test_every_segment_has_its_own_index_and_room_for_records(void **state __rte_unu
 		lay_out(objects, 0x10000 * (chunk + 1), SIZE, 2 * BLOCK + 3);
 		assert_int_equal(mag_region_adopt(region, objects, 2 * BLOCK + 3, 0), 0);
 	}
-	while ((segment = mag_region_get(region)) != NULL) {
+	while ((segment = mag_region_get(region, 0)) != NULL) {
 		assert_true(segment->index < RTE_DIM(seen));
 		assert_false(seen[segment->index]);
 		seen[segment->index] = true;
@@ -421,7 +421,7 @@ test_every_allocation_that_fails_leaks_nothing(void **state __rte_unused)
 			break;
 		assert_int_equal(heap_balance(), made);
 		assert_int_equal(region->objects, 0);
-		assert_int_equal(region->segments_free, 0);
+		assert_int_equal(region->part[0].segments_free, 0);
 	}
 	assert_true(nth > 1);
 	mag_fault_nth(0);
@@ -459,15 +459,15 @@ test_a_reset_region_has_forgotten_its_memory_and_can_adopt_again(void **state __
 
 	lay_out(objects, 0x10000, SIZE, 20);
 	assert_int_equal(mag_region_adopt(region, objects, 20, -1), 0);
-	assert_non_null(mag_region_get(region));
+	assert_non_null(mag_region_get(region, 0));
 	mag_region_reset(region);
 	assert_int_equal(heap_balance(), before);
-	assert_null(mag_region_get(region));
-	assert_null(mag_region_get_whole(region));
+	assert_null(mag_region_get(region, 0));
+	assert_null(mag_region_get_whole(region, 0));
 	assert_int_equal(region->objects, 0);
 	assert_int_equal(mag_region_adopt(region, objects, 20, -1), 0);
 	assert_int_equal(region->segments, 3);
-	assert_int_equal(region->objects_free, 20);
+	assert_int_equal(region->part[0].objects_free, 20);
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 

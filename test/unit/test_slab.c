@@ -31,15 +31,15 @@ call_meanwhile(void)
 }
 
 struct mag_segment *
-mag_region_get(struct mag_region *region)
+mag_region_get(struct mag_region *region, uint32_t part)
 {
 	/* clang-format off */
-	struct mag_segment *(*get)(struct mag_region *region);
+	struct mag_segment *(*get)(struct mag_region *region, uint32_t part);
 	/* clang-format on */
 
 	get = (__typeof__(get))(uintptr_t)dlsym(RTLD_NEXT, "mag_region_get");
 	call_meanwhile();
-	return get(region);
+	return get(region, part);
 }
 
 void
@@ -58,7 +58,7 @@ static int
 setup(void **state __rte_unused)
 {
 	ground = ground_make(COUNT, SIZE, BLOCK, 0);
-	assert_int_equal(mag_slab_init(&layer, ground.region, COUNT, -1), 0);
+	assert_int_equal(mag_slab_init(&layer, ground.region, 0, COUNT, -1), 0);
 	return 0;
 }
 
@@ -149,11 +149,11 @@ test_the_last_object_that_comes_back_gives_the_segment_to_the_region(void **stat
 	void *objects[BLOCK];
 
 	alloc(objects, BLOCK);
-	assert_int_equal(ground.region->segments_free, 3);
+	assert_int_equal(ground.region->part[0].segments_free, 3);
 	assert_int_equal(mag_slab_free(&layer, objects, BLOCK - 1), BLOCK - 1);
-	assert_int_equal(ground.region->segments_free, 3);
+	assert_int_equal(ground.region->part[0].segments_free, 3);
 	give(objects[BLOCK - 1]);
-	assert_int_equal(ground.region->segments_free, 4);
+	assert_int_equal(ground.region->part[0].segments_free, 4);
 	assert_int_equal(layer.destroyed, 1);
 	assert_lists(0, 0);
 }
@@ -168,13 +168,13 @@ test_a_slab_of_one_object_goes_from_full_to_the_region(void **state __rte_unused
 	struct mag_slab_layer ones;
 
 	assert_int_equal(mag_region_adopt(region, address, 2, -1), 0);
-	assert_int_equal(mag_slab_init(&ones, region, 2, -1), 0);
+	assert_int_equal(mag_slab_init(&ones, region, 0, 2, -1), 0);
 	assert_int_equal(mag_slab_alloc(&ones, objects, 2), 2);
 	assert_int_equal(ones.slabs_full, 2);
 	assert_int_equal(mag_slab_free(&ones, objects, 2), 2);
 	assert_int_equal(ones.slabs_full, 0);
 	assert_int_equal(ones.slabs_partial, 0);
-	assert_int_equal(region->segments_free, 2);
+	assert_int_equal(region->part[0].segments_free, 2);
 	mag_slab_fini(&ones);
 	assert_int_equal(mag_region_destroy(region), 0);
 }
@@ -386,7 +386,7 @@ test_slabs_that_straddle_granules_are_found_from_both_ends(void **state __rte_un
 	for (i = 0; i < BLOCK; i++)
 		address[i] = (void *)(base + i * SIZE);
 	assert_int_equal(mag_region_adopt(region, address, BLOCK, -1), 0);
-	assert_int_equal(mag_slab_init(&odd, region, BLOCK, -1), 0);
+	assert_int_equal(mag_slab_init(&odd, region, 0, BLOCK, -1), 0);
 	for (turn = 0; turn < 3; turn++) {
 		assert_int_equal(mag_slab_alloc(&odd, objects, BLOCK), BLOCK);
 		for (i = 0; i < BLOCK; i++) {
@@ -428,11 +428,11 @@ test_blocks_are_had_all_or_none(void **state __rte_unused)
 	void *first[5], *object;
 
 	assert_int_equal(mag_slab_alloc_blocks(&layer, first, 5), -ENOBUFS);
-	assert_int_equal(ground.region->segments_free, 4);
+	assert_int_equal(ground.region->part[0].segments_free, 4);
 	assert_int_equal(layer.out, 0);
 	alloc(&object, 1);
 	assert_int_equal(mag_slab_alloc_blocks(&layer, first, 4), -ENOBUFS);
-	assert_int_equal(ground.region->segments_free, 3);
+	assert_int_equal(ground.region->part[0].segments_free, 3);
 	assert_int_equal(mag_slab_alloc_blocks(&layer, first, 3), 0);
 	assert_int_equal(mag_slab_alloc_blocks(&layer, first, 1), -ENOBUFS);
 	assert_int_equal(mag_slab_alloc_blocks(&layer, first, 0), 0);
@@ -447,7 +447,7 @@ test_objects_of_a_block_are_freed_one_by_one(void **state __rte_unused)
 	assert_int_equal(mag_slab_alloc_blocks(&layer, &first, 1), 0);
 	for (i = 0; i < BLOCK; i++)
 		give((char *)first + i * SIZE);
-	assert_int_equal(ground.region->segments_free, 4);
+	assert_int_equal(ground.region->part[0].segments_free, 4);
 	assert_int_equal(mag_slab_alloc_blocks(&layer, &first, 1), 0);
 }
 
@@ -458,7 +458,7 @@ test_a_tail_is_no_block(void **state __rte_unused)
 	struct mag_slab_layer tails;
 	void *first[2];
 
-	assert_int_equal(mag_slab_init(&tails, odd.region, BLOCK + 3, -1), 0);
+	assert_int_equal(mag_slab_init(&tails, odd.region, 0, BLOCK + 3, -1), 0);
 	assert_int_equal(mag_slab_alloc_blocks(&tails, first, 2), -ENOBUFS);
 	assert_int_equal(mag_slab_alloc_blocks(&tails, first, 1), 0);
 	mag_slab_fini(&tails);
@@ -530,7 +530,7 @@ test_the_first_table_fits_the_objects_to_expect(void **state __rte_unused)
 	unsigned int i;
 
 	for (i = 0; i < RTE_DIM(rows); i++) {
-		assert_int_equal(mag_slab_init(&other, ground.region, rows[i].objects, -1), 0);
+		assert_int_equal(mag_slab_init(&other, ground.region, 0, rows[i].objects, -1), 0);
 		assert_int_equal(other.table_size, rows[i].size);
 		other.slabs_full = 0;
 		assert_int_equal(mag_slab_rescale_want(&other), 0);
@@ -582,7 +582,7 @@ test_a_layer_without_memory_is_refused(void **state __rte_unused)
 	struct mag_slab_layer other;
 
 	mag_fault_nth(1);
-	assert_int_equal(mag_slab_init(&other, ground.region, 0, -1), -ENOMEM);
+	assert_int_equal(mag_slab_init(&other, ground.region, 0, 0, -1), -ENOMEM);
 	mag_fault_nth(0);
 	mag_slab_fini(&other);
 	assert_int_equal(heap_balance(), before);
@@ -688,7 +688,7 @@ test_the_layer_is_not_locked_while_a_segment_goes_to_the_region(void **state __r
 	assert_null(meanwhile);
 	assert_int_equal(layer.out, 0);
 	assert_lists(0, 0);
-	assert_int_equal(ground.region->segments_free, 4);
+	assert_int_equal(ground.region->part[0].segments_free, 4);
 }
 
 static void
@@ -777,7 +777,7 @@ test_threads_never_get_the_same_object_while_the_table_moves(void **state __rte_
 	assert_int_equal(layer.invalid, 0);
 	assert_int_equal(layer.allocs, layer.frees);
 	assert_int_equal(layer.created, layer.destroyed);
-	assert_int_equal(ground.region->segments_free, 4);
+	assert_int_equal(ground.region->part[0].segments_free, 4);
 	assert_lists(0, 0);
 }
 

@@ -62,7 +62,7 @@ teardown(void **state __rte_unused)
 	assert_int_equal(cache->transit, 0);
 	assert_int_equal(mag_cache_available(cache), COUNT);
 	assert_int_equal(mag_cache_destroy(cache), 0);
-	assert_int_equal(ground.region->objects_free, COUNT);
+	assert_int_equal(ground.region->part[0].objects_free, COUNT);
 	ground_drop(&ground);
 	return 0;
 }
@@ -837,7 +837,7 @@ static void
 free_spare(void)
 {
 	look = NULL;
-	mag_cache_give_slab(cache, &spare, 1);
+	mag_cache_give_past(cache, &spare, 1);
 }
 
 static void

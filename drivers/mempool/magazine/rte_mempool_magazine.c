@@ -275,7 +275,7 @@ magazine_populate(struct rte_mempool *mp, unsigned int max_objects, void *addr, 
 	struct mag_cache *cache = mp->pool_data;
 	struct layout layout = {.count = 0};
 	uint32_t i;
-	int ret;
+	int node, ret;
 
 	/* A populate that failed half-way has given all memory back without a word to us. */
 	if (STAILQ_EMPTY(&mp->mem_list) && MAG_STAT(cache->region->objects) > 0)
@@ -283,10 +283,12 @@ magazine_populate(struct rte_mempool *mp, unsigned int max_objects, void *addr, 
 	layout.objects = malloc(max_objects * sizeof(layout.objects[0]));
 	if (layout.objects == NULL)
 		return -ENOMEM;
+	node = node_of_chunk(addr);
 	ret = lay_out(mp, &layout, max_objects, addr, iova, len);
 	if (ret > 0)
-		ret = mag_region_adopt(cache->region, layout.objects, layout.count,
-				       node_of_chunk(addr));
+		ret = mag_pool_home(cache, node);
+	if (ret == 0)
+		ret = mag_region_adopt(cache->region, layout.objects, layout.count, node);
 	for (i = 0; ret == 0 && i < layout.count; i++)
 		object_cb(mp, arg, layout.objects[i],
 			  iova == RTE_BAD_IOVA ? RTE_BAD_IOVA :
@@ -311,7 +313,7 @@ magazine_dequeue_contig_blocks(struct rte_mempool *mp, void **first, unsigned in
 	unsigned int tries;
 
 	for (tries = 0; tries < GATHER_TRIES; tries++) {
-		if (mag_slab_alloc_blocks(&cache->slab, first, n) == 0)
+		if (mag_cache_take_blocks(cache, first, n) == 0)
 			return 0;
 		if (mag_cache_available(cache) < (uint64_t)n * cache->region->block ||
 		    MAG_STAT(cache->dying) || mag_cache_gather(cache) != 0)

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* A cache with memory on two nodes, on a machine that may have one: the nodes are said to be there. */
+
+#include "eal.h"
+#include "ground.h"
+
+#include <stdlib.h>
+
+#include "cache.h"
+#include "numa.h"
+
+#define COUNT 1024
+#define HALF (COUNT / 2)
+#define SIZE 64
+#define BLOCK 32
+#define ROUNDS 14
+
+static struct mag_region *region;
+static struct mag_cache *cache;
+static char *memory;
+static void *objects[COUNT];
+static _Atomic int here;
+
+unsigned int
+rte_socket_id(void)
+{
+	return here;
+}
+
+int
+mag_numa_distance(int from, int to)
+{
+	return from == to ? 10 : 21;
+}
+
+static int
+node_of(const void *object)
+{
+	return (const char *)object >= memory + HALF * SIZE;
+}
+
+static unsigned int
+count_of_node(void *const *from, unsigned int n, int node)
+{
+	unsigned int i, count = 0;
+
+	for (i = 0; i < n; i++)
+		count += node_of(from[i]) == node;
+	return count;
+}
+
+static void
+adopt(int node)
+{
+	void *half[HALF];
+	unsigned int i;
+
+	for (i = 0; i < HALF; i++)
+		half[i] = memory + (node * HALF + i) * SIZE;
+	assert_int_equal(mag_region_adopt(region, half, HALF, node), 0);
+}
+
+static struct mag_cache *
+make(const char *options)
+{
+	struct mag_region_params params = {
+		.name = "ground",
+		.object_size = SIZE,
+		.block = BLOCK,
+		.mode = MAG_REGION_READONLY | MAG_REGION_SHARED,
+		.node = -1,
+	};
+	struct mag_pool_params pool = {
+		.name = "pool",
+		.object_size = SIZE,
+		.objects = COUNT,
+		.options = mag_options_default,
+		.node = -1,
+	};
+
+	memory = aligned_alloc(SIZE, COUNT * SIZE);
+	region = mag_region_create(&params);
+	assert_non_null(region);
+	pool.region = region;
+	assert_int_equal(mag_options_parse("pool", options, &pool.options), 0);
+	return mag_pool_create(&pool);
+}
+
+static int
+setup_with(const char *options)
+{
+	int node;
+
+	cache = make(options);
+	assert_non_null(cache);
+	for (node = 0; node < 2; node++) {
+		assert_int_equal(mag_pool_home(cache, node), 0);
+		adopt(node);
+	}
+	here = 0;
+	return 0;
+}
+
+static int
+setup(void **state __rte_unused)
+{
+	return setup_with("rounds=14,interval=3600");
+}
+
+static int
+setup_polled(void **state __rte_unused)
+{
+	return setup_with("rounds=14,interval=3600,visit=0");
+}
+
+static int
+teardown(void **state __rte_unused)
+{
+	here = 0;
+	mag_pool_free(cache);
+	assert_int_equal(mag_region_destroy(region), 0);
+	free(memory);
+	return 0;
+}
+
+static void
+assert_all_there(void)
+{
+	unsigned int i, got;
+	bool seen[COUNT] = {false};
+	uint32_t index;
+
+	assert_int_equal(mag_cache_available(cache), COUNT);
+	got = mag_cache_take_all(cache, objects, COUNT, true) == 0 ? COUNT : 0;
+	assert_int_equal(got, COUNT);
+	for (i = 0; i < COUNT; i++) {
+		index = ((char *)objects[i] - memory) / SIZE;
+		assert_true(index < COUNT);
+		assert_false(seen[index]);
+		seen[index] = true;
+	}
+	mag_cache_give(cache, objects, COUNT);
+	assert_int_equal(mag_cache_available(cache), COUNT);
+}
+
+static void
+test_an_lcore_has_objects_of_its_own_node_while_there_are_any(void **state __rte_unused)
+{
+	for (here = 0; here < 2; here++) {
+		assert_int_equal(mag_cache_take_all(cache, objects, HALF, true), 0);
+		assert_int_equal(count_of_node(objects, HALF, here), HALF);
+		mag_cache_give(cache, objects, HALF);
+	}
+	assert_all_there();
+}
+
+static void
+test_a_node_without_objects_spills_to_the_other(void **state __rte_unused)
+{
+	here = 1;
+	assert_int_equal(mag_cache_take_all(cache, objects, HALF + 100, true), 0);
+	assert_int_equal(count_of_node(objects, HALF, 1), HALF);
+	assert_int_equal(count_of_node(objects + HALF, 100, 0), 100);
+	mag_cache_give(cache, objects, HALF + 100);
+	assert_all_there();
+}
+
+static void
+test_a_freed_object_goes_to_a_magazine_of_its_own_node(void **state __rte_unused)
+{
+	struct mag_cache *home;
+	unsigned int part, i;
+
+	assert_int_equal(mag_cache_take_all(cache, objects, COUNT, true), 0);
+	/* Nodes in turn, so that each object is a run of its own. */
+	for (i = 0; i < HALF; i += 2)
+		RTE_SWAP(objects[i], objects[COUNT - 1 - i]);
+	mag_cache_give(cache, objects, COUNT);
+	MAG_FOREACH_HOME(cache, part, home) {
+		assert_int_equal(mag_cache_home(cache, part)->region->part[part].node, part);
+		for (i = 0; i < MAG_STAT(home->slot[MAG_SLOT_SHARED].rounds); i++)
+			assert_int_equal(node_of(home->slot[MAG_SLOT_SHARED].loaded->round[i]),
+					 part);
+	}
+	assert_int_equal(part, 2);
+	assert_all_there();
+}
+
+static void
+take_some(void *arg)
+{
+	static void *some[HALF];
+
+	here = *(int *)arg;
+	assert_int_equal(mag_cache_take_all(cache, some, ROUNDS / 2, true), 0);
+	assert_int_equal(count_of_node(some, ROUNDS / 2, here), ROUNDS / 2);
+	mag_cache_give(cache, some, ROUNDS / 2);
+	here = 0;
+}
+
+static void
+test_one_lcore_can_have_what_others_hold_on_both_nodes(void **state __rte_unused)
+{
+	int node;
+
+	for (node = 0; node < 2; node++)
+		run_on_lcore(1, take_some, &node);
+	for (node = 0; node < 2; node++)
+		assert_true(mag_lcore_count(&mag_cache_home(cache, node)->slot[1]) > 0);
+	assert_all_there();
+}
+
+static void
+take_some_polled(void *arg)
+{
+	int node;
+
+	for (node = 0; node < 2; node++)
+		take_some(&node);
+	RTE_SET_USED(arg);
+}
+
+static void
+test_without_visits_lcores_are_asked_on_both_nodes(void **state __rte_unused)
+{
+	int node = 0;
+
+	run_on_lcore(1, take_some_polled, NULL);
+	assert_int_not_equal(mag_cache_take_all(cache, objects, COUNT, true), 0);
+	for (node = 0; node < 2; node++)
+		assert_true(MAG_STAT(mag_cache_home(cache, node)->slot[1].visitor.word) &
+			    MAG_BIAS_ASKED);
+	assert_int_equal(mag_cache_available(cache), COUNT);
+}
+
+static void
+test_more_than_there_is_takes_nothing(void **state __rte_unused)
+{
+	assert_int_equal(mag_cache_take_all(cache, objects, COUNT - 10, true), 0);
+	assert_int_equal(mag_cache_take_all(cache, objects + COUNT - 10, 10, true), 0);
+	assert_int_not_equal(mag_cache_take_all(cache, objects, 1, true), 0);
+	mag_cache_give(cache, objects, 10);
+	assert_int_equal(mag_cache_available(cache), 10);
+	mag_cache_give(cache, objects + 10, COUNT - 10);
+	assert_all_there();
+}
+
+static void
+test_purge_resize_and_reap_are_of_both_homes(void **state __rte_unused)
+{
+	struct mag_cache_stats stats;
+	struct mag_cache *home;
+	unsigned int part;
+
+	take_some_polled(NULL);
+	assert_all_there();
+	assert_int_equal(mag_cache_purge(cache), 0);
+	mag_cache_stats(cache, &stats);
+	assert_int_equal(stats.in_lcores + stats.depot_full, 0);
+	MAG_FOREACH_HOME(cache, part, home)
+		assert_int_equal(home->slot[MAG_SLOT_SHARED].size, 0);
+	mag_cache_enable(cache);
+	MAG_FOREACH_HOME(cache, part, home)
+		assert_int_equal(home->slot[MAG_SLOT_SHARED].size, ROUNDS);
+	assert_int_equal(mag_cache_resize(cache, 30, true), 0);
+	MAG_FOREACH_HOME(cache, part, home)
+		assert_int_equal(home->slot[MAG_SLOT_SHARED].size, 30);
+	assert_all_there();
+	assert_int_equal(mag_cache_reap_now(cache, false), 0);
+	mag_cache_stats(cache, &stats);
+	assert_int_equal(stats.depot_full, 0);
+	assert_all_there();
+}
+
+static void
+test_counts_are_sums_over_the_homes(void **state __rte_unused)
+{
+	struct mag_slot_stats slots[MAG_SLOTS];
+	struct mag_cache_stats stats;
+	unsigned int n;
+
+	assert_int_equal(mag_cache_take_all(cache, objects, COUNT, true), 0);
+	mag_cache_give(cache, objects, COUNT - 100);
+	mag_cache_stats(cache, &stats);
+	assert_int_equal(stats.objects, COUNT);
+	assert_int_equal(stats.free, COUNT - 100);
+	assert_int_equal(stats.slab_allocs - stats.slab_frees,
+			 stats.in_lcores + stats.depot_full * ROUNDS + 100);
+	n = mag_cache_slot_stats(cache, slots, MAG_SLOTS);
+	assert_true(n > 0);
+	mag_cache_give(cache, objects + COUNT - 100, 100);
+}
+
+static void
+test_blocks_come_from_both_nodes_or_not_at_all(void **state __rte_unused)
+{
+	void *first[COUNT / BLOCK + 1];
+	unsigned int i, j;
+
+	here = 1;
+	assert_int_equal(mag_cache_take_blocks(cache, first, COUNT / BLOCK), 0);
+	assert_int_equal(count_of_node(first, HALF / BLOCK, 1), HALF / BLOCK);
+	assert_int_equal(mag_cache_available(cache), 0);
+	for (i = 0; i < COUNT / BLOCK; i++)
+		for (j = 0; j < BLOCK; j++)
+			mag_cache_free_nocache(cache, (char *)first[i] + j * SIZE);
+	assert_int_not_equal(mag_cache_take_blocks(cache, first, COUNT / BLOCK + 1), 0);
+	assert_all_there();
+}
+
+static void
+test_a_pool_that_lost_its_memory_starts_again_on_both_nodes(void **state __rte_unused)
+{
+	mag_pool_reset(cache);
+	assert_int_equal(mag_cache_available(cache), 0);
+	adopt(1);
+	adopt(0);
+	assert_all_there();
+	here = 1;
+	assert_int_equal(mag_cache_take_all(cache, objects, HALF, true), 0);
+	assert_int_equal(count_of_node(objects, HALF, 1), HALF);
+	mag_cache_give(cache, objects, HALF);
+}
+
+static void
+test_a_home_that_cannot_be_had_leaves_the_cache_as_it_was(void **state __rte_unused)
+{
+	uint64_t balance = heap_balance();
+	unsigned int asked, i;
+
+	cache = make("rounds=14,interval=3600");
+	assert_int_equal(mag_pool_home(cache, 0), 0);
+	adopt(0);
+	for (i = 1, asked = 1; asked != 0; i++) {
+		mag_fault_nth(i);
+		log_begin();
+		asked = mag_pool_home(cache, 1) != 0;
+		if (asked) {
+			assert_logged(log_end(), "node 1");
+			assert_null(mag_cache_homes(cache));
+			assert_int_equal(mag_cache_available(cache), HALF);
+		} else {
+			log_end();
+		}
+	}
+	mag_fault_nth(0);
+	assert_true(i > 5);
+	adopt(1);
+	assert_all_there();
+	teardown(NULL);
+	assert_int_equal(heap_balance(), balance);
+}
+
+static void
+test_a_cache_of_one_node_has_one_home_and_an_open_fast_path(void **state __rte_unused)
+{
+	cache = make("rounds=14,interval=3600");
+	assert_int_equal(mag_pool_home(cache, 0), 0);
+	adopt(0);
+	assert_int_equal(mag_pool_home(cache, -1), 0);
+	assert_int_equal(mag_pool_home(cache, 0), 0);
+	assert_null(mag_cache_homes(cache));
+	assert_int_equal(cache->slot[0].visitor.word & MAG_BIAS_HOMES, 0);
+	teardown(NULL);
+}
+
+static void
+crowd_run(void *arg)
+{
+	void *mine[64];
+	unsigned int turn, n;
+
+	RTE_SET_USED(arg);
+	for (turn = 0; turn < 20000; turn++) {
+		n = 1 + turn % 64;
+		if (mag_cache_take_all(cache, mine, n, true) != 0)
+			continue;
+		if (turn % 7 == 0)
+			RTE_SWAP(mine[0], mine[n - 1]);
+		mag_cache_give(cache, mine, n);
+	}
+}
+
+static void
+test_lcores_and_threads_lose_nothing_while_homes_are_purged(void **state __rte_unused)
+{
+	struct task tasks[3];
+	unsigned int i;
+
+	task_lcore(&tasks[0], 1, crowd_run, NULL);
+	task_lcore(&tasks[1], 2, crowd_run, NULL);
+	task_thread(&tasks[2], crowd_run, NULL);
+	for (i = 0; i < 200; i++) {
+		here = i % 2;
+		mag_cache_resize(cache, i % 2 ? 14 : 30, true);
+		mag_cache_update(cache);
+		mag_cache_reap_now(cache, i % 3 == 0);
+	}
+	for (i = 0; i < RTE_DIM(tasks); i++)
+		task_join(&tasks[i]);
+	here = 0;
+	mag_cache_resize(cache, ROUNDS, true);
+	assert_all_there();
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			test_an_lcore_has_objects_of_its_own_node_while_there_are_any, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(test_a_node_without_objects_spills_to_the_other,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_freed_object_goes_to_a_magazine_of_its_own_node, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_one_lcore_can_have_what_others_hold_on_both_nodes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_without_visits_lcores_are_asked_on_both_nodes,
+						setup_polled, teardown),
+		cmocka_unit_test_setup_teardown(test_more_than_there_is_takes_nothing, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_purge_resize_and_reap_are_of_both_homes, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_counts_are_sums_over_the_homes, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_blocks_come_from_both_nodes_or_not_at_all,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_pool_that_lost_its_memory_starts_again_on_both_nodes, setup,
+			teardown),
+		cmocka_unit_test(test_a_home_that_cannot_be_had_leaves_the_cache_as_it_was),
+		cmocka_unit_test(test_a_cache_of_one_node_has_one_home_and_an_open_fast_path),
+		cmocka_unit_test_setup_teardown(
+			test_lcores_and_threads_lose_nothing_while_homes_are_purged, setup,
+			teardown),
+	};
+
+	eal_start(3, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -366,6 +366,61 @@ test_a_cache_of_one_node_has_one_home_and_an_open_fast_path(void **state __rte_u
 }
 
 static void
+put_far_object_by_ops(void *arg)
+{
+	void *object;
+
+	RTE_SET_USED(arg);
+	mag_lcore_claim();
+	here = 1;
+	assert_int_equal(mag_cache_take_all(cache, &object, 1, true), 0);
+	assert_int_equal(node_of(object), 1);
+	here = 0;
+	/* A magazine is loaded, so that the fast path would have room. */
+	assert_int_equal(mag_cache_take_all(cache, objects, 1, true), 0);
+	mag_cache_give(cache, objects, 1);
+	mag_cache_free(cache, object);
+}
+
+static void
+test_the_fast_path_puts_no_object_of_another_node_into_a_magazine(void **state __rte_unused)
+{
+	const struct mag_lcore *near = &mag_cache_home(cache, 0)->slot[1];
+	unsigned int i;
+
+	run_on_lcore(1, put_far_object_by_ops, NULL);
+	assert_true(MAG_STAT(near->capacity) > 0);
+	for (i = 0; i < MAG_STAT(near->rounds); i++)
+		assert_int_equal(node_of(near->loaded->round[i]), 0);
+	assert_all_there();
+}
+
+static void
+test_memory_of_nodes_in_any_order_is_told_apart(void **state __rte_unused)
+{
+	static const uint8_t nodes[] = {0, 1, 0, 2, 1, 0, 0, 2}, turns[] = {3, 0, 6, 1, 7, 4, 2, 5};
+	struct mag_region_params params = {.name = "mixed", .object_size = SIZE, .node = -1};
+	struct mag_region *mixed = mag_region_create(&params);
+	uint32_t part, page;
+	unsigned int i;
+	void *at[2];
+
+	for (i = 0; i < RTE_DIM(turns); i++) {
+		page = turns[i];
+		at[0] = (void *)(uintptr_t)(0x10000 + page * 0x1000);
+		at[1] = (char *)at[0] + 0x1000 - SIZE;
+		assert_int_equal(mag_region_adopt(mixed, at, 2, nodes[page]), 0);
+	}
+	for (i = 0; i < 2 * RTE_DIM(nodes); i++) {
+		page = i / 2;
+		part = mag_region_part_of(mixed, (void *)(uintptr_t)(0x10000 + page * 0x1000 +
+								     i % 2 * (0x1000 - SIZE)));
+		assert_int_equal(mixed->part[part].node, nodes[page]);
+	}
+	assert_int_equal(mag_region_destroy(mixed), 0);
+}
+
+static void
 crowd_run(void *arg)
 {
 	void *mine[64];
@@ -432,6 +487,10 @@ main(void)
 			teardown),
 		cmocka_unit_test(test_a_home_that_cannot_be_had_leaves_the_cache_as_it_was),
 		cmocka_unit_test(test_a_cache_of_one_node_has_one_home_and_an_open_fast_path),
+		cmocka_unit_test_setup_teardown(
+			test_the_fast_path_puts_no_object_of_another_node_into_a_magazine, setup,
+			teardown),
+		cmocka_unit_test(test_memory_of_nodes_in_any_order_is_told_apart),
 		cmocka_unit_test_setup_teardown(
 			test_lcores_and_threads_lose_nothing_while_homes_are_purged, setup,
 			teardown),

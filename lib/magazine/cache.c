@@ -691,7 +691,7 @@ mag_cache_destroy(struct mag_cache *cache)
 uint64_t
 mag_magazine_max(size_t chunk)
 {
-	return (RTE_MAX_LCORE + 1ull) * 2 * mag_type_largest(chunk);
+	return (RTE_MAX_LCORE + 1ull) * mag_numa_nodes() * 2 * mag_type_largest(chunk);
 }
 
 int

@@ -134,7 +134,7 @@ void mag_cache_free_nocache(struct mag_cache *cache, void *object);
 int mag_cache_object_info(struct mag_cache *cache, const void *object, struct mag_object_info *info,
 			  struct mag_object_info *mirror);
 
-/** The most objects that magazines of slots can ever hold for chunks of this size. */
+/** The most objects that magazines of slots can ever hold for chunks of this size, on all nodes. */
 uint64_t mag_magazine_max(size_t chunk);
 
 /**

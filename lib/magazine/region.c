@@ -130,8 +130,8 @@ part_find(struct mag_region *region, int node)
 
 	if (node == MAG_NODE_ANY)
 		return 0;
-	/* The first node that is known, while no memory of another is there. */
-	if (region->part[0].node == MAG_NODE_ANY && SLIST_EMPTY(&region->extents))
+	/* Memory whose node is not known goes with that of the first one that is. */
+	if (region->part[0].node == MAG_NODE_ANY)
 		region->part[0].node = node;
 	for (part = 0; part < parts && region->part[part].node != node; part++)
 		;
@@ -179,11 +179,12 @@ map_alloc(const struct mag_region *region, struct mag_region_map *older, uint32_
 }
 
 /*
- * The map with the addresses from first to last in it as well, or the present one if that says so
- * already; NULL when it cannot be had. Nobody else changes the map meanwhile.
+ * The map with the addresses from first to last in it as well; NULL if there is none yet and need not
+ * be. 0, or -ENOMEM. Nobody else changes the map meanwhile.
  */
-static struct mag_region_map *
-map_with(struct mag_region *region, uintptr_t first, uintptr_t last, uint32_t part)
+static int
+map_with(struct mag_region *region, uintptr_t first, uintptr_t last, uint32_t part,
+	 struct mag_region_map **with)
 {
 	struct mag_region_map *old = atomic_load_explicit(&region->map, memory_order_relaxed), *map;
 	uint32_t i = 0, count = old != NULL ? old->count : 0, around;
@@ -191,18 +192,20 @@ map_with(struct mag_region *region, uintptr_t first, uintptr_t last, uint32_t pa
 	while (i < count && old->at[i].begin <= first)
 		i++;
 	around = i > 0 ? old->at[i - 1].part : 0;
+	*with = old;
 	if (around == part)
-		return old;
+		return 0;
 	map = map_alloc(region, old, count + 2);
 	if (map == NULL)
-		return NULL;
+		return -ENOMEM;
 	if (i > 0)
 		memcpy(map->at, old->at, i * sizeof(map->at[0]));
 	map->at[i] = (struct mag_region_begin){first, part};
 	map->at[i + 1] = (struct mag_region_begin){last + 1, around};
 	if (i < count)
 		memcpy(&map->at[i + 2], &old->at[i], (count - i) * sizeof(map->at[0]));
-	return map;
+	*with = map;
+	return 0;
 }
 
 static void
@@ -293,9 +296,8 @@ mag_region_adopt(struct mag_region *region, void *const *objects, uint32_t count
 			      CONTROL_ALIGN);
 	part = part_get(region, node, false);
 	extent = mag_meta_zalloc(head + control, node);
-	if (parts_of(region) > 1)
-		map = map_with(region, (uintptr_t)objects[0], (uintptr_t)objects[count - 1], part);
-	if (extent == NULL || (map == NULL && part != 0)) {
+	if (extent == NULL || map_with(region, (uintptr_t)objects[0], (uintptr_t)objects[count - 1],
+				       part, &map) != 0) {
 		mag_meta_free(extent);
 		MAG_LOG(ERR,
 			"region \"%s\": no memory for the records of %u objects (%zu bytes): "
@@ -310,8 +312,7 @@ mag_region_adopt(struct mag_region *region, void *const *objects, uint32_t count
 		extent->segment[i].control = RTE_PTR_ADD(extent, head);
 		head += control_size(n);
 	}
-	if (map != NULL)
-		map_publish(region, map);
+	map_publish(region, map);
 	extent_insert(region, extent, count, part);
 	return 0;
 }

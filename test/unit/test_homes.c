@@ -421,6 +421,54 @@ test_memory_of_nodes_in_any_order_is_told_apart(void **state __rte_unused)
 }
 
 static void
+test_adopting_without_memory_for_records_changes_nothing(void **state __rte_unused)
+{
+	uint64_t balance = heap_balance();
+	unsigned int i, failed;
+
+	cache = make("rounds=14,interval=3600");
+	assert_int_equal(mag_pool_home(cache, 0), 0);
+	assert_int_equal(mag_pool_home(cache, 1), 0);
+	adopt(0);
+	for (i = 1, failed = 1; failed != 0; i++) {
+		void *half[HALF];
+		unsigned int j;
+
+		for (j = 0; j < HALF; j++)
+			half[j] = memory + (HALF + j) * SIZE;
+		mag_fault_nth(i);
+		log_begin();
+		failed = mag_region_adopt(region, half, HALF, 1) != 0;
+		log_end();
+		if (failed)
+			assert_int_equal(mag_cache_available(cache), HALF);
+	}
+	mag_fault_nth(0);
+	assert_true(i > 3);
+	assert_all_there();
+	teardown(NULL);
+	assert_int_equal(heap_balance(), balance);
+}
+
+static void
+test_memory_of_unknown_node_goes_with_the_first_known_one(void **state __rte_unused)
+{
+	void *half[HALF];
+	unsigned int i;
+
+	cache = make("rounds=14,interval=3600");
+	for (i = 0; i < HALF; i++)
+		half[i] = memory + i * SIZE;
+	assert_int_equal(mag_pool_home(cache, -1), 0);
+	assert_int_equal(mag_region_adopt(region, half, HALF, -1), 0);
+	assert_int_equal(mag_pool_home(cache, 1), 0);
+	adopt(1);
+	assert_null(mag_cache_homes(cache));
+	assert_all_there();
+	teardown(NULL);
+}
+
+static void
 crowd_run(void *arg)
 {
 	void *mine[64];
@@ -490,6 +538,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 			test_the_fast_path_puts_no_object_of_another_node_into_a_magazine, setup,
 			teardown),
+		cmocka_unit_test(test_adopting_without_memory_for_records_changes_nothing),
+		cmocka_unit_test(test_memory_of_unknown_node_goes_with_the_first_known_one),
 		cmocka_unit_test(test_memory_of_nodes_in_any_order_is_told_apart),
 		cmocka_unit_test_setup_teardown(
 			test_lcores_and_threads_lose_nothing_while_homes_are_purged, setup,

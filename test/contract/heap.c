@@ -19,6 +19,8 @@
 #define MAX_EXTERNAL 4
 /* The C library's own heap and thread stacks come and go. */
 #define MAPPED_SLACK (16u << 20)
+/* Above all memory that machines have. */
+#define APART_IOVA (UINT64_C(1) << 46)
 
 static struct external {
 	char name[32];
@@ -96,7 +98,7 @@ find_external(const char *name)
 }
 
 static int
-add_pages(const char *name, void *addr, size_t len, size_t page_size)
+add_pages(const char *name, void *addr, size_t len, size_t page_size, bool apart)
 {
 	size_t n = len / page_size;
 	rte_iova_t *iovas = calloc(n, sizeof(*iovas));
@@ -107,15 +109,16 @@ add_pages(const char *name, void *addr, size_t len, size_t page_size)
 		volatile char *page = (char *)addr + i * page_size;
 
 		*page = 0;
-		iovas[i] = rte_mem_virt2iova((const void *)(uintptr_t)page);
+		iovas[i] = apart ? APART_IOVA + 2 * i * page_size :
+				   rte_mem_virt2iova((const void *)(uintptr_t)page);
 	}
 	ret = rte_malloc_heap_memory_add(name, addr, len, iovas, n, page_size);
 	free(iovas);
 	return ret;
 }
 
-int
-heap_external_add(const char *name, size_t len, size_t page_size)
+static int
+add(const char *name, size_t len, size_t page_size, bool apart)
 {
 	struct external *external = find_external("");
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED;
@@ -128,9 +131,21 @@ heap_external_add(const char *name, size_t len, size_t page_size)
 		return -1;
 	snprintf(external->name, sizeof(external->name), "%s", name);
 	assert_int_equal(rte_malloc_heap_create(name), 0);
-	if (add_pages(name, external->addr, len, page_size) != 0)
+	if (add_pages(name, external->addr, len, page_size, apart) != 0)
 		fail_msg("rte_malloc_heap_memory_add: %s", rte_strerror(rte_errno));
 	return rte_malloc_heap_get_socket(name);
+}
+
+int
+heap_external_add(const char *name, size_t len, size_t page_size)
+{
+	return add(name, len, page_size, false);
+}
+
+int
+heap_external_add_apart(const char *name, size_t len, size_t page_size)
+{
+	return add(name, len, page_size, true);
 }
 
 void

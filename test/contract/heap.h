@@ -30,6 +30,12 @@ void heap_assert_same(const struct heap_use *before, const struct heap_use *afte
  *   Its socket id, or negative when there is no such memory.
  */
 int heap_external_add(const char *name, size_t len, size_t page_size);
+
+/**
+ * The same, but no two pages are neighbours in I/O memory. Which of them the kernel makes
+ * neighbours is luck, and with it whether an object larger than a page has a place.
+ */
+int heap_external_add_apart(const char *name, size_t len, size_t page_size);
 void heap_external_remove(const char *name);
 
 #endif /* CONTRACT_HEAP_H */

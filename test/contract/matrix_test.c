@@ -146,7 +146,7 @@ every_count_up_to_a_few_hundred(void **state __rte_unused)
 static void
 large_objects_on_small_pages(void **state __rte_unused)
 {
-	int socket = heap_external_add("contract-matrix", 32u << 20, 4096);
+	int socket = heap_external_add_apart("contract-matrix", 32u << 20, 4096);
 	struct cells cells = {0};
 
 	assert_true(socket >= 256);

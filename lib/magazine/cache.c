@@ -427,6 +427,7 @@ mag_pool_home(struct mag_cache *cache, int node)
 static int
 layers_init(struct mag_cache *cache)
 {
+	cache->main = cache;
 	cache->pid = mag_pid;
 	/* A membarrier reaches the threads of this process only: owners are the primary's. */
 	cache->bias = !cache->options.visit      ? MAG_BIAS_POLL :
@@ -697,18 +698,16 @@ mag_magazine_max(size_t chunk)
 int
 mag_cache_take_all(struct mag_cache *cache, void **objects, unsigned int n, bool steal)
 {
-	bool refused = false;
-	unsigned int got = mag_cache_take(cache, objects, n, &refused);
+	struct mag_request request = {0};
+	unsigned int got = mag_cache_take(cache, objects, n, &request);
 
+	/* Only thieves, under the visit lock, hold objects while they look for more. */
+	if (got > 0 && got < n)
+		mag_cache_give(cache, objects, got);
+	mag_request_end(cache, &request);
 	if (likely(got == n))
 		return 0;
-	if (got > 0) {
-		/* Thieves hold what they have under the visit lock; nobody else may hoard. */
-		mag_transit_begin(cache, got);
-		mag_cache_give(cache, objects, got);
-		mag_transit_end(cache, got);
-	}
-	if (!steal || refused || MAG_STAT(cache->dying))
+	if (!steal || request.refused || MAG_STAT(cache->dying))
 		return -ENOBUFS;
 	return mag_cache_steal(cache, objects, n) == n ? 0 : -ENOBUFS;
 }
@@ -726,14 +725,15 @@ mag_cache_alloc(struct mag_cache *cache)
 unsigned int
 mag_cache_alloc_bulk(struct mag_cache *cache, void **objects, unsigned int n)
 {
-	bool refused = false;
+	struct mag_request request = {0};
 	unsigned int got;
 
 	if (likely(mag_lcore_get(mag_lcore_slot(cache->slot), objects, n)))
 		return n;
-	got = mag_cache_take(cache, objects, n, &refused);
+	got = mag_cache_take(cache, objects, n, &request);
+	mag_request_end(cache, &request);
 	/* Nothing is out of reach: what other lcores hold, as far as it goes. */
-	while (got < n && !refused && mag_cache_steal(cache, objects + got, 1) == 1)
+	while (got < n && !request.refused && mag_cache_steal(cache, objects + got, 1) == 1)
 		got++;
 	return got;
 }

@@ -234,45 +234,50 @@ construct(struct mag_cache *cache, void **objects, unsigned int n)
  * being emptied: whole magazines, and of the last one what is not needed to the slabs.
  */
 static unsigned int
-take_from_depot(struct mag_cache *cache, void **objects, unsigned int n)
+take_from_depot(struct mag_cache *cache, void **objects, unsigned int n,
+		struct mag_request *request)
 {
 	struct mag_magazine *magazine[2];
 	uint32_t rounds = MAG_STAT(cache->type), take, left;
-	unsigned int got = 0, taken = 1;
+	unsigned int got = 0;
 
-	while (got < n && taken == 1) {
-		mag_transit_begin(cache, rounds);
-		taken = mag_depot_take(&cache->depot, &cache->depot.full, 1, magazine);
-		if (taken == 1) {
+	while (got < n && mag_depot_total(&cache->depot.full) > 0) {
+		mag_request_hold(cache, request, rounds);
+		take = 0;
+		if (mag_depot_take(&cache->depot, &cache->depot.full, 1, magazine) == 1) {
 			take = RTE_MIN(magazine[0]->rounds, n - got);
 			left = magazine[0]->rounds - take;
 			memcpy(objects + got, &magazine[0]->round[left], take * sizeof(void *));
 			got += take;
 			mag_cache_destroy_magazine(cache, (struct mag_detached){magazine[0], left});
 		}
-		mag_transit_end(cache, rounds);
+		mag_request_let_go(cache, request, rounds - take);
 	}
 	return got;
 }
 
-unsigned int
-mag_home_take(struct mag_cache *cache, void **objects, unsigned int n, bool *refused)
+static unsigned int
+home_take(struct mag_cache *cache, void **objects, unsigned int n, struct mag_request *request)
 {
 	struct mag_lcore *lcore = slot_hold(cache);
 	unsigned int got = 0, slab, beside;
 
 	if (likely(lcore != NULL)) {
 		got = mag_lcore_take(lcore, &cache->depot, objects, n);
+		if (got > 0 && got < n)
+			mag_request_hold(cache, request, got);
 		slot_let_go(cache, lcore);
 	}
 	if (got == n)
 		return n;
-	slab = mag_slab_alloc(&cache->slab, objects + got, n - got);
+	slab = mag_slab_alloc(&cache->slab, objects + got, n - got, &cache->main->transit);
+	if (got + slab < n)
+		request->transit += slab;
 	beside = construct(cache, objects + got, slab);
 	if (beside < slab)
-		*refused = true;
+		request->refused = true;
 	else if (got + slab < n)
-		beside += take_from_depot(cache, objects + got + slab, n - got - slab);
+		beside += take_from_depot(cache, objects + got + slab, n - got - slab, request);
 	mag_home_count(cache, beside, 0);
 	return got + beside;
 }
@@ -286,17 +291,17 @@ mag_homes_here(const struct mag_homes *homes)
 }
 
 unsigned int
-mag_cache_take(struct mag_cache *cache, void **objects, unsigned int n, bool *refused)
+mag_cache_take(struct mag_cache *cache, void **objects, unsigned int n, struct mag_request *request)
 {
 	const struct mag_homes *homes = mag_cache_homes(cache);
 	unsigned int i, got = 0;
 	const uint8_t *order;
 
 	if (likely(homes == NULL))
-		return mag_home_take(cache, objects, n, refused);
+		return home_take(cache, objects, n, request);
 	order = homes->order[mag_homes_here(homes)];
-	for (i = 0; i < homes->count && got < n && !*refused; i++)
-		got += mag_home_take(homes->home[order[i]], objects + got, n - got, refused);
+	for (i = 0; i < homes->count && got < n && !request->refused; i++)
+		got += home_take(homes->home[order[i]], objects + got, n - got, request);
 	return got;
 }
 

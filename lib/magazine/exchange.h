@@ -9,14 +9,20 @@
 #include "types.h"
 
 /**
- * From this thread's magazines, depot and slabs: as many of n as there are.
- *
- * @param refused
- *   Set to true when there were more, but the constructor refused; else left alone.
+ * A request that may need several steps, {0} at first. While it has less than it wants, what it has is in
+ * transit: others, who may want less, then know that it may come back.
  */
-unsigned int mag_cache_take(struct mag_cache *cache, void **objects, unsigned int n, bool *refused);
-/** The same from one home. */
-unsigned int mag_home_take(struct mag_cache *home, void **objects, unsigned int n, bool *refused);
+struct mag_request {
+	uint64_t transit; /**< objects that it holds in transit */
+	bool refused;     /**< there are more, but the constructor refused */
+};
+
+/**
+ * From this thread's magazines, depot and slabs: as many of n as there are. With fewer than n all
+ * that were had are in transit, unless the constructor refused. mag_request_end() follows, when they are a user's or back.
+ */
+unsigned int mag_cache_take(struct mag_cache *cache, void **objects, unsigned int n,
+			    struct mag_request *request);
 /** Part of the home nearest to this thread. */
 unsigned int mag_homes_here(const struct mag_homes *homes);
 /** To this thread's magazines, depot or slabs. Never fails. */
@@ -43,7 +49,7 @@ void mag_cache_flush_slot(struct mag_cache *cache, uint32_t slot);
 static inline void
 mag_transit_begin(struct mag_cache *cache, uint64_t objects)
 {
-	MAG_STAT_ADD(cache->transit, objects);
+	MAG_STAT_ADD(cache->main->transit, objects);
 	/* release: who sees the objects gone, and then reads transit, sees this; free on x86 */
 	atomic_thread_fence(memory_order_release);
 }
@@ -53,7 +59,31 @@ static inline void
 mag_transit_end(struct mag_cache *cache, uint64_t objects)
 {
 	/* release: who sees the objects gone from here sees where they went */
-	atomic_fetch_sub_explicit(&cache->transit, objects, memory_order_release);
+	atomic_fetch_sub_explicit(&cache->main->transit, objects, memory_order_release);
+}
+
+/** A request has more objects, and wants more still. Before anybody can see them gone. */
+static inline void
+mag_request_hold(struct mag_cache *cache, struct mag_request *request, uint64_t objects)
+{
+	mag_transit_begin(cache, objects);
+	request->transit += objects;
+}
+
+/** Some of them are where others can have them. */
+static inline void
+mag_request_let_go(struct mag_cache *cache, struct mag_request *request, uint64_t objects)
+{
+	mag_transit_end(cache, objects);
+	request->transit -= objects;
+}
+
+/** Its objects are with a user, or where others can have them. */
+static inline void
+mag_request_end(struct mag_cache *cache, struct mag_request *request)
+{
+	if (unlikely(request->transit != 0))
+		mag_request_let_go(cache, request, request->transit);
 }
 
 #endif /* MAG_EXCHANGE_H */

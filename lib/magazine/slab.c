@@ -268,12 +268,16 @@ moving_end(struct mag_slab_layer *layer, uint64_t objects)
 }
 
 unsigned int
-mag_slab_alloc(struct mag_slab_layer *layer, void **objects, unsigned int n)
+mag_slab_alloc(struct mag_slab_layer *layer, void **objects, unsigned int n,
+	       _Atomic uint64_t *transit)
 {
 	struct mag_segment *segment;
 	struct mag_slab *slab;
 	unsigned int got;
 
+	/* Who finds nothing does not look like somebody who is moving objects. */
+	if (unlikely(mag_slab_available(layer) == 0))
+		return 0;
 	mag_lock_spin(&layer->lock);
 	got = take_from_partial(layer, objects, n);
 	while (got < n) {
@@ -293,6 +297,9 @@ mag_slab_alloc(struct mag_slab_layer *layer, void **objects, unsigned int n)
 		}
 		got += take_from_partial(layer, objects + got, n - got);
 	}
+	if (got < n && transit != NULL)
+		/* Ordered before what comes next by the release of the lock. */
+		atomic_fetch_add_explicit(transit, got, memory_order_relaxed);
 	mag_lock_release(&layer->lock);
 	return got;
 }

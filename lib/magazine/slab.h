@@ -83,7 +83,7 @@ struct mag_slab_layer {
 	_Atomic uint64_t destroyed;
 	_Atomic uint64_t allocs;  /**< objects */
 	_Atomic uint64_t frees;   /**< objects */
-	_Atomic uint64_t fails;   /**< slabs that could not be made */
+	_Atomic uint64_t fails;   /**< slabs that could not be made, of those that were tried */
 	_Atomic uint64_t invalid; /**< frees of what was not out */
 	_Atomic uint64_t in_use;  /**< objects of all existing slabs */
 	_Atomic uint64_t in_use_max;
@@ -110,8 +110,16 @@ void mag_slab_fini(struct mag_slab_layer *layer);
 /** Forget all slabs, after mag_region_reset(). */
 void mag_slab_reset(struct mag_slab_layer *layer);
 
-/** Take up to n objects; returns how many there were. */
-unsigned int mag_slab_alloc(struct mag_slab_layer *layer, void **objects, unsigned int n);
+/**
+ * Take up to n objects.
+ *
+ * @param transit
+ *   When there are fewer than n, they are added here before anybody can see them gone. NULL: not.
+ * @return
+ *   How many there were.
+ */
+unsigned int mag_slab_alloc(struct mag_slab_layer *layer, void **objects, unsigned int n,
+			    _Atomic uint64_t *transit);
 /**
  * Give n objects back. One that is not out (invalid, or already freed) is
  * counted and left alone.

@@ -79,6 +79,7 @@ struct mag_cache {
 	struct mag_options options;
 	struct mag_callbacks *callbacks; /**< NULL: none; only for the process pid */
 	struct mag_region *region;
+	struct mag_cache *main; /**< the cache of which this is a home; itself, of the first home */
 	struct mag_arena arena;
 	struct mag_homes *_Atomic homes; /**< of the main one; NULL = it is the only one */
 
@@ -96,7 +97,10 @@ struct mag_cache {
 	struct mag_lock working_set;      /**< guards reaplimits and reaps */
 	struct mag_lock visit;            /**< one sweep over the slots at a time */
 	struct mag_lock shared;           /**< guards the shared slot */
-	/** Objects in hands that will put them where they can be had: reap, purge, steal. */
+	/**
+	 * Of the main one: objects in hands that will put them where they can be had (reap, purge,
+	 * steal), or may: those of a request that wants more.
+	 */
 	_Atomic uint64_t transit;
 	_Atomic uint64_t zeroes, resizes, purges, reaps, updates;
 	_Atomic uint64_t alloc_fails, steals, steal_denied, visits_denied;

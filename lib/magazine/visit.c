@@ -543,10 +543,7 @@ mag_cache_reclaim(struct mag_cache *cache, bool memory_low)
 static uint64_t
 home_reachable(const struct mag_cache *cache)
 {
-	/* acquire: pairs with mag_transit_end(): read first, what left transit is counted below */
-	uint64_t transit = atomic_load_explicit(&cache->transit, memory_order_acquire);
-
-	return transit + home_in_lcores(cache) + mag_slab_available(&cache->slab) +
+	return home_in_lcores(cache) + mag_slab_available(&cache->slab) +
 	       (uint64_t)mag_depot_total(&cache->depot.full) * MAG_STAT(cache->type);
 }
 
@@ -555,7 +552,8 @@ mag_cache_reachable(const struct mag_cache *cache)
 {
 	struct mag_cache *home;
 	unsigned int part;
-	uint64_t sum = 0;
+	/* acquire: pairs with mag_transit_end(): read first, what left transit is counted below */
+	uint64_t sum = atomic_load_explicit(&cache->transit, memory_order_acquire);
 
 	MAG_FOREACH_HOME(cache, part, home)
 		sum += home_reachable(home);
@@ -599,8 +597,7 @@ slot_moves(const struct mag_lcore *slot, const _Atomic uint32_t *busy, struct mo
 static bool
 beside_slots_underway(const struct mag_cache *cache)
 {
-	return counted(&cache->transit) != 0 || counted(&cache->slab.moving) != 0 ||
-	       is_set(&cache->slab.lock.holder);
+	return counted(&cache->slab.moving) != 0 || is_set(&cache->slab.lock.holder);
 }
 
 static struct moves
@@ -620,10 +617,11 @@ home_moves(const struct mag_cache *cache)
 	return moves;
 }
 
+/* own: what this request itself holds in transit. */
 static struct moves
-moves_so_far(const struct mag_cache *cache)
+moves_so_far(const struct mag_cache *cache, uint64_t own)
 {
-	struct moves moves = {.underway = false}, its;
+	struct moves moves = {.underway = counted(&cache->transit) != own}, its;
 	struct mag_cache *home;
 	unsigned int part;
 
@@ -632,26 +630,28 @@ moves_so_far(const struct mag_cache *cache)
 		moves.count += its.count;
 		moves.underway |= its.underway;
 	}
+	moves.underway |= counted(&cache->transit) != own;
 	return moves;
 }
 
 /*
- * Could n objects be had? The sum misses what moves while it is taken: that it is too small is
+ * Could n more objects be had? The sum misses what moves while it is taken: that it is too small is
  * believed when nothing did. Else it is taken again, a few times; a refusal after that counts.
  */
 static bool
-can_succeed(struct mag_cache *cache, unsigned int n)
+can_succeed(struct mag_cache *cache, unsigned int n, const struct mag_request *request)
 {
-	struct moves now = moves_so_far(cache), before;
+	uint64_t own = request->transit;
+	struct moves now = moves_so_far(cache, own), before;
 	unsigned int look;
 
 	for (look = 0; look < LOOKS; look++) {
-		if (mag_cache_reachable(cache) >= n)
+		if (mag_cache_reachable(cache) >= n + own)
 			return true;
 		before = now;
 		/* acquire: moves are read after the sum */
 		atomic_thread_fence(memory_order_acquire);
-		now = moves_so_far(cache);
+		now = moves_so_far(cache, own);
 		if (!before.underway && !now.underway && now.count == before.count)
 			return false;
 		rte_pause();
@@ -662,12 +662,13 @@ can_succeed(struct mag_cache *cache, unsigned int n)
 
 /* Visitor: up to n rounds of a slot to objects; a full magazine that is not needed to the depot. */
 static unsigned int
-slot_rob(struct mag_cache *cache, struct mag_lcore *lcore, void **objects, unsigned int n)
+slot_rob(struct mag_cache *cache, struct mag_lcore *lcore, void **objects, unsigned int n,
+	 struct mag_request *request)
 {
 	struct mag_detached previous;
 	uint32_t count = mag_lcore_count(lcore), got;
 
-	mag_transit_begin(cache, count);
+	mag_request_hold(cache, request, count);
 	got = mag_lcore_pick(lcore, objects, n);
 	MAG_COUNT(lcore->visited_out, got);
 	if (got < n) {
@@ -675,12 +676,13 @@ slot_rob(struct mag_cache *cache, struct mag_lcore *lcore, void **objects, unsig
 		MAG_COUNT(lcore->visited_out, previous.rounds);
 		mag_cache_hand_over(cache, previous);
 	}
-	mag_transit_end(cache, count);
+	mag_request_let_go(cache, request, count - got);
 	return got;
 }
 
 static unsigned int
-shared_rob(struct mag_cache *cache, void **objects, unsigned int n, uint64_t deadline)
+shared_rob(struct mag_cache *cache, void **objects, unsigned int n, struct mag_request *request,
+	   uint64_t deadline)
 {
 	struct mag_lcore *shared = &cache->slot[MAG_SLOT_SHARED];
 	unsigned int got;
@@ -694,7 +696,7 @@ shared_rob(struct mag_cache *cache, void **objects, unsigned int n, uint64_t dea
 		}
 		sched_yield();
 	}
-	got = slot_rob(cache, shared, objects, n);
+	got = slot_rob(cache, shared, objects, n, request);
 	mag_lock_release(&cache->shared);
 	return got;
 }
@@ -719,7 +721,8 @@ rob_announce(struct sweep *sweep, unsigned int n)
 
 /* One sweep, under the visit lock: returns the objects had; full magazines go to the depot. */
 static unsigned int
-rob(struct mag_cache *cache, void **objects, unsigned int n, uint64_t deadline)
+rob(struct mag_cache *cache, void **objects, unsigned int n, struct mag_request *request,
+    uint64_t deadline)
 {
 	struct sweep sweep = {.cache = cache, .bits = MAG_BIAS_VISIT};
 	unsigned int i, got = 0;
@@ -730,10 +733,11 @@ rob(struct mag_cache *cache, void **objects, unsigned int n, uint64_t deadline)
 		sweep_await(&sweep, deadline, &cache->steal_denied);
 		for (i = 0; i < MAG_SLOT_SHARED; i++)
 			if (sweep_wants(&sweep, i))
-				got += slot_rob(cache, &cache->slot[i], objects + got, n - got);
+				got += slot_rob(cache, &cache->slot[i], objects + got, n - got,
+						request);
 		sweep_dismiss(&sweep);
 	}
-	got += shared_rob(cache, objects + got, n - got, deadline);
+	got += shared_rob(cache, objects + got, n - got, request, deadline);
 	if (got == 0 && sweep.denied) {
 		atomic_store_explicit(&cache->denied_slot, sweep.denied_slot, memory_order_relaxed);
 		atomic_store_explicit(&cache->denied_count, home_in_lcores(cache),
@@ -801,8 +805,8 @@ visit_lock_until(struct mag_cache *cache, uint64_t deadline)
 
 /* One sweep over each home, own node first; false when all of them would be in vain. */
 static bool
-rob_homes(struct mag_cache *cache, void **objects, unsigned int n, uint64_t deadline,
-	  unsigned int *robbed)
+rob_homes(struct mag_cache *cache, void **objects, unsigned int n, struct mag_request *request,
+	  uint64_t deadline, unsigned int *robbed)
 {
 	const struct mag_homes *homes = mag_cache_homes(cache);
 	unsigned int i, got, count = homes != NULL ? homes->count : 1, vain = 0;
@@ -816,7 +820,7 @@ rob_homes(struct mag_cache *cache, void **objects, unsigned int n, uint64_t dead
 			vain++;
 			continue;
 		}
-		got = rob(home, objects + *robbed, n - *robbed, deadline);
+		got = rob(home, objects + *robbed, n - *robbed, request, deadline);
 		mag_home_count(home, got, 0);
 		*robbed += got;
 	}
@@ -825,19 +829,19 @@ rob_homes(struct mag_cache *cache, void **objects, unsigned int n, uint64_t dead
 
 /* Under the visit locks: all of n, or what there is when nothing more can be had. */
 static unsigned int
-steal_until(struct mag_cache *cache, void **objects, unsigned int n, uint64_t deadline)
+steal_until(struct mag_cache *cache, void **objects, unsigned int n, struct mag_request *request,
+	    uint64_t deadline)
 {
-	bool refused = false;
 	unsigned int got = 0, robbed = 1;
 
-	while ((got += mag_cache_take(cache, objects + got, n - got, &refused)) < n && !refused &&
-	       can_succeed(cache, n - got)) {
+	while ((got += mag_cache_take(cache, objects + got, n - got, request)) < n &&
+	       !request->refused && can_succeed(cache, n - got, request)) {
 		/* Not before a sweep that brought nothing: this thread itself may have been preempted. */
 		if (robbed == 0 && rte_rdtsc() >= deadline) {
 			MAG_STAT_ADD(cache->steal_denied, 1);
 			break;
 		}
-		if (!rob_homes(cache, objects + got, n - got, deadline, &robbed))
+		if (!rob_homes(cache, objects + got, n - got, request, deadline, &robbed))
 			break;
 		got += robbed;
 	}
@@ -849,45 +853,45 @@ steal_until(struct mag_cache *cache, void **objects, unsigned int n, uint64_t de
  * without an lcore hold can be had at once.
  */
 static unsigned int
-steal_by_asking(struct mag_cache *cache, void **objects, unsigned int n, uint64_t deadline)
+steal_by_asking(struct mag_cache *cache, void **objects, unsigned int n,
+		struct mag_request *request, uint64_t deadline)
 {
-	bool refused = false;
-	unsigned int got = mag_cache_take(cache, objects, n, &refused), robbed, part;
+	unsigned int got = mag_cache_take(cache, objects, n, request), robbed, part;
 	struct mag_cache *home;
 
-	if (got == n || refused)
+	if (got == n || request->refused)
 		return got;
 	MAG_FOREACH_HOME(cache, part, home) {
 		slots_ask(home);
-		robbed = shared_rob(home, objects + got, n - got, deadline);
+		robbed = shared_rob(home, objects + got, n - got, request, deadline);
 		mag_home_count(home, robbed, 0);
 		got += robbed;
 	}
-	return got + mag_cache_take(cache, objects + got, n - got, &refused);
+	return got + mag_cache_take(cache, objects + got, n - got, request);
 }
 
 unsigned int
 mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n)
 {
+	struct mag_request request = {0};
 	unsigned int got, homes;
 	uint64_t deadline;
 
-	if (!can_succeed(cache, n))
+	if (!can_succeed(cache, n, &request))
 		return 0;
 	deadline = deadline_in(STEAL_US);
 	homes = visit_lock_until(cache, deadline);
 	if (homes == 0)
 		return 0;
 	if (may_visit(cache))
-		got = steal_until(cache, objects, n, deadline);
+		got = steal_until(cache, objects, n, &request, deadline);
 	else
-		got = steal_by_asking(cache, objects, n, deadline);
+		got = steal_by_asking(cache, objects, n, &request, deadline);
 	if (got < n) {
-		mag_transit_begin(cache, got);
 		mag_cache_give(cache, objects, got);
-		mag_transit_end(cache, got);
 		got = 0;
 	}
+	mag_request_end(cache, &request);
 	visit_release(cache, homes);
 	return got;
 }

@@ -9,7 +9,8 @@
  * Safety: who is refused without being counted was so rightly: at some moment since it began to look
  * less than it asked for was free. Free is what no user has. Progress: it ends.
  *
- * -DVISITOR, -DREAP, -DSEGMENT and -DHOARDER choose who works beside the owners * Checks and mutations: `checks`.
+ * -DVISITOR, -DREAP and -DSEGMENT choose who works beside the owners; with -DHOARDER these also
+ * ask for more than there is. Checks and mutations: `checks`.
  */
 
 #include "witness.pml"
@@ -150,6 +151,38 @@ inline hand_in()
 	fi
 }
 
+/* A request for more than its slot and the slabs have: what it got it gives back. */
+#ifdef NO_HOLD
+#define HOLD(n) skip
+#else
+#define HOLD(n) atomic { transit = transit + n; other = other + n }
+#endif
+#ifdef NO_SLAB_HOLD
+#define SLAB_HOLD(n) skip
+#else
+#define SLAB_HOLD(n) atomic { transit = transit + n; other = other + n }
+#endif
+
+inline hoard()
+{
+	if
+	:: atomic { !slot[me].visit -> slot[me].busy = true };
+	   atomic { part = slot[me].rounds; slot[me].rounds = 0 };
+	   slot[me].allocs = slot[me].allocs + part;
+	   HOLD(part);
+	   slot[me].busy = false
+	:: slot[me].visit
+	fi;
+	atomic { !slab_lock -> slab_lock = true };
+	atomic { whole = (in_use > slab_out -> in_use - slab_out : 0); slab_out = slab_out + whole };
+	slab_allocs = slab_allocs + whole;
+	SLAB_HOLD(whole);
+	slab_lock = false;
+	atomic { count = part + whole; part = 0; whole = 0 };
+	slab_out = slab_out - count;
+	atomic { transit = transit - other; other = 0; count = 0 }
+}
+
 proctype owner(byte me)
 {
 	byte turn, other, count, whole, part;
@@ -161,6 +194,9 @@ proctype owner(byte me)
 			:: put()
 #ifdef HAND_IN
 			:: hand_in()
+#endif
+#ifdef HOARDER
+			:: hoard()
 #endif
 			fi
 		}
@@ -225,23 +261,6 @@ proctype segment()
 		   region = region + 2;
 		   moving = moving - 2
 		:: true
-		fi
-	} unless { over }
-}
-
-/*
- * A request for more than there is: what it got it gives back. Until then nothing tells that it is not a
- * user's, so who looks in between may be refused what this one then leaves.
- */
-proctype hoarder()
-{
-	{
-		if
-		:: atomic { fulls > 0 -> fulls--; tag++ };
-		   transit = transit + ROUNDS;
-		   slab_out = slab_out - ROUNDS;
-		   transit = transit - ROUNDS
-		:: fulls == 0
 		fi
 	} unless { over }
 }
@@ -424,9 +443,6 @@ init {
 #endif
 #ifdef REAP
 		run reaper();
-#endif
-#ifdef HOARDER
-		run hoarder();
 #endif
 #ifdef SEGMENT
 		run segment();

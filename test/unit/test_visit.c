@@ -123,8 +123,9 @@ mag_depot_head(const struct mag_depot_list *list)
 	return head(list);
 }
 
-/* And this one, to see what owners see when the fence is over. */
+/* And this one, to see what owners see when the fence is over, and to do something before. */
 static uint32_t word_at_fence;
+static _Thread_local void (*at_fence)(void);
 
 void
 mag_bias_fence(enum mag_bias_mode mode)
@@ -136,6 +137,8 @@ mag_bias_fence(enum mag_bias_mode mode)
 	if (fence == NULL)
 		fence = (__typeof__(&mag_bias_fence))(uintptr_t)dlsym(RTLD_NEXT, "mag_bias_fence");
 	word_at_fence = MAG_STAT(cache->slot[1].visitor.word) & MAG_BIAS_AWAY;
+	if (at_fence != NULL)
+		at_fence();
 	fence(mode);
 }
 
@@ -1015,12 +1018,13 @@ static void
 test_a_busy_shared_slot_is_passed_by(void **state __rte_unused)
 {
 	struct share share = {.n = 5};
-	bool refused = false;
+	struct mag_request request = {0};
 
 	mag_lock_wait(&cache->shared);
 	mag_bias_announce(&own()->visitor, MAG_BIAS_VISIT);
-	assert_int_equal(mag_cache_take(cache, share.objects, 5, &refused), 5);
-	assert_false(refused);
+	assert_int_equal(mag_cache_take(cache, share.objects, 5, &request), 5);
+	assert_false(request.refused);
+	mag_request_end(cache, &request);
 	mag_cache_give(cache, share.objects, 5);
 	assert_int_equal(cache->slab.out, 0);
 	mag_bias_dismiss(&own()->visitor, MAG_BIAS_VISIT);
@@ -1031,24 +1035,119 @@ static void
 test_an_owner_that_was_turned_away_has_what_is_in_the_depot(void **state __rte_unused)
 {
 	struct share share = {.n = COUNT};
-	bool refused = false;
+	struct mag_request request = {0};
 
 	take_run(&share);
 	give_run(&share);
 	assert_int_equal(cache->slab.out, COUNT);
 	mag_lock_wait(&cache->shared);
 	mag_bias_announce(&own()->visitor, MAG_BIAS_VISIT);
-	assert_int_equal(mag_cache_take(cache, share.objects, 5, &refused), 5);
+	assert_int_equal(mag_cache_take(cache, share.objects, 5, &request), 5);
 	assert_distinct(&ground, share.objects, 5);
+	mag_request_end(cache, &request);
 	assert_int_equal(cache->slab.out, COUNT - (ROUNDS - 5));
 	assert_int_equal(mag_cache_available(cache), COUNT - 5);
-	assert_int_equal(mag_cache_take(cache, share.objects + 5, ROUNDS + 1, &refused),
+	assert_int_equal(mag_cache_take(cache, share.objects + 5, ROUNDS + 1, &request),
 			 ROUNDS + 1);
 	assert_distinct(&ground, share.objects, ROUNDS + 6);
-	assert_false(refused);
+	assert_false(request.refused);
+	mag_request_end(cache, &request);
 	mag_bias_dismiss(&own()->visitor, MAG_BIAS_VISIT);
 	mag_lock_release(&cache->shared);
 	mag_cache_give(cache, share.objects, ROUNDS + 6);
+}
+
+static void
+one_run(void *arg)
+{
+	void *object;
+
+	*(int *)arg = mag_cache_take_all(cache, &object, 1, true);
+}
+
+/* Who wants less than a request holds that wants more is not refused in silence. */
+static void
+request_and_end(struct share *have, unsigned int n)
+{
+	struct mag_request request = {0};
+	uint64_t denied = MAG_STAT(cache->steal_denied);
+	void *objects[COUNT];
+	int ret = 0;
+
+	assert_int_equal(mag_cache_take(cache, objects, n + 1, &request), n);
+	assert_int_equal(MAG_STAT(cache->transit), n);
+	assert_int_equal(mag_cache_available(cache), n);
+	run_on_thread(one_run, &ret);
+	assert_int_equal(ret, -ENOBUFS);
+	assert_true(MAG_STAT(cache->steal_denied) > denied);
+	mag_request_end(cache, &request);
+	assert_int_equal(MAG_STAT(cache->transit), 0);
+	assert_int_equal(mag_cache_available(cache), 0);
+	memcpy(have->objects + have->n, objects, n * sizeof(void *));
+	have->n += n;
+}
+
+static void
+test_what_a_request_holds_while_it_wants_more_is_in_transit(void **state __rte_unused)
+{
+	struct share have = {.n = COUNT};
+
+	take_run(&have);
+	assert_int_equal(have.n, COUNT);
+	have.n -= 5;
+	mag_cache_free_bulk(cache, have.objects + have.n, 5);
+	assert_int_equal(mag_lcore_count(own()), 5);
+	request_and_end(&have, 5);
+	have.n -= 7;
+	mag_cache_give_past(cache, have.objects + have.n, 7);
+	request_and_end(&have, 7);
+	have.n -= 4 * ROUNDS;
+	mag_cache_free_bulk(cache, have.objects + have.n, 4 * ROUNDS);
+	assert_int_equal(mag_depot_total(&cache->depot.full), 2);
+	assert_int_equal(mag_lcore_count(own()), 2 * ROUNDS);
+	request_and_end(&have, 4 * ROUNDS);
+	have.n -= 4 * ROUNDS;
+	mag_cache_free_bulk(cache, have.objects + have.n, 4 * ROUNDS);
+	/* The depot past the slot. */
+	assert_int_equal(mag_cache_alloc_bulk(cache, have.objects + have.n, 2 * ROUNDS),
+			 2 * ROUNDS);
+	have.n += 2 * ROUNDS;
+	assert_int_equal(mag_lcore_count(own()), 0);
+	mag_lock_wait(&cache->shared);
+	mag_bias_announce(&own()->visitor, MAG_BIAS_VISIT);
+	request_and_end(&have, 2 * ROUNDS);
+	mag_bias_dismiss(&own()->visitor, MAG_BIAS_VISIT);
+	mag_lock_release(&cache->shared);
+	give_run(&have);
+}
+
+static struct share user;
+
+static void
+owner_takes(void)
+{
+	user.n = mag_lcore_pick(&cache->slot[1], user.objects, ROUNDS);
+	MAG_COUNT(cache->slot[1].allocs, user.n);
+	at_fence = NULL;
+}
+
+static void
+test_a_thief_does_not_take_what_it_holds_for_what_others_hold(void **state __rte_unused)
+{
+	struct share share = {.n = COUNT - 10};
+	unsigned int n = 10;
+
+	take_run(&share);
+	run_on_lcore(1, fill_run, &n);
+	assert_int_equal(mag_lcore_count(&cache->slot[1]), 10);
+	give_run(&share);
+	at_fence = owner_takes;
+	assert_int_equal(mag_cache_take_all(cache, share.objects, COUNT, true), -ENOBUFS);
+	assert_null(at_fence);
+	assert_int_equal(user.n, 10);
+	assert_int_equal(cache->steals, 1);
+	assert_int_equal(cache->steal_denied, 0);
+	give_run(&user);
 }
 
 /* Everybody allocates and frees while one thread visits all the time. */
@@ -1401,6 +1500,8 @@ main(void)
 		T(test_a_magazine_of_a_size_no_longer_in_force_is_given_back),
 		T(test_a_magazine_for_a_layer_that_went_off_is_given_back),
 		T(test_an_owner_that_was_turned_away_has_what_is_in_the_depot),
+		T(test_what_a_request_holds_while_it_wants_more_is_in_transit),
+		T(test_a_thief_does_not_take_what_it_holds_for_what_others_hold),
 		T(test_a_flush_brings_full_magazines_to_the_depot_before_it_lets_the_slot_go),
 		T(test_a_magazine_for_a_slot_that_is_being_purged_is_given_back),
 		T(test_a_free_starts_over_when_it_has_a_magazine),

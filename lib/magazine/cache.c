@@ -548,6 +548,8 @@ region_is_aligned(const struct mag_region *region, size_t align)
 	const struct mag_extent *extent;
 	uint32_t i;
 
+	if (region->elastic != NULL)
+		return region->align >= align;
 	SLIST_FOREACH(extent, &region->extents, link)
 		for (i = 0; i < extent->segments; i++)
 			if ((extent->segment[i].base | extent->segment[i].stride) & (align - 1))
@@ -646,7 +648,10 @@ mag_cache_create(const struct mag_cache_params *params)
 	cache->align = align;
 	cache->region = params->region;
 	cache->options = options;
-	cache->expected = MAG_STAT(params->region->objects);
+	cache->expected =
+		params->region->elastic != NULL ?
+			(uint64_t)params->region->elastic->segments_max * params->region->block :
+			MAG_STAT(params->region->objects);
 	return cache_finish(cache, "cache");
 }
 
@@ -687,12 +692,6 @@ mag_cache_destroy(struct mag_cache *cache)
 	mag_perimeter_leave(cache);
 	list_insert(cache);
 	return -EBUSY;
-}
-
-uint64_t
-mag_magazine_max(size_t chunk)
-{
-	return (RTE_MAX_LCORE + 1ull) * mag_numa_nodes() * 2 * mag_type_largest(chunk);
 }
 
 int

@@ -196,13 +196,11 @@ static void
 object_info(const struct mag_slab_object *found, const struct mag_cache *cache,
 	    struct mag_object_info *info)
 {
-	const struct mag_segment *segment = found->slab->segment;
-
-	info->address = (void *)(segment->base + (uintptr_t)segment->stride * found->index);
+	info->address = found->address;
 	info->size = cache->chunk_size;
-	info->bufctl = &found->slab->bufctl[found->index];
+	info->bufctl = found->bufctl;
 	info->segment_object = found->index;
-	info->region_index = (uint64_t)segment->index * cache->region->block + found->index;
+	info->region_index = found->region_index;
 }
 
 /* Construct n objects; those that could not be are given back. Returns how many stand. */

@@ -143,9 +143,6 @@ mag_copy(void **to, void *const *from, size_t n)
 #define MAG_COUNT(counter, n) (*(__typeof__(MAG_STAT(counter)) *)&(counter) += (n))
 #endif
 
-/** Read a counter that others write. */
-#define MAG_STAT(counter) atomic_load_explicit(&(counter), memory_order_relaxed)
-
 _Static_assert(MAG_ROUNDS_MAX < MAG_BIAS_BIT_MIN, "any visitor bit exceeds any number of rounds");
 
 /*

@@ -20,6 +20,10 @@
 #include <rte_branch_prediction.h>
 #include <rte_pause.h>
 
+/** Read a counter that others write; add to one that others write too. */
+#define MAG_STAT(counter) atomic_load_explicit(&(counter), memory_order_relaxed)
+#define MAG_STAT_ADD(counter, n) atomic_fetch_add_explicit(&(counter), n, memory_order_relaxed)
+
 struct mag_lock {
 	_Atomic uint32_t holder; /**< process id of the holder, 0 = free */
 };

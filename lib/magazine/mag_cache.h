@@ -98,8 +98,30 @@ struct mag_cache *mag_cache_create(const struct mag_cache_params *params);
  */
 int mag_cache_destroy(struct mag_cache *cache);
 
-/** Allocate one object, constructed. NULL when there is none. */
+/**
+ * Allocate one object, constructed. Never waits, and takes no memory from the system.
+ *
+ * @return
+ *   The object; NULL when there is none.
+ */
 void *mag_cache_alloc(struct mag_cache *cache);
+
+/** How long an allocation waits that says no better: 20 seconds. */
+#define MAG_WAIT_DEFAULT 0
+
+/**
+ * Allocate one object, constructed, and wait until there is one: an elastic region takes a segment
+ * from the system, at once and in this thread; the caches of the region are purged; then it is
+ * tried again, after 1 to 4 ms, twice as long each time up to 1024 ms, or as soon as something was
+ * freed. Not for lcores that must not sleep.
+ *
+ * @param timeout_us
+ *   Microseconds to wait at most, or MAG_WAIT_DEFAULT.
+ * @return
+ *   The object, or NULL with rte_errno: ETIMEDOUT; EINTR (a signal was handled meanwhile); EDEADLK (called
+ *   from a cache's callback).
+ */
+void *mag_cache_alloc_wait(struct mag_cache *cache, uint64_t timeout_us);
 
 /**
  * Allocate up to n objects.

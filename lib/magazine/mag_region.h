@@ -11,6 +11,16 @@
  * writes into that memory itself. The caller tells it the address of each
  * object; the objects need not be contiguous, nor of one chunk.
  *
+ * An *elastic* region has memory of its own, of one node or of all, in segments of about
+ * a hugepage each. It takes them from EAL when they are wanted and gives those back that
+ * were not needed for an interval, and EAL gives hugepages back to the system. A segment
+ * holds its objects and, before them, their records: 8 bytes an object. Where EAL has no
+ * hugepages (`--no-huge`) segments are ordinary pages, placed by libnuma.
+ *
+ * Memory is never taken or given back on the data path: an allocation that does not wait
+ * has what there is, maintenance sees to it that there is more, and keeps a reserve of free
+ * segments for the time until then. What must not fail waits (mag_cache_alloc_wait()).
+ *
  * All functions may be called from any thread, but not on the data path.
  * Functions that fail say why in rte_errno and in one log line.
  */
@@ -31,6 +41,14 @@ extern "C" {
 #define MAG_REGION_READONLY 0x1u    /**< the allocator never writes into objects */
 #define MAG_REGION_SHARED 0x2u      /**< mapped by others: nothing of the allocator's in objects */
 #define MAG_REGION_NOMAGAZINES 0x4u /**< caches on it have no magazine layer */
+/** Elastic only: what was taken is not given back while the region lives. */
+#define MAG_REGION_PERSISTENT 0x8u
+/** Elastic only: one segment holds everything; it is there from the beginning. */
+#define MAG_REGION_MONOLITHIC 0x10u
+/** Elastic only: each segment is contiguous in I/O memory; a memzone each. */
+#define MAG_REGION_PHYSCONTIG 0x20u
+/** Objects hold no pointers. A note to readers and tools, without effect. */
+#define MAG_REGION_PUREDATA 0x40u
 /** @} */
 
 /** Most objects of a contiguous block. */
@@ -45,14 +63,46 @@ struct mag_region_params {
 	uint32_t stride;      /**< bytes from object to object; 0 = object_size */
 	uint32_t block;       /**< objects of a contiguous block (a segment); 0 = chosen */
 	uint32_t mode;        /**< MAG_REGION_* */
-	int node;             /**< NUMA node of the region's own records; -1 = any */
+	/** NUMA node of the region's own records, and of elastic memory; -1 = any, and all nodes */
+	int node;
+
+	/**
+	 * Not 0: elastic, and has room for so many objects and for those that magazines can hold
+	 * on top of it (mag_magazine_max(), unless NOMAGAZINES).
+	 */
+	uint64_t objects;
+	uint32_t align;      /**< elastic: of each object, a power of two; 0 means 8 */
+	size_t segment_size; /**< elastic: bytes wanted, records included; 0 = chosen */
+	/** Elastic: free segments that a node keeps for who does not wait; 0 means 1. */
+	uint32_t reserve;
+};
+
+/** Figures of a region, each exact, all of about the same moment. */
+struct mag_region_stats {
+	uint64_t objects;         /**< of all segments */
+	uint64_t objects_max;     /**< elastic: of as many segments as there may be */
+	uint64_t objects_free;    /**< of free segments */
+	uint32_t segments;        /**< in use and free */
+	uint32_t segments_free;   /**< not in use by a cache */
+	uint32_t segments_max;    /**< elastic */
+	uint32_t segment_objects; /**< objects of a whole segment */
+	uint64_t segment_bytes;   /**< elastic: of a segment, records included */
+	uint64_t memory;          /**< elastic: bytes of all segments */
+	uint64_t memory_free;     /**< elastic: bytes of the free ones */
+	uint64_t wired;           /**< bytes that stay: all, of a PERSISTENT region */
+	uint64_t allocations;     /**< segments that caches took */
+	uint64_t frees;           /**< segments that caches gave back */
+	uint64_t grown;           /**< elastic: segments taken from the system */
+	uint64_t trimmed;         /**< elastic: segments given back to it */
+	uint64_t grow_fails;      /**< elastic: segments that could not be had */
 };
 
 /**
- * Make a region that has no memory yet.
+ * Make a region: one that has no memory yet, or an elastic one with its reserve.
  *
  * @return
- *   The region, or NULL with rte_errno: EINVAL (a parameter), ENOMEM.
+ *   The region, or NULL with rte_errno: EINVAL (a parameter), ENOTSUP (a mode that cannot be had
+ *   here), ENOMEM.
  */
 struct mag_region *mag_region_create(const struct mag_region_params *params);
 
@@ -71,13 +121,37 @@ struct mag_region *mag_region_create(const struct mag_region_params *params);
  *   node first. Memory of a node that comes first when a cache is using the region already
  *   counts as memory whose node is not known.
  * @return
- *   0; -EINVAL (addresses not ascending, or objects that overlap); -ENOMEM.
+ *   0; -EINVAL (addresses not ascending, objects that overlap, or an elastic region); -ENOMEM.
  *   Nothing is adopted when it fails.
  */
 int mag_region_adopt(struct mag_region *region, void *const *objects, uint32_t count, int node);
 
 /**
- * Destroy a region. Its memory is the caller's again.
+ * Elastic: take segments from the system now, for an expected load.
+ *
+ * @param segments
+ *   How many, on each node of the region.
+ * @return
+ *   How many were had. Fewer, with the reason in rte_errno, when the region is as large as it
+ *   may be (ENOSPC) or the system has no more (ENOMEM). 0 for adopted memory (EINVAL).
+ */
+unsigned int mag_region_grow(struct mag_region *region, unsigned int segments);
+
+/**
+ * Elastic: give free segments back to the system now, all but `keep` of each node.
+ *
+ * Objects in magazines are in use: mag_cache_reap_now() first.
+ *
+ * @return
+ *   How many were given back.
+ */
+unsigned int mag_region_trim(struct mag_region *region, unsigned int keep);
+
+/** Figures of a region. */
+void mag_region_stats_get(const struct mag_region *region, struct mag_region_stats *stats);
+
+/**
+ * Destroy a region. Adopted memory is the caller's again, other memory the system's.
  *
  * @return
  *   0, or -EBUSY when a cache uses the region.

@@ -94,6 +94,12 @@ mag_type_pool(uint64_t objects, uint32_t slots, uint32_t limit)
 	return 0;
 }
 
+uint64_t
+mag_magazine_max(size_t chunk)
+{
+	return (RTE_MAX_LCORE + 1ull) * mag_numa_nodes() * 2 * mag_type_largest(chunk);
+}
+
 uint32_t
 mag_type_pool_next(uint32_t rounds)
 {

@@ -64,6 +64,8 @@ bool mag_type_is_pool(uint64_t rounds);
  *   Rounds, or 0 when not even the smallest type is within the bound.
  */
 uint32_t mag_type_pool(uint64_t objects, uint32_t slots, uint32_t limit);
+/** The most objects that magazines of slots can ever hold for chunks of this size, on all nodes. */
+uint64_t mag_magazine_max(size_t chunk);
 /** The next bigger pool type, or 0. */
 uint32_t mag_type_pool_next(uint32_t rounds);
 

@@ -30,6 +30,8 @@
 /* A service lcore comes by millions of times a second, unless it is preempted or stuck. */
 #define HEARTBEAT_MS 500
 #define CONTENTION_LIMIT 3
+/* Regions give back what they did not need for so long (spec 10). */
+#define REGION_MS 13000
 #define INTERVAL_MAX_MS 3600000
 
 static struct {
@@ -157,9 +159,30 @@ due_by(uint64_t then)
 		;
 }
 
+static void
+low_visit(struct mag_cache *cache, void *arg)
+{
+	RTE_SET_USED(arg);
+	if (cache->region->elastic != NULL)
+		mag_cache_reclaim(cache, true);
+}
+
+/* Memory comes and goes with the list of caches let go; bounded: in EAL's interrupt thread. */
+static uint64_t
+regions_tend(bool bounded)
+{
+	uint32_t ms = MAG_STAT(maint.override_ms);
+	struct mag_elastic_tended tended =
+		mag_elastic_tend(ms_to_tsc(ms != 0 ? ms : REGION_MS), bounded);
+
+	if (tended.low)
+		mag_cache_list_walk(false, low_visit, NULL);
+	return tended.next;
+}
+
 /* All that is due; false when somebody else is at it. */
 static bool
-pass_run(void)
+pass_run(bool bounded)
 {
 	struct pass pass = {.now = rte_rdtsc(), .next = UINT64_MAX, .interval_ms = UINT32_MAX};
 	bool done;
@@ -177,6 +200,7 @@ pass_run(void)
 		maint.reap_allowed = pass.now + ms_to_tsc(pass.interval_ms);
 	else if (!done && pass.reap)
 		atomic_store_explicit(&maint.reap_requested, true, memory_order_release);
+	due_by(regions_tend(bounded));
 	due_by(done ? pass.next : pass.now);
 	mag_lock_release(&maint.episode);
 	return done;
@@ -198,7 +222,7 @@ service_callback(void *arg)
 	atomic_store_explicit(&maint.heartbeat, now, memory_order_relaxed);
 	if (likely(!is_due(now)))
 		return -EAGAIN;
-	return pass_run() ? 0 : -EAGAIN;
+	return pass_run(false) ? 0 : -EAGAIN;
 }
 
 static bool
@@ -311,7 +335,7 @@ alarm_callback(void *arg)
 	RTE_SET_USED(arg);
 	service_tend(false);
 	if (!service_beats() && is_due(rte_rdtsc()))
-		pass_run();
+		pass_run(true);
 	/* When no cache is left, the next one arms the alarm again. */
 	if (mag_cache_listed() > 0)
 		alarm_set();
@@ -357,6 +381,13 @@ observe_last(void)
 		alarm_arm();
 }
 
+/* On the data path: a part of a region is hungry. */
+static void
+observe_hunger(void)
+{
+	due_by(0);
+}
+
 RTE_INIT(mag_maint_load)
 {
 	/* A second copy of the library may find the first one's pointer here. */
@@ -364,6 +395,7 @@ RTE_INIT(mag_maint_load)
 		return;
 	mag_cache_observer = observe;
 	mag_cache_last_observer = observe_last;
+	mag_elastic_observer = observe_hunger;
 }
 
 void

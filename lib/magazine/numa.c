@@ -11,6 +11,7 @@
 #include <rte_cycles.h>
 #include <rte_malloc.h>
 
+#include "lock.h"
 #include "log.h"
 #include "numa.h"
 
@@ -77,7 +78,7 @@ fault_schedule(unsigned int mtbf_ms)
 }
 
 static bool
-fault_strikes(void)
+fault_is_due(void)
 {
 	unsigned int asked = atomic_fetch_add_explicit(&fault.asked, 1, memory_order_relaxed) + 1;
 	unsigned int mtbf_ms = atomic_load_explicit(&fault.mtbf_ms, memory_order_relaxed);
@@ -87,6 +88,15 @@ fault_strikes(void)
 	if (mtbf_ms == 0 || rte_rdtsc() < atomic_load_explicit(&fault.due, memory_order_relaxed))
 		return false;
 	fault_schedule(mtbf_ms);
+	return true;
+}
+
+bool
+mag_fault_strikes(void)
+{
+	if (!fault_is_due())
+		return false;
+	MAG_STAT_ADD(fault.struck, 1);
 	return true;
 }
 
@@ -129,10 +139,8 @@ mag_meta_zalloc(size_t size, int node)
 {
 	void *addr = NULL;
 
-	if (fault_strikes()) {
-		atomic_fetch_add_explicit(&fault.struck, 1, memory_order_relaxed);
+	if (mag_fault_strikes())
 		return NULL;
-	}
 	if (node >= 0 && node < RTE_MAX_NUMA_NODES)
 		addr = rte_zmalloc_socket("magazine", size, META_ALIGN, node);
 	if (addr == NULL)

@@ -11,6 +11,7 @@
  * faults are injected (spec 14).
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +37,8 @@ int mag_numa_node_of(const void *addr);
 void *mag_meta_zalloc(size_t size, int node);
 void mag_meta_free(void *addr);
 
+/** Shall this allocation of backing memory fail? For those that do not come from mag_meta_zalloc(). */
+bool mag_fault_strikes(void);
 /** Fail the nth allocation from now (1 = the next), once; 0 switches it off. */
 void mag_fault_nth(unsigned int nth);
 /** Allocations asked for since mag_fault_nth(), failed ones included. */

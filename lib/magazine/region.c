@@ -15,7 +15,6 @@
 #define BLOCK_BYTES (256 * 1024)
 #define BLOCK_MIN 8
 #define BLOCK_MAX 256
-#define CONTROL_ALIGN 64
 
 static uint32_t
 block_choose(uint32_t stride)
@@ -33,25 +32,51 @@ part_init(struct mag_region_part *part, int node)
 	TAILQ_INIT(&part->tails);
 }
 
+static void region_free(struct mag_region *region);
+
+static int
+params_error(const struct mag_region_params *params, const char *what, int error)
+{
+	MAG_LOG(ERR, "region \"%s\": object size %u, stride %u, block %u, mode 0x%x: %s",
+		params->name != NULL ? params->name : "", params->object_size, params->stride,
+		params->block, params->mode, what);
+	return -error;
+}
+
+static int
+params_check(const struct mag_region_params *params)
+{
+	const uint32_t elastic =
+		MAG_REGION_PERSISTENT | MAG_REGION_MONOLITHIC | MAG_REGION_PHYSCONTIG;
+	const uint32_t known = elastic | MAG_REGION_READONLY | MAG_REGION_SHARED |
+			       MAG_REGION_NOMAGAZINES | MAG_REGION_PUREDATA;
+
+	if (params->name == NULL || *params->name == '\0' ||
+	    strlen(params->name) >= MAG_REGION_NAMESIZE)
+		return params_error(params, "needs a name of 1 to 63 characters", EINVAL);
+	if (params->object_size == 0)
+		return params_error(params, "needs an object size above 0", EINVAL);
+	if (params->stride != 0 && params->stride < params->object_size)
+		return params_error(params, "needs a stride of at least the object size", EINVAL);
+	if (params->block > MAG_REGION_BLOCK_MAX)
+		return params_error(params, "needs a block of at most 65534 objects", EINVAL);
+	if (params->mode & ~known)
+		return params_error(params, "has a mode that is not known", EINVAL);
+	if (params->objects == 0 && params->mode & elastic)
+		return params_error(params,
+				    "PERSISTENT, MONOLITHIC and PHYSCONTIG are for elastic regions",
+				    EINVAL);
+	return 0;
+}
+
 struct mag_region *
 mag_region_create(const struct mag_region_params *params)
 {
 	struct mag_region *region;
 
-	if (params->name == NULL || *params->name == '\0' ||
-	    strlen(params->name) >= MAG_REGION_NAMESIZE || params->object_size == 0 ||
-	    (params->stride != 0 && params->stride < params->object_size) ||
-	    params->block > MAG_REGION_BLOCK_MAX) {
-		MAG_LOG(ERR,
-			"region \"%s\": object size %u, stride %u, block %u: needs a name of 1 "
-			"to %u characters, a size above 0, a stride of at least the size and a "
-			"block of at most %u objects",
-			params->name != NULL ? params->name : "", params->object_size,
-			params->stride, params->block, MAG_REGION_NAMESIZE - 1,
-			MAG_REGION_BLOCK_MAX);
-		rte_errno = EINVAL;
+	rte_errno = -params_check(params);
+	if (rte_errno != 0)
 		return NULL;
-	}
 	region = mag_meta_zalloc(sizeof(*region), params->node);
 	if (region == NULL) {
 		MAG_LOG(ERR, "region \"%s\": no memory for %zu bytes: give EAL more memory",
@@ -67,14 +92,14 @@ mag_region_create(const struct mag_region_params *params)
 	SLIST_INIT(&region->extents);
 	part_init(&region->part[0], MAG_NODE_ANY);
 	atomic_init(&region->parts, 1);
+	if (params->objects != 0) {
+		rte_errno = -mag_elastic_init(region, params);
+		if (rte_errno != 0) {
+			region_free(region);
+			return NULL;
+		}
+	}
 	return region;
-}
-
-static size_t
-control_size(uint32_t count)
-{
-	return RTE_ALIGN_CEIL(MAG_CONTROL_SEGMENT + (size_t)count * MAG_CONTROL_OBJECT,
-			      (size_t)CONTROL_ALIGN);
 }
 
 /*
@@ -254,8 +279,18 @@ segment_insert(struct mag_region *region, struct mag_segment *segment)
 	atomic_fetch_add_explicit(&part->objects_free, segment->count, memory_order_relaxed);
 }
 
+void
+mag_region_insert(struct mag_region *region, struct mag_segment *segment)
+{
+	segment_insert(region, segment);
+	atomic_fetch_add_explicit(&region->segments, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&region->objects, segment->count, memory_order_relaxed);
+	atomic_fetch_add_explicit(&region->part[segment->part].objects, segment->count,
+				  memory_order_relaxed);
+}
+
 static void
-extent_insert(struct mag_region *region, struct mag_extent *extent, uint32_t objects, uint32_t part)
+extent_insert(struct mag_region *region, struct mag_extent *extent, uint32_t part)
 {
 	uint32_t i, first;
 
@@ -266,11 +301,8 @@ extent_insert(struct mag_region *region, struct mag_extent *extent, uint32_t obj
 	for (i = extent->segments; i-- > 0;) {
 		extent->segment[i].index = first + i;
 		extent->segment[i].part = part;
-		segment_insert(region, &extent->segment[i]);
+		mag_region_insert(region, &extent->segment[i]);
 	}
-	atomic_fetch_add_explicit(&region->segments, extent->segments, memory_order_relaxed);
-	atomic_fetch_add_explicit(&region->objects, objects, memory_order_relaxed);
-	atomic_fetch_add_explicit(&region->part[part].objects, objects, memory_order_relaxed);
 	mag_lock_release(&region->lock);
 }
 
@@ -283,17 +315,21 @@ mag_region_adopt(struct mag_region *region, void *const *objects, uint32_t count
 	struct mag_extent *extent;
 	uint32_t part;
 
+	if (region->elastic != NULL) {
+		MAG_LOG(ERR, "region \"%s\": is elastic, and adopts nothing", region->name);
+		return -EINVAL;
+	}
 	if (!objects_valid(region, objects, count))
 		return -EINVAL;
 	for (at = 0; at < count; at += n) {
 		n = run_length(region, objects + at, count - at);
-		control += control_size(n);
+		control += mag_region_control_size(n);
 		segments++;
 	}
 	if (segments == 0)
 		return 0;
 	head = RTE_ALIGN_CEIL(sizeof(*extent) + segments * sizeof(extent->segment[0]),
-			      CONTROL_ALIGN);
+			      MAG_CONTROL_ALIGN);
 	part = part_get(region, node, false);
 	extent = mag_meta_zalloc(head + control, node);
 	if (extent == NULL || map_with(region, (uintptr_t)objects[0], (uintptr_t)objects[count - 1],
@@ -310,28 +346,59 @@ mag_region_adopt(struct mag_region *region, void *const *objects, uint32_t count
 		n = run_length(region, objects + at, count - at);
 		segment_init(region, &extent->segment[i], objects + at, n, node);
 		extent->segment[i].control = RTE_PTR_ADD(extent, head);
-		head += control_size(n);
+		head += mag_region_control_size(n);
 	}
 	map_publish(region, map);
-	extent_insert(region, extent, count, part);
+	extent_insert(region, extent, part);
 	return 0;
+}
+
+/* Off its free list. */
+static void
+segment_remove(struct mag_region *region, struct mag_segment *segment)
+{
+	struct mag_region_part *part = &region->part[segment->part];
+	uint32_t left;
+
+	TAILQ_REMOVE(segment->whole ? &part->whole : &part->tails, segment, link);
+	segment->free = false;
+	left = atomic_fetch_sub_explicit(&part->segments_free, 1, memory_order_relaxed) - 1;
+	part->free_min = RTE_MIN(part->free_min, left);
+	atomic_fetch_sub_explicit(&part->objects_free, segment->count, memory_order_relaxed);
+}
+
+void
+mag_region_remove(struct mag_region *region, struct mag_segment *segment)
+{
+	segment_remove(region, segment);
+	atomic_fetch_sub_explicit(&region->segments, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&region->objects, segment->count, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&region->part[segment->part].objects, segment->count,
+				  memory_order_relaxed);
 }
 
 static struct mag_segment *
 segment_take(struct mag_region *region, struct mag_segment_list *list)
 {
 	struct mag_segment *segment = TAILQ_FIRST(list);
-	struct mag_region_part *part;
 
 	if (segment == NULL)
 		return NULL;
-	part = &region->part[segment->part];
-	TAILQ_REMOVE(list, segment, link);
-	segment->free = false;
-	atomic_fetch_sub_explicit(&part->segments_free, 1, memory_order_relaxed);
-	atomic_fetch_sub_explicit(&part->objects_free, segment->count, memory_order_relaxed);
+	segment_remove(region, segment);
 	atomic_fetch_add_explicit(&region->allocations, 1, memory_order_relaxed);
 	return segment;
+}
+
+/* Not under the lock: who is asked may want it. */
+static void
+part_eaten(struct mag_region *region, uint32_t part)
+{
+	const struct mag_elastic *elastic = region->elastic;
+
+	if (unlikely(elastic != NULL &&
+		     atomic_load_explicit(&region->part[part].segments_free, memory_order_relaxed) <
+			     elastic->reserve))
+		mag_elastic_hunger(region, part);
 }
 
 struct mag_segment *
@@ -344,6 +411,7 @@ mag_region_get(struct mag_region *region, uint32_t part)
 	if (segment == NULL)
 		segment = segment_take(region, &region->part[part].whole);
 	mag_lock_release(&region->lock);
+	part_eaten(region, part);
 	return segment;
 }
 
@@ -355,6 +423,7 @@ mag_region_get_whole(struct mag_region *region, uint32_t part)
 	mag_lock_spin(&region->lock);
 	segment = segment_take(region, &region->part[part].whole);
 	mag_lock_release(&region->lock);
+	part_eaten(region, part);
 	return segment;
 }
 
@@ -407,6 +476,15 @@ mag_region_reset(struct mag_region *region)
 	atomic_store_explicit(&region->objects, 0, memory_order_relaxed);
 }
 
+static void
+region_free(struct mag_region *region)
+{
+	if (region->elastic != NULL)
+		mag_elastic_fini(region);
+	mag_region_reset(region);
+	mag_meta_free(region);
+}
+
 int
 mag_region_destroy(struct mag_region *region)
 {
@@ -417,7 +495,39 @@ mag_region_destroy(struct mag_region *region)
 			region->references);
 		return -EBUSY;
 	}
-	mag_region_reset(region);
-	mag_meta_free(region);
+	region_free(region);
 	return 0;
+}
+
+void
+mag_region_stats_get(const struct mag_region *region, struct mag_region_stats *stats)
+{
+	struct mag_region *locked = (struct mag_region *)(uintptr_t)region;
+	const struct mag_elastic *elastic = region->elastic;
+	uint32_t part;
+
+	mag_lock_wait(&locked->lock);
+	*stats = (struct mag_region_stats){
+		.objects = MAG_STAT(region->objects),
+		.segments = MAG_STAT(region->segments),
+		.segment_objects = region->block,
+		.allocations = MAG_STAT(region->allocations),
+		.frees = MAG_STAT(region->frees),
+	};
+	for (part = 0; part < parts_of(region); part++) {
+		stats->objects_free += MAG_STAT(region->part[part].objects_free);
+		stats->segments_free += MAG_STAT(region->part[part].segments_free);
+	}
+	mag_lock_release(&locked->lock);
+	if (elastic == NULL)
+		return;
+	stats->segments_max = elastic->segments_max;
+	stats->objects_max = (uint64_t)elastic->segments_max * region->block;
+	stats->segment_bytes = elastic->segment_bytes;
+	stats->memory = stats->segments * stats->segment_bytes;
+	stats->memory_free = stats->segments_free * stats->segment_bytes;
+	stats->wired = region->mode & MAG_REGION_PERSISTENT ? stats->memory : 0;
+	stats->grown = MAG_STAT(elastic->grown);
+	stats->trimmed = MAG_STAT(elastic->trimmed);
+	stats->grow_fails = MAG_STAT(elastic->grow_fails);
 }

@@ -20,6 +20,11 @@
  * numbered in the order in which their nodes first come; memory whose node is not known is of
  * part 0. Which part an address is of is looked up in a table of where parts begin, which there
  * is only if there are several.
+ *
+ * An elastic region (elastic.c) has a part for each node from the beginning, and its map is that of
+ * EAL's memseg lists, whose addresses never change. Each segment is one allocation, records
+ * included. Whoever finds fewer free segments than the reserve leaves word that the
+ * part is hungry and goes on; who takes memory from the system and gives it back holds no lock then.
  */
 
 #include <stdatomic.h>
@@ -30,12 +35,15 @@
 
 #include <rte_config.h>
 
+#include <rte_common.h>
+
 #include "lock.h"
 #include "mag_region.h"
 
 /** Room that a segment has for the slab layer's records: per segment, and per object. */
 #define MAG_CONTROL_SEGMENT 128
 #define MAG_CONTROL_OBJECT 8
+#define MAG_CONTROL_ALIGN 64
 
 struct mag_segment {
 	uintptr_t base;                /**< address of object 0 */
@@ -70,6 +78,7 @@ struct mag_region_part {
 	_Atomic uint64_t objects;      /**< of all segments */
 	_Atomic uint64_t objects_free; /**< of the free segments */
 	int32_t node;                  /**< -1: not known, part 0 only */
+	uint32_t free_min; /**< fewest free segments since the last trim; under the lock */
 };
 
 /**
@@ -86,12 +95,31 @@ struct mag_region_map {
 	} at[];
 };
 
+/** What only an elastic region has. */
+struct mag_elastic {
+	/* Never changes after creation. */
+	uint32_t segments_max;
+	uint32_t reserve;             /**< free segments that a part keeps */
+	size_t segment_bytes;         /**< records included */
+	char *pages[MAG_PARTS_MAX];   /**< addresses for ordinary pages; NULL: EAL's heap */
+	TAILQ_ENTRY(mag_region) link; /**< of this process's elastic regions, under their lock */
+	uint32_t tended;              /**< threads that tend it, under the same lock */
+	uint64_t trim_last;           /**< TSC; of who tends */
+	_Atomic uint32_t hungry;      /**< a bit for each part */
+	_Atomic uint64_t rest;        /**< TSC before which nobody asks for more: there is none */
+	_Atomic uint64_t grown, trimmed, grow_fails;
+	/** By index, under the region's lock; MAG_SEGMENT_COMING: comes or goes. */
+	struct mag_segment *segment[];
+};
+
 struct mag_region {
 	char name[MAG_REGION_NAMESIZE];
-	uint32_t mode;        /**< MAG_REGION_* */
-	uint32_t stride;      /**< bytes from object to object */
-	uint32_t object_size; /**< bytes that a user may touch */
-	uint32_t block;       /**< objects of a whole segment */
+	uint32_t align;              /**< of each object, as far as it is known */
+	struct mag_elastic *elastic; /**< NULL: adopted memory */
+	uint32_t mode;               /**< MAG_REGION_* */
+	uint32_t stride;             /**< bytes from object to object */
+	uint32_t object_size;        /**< bytes that a user may touch */
+	uint32_t block;              /**< objects of a whole segment */
 
 	struct mag_lock lock; /**< guards all below; the counts are also read without it */
 	SLIST_HEAD(, mag_extent) extents;
@@ -104,6 +132,14 @@ struct mag_region {
 	struct mag_region_map *_Atomic map; /**< NULL: there is one part */
 	struct mag_region_part part[MAG_PARTS_MAX];
 };
+
+/** Bytes of the records of a segment of so many objects. */
+static inline size_t
+mag_region_control_size(uint32_t count)
+{
+	return RTE_ALIGN_CEIL(MAG_CONTROL_SEGMENT + (size_t)count * MAG_CONTROL_OBJECT,
+			      (size_t)MAG_CONTROL_ALIGN);
+}
 
 /** Bytes that a segment spans at the most, from its first object to behind its last. */
 static inline uint64_t
@@ -153,5 +189,45 @@ void mag_region_put(struct mag_region *region, struct mag_segment *segment);
 
 /** Forget all memory: nothing of it may be in use any more. Touches no object. */
 void mag_region_reset(struct mag_region *region);
+
+/** Under the lock: a new segment is free; one that is free leaves the region. */
+void mag_region_insert(struct mag_region *region, struct mag_segment *segment);
+void mag_region_remove(struct mag_region *region, struct mag_segment *segment);
+
+/* Elastic regions */
+
+/**
+ * Lay an elastic region out, and take its reserve.
+ *
+ * @return
+ *   0, -EINVAL, -ENOTSUP or -ENOMEM, after a log line; the region is destroyed by the caller.
+ */
+int mag_elastic_init(struct mag_region *region, const struct mag_region_params *params);
+/** Give all memory back: nothing is in use any more. */
+void mag_elastic_fini(struct mag_region *region);
+/** Data path: a part has fewer free segments than its reserve. */
+void mag_elastic_hunger(struct mag_region *region, uint32_t part);
+/** Take one segment of a part from the system: 0, -ENOSPC or -ENOMEM. */
+int mag_elastic_grow(struct mag_region *region, uint32_t part);
+
+/** What tending all elastic regions of the process came to. */
+struct mag_elastic_tended {
+	uint64_t next; /**< TSC of the next turn; UINT64_MAX: none */
+	bool low;      /**< the system had no memory for a segment */
+};
+
+/**
+ * Feed the hungry, and at intervals give back what was not needed during the last one. Holds no lock
+ * while memory comes or goes.
+ *
+ * @param interval
+ *   TSC ticks from trim to trim.
+ * @param bounded
+ *   Take one segment for a part at the most, and give none back.
+ */
+struct mag_elastic_tended mag_elastic_tend(uint64_t interval, bool bounded);
+
+/** Called on the data path when some part became hungry; set by maintenance. */
+extern void (*mag_elastic_observer)(void);
 
 #endif /* MAG_REGION_PRIVATE_H */

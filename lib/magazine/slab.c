@@ -276,8 +276,11 @@ mag_slab_alloc(struct mag_slab_layer *layer, void **objects, unsigned int n,
 	unsigned int got;
 
 	/* Who finds nothing does not look like somebody who is moving objects. */
-	if (unlikely(mag_slab_available(layer) == 0))
+	if (unlikely(mag_slab_available(layer) == 0)) {
+		if (layer->region->elastic != NULL)
+			mag_elastic_hunger(layer->region, layer->part);
 		return 0;
+	}
 	mag_lock_spin(&layer->lock);
 	got = take_from_partial(layer, objects, n);
 	while (got < n) {
@@ -402,6 +405,16 @@ mag_slab_free(struct mag_slab_layer *layer, void *const *objects, unsigned int n
 	return good;
 }
 
+static void
+object_describe(const struct mag_slab_layer *layer, struct mag_slab_object *found)
+{
+	const struct mag_segment *segment = found->slab->segment;
+
+	found->address = (void *)(segment->base + (uintptr_t)segment->stride * found->index);
+	found->bufctl = &found->slab->bufctl[found->index];
+	found->region_index = (uint64_t)segment->index * layer->region->block + found->index;
+}
+
 bool
 mag_slab_find(struct mag_slab_layer *layer, const void *address, struct mag_slab_object *found)
 {
@@ -410,6 +423,8 @@ mag_slab_find(struct mag_slab_layer *layer, const void *address, struct mag_slab
 	mag_lock_spin(&layer->lock);
 	found->slab = table_find(layer, (uintptr_t)address, &found->index);
 	out = found->slab != NULL && found->slab->bufctl[found->index].state == MAG_BUFCTL_OUT;
+	if (out)
+		object_describe(layer, found);
 	mag_lock_release(&layer->lock);
 	return out;
 }

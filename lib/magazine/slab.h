@@ -92,8 +92,11 @@ struct mag_slab_layer {
 
 /** Both infos of spec 2, for one side: an object that has left the slab layer. */
 struct mag_slab_object {
-	struct mag_slab *slab;
-	uint32_t index; /**< in the segment */
+	struct mag_slab *slab; /**< stays while the object is out */
+	uint32_t index;        /**< in the segment */
+	void *address;
+	struct mag_bufctl *bufctl;
+	uint64_t region_index;
 };
 
 /**

@@ -138,6 +138,4 @@ mag_cache_home(const struct mag_cache *cache, uint32_t part)
 #define MAG_FOREACH_HOME(cache, part, home)                                                        \
 	for (part = 0; (home = mag_cache_home(cache, part)) != NULL; part++)
 
-#define MAG_STAT_ADD(counter, n) atomic_fetch_add_explicit(&(counter), n, memory_order_relaxed)
-
 #endif /* MAG_TYPES_H */

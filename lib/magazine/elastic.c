@@ -1,0 +1,699 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Elastic regions: segments that come from the system when they are wanted and go back when they are not
+ * (spec 10, design 9).
+ *
+ * A segment is one element of EAL's heap, of a few whole hugepages less EAL's header, so that its
+ * pages are free when it is; or ordinary pages where EAL has no hugepages.
+ */
+
+#include <errno.h>
+#include <numa.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <rte_bitops.h>
+#include <rte_common.h>
+#include <rte_cycles.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
+#include <rte_memory.h>
+#include <rte_memzone.h>
+
+#include "log.h"
+#include "magazine.h"
+#include "numa.h"
+#include "region.h"
+
+#define PAGE ((size_t)2 << 20)
+/* EAL's header of an element of its heap. */
+#define ELEMENT 128
+/* Segments of up to so many pages, until no more than an eighth is left over. */
+#define PAGES_MAX 32
+#define ALIGN_MIN 8u
+/* Objects are aligned to this whatever was asked for: what a heap aligns to. */
+#define ALIGN_BASE 64u
+#define RECORD RTE_ALIGN_CEIL(sizeof(struct mag_segment), (size_t)ALIGN_BASE)
+/* An eighth of what there is at a time, so that a growing load is not fed by the spoon. */
+#define GROWTH 8
+#define REST_MS 1000
+#define SEGMENT_COMING ((struct mag_segment *)(uintptr_t)1)
+
+void (*mag_elastic_observer)(void);
+
+static TAILQ_HEAD(, mag_region) regions = TAILQ_HEAD_INITIALIZER(regions);
+static struct mag_lock regions_lock;
+
+/* Layout */
+
+static size_t
+overhead(const struct mag_region *region)
+{
+	return RECORD + MAG_CONTROL_SEGMENT + MAG_CONTROL_ALIGN +
+	       (region->align > ALIGN_BASE ? region->align - ALIGN_BASE : 0);
+}
+
+static uint64_t
+objects_in(const struct mag_region *region, size_t bytes)
+{
+	size_t fixed = overhead(region);
+
+	return bytes <= fixed ? 0 : (bytes - fixed) / ((size_t)region->stride + MAG_CONTROL_OBJECT);
+}
+
+static size_t
+bytes_for(const struct mag_region *region, uint64_t objects)
+{
+	return overhead(region) + objects * ((size_t)region->stride + MAG_CONTROL_OBJECT);
+}
+
+/* Objects of a segment of as few pages as leave little over. */
+static uint64_t
+block_choose(const struct mag_region *region)
+{
+	size_t bytes;
+	uint64_t objects;
+	unsigned int pages;
+
+	for (pages = 1; pages <= PAGES_MAX; pages++) {
+		bytes = pages * PAGE - ELEMENT;
+		objects = objects_in(region, bytes);
+		if (objects > 0 && bytes - bytes_for(region, objects) <= bytes / 8)
+			return objects;
+	}
+	bytes = RTE_ALIGN_CEIL(bytes_for(region, 1) + ELEMENT, PAGE) - ELEMENT;
+	return objects_in(region, bytes);
+}
+
+static int
+layout_error(const struct mag_region *region, const struct mag_region_params *params,
+	     const char *what, int error)
+{
+	MAG_LOG(ERR,
+		"region \"%s\": %" PRIu64 " objects of %u bytes, alignment %u, block %u, segment "
+		"size %zu, mode 0x%x: %s",
+		region->name, params->objects, params->object_size, params->align, params->block,
+		params->segment_size, params->mode, what);
+	return -error;
+}
+
+static int
+layout(struct mag_region *region, const struct mag_region_params *params, uint64_t *objects)
+{
+	uint64_t block;
+
+	region->align = params->align != 0 ? params->align : ALIGN_MIN;
+	if (!rte_is_power_of_2(region->align) || region->align > PAGE)
+		return layout_error(region, params,
+				    "the alignment must be a power of two of at most 2 MiB",
+				    EINVAL);
+	region->align = RTE_MAX(region->align, ALIGN_MIN);
+	if (region->stride > UINT32_MAX / 2 || params->objects > UINT64_C(1) << 40)
+		return layout_error(region, params, "that is too much", EINVAL);
+	region->object_size = RTE_ALIGN_CEIL(region->object_size, region->align);
+	region->stride = RTE_ALIGN_CEIL(region->stride, region->align);
+	*objects = params->objects;
+	if ((region->mode & MAG_REGION_NOMAGAZINES) == 0)
+		*objects += mag_magazine_max(region->stride);
+	if (region->mode & MAG_REGION_MONOLITHIC)
+		block = *objects;
+	else if (params->block != 0)
+		block = params->block;
+	else if (params->segment_size != 0)
+		block = objects_in(region, params->segment_size);
+	else
+		block = block_choose(region);
+	if (block == 0)
+		return layout_error(region, params, "no object fits a segment of that size",
+				    EINVAL);
+	if (region->mode & MAG_REGION_MONOLITHIC && block > MAG_REGION_BLOCK_MAX)
+		return layout_error(region, params,
+				    "one segment cannot hold more than 65534 objects, those that "
+				    "magazines can hold included",
+				    EINVAL);
+	region->block = RTE_MIN(block, *objects);
+	region->block = RTE_MIN(region->block, MAG_REGION_BLOCK_MAX);
+	return 0;
+}
+
+/* Parts */
+
+static int
+memseg_list_add(const struct rte_memseg_list *list, void *arg)
+{
+	struct mag_region_map *map = arg;
+
+	if (list->external)
+		return 0;
+	map->at[map->count++] =
+		(struct mag_region_begin){(uintptr_t)list->base_va, list->socket_id};
+	return 0;
+}
+
+static int
+begin_compare(const void *left, const void *right)
+{
+	const struct mag_region_begin *a = left, *b = right;
+
+	return a->begin < b->begin ? -1 : a->begin > b->begin;
+}
+
+static uint32_t
+part_known(const struct mag_region *region, int node)
+{
+	uint32_t part, parts = MAG_STAT(region->parts);
+
+	for (part = 0; part < parts; part++)
+		if (region->part[part].node == node)
+			return part;
+	return 0;
+}
+
+/* Where the parts begin: EAL's lists, or the pages that were set aside. */
+static int
+map_make(struct mag_region *region)
+{
+	uint32_t i, parts = MAG_STAT(region->parts);
+	struct mag_region_map *map;
+
+	if (parts == 1)
+		return 0;
+	map = mag_meta_zalloc(sizeof(*map) + RTE_MAX(RTE_MAX_MEMSEG_LISTS, MAG_PARTS_MAX) *
+						     sizeof(map->at[0]),
+			      region->part[0].node);
+	if (map == NULL)
+		return -ENOMEM;
+	if (region->elastic->pages[0] == NULL) {
+		rte_memseg_list_walk(memseg_list_add, map);
+		for (i = 0; i < map->count; i++)
+			map->at[i].part = part_known(region, map->at[i].part);
+	} else {
+		for (i = 0; i < parts; i++)
+			map->at[map->count++] =
+				(struct mag_region_begin){(uintptr_t)region->elastic->pages[i], i};
+	}
+	qsort(map->at, map->count, sizeof(map->at[0]), begin_compare);
+	atomic_store_explicit(&region->map, map, memory_order_release);
+	return 0;
+}
+
+static int
+parts_make(struct mag_region *region, int node)
+{
+	unsigned int i, sockets = rte_socket_count();
+	bool one = region->mode & MAG_REGION_MONOLITHIC;
+
+	for (i = 0; i < sockets; i++)
+		if (!one && (node == MAG_NODE_ANY || node == rte_socket_id_by_idx(i)))
+			mag_region_part_of_node(region, rte_socket_id_by_idx(i));
+	if (node == MAG_NODE_ANY || region->part[0].node == node)
+		return 0;
+	if (one) {
+		mag_region_part_of_node(region, node);
+		return 0;
+	}
+	MAG_LOG(ERR,
+		"region \"%s\": node %d: EAL knows of no such node; use -1 or one that it knows",
+		region->name, node);
+	return -EINVAL;
+}
+
+/* Ordinary pages */
+
+static size_t
+pages_span(const struct mag_elastic *elastic)
+{
+	return RTE_ALIGN_CEIL(elastic->segment_bytes, (size_t)sysconf(_SC_PAGESIZE));
+}
+
+/* Addresses alone: memory comes with each segment. */
+static int
+pages_set_aside(struct mag_region *region)
+{
+	struct mag_elastic *elastic = region->elastic;
+	uint32_t part, parts = MAG_STAT(region->parts);
+	void *addr;
+
+	for (part = 0; part < parts; part++) {
+		addr = mmap(NULL, elastic->segments_max * pages_span(elastic), PROT_NONE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (addr == MAP_FAILED)
+			return -ENOMEM;
+		elastic->pages[part] = addr;
+	}
+	return 0;
+}
+
+static void *
+pages_take(const struct mag_region *region, uint32_t part, uint32_t index)
+{
+	const struct mag_elastic *elastic = region->elastic;
+	size_t span = pages_span(elastic);
+	char *addr = elastic->pages[part] + index * span;
+	int node = region->part[part].node;
+
+	if (mprotect(addr, span, PROT_READ | PROT_WRITE) != 0)
+		return NULL;
+	if (node != MAG_NODE_ANY && numa_available() >= 0)
+		numa_tonode_memory(addr, span, node);
+	return addr;
+}
+
+static void
+pages_give(const struct mag_region *region, struct mag_segment *segment)
+{
+	size_t span = pages_span(region->elastic);
+
+	madvise(segment, span, MADV_DONTNEED);
+	mprotect(segment, span, PROT_NONE);
+}
+
+/* Segments */
+
+static void
+memzone_name(const struct mag_region *region, uint32_t index, char name[RTE_MEMZONE_NAMESIZE])
+{
+	snprintf(name, RTE_MEMZONE_NAMESIZE, "mag_%" PRIxPTR "_%x", (uintptr_t)region, index);
+}
+
+static void *
+memory_take(const struct mag_region *region, uint32_t part, uint32_t index)
+{
+	char name[RTE_MEMZONE_NAMESIZE];
+	int node = region->part[part].node;
+	const struct rte_memzone *zone;
+
+	if (mag_fault_strikes())
+		return NULL;
+	if (region->elastic->pages[part] != NULL)
+		return pages_take(region, part, index);
+	if ((region->mode & MAG_REGION_PHYSCONTIG) == 0)
+		return rte_malloc_socket("magazine", region->elastic->segment_bytes, 0, node);
+	memzone_name(region, index, name);
+	zone = rte_memzone_reserve_aligned(name, region->elastic->segment_bytes, node,
+					   RTE_MEMZONE_IOVA_CONTIG, ALIGN_BASE);
+	return zone != NULL ? zone->addr : NULL;
+}
+
+static void
+memory_give(const struct mag_region *region, struct mag_segment *segment)
+{
+	char name[RTE_MEMZONE_NAMESIZE];
+
+	if (region->elastic->pages[segment->part] != NULL) {
+		pages_give(region, segment);
+	} else if ((region->mode & MAG_REGION_PHYSCONTIG) == 0) {
+		rte_free(segment);
+	} else {
+		memzone_name(region, segment->index, name);
+		rte_memzone_free(rte_memzone_lookup(name));
+	}
+}
+
+static void
+segment_init(const struct mag_region *region, struct mag_segment *segment, uint32_t part,
+	     uint32_t index)
+{
+	size_t control = mag_region_control_size(region->block);
+
+	memset(segment, 0, RECORD + control);
+	segment->control = RTE_PTR_ADD(segment, RECORD);
+	segment->base = RTE_ALIGN_CEIL((uintptr_t)segment->control + control,
+				       (uintptr_t)RTE_MAX(region->align, ALIGN_BASE));
+	segment->stride = region->block > 1 ? region->stride : 0;
+	segment->count = region->block;
+	segment->index = index;
+	segment->node = region->part[part].node;
+	segment->part = part;
+	segment->whole = true;
+}
+
+/* A place for one more; false: the region is as large as it may be. */
+static bool
+index_take(struct mag_region *region, uint32_t *index)
+{
+	struct mag_elastic *elastic = region->elastic;
+	uint32_t i;
+
+	mag_lock_wait(&region->lock);
+	for (i = 0; i < elastic->segments_max && elastic->segment[i] != NULL; i++)
+		;
+	if (i < elastic->segments_max)
+		elastic->segment[i] = SEGMENT_COMING;
+	mag_lock_release(&region->lock);
+	*index = i;
+	return i < elastic->segments_max;
+}
+
+static void
+index_give(struct mag_region *region, uint32_t index)
+{
+	mag_lock_wait(&region->lock);
+	region->elastic->segment[index] = NULL;
+	mag_lock_release(&region->lock);
+}
+
+int
+mag_elastic_grow(struct mag_region *region, uint32_t part)
+{
+	struct mag_elastic *elastic = region->elastic;
+	struct mag_segment *segment;
+	uint32_t index;
+
+	if (!index_take(region, &index))
+		return -ENOSPC;
+	segment = memory_take(region, part, index);
+	if (segment == NULL) {
+		index_give(region, index);
+		MAG_STAT_ADD(elastic->grow_fails, 1);
+		return -ENOMEM;
+	}
+	segment_init(region, segment, part, index);
+	mag_lock_wait(&region->lock);
+	elastic->segment[index] = segment;
+	mag_region_insert(region, segment);
+	mag_lock_release(&region->lock);
+	MAG_STAT_ADD(elastic->grown, 1);
+	return 0;
+}
+
+/* The free segment that was used least recently leaves the region; NULL when no more than keep are left. */
+static struct mag_segment *
+segment_withdraw(struct mag_region *region, uint32_t part, uint32_t keep)
+{
+	struct mag_segment *segment = NULL;
+
+	mag_lock_wait(&region->lock);
+	if (MAG_STAT(region->part[part].segments_free) > keep)
+		segment = TAILQ_LAST(&region->part[part].whole, mag_segment_list);
+	if (segment != NULL) {
+		mag_region_remove(region, segment);
+		region->elastic->segment[segment->index] = SEGMENT_COMING;
+	}
+	mag_lock_release(&region->lock);
+	return segment;
+}
+
+static uint32_t
+part_trim(struct mag_region *region, uint32_t part, uint32_t keep, uint32_t max)
+{
+	struct mag_segment *segment;
+	uint32_t trimmed, index;
+
+	for (trimmed = 0; trimmed < max; trimmed++) {
+		segment = segment_withdraw(region, part, keep);
+		if (segment == NULL)
+			break;
+		index = segment->index;
+		memory_give(region, segment);
+		index_give(region, index);
+	}
+	MAG_STAT_ADD(region->elastic->trimmed, trimmed);
+	return trimmed;
+}
+
+/* Making and destroying */
+
+static void
+region_list(struct mag_region *region)
+{
+	mag_lock_wait(&regions_lock);
+	TAILQ_INSERT_TAIL(&regions, region, elastic->link);
+	mag_lock_release(&regions_lock);
+}
+
+/* Not before nobody tends it. */
+static void
+region_unlist(struct mag_region *region)
+{
+	mag_lock_wait(&regions_lock);
+	while (region->elastic->tended > 0) {
+		mag_lock_release(&regions_lock);
+		sched_yield();
+		mag_lock_wait(&regions_lock);
+	}
+	TAILQ_REMOVE(&regions, region, elastic->link);
+	mag_lock_release(&regions_lock);
+}
+
+/* The reserve of each part; some nodes may have no memory, but not all. */
+static int
+reserve_take(struct mag_region *region)
+{
+	uint32_t part, i, parts = MAG_STAT(region->parts);
+
+	for (part = 0; part < parts; part++)
+		for (i = 0; i < region->elastic->reserve; i++)
+			if (mag_elastic_grow(region, part) != 0)
+				break;
+	return MAG_STAT(region->segments) > 0 ? 0 : -ENOMEM;
+}
+
+static int
+memory_make(struct mag_region *region)
+{
+	bool pages = !rte_eal_has_hugepages();
+
+	if ((pages && pages_set_aside(region) != 0) || map_make(region) != 0 ||
+	    reserve_take(region) != 0)
+		return -ENOMEM;
+	return 0;
+}
+
+int
+mag_elastic_init(struct mag_region *region, const struct mag_region_params *params)
+{
+	struct mag_elastic *elastic;
+	uint64_t objects = 0, segments;
+
+	if (params->mode & MAG_REGION_PHYSCONTIG && !rte_eal_has_hugepages())
+		return layout_error(region, params, "PHYSCONTIG needs hugepages", ENOTSUP);
+	if (layout(region, params, &objects) != 0)
+		return -EINVAL;
+	segments = (objects + region->block - 1) / region->block;
+	if (segments > UINT32_MAX)
+		return layout_error(region, params, "that needs too many segments", EINVAL);
+	elastic = mag_meta_zalloc(sizeof(*elastic) + segments * sizeof(elastic->segment[0]),
+				  params->node);
+	if (elastic == NULL)
+		return layout_error(region, params, "no memory for its records", ENOMEM);
+	elastic->segments_max = segments;
+	elastic->reserve = RTE_MIN(RTE_MAX(params->reserve, 1u), elastic->segments_max);
+	elastic->segment_bytes = RECORD + mag_region_control_size(region->block) +
+				 (region->align > ALIGN_BASE ? region->align - ALIGN_BASE : 0) +
+				 (size_t)region->block * region->stride;
+	elastic->trim_last = rte_rdtsc();
+	region->elastic = elastic;
+	region_list(region);
+	if (parts_make(region, params->node) != 0)
+		return -EINVAL;
+	if (memory_make(region) != 0)
+		return layout_error(region, params,
+				    "no memory for a segment: reserve more hugepages", ENOMEM);
+	return 0;
+}
+
+void
+mag_elastic_fini(struct mag_region *region)
+{
+	struct mag_elastic *elastic = region->elastic;
+	uint32_t part, parts = MAG_STAT(region->parts);
+
+	region_unlist(region);
+	for (part = 0; part < parts; part++) {
+		part_trim(region, part, 0, UINT32_MAX);
+		if (elastic->pages[part] != NULL)
+			munmap(elastic->pages[part], elastic->segments_max * pages_span(elastic));
+	}
+	region->elastic = NULL;
+	mag_meta_free(elastic);
+}
+
+unsigned int
+mag_region_grow(struct mag_region *region, unsigned int segments)
+{
+	uint32_t part, parts = MAG_STAT(region->parts);
+	unsigned int i, had = 0;
+	int ret = 0;
+
+	if (region->elastic == NULL) {
+		rte_errno = EINVAL;
+		return 0;
+	}
+	for (part = 0; part < parts; part++)
+		for (i = 0, ret = 0; i < segments && ret == 0; i++) {
+			ret = mag_elastic_grow(region, part);
+			if (ret == 0)
+				had++;
+			else
+				rte_errno = -ret;
+		}
+	return had;
+}
+
+static bool
+is_kept(const struct mag_region *region)
+{
+	return region->mode & (MAG_REGION_PERSISTENT | MAG_REGION_MONOLITHIC);
+}
+
+static uint64_t
+heaps_size(void)
+{
+	struct rte_malloc_socket_stats stats;
+	unsigned int i, sockets = rte_socket_count();
+	uint64_t sum = 0;
+
+	for (i = 0; i < sockets; i++)
+		if (rte_malloc_get_socket_stats(rte_socket_id_by_idx(i), &stats) == 0)
+			sum += stats.heap_totalsz_bytes;
+	return sum;
+}
+
+/* EAL keeps what it has with --legacy-mem, and when it was told so by -m or --socket-mem. */
+static void
+say_once_that_eal_keeps_it(const struct mag_region *region, uint64_t before, uint32_t trimmed)
+{
+	static _Atomic bool said;
+
+	if (trimmed == 0 || region->elastic->pages[0] != NULL || heaps_size() < before ||
+	    atomic_exchange(&said, true))
+		return;
+	MAG_LOG(INFO,
+		"region \"%s\": gave %u segments back to EAL, which keeps the hugepages "
+		"(--legacy-mem, -m, --socket-mem, or in part of use)",
+		region->name, trimmed);
+}
+
+unsigned int
+mag_region_trim(struct mag_region *region, unsigned int keep)
+{
+	uint32_t part, parts = MAG_STAT(region->parts), trimmed = 0;
+	uint64_t before;
+
+	if (region->elastic == NULL || is_kept(region))
+		return 0;
+	before = heaps_size();
+	for (part = 0; part < parts; part++)
+		trimmed += part_trim(region, part, keep, UINT32_MAX);
+	say_once_that_eal_keeps_it(region, before, trimmed);
+	return trimmed;
+}
+
+/* Tending */
+
+void
+mag_elastic_hunger(struct mag_region *region, uint32_t part)
+{
+	struct mag_elastic *elastic = region->elastic;
+	uint32_t bit = UINT32_C(1) << part;
+
+	if (MAG_STAT(elastic->hungry) & bit ||
+	    MAG_STAT(region->segments) >= elastic->segments_max ||
+	    rte_rdtsc() < MAG_STAT(elastic->rest))
+		return;
+	atomic_fetch_or_explicit(&elastic->hungry, bit, memory_order_relaxed);
+	if (mag_elastic_observer != NULL)
+		mag_elastic_observer();
+}
+
+/* False: the system has no more. */
+static bool
+part_feed(struct mag_region *region, uint32_t part, bool bounded)
+{
+	struct mag_elastic *elastic = region->elastic;
+	uint32_t n,
+		want = bounded ? 1 : RTE_MAX(MAG_STAT(region->segments) / GROWTH, elastic->reserve);
+	int ret = 0;
+
+	for (n = 0; n < want && ret == 0; n++)
+		ret = mag_elastic_grow(region, part);
+	if (ret != -ENOMEM)
+		return true;
+	atomic_store_explicit(&elastic->rest, rte_rdtsc() + rte_get_tsc_hz() / 1000 * REST_MS,
+			      memory_order_relaxed);
+	return false;
+}
+
+static bool
+region_feed(struct mag_region *region, bool bounded)
+{
+	uint32_t part, hungry = atomic_exchange_explicit(&region->elastic->hungry, 0,
+							 memory_order_relaxed);
+	bool fed = true;
+
+	for (part = 0; hungry >> part != 0; part++)
+		if (hungry >> part & 1)
+			fed &= part_feed(region, part, bounded);
+	return fed;
+}
+
+/* What was free all the time since the last trim. */
+static uint32_t
+part_spare(struct mag_region *region, uint32_t part)
+{
+	struct mag_region_part *at = &region->part[part];
+	uint32_t spare;
+
+	mag_lock_wait(&region->lock);
+	spare = at->free_min;
+	at->free_min = MAG_STAT(at->segments_free);
+	mag_lock_release(&region->lock);
+	return spare > region->elastic->reserve ? spare - region->elastic->reserve : 0;
+}
+
+static void
+region_trim(struct mag_region *region)
+{
+	uint32_t part, spare, parts = MAG_STAT(region->parts), trimmed = 0;
+	uint64_t before = heaps_size();
+
+	for (part = 0; part < parts; part++) {
+		spare = part_spare(region, part);
+		trimmed += part_trim(region, part, region->elastic->reserve, spare);
+	}
+	say_once_that_eal_keeps_it(region, before, trimmed);
+}
+
+static void
+region_tend(struct mag_region *region, uint64_t interval, bool bounded,
+	    struct mag_elastic_tended *tended)
+{
+	struct mag_elastic *elastic = region->elastic;
+	uint64_t now = rte_rdtsc();
+
+	tended->low |= !region_feed(region, bounded);
+	if (is_kept(region) || bounded)
+		return;
+	if (now - elastic->trim_last >= interval) {
+		region_trim(region);
+		elastic->trim_last = now;
+	}
+	tended->next = RTE_MIN(tended->next, elastic->trim_last + interval);
+}
+
+struct mag_elastic_tended
+mag_elastic_tend(uint64_t interval, bool bounded)
+{
+	struct mag_elastic_tended tended = {.next = UINT64_MAX};
+	struct mag_region *region, *next;
+
+	mag_lock_wait(&regions_lock);
+	for (region = TAILQ_FIRST(&regions); region != NULL; region = next) {
+		region->elastic->tended++;
+		mag_lock_release(&regions_lock);
+		region_tend(region, interval, bounded, &tended);
+		mag_lock_wait(&regions_lock);
+		region->elastic->tended--;
+		next = TAILQ_NEXT(region, elastic->link);
+	}
+	mag_lock_release(&regions_lock);
+	return tended;
+}

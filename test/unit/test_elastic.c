@@ -1,0 +1,798 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* elastic.c and wait.c: regions that grow and shrink, on ordinary pages; allocations that wait. */
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <rte_cycles.h>
+#include <rte_errno.h>
+
+#include "cache.h"
+#include "eal.h"
+#include "mag_maint.h"
+#include "mag_stats.h"
+#include "numa.h"
+#include "region.h"
+
+#define SIZE 256
+#define SEGMENTS 6
+#define PAGE 4096
+
+static struct mag_region *region;
+static struct mag_cache *cache;
+static uint32_t block;
+static void (*observer)(void);
+
+static struct mag_region_params
+params_for(uint64_t objects, uint32_t mode)
+{
+	return (struct mag_region_params){
+		.name = "elastic",
+		.object_size = SIZE,
+		.objects = objects,
+		.mode = mode,
+		.node = -1,
+	};
+}
+
+static void
+region_make(const struct mag_region_params *params)
+{
+	region = mag_region_create(params);
+	assert_non_null(region);
+	block = region->block;
+}
+
+static void
+cache_make(unsigned int flags)
+{
+	struct mag_cache_params params = {
+		.name = "elastic",
+		.object_size = SIZE,
+		.region = region,
+		.flags = flags,
+		.node = -1,
+	};
+
+	cache = mag_cache_create(&params);
+	assert_non_null(cache);
+}
+
+/* So many whole segments, no magazines, and maintenance is told nothing. */
+static int
+setup_bare(void **state __rte_unused)
+{
+	struct mag_region_params params = params_for(1, MAG_REGION_NOMAGAZINES);
+
+	region_make(&params);
+	params.objects = (uint64_t)SEGMENTS * 100;
+	params.block = 100;
+	assert_int_equal(mag_region_destroy(region), 0);
+	region_make(&params);
+	assert_int_equal(block, 100);
+	assert_int_equal(region->elastic->segments_max, SEGMENTS);
+	cache_make(MAG_CACHE_NOMAGAZINES);
+	mag_elastic_observer = NULL;
+	return 0;
+}
+
+static int
+setup(void **state __rte_unused)
+{
+	struct mag_region_params params = params_for(10000, 0);
+
+	region_make(&params);
+	cache_make(0);
+	return 0;
+}
+
+static int
+teardown(void **state __rte_unused)
+{
+	mag_elastic_observer = observer;
+	mag_maint_interval(0);
+	mag_fault_nth(0);
+	if (cache != NULL)
+		assert_int_equal(mag_cache_destroy(cache), 0);
+	cache = NULL;
+	if (region != NULL)
+		assert_int_equal(mag_region_destroy(region), 0);
+	region = NULL;
+	return 0;
+}
+
+static struct mag_region_stats
+stats(void)
+{
+	struct mag_region_stats now;
+
+	mag_region_stats_get(region, &now);
+	return now;
+}
+
+/* Layout */
+
+static void
+test_records_take_a_twentieth_at_most(void **state __rte_unused)
+{
+	static const uint32_t sizes[] = {256, 320, 512, 1024, 2048, 4096, 9000};
+	struct mag_region_params params = params_for(1, MAG_REGION_NOMAGAZINES);
+	struct mag_region_stats now;
+
+	params.objects = 1000000;
+	for (unsigned int i = 0; i < RTE_DIM(sizes); i++) {
+		params.object_size = sizes[i];
+		region_make(&params);
+		now = stats();
+		assert_true((double)now.segment_objects * sizes[i] >= 0.95 * now.segment_bytes);
+		/* A segment and EAL's header fill whole hugepages, but for what no object fits. */
+		assert_true((now.segment_bytes + 128) % (2 << 20) == 0 ||
+			    (2 << 20) - (now.segment_bytes + 128) % (2 << 20) <
+				    sizes[i] + 8 + 2 * 64);
+		assert_int_equal(mag_region_destroy(region), 0);
+	}
+	region = NULL;
+}
+
+static void
+test_segments_are_of_the_size_that_was_wanted(void **state __rte_unused)
+{
+	struct mag_region_params params = params_for(100000, 0);
+
+	params.segment_size = 64 << 10;
+	region_make(&params);
+	assert_in_range(stats().segment_bytes, (64 << 10) - SIZE - 8 - 128, 64 << 10);
+}
+
+static void
+test_large_objects_get_segments_of_several_pages(void **state __rte_unused)
+{
+	static const uint32_t sizes[] = {300000, 700000, 1500000, 2100000, 5000000, 40000000};
+	struct mag_region_params params = params_for(20, MAG_REGION_NOMAGAZINES);
+	struct mag_region_stats now;
+
+	for (unsigned int i = 0; i < RTE_DIM(sizes); i++) {
+		params.object_size = sizes[i];
+		region_make(&params);
+		now = stats();
+		assert_true(now.segment_objects >= 1);
+		assert_true((double)now.segment_objects * sizes[i] >= 0.6 * now.segment_bytes);
+		assert_int_equal(mag_region_destroy(region), 0);
+	}
+	region = NULL;
+}
+
+static void
+test_objects_are_as_aligned_as_was_asked_for(void **state __rte_unused)
+{
+	static const uint32_t aligns[] = {0, 1, 8, 64, 128, 1024, 4096, 65536, 2 << 20};
+	struct mag_region_params params = params_for(300, 0);
+	void *objects[100];
+	uint32_t align;
+
+	params.object_size = 72;
+	for (unsigned int i = 0; i < RTE_DIM(aligns); i++) {
+		struct mag_cache_params its = {.name = "aligned", .object_size = 72, .node = -1};
+
+		params.align = aligns[i];
+		params.block = 10;
+		region_make(&params);
+		its.region = region;
+		its.align = aligns[i];
+		cache = mag_cache_create(&its);
+		assert_non_null(cache);
+		align = RTE_MAX(aligns[i], 8u);
+		assert_int_equal(mag_region_grow(region, 9), 9);
+		assert_int_equal(mag_cache_alloc_bulk(cache, objects, 100), 100);
+		for (unsigned int j = 0; j < 100; j++) {
+			assert_int_equal((uintptr_t)objects[j] % align, 0);
+			memset(objects[j], 0x5a, 72);
+		}
+		mag_cache_free_bulk(cache, objects, 100);
+		assert_int_equal(mag_cache_destroy(cache), 0);
+		/* A cache that wants more than the region was made for is refused. */
+		its.align = 2 * align;
+		assert_null(mag_cache_create(&its));
+		assert_int_equal(mag_region_destroy(region), 0);
+	}
+	cache = NULL;
+	region = NULL;
+}
+
+static void
+test_there_is_room_for_what_magazines_hold(void **state __rte_unused)
+{
+	struct mag_region_params params = params_for(1000, 0);
+	uint64_t with;
+
+	params.block = 10;
+	region_make(&params);
+	with = stats().objects_max;
+	assert_in_range(with, 1000 + mag_magazine_max(SIZE), 1009 + mag_magazine_max(SIZE));
+	assert_int_equal(mag_region_destroy(region), 0);
+	params.mode = MAG_REGION_NOMAGAZINES;
+	region_make(&params);
+	assert_int_equal(stats().objects_max, 1000);
+}
+
+/* Bad input */
+
+static void
+assert_refused(const struct mag_region_params *params, int error, const char *text)
+{
+	uint64_t balance = heap_balance();
+	const char *log;
+
+	log_begin();
+	rte_errno = 0;
+	assert_null(mag_region_create(params));
+	assert_int_equal(rte_errno, error);
+	log = log_end();
+	assert_logged(log, text);
+	assert_int_equal(count_lines(log), 1);
+	assert_int_equal(heap_balance(), balance);
+}
+
+static void
+test_what_cannot_be_is_refused_with_a_sentence(void **state __rte_unused)
+{
+	struct mag_region_params good = params_for(1000, 0), bad;
+
+	bad = good;
+	bad.align = 48;
+	assert_refused(&bad, EINVAL, "alignment must be a power of two");
+	bad.align = 4 << 20;
+	assert_refused(&bad, EINVAL, "alignment must be a power of two");
+	bad = good;
+	bad.object_size = 0;
+	assert_refused(&bad, EINVAL, "object size above 0");
+	bad.object_size = UINT32_MAX;
+	assert_refused(&bad, EINVAL, "too much");
+	bad = good;
+	bad.objects = UINT64_MAX;
+	assert_refused(&bad, EINVAL, "too much");
+	bad.objects = UINT64_C(1) << 40;
+	bad.block = 1;
+	assert_refused(&bad, EINVAL, "too many segments");
+	bad = good;
+	bad.segment_size = 400;
+	assert_refused(&bad, EINVAL, "no object fits");
+	bad = good;
+	bad.mode = MAG_REGION_MONOLITHIC;
+	bad.objects = 70000;
+	assert_refused(&bad, EINVAL, "65534");
+	bad = good;
+	bad.mode = 0x80000000;
+	assert_refused(&bad, EINVAL, "not known");
+	bad = good;
+	bad.node = 77;
+	assert_refused(&bad, EINVAL, "node 77");
+	bad = good;
+	bad.mode = MAG_REGION_PHYSCONTIG;
+	assert_refused(&bad, ENOTSUP, "hugepages");
+	bad = good;
+	bad.objects = 0;
+	bad.mode = MAG_REGION_PERSISTENT;
+	assert_refused(&bad, EINVAL, "elastic");
+}
+
+static void
+test_an_elastic_region_adopts_nothing(void **state __rte_unused)
+{
+	static char memory[SIZE];
+	void *object = memory;
+
+	log_begin();
+	assert_int_equal(mag_region_adopt(region, &object, 1, -1), -EINVAL);
+	assert_logged(log_end(), "adopts nothing");
+}
+
+static void
+test_every_allocation_that_fails_leaks_nothing(void **state __rte_unused)
+{
+	struct mag_region_params params = params_for(10000, 0);
+	uint64_t balance = heap_balance();
+	unsigned int nth;
+
+	log_begin();
+	for (nth = 1;; nth++) {
+		mag_fault_nth(nth);
+		region = mag_region_create(&params);
+		mag_fault_nth(0);
+		if (region != NULL)
+			break;
+		assert_int_equal(rte_errno, ENOMEM);
+		assert_int_equal(heap_balance(), balance);
+		assert_true(nth < 20);
+	}
+	log_end();
+	/* The region, its records, the one segment. */
+	assert_int_equal(nth, 4);
+}
+
+/* Growing and shrinking */
+
+static size_t
+resident(const void *addr, size_t len)
+{
+	unsigned char vec[4096];
+	uintptr_t first = (uintptr_t)addr & ~(uintptr_t)(PAGE - 1);
+	size_t pages = ((uintptr_t)addr + len - first + PAGE - 1) / PAGE, in = 0;
+
+	assert_true(pages <= sizeof(vec));
+	if (mincore((void *)first, pages * PAGE, vec) != 0)
+		return 0;
+	for (size_t i = 0; i < pages; i++)
+		in += vec[i] & 1;
+	return in;
+}
+
+static void
+test_a_region_takes_and_gives_back_what_it_is_told_to(void **state __rte_unused)
+{
+	struct mag_region_stats now = stats();
+
+	assert_int_equal(now.segments, 1);
+	assert_int_equal(now.segments_max, SEGMENTS);
+	assert_int_equal(mag_region_grow(region, 2), 2);
+	assert_int_equal(stats().segments, 3);
+	assert_int_equal(stats().objects, 3 * block);
+	assert_int_equal(stats().objects_free, 3 * block);
+	rte_errno = 0;
+	assert_int_equal(mag_region_grow(region, 10), SEGMENTS - 3);
+	assert_int_equal(rte_errno, ENOSPC);
+	assert_int_equal(stats().memory, SEGMENTS * stats().segment_bytes);
+	assert_int_equal(mag_region_trim(region, 2), SEGMENTS - 2);
+	now = stats();
+	assert_int_equal(now.segments, 2);
+	assert_int_equal(now.objects, 2 * block);
+	assert_int_equal(now.memory_free, 2 * now.segment_bytes);
+	assert_int_equal(now.grown, SEGMENTS);
+	assert_int_equal(now.trimmed, SEGMENTS - 2);
+	assert_int_equal(mag_region_trim(region, 0), 2);
+	assert_int_equal(stats().objects, 0);
+	assert_int_equal(mag_region_grow(region, 1), 1);
+}
+
+static void
+test_memory_that_is_given_back_is_the_systems(void **state __rte_unused)
+{
+	void *objects[SEGMENTS * 100];
+	uintptr_t base;
+	size_t len;
+
+	assert_int_equal(mag_region_grow(region, SEGMENTS - 1), SEGMENTS - 1);
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, SEGMENTS * block), SEGMENTS * block);
+	for (unsigned int i = 0; i < SEGMENTS * block; i++)
+		memset(objects[i], i, SIZE);
+	base = (uintptr_t)objects[0];
+	len = (size_t)block * SIZE;
+	assert_true(resident((void *)base, len) >= len / PAGE);
+	mag_cache_free_bulk(cache, objects, SEGMENTS * block);
+	assert_int_equal(mag_region_trim(region, 0), SEGMENTS);
+	assert_int_equal(resident((void *)base, len), 0);
+}
+
+static void
+test_segments_in_use_stay(void **state __rte_unused)
+{
+	void *first, *objects[250];
+
+	assert_int_equal(mag_region_grow(region, 3), 3);
+	first = mag_cache_alloc(cache);
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 250), 250);
+	memset(first, 0x77, SIZE);
+	mag_cache_free_bulk(cache, objects, 250);
+	assert_int_equal(mag_region_trim(region, 0), 3);
+	for (unsigned int i = 0; i < SIZE; i++)
+		assert_int_equal(((unsigned char *)first)[i], 0x77);
+	mag_cache_free(cache, first);
+	assert_int_equal(mag_region_trim(region, 0), 1);
+}
+
+static void
+test_indices_are_used_again(void **state __rte_unused)
+{
+	struct mag_object_info info;
+	void *object;
+
+	for (unsigned int i = 0; i < 3 * SEGMENTS; i++) {
+		assert_int_equal(mag_region_trim(region, 0), i == 0 ? 1 : 2);
+		assert_int_equal(mag_region_grow(region, 2), 2);
+		object = mag_cache_alloc(cache);
+		assert_non_null(object);
+		assert_int_equal(mag_cache_object_info(cache, object, &info, NULL), 0);
+		assert_in_range(info.region_index, 0, 2 * block - 1);
+		mag_cache_free(cache, object);
+	}
+}
+
+static void
+test_a_persistent_region_gives_nothing_back_while_it_lives(void **state __rte_unused)
+{
+	struct mag_region_params params = params_for(600, MAG_REGION_PERSISTENT);
+
+	params.block = 100;
+	region_make(&params);
+	assert_int_equal(mag_region_grow(region, 3), 3);
+	assert_int_equal(mag_region_trim(region, 0), 0);
+	mag_elastic_tend(0, false);
+	mag_elastic_tend(0, false);
+	assert_int_equal(stats().segments, 4);
+	assert_int_equal(stats().wired, stats().memory);
+}
+
+static void
+test_a_monolithic_region_is_one_segment_from_the_beginning(void **state __rte_unused)
+{
+	struct mag_region_params params =
+		params_for(5000, MAG_REGION_MONOLITHIC | MAG_REGION_NOMAGAZINES);
+	void *objects[5001];
+
+	region_make(&params);
+	assert_int_equal(stats().segments, 1);
+	assert_int_equal(stats().segment_objects, 5000);
+	cache_make(MAG_CACHE_NOMAGAZINES);
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 5001), 5000);
+	for (unsigned int i = 1; i < 5000; i++)
+		assert_int_equal((char *)objects[i] - (char *)objects[i - 1], SIZE);
+	assert_int_equal(stats().segments, 1);
+	mag_cache_free_bulk(cache, objects, 5000);
+	assert_int_equal(mag_region_trim(region, 0), 0);
+}
+
+/* Maintenance */
+
+static void
+test_who_finds_less_than_the_reserve_leaves_word(void **state __rte_unused)
+{
+	void *objects[SEGMENTS * 100];
+
+	assert_int_equal(region->elastic->hungry, 0);
+	objects[0] = mag_cache_alloc(cache);
+	assert_non_null(objects[0]);
+	/* The last free segment became a slab. */
+	assert_int_equal(region->elastic->hungry, 1);
+	mag_elastic_tend(UINT64_MAX, false);
+	assert_int_equal(region->elastic->hungry, 0);
+	assert_int_equal(stats().segments, 2);
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects + 1, SEGMENTS * block), 2 * block - 1);
+	assert_int_equal(region->elastic->hungry, 1);
+	mag_elastic_tend(UINT64_MAX, true);
+	assert_int_equal(stats().segments, 3);
+	mag_cache_free_bulk(cache, objects, 2 * block);
+}
+
+static void
+test_a_region_that_is_as_large_as_it_may_be_asks_nobody(void **state __rte_unused)
+{
+	void *objects[SEGMENTS * 100 + 1];
+
+	mag_region_grow(region, SEGMENTS);
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, SEGMENTS * block + 1),
+			 SEGMENTS * block);
+	assert_int_equal(region->elastic->hungry, 0);
+	mag_cache_free_bulk(cache, objects, SEGMENTS * block);
+}
+
+static void
+test_a_system_without_memory_is_left_alone_for_a_while(void **state __rte_unused)
+{
+	struct mag_elastic_tended tended;
+	void *objects[SEGMENTS * 100];
+
+	objects[0] = mag_cache_alloc(cache);
+	mag_fault_nth(1);
+	tended = mag_elastic_tend(UINT64_MAX, false);
+	mag_fault_nth(0);
+	assert_true(tended.low);
+	assert_int_equal(stats().grow_fails, 1);
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects + 1, SEGMENTS * block), block - 1);
+	assert_int_equal(region->elastic->hungry, 0);
+	assert_false(mag_elastic_tend(UINT64_MAX, false).low);
+	assert_int_equal(stats().segments, 1);
+	rte_delay_ms(1100);
+	assert_null(mag_cache_alloc(cache));
+	assert_int_equal(region->elastic->hungry, 1);
+	mag_elastic_tend(UINT64_MAX, false);
+	assert_int_equal(stats().segments, 2);
+	mag_cache_free_bulk(cache, objects, block);
+}
+
+static void
+test_what_was_not_needed_for_an_interval_is_given_back(void **state __rte_unused)
+{
+	void *objects[300];
+
+	mag_region_grow(region, SEGMENTS - 1);
+	/* The first interval saw the region grow: not all was free all the time. */
+	mag_elastic_tend(0, false);
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 300), 300);
+	mag_cache_free_bulk(cache, objects, 300);
+	/* Three were needed at some time of this one. */
+	mag_elastic_tend(0, false);
+	assert_int_equal(stats().segments, SEGMENTS - 2);
+	mag_elastic_tend(0, true);
+	assert_int_equal(stats().segments, SEGMENTS - 2);
+	mag_elastic_tend(0, false);
+	assert_int_equal(stats().segments, 1);
+	mag_elastic_tend(0, false);
+	assert_int_equal(stats().segments, 1);
+}
+
+static void
+test_maintenance_feeds_and_trims(void **state __rte_unused)
+{
+	void *objects[1000];
+	unsigned int n = 0;
+
+	assert_int_equal(mag_maint_interval(5), 0);
+	while (n < 1000) {
+		uint64_t end = wait_deadline();
+
+		while ((objects[n] = mag_cache_alloc(cache)) == NULL)
+			assert_false(wait_is_over(end));
+		memset(objects[n], n, SIZE);
+		n++;
+	}
+	mag_cache_free_bulk(cache, objects, n);
+}
+
+/* Waiting */
+
+static void
+test_who_waits_has_a_segment_at_once(void **state __rte_unused)
+{
+	void *objects[SEGMENTS * 100];
+
+	for (unsigned int i = 0; i < SEGMENTS * block; i++) {
+		objects[i] = mag_cache_alloc_wait(cache, 1000000);
+		assert_non_null(objects[i]);
+	}
+	assert_int_equal(stats().segments, SEGMENTS);
+	mag_cache_free_bulk(cache, objects, SEGMENTS * block);
+}
+
+static void
+take_all(void **objects)
+{
+	mag_region_grow(region, SEGMENTS);
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, SEGMENTS * block), SEGMENTS * block);
+}
+
+static void
+test_a_wait_ends_when_it_was_told_to(void **state __rte_unused)
+{
+	void *objects[SEGMENTS * 100];
+	uint64_t start = rte_rdtsc(), us;
+
+	take_all(objects);
+	rte_errno = 0;
+	assert_null(mag_cache_alloc_wait(cache, 50000));
+	assert_int_equal(rte_errno, ETIMEDOUT);
+	us = (rte_rdtsc() - start) * 1000000 / rte_get_tsc_hz();
+	assert_true(us >= 50000);
+	mag_cache_free_bulk(cache, objects, SEGMENTS * block);
+}
+
+static struct {
+	void *object;
+	int error;
+	_Atomic bool waits;
+} waiter;
+
+static void
+wait_run(void *arg)
+{
+	waiter.waits = true;
+	waiter.object = mag_cache_alloc_wait(cache, *(uint64_t *)arg);
+	waiter.error = rte_errno;
+}
+
+static void
+test_who_waits_is_woken_by_a_free(void **state __rte_unused)
+{
+	uint64_t timeout = MAG_WAIT_DEFAULT;
+	void *objects[SEGMENTS * 100];
+	struct task task = {0};
+
+	take_all(objects);
+	waiter.waits = false;
+	task_thread(&task, wait_run, &timeout);
+	wait_until(waiter.waits);
+	let_pass(20);
+	assert_false(task.done);
+	mag_cache_free(cache, objects[0]);
+	task_join(&task);
+	assert_ptr_equal(waiter.object, objects[0]);
+	mag_cache_free_bulk(cache, objects, SEGMENTS * block);
+}
+
+static void
+nothing(int signal __rte_unused)
+{
+}
+
+static void
+test_a_wait_ends_with_a_signal(void **state __rte_unused)
+{
+	struct sigaction action = {.sa_handler = nothing}, old;
+	uint64_t timeout = MAG_WAIT_DEFAULT;
+	void *objects[SEGMENTS * 100];
+	struct task task = {0};
+
+	take_all(objects);
+	sigaction(SIGUSR1, &action, &old);
+	waiter.waits = false;
+	task_thread(&task, wait_run, &timeout);
+	wait_until(waiter.waits);
+	while (!task.done) {
+		let_pass(5);
+		if (!task.done)
+			pthread_kill((pthread_t)task.thread, SIGUSR1);
+	}
+	task_join(&task);
+	sigaction(SIGUSR1, &old, NULL);
+	assert_null(waiter.object);
+	assert_int_equal(waiter.error, EINTR);
+	mag_cache_free_bulk(cache, objects, SEGMENTS * block);
+}
+
+static uint64_t
+segment_of(struct mag_cache *its, const void *object)
+{
+	struct mag_object_info info;
+
+	assert_int_equal(mag_cache_object_info(its, object, &info, NULL), 0);
+	return info.region_index / block;
+}
+
+static void
+test_who_waits_has_what_the_other_cache_of_the_region_holds(void **state __rte_unused)
+{
+	struct mag_region_params params = params_for(200, 0);
+	struct mag_cache *other;
+	uint64_t max, i, kept = 0;
+	void **objects, *object;
+
+	params.block = 4;
+	region_make(&params);
+	cache_make(0);
+	other = cache;
+	cache_make(0);
+	max = stats().objects_max;
+	objects = calloc(max, sizeof(*objects));
+	assert_non_null(objects);
+	mag_region_grow(region, stats().segments_max);
+	assert_int_equal(mag_cache_alloc_bulk(other, objects, max), max);
+	/* The objects of one segment are in a magazine of the other cache. */
+	for (i = 0; i < max; i++) {
+		if (segment_of(other, objects[i]) == 7)
+			mag_cache_free(other, objects[i]);
+		else
+			objects[kept++] = objects[i];
+	}
+	assert_int_equal(max - kept, block);
+	assert_null(mag_cache_alloc(cache));
+	object = mag_cache_alloc_wait(cache, 1000000);
+	assert_non_null(object);
+	assert_int_equal(segment_of(cache, object), 7);
+	mag_cache_free(cache, object);
+	mag_cache_free_bulk(other, objects, kept);
+	free(objects);
+	assert_int_equal(mag_cache_destroy(other), 0);
+}
+
+/* Everybody allocates, waits and frees, while the region is fed and trimmed. */
+
+#define TURNS 3000
+
+struct user {
+	struct task task;
+	unsigned int seed;
+	unsigned int missed, clashes;
+};
+
+static void
+user_run(void *arg)
+{
+	struct user *user = arg;
+	void *objects[64];
+	unsigned int i, n;
+
+	for (unsigned int turn = 0; turn < TURNS; turn++) {
+		n = rand_r(&user->seed) % 64 + 1;
+		if (turn % 8 == 0) {
+			objects[0] = mag_cache_alloc_wait(cache, 1000000);
+			n = objects[0] != NULL;
+			user->missed += n == 0;
+		} else {
+			n = mag_cache_alloc_bulk(cache, objects, n);
+		}
+		for (i = 0; i < n; i++)
+			memset(objects[i], user->seed, SIZE);
+		for (i = 0; i < n; i++)
+			user->clashes += ((unsigned char *)objects[i])[SIZE - 1] !=
+					 (unsigned char)user->seed;
+		mag_cache_free_bulk(cache, objects, n);
+		if (turn % 64 == 0)
+			mag_cache_reap_now(cache, true);
+	}
+}
+
+static void
+test_nobody_notices_that_memory_comes_and_goes(void **state __rte_unused)
+{
+	static struct user user[4];
+	bool all;
+
+	for (unsigned int i = 0; i < RTE_DIM(user); i++) {
+		user[i] = (struct user){.seed = i + 1};
+		if (i == 0)
+			task_lcore(&user[i].task, 1, user_run, &user[i]);
+		else if (i == 1)
+			task_lcore(&user[i].task, 2, user_run, &user[i]);
+		else
+			task_thread(&user[i].task, user_run, &user[i]);
+	}
+	do {
+		mag_elastic_tend(0, false);
+		all = true;
+		for (unsigned int i = 0; i < RTE_DIM(user); i++)
+			all &= user[i].task.done;
+	} while (!all);
+	for (unsigned int i = 0; i < RTE_DIM(user); i++) {
+		task_join(&user[i].task);
+		assert_int_equal(user[i].missed, 0);
+		assert_int_equal(user[i].clashes, 0);
+	}
+	assert_true(stats().trimmed > 0);
+	assert_int_equal(mag_cache_reap_now(cache, true), 0);
+	assert_int_equal(stats().segments, stats().segments_free);
+	assert_int_equal(mag_cache_available(cache), stats().objects);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(test) cmocka_unit_test_setup_teardown(test, NULL, teardown)
+#define B(test) cmocka_unit_test_setup_teardown(test, setup_bare, teardown)
+		T(test_records_take_a_twentieth_at_most),
+		T(test_segments_are_of_the_size_that_was_wanted),
+		T(test_large_objects_get_segments_of_several_pages),
+		T(test_objects_are_as_aligned_as_was_asked_for),
+		T(test_there_is_room_for_what_magazines_hold),
+		T(test_what_cannot_be_is_refused_with_a_sentence),
+		B(test_an_elastic_region_adopts_nothing),
+		T(test_every_allocation_that_fails_leaks_nothing),
+		B(test_a_region_takes_and_gives_back_what_it_is_told_to),
+		B(test_memory_that_is_given_back_is_the_systems),
+		B(test_segments_in_use_stay),
+		B(test_indices_are_used_again),
+		T(test_a_persistent_region_gives_nothing_back_while_it_lives),
+		T(test_a_monolithic_region_is_one_segment_from_the_beginning),
+		B(test_who_finds_less_than_the_reserve_leaves_word),
+		B(test_a_region_that_is_as_large_as_it_may_be_asks_nobody),
+		B(test_a_system_without_memory_is_left_alone_for_a_while),
+		B(test_what_was_not_needed_for_an_interval_is_given_back),
+		cmocka_unit_test_setup_teardown(test_maintenance_feeds_and_trims, setup, teardown),
+		B(test_who_waits_has_a_segment_at_once),
+		B(test_a_wait_ends_when_it_was_told_to),
+		B(test_who_waits_is_woken_by_a_free),
+		B(test_a_wait_ends_with_a_signal),
+		T(test_who_waits_has_what_the_other_cache_of_the_region_holds),
+		cmocka_unit_test_setup_teardown(test_nobody_notices_that_memory_comes_and_goes,
+						setup, teardown),
+	};
+
+	eal_start(3, NULL);
+	observer = mag_elastic_observer;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -566,7 +566,7 @@ say_once_that_eal_keeps_it(const struct mag_region *region, uint64_t before, uin
 	if (trimmed == 0 || region->elastic->pages[0] != NULL || heaps_size() < before ||
 	    atomic_exchange(&said, true))
 		return;
-	MAG_LOG(INFO,
+	MAG_LOG(NOTICE,
 		"region \"%s\": gave %u segments back to EAL, which keeps the hugepages "
 		"(--legacy-mem, -m, --socket-mem, or in part of use)",
 		region->name, trimmed);

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Elastic regions in each memory mode of EAL: hugepages come with the load and are the system's again after
+ * it, or it is said that EAL keeps them.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_cycles.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
+#include <rte_memory.h>
+#include <rte_service.h>
+
+#include "harness.h"
+#include "heap.h"
+#include "mag_cache.h"
+#include "mag_maint.h"
+#include "mag_region.h"
+
+#define SIZE 256
+#define OBJECTS 200000
+#define LOAD 100000
+#define HUGEPAGE ((size_t)2 << 20)
+/* Pages that EAL's heap may take or keep for what is not a segment. */
+#define SLACK 2
+/* Slabs that an lcore's two magazines may keep objects of. */
+#define IN_MAGAZINES 3
+
+static struct mag_region *region;
+static struct mag_cache *cache;
+static void *objects[LOAD];
+
+static bool
+keeps_memory(void)
+{
+	return harness_has_arg("--legacy-mem");
+}
+
+static uint64_t
+heaps(void)
+{
+	struct rte_malloc_socket_stats stats;
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < rte_socket_count(); i++)
+		if (rte_malloc_get_socket_stats(rte_socket_id_by_idx(i), &stats) == 0)
+			sum += stats.heap_totalsz_bytes;
+	return sum;
+}
+
+static size_t
+line_of(const char *file, const char *name)
+{
+	FILE *f = fopen(file, "r");
+	char line[128];
+	size_t value = 0;
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f) != NULL)
+		if (strncmp(line, name, strlen(name)) == 0)
+			sscanf(line + strlen(name), "%zu", &value);
+	fclose(f);
+	return value;
+}
+
+/* Pages that are not the system's to give away: hugepages, or 2 MiB of ordinary ones. */
+static size_t
+pages_used(void)
+{
+	if (rte_eal_has_hugepages())
+		return line_of("/proc/meminfo", "HugePages_Total:") -
+		       line_of("/proc/meminfo", "HugePages_Free:");
+	return line_of("/proc/self/status", "VmRSS:") / 2048;
+}
+
+static void
+region_make(uint64_t room, uint32_t mode)
+{
+	struct mag_region_params params = {
+		.name = "elastic",
+		.object_size = SIZE,
+		.objects = room,
+		.mode = mode,
+		.node = -1,
+	};
+
+	region = mag_region_create(&params);
+	assert_non_null(region);
+}
+
+static void
+cache_make(void)
+{
+	struct mag_cache_params params = {
+		.name = "elastic", .object_size = SIZE, .region = region, .node = -1};
+
+	cache = mag_cache_create(&params);
+	assert_non_null(cache);
+}
+
+static int
+teardown(void **state __rte_unused)
+{
+	mag_maint_interval(0);
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	assert_int_equal(mag_region_destroy(region), 0);
+	cache = NULL;
+	region = NULL;
+	return 0;
+}
+
+static uint32_t
+segments(void)
+{
+	struct mag_region_stats stats;
+
+	mag_region_stats_get(region, &stats);
+	return stats.segments;
+}
+
+static void
+load_up(void)
+{
+	for (unsigned int i = 0; i < LOAD; i++) {
+		objects[i] = mag_cache_alloc_wait(cache, 2000000);
+		if (objects[i] == NULL)
+			fail_msg("object %u: %s", i, rte_strerror(rte_errno));
+		memset(objects[i], i, SIZE);
+	}
+	assert_true(segments() >= (size_t)LOAD * SIZE / HUGEPAGE);
+}
+
+static void
+load_down(void)
+{
+	for (unsigned int i = 0; i < LOAD; i++) {
+		assert_int_equal(((unsigned char *)objects[i])[SIZE - 1], (unsigned char)i);
+		mag_cache_free(cache, objects[i]);
+	}
+}
+
+/* Others may take hugepages at the same time, and give them back: then it is looked again. */
+static void
+assert_pages(size_t least, size_t most)
+{
+	size_t used = 0;
+
+	for (unsigned int i = 0; i < 50; i++) {
+		used = pages_used();
+		if (used >= least && used <= most)
+			return;
+		rte_delay_ms(100);
+	}
+	fail_msg("%zu pages in use, not %zu to %zu", used, least, most);
+}
+
+static void
+memory_follows_the_load(void **state __rte_unused)
+{
+	uint64_t heap_before, heap_loaded;
+	size_t before, had;
+
+	region_make(OBJECTS, 0);
+	cache_make();
+	heap_before = heaps();
+	before = pages_used();
+	for (unsigned int turn = 0; turn < 3; turn++) {
+		load_up();
+		had = segments() - 1;
+		heap_loaded = heaps();
+		if (!keeps_memory())
+			assert_pages(before + had - SLACK, before + had + SLACK);
+		if (!keeps_memory() && rte_eal_has_hugepages())
+			assert_true(heap_loaded >= heap_before + had * HUGEPAGE);
+		load_down();
+		assert_int_equal(mag_cache_reap_now(cache, true), 0);
+		assert_true(mag_region_trim(region, 1) >= had);
+		assert_int_equal(segments(), 1);
+		if (keeps_memory())
+			continue;
+		assert_pages(before - SLACK, before + SLACK);
+		if (rte_eal_has_hugepages())
+			assert_int_equal(heaps(), heap_before);
+	}
+	harness_say("%zu segments, %s", had, keeps_memory() ? "kept by EAL" : "given back");
+}
+
+/* Stays to the end. */
+static void
+service_begin(void)
+{
+	static bool done;
+
+	if (done)
+		return;
+	done = true;
+	assert_int_equal(rte_service_lcore_add(1), 0);
+	assert_int_equal(rte_service_lcore_start(1), 0);
+}
+
+static void
+a_service_lcore_gives_it_back(void **state __rte_unused)
+{
+	size_t before, had;
+
+	region_make(OBJECTS, 0);
+	cache_make();
+	service_begin();
+	assert_int_equal(mag_maint_interval(20), 0);
+	before = pages_used();
+	load_up();
+	had = segments() - 1;
+	load_down();
+	for (unsigned int i = 0; i < 400 && segments() > IN_MAGAZINES; i++)
+		rte_delay_ms(50);
+	assert_in_range(segments(), 1, IN_MAGAZINES);
+	if (!keeps_memory())
+		assert_pages(before - SLACK, before + IN_MAGAZINES + SLACK);
+	harness_say("%zu segments", had);
+}
+
+/* Who does not wait is fed by the service lcore. */
+static void
+a_service_lcore_feeds(void **state __rte_unused)
+{
+	unsigned int n = 0, misses = 0;
+	uint64_t end = rte_rdtsc() + 60 * rte_get_tsc_hz();
+
+	region_make(OBJECTS, 0);
+	cache_make();
+	service_begin();
+	while (n < LOAD && rte_rdtsc() < end) {
+		objects[n] = mag_cache_alloc(cache);
+		if (objects[n] == NULL) {
+			misses++;
+			rte_delay_us(100);
+			continue;
+		}
+		memset(objects[n], n, SIZE);
+		n++;
+	}
+	assert_int_equal(n, LOAD);
+	harness_say("%u times there was none", misses);
+	load_down();
+}
+
+static void
+assert_contiguous(void *first, size_t len)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	rte_iova_t iova = rte_mem_virt2iova(first);
+
+	for (size_t at = page; at < len; at += page)
+		assert_int_equal(rte_mem_virt2iova((char *)first + at), iova + at);
+}
+
+static void
+physcontig_segments_are_contiguous(void **state __rte_unused)
+{
+	struct mag_region_params params = {.name = "contiguous",
+					   .object_size = 100000,
+					   .objects = 300,
+					   .mode = MAG_REGION_PHYSCONTIG | MAG_REGION_NOMAGAZINES,
+					   .node = -1};
+	struct mag_cache_params its = {.name = "contiguous",
+				       .object_size = 100000,
+				       .flags = MAG_CACHE_NOMAGAZINES,
+				       .node = -1};
+	void *object[120];
+
+	region = mag_region_create(&params);
+	if (!rte_eal_has_hugepages()) {
+		assert_null(region);
+		assert_int_equal(rte_errno, ENOTSUP);
+		region_make(OBJECTS, 0);
+		cache_make();
+		return;
+	}
+	assert_non_null(region);
+	its.region = region;
+	cache = mag_cache_create(&its);
+	assert_non_null(cache);
+	for (unsigned int i = 0; i < RTE_DIM(object); i++) {
+		object[i] = mag_cache_alloc_wait(cache, 1000000);
+		assert_non_null(object[i]);
+		if (i > 0 && (char *)object[i] == (char *)object[i - 1] + 100000)
+			assert_contiguous(object[i - 1], 200000);
+		else
+			assert_contiguous(object[i], 100000);
+	}
+	assert_true(segments() >= 4);
+	mag_cache_free_bulk(cache, object, RTE_DIM(object));
+	assert_true(mag_region_trim(region, 0) >= 4);
+	assert_int_equal(segments(), 0);
+}
+
+static void
+a_region_leaves_nothing_behind(void **state __rte_unused)
+{
+	struct heap_use before, after;
+
+	/* What EAL and the C library allocate once. */
+	region_make(OBJECTS, 0);
+	cache_make();
+	load_up();
+	load_down();
+	teardown(NULL);
+	before = heap_use_now();
+	for (unsigned int turn = 0; turn < 3; turn++) {
+		region_make(OBJECTS, 0);
+		cache_make();
+		load_up();
+		load_down();
+		teardown(NULL);
+	}
+	after = heap_use_now();
+	heap_assert_same(&before, &after);
+	region_make(OBJECTS, 0);
+	cache_make();
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(memory_follows_the_load, teardown),
+		cmocka_unit_test_teardown(physcontig_segments_are_contiguous, teardown),
+		cmocka_unit_test_teardown(a_region_leaves_nothing_behind, teardown),
+		cmocka_unit_test_teardown(a_service_lcore_gives_it_back, teardown),
+		cmocka_unit_test_teardown(a_service_lcore_feeds, teardown),
+	};
+
+	return HARNESS_RUN(argc, argv, 2, tests);
+}

@@ -376,6 +376,12 @@ mag_elastic_grow(struct mag_region *region, uint32_t part)
 		return -ENOMEM;
 	}
 	segment_init(region, segment, part, index);
+	if (mag_segment_mirror_add(region, segment) != 0) {
+		memory_give(region, segment);
+		index_give(region, index);
+		MAG_STAT_ADD(elastic->grow_fails, 1);
+		return -ENOMEM;
+	}
 	mag_lock_wait(&region->lock);
 	elastic->segment[index] = segment;
 	mag_region_insert(region, segment);
@@ -412,6 +418,7 @@ part_trim(struct mag_region *region, uint32_t part, uint32_t keep, uint32_t max)
 		if (segment == NULL)
 			break;
 		index = segment->index;
+		mag_segment_mirror_remove(region, segment);
 		memory_give(region, segment);
 		index_give(region, index);
 	}
@@ -494,6 +501,9 @@ mag_elastic_init(struct mag_region *region, const struct mag_region_params *para
 	region_list(region);
 	if (parts_make(region, params->node) != 0)
 		return -EINVAL;
+	if (mag_region_mirror_make(region, params->mirror,
+				   segments * (elastic->segment_bytes / PAGE + 2)) != 0)
+		return -ENOMEM;
 	if (memory_make(region) != 0)
 		return layout_error(region, params,
 				    "no memory for a segment: reserve more hugepages", ENOMEM);

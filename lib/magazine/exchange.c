@@ -203,12 +203,28 @@ object_info(const struct mag_slab_object *found, const struct mag_cache *cache,
 	info->region_index = found->region_index;
 }
 
+/* The same object on the other side; address NULL when there is none. */
+static void
+mirror_info(const struct mag_object_info *object, const struct mag_cache *cache,
+	    struct mag_object_info *mirror)
+{
+	const struct mag_mirror *find = mag_region_mirror(cache->region);
+
+	*mirror = (struct mag_object_info){.address = NULL};
+	if (find == NULL)
+		return;
+	*mirror = *object;
+	mirror->address = mag_mirror_of(find, object->address);
+	mirror->size = find->bytes;
+	mirror->bufctl = NULL;
+}
+
 /* Construct n objects; those that could not be are given back. Returns how many stand. */
 static unsigned int
 construct(struct mag_cache *cache, void **objects, unsigned int n)
 {
 	const struct mag_callbacks *callbacks = cache->callbacks;
-	struct mag_object_info info;
+	struct mag_object_info info, mirror;
 	struct mag_slab_object found;
 	unsigned int i;
 
@@ -217,7 +233,9 @@ construct(struct mag_cache *cache, void **objects, unsigned int n)
 	for (i = 0; i < n; i++) {
 		mag_slab_find(&cache->slab, objects[i], &found);
 		object_info(&found, cache, &info);
-		if (callbacks->constructor(&info, NULL, callbacks->arg, 0) != 0)
+		mirror_info(&info, cache, &mirror);
+		if (callbacks->constructor(&info, mirror.address != NULL ? &mirror : NULL,
+					   callbacks->arg, 0) != 0)
 			break;
 	}
 	if (i < n) {
@@ -424,6 +442,6 @@ mag_cache_object_info(struct mag_cache *cache, const void *object, struct mag_ob
 		return -EINVAL;
 	object_info(&found, cache, info);
 	if (mirror != NULL)
-		*mirror = (struct mag_object_info){.address = NULL};
+		mirror_info(info, cache, mirror);
 	return 0;
 }

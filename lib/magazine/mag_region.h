@@ -75,6 +75,12 @@ struct mag_region_params {
 	size_t segment_size; /**< elastic: bytes wanted, records included; 0 = chosen */
 	/** Elastic: free segments that a node keeps for who does not wait; 0 means 1. */
 	uint32_t reserve;
+
+	/**
+	 * Bytes of each object's mirror, up to MAG_MIRROR_MAX; 0 = none. Adopted objects then lie at
+	 * least a stride apart.
+	 */
+	uint32_t mirror;
 };
 
 /** Figures of a region, each exact, all of about the same moment. */
@@ -95,6 +101,7 @@ struct mag_region_stats {
 	uint64_t grown;           /**< elastic: segments taken from the system */
 	uint64_t trimmed;         /**< elastic: segments given back to it */
 	uint64_t grow_fails;      /**< elastic: segments that could not be had */
+	uint64_t mirrors;         /**< bytes of all mirrors */
 };
 
 /**

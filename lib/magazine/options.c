@@ -13,6 +13,7 @@
 #define INTERVAL_MIN_MS 10
 #define INTERVAL_MAX_MS (3600 * 1000)
 #define BLOCK_MAX 4096
+#define MIRROR_MAX 4096
 
 struct parser {
 	const char *who;
@@ -82,6 +83,17 @@ set_block(struct mag_options *options, const char *value)
 }
 
 static bool
+set_mirror(struct mag_options *options, const char *value)
+{
+	unsigned long number;
+
+	if (!read_whole(value, MIRROR_MAX, &number))
+		return false;
+	options->mirror = number;
+	return true;
+}
+
+static bool
 set_visit(struct mag_options *options, const char *value)
 {
 	unsigned long number;
@@ -111,6 +123,7 @@ static const struct {
 	{"rounds", "must be 0 (chosen) or one of 14, 30, 62, 126, 254, 510", set_rounds},
 	{"interval", "must be 1 to 3600 (seconds) or 10ms to 3600000ms", set_interval},
 	{"block", "must be 0 (chosen) or 1 to 4096 objects", set_block},
+	{"mirror", "must be 0 (none) or 1 to 4096 bytes", set_mirror},
 	{"visit", "must be 0 or 1", set_visit},
 	{"magazines", "must be 0 or 1", set_magazines},
 };
@@ -130,8 +143,8 @@ set_pair(struct parser *parser, const char *key, const char *value)
 		return -1;
 	}
 	MAG_LOG(ERR,
-		"%s: option %s=%s: unknown key, must be one of rounds, interval, block, visit, "
-		"magazines",
+		"%s: option %s=%s: unknown key, must be one of rounds, interval, block, mirror, "
+		"visit, magazines",
 		parser->who, key, value != NULL ? value : "");
 	return -1;
 }

@@ -58,6 +58,8 @@ params_check(const struct mag_region_params *params)
 		return params_error(params, "needs an object size above 0", EINVAL);
 	if (params->stride != 0 && params->stride < params->object_size)
 		return params_error(params, "needs a stride of at least the object size", EINVAL);
+	if (params->mirror > MAG_MIRROR_MAX)
+		return params_error(params, "needs a mirror of at most 4096 bytes", EINVAL);
 	if (params->block > MAG_REGION_BLOCK_MAX)
 		return params_error(params, "needs a block of at most 65534 objects", EINVAL);
 	if (params->mode & ~known)
@@ -92,14 +94,53 @@ mag_region_create(const struct mag_region_params *params)
 	SLIST_INIT(&region->extents);
 	part_init(&region->part[0], MAG_NODE_ANY);
 	atomic_init(&region->parts, 1);
-	if (params->objects != 0) {
-		rte_errno = -mag_elastic_init(region, params);
-		if (rte_errno != 0) {
-			region_free(region);
-			return NULL;
-		}
+	rte_errno = params->objects != 0 ? -mag_elastic_init(region, params) :
+					   -mag_region_mirror_make(region, params->mirror, 0);
+	if (rte_errno == 0)
+		return region;
+	region_free(region);
+	return NULL;
+}
+
+int
+mag_region_mirror_make(struct mag_region *region, uint32_t bytes, uint64_t granules)
+{
+	struct mag_mirror_owner *mirror;
+
+	if (bytes == 0)
+		return 0;
+	mirror = mag_meta_zalloc(sizeof(*mirror), region->part[0].node);
+	if (mirror != NULL &&
+	    mag_mirror_init(mirror, bytes, region->stride, granules, region->part[0].node) == 0) {
+		region->mirror = mirror;
+		return 0;
 	}
-	return region;
+	mag_meta_free(mirror);
+	MAG_LOG(ERR, "region \"%s\": no memory for the table of mirrors: give EAL more memory",
+		region->name);
+	return -ENOMEM;
+}
+
+const struct mag_mirror *
+mag_region_mirror(const struct mag_region *region)
+{
+	return region->mirror != NULL ? &region->mirror->find : NULL;
+}
+
+int
+mag_segment_mirror_add(struct mag_region *region, const struct mag_segment *segment)
+{
+	return region->mirror == NULL ?
+		       0 :
+		       mag_mirror_add(region->mirror, segment->base, segment->count,
+				      segment->stride, segment->node);
+}
+
+void
+mag_segment_mirror_remove(struct mag_region *region, const struct mag_segment *segment)
+{
+	if (region->mirror != NULL)
+		mag_mirror_remove(region->mirror, segment->base, segment->count, segment->stride);
 }
 
 /*
@@ -125,17 +166,17 @@ run_length(const struct mag_region *region, void *const *objects, uint32_t count
 static bool
 objects_valid(const struct mag_region *region, void *const *objects, uint32_t count)
 {
-	uint32_t i;
+	uint32_t i, apart = region->mirror != NULL ? region->stride : region->object_size;
 
 	for (i = 0; i < count; i++) {
 		if (objects[i] != NULL &&
-		    (i == 0 ||
-		     (uintptr_t)objects[i] >= (uintptr_t)objects[i - 1] + region->object_size))
+		    (i == 0 || (uintptr_t)objects[i] >= (uintptr_t)objects[i - 1] + apart))
 			continue;
 		MAG_LOG(ERR,
 			"region \"%s\": object %u at %p: addresses must ascend by at least "
-			"the object size of %u bytes",
-			region->name, i, objects[i], region->object_size);
+			"the %s of %u bytes",
+			region->name, i, objects[i],
+			region->mirror != NULL ? "stride" : "object size", apart);
 		return false;
 	}
 	return true;
@@ -306,6 +347,24 @@ extent_insert(struct mag_region *region, struct mag_extent *extent, uint32_t par
 	mag_lock_release(&region->lock);
 }
 
+/* Mirrors of all segments, or of none. */
+static int
+extent_mirror(struct mag_region *region, const struct mag_extent *extent)
+{
+	uint32_t i;
+
+	for (i = 0; i < extent->segments; i++)
+		if (mag_segment_mirror_add(region, &extent->segment[i]) != 0)
+			break;
+	if (i == extent->segments)
+		return 0;
+	MAG_LOG(ERR, "region \"%s\": no memory for mirrors of %u bytes: give EAL more memory",
+		region->name, region->mirror->find.bytes);
+	while (i > 0)
+		mag_segment_mirror_remove(region, &extent->segment[--i]);
+	return -ENOMEM;
+}
+
 int
 mag_region_adopt(struct mag_region *region, void *const *objects, uint32_t count, int node)
 {
@@ -347,6 +406,12 @@ mag_region_adopt(struct mag_region *region, void *const *objects, uint32_t count
 		segment_init(region, &extent->segment[i], objects + at, n, node);
 		extent->segment[i].control = RTE_PTR_ADD(extent, head);
 		head += mag_region_control_size(n);
+	}
+	if (extent_mirror(region, extent) != 0) {
+		if (map != atomic_load_explicit(&region->map, memory_order_relaxed))
+			mag_meta_free(map);
+		mag_meta_free(extent);
+		return -ENOMEM;
 	}
 	map_publish(region, map);
 	extent_insert(region, extent, part);
@@ -469,6 +534,8 @@ mag_region_reset(struct mag_region *region)
 		mag_meta_free(extent);
 	}
 	map_forget(region);
+	if (region->mirror != NULL)
+		mag_mirror_clear(region->mirror);
 	/* Which node has which part stays: caches know that. */
 	for (part = 0; part < parts_of(region); part++)
 		part_init(&region->part[part], region->part[part].node);
@@ -482,6 +549,9 @@ region_free(struct mag_region *region)
 	if (region->elastic != NULL)
 		mag_elastic_fini(region);
 	mag_region_reset(region);
+	if (region->mirror != NULL)
+		mag_mirror_fini(region->mirror);
+	mag_meta_free(region->mirror);
 	mag_meta_free(region);
 }
 
@@ -519,6 +589,8 @@ mag_region_stats_get(const struct mag_region *region, struct mag_region_stats *s
 		stats->segments_free += MAG_STAT(region->part[part].segments_free);
 	}
 	mag_lock_release(&locked->lock);
+	if (region->mirror != NULL)
+		stats->mirrors = MAG_STAT(region->mirror->memory);
 	if (elastic == NULL)
 		return;
 	stats->segments_max = elastic->segments_max;

@@ -39,6 +39,7 @@
 
 #include "lock.h"
 #include "mag_region.h"
+#include "mirror.h"
 
 /** Room that a segment has for the slab layer's records: per segment, and per object. */
 #define MAG_CONTROL_SEGMENT 128
@@ -114,12 +115,13 @@ struct mag_elastic {
 
 struct mag_region {
 	char name[MAG_REGION_NAMESIZE];
-	uint32_t align;              /**< of each object, as far as it is known */
-	struct mag_elastic *elastic; /**< NULL: adopted memory */
-	uint32_t mode;               /**< MAG_REGION_* */
-	uint32_t stride;             /**< bytes from object to object */
-	uint32_t object_size;        /**< bytes that a user may touch */
-	uint32_t block;              /**< objects of a whole segment */
+	uint32_t align;                  /**< of each object, as far as it is known */
+	struct mag_elastic *elastic;     /**< NULL: adopted memory */
+	struct mag_mirror_owner *mirror; /**< NULL: none */
+	uint32_t mode;                   /**< MAG_REGION_* */
+	uint32_t stride;                 /**< bytes from object to object */
+	uint32_t object_size;            /**< bytes that a user may touch */
+	uint32_t block;                  /**< objects of a whole segment */
 
 	struct mag_lock lock; /**< guards all below; the counts are also read without it */
 	SLIST_HEAD(, mag_extent) extents;
@@ -193,6 +195,12 @@ void mag_region_reset(struct mag_region *region);
 /** Under the lock: a new segment is free; one that is free leaves the region. */
 void mag_region_insert(struct mag_region *region, struct mag_segment *segment);
 void mag_region_remove(struct mag_region *region, struct mag_segment *segment);
+
+/** Mirrors for what is to come, when the stride is known: 0, or -ENOMEM. */
+int mag_region_mirror_make(struct mag_region *region, uint32_t bytes, uint64_t granules);
+/** The mirrors of a segment come and go: 0, or -ENOMEM. Nothing to do when there are none. */
+int mag_segment_mirror_add(struct mag_region *region, const struct mag_segment *segment);
+void mag_segment_mirror_remove(struct mag_region *region, const struct mag_segment *segment);
 
 /* Elastic regions */
 

@@ -13,6 +13,7 @@ assert_options(const struct mag_options *options, const struct mag_options *want
 	assert_int_equal(options->rounds, wanted->rounds);
 	assert_int_equal(options->interval_ms, wanted->interval_ms);
 	assert_int_equal(options->block, wanted->block);
+	assert_int_equal(options->mirror, wanted->mirror);
 	assert_int_equal(options->visit, wanted->visit);
 	assert_int_equal(options->magazines, wanted->magazines);
 }
@@ -106,8 +107,8 @@ test_a_key_sets_its_own_option_only(void **state __rte_unused)
 	wanted.rounds = 126;
 	options = parse_good("rounds=126");
 	assert_options(&options, &wanted);
-	wanted = (struct mag_options){254, 2000, 9, false, false};
-	options = parse_good("magazines=0,visit=0,block=9,interval=2,rounds=254");
+	wanted = (struct mag_options){254, 2000, 9, 64, false, false};
+	options = parse_good("mirror=64,magazines=0,visit=0,block=9,interval=2,rounds=254");
 	assert_options(&options, &wanted);
 }
 
@@ -142,6 +143,9 @@ test_a_bad_value_is_refused_with_key_value_and_what_is_allowed(void **state __rt
 		{"block", "4097", "0 (chosen) or 1 to 4096"},
 		{"block", "-1", "0 (chosen) or 1 to 4096"},
 		{"block", "1.5", "0 (chosen) or 1 to 4096"},
+		{"mirror", "4097", "0 (none) or 1 to 4096"},
+		{"mirror", "-1", "0 (none) or 1 to 4096"},
+		{"mirror", "64b", "0 (none) or 1 to 4096"},
 		{"visit", "2", "0 or 1"},
 		{"visit", "yes", "0 or 1"},
 		{"magazines", "2", "0 or 1"},
@@ -166,7 +170,7 @@ test_an_unknown_key_is_refused_with_the_keys_there_are(void **state __rte_unused
 	const char *log = parse_bad("rounds=14,bogus=1");
 
 	assert_logged(log, "bogus=1");
-	assert_logged(log, "rounds, interval, block, visit, magazines");
+	assert_logged(log, "rounds, interval, block, mirror, visit, magazines");
 	parse_bad("Rounds=14");
 	parse_bad("round=14");
 	parse_bad("=14");

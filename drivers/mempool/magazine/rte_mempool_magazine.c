@@ -100,6 +100,7 @@ pool_region(const struct rte_mempool *mp, const struct mag_options *options)
 		.object_size = mp->elt_size,
 		.stride = mp->header_size + mp->elt_size + mp->trailer_size,
 		.block = options->block,
+		.mirror = options->mirror,
 		.mode = MAG_REGION_READONLY | MAG_REGION_SHARED,
 		.node = node_of_socket(mp->socket_id),
 	};
@@ -320,6 +321,14 @@ magazine_dequeue_contig_blocks(struct rte_mempool *mp, void **first, unsigned in
 			break;
 	}
 	return -ENOBUFS;
+}
+
+const struct mag_mirror *
+rte_mempool_magazine_mirror(const struct rte_mempool *mp)
+{
+	const struct mag_cache *cache = rte_mempool_magazine_cache(mp);
+
+	return cache != NULL ? mag_region_mirror(cache->region) : NULL;
 }
 
 struct mag_cache *

@@ -16,6 +16,7 @@
 
 #include "mag_cache.h"
 #include "mag_maint.h"
+#include "mag_mirror.h"
 #include "mag_stats.h"
 
 #ifdef __cplusplus
@@ -37,6 +38,24 @@ extern "C" {
  *   is not yet populated.
  */
 struct mag_cache *rte_mempool_magazine_cache(const struct rte_mempool *mp);
+
+/**
+ * How to find the mirrors of a mempool's objects, which it has with the option "mirror=BYTES":
+ * memory for each object, an mbuf say, that lies neither in the object nor in its private area,
+ * and on its node.
+ *
+ * Ask once and keep the answer: it lives as long as the mempool. Then mag_mirror_of() is the
+ * way from an mbuf to its mirror, mag_mirror_object() the way back.
+ *
+ * Thread safe, in all processes.
+ *
+ * @param mp
+ *   A mempool.
+ * @return
+ *   For mag_mirror_of(); NULL when the mempool has no mirrors, or with rte_errno = EINVAL is none of
+ *   this driver, or not yet populated.
+ */
+const struct mag_mirror *rte_mempool_magazine_mirror(const struct rte_mempool *mp);
 
 #ifdef __cplusplus
 }

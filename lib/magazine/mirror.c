@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <string.h>
+
+#include <rte_common.h>
+
+#include "mirror.h"
+#include "numa.h"
+
+#define GRANULE (UINT64_C(1) << MAG_MIRROR_SHIFT)
+#define LINE 64u
+#define GONE 1u
+#define TABLE_MIN 16u
+/* Before the mirrors of a granule: how many segments have objects in it. */
+#define HEAD 128
+
+struct head {
+	uint32_t segments;
+};
+
+static struct head *
+head_of(char *mirrors)
+{
+	return (struct head *)(mirrors - HEAD);
+}
+
+static uintptr_t
+granule_at(const struct mag_mirror_table *table, uint32_t i)
+{
+	return __atomic_load_n(&table->entry[i].granule, __ATOMIC_RELAXED);
+}
+
+static struct mag_mirror_table *
+table_make(uint32_t entries, int node)
+{
+	struct mag_mirror_table *table =
+		mag_meta_zalloc(sizeof(*table) + entries * sizeof(table->entry[0]), node);
+
+	if (table != NULL)
+		table->mask = entries - 1;
+	return table;
+}
+
+static uint32_t
+place_of(const struct mag_mirror_table *table, uintptr_t granule)
+{
+	return (uint32_t)((granule * UINT64_C(0x9E3779B97F4A7C15)) >> 32) & table->mask;
+}
+
+/* The entry of a granule, or NULL. */
+static struct mag_mirror_entry *
+table_find(struct mag_mirror_table *table, uintptr_t granule)
+{
+	uint32_t i = place_of(table, granule), n;
+
+	for (n = 0; n <= table->mask && granule_at(table, i) != 0; n++, i = (i + 1) & table->mask)
+		if (granule_at(table, i) == granule)
+			return &table->entry[i];
+	return NULL;
+}
+
+/* Where there was none. The table has room. */
+static void
+table_insert(struct mag_mirror_table *table, uintptr_t granule, char *mirrors)
+{
+	uint32_t i = place_of(table, granule);
+
+	while (granule_at(table, i) > GONE)
+		i = (i + 1) & table->mask;
+	if (granule_at(table, i) == 0)
+		table->used++;
+	__atomic_store_n(&table->entry[i].mirrors, mirrors, __ATOMIC_RELAXED);
+	/* release: who finds the granule finds its mirrors */
+	__atomic_store_n(&table->entry[i].granule, granule, __ATOMIC_RELEASE);
+}
+
+/* What is gone need not be passed by when nothing lies behind it. */
+static void
+table_remove(struct mag_mirror_table *table, struct mag_mirror_entry *entry)
+{
+	uint32_t i = entry - table->entry;
+
+	__atomic_store_n(&entry->granule, GONE, __ATOMIC_RELAXED);
+	if (granule_at(table, (i + 1) & table->mask) != 0)
+		return;
+	for (; granule_at(table, i) == GONE; i = (i - 1) & table->mask) {
+		__atomic_store_n(&table->entry[i].granule, 0, __ATOMIC_RELAXED);
+		table->used--;
+	}
+}
+
+/* Room for one more: 0, or -ENOMEM. Called, and returns, with the lock held. */
+static int
+table_reserve(struct mag_mirror_owner *owner)
+{
+	struct mag_mirror_table *old = owner->find.table, *table;
+	uint32_t i;
+
+	while ((old->used + 1) * 2 > old->mask) {
+		mag_lock_release(&owner->lock);
+		table = table_make((old->mask + 1) * 2, owner->node);
+		mag_lock_wait(&owner->lock);
+		if (table == NULL)
+			return -ENOMEM;
+		if (owner->find.table != old) {
+			mag_meta_free(table);
+			old = owner->find.table;
+			continue;
+		}
+		for (i = 0; i <= old->mask; i++)
+			if (granule_at(old, i) > GONE)
+				table_insert(table, granule_at(old, i), old->entry[i].mirrors);
+		table->older = old;
+		/* release: pairs with the acquire in mag_mirror_of() */
+		__atomic_store_n(&owner->find.table, table, __ATOMIC_RELEASE);
+		old = table;
+	}
+	return 0;
+}
+
+int
+mag_mirror_init(struct mag_mirror_owner *owner, uint32_t bytes, uint32_t distance,
+		uint64_t granules, int node)
+{
+	uint32_t whole = RTE_ALIGN_CEIL(bytes, 8u) + sizeof(void *), entries = TABLE_MIN;
+
+	*owner = (struct mag_mirror_owner){.node = node};
+	owner->find.bytes = bytes;
+	owner->find.back = RTE_ALIGN_CEIL(bytes, 8u);
+	owner->find.stride = whole <= LINE ? rte_align32pow2(whole) : RTE_ALIGN_CEIL(whole, LINE);
+	owner->find.reciprocal = (UINT64_C(1) << 42) / distance + 1;
+	owner->places = (GRANULE - 1) / distance + 1;
+	while (entries < 4 * granules && entries < UINT32_C(1) << 30)
+		entries *= 2;
+	owner->find.table = table_make(entries, node);
+	return owner->find.table != NULL ? 0 : -ENOMEM;
+}
+
+void
+mag_mirror_clear(struct mag_mirror_owner *owner)
+{
+	struct mag_mirror_table *table = owner->find.table;
+	uint32_t i;
+
+	for (i = 0; i <= table->mask; i++) {
+		if (granule_at(table, i) > GONE)
+			mag_meta_free(head_of(table->entry[i].mirrors));
+		table->entry[i] = (struct mag_mirror_entry){0};
+	}
+	table->used = 0;
+	atomic_store_explicit(&owner->memory, 0, memory_order_relaxed);
+}
+
+void
+mag_mirror_fini(struct mag_mirror_owner *owner)
+{
+	struct mag_mirror_table *table = owner->find.table, *older;
+
+	mag_mirror_clear(owner);
+	for (; table != NULL; table = older) {
+		older = table->older;
+		mag_meta_free(table);
+	}
+	owner->find.table = NULL;
+}
+
+/* Called, and returns, with the lock held: the mirrors of a granule, made if need be; or NULL. */
+static char *
+granule_get(struct mag_mirror_owner *owner, uintptr_t granule, int node)
+{
+	size_t size = HEAD + (size_t)owner->places * owner->find.stride;
+	struct mag_mirror_entry *entry = table_find(owner->find.table, granule);
+	void *memory;
+
+	if (entry != NULL)
+		return entry->mirrors;
+	mag_lock_release(&owner->lock);
+	memory = mag_meta_zalloc(size, node);
+	mag_lock_wait(&owner->lock);
+	if (memory == NULL || table_reserve(owner) != 0) {
+		mag_meta_free(memory);
+		return NULL;
+	}
+	entry = table_find(owner->find.table, granule);
+	if (entry != NULL) {
+		mag_meta_free(memory);
+		return entry->mirrors;
+	}
+	MAG_STAT_ADD(owner->memory, size);
+	table_insert(owner->find.table, granule, RTE_PTR_ADD(memory, HEAD));
+	return RTE_PTR_ADD(memory, HEAD);
+}
+
+static void
+granule_put(struct mag_mirror_owner *owner, uintptr_t granule)
+{
+	struct mag_mirror_entry *entry;
+	struct head *head = NULL;
+
+	mag_lock_wait(&owner->lock);
+	entry = table_find(owner->find.table, granule);
+	if (--head_of(entry->mirrors)->segments == 0) {
+		head = head_of(entry->mirrors);
+		table_remove(owner->find.table, entry);
+	}
+	mag_lock_release(&owner->lock);
+	if (head == NULL)
+		return;
+	atomic_fetch_sub_explicit(&owner->memory,
+				  HEAD + (uint64_t)owner->places * owner->find.stride,
+				  memory_order_relaxed);
+	mag_meta_free(head);
+}
+
+static void
+mirror_start(const struct mag_mirror *find, uintptr_t object)
+{
+	char *its = mag_mirror_of(find, (void *)object);
+
+	memset(its, 0, find->bytes);
+	memcpy(its + find->back, &object, sizeof(object));
+}
+
+static void
+granules_put(struct mag_mirror_owner *owner, uintptr_t first, uintptr_t behind)
+{
+	for (; first < behind; first++)
+		granule_put(owner, first);
+}
+
+int
+mag_mirror_add(struct mag_mirror_owner *owner, uintptr_t first, uint32_t count, size_t stride,
+	       int node)
+{
+	uintptr_t granule = first >> MAG_MIRROR_SHIFT, at = granule;
+	uintptr_t last = (first + (count - 1) * stride) >> MAG_MIRROR_SHIFT;
+	char *mirrors;
+	uint32_t i;
+
+	for (; at <= last; at++) {
+		mag_lock_wait(&owner->lock);
+		mirrors = granule_get(owner, at, node);
+		if (mirrors != NULL)
+			head_of(mirrors)->segments++;
+		mag_lock_release(&owner->lock);
+		if (mirrors == NULL) {
+			granules_put(owner, granule, at);
+			return -ENOMEM;
+		}
+	}
+	for (i = 0; i < count; i++)
+		mirror_start(&owner->find, first + i * stride);
+	return 0;
+}
+
+void
+mag_mirror_remove(struct mag_mirror_owner *owner, uintptr_t first, uint32_t count, size_t stride)
+{
+	granules_put(owner, first >> MAG_MIRROR_SHIFT,
+		     ((first + (count - 1) * stride) >> MAG_MIRROR_SHIFT) + 1);
+}

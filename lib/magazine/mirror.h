@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MAG_MIRROR_PRIVATE_H
+#define MAG_MIRROR_PRIVATE_H
+
+/*
+ * Mirrors (spec 10): how their memory comes and goes.
+ *
+ * The mirrors of all objects that begin in one granule of 2 MiB are one allocation, with a
+ * place for each multiple of the distance of objects: two objects are never closer, so each has
+ * its own. Granules are counted as often as there are segments with objects in them.
+ *
+ * Readers hold no lock: an entry is filled before its granule is stored, a granule that is
+ * gone leaves a 1 behind, and a table that is too small is replaced and kept.
+ */
+
+#include "lock.h"
+#include "mag_mirror.h"
+
+struct mag_mirror_owner {
+	struct mag_mirror find;
+	struct mag_lock lock; /**< guards the table; not held while memory comes or goes */
+	uint32_t places;      /**< mirrors of a granule */
+	int node;             /**< of the table */
+	_Atomic uint64_t memory;
+};
+
+/**
+ * @param bytes
+ *   Of a mirror: 1 to MAG_MIRROR_MAX.
+ * @param distance
+ *   Bytes from object to object, at the least.
+ * @param granules
+ *   To expect; the table grows beyond.
+ * @return
+ *   0, or -ENOMEM.
+ */
+int mag_mirror_init(struct mag_mirror_owner *owner, uint32_t bytes, uint32_t distance,
+		    uint64_t granules, int node);
+void mag_mirror_fini(struct mag_mirror_owner *owner);
+/** Forget all objects. */
+void mag_mirror_clear(struct mag_mirror_owner *owner);
+
+/** Mirrors for objects at these addresses, count of them at a constant stride: 0, or -ENOMEM. */
+int mag_mirror_add(struct mag_mirror_owner *owner, uintptr_t first, uint32_t count, size_t stride,
+		   int node);
+/** The same objects go. */
+void mag_mirror_remove(struct mag_mirror_owner *owner, uintptr_t first, uint32_t count,
+		       size_t stride);
+
+#endif /* MAG_MIRROR_PRIVATE_H */

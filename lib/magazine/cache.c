@@ -312,6 +312,7 @@ copy_is_first(const char *name)
 static int
 home_init(struct mag_cache *cache, uint32_t part)
 {
+	cache->slots = cache->slot;
 	if (mag_arena_init(&cache->arena, arena_bytes(cache), cache->node) != 0 ||
 	    mag_slab_init(&cache->slab, cache->region, part, cache->expected, cache->node) != 0)
 		return -ENOMEM;
@@ -711,25 +712,24 @@ mag_cache_take_all(struct mag_cache *cache, void **objects, unsigned int n, bool
 	return mag_cache_steal(cache, objects, n) == n ? 0 : -ENOBUFS;
 }
 
-/* The public calls */
+/* The public calls: those of mag_inline.h, for who takes their addresses, and what these leave over. */
 
-void *
-mag_cache_alloc(struct mag_cache *cache)
-{
-	void *object;
-
-	return mag_cache_alloc_bulk(cache, &object, 1) == 1 ? object : NULL;
-}
+extern struct mag_slot *mag_slot_of(struct mag_cache *cache);
+extern int64_t mag_slot_enter(struct mag_slot *slot);
+extern void mag_slot_leave(struct mag_slot *slot);
+extern void mag_slot_count(uint64_t *counter, uint64_t n);
+extern void mag_pointers_copy(void **to, void *const *from, unsigned int n);
+extern void *mag_cache_alloc(struct mag_cache *cache);
+extern void mag_cache_free(struct mag_cache *cache, void *object);
+extern unsigned int mag_cache_alloc_bulk(struct mag_cache *cache, void **objects, unsigned int n);
+extern void mag_cache_free_bulk(struct mag_cache *cache, void *const *objects, unsigned int n);
 
 unsigned int
-mag_cache_alloc_bulk(struct mag_cache *cache, void **objects, unsigned int n)
+mag_cache_alloc_slow(struct mag_cache *cache, void **objects, unsigned int n)
 {
 	struct mag_request request = {0};
-	unsigned int got;
+	unsigned int got = mag_cache_take(cache, objects, n, &request);
 
-	if (likely(mag_lcore_get(mag_lcore_slot(cache->slot), objects, n)))
-		return n;
-	got = mag_cache_take(cache, objects, n, &request);
 	mag_request_end(cache, &request);
 	/* Nothing is out of reach: what other lcores hold, as far as it goes. */
 	while (got < n && !request.refused && mag_cache_steal(cache, objects + got, 1) == 1)
@@ -738,16 +738,8 @@ mag_cache_alloc_bulk(struct mag_cache *cache, void **objects, unsigned int n)
 }
 
 void
-mag_cache_free(struct mag_cache *cache, void *object)
+mag_cache_free_slow(struct mag_cache *cache, void *const *objects, unsigned int n)
 {
-	mag_cache_free_bulk(cache, &object, 1);
-}
-
-void
-mag_cache_free_bulk(struct mag_cache *cache, void *const *objects, unsigned int n)
-{
-	if (likely(mag_lcore_put(mag_lcore_slot(cache->slot), objects, n)))
-		return;
 	mag_cache_give(cache, objects, n);
 }
 

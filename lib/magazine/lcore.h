@@ -32,6 +32,7 @@
 
 #include "bias.h"
 #include "depot.h"
+#include "mag_inline.h"
 #include "magazine.h"
 
 struct mag_lcore {
@@ -56,12 +57,20 @@ struct mag_lcore {
 _Static_assert(sizeof(struct mag_lcore) == 128, "one slot is two lines");
 _Static_assert(offsetof(struct mag_lcore, owner) == 64, "owner and visitor never share a line");
 
+/* What mag_inline.h shows is the same. */
+_Static_assert(offsetof(struct mag_slot, visitor) == offsetof(struct mag_lcore, visitor),
+	       "visitor");
+_Static_assert(offsetof(struct mag_slot, busy) == offsetof(struct mag_lcore, owner), "busy");
+_Static_assert(offsetof(struct mag_slot, rounds) == offsetof(struct mag_lcore, rounds), "rounds");
+_Static_assert(offsetof(struct mag_slot, capacity) == offsetof(struct mag_lcore, capacity),
+	       "capacity");
+_Static_assert(offsetof(struct mag_slot, loaded) == offsetof(struct mag_lcore, loaded), "loaded");
+_Static_assert(offsetof(struct mag_slot, allocs) == offsetof(struct mag_lcore, allocs), "allocs");
+_Static_assert(offsetof(struct mag_rounds, round) == offsetof(struct mag_magazine, round), "round");
+
 /** Number of the shared slot; those below it have owners. */
 #define MAG_SLOT_SHARED RTE_MAX_LCORE
 #define MAG_SLOTS (RTE_MAX_LCORE + 1)
-
-/** Offset in bytes of this thread's slot in an array of slots. */
-extern _Thread_local size_t mag_lcore_offset __attribute__((tls_model("initial-exec")));
 
 /** This thread's slot, of an array of MAG_SLOTS. */
 static __rte_always_inline struct mag_lcore *

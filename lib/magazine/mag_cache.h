@@ -104,7 +104,7 @@ int mag_cache_destroy(struct mag_cache *cache);
  * @return
  *   The object; NULL when there is none.
  */
-void *mag_cache_alloc(struct mag_cache *cache);
+inline void *mag_cache_alloc(struct mag_cache *cache);
 
 /** How long an allocation waits that says no better: 20 seconds. */
 #define MAG_WAIT_DEFAULT 0
@@ -131,15 +131,15 @@ void *mag_cache_alloc_wait(struct mag_cache *cache, uint64_t timeout_us);
  * @return
  *   How many could be had.
  */
-unsigned int mag_cache_alloc_bulk(struct mag_cache *cache, void **objects, unsigned int n);
+inline unsigned int mag_cache_alloc_bulk(struct mag_cache *cache, void **objects, unsigned int n);
 
 /**
  * Free an object of this cache. An object that is not out is counted as an invalid
  * free, where that is noticed: always in the slab layer.
  */
-void mag_cache_free(struct mag_cache *cache, void *object);
+inline void mag_cache_free(struct mag_cache *cache, void *object);
 /** Free n objects of this cache; needs no memory and never fails. */
-void mag_cache_free_bulk(struct mag_cache *cache, void *const *objects, unsigned int n);
+inline void mag_cache_free_bulk(struct mag_cache *cache, void *const *objects, unsigned int n);
 /** Free an object past the magazines: it is destructed now. */
 void mag_cache_free_nocache(struct mag_cache *cache, void *object);
 
@@ -168,5 +168,7 @@ void mag_lcore_flush(void);
 #ifdef __cplusplus
 }
 #endif
+
+#include "mag_inline.h"
 
 #endif /* MAG_CACHE_H */

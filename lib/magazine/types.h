@@ -66,6 +66,7 @@ struct mag_homes {
 
 struct mag_cache {
 	/* Never changes after creation. */
+	struct mag_lcore *slots; /**< the slots below: what mag_inline.h looks for */
 	char name[MAG_CACHE_NAMESIZE];
 	uint32_t id;
 	uint32_t flags;
@@ -114,6 +115,9 @@ struct mag_cache {
 	struct mag_depot depot;
 	struct mag_lcore slot[MAG_SLOTS];
 };
+
+_Static_assert(offsetof(struct mag_cache, slots) == offsetof(struct mag_cache_head, slots),
+	       "slots");
 
 /** All homes of a cache; NULL: the cache itself is its only one. */
 static inline const struct mag_homes *

@@ -741,8 +741,10 @@ test_nobody_notices_that_memory_comes_and_goes(void **state __rte_unused)
 		else
 			task_thread(&user[i].task, user_run, &user[i]);
 	}
+	assert_int_equal(mag_region_grow(region, 1), 1);
 	do {
 		mag_elastic_tend(0, false);
+		mag_region_trim(region, 0);
 		all = true;
 		for (unsigned int i = 0; i < RTE_DIM(user); i++)
 			all &= user[i].task.done;

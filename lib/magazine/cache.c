@@ -344,7 +344,6 @@ homes_with(struct mag_cache *cache, struct mag_cache *home)
 {
 	struct mag_homes *old = atomic_load_explicit(&cache->homes, memory_order_relaxed);
 	struct mag_homes *homes = mag_meta_zalloc(sizeof(*homes), cache->node);
-	uint8_t order[MAG_PARTS_MAX];
 	uint32_t i;
 
 	if (homes == NULL)
@@ -355,13 +354,8 @@ homes_with(struct mag_cache *cache, struct mag_cache *home)
 	homes->home[0] = cache;
 	homes->count = old != NULL ? old->count + 1 : 2;
 	homes->home[homes->count - 1] = home;
-	for (i = 0; i < homes->count; i++)
-		homes_sort(cache->region, RTE_MAX(cache->region->part[i].node, 0), homes->order[i],
-			   homes->count);
-	for (i = 0; i < RTE_MAX_NUMA_NODES; i++) {
-		homes_sort(cache->region, i, order, homes->count);
-		homes->first[i] = order[0];
-	}
+	for (i = 0; i < RTE_MAX_NUMA_NODES; i++)
+		homes_sort(cache->region, i, homes->order[i], homes->count);
 	return homes;
 }
 

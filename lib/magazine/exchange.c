@@ -298,12 +298,12 @@ home_take(struct mag_cache *cache, void **objects, unsigned int n, struct mag_re
 	return got + beside;
 }
 
-unsigned int
-mag_homes_here(const struct mag_homes *homes)
+const uint8_t *
+mag_homes_order(const struct mag_homes *homes)
 {
 	unsigned int node = rte_socket_id();
 
-	return homes->first[node < RTE_MAX_NUMA_NODES ? node : 0];
+	return homes->order[node < RTE_MAX_NUMA_NODES ? node : 0];
 }
 
 unsigned int
@@ -315,7 +315,7 @@ mag_cache_take(struct mag_cache *cache, void **objects, unsigned int n, struct m
 
 	if (likely(homes == NULL))
 		return home_take(cache, objects, n, request);
-	order = homes->order[mag_homes_here(homes)];
+	order = mag_homes_order(homes);
 	for (i = 0; i < homes->count && got < n && !request->refused; i++)
 		got += home_take(homes->home[order[i]], objects + got, n - got, request);
 	return got;
@@ -420,7 +420,7 @@ mag_cache_take_blocks(struct mag_cache *cache, void **first, unsigned int n)
 
 	if (likely(homes == NULL))
 		return mag_slab_alloc_blocks(&cache->slab, first, n);
-	order = homes->order[mag_homes_here(homes)];
+	order = mag_homes_order(homes);
 	for (i = 0; i < homes->count && got < n; i++)
 		while (got < n &&
 		       mag_slab_alloc_blocks(&homes->home[order[i]]->slab, first + got, 1) == 0)

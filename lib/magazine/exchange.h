@@ -23,8 +23,8 @@ struct mag_request {
  */
 unsigned int mag_cache_take(struct mag_cache *cache, void **objects, unsigned int n,
 			    struct mag_request *request);
-/** Part of the home nearest to this thread. */
-unsigned int mag_homes_here(const struct mag_homes *homes);
+/** Parts by their distance from this thread's node. */
+const uint8_t *mag_homes_order(const struct mag_homes *homes);
 /** To this thread's magazines, depot or slabs. Never fails. */
 void mag_cache_give(struct mag_cache *cache, void *const *objects, unsigned int n);
 /** Past the magazines: destruct and free to the slab layer. */

@@ -59,8 +59,7 @@ struct mag_callbacks {
 struct mag_homes {
 	struct mag_homes *older;
 	uint32_t count;
-	uint8_t first[RTE_MAX_NUMA_NODES];           /**< part whose memory is nearest to a node */
-	uint8_t order[MAG_PARTS_MAX][MAG_PARTS_MAX]; /**< parts by distance from a part */
+	uint8_t order[RTE_MAX_NUMA_NODES][MAG_PARTS_MAX]; /**< parts by distance from a node */
 	struct mag_cache *home[MAG_PARTS_MAX];
 };
 

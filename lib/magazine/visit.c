@@ -815,7 +815,7 @@ rob_homes(struct mag_cache *cache, void **objects, unsigned int n, struct mag_re
 	*robbed = 0;
 	for (i = 0; i < count && *robbed < n; i++) {
 		if (homes != NULL)
-			home = homes->home[homes->order[mag_homes_here(homes)][i]];
+			home = homes->home[mag_homes_order(homes)[i]];
 		if (seen_in_vain(home)) {
 			vain++;
 			continue;

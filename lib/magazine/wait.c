@@ -38,7 +38,7 @@ grow_near(struct mag_cache *cache)
 		return false;
 	if (homes == NULL)
 		return mag_elastic_grow(cache->region, 0) == 0;
-	order = homes->order[mag_homes_here(homes)];
+	order = mag_homes_order(homes);
 	for (i = 0; i < homes->count; i++)
 		if (mag_elastic_grow(cache->region, order[i]) == 0)
 			return true;

@@ -31,7 +31,14 @@ rte_socket_id(void)
 int
 mag_numa_distance(int from, int to)
 {
-	return from == to ? 10 : 21;
+	static const int distances[4][4] = {
+		{10, 40, 20, 30},
+		{40, 10, 30, 20},
+		{20, 30, 10, 50},
+		{30, 20, 50, 10},
+	};
+
+	return from < 4 && to < 4 ? distances[from][to] : 99;
 }
 
 static int
@@ -366,6 +373,23 @@ test_a_cache_of_one_node_has_one_home_and_an_open_fast_path(void **state __rte_u
 }
 
 static void
+test_an_lcore_of_a_node_without_objects_goes_by_its_own_distances(void **state __rte_unused)
+{
+	static const int nodes[] = {3, 1, 0}, from_two[] = {0, 1, 3};
+	const uint8_t *order;
+	unsigned int i;
+
+	cache = make("rounds=14,interval=3600");
+	for (i = 0; i < RTE_DIM(nodes); i++)
+		assert_int_equal(mag_pool_home(cache, nodes[i]), 0);
+	here = 2;
+	order = mag_homes_order(mag_cache_homes(cache));
+	for (i = 0; i < RTE_DIM(from_two); i++)
+		assert_int_equal(region->part[order[i]].node, from_two[i]);
+	teardown(NULL);
+}
+
+static void
 put_far_object_by_ops(void *arg)
 {
 	void *object;
@@ -535,6 +559,7 @@ main(void)
 			teardown),
 		cmocka_unit_test(test_a_home_that_cannot_be_had_leaves_the_cache_as_it_was),
 		cmocka_unit_test(test_a_cache_of_one_node_has_one_home_and_an_open_fast_path),
+		cmocka_unit_test(test_an_lcore_of_a_node_without_objects_goes_by_its_own_distances),
 		cmocka_unit_test_setup_teardown(
 			test_the_fast_path_puts_no_object_of_another_node_into_a_magazine, setup,
 			teardown),

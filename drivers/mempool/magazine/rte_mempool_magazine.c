@@ -45,16 +45,29 @@ node_of_socket(int socket_id)
 	return socket_id >= 0 && socket_id < mag_numa_nodes() ? socket_id : MAG_NODE_ANY;
 }
 
+/*
+ * Memory that nobody has written to has no page yet, and no node: so write to the header, as
+ * rte_mempool is about to do.
+ */
 static int
-node_of_chunk(const void *addr)
+node_of_foreign(void *object)
 {
-	const struct rte_memseg_list *list = rte_mem_virt2memseg_list(addr);
+	volatile struct rte_mempool_objhdr *header = RTE_PTR_SUB(object, sizeof(*header));
+
+	header->iova = RTE_BAD_IOVA;
+	return mag_numa_node_of((const void *)(uintptr_t)header);
+}
+
+static int
+node_of_object(void *object)
+{
+	const struct rte_memseg_list *list = rte_mem_virt2memseg_list(object);
 	const struct rte_memseg *segment;
 
 	if (list == NULL || list->external)
-		return mag_numa_node_of(addr);
-	segment = rte_mem_virt2memseg(addr, list);
-	return segment != NULL ? node_of_socket(segment->socket_id) : mag_numa_node_of(addr);
+		return node_of_foreign(object);
+	segment = rte_mem_virt2memseg(object, list);
+	return segment != NULL ? node_of_socket(segment->socket_id) : node_of_foreign(object);
 }
 
 /* Objects that users hold, as far as can be told: those in rte_mempool's caches are not out. */
@@ -276,7 +289,7 @@ magazine_populate(struct rte_mempool *mp, unsigned int max_objects, void *addr, 
 	struct mag_cache *cache = mp->pool_data;
 	struct layout layout = {.count = 0};
 	uint32_t i;
-	int node, ret;
+	int node = MAG_NODE_ANY, ret;
 
 	/* A populate that failed half-way has given all memory back without a word to us. */
 	if (STAILQ_EMPTY(&mp->mem_list) && MAG_STAT(cache->region->objects) > 0)
@@ -284,10 +297,11 @@ magazine_populate(struct rte_mempool *mp, unsigned int max_objects, void *addr, 
 	layout.objects = malloc(max_objects * sizeof(layout.objects[0]));
 	if (layout.objects == NULL)
 		return -ENOMEM;
-	node = node_of_chunk(addr);
 	ret = lay_out(mp, &layout, max_objects, addr, iova, len);
-	if (ret > 0)
+	if (ret > 0) {
+		node = node_of_object(layout.objects[0]);
 		ret = mag_pool_home(cache, node);
+	}
 	if (ret == 0)
 		ret = mag_region_adopt(cache->region, layout.objects, layout.count, node);
 	for (i = 0; ret == 0 && i < layout.count; i++)

@@ -611,6 +611,13 @@ callbacks_copy(struct mag_cache *cache, const struct mag_cache_params *params)
 	return 0;
 }
 
+/* The first home is that of the region's first part: its records lie there, whoever makes the cache. */
+static int
+node_for(const struct mag_cache_params *params)
+{
+	return params->node >= 0 ? params->node : params->region->part[0].node;
+}
+
 struct mag_cache *
 mag_cache_create(const struct mag_cache_params *params)
 {
@@ -621,7 +628,7 @@ mag_cache_create(const struct mag_cache_params *params)
 
 	if (!copy_is_first(params->name) || params_check(params, align) != 0)
 		return NULL;
-	cache = cache_alloc("cache", params->name, params->node);
+	cache = cache_alloc("cache", params->name, node_for(params));
 	if (cache == NULL)
 		return NULL;
 	rte_errno = -mag_options_parse(cache->name, params->options, &options);

@@ -75,7 +75,8 @@ struct mag_cache_params {
 	void *arg;                   /**< for the three */
 	unsigned int flags;          /**< MAG_CACHE_* */
 	const char *options;         /**< "rounds=62,interval=11"; NULL = none */
-	int node;                    /**< NUMA node of the cache's own records; -1 = any */
+	/** NUMA node of the cache's own records; -1: that of the region's memory, the first if several */
+	int node;
 };
 
 /**

@@ -98,15 +98,18 @@ host_packages() {
 
 # host_packages_optional NAME...: the same, one by one; what cannot be had is not missed.
 host_packages_optional() {
-	local name
+	local name updated=0
+	local apt=(apt-get -q -y -o DPkg::Lock::Timeout=300 -o Acquire::Retries=1 -o Acquire::http::Timeout=20)
 
 	command -v apt-get >/dev/null || return 0
 	export DEBIAN_FRONTEND=noninteractive
 	for name; do
 		! dpkg-query -W -f '${db:Status-Abbrev}' "$name" 2>/dev/null | grep -q '^ii' || continue
-		host_run apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 \
-			-o Acquire::Retries=1 -o Acquire::http::Timeout=20 "$name" >/dev/null 2>&1 ||
-			host_say "no $name here: not compared with"
+		! host_run "${apt[@]}" install --no-install-recommends "$name" >/dev/null 2>&1 || continue
+		[ $updated = 1 ] || host_run "${apt[@]}" update >/dev/null 2>&1
+		updated=1
+		host_run "${apt[@]}" install --no-install-recommends "$name" >/dev/null 2>&1 ||
+			host_say "no $name here: what needs it is left out"
 	done
 }
 

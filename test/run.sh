@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# All tests. Test programs are found from the build, scripts by being executable in test/dataplane,
+# All tests. Test programs are found from the build, scripts by being executable in test/dataplane, test/numa,
 # test/bench, test/model or test/mutation: a new one needs no change here. Each speaks TAP (cmocka does, asked to);
 # one that does not counts as one test, by its exit status: 0 passed, 77 skipped, anything else failed.
 #
@@ -12,7 +12,7 @@
 # shellcheck source-path=SCRIPTDIR source=../app/host.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../app/host.sh"
 
-SUITES=(style unit contract model dataplane bench mutation stress tsan asan)
+SUITES=(style unit contract model dataplane numa bench mutation stress tsan asan)
 HUGE_MB=1536
 HUGE_LEAST_MB=256
 SCRIPT_TIMEOUT=600
@@ -27,6 +27,9 @@ usage() {
 
 	  --full           longer: MAGAZINE_FULL=1 for the tests, and all time limits times four
 	  --only SUITE...  only these of: ${SUITES[*]}
+
+	numa runs on machines of several NUMA nodes that qemu emulates, with a kernel of Debian's, downloaded once
+	into build/; where they cannot be had it is skipped.
 
 	tsan and asan are the unit and stress suites again, built with ThreadSanitizer, and with Address- and
 	UndefinedBehaviorSanitizer; a report is a failure. Logs stay in build*/testlog.
@@ -311,6 +314,7 @@ main() {
 	times=$((full ? 4 : 1))
 	host_packages gcc libc6-dev meson ninja-build pkgconf python3 libdpdk-dev dpdk-dev libnuma-dev \
 		libcmocka-dev clang-format g++ libbenchmark-dev valgrind spin
+	! wanted numa || host_packages_optional qemu-system-x86 busybox-static
 	if ! build "$HOST_ROOT/build"; then
 		fail build "does not build"
 	else
@@ -323,6 +327,7 @@ main() {
 		! wanted contract || run_suite contract "$HOST_ROOT/build" contract $times
 		! wanted model || run_scripts model
 		! wanted dataplane || run_scripts dataplane
+		! wanted numa || run_scripts numa
 		! wanted bench || run_scripts bench
 		! wanted mutation || run_scripts mutation
 		! wanted stress || run_suite stress "$HOST_ROOT/build" stress $times

@@ -1,0 +1,785 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Several nodes for real: runs in the machine that test_numa.py starts. Nodes are those of the kernel. */
+
+#include "ground.h"
+
+#include <numa.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
+#include <rte_memzone.h>
+#include <rte_ring.h>
+
+#include "exchange.h"
+#include "mag_maint.h"
+#include "numa.h"
+#include "region.h"
+
+#define BURST 16
+#define TURNS 3000
+#define BULK_MAX 96
+#define PAGE ((size_t)2 << 20)
+#define ELASTIC_SIZE 256
+#define ELASTIC_OBJECTS 200000
+#define SEGMENTS 2
+
+static struct pool pool;
+static void *objects[ALL_MAX];
+static int found[ALL_MAX];
+static unsigned int count;
+
+/* Takes */
+
+static void
+flush(void *arg)
+{
+	struct rte_mempool_cache *cache = rte_mempool_default_cache(pool.mp, rte_lcore_id());
+
+	RTE_SET_USED(arg);
+	if (cache != NULL)
+		rte_mempool_cache_flush(cache, pool.mp);
+	mag_lcore_flush();
+}
+
+/* As many as arg says, in bursts; a burst that is not to be had is left to single ones. */
+static void
+take(void *arg)
+{
+	unsigned int want = *(unsigned int *)arg;
+
+	count = 0;
+	while (count + BURST <= want && rte_mempool_get_bulk(pool.mp, objects + count, BURST) == 0)
+		count += BURST;
+	while (count < want && rte_mempool_get(pool.mp, &objects[count]) == 0)
+		count++;
+}
+
+static void
+take_at_once(void *arg)
+{
+	count = *(unsigned int *)arg;
+	if (rte_mempool_get_bulk(pool.mp, objects, count) != 0)
+		count = 0;
+}
+
+static void
+give(void *arg)
+{
+	rte_mempool_put_bulk(pool.mp, objects, count);
+	flush(arg);
+}
+
+static void
+find_nodes(void)
+{
+	unsigned int i;
+
+	nodes_of(objects, count, found);
+	for (i = 0; i < count; i++)
+		assert_int_equal(found[i], pool_node_of(&pool, objects[i]));
+}
+
+/* Were the objects had in this order, COUNT of each node? */
+static void
+assert_order(const int *order)
+{
+	unsigned int i;
+
+	find_nodes();
+	for (i = 0; i < count; i++)
+		assert_int_equal(found[i], order[i / COUNT]);
+}
+
+static void
+assert_all_home(void)
+{
+	struct mag_cache *home;
+	unsigned int part;
+
+	MAG_FOREACH_HOME(pool.cache, part, home)
+		assert_int_equal(home_available(home), COUNT);
+	assert_int_equal(part, pool.chunks);
+	assert_int_equal(rte_mempool_avail_count(pool.mp), pool.count);
+}
+
+static int
+setup(void **state __rte_unused)
+{
+	pool_make(&pool, 0, 0, 0);
+	return 0;
+}
+
+static int
+setup_cached(void **state __rte_unused)
+{
+	pool_make(&pool, 0, 64, 0);
+	return 0;
+}
+
+static int
+teardown(void **state __rte_unused)
+{
+	pool_free(&pool);
+	return 0;
+}
+
+/* The machine */
+
+static void
+test_nodes_and_distances_are_those_of_the_machine(void **state __rte_unused)
+{
+	unsigned int from, to, lcore, per_node = rte_lcore_count() / nodes;
+
+	assert_int_equal(rte_socket_count(), nodes);
+	assert_int_equal(mag_numa_nodes(), nodes);
+	for (from = 0; from < nodes; from++) {
+		assert_int_equal(rte_socket_id_by_idx(from), from);
+		for (to = 0; to < nodes; to++) {
+			assert_int_equal(numa_distance(from, to), distances[from][to]);
+			assert_int_equal(mag_numa_distance(from, to), distances[from][to]);
+		}
+	}
+	assert_int_equal(rte_lcore_count() % nodes, 0);
+	RTE_LCORE_FOREACH(lcore)
+		assert_int_equal(rte_lcore_to_socket_id(lcore), lcore / per_node);
+}
+
+/* Objects */
+
+static void
+test_an_lcore_has_objects_of_its_own_node_while_there_are_any(void **state __rte_unused)
+{
+	static unsigned int want = COUNT;
+	unsigned int node, nth;
+	int order[NODES_MAX];
+
+	for (node = 0; node < nodes; node++)
+		for (nth = 0; nth < 2; nth++) {
+			order_from(node, 0, order);
+			run_on(lcore_of(node, nth), take, &want);
+			assert_int_equal(count, COUNT);
+			assert_order(order);
+			run_on(lcore_of(node, nth), give, NULL);
+		}
+	assert_all_home();
+}
+
+static void
+test_an_empty_node_spills_to_the_nearest_then_to_the_next(void **state __rte_unused)
+{
+	unsigned int node, want = pool.count + 1;
+	int order[NODES_MAX];
+
+	for (node = 0; node < nodes; node++) {
+		order_from(node, 0, order);
+		run_on(lcore_of(node, 0), take, &want);
+		assert_int_equal(count, pool.count);
+		assert_order(order);
+		run_on(lcore_of(node, 1), give, NULL);
+		assert_all_home();
+	}
+}
+
+static void
+test_one_request_is_served_by_several_nodes_the_nearest_first(void **state __rte_unused)
+{
+	unsigned int node, want = (nodes - 1) * COUNT + BURST;
+	int order[NODES_MAX];
+
+	for (node = 0; node < nodes; node++) {
+		order_from(node, 0, order);
+		run_on(lcore_of(node, 0), take_at_once, &want);
+		assert_int_equal(count, want);
+		assert_order(order);
+		run_on(lcore_of(node, 0), give, NULL);
+	}
+	assert_all_home();
+}
+
+static void
+take_blocks(void *arg)
+{
+	unsigned int block = *(unsigned int *)arg;
+
+	for (count = 0;; count++)
+		if (rte_mempool_get_contig_blocks(pool.mp, &objects[count * block], 1) != 0)
+			break;
+}
+
+static void
+test_blocks_come_from_the_nearest_node_that_has_any(void **state __rte_unused)
+{
+	size_t stride = pool.mp->header_size + pool.mp->elt_size + pool.mp->trailer_size;
+	unsigned int node, i, block;
+	struct rte_mempool_info info;
+	int order[NODES_MAX];
+
+	assert_int_equal(rte_mempool_ops_get_info(pool.mp, &info), 0);
+	block = info.contig_block_size;
+	assert_int_equal(COUNT % block, 0);
+	for (node = 0; node < nodes; node++) {
+		order_from(node, 0, order);
+		run_on(lcore_of(node, 0), take_blocks, &block);
+		assert_int_equal(count * block, pool.count);
+		for (i = 0, count *= block; i < count; i++)
+			objects[i] = RTE_PTR_ADD(objects[i / block * block], i % block * stride);
+		assert_order(order);
+		run_on(lcore_of(node, 0), give, NULL);
+	}
+}
+
+static void
+test_a_node_without_memory_of_the_pool_is_served_by_the_nearest_that_has(void **state __rte_unused)
+{
+	unsigned int node, want;
+	int order[NODES_MAX];
+
+	for (node = 0; node < nodes; node++) {
+		pool_make(&pool, node == 0, 0, UINT32_C(1) << node);
+		want = pool.count;
+		order_from(node, UINT32_C(1) << node, order);
+		run_on(lcore_of(node, 0), take, &want);
+		assert_int_equal(count, want);
+		assert_order(order);
+		run_on(lcore_of(node, 0), give, NULL);
+		assert_all_home();
+		pool_free(&pool);
+	}
+}
+
+/* A magazine of objects of each node in this lcore's slots, and no other objects anywhere. */
+static void
+hold_a_magazine_of_each_node(void *arg)
+{
+	unsigned int node, i, rounds = MAG_STAT(pool.cache->type), kept = 0;
+	static void *mine[NODES_MAX * MAG_ROUNDS_MAX];
+	unsigned int had[NODES_MAX] = {0};
+	int at;
+
+	take(arg);
+	for (i = 0; i < count; i++) {
+		at = pool_node_of(&pool, objects[i]);
+		if (had[at] < rounds)
+			mine[at * rounds + had[at]++] = objects[i];
+		else
+			objects[kept++] = objects[i];
+	}
+	count = kept;
+	for (node = 0; node < nodes; node++)
+		rte_mempool_put_bulk(pool.mp, &mine[node * rounds], rounds);
+}
+
+static void
+steal(void *arg)
+{
+	unsigned int had = count, want = *(unsigned int *)arg;
+
+	while (count < had + want && rte_mempool_get(pool.mp, &objects[count]) == 0)
+		count++;
+}
+
+static void
+test_objects_are_stolen_from_the_nearest_node_first(void **state __rte_unused)
+{
+	unsigned int node, i, had, all = pool.count, want;
+	unsigned int rounds = MAG_STAT(pool.cache->type), holder;
+	int order[NODES_MAX];
+
+	for (node = 0; node < nodes; node++) {
+		holder = lcore_of((node + 1) % nodes, 1);
+		run_on(holder, hold_a_magazine_of_each_node, &all);
+		assert_int_equal(rte_mempool_avail_count(pool.mp), nodes * rounds);
+		had = count;
+		want = nodes * rounds;
+		order_from(node, 0, order);
+		run_on(lcore_of(node, 0), steal, &want);
+		assert_int_equal(count, pool.count);
+		find_nodes();
+		for (i = 0; i < want; i++)
+			assert_int_equal(found[had + i], order[i / rounds]);
+		run_on(holder, give, NULL);
+		run_on(lcore_of(node, 0), flush, NULL);
+	}
+	assert_all_home();
+}
+
+/* Traffic between nodes */
+
+static struct rte_ring *inbox[RTE_MAX_LCORE];
+
+/* What others sent is freed here, what is had here is sent to an lcore of the next node. */
+static int
+traffic_run(void *arg)
+{
+	unsigned int me = rte_lcore_id(), node = rte_lcore_to_socket_id(me), turn, n;
+	struct rte_ring *to = inbox[lcore_of((node + 1) % nodes, me % 2)];
+	unsigned int seed = me * 7919 + 1;
+	void *mine[BULK_MAX];
+
+	for (turn = 0; turn < TURNS; turn++) {
+		seed = seed * 1103515245 + 12345;
+		n = 1 + (seed >> 16) % BULK_MAX;
+		if (rte_mempool_get_bulk(pool.mp, mine, n) == 0 &&
+		    rte_ring_enqueue_bulk(to, mine, n, NULL) == 0)
+			rte_mempool_put_bulk(pool.mp, mine, n);
+		n = rte_ring_dequeue_burst(inbox[me], mine, 1 + (seed >> 8) % BULK_MAX, NULL);
+		if (n > 1 && turn % 3 == 0)
+			RTE_SWAP(mine[0], mine[n - 1]);
+		rte_mempool_put_bulk(pool.mp, mine, n);
+	}
+	while ((n = rte_ring_dequeue_burst(inbox[me], mine, BULK_MAX, NULL)) > 0)
+		rte_mempool_put_bulk(pool.mp, mine, n);
+	if (arg != NULL)
+		flush(NULL);
+	return 0;
+}
+
+static void
+traffic(bool and_flush)
+{
+	unsigned int lcore, rounds;
+	char name[16];
+
+	RTE_LCORE_FOREACH(lcore) {
+		snprintf(name, sizeof(name), "inbox%u", lcore);
+		inbox[lcore] = rte_ring_create(name, 512, SOCKET_ID_ANY, 0);
+		assert_non_null(inbox[lcore]);
+	}
+	assert_int_equal(rte_eal_mp_remote_launch(traffic_run, and_flush ? &pool : NULL, SKIP_MAIN),
+			 0);
+	for (rounds = 0; rounds < 40; rounds++) {
+		mag_cache_resize(pool.cache, rounds % 2 ? 62 : 14, true);
+		mag_cache_update(pool.cache);
+		mag_cache_reap_now(pool.cache, rounds % 4 == 0);
+	}
+	traffic_run(and_flush ? &pool : NULL);
+	rte_eal_mp_wait_lcore();
+	RTE_LCORE_FOREACH(lcore) {
+		while (rte_ring_dequeue(inbox[lcore], &objects[0]) == 0)
+			rte_mempool_put(pool.mp, objects[0]);
+		rte_ring_free(inbox[lcore]);
+	}
+	if (and_flush)
+		flush(NULL);
+}
+
+static void
+assert_magazine_is_of(const struct mag_magazine *magazine, unsigned int rounds, int node)
+{
+	unsigned int i;
+
+	for (i = 0; i < rounds; i++)
+		assert_int_equal(pool_node_of(&pool, magazine->round[i]), node);
+}
+
+/* Magazines of slots, and of the depot's full list. */
+static void
+assert_magazines_are_of(const struct mag_cache *home, int node)
+{
+	struct mag_depot_head head = mag_depot_head(&home->depot.full);
+	const struct mag_magazine *magazine;
+	unsigned int i;
+	uint32_t index;
+
+	for (i = 0; i < MAG_SLOTS; i++) {
+		if (home->slot[i].loaded != NULL)
+			assert_magazine_is_of(home->slot[i].loaded, MAG_STAT(home->slot[i].rounds),
+					      node);
+		if (home->slot[i].previous != NULL)
+			assert_magazine_is_of(home->slot[i].previous,
+					      MAG_STAT(home->slot[i].previous_rounds), node);
+	}
+	for (index = head.index; index != 0; index = MAG_STAT(magazine->next)) {
+		magazine = mag_arena_magazine(&home->arena, index);
+		assert_magazine_is_of(magazine, magazine->rounds, node);
+	}
+}
+
+static void
+test_magazines_hold_objects_of_their_own_node_only(void **state __rte_unused)
+{
+	struct mag_cache *home;
+	unsigned int part, held = 0;
+
+	traffic(false);
+	MAG_FOREACH_HOME(pool.cache, part, home) {
+		held += MAG_STAT(home->slot[0].rounds);
+		assert_magazines_are_of(home, part);
+	}
+	assert_int_equal(part, nodes);
+	assert_true(held > 0);
+	assert_all_home();
+}
+
+static void
+test_after_traffic_between_nodes_and_a_reap_every_object_is_home(void **state __rte_unused)
+{
+	struct mag_cache *home;
+	unsigned int part;
+
+	traffic(true);
+	assert_int_equal(mag_cache_reap_now(pool.cache, true), 0);
+	MAG_FOREACH_HOME(pool.cache, part, home) {
+		assert_int_equal(home->region->part[part].node, part);
+		assert_int_equal(mag_slab_available(&home->slab), COUNT);
+		assert_int_equal(mag_depot_total(&home->depot.full), 0);
+		assert_int_equal(MAG_STAT(home->slab.invalid), 0);
+	}
+	assert_int_equal(part, nodes);
+}
+
+/* Places */
+
+static void
+test_objects_lie_on_the_node_that_the_library_says(void **state __rte_unused)
+{
+	const struct mag_region *region = pool.cache->region;
+	unsigned int i, want = pool.count;
+
+	take(&want);
+	assert_int_equal(count, pool.count);
+	find_nodes();
+	for (i = 0; i < count; i++) {
+		assert_int_equal(found[i],
+				 region->part[mag_region_part_of(region, objects[i])].node);
+		assert_lies_on(objects[i], SIZE, found[i]);
+	}
+	give(NULL);
+}
+
+static void
+test_records_lie_on_the_node_of_what_they_describe(void **state __rte_unused)
+{
+	struct mag_cache *home;
+	unsigned int part;
+
+	MAG_FOREACH_HOME(pool.cache, part, home)
+		assert_home_lies_on(home, part, part);
+	assert_int_equal(part, nodes);
+}
+
+static void
+pool_make_default(unsigned int size, int socket)
+{
+	pool = (struct pool){.mp = pool_empty(size, socket, 0), .count = size};
+	assert_int_equal(rte_mempool_populate_default(pool.mp), size);
+	pool.cache = pool.mp->pool_data;
+}
+
+static void
+test_a_pool_of_a_socket_lies_there_with_all_records(void **state __rte_unused)
+{
+	unsigned int node, i, want = COUNT;
+
+	for (node = 0; node < nodes; node++) {
+		pool_make_default(COUNT, node);
+		assert_null(mag_cache_homes(pool.cache));
+		assert_home_lies_on(pool.cache, 0, node);
+		assert_lies_on(pool.cache->region, sizeof(*pool.cache->region), node);
+		take(&want);
+		assert_int_equal(count, COUNT);
+		nodes_of(objects, count, found);
+		for (i = 0; i < count; i++)
+			assert_int_equal(found[i], node);
+		give(NULL);
+		pool_free(&pool);
+	}
+}
+
+static void
+test_a_pool_larger_than_a_node_has_memory_of_the_next(void **state __rte_unused)
+{
+	unsigned int size = (huge_free(0) * PAGE / SIZE) + 5000, i, part;
+	void **all = malloc(size * sizeof(*all));
+	int *at = malloc(size * sizeof(*at));
+	struct mag_cache *home;
+	uint64_t of[NODES_MAX] = {0};
+
+	if (mode == MODE_LEGACY)
+		size = (LEGACY_MB << 20) / SIZE + 1000;
+	pool_make_default(size, SOCKET_ID_ANY);
+	assert_non_null(mag_cache_homes(pool.cache));
+	assert_int_equal(rte_mempool_get_bulk(pool.mp, all, size), 0);
+	nodes_of(all, size, at);
+	for (i = 0; i < size; i++) {
+		part = mag_region_part_of(pool.cache->region, all[i]);
+		assert_int_equal(pool.cache->region->part[part].node, at[i]);
+		of[part]++;
+	}
+	rte_mempool_put_bulk(pool.mp, all, size);
+	MAG_FOREACH_HOME(pool.cache, part, home) {
+		assert_true(of[part] > 0);
+		assert_int_equal(home_available(home), of[part]);
+	}
+	assert_true(part > 1);
+	pool_free(&pool);
+	free(all);
+	free(at);
+}
+
+static void
+unmap(struct rte_mempool_memhdr *chunk, void *opaque)
+{
+	RTE_SET_USED(opaque);
+	numa_free(chunk->addr, chunk->len);
+}
+
+/* Memory of each node from the kernel. Such that nobody has written to has no page yet. */
+static void
+pool_make_foreign(bool touched)
+{
+	size_t length;
+	unsigned int node;
+	char *memory;
+
+	pool = (struct pool){.mp = pool_empty(nodes * COUNT, 0, 0), .count = nodes * COUNT};
+	length = COUNT * (pool.mp->header_size + SIZE + pool.mp->trailer_size) + RTE_MEMPOOL_ALIGN;
+	for (node = 0; node < nodes; node++) {
+		memory = numa_alloc_onnode(length, node);
+		assert_non_null(memory);
+		if (touched)
+			memset(memory, 1, length);
+		assert_int_equal(rte_mempool_populate_iova(pool.mp, memory, RTE_BAD_IOVA, length,
+							   unmap, NULL),
+				 COUNT);
+	}
+	pool.cache = pool.mp->pool_data;
+}
+
+static void
+assert_foreign_memory_is_told_apart(bool touched)
+{
+	unsigned int node, i, want = COUNT;
+
+	pool_make_foreign(touched);
+	assert_non_null(mag_cache_homes(pool.cache));
+	for (node = 0; node < nodes; node++) {
+		run_on(lcore_of(node, 0), take, &want);
+		assert_int_equal(count, COUNT);
+		for (i = 0; i < count; i++)
+			*(volatile char *)objects[i] = 1;
+		nodes_of(objects, count, found);
+		for (i = 0; i < count; i++)
+			assert_int_equal(found[i], node);
+		run_on(lcore_of(node, 0), give, NULL);
+	}
+	pool_free(&pool);
+}
+
+static void
+test_the_node_of_memory_that_is_not_from_eal_comes_from_the_kernel(void **state __rte_unused)
+{
+	assert_foreign_memory_is_told_apart(true);
+}
+
+static void
+test_so_does_that_of_memory_that_nobody_has_written_to(void **state __rte_unused)
+{
+	assert_foreign_memory_is_told_apart(false);
+}
+
+/* Hugepages */
+
+static void
+test_hugepages_come_from_the_node_and_go_back_to_it(void **state __rte_unused)
+{
+	unsigned int before[NODES_MAX], during[NODES_MAX], node, other, pages;
+	uint32_t all = (UINT32_C(1) << nodes) - 1;
+
+	/* What EAL keeps for ever it has when the first pool is gone. */
+	pool_make(&pool, 0, 0, 0);
+	pool_free(&pool);
+	huge_free_all(before);
+	for (node = 0; node < nodes; node++) {
+		pool_make(&pool, node, 0, all & ~(UINT32_C(1) << node));
+		pages = pool.chunk[0]->len / PAGE;
+		assert_true(pages >= 2);
+		huge_free_all(during);
+		for (other = 0; other < nodes; other++)
+			if (other != node || mode == MODE_LEGACY)
+				assert_int_equal(during[other], before[other]);
+			else
+				assert_in_range(before[node] - during[node], pages, pages + 3);
+		pool_free(&pool);
+		assert_huge_free(before);
+	}
+	pool_make(&pool, 0, 0, 0);
+	huge_free_all(during);
+	for (node = 0; node < nodes && mode != MODE_LEGACY; node++)
+		assert_in_range(before[node] - during[node], pages, pages + 3);
+	pool_free(&pool);
+	assert_huge_free(before);
+}
+
+/* Elastic regions */
+
+static struct mag_region *region;
+static struct mag_cache *cache;
+
+static int
+setup_elastic(void **state __rte_unused)
+{
+	struct mag_region_params params = {
+		.name = "elastic",
+		.object_size = ELASTIC_SIZE,
+		.objects = ELASTIC_OBJECTS,
+		.node = -1,
+	};
+
+	region = mag_region_create(&params);
+	assert_non_null(region);
+	return 0;
+}
+
+static void
+cache_make(void *arg)
+{
+	struct mag_cache_params params = {
+		.name = "elastic",
+		.object_size = ELASTIC_SIZE,
+		.region = region,
+		.options = "interval=3600",
+		.node = -1,
+	};
+
+	RTE_SET_USED(arg);
+	cache = mag_cache_create(&params);
+}
+
+static int
+teardown_elastic(void **state __rte_unused)
+{
+	if (cache != NULL)
+		assert_int_equal(mag_cache_destroy(cache), 0);
+	cache = NULL;
+	assert_int_equal(mag_region_destroy(region), 0);
+	return 0;
+}
+
+static void
+elastic_take(void *arg)
+{
+	unsigned int i;
+
+	count = mag_cache_alloc_bulk(cache, objects, *(unsigned int *)arg);
+	for (i = 0; i < count; i++)
+		memset(objects[i], 1, ELASTIC_SIZE);
+}
+
+static void
+elastic_give(void *arg)
+{
+	RTE_SET_USED(arg);
+	mag_cache_free_bulk(cache, objects, count);
+	mag_lcore_flush();
+}
+
+static void
+test_an_elastic_region_has_memory_of_each_node(void **state __rte_unused)
+{
+	unsigned int node, i, want = region->block / 2;
+
+	cache_make(NULL);
+	assert_non_null(cache);
+	for (node = 0; node < nodes; node++) {
+		run_on(lcore_of(node, 0), elastic_take, &want);
+		assert_int_equal(count, want);
+		nodes_of(objects, count, found);
+		for (i = 0; i < count; i++)
+			assert_int_equal(found[i], node);
+		run_on(lcore_of(node, 1), elastic_give, NULL);
+	}
+}
+
+static void
+test_records_of_a_cache_lie_on_their_nodes_whoever_makes_it(void **state __rte_unused)
+{
+	struct mag_cache *home;
+	unsigned int part;
+
+	run_on(lcore_of(nodes - 1, 0), cache_make, NULL);
+	assert_non_null(cache);
+	MAG_FOREACH_HOME(cache, part, home)
+		assert_home_lies_on(home, part, part);
+	assert_int_equal(part, nodes);
+}
+
+static void
+test_segments_are_hugepages_of_their_node(void **state __rte_unused)
+{
+	unsigned int before[NODES_MAX], node, pages;
+
+	huge_free_all(before);
+	assert_int_equal(mag_region_grow(region, SEGMENTS), nodes * SEGMENTS);
+	pages = mode == MODE_LEGACY ?
+			0 :
+			SEGMENTS * RTE_ALIGN_CEIL(region->elastic->segment_bytes, PAGE) / PAGE;
+	for (node = 0; node < nodes; node++)
+		assert_int_equal(before[node] - huge_free(node), pages);
+	assert_int_equal(mag_region_trim(region, 1), nodes * SEGMENTS);
+	assert_huge_free(before);
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_nodes_and_distances_are_those_of_the_machine),
+		cmocka_unit_test_setup_teardown(
+			test_an_lcore_has_objects_of_its_own_node_while_there_are_any, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			test_an_empty_node_spills_to_the_nearest_then_to_the_next, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_one_request_is_served_by_several_nodes_the_nearest_first, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(test_blocks_come_from_the_nearest_node_that_has_any,
+						setup, teardown),
+		cmocka_unit_test(
+			test_a_node_without_memory_of_the_pool_is_served_by_the_nearest_that_has),
+		cmocka_unit_test_setup_teardown(test_objects_are_stolen_from_the_nearest_node_first,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_magazines_hold_objects_of_their_own_node_only,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_after_traffic_between_nodes_and_a_reap_every_object_is_home,
+			setup_cached, teardown),
+		cmocka_unit_test_setup_teardown(test_objects_lie_on_the_node_that_the_library_says,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_records_lie_on_the_node_of_what_they_describe,
+						setup, teardown),
+		cmocka_unit_test(test_a_pool_of_a_socket_lies_there_with_all_records),
+		cmocka_unit_test(test_a_pool_larger_than_a_node_has_memory_of_the_next),
+		cmocka_unit_test(
+			test_the_node_of_memory_that_is_not_from_eal_comes_from_the_kernel),
+		cmocka_unit_test(test_so_does_that_of_memory_that_nobody_has_written_to),
+		cmocka_unit_test(test_hugepages_come_from_the_node_and_go_back_to_it),
+		cmocka_unit_test_setup_teardown(test_an_elastic_region_has_memory_of_each_node,
+						setup_elastic, teardown_elastic),
+		cmocka_unit_test_setup_teardown(
+			test_records_of_a_cache_lie_on_their_nodes_whoever_makes_it, setup_elastic,
+			teardown_elastic),
+		cmocka_unit_test_setup_teardown(test_segments_are_hugepages_of_their_node,
+						setup_elastic, teardown_elastic),
+	};
+	const struct CMUnitTest without_hugepages[] = {
+		cmocka_unit_test(test_nodes_and_distances_are_those_of_the_machine),
+		cmocka_unit_test_setup_teardown(test_an_elastic_region_has_memory_of_each_node,
+						setup_elastic, teardown_elastic),
+	};
+	int failed;
+
+	ground_start(argc, argv);
+	if (mode == MODE_NO_HUGE)
+		failed = cmocka_run_group_tests(without_hugepages, NULL, NULL);
+	else
+		failed = cmocka_run_group_tests(tests, NULL, NULL);
+	rte_eal_cleanup();
+	return failed;
+}

@@ -142,8 +142,12 @@ mag_bias_fence(enum mag_bias_mode mode)
 	fence(mode);
 }
 
-/* The same, to do something while the sum of what could be had is taken, after the slots. */
+/*
+ * The same, to do something while the sum of what could be had is taken, after the slots. Before, an
+ * allocation looks once whether the slabs have anything.
+ */
 static _Thread_local void (*during_the_sum)(void);
+static _Thread_local unsigned int sums_left;
 
 uint64_t
 mag_slab_available(const struct mag_slab_layer *layer)
@@ -151,12 +155,13 @@ mag_slab_available(const struct mag_slab_layer *layer)
 	/* clang-format off */
 	uint64_t (*available)(const struct mag_slab_layer *layer);
 	/* clang-format on */
-	void (*hook)(void) = during_the_sum;
+	void (*hook)(void) = during_the_sum != NULL && --sums_left == 0 ? during_the_sum : NULL;
 
 	available = (__typeof__(available))(uintptr_t)dlsym(RTLD_NEXT, "mag_slab_available");
-	during_the_sum = NULL;
-	if (hook != NULL)
+	if (hook != NULL) {
+		during_the_sum = NULL;
 		hook();
+	}
 	return available(layer);
 }
 
@@ -862,6 +867,53 @@ test_a_sum_is_taken_again_while_somebody_is_in_the_middle(void **state __rte_unu
 }
 
 static void
+flush_run(void *arg __rte_unused)
+{
+	mag_lcore_flush();
+}
+
+static void
+slot_to_depot(void)
+{
+	look = NULL;
+	run_on_lcore(1, flush_run, NULL);
+	assert_int_equal(mag_depot_total(&cache->depot.full), 2);
+}
+
+static void
+depot_to_slot(void)
+{
+	unsigned int n = 1;
+
+	run_on_lcore(1, fill_run, &n);
+	n = ROUNDS + 1;
+	run_on_lcore(1, fill_run, &n);
+	assert_int_equal(mag_depot_total(&cache->depot.full), 0);
+}
+
+/* To the depot before the slots are read, and back before the depot is: and nobody is busy then. */
+static void
+test_a_sum_is_taken_again_when_something_has_moved_meanwhile(void **state __rte_unused)
+{
+	struct share share = {.n = COUNT}, some = {.n = 2 * ROUNDS};
+
+	take_run(&share);
+	share.n -= some.n;
+	memcpy(some.objects, share.objects + share.n, some.n * sizeof(void *));
+	run_on_lcore(1, give_run, &some);
+	assert_int_equal(mag_lcore_count(&cache->slot[1]), 2 * ROUNDS);
+	look = slot_to_depot;
+	looks_left = 2;
+	during_the_sum = depot_to_slot;
+	sums_left = 2;
+	assert_int_equal(mag_cache_take_all(cache, some.objects, some.n, true), 0);
+	assert_null(look);
+	assert_null(during_the_sum);
+	give_run(&some);
+	give_run(&share);
+}
+
+static void
 gather_run(void *arg)
 {
 	*(int *)arg = mag_cache_gather(cache);
@@ -950,6 +1002,7 @@ test_what_arrives_behind_the_sum_is_not_missed(void **state __rte_unused)
 	mag_bias_mark(&cache->slot[1].owner, &cache->slot[1].visitor);
 	carried = mag_lcore_detach_loaded(&cache->slot[1]);
 	during_the_sum = carried_arrives;
+	sums_left = 2;
 	assert_int_equal(mag_cache_take_all(cache, ten.objects, ten.n, true), 0);
 	assert_null(during_the_sum);
 	give_run(&ten);
@@ -1489,6 +1542,7 @@ main(void)
 		T(test_a_thief_does_not_sweep_while_somebody_else_does),
 		T(test_what_is_on_its_way_can_be_had),
 		T(test_a_sum_is_taken_again_while_somebody_is_in_the_middle),
+		T(test_a_sum_is_taken_again_when_something_has_moved_meanwhile),
 		T(test_who_gathers_for_blocks_waits_for_the_perimeter),
 		T(test_a_refusal_is_counted_only_while_somebody_is_busy),
 		T(test_what_arrives_behind_the_sum_is_not_missed),

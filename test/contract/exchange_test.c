@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include <rte_errno.h>
+#include <rte_lcore.h>
 
 #include "harness.h"
 #include "pool.h"
@@ -338,6 +339,49 @@ a_nearly_empty_pool_serves_single_gets_behind_a_cache(void **state __rte_unused)
 	free(objs);
 }
 
+/*
+ * rte_mempool lets a get fill its cache over objects that are in it, and counts on them when the get
+ * is refused.
+ */
+static void
+assert_refused_get_leaves_cache(struct rte_mempool *mp, struct rte_mempool_cache *cache,
+				unsigned int left)
+{
+	static const unsigned int cached = 10;
+	const unsigned int n = mp->size;
+	void **held = table_of(n), **more = table_of(n), **before = table_of(n);
+
+	assert_int_equal(rte_mempool_generic_get(mp, held, n - left, NULL), 0);
+	rte_mempool_generic_put(mp, held, cached, cache);
+	assert_int_equal(cache->len, cached);
+	memcpy(before, cache->objs, cached * sizeof(void *));
+	assert_int_equal(rte_mempool_generic_get(mp, more, cached + left + 1, cache), -ENOBUFS);
+	assert_int_equal(cache->len, cached);
+	assert_memory_equal(before, cache->objs, cached * sizeof(void *));
+	rte_mempool_cache_flush(cache, mp);
+	rte_mempool_generic_put(mp, held + cached, n - left - cached, NULL);
+	assert_int_equal(rte_mempool_avail_count(mp), n);
+	free(held);
+	free(more);
+	free(before);
+}
+
+static void
+a_refused_get_leaves_what_a_cache_holds(void **state __rte_unused)
+{
+	struct rte_mempool *mp = pool_make(POOL_SPEC(1000, 64, .cache_size = 32));
+	struct rte_mempool_cache *owned = rte_mempool_cache_create(64, SOCKET_ID_ANY);
+
+	assert_non_null(owned);
+	for (unsigned int left = 0; left <= 70; left++) {
+		assert_refused_get_leaves_cache(mp, rte_mempool_default_cache(mp, rte_lcore_id()),
+						left);
+		assert_refused_get_leaves_cache(mp, owned, left);
+	}
+	rte_mempool_cache_free(owned);
+	rte_mempool_free(mp);
+}
+
 static void
 a_user_owned_cache_works(void **state __rte_unused)
 {
@@ -420,6 +464,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(every_flag_is_honoured),
 		cmocka_unit_test(every_cache_size_adds_up),
 		cmocka_unit_test(a_nearly_empty_pool_serves_single_gets_behind_a_cache),
+		cmocka_unit_test(a_refused_get_leaves_what_a_cache_holds),
 		cmocka_unit_test(a_user_owned_cache_works),
 		cmocka_unit_test(many_pools_at_once_keep_their_objects_apart),
 		cmocka_unit_test(dump_and_audit_work_on_the_pool),

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <rte_errno.h>
 #include <rte_memory.h>
@@ -23,6 +24,8 @@
 
 /* Objects may reach magazines again between gathering them and taking the blocks. */
 #define GATHER_TRIES 3
+/* Most that rte_mempool fills a cache with: its size, and what a request is short of. */
+#define REFILL_MAX (2 * RTE_MEMPOOL_CACHE_MAX_SIZE)
 
 /*
  * Set while this thread lays out the objects of a chunk: rte_mempool's helper frees each
@@ -216,12 +219,24 @@ is_optional_refill(const struct rte_mempool *mp, void *const *objects)
 	       (const void *)objects < (const void *)(mp->local_cache + RTE_MAX_LCORE);
 }
 
+/*
+ * rte_mempool lets us fill its caches, and those of users, over objects that are in them, and counts on
+ * these when a get is refused: a refusal leaves the table as it was.
+ */
 static __rte_noinline int
 dequeue_slow(struct rte_mempool *mp, void **objects, unsigned int n)
 {
+	void *before[REFILL_MAX];
+	int ret;
+
 	if (mag_lcore_get_both(pool_slot(mp), objects, n))
 		return 0;
-	return mag_cache_take_all(mp->pool_data, objects, n, !is_optional_refill(mp, objects));
+	if (n <= REFILL_MAX)
+		memcpy(before, objects, n * sizeof(objects[0]));
+	ret = mag_cache_take_all(mp->pool_data, objects, n, !is_optional_refill(mp, objects));
+	if (unlikely(ret != 0) && n <= REFILL_MAX)
+		memcpy(objects, before, n * sizeof(objects[0]));
+	return ret;
 }
 
 static int

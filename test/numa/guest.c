@@ -313,7 +313,10 @@ test_objects_are_stolen_from_the_nearest_node_first(void **state __rte_unused)
 
 static struct rte_ring *inbox[RTE_MAX_LCORE];
 
-/* What others sent is freed here, what is had here is sent to an lcore of the next node. */
+/*
+ * What is had here is sent to an lcore of the next node, what others sent is freed here: half as fast, so
+ * that nodes run out of objects, and bursts are of several nodes.
+ */
 static int
 traffic_run(void *arg)
 {
@@ -328,7 +331,7 @@ traffic_run(void *arg)
 		if (rte_mempool_get_bulk(pool.mp, mine, n) == 0 &&
 		    rte_ring_enqueue_bulk(to, mine, n, NULL) == 0)
 			rte_mempool_put_bulk(pool.mp, mine, n);
-		n = rte_ring_dequeue_burst(inbox[me], mine, 1 + (seed >> 8) % BULK_MAX, NULL);
+		n = rte_ring_dequeue_burst(inbox[me], mine, 1 + (seed >> 8) % (BULK_MAX / 2), NULL);
 		if (n > 1 && turn % 3 == 0)
 			RTE_SWAP(mine[0], mine[n - 1]);
 		rte_mempool_put_bulk(pool.mp, mine, n);
@@ -348,7 +351,7 @@ traffic(bool and_flush)
 
 	RTE_LCORE_FOREACH(lcore) {
 		snprintf(name, sizeof(name), "inbox%u", lcore);
-		inbox[lcore] = rte_ring_create(name, 512, SOCKET_ID_ANY, 0);
+		inbox[lcore] = rte_ring_create(name, COUNT, SOCKET_ID_ANY, 0);
 		assert_non_null(inbox[lcore]);
 	}
 	assert_int_equal(rte_eal_mp_remote_launch(traffic_run, and_flush ? &pool : NULL, SKIP_MAIN),

@@ -25,8 +25,8 @@
 #define TURNS 3000
 #define BULK_MAX 96
 #define PAGE ((size_t)2 << 20)
-#define ELASTIC_SIZE 256
-#define ELASTIC_OBJECTS 200000
+#define ELASTIC_SIZE 2048
+#define ELASTIC_OBJECTS 20000
 #define SEGMENTS 2
 
 static struct pool pool;
@@ -700,6 +700,47 @@ test_an_elastic_region_has_memory_of_each_node(void **state __rte_unused)
 	}
 }
 
+/* All that there is, and then one for which a segment has to come. */
+static void
+elastic_take_all_and_wait(void *arg)
+{
+	unsigned int got;
+
+	RTE_SET_USED(arg);
+	for (count = 0; count + BULK_MAX < ALL_MAX; count += got) {
+		got = mag_cache_alloc_bulk(cache, objects + count, BULK_MAX);
+		if (got == 0)
+			break;
+	}
+	objects[count] = mag_cache_alloc_wait(cache, MAG_WAIT_DEFAULT);
+	if (objects[count] != NULL)
+		memset(objects[count++], 1, ELASTIC_SIZE);
+}
+
+static void
+test_who_waits_has_new_memory_of_its_own_node(void **state __rte_unused)
+{
+	void (*observer)(void) = mag_elastic_observer;
+	struct mag_region_stats stats;
+	unsigned int node;
+
+	/* Maintenance hears of no hunger. */
+	mag_elastic_observer = NULL;
+	for (node = 0; node < nodes; node++) {
+		cache_make(NULL);
+		assert_non_null(cache);
+		run_on(lcore_of(node, 0), elastic_take_all_and_wait, NULL);
+		mag_region_stats_get(region, &stats);
+		assert_true(count > 1 && count <= stats.objects);
+		assert_int_equal(node_of(objects[count - 1]), node);
+		run_on(lcore_of(node, 1), elastic_give, NULL);
+		assert_int_equal(mag_cache_destroy(cache), 0);
+		cache = NULL;
+		mag_region_trim(region, 1);
+	}
+	mag_elastic_observer = observer;
+}
+
 static void
 test_records_of_a_cache_lie_on_their_nodes_whoever_makes_it(void **state __rte_unused)
 {
@@ -765,6 +806,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_hugepages_come_from_the_node_and_go_back_to_it),
 		cmocka_unit_test_setup_teardown(test_an_elastic_region_has_memory_of_each_node,
 						setup_elastic, teardown_elastic),
+		cmocka_unit_test_setup_teardown(test_who_waits_has_new_memory_of_its_own_node,
+						setup_elastic, teardown_elastic),
 		cmocka_unit_test_setup_teardown(
 			test_records_of_a_cache_lie_on_their_nodes_whoever_makes_it, setup_elastic,
 			teardown_elastic),
@@ -773,6 +816,8 @@ main(int argc, char **argv)
 	};
 	const struct CMUnitTest without_hugepages[] = {
 		cmocka_unit_test(test_nodes_and_distances_are_those_of_the_machine),
+		cmocka_unit_test_setup_teardown(test_who_waits_has_new_memory_of_its_own_node,
+						setup_elastic, teardown_elastic),
 		cmocka_unit_test_setup_teardown(test_an_elastic_region_has_memory_of_each_node,
 						setup_elastic, teardown_elastic),
 	};

@@ -650,10 +650,7 @@ mag_cache_create(const struct mag_cache_params *params)
 	cache->align = align;
 	cache->region = params->region;
 	cache->options = options;
-	cache->expected =
-		params->region->elastic != NULL ?
-			(uint64_t)params->region->elastic->segments_max * params->region->block :
-			MAG_STAT(params->region->objects);
+	cache->expected = mag_region_objects_max(params->region);
 	return cache_finish(cache, "cache");
 }
 

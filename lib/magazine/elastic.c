@@ -44,7 +44,6 @@
 /* An eighth of what there is at a time, so that a growing load is not fed by the spoon. */
 #define GROWTH 8
 #define REST_MS 1000
-#define SEGMENT_COMING ((struct mag_segment *)(uintptr_t)1)
 
 void (*mag_elastic_observer)(void);
 
@@ -53,11 +52,17 @@ static struct mag_lock regions_lock;
 
 /* Layout */
 
+/* Bytes that may be lost until the first object is aligned. */
+static size_t
+slack(const struct mag_region *region)
+{
+	return region->align > ALIGN_BASE ? region->align - ALIGN_BASE : 0;
+}
+
 static size_t
 overhead(const struct mag_region *region)
 {
-	return RECORD + MAG_CONTROL_SEGMENT + MAG_CONTROL_ALIGN +
-	       (region->align > ALIGN_BASE ? region->align - ALIGN_BASE : 0);
+	return RECORD + MAG_CONTROL_SEGMENT + MAG_CONTROL_ALIGN + slack(region);
 }
 
 static uint64_t
@@ -343,10 +348,10 @@ index_take(struct mag_region *region, uint32_t *index)
 	uint32_t i;
 
 	mag_lock_wait(&region->lock);
-	for (i = 0; i < elastic->segments_max && elastic->segment[i] != NULL; i++)
+	for (i = 0; i < elastic->segments_max && elastic->taken[i]; i++)
 		;
 	if (i < elastic->segments_max)
-		elastic->segment[i] = SEGMENT_COMING;
+		elastic->taken[i] = true;
 	mag_lock_release(&region->lock);
 	*index = i;
 	return i < elastic->segments_max;
@@ -356,8 +361,23 @@ static void
 index_give(struct mag_region *region, uint32_t index)
 {
 	mag_lock_wait(&region->lock);
-	region->elastic->segment[index] = NULL;
+	region->elastic->taken[index] = false;
 	mag_lock_release(&region->lock);
+}
+
+/* With its mirrors, or NULL. */
+static struct mag_segment *
+segment_make(struct mag_region *region, uint32_t part, uint32_t index)
+{
+	struct mag_segment *segment = memory_take(region, part, index);
+
+	if (segment == NULL)
+		return NULL;
+	segment_init(region, segment, part, index);
+	if (mag_segment_mirror_add(region, segment) == 0)
+		return segment;
+	memory_give(region, segment);
+	return NULL;
 }
 
 int
@@ -369,21 +389,13 @@ mag_elastic_grow(struct mag_region *region, uint32_t part)
 
 	if (!index_take(region, &index))
 		return -ENOSPC;
-	segment = memory_take(region, part, index);
+	segment = segment_make(region, part, index);
 	if (segment == NULL) {
 		index_give(region, index);
 		MAG_STAT_ADD(elastic->grow_fails, 1);
 		return -ENOMEM;
 	}
-	segment_init(region, segment, part, index);
-	if (mag_segment_mirror_add(region, segment) != 0) {
-		memory_give(region, segment);
-		index_give(region, index);
-		MAG_STAT_ADD(elastic->grow_fails, 1);
-		return -ENOMEM;
-	}
 	mag_lock_wait(&region->lock);
-	elastic->segment[index] = segment;
 	mag_region_insert(region, segment);
 	mag_lock_release(&region->lock);
 	MAG_STAT_ADD(elastic->grown, 1);
@@ -399,10 +411,8 @@ segment_withdraw(struct mag_region *region, uint32_t part, uint32_t keep)
 	mag_lock_wait(&region->lock);
 	if (MAG_STAT(region->part[part].segments_free) > keep)
 		segment = TAILQ_LAST(&region->part[part].whole, mag_segment_list);
-	if (segment != NULL) {
+	if (segment != NULL)
 		mag_region_remove(region, segment);
-		region->elastic->segment[segment->index] = SEGMENT_COMING;
-	}
 	mag_lock_release(&region->lock);
 	return segment;
 }
@@ -450,26 +460,14 @@ region_unlist(struct mag_region *region)
 	mag_lock_release(&regions_lock);
 }
 
-/* The reserve of each part; some nodes may have no memory, but not all. */
-static int
-reserve_take(struct mag_region *region)
-{
-	uint32_t part, i, parts = MAG_STAT(region->parts);
-
-	for (part = 0; part < parts; part++)
-		for (i = 0; i < region->elastic->reserve; i++)
-			if (mag_elastic_grow(region, part) != 0)
-				break;
-	return MAG_STAT(region->segments) > 0 ? 0 : -ENOMEM;
-}
-
+/* And the reserve of each part: some nodes may have no memory, but not all. */
 static int
 memory_make(struct mag_region *region)
 {
 	bool pages = !rte_eal_has_hugepages();
 
 	if ((pages && pages_set_aside(region) != 0) || map_make(region) != 0 ||
-	    reserve_take(region) != 0)
+	    mag_region_grow(region, region->elastic->reserve) == 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -487,14 +485,13 @@ mag_elastic_init(struct mag_region *region, const struct mag_region_params *para
 	segments = (objects + region->block - 1) / region->block;
 	if (segments > UINT32_MAX)
 		return layout_error(region, params, "that needs too many segments", EINVAL);
-	elastic = mag_meta_zalloc(sizeof(*elastic) + segments * sizeof(elastic->segment[0]),
+	elastic = mag_meta_zalloc(sizeof(*elastic) + segments * sizeof(elastic->taken[0]),
 				  params->node);
 	if (elastic == NULL)
 		return layout_error(region, params, "no memory for its records", ENOMEM);
 	elastic->segments_max = segments;
 	elastic->reserve = RTE_MIN(RTE_MAX(params->reserve, 1u), elastic->segments_max);
-	elastic->segment_bytes = RECORD + mag_region_control_size(region->block) +
-				 (region->align > ALIGN_BASE ? region->align - ALIGN_BASE : 0) +
+	elastic->segment_bytes = RECORD + mag_region_control_size(region->block) + slack(region) +
 				 (size_t)region->block * region->stride;
 	elastic->trim_last = rte_rdtsc();
 	region->elastic = elastic;
@@ -567,34 +564,50 @@ heaps_size(void)
 	return sum;
 }
 
-/* EAL keeps what it has with --legacy-mem, and when it was told so by -m or --socket-mem. */
-static void
-say_once_that_eal_keeps_it(const struct mag_region *region, uint64_t before, uint32_t trimmed)
+/* What was free all the time since the last trim. */
+static uint32_t
+part_spare(struct mag_region *region, uint32_t part)
+{
+	struct mag_region_part *at = &region->part[part];
+	uint32_t spare;
+
+	mag_lock_wait(&region->lock);
+	spare = at->free_min;
+	at->free_min = MAG_STAT(at->segments_free);
+	mag_lock_release(&region->lock);
+	return spare > region->elastic->reserve ? spare - region->elastic->reserve : 0;
+}
+
+/*
+ * Give free segments back, all but keep of each part, or those alone that were not needed. EAL keeps what
+ * it has with --legacy-mem, and when it was told so by -m or --socket-mem: said once, and looked for
+ * until then only, because EAL goes through its whole heap for it.
+ */
+static uint32_t
+region_trim(struct mag_region *region, uint32_t keep, bool spare)
 {
 	static _Atomic bool said;
+	bool look = region->elastic->pages[0] == NULL && !MAG_STAT(said);
+	uint32_t part, parts = MAG_STAT(region->parts), trimmed = 0;
+	uint64_t before = look ? heaps_size() : 0;
 
-	if (trimmed == 0 || region->elastic->pages[0] != NULL || heaps_size() < before ||
-	    atomic_exchange(&said, true))
-		return;
-	MAG_LOG(NOTICE,
-		"region \"%s\": gave %u segments back to EAL, which keeps the hugepages "
-		"(--legacy-mem, -m, --socket-mem, or in part of use)",
-		region->name, trimmed);
+	for (part = 0; part < parts; part++)
+		trimmed += part_trim(region, part, keep,
+				     spare ? part_spare(region, part) : UINT32_MAX);
+	if (look && trimmed > 0 && heaps_size() >= before && !atomic_exchange(&said, true))
+		MAG_LOG(NOTICE,
+			"region \"%s\": gave %u segments back to EAL, which keeps the hugepages "
+			"(--legacy-mem, -m, --socket-mem, or in part of use)",
+			region->name, trimmed);
+	return trimmed;
 }
 
 unsigned int
 mag_region_trim(struct mag_region *region, unsigned int keep)
 {
-	uint32_t part, parts = MAG_STAT(region->parts), trimmed = 0;
-	uint64_t before;
-
 	if (region->elastic == NULL || is_kept(region))
 		return 0;
-	before = heaps_size();
-	for (part = 0; part < parts; part++)
-		trimmed += part_trim(region, part, keep, UINT32_MAX);
-	say_once_that_eal_keeps_it(region, before, trimmed);
-	return trimmed;
+	return region_trim(region, keep, false);
 }
 
 /* Tending */
@@ -645,33 +658,6 @@ region_feed(struct mag_region *region, bool bounded)
 	return fed;
 }
 
-/* What was free all the time since the last trim. */
-static uint32_t
-part_spare(struct mag_region *region, uint32_t part)
-{
-	struct mag_region_part *at = &region->part[part];
-	uint32_t spare;
-
-	mag_lock_wait(&region->lock);
-	spare = at->free_min;
-	at->free_min = MAG_STAT(at->segments_free);
-	mag_lock_release(&region->lock);
-	return spare > region->elastic->reserve ? spare - region->elastic->reserve : 0;
-}
-
-static void
-region_trim(struct mag_region *region)
-{
-	uint32_t part, spare, parts = MAG_STAT(region->parts), trimmed = 0;
-	uint64_t before = heaps_size();
-
-	for (part = 0; part < parts; part++) {
-		spare = part_spare(region, part);
-		trimmed += part_trim(region, part, region->elastic->reserve, spare);
-	}
-	say_once_that_eal_keeps_it(region, before, trimmed);
-}
-
 static void
 region_tend(struct mag_region *region, uint64_t interval, bool bounded,
 	    struct mag_elastic_tended *tended)
@@ -683,7 +669,7 @@ region_tend(struct mag_region *region, uint64_t interval, bool bounded,
 	if (is_kept(region) || bounded)
 		return;
 	if (now - elastic->trim_last >= interval) {
-		region_trim(region);
+		region_trim(region, elastic->reserve, true);
 		elastic->trim_last = now;
 	}
 	tended->next = RTE_MIN(tended->next, elastic->trim_last + interval);

@@ -57,6 +57,13 @@ struct mag_region;
 /** How to find the mirrors of a region's objects; NULL when it has none. Lives as long as it. */
 const struct mag_mirror *mag_region_mirror(const struct mag_region *region);
 
+/** Where a granule's entry is, or the search for it begins. Not for users. */
+static inline uint32_t
+mag_mirror_place(const struct mag_mirror_table *table, uintptr_t granule)
+{
+	return (uint32_t)((granule * UINT64_C(0x9E3779B97F4A7C15)) >> 32) & table->mask;
+}
+
 /**
  * The mirror of an object.
  *
@@ -73,7 +80,7 @@ mag_mirror_of(const struct mag_mirror *mirror, const void *object)
 	const struct mag_mirror_table *table = __atomic_load_n(&mirror->table, __ATOMIC_ACQUIRE);
 	uintptr_t address = (uintptr_t)object, granule = address >> MAG_MIRROR_SHIFT, found;
 	uint64_t offset = address & ((UINT64_C(1) << MAG_MIRROR_SHIFT) - 1);
-	uint32_t i = (uint32_t)((granule * UINT64_C(0x9E3779B97F4A7C15)) >> 32) & table->mask;
+	uint32_t i = mag_mirror_place(table, granule);
 	uint32_t left = table->mask + 1;
 
 	do {

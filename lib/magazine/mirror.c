@@ -41,17 +41,11 @@ table_make(uint32_t entries, int node)
 	return table;
 }
 
-static uint32_t
-place_of(const struct mag_mirror_table *table, uintptr_t granule)
-{
-	return (uint32_t)((granule * UINT64_C(0x9E3779B97F4A7C15)) >> 32) & table->mask;
-}
-
 /* The entry of a granule, or NULL. */
 static struct mag_mirror_entry *
 table_find(struct mag_mirror_table *table, uintptr_t granule)
 {
-	uint32_t i = place_of(table, granule), n;
+	uint32_t i = mag_mirror_place(table, granule), n;
 
 	for (n = 0; n <= table->mask && granule_at(table, i) != 0; n++, i = (i + 1) & table->mask)
 		if (granule_at(table, i) == granule)
@@ -63,7 +57,7 @@ table_find(struct mag_mirror_table *table, uintptr_t granule)
 static void
 table_insert(struct mag_mirror_table *table, uintptr_t granule, char *mirrors)
 {
-	uint32_t i = place_of(table, granule);
+	uint32_t i = mag_mirror_place(table, granule);
 
 	while (granule_at(table, i) > GONE)
 		i = (i + 1) & table->mask;

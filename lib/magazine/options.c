@@ -7,13 +7,13 @@
 #include <rte_kvargs.h>
 
 #include "log.h"
+#include "mag_mirror.h"
 #include "magazine.h"
 #include "options.h"
 
 #define INTERVAL_MIN_MS 10
 #define INTERVAL_MAX_MS (3600 * 1000)
 #define BLOCK_MAX 4096
-#define MIRROR_MAX 4096
 
 struct parser {
 	const char *who;
@@ -72,25 +72,26 @@ set_interval(struct mag_options *options, const char *value)
 }
 
 static bool
-set_block(struct mag_options *options, const char *value)
+set_number(uint32_t *option, const char *value, unsigned long max)
 {
 	unsigned long number;
 
-	if (!read_whole(value, BLOCK_MAX, &number))
+	if (!read_whole(value, max, &number))
 		return false;
-	options->block = number;
+	*option = number;
 	return true;
+}
+
+static bool
+set_block(struct mag_options *options, const char *value)
+{
+	return set_number(&options->block, value, BLOCK_MAX);
 }
 
 static bool
 set_mirror(struct mag_options *options, const char *value)
 {
-	unsigned long number;
-
-	if (!read_whole(value, MIRROR_MAX, &number))
-		return false;
-	options->mirror = number;
-	return true;
+	return set_number(&options->mirror, value, MAG_MIRROR_MAX);
 }
 
 static bool

@@ -32,8 +32,6 @@ part_init(struct mag_region_part *part, int node)
 	TAILQ_INIT(&part->tails);
 }
 
-static void region_free(struct mag_region *region);
-
 static int
 params_error(const struct mag_region_params *params, const char *what, int error)
 {
@@ -69,6 +67,18 @@ params_check(const struct mag_region_params *params)
 				    "PERSISTENT, MONOLITHIC and PHYSCONTIG are for elastic regions",
 				    EINVAL);
 	return 0;
+}
+
+static void
+region_free(struct mag_region *region)
+{
+	if (region->elastic != NULL)
+		mag_elastic_fini(region);
+	mag_region_reset(region);
+	if (region->mirror != NULL)
+		mag_mirror_fini(region->mirror);
+	mag_meta_free(region->mirror);
+	mag_meta_free(region);
 }
 
 struct mag_region *
@@ -454,9 +464,8 @@ segment_take(struct mag_region *region, struct mag_segment_list *list)
 	return segment;
 }
 
-/* Not under the lock: who is asked may want it. */
-static void
-part_eaten(struct mag_region *region, uint32_t part)
+void
+mag_region_eaten(struct mag_region *region, uint32_t part)
 {
 	const struct mag_elastic *elastic = region->elastic;
 
@@ -476,7 +485,7 @@ mag_region_get(struct mag_region *region, uint32_t part)
 	if (segment == NULL)
 		segment = segment_take(region, &region->part[part].whole);
 	mag_lock_release(&region->lock);
-	part_eaten(region, part);
+	mag_region_eaten(region, part);
 	return segment;
 }
 
@@ -488,7 +497,7 @@ mag_region_get_whole(struct mag_region *region, uint32_t part)
 	mag_lock_spin(&region->lock);
 	segment = segment_take(region, &region->part[part].whole);
 	mag_lock_release(&region->lock);
-	part_eaten(region, part);
+	mag_region_eaten(region, part);
 	return segment;
 }
 
@@ -543,18 +552,6 @@ mag_region_reset(struct mag_region *region)
 	atomic_store_explicit(&region->objects, 0, memory_order_relaxed);
 }
 
-static void
-region_free(struct mag_region *region)
-{
-	if (region->elastic != NULL)
-		mag_elastic_fini(region);
-	mag_region_reset(region);
-	if (region->mirror != NULL)
-		mag_mirror_fini(region->mirror);
-	mag_meta_free(region->mirror);
-	mag_meta_free(region);
-}
-
 int
 mag_region_destroy(struct mag_region *region)
 {
@@ -594,7 +591,7 @@ mag_region_stats_get(const struct mag_region *region, struct mag_region_stats *s
 	if (elastic == NULL)
 		return;
 	stats->segments_max = elastic->segments_max;
-	stats->objects_max = (uint64_t)elastic->segments_max * region->block;
+	stats->objects_max = mag_region_objects_max(region);
 	stats->segment_bytes = elastic->segment_bytes;
 	stats->memory = stats->segments * stats->segment_bytes;
 	stats->memory_free = stats->segments_free * stats->segment_bytes;

@@ -109,8 +109,8 @@ struct mag_elastic {
 	_Atomic uint32_t hungry;      /**< a bit for each part */
 	_Atomic uint64_t rest;        /**< TSC before which nobody asks for more: there is none */
 	_Atomic uint64_t grown, trimmed, grow_fails;
-	/** By index, under the region's lock; MAG_SEGMENT_COMING: comes or goes. */
-	struct mag_segment *segment[];
+	/** By index, under the region's lock: there is such a segment, or it comes or goes. */
+	bool taken[];
 };
 
 struct mag_region {
@@ -141,6 +141,14 @@ mag_region_control_size(uint32_t count)
 {
 	return RTE_ALIGN_CEIL(MAG_CONTROL_SEGMENT + (size_t)count * MAG_CONTROL_OBJECT,
 			      (size_t)MAG_CONTROL_ALIGN);
+}
+
+/** The most objects that the region can have: those it has, if it is not elastic. */
+static inline uint64_t
+mag_region_objects_max(const struct mag_region *region)
+{
+	return region->elastic != NULL ? (uint64_t)region->elastic->segments_max * region->block :
+					 MAG_STAT(region->objects);
 }
 
 /** Bytes that a segment spans at the most, from its first object to behind its last. */
@@ -188,6 +196,8 @@ struct mag_segment *mag_region_get(struct mag_region *region, uint32_t part);
 /** A whole segment, or NULL. */
 struct mag_segment *mag_region_get_whole(struct mag_region *region, uint32_t part);
 void mag_region_put(struct mag_region *region, struct mag_segment *segment);
+/** Data path, no lock held: an elastic part that has fewer free segments than its reserve is hungry. */
+void mag_region_eaten(struct mag_region *region, uint32_t part);
 
 /** Forget all memory: nothing of it may be in use any more. Touches no object. */
 void mag_region_reset(struct mag_region *region);

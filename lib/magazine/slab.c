@@ -277,8 +277,7 @@ mag_slab_alloc(struct mag_slab_layer *layer, void **objects, unsigned int n,
 
 	/* Who finds nothing does not look like somebody who is moving objects. */
 	if (unlikely(mag_slab_available(layer) == 0)) {
-		if (layer->region->elastic != NULL)
-			mag_elastic_hunger(layer->region, layer->part);
+		mag_region_eaten(layer->region, layer->part);
 		return 0;
 	}
 	mag_lock_spin(&layer->lock);

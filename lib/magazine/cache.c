@@ -13,6 +13,7 @@
 #include <rte_errno.h>
 #include <rte_lcore.h>
 
+#include "audit.h"
 #include "cache.h"
 #include "log.h"
 #include "numa.h"
@@ -435,6 +436,7 @@ layers_init(struct mag_cache *cache)
 	atomic_init(&cache->type, first_type(cache));
 	if (home_init(cache, 0) != 0)
 		return -ENOMEM;
+	mag_watch(cache, mag_watch_wanted(cache));
 	mag_cache_enable(cache);
 	return homes_make(cache, MAG_STAT(cache->region->parts) - 1);
 }
@@ -635,6 +637,8 @@ mag_cache_create(const struct mag_cache_params *params)
 	if (rte_errno == 0 && options.rounds != 0 &&
 	    !type_is_reachable(params, align, options.rounds))
 		rte_errno = EINVAL;
+	if (rte_errno == 0 && options.audit && params->region->audit == NULL)
+		params_error(params, "audit=1 needs a MAG_REGION_AUDIT region", EINVAL);
 	if (rte_errno == 0)
 		rte_errno = -callbacks_copy(cache, params);
 	if (rte_errno != 0) {
@@ -687,6 +691,7 @@ mag_cache_destroy(struct mag_cache *cache)
 		MAG_LOG(ERR,
 			"cache \"%s\": %" PRIu64 " objects are out: free them, then destroy it",
 			cache->name, out);
+	mag_watch_report(cache);
 	mag_cache_enable(cache);
 	mag_perimeter_leave(cache);
 	list_insert(cache);
@@ -703,11 +708,14 @@ mag_cache_take_all(struct mag_cache *cache, void **objects, unsigned int n, bool
 	if (got > 0 && got < n)
 		mag_cache_give(cache, objects, got);
 	mag_request_end(cache, &request);
-	if (likely(got == n))
-		return 0;
-	if (!steal || request.refused || MAG_STAT(cache->dying))
-		return -ENOBUFS;
-	return mag_cache_steal(cache, objects, n) == n ? 0 : -ENOBUFS;
+	if (unlikely(got < n)) {
+		if (!steal || request.refused || MAG_STAT(cache->dying) ||
+		    mag_cache_steal(cache, objects, n) < n)
+			return -ENOBUFS;
+	}
+	if (unlikely(mag_watched(cache)))
+		mag_watch_out(cache, objects, n);
+	return 0;
 }
 
 /* The public calls: those of mag_inline.h, for who takes their addresses, and what these leave over. */
@@ -732,17 +740,25 @@ mag_cache_alloc_slow(struct mag_cache *cache, void **objects, unsigned int n)
 	/* Nothing is out of reach: what other lcores hold, as far as it goes. */
 	while (got < n && !request.refused && mag_cache_steal(cache, objects + got, 1) == 1)
 		got++;
+	if (unlikely(mag_watched(cache)))
+		mag_watch_out(cache, objects, got);
 	return got;
 }
 
 void
 mag_cache_free_slow(struct mag_cache *cache, void *const *objects, unsigned int n)
 {
-	mag_cache_give(cache, objects, n);
+	if (unlikely(mag_watched(cache)))
+		mag_watch_back(cache, objects, n, mag_cache_give);
+	else
+		mag_cache_give(cache, objects, n);
 }
 
 void
 mag_cache_free_nocache(struct mag_cache *cache, void *object)
 {
-	mag_cache_give_past(cache, &object, 1);
+	if (unlikely(mag_watched(cache)))
+		mag_watch_back(cache, &object, 1, mag_cache_give_past);
+	else
+		mag_cache_give_past(cache, &object, 1);
 }

@@ -30,6 +30,7 @@
 #include "log.h"
 #include "magazine.h"
 #include "numa.h"
+#include "poison.h"
 #include "region.h"
 
 #define PAGE ((size_t)2 << 20)
@@ -123,6 +124,8 @@ layout(struct mag_region *region, const struct mag_region_params *params, uint64
 	if (region->stride > UINT32_MAX / 2 || params->objects > UINT64_C(1) << 40)
 		return layout_error(region, params, "that is too much", EINVAL);
 	region->object_size = RTE_ALIGN_CEIL(region->object_size, region->align);
+	if (mag_poison_wanted())
+		region->stride += MAG_POISON_GAP;
 	region->stride = RTE_ALIGN_CEIL(region->stride, region->align);
 	*objects = params->objects;
 	if ((region->mode & MAG_REGION_NOMAGAZINES) == 0)
@@ -233,9 +236,30 @@ parts_make(struct mag_region *region, int node)
 /* Ordinary pages */
 
 static size_t
-pages_span(const struct mag_elastic *elastic)
+page_size(void)
 {
-	return RTE_ALIGN_CEIL(elastic->segment_bytes, (size_t)sysconf(_SC_PAGESIZE));
+	return sysconf(_SC_PAGESIZE);
+}
+
+static size_t
+pages_span(const struct mag_region *region)
+{
+	return RTE_ALIGN_CEIL(region->elastic->segment_bytes, page_size());
+}
+
+/* Unmapped before the first segment and behind each. */
+static size_t
+guard_span(const struct mag_region *region)
+{
+	return region->mode & MAG_REGION_GUARD ? page_size() : 0;
+}
+
+static size_t
+pages_total(const struct mag_region *region)
+{
+	size_t guard = guard_span(region);
+
+	return guard + region->elastic->segments_max * (pages_span(region) + guard);
 }
 
 /* Addresses alone: memory comes with each segment. */
@@ -247,11 +271,11 @@ pages_set_aside(struct mag_region *region)
 	void *addr;
 
 	for (part = 0; part < parts; part++) {
-		addr = mmap(NULL, elastic->segments_max * pages_span(elastic), PROT_NONE,
+		addr = mmap(NULL, pages_total(region), PROT_NONE,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (addr == MAP_FAILED)
 			return -ENOMEM;
-		elastic->pages[part] = addr;
+		elastic->pages[part] = RTE_PTR_ADD(addr, guard_span(region));
 	}
 	return 0;
 }
@@ -259,9 +283,8 @@ pages_set_aside(struct mag_region *region)
 static void *
 pages_take(const struct mag_region *region, uint32_t part, uint32_t index)
 {
-	const struct mag_elastic *elastic = region->elastic;
-	size_t span = pages_span(elastic);
-	char *addr = elastic->pages[part] + index * span;
+	size_t span = pages_span(region);
+	char *addr = region->elastic->pages[part] + index * (span + guard_span(region));
 	int node = region->part[part].node;
 
 	if (mprotect(addr, span, PROT_READ | PROT_WRITE) != 0)
@@ -274,7 +297,7 @@ pages_take(const struct mag_region *region, uint32_t part, uint32_t index)
 static void
 pages_give(const struct mag_region *region, struct mag_segment *segment)
 {
-	size_t span = pages_span(region->elastic);
+	size_t span = pages_span(region);
 
 	madvise(segment, span, MADV_DONTNEED);
 	mprotect(segment, span, PROT_NONE);
@@ -312,6 +335,7 @@ memory_give(const struct mag_region *region, struct mag_segment *segment)
 {
 	char name[RTE_MEMZONE_NAMESIZE];
 
+	mag_unpoison(segment, region->elastic->segment_bytes);
 	if (region->elastic->pages[segment->part] != NULL) {
 		pages_give(region, segment);
 	} else if ((region->mode & MAG_REGION_PHYSCONTIG) == 0) {
@@ -338,6 +362,9 @@ segment_init(const struct mag_region *region, struct mag_segment *segment, uint3
 	segment->node = region->part[part].node;
 	segment->part = part;
 	segment->whole = true;
+	/* Nothing is with a user, and what is between objects never is. */
+	if (mag_poison_wanted())
+		mag_poison((void *)segment->base, (size_t)region->block * region->stride);
 }
 
 /* A place for one more; false: the region is as large as it may be. */
@@ -464,7 +491,7 @@ region_unlist(struct mag_region *region)
 static int
 memory_make(struct mag_region *region)
 {
-	bool pages = !rte_eal_has_hugepages();
+	bool pages = !rte_eal_has_hugepages() || region->mode & MAG_REGION_GUARD;
 
 	if ((pages && pages_set_aside(region) != 0) || map_make(region) != 0 ||
 	    mag_region_grow(region, region->elastic->reserve) == 0)
@@ -478,6 +505,10 @@ mag_elastic_init(struct mag_region *region, const struct mag_region_params *para
 	struct mag_elastic *elastic;
 	uint64_t objects = 0, segments;
 
+	if (params->mode & MAG_REGION_PHYSCONTIG && params->mode & MAG_REGION_GUARD)
+		return layout_error(region, params,
+				    "GUARD is of ordinary pages, which are not PHYSCONTIG",
+				    ENOTSUP);
 	if (params->mode & MAG_REGION_PHYSCONTIG && !rte_eal_has_hugepages())
 		return layout_error(region, params, "PHYSCONTIG needs hugepages", ENOTSUP);
 	if (layout(region, params, &objects) != 0)
@@ -517,7 +548,7 @@ mag_elastic_fini(struct mag_region *region)
 	for (part = 0; part < parts; part++) {
 		part_trim(region, part, 0, UINT32_MAX);
 		if (elastic->pages[part] != NULL)
-			munmap(elastic->pages[part], elastic->segments_max * pages_span(elastic));
+			munmap(elastic->pages[part] - guard_span(region), pages_total(region));
 	}
 	region->elastic = NULL;
 	mag_meta_free(elastic);

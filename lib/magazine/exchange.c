@@ -12,6 +12,7 @@
 #include <rte_lcore.h>
 #include <rte_pause.h>
 
+#include "audit.h"
 #include "exchange.h"
 
 /* The shared slot's lock is held for less than this, unless its holder is preempted. */
@@ -25,10 +26,12 @@ destruct_and_free(struct mag_cache *cache, void *object)
 	struct mag_slab_object found;
 
 	if (mag_slab_find(&cache->slab, object, &found)) {
+		mag_watch_lend(cache, object);
 		if (callbacks != NULL && callbacks->destructor != NULL)
 			callbacks->destructor(object, callbacks->arg);
 		if (cache->flags & MAG_CACHE_CLEARONFREE)
 			memset(object, 0, cache->region->object_size);
+		mag_watch_return(cache, object);
 	}
 	mag_slab_free(&cache->slab, &object, 1);
 }
@@ -234,12 +237,14 @@ construct(struct mag_cache *cache, void **objects, unsigned int n)
 		mag_slab_find(&cache->slab, objects[i], &found);
 		object_info(&found, cache, &info);
 		mirror_info(&info, cache, &mirror);
+		mag_watch_lend(cache, objects[i]);
 		if (callbacks->constructor(&info, mirror.address != NULL ? &mirror : NULL,
 					   callbacks->arg, 0) != 0)
 			break;
 	}
 	if (i < n) {
 		MAG_STAT_ADD(cache->alloc_fails, n - i);
+		mag_watch_return(cache, objects[i]);
 		mag_slab_free(&cache->slab, objects + i, n - i);
 	}
 	return i;
@@ -396,9 +401,10 @@ mag_cache_give_past(struct mag_cache *cache, void *const *objects, unsigned int 
 		homes_give(cache, objects, n, home_give_past);
 }
 
-/* Blocks that were taken for a request that cannot be served. */
+/* For each object of some blocks. */
 static void
-blocks_give(struct mag_cache *cache, void *const *first, unsigned int n)
+blocks_for_each(struct mag_cache *cache, void *const *first, unsigned int n,
+		void (*work)(struct mag_cache *cache, void *const *object, unsigned int one))
 {
 	const struct mag_region *region = cache->region;
 	unsigned int i, object;
@@ -407,28 +413,44 @@ blocks_give(struct mag_cache *cache, void *const *first, unsigned int n)
 	for (i = 0; i < n; i++)
 		for (object = 0; object < region->block; object++) {
 			at = RTE_PTR_ADD(first[i], (size_t)object * region->stride);
-			homes_give(cache, &at, 1, home_give_slab);
+			work(cache, &at, 1);
 		}
 }
 
-int
-mag_cache_take_blocks(struct mag_cache *cache, void **first, unsigned int n)
+/* Of a block that was taken for a request that cannot be served. */
+static void
+block_object_give(struct mag_cache *cache, void *const *object, unsigned int one)
 {
-	const struct mag_homes *homes = mag_cache_homes(cache);
-	unsigned int i, got = 0;
-	const uint8_t *order;
+	homes_give(cache, object, one, home_give_slab);
+}
 
-	if (likely(homes == NULL))
-		return mag_slab_alloc_blocks(&cache->slab, first, n);
-	order = mag_homes_order(homes);
+static int
+homes_take_blocks(struct mag_cache *cache, const struct mag_homes *homes, void **first,
+		  unsigned int n)
+{
+	const uint8_t *order = mag_homes_order(homes);
+	unsigned int i, got = 0;
+
 	for (i = 0; i < homes->count && got < n; i++)
 		while (got < n &&
 		       mag_slab_alloc_blocks(&homes->home[order[i]]->slab, first + got, 1) == 0)
 			got++;
 	if (got == n)
 		return 0;
-	blocks_give(cache, first, got);
+	blocks_for_each(cache, first, got, block_object_give);
 	return -ENOBUFS;
+}
+
+int
+mag_cache_take_blocks(struct mag_cache *cache, void **first, unsigned int n)
+{
+	const struct mag_homes *homes = mag_cache_homes(cache);
+	int ret = likely(homes == NULL) ? mag_slab_alloc_blocks(&cache->slab, first, n) :
+					  homes_take_blocks(cache, homes, first, n);
+
+	if (ret == 0 && unlikely(mag_watched(cache)))
+		blocks_for_each(cache, first, n, mag_watch_out);
+	return ret;
 }
 
 int

@@ -74,7 +74,7 @@ struct mag_cache_params {
 	mag_reclaim reclaim;         /**< or NULL */
 	void *arg;                   /**< for the three */
 	unsigned int flags;          /**< MAG_CACHE_* */
-	const char *options;         /**< "rounds=62,interval=11"; NULL = none */
+	const char *options;         /**< "rounds=62,guard=1"; NULL = none */
 	/** NUMA node of the cache's own records; -1: that of the region's memory, the first if several */
 	int node;
 };
@@ -156,6 +156,68 @@ void mag_cache_free_nocache(struct mag_cache *cache, void *object);
  */
 int mag_cache_object_info(struct mag_cache *cache, const void *object, struct mag_object_info *info,
 			  struct mag_object_info *mirror);
+
+/** @name Use counts
+ *
+ * An object with users may not be freed: a free of it is refused, and counted as invalid. From the first
+ * call on, allocations and frees of the cache are looked at one by one.
+ * @{
+ */
+/**
+ * One user more.
+ *
+ * @return
+ *   0; -EINVAL: not an object that is out; -EBUSY: it has a user, and the region is not SHAREOK;
+ *   -EOVERFLOW: it has 4,294,967,295.
+ */
+int mag_cache_use(struct mag_cache *cache, const void *object);
+/**
+ * One user less.
+ *
+ * @return
+ *   How many are left; -EINVAL: not an object that is out; -ERANGE: it has none.
+ */
+int64_t mag_cache_unuse(struct mag_cache *cache, const void *object);
+/** @} */
+
+/** @name Who has what
+ *
+ * Of a cache with option guard=1 (or guard=panic), or on a MAG_REGION_AUDIT region. Each free is then checked, where it
+ * is called: an address that is no object of the cache, or inside of one, or an object that is free already is
+ * reported with its stack, counted and refused; with guard=panic the program ends.
+ * @{
+ */
+/** Most return addresses of a transaction. */
+#define MAG_TRANSACTION_DEPTH 16
+
+enum mag_transaction_kind {
+	MAG_TRANSACTION_NONE,
+	MAG_TRANSACTION_ALLOC,
+	MAG_TRANSACTION_FREE,
+};
+
+/** What last happened to an object. */
+struct mag_transaction {
+	uint64_t time_ms; /**< since the library was loaded */
+	uint32_t kind;    /**< enum mag_transaction_kind */
+	uint32_t thread;  /**< of the kernel */
+	uint32_t lcore;   /**< lcore id, or LCORE_ID_ANY */
+	uint32_t depth;   /**< return addresses, innermost first */
+	void *stack[MAG_TRANSACTION_DEPTH];
+};
+
+/**
+ * The last transaction of an object that has left the slab layer.
+ *
+ * @return
+ *   0; -ENOTSUP: the region is not MAG_REGION_AUDIT; -EINVAL: no such object; -ENOENT: it was never handed out.
+ */
+int mag_cache_transaction(struct mag_cache *cache, const void *object,
+			  struct mag_transaction *last);
+
+/** Addresses of up to max objects that are with users, of a guarded cache. Returns how many. */
+unsigned int mag_cache_held(struct mag_cache *cache, void **objects, unsigned int max);
+/** @} */
 
 /** The most objects that magazines of slots can ever hold for chunks of this size, on all nodes. */
 uint64_t mag_magazine_max(size_t chunk);

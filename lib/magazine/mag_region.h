@@ -49,6 +49,15 @@ extern "C" {
 #define MAG_REGION_PHYSCONTIG 0x20u
 /** Objects hold no pointers. A note to readers and tools, without effect. */
 #define MAG_REGION_PUREDATA 0x40u
+/** Objects may have more than one user: mag_cache_use(). */
+#define MAG_REGION_SHAREOK 0x100u
+/** Caches on it record who had and gave back each object: mag_cache_transaction(). 256 bytes an object. */
+#define MAG_REGION_AUDIT 0x200u
+/**
+ * Elastic, and of ordinary pages only: unmapped pages before and behind each segment, so that
+ * who runs over the end of a segment is stopped there.
+ */
+#define MAG_REGION_GUARD 0x400u
 /** @} */
 
 /** Most objects of a contiguous block. */

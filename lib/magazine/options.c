@@ -95,24 +95,46 @@ set_mirror(struct mag_options *options, const char *value)
 }
 
 static bool
-set_visit(struct mag_options *options, const char *value)
+set_switch(bool *option, const char *value)
 {
 	unsigned long number;
 
 	if (!read_whole(value, 1, &number))
 		return false;
-	options->visit = number;
+	*option = number;
 	return true;
+}
+
+static bool
+set_visit(struct mag_options *options, const char *value)
+{
+	return set_switch(&options->visit, value);
 }
 
 static bool
 set_magazines(struct mag_options *options, const char *value)
 {
-	unsigned long number;
+	return set_switch(&options->magazines, value);
+}
 
-	if (!read_whole(value, 1, &number))
+static bool
+set_audit(struct mag_options *options, const char *value)
+{
+	return set_switch(&options->audit, value);
+}
+
+static bool
+set_guard(struct mag_options *options, const char *value)
+{
+	bool on;
+
+	if (strcmp(value, "panic") == 0) {
+		options->guard = MAG_GUARD_PANIC;
+		return true;
+	}
+	if (!set_switch(&on, value))
 		return false;
-	options->magazines = number;
+	options->guard = on ? MAG_GUARD_REFUSE : MAG_GUARD_OFF;
 	return true;
 }
 
@@ -127,6 +149,8 @@ static const struct {
 	{"mirror", "must be 0 (none) or 1 to 4096 bytes", set_mirror},
 	{"visit", "must be 0 or 1", set_visit},
 	{"magazines", "must be 0 or 1", set_magazines},
+	{"guard", "must be 0, 1 or panic", set_guard},
+	{"audit", "must be 0 or 1", set_audit},
 };
 
 static int
@@ -145,7 +169,7 @@ set_pair(struct parser *parser, const char *key, const char *value)
 	}
 	MAG_LOG(ERR,
 		"%s: option %s=%s: unknown key, must be one of rounds, interval, block, mirror, "
-		"visit, magazines",
+		"visit, magazines, guard, audit",
 		parser->who, key, value != NULL ? value : "");
 	return -1;
 }

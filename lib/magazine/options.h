@@ -13,6 +13,12 @@
 /** Environment variable that is read when a pool has no options of its own. */
 #define MAG_OPTIONS_ENV "MAGAZINE_OPTIONS"
 
+enum mag_guard {
+	MAG_GUARD_OFF,
+	MAG_GUARD_REFUSE, /**< a bad free is reported, counted and refused */
+	MAG_GUARD_PANIC,  /**< a bad free is reported, and ends the program */
+};
+
 struct mag_options {
 	uint32_t rounds;      /**< rounds of a magazine; 0 = chosen, and grown on contention */
 	uint32_t interval_ms; /**< time between two updates, in ms */
@@ -20,6 +26,8 @@ struct mag_options {
 	uint32_t mirror;      /**< bytes beside each object; 0 = none */
 	bool visit;           /**< may other threads interrupt an lcore to visit its magazines */
 	bool magazines;       /**< false: straight to the slab layer */
+	bool audit;           /**< who had and gave back each object is recorded */
+	enum mag_guard guard; /**< is each free checked */
 };
 
 #define MAG_INTERVAL_MS 11000u

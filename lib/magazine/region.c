@@ -9,6 +9,7 @@
 
 #include "log.h"
 #include "numa.h"
+#include "poison.h"
 #include "region.h"
 
 /* A block is as many objects as fit here, but neither a handful nor thousands. */
@@ -44,10 +45,11 @@ params_error(const struct mag_region_params *params, const char *what, int error
 static int
 params_check(const struct mag_region_params *params)
 {
-	const uint32_t elastic =
-		MAG_REGION_PERSISTENT | MAG_REGION_MONOLITHIC | MAG_REGION_PHYSCONTIG;
+	const uint32_t elastic = MAG_REGION_PERSISTENT | MAG_REGION_MONOLITHIC |
+				 MAG_REGION_PHYSCONTIG | MAG_REGION_GUARD;
 	const uint32_t known = elastic | MAG_REGION_READONLY | MAG_REGION_SHARED |
-			       MAG_REGION_NOMAGAZINES | MAG_REGION_PUREDATA;
+			       MAG_REGION_NOMAGAZINES | MAG_REGION_PUREDATA | MAG_REGION_SHAREOK |
+			       MAG_REGION_AUDIT;
 
 	if (params->name == NULL || *params->name == '\0' ||
 	    strlen(params->name) >= MAG_REGION_NAMESIZE)
@@ -64,7 +66,8 @@ params_check(const struct mag_region_params *params)
 		return params_error(params, "has a mode that is not known", EINVAL);
 	if (params->objects == 0 && params->mode & elastic)
 		return params_error(params,
-				    "PERSISTENT, MONOLITHIC and PHYSCONTIG are for elastic regions",
+				    "PERSISTENT, MONOLITHIC, PHYSCONTIG and GUARD are for elastic "
+				    "regions",
 				    EINVAL);
 	return 0;
 }
@@ -77,7 +80,10 @@ region_free(struct mag_region *region)
 	mag_region_reset(region);
 	if (region->mirror != NULL)
 		mag_mirror_fini(region->mirror);
+	if (region->audit != NULL)
+		mag_mirror_fini(region->audit);
 	mag_meta_free(region->mirror);
+	mag_meta_free(region->audit);
 	mag_meta_free(region);
 }
 
@@ -112,23 +118,32 @@ mag_region_create(const struct mag_region_params *params)
 	return NULL;
 }
 
-int
-mag_region_mirror_make(struct mag_region *region, uint32_t bytes, uint64_t granules)
+static int
+mirror_make(struct mag_region *region, struct mag_mirror_owner **mirror, uint32_t bytes,
+	    uint64_t granules)
 {
-	struct mag_mirror_owner *mirror;
+	uint32_t apart = mag_region_apart(region);
+	int node = region->part[0].node;
 
-	if (bytes == 0)
+	*mirror = mag_meta_zalloc(sizeof(**mirror), node);
+	if (*mirror != NULL && mag_mirror_init(*mirror, bytes, apart, granules, node) == 0)
 		return 0;
-	mirror = mag_meta_zalloc(sizeof(*mirror), region->part[0].node);
-	if (mirror != NULL &&
-	    mag_mirror_init(mirror, bytes, region->stride, granules, region->part[0].node) == 0) {
-		region->mirror = mirror;
-		return 0;
-	}
-	mag_meta_free(mirror);
+	mag_meta_free(*mirror);
+	*mirror = NULL;
 	MAG_LOG(ERR, "region \"%s\": no memory for the table of mirrors: give EAL more memory",
 		region->name);
 	return -ENOMEM;
+}
+
+int
+mag_region_mirror_make(struct mag_region *region, uint32_t bytes, uint64_t granules)
+{
+	region->mirrored = bytes != 0;
+	if (bytes != 0 && mirror_make(region, &region->mirror, bytes, granules) != 0)
+		return -ENOMEM;
+	if (region->mode & MAG_REGION_AUDIT)
+		return mirror_make(region, &region->audit, MAG_AUDIT_BYTES, granules);
+	return 0;
 }
 
 const struct mag_mirror *
@@ -137,20 +152,37 @@ mag_region_mirror(const struct mag_region *region)
 	return region->mirror != NULL ? &region->mirror->find : NULL;
 }
 
+static int
+mirror_add(struct mag_mirror_owner *mirror, const struct mag_segment *segment)
+{
+	return mirror == NULL ? 0 :
+				mag_mirror_add(mirror, segment->base, segment->count,
+					       segment->stride, segment->node);
+}
+
+static void
+mirror_remove(struct mag_mirror_owner *mirror, const struct mag_segment *segment)
+{
+	if (mirror != NULL)
+		mag_mirror_remove(mirror, segment->base, segment->count, segment->stride);
+}
+
 int
 mag_segment_mirror_add(struct mag_region *region, const struct mag_segment *segment)
 {
-	return region->mirror == NULL ?
-		       0 :
-		       mag_mirror_add(region->mirror, segment->base, segment->count,
-				      segment->stride, segment->node);
+	if (mirror_add(region->mirror, segment) != 0)
+		return -ENOMEM;
+	if (mirror_add(region->audit, segment) == 0)
+		return 0;
+	mirror_remove(region->mirror, segment);
+	return -ENOMEM;
 }
 
 void
 mag_segment_mirror_remove(struct mag_region *region, const struct mag_segment *segment)
 {
-	if (region->mirror != NULL)
-		mag_mirror_remove(region->mirror, segment->base, segment->count, segment->stride);
+	mirror_remove(region->mirror, segment);
+	mirror_remove(region->audit, segment);
 }
 
 /*
@@ -176,7 +208,7 @@ run_length(const struct mag_region *region, void *const *objects, uint32_t count
 static bool
 objects_valid(const struct mag_region *region, void *const *objects, uint32_t count)
 {
-	uint32_t i, apart = region->mirror != NULL ? region->stride : region->object_size;
+	uint32_t i, apart = mag_region_apart(region);
 
 	for (i = 0; i < count; i++) {
 		if (objects[i] != NULL &&
@@ -185,8 +217,8 @@ objects_valid(const struct mag_region *region, void *const *objects, uint32_t co
 		MAG_LOG(ERR,
 			"region \"%s\": object %u at %p: addresses must ascend by at least "
 			"the %s of %u bytes",
-			region->name, i, objects[i],
-			region->mirror != NULL ? "stride" : "object size", apart);
+			region->name, i, objects[i], region->mirrored ? "stride" : "object size",
+			apart);
 		return false;
 	}
 	return true;
@@ -368,8 +400,9 @@ extent_mirror(struct mag_region *region, const struct mag_extent *extent)
 			break;
 	if (i == extent->segments)
 		return 0;
-	MAG_LOG(ERR, "region \"%s\": no memory for mirrors of %u bytes: give EAL more memory",
-		region->name, region->mirror->find.bytes);
+	MAG_LOG(ERR, "region \"%s\": no memory for mirrors of %u bytes%s: give EAL more memory",
+		region->name, region->mirrored ? region->mirror->find.bytes : 0,
+		region->audit != NULL ? " and records of who has what" : "");
 	while (i > 0)
 		mag_segment_mirror_remove(region, &extent->segment[--i]);
 	return -ENOMEM;
@@ -532,6 +565,20 @@ mag_region_detach(struct mag_region *region)
 	mag_lock_release(&region->lock);
 }
 
+/* The memory is its owner's again. */
+static void
+extent_unpoison(const struct mag_region *region, const struct mag_extent *extent)
+{
+	const struct mag_segment *segment;
+	uint32_t i;
+
+	for (i = 0; i < extent->segments; i++) {
+		segment = &extent->segment[i];
+		mag_unpoison((const void *)segment->base,
+			     (size_t)segment->stride * (segment->count - 1) + region->object_size);
+	}
+}
+
 void
 mag_region_reset(struct mag_region *region)
 {
@@ -540,11 +587,14 @@ mag_region_reset(struct mag_region *region)
 
 	while ((extent = SLIST_FIRST(&region->extents)) != NULL) {
 		SLIST_REMOVE_HEAD(&region->extents, link);
+		extent_unpoison(region, extent);
 		mag_meta_free(extent);
 	}
 	map_forget(region);
 	if (region->mirror != NULL)
 		mag_mirror_clear(region->mirror);
+	if (region->audit != NULL)
+		mag_mirror_clear(region->audit);
 	/* Which node has which part stays: caches know that. */
 	for (part = 0; part < parts_of(region); part++)
 		part_init(&region->part[part], region->part[part].node);

@@ -45,6 +45,8 @@
 #define MAG_CONTROL_SEGMENT 128
 #define MAG_CONTROL_OBJECT 8
 #define MAG_CONTROL_ALIGN 64
+/** Room that an audited region has for what is recorded of an object. */
+#define MAG_AUDIT_BYTES 168
 
 struct mag_segment {
 	uintptr_t base;                /**< address of object 0 */
@@ -118,6 +120,8 @@ struct mag_region {
 	uint32_t align;                  /**< of each object, as far as it is known */
 	struct mag_elastic *elastic;     /**< NULL: adopted memory */
 	struct mag_mirror_owner *mirror; /**< NULL: none */
+	struct mag_mirror_owner *audit;  /**< each object's last transaction; NULL: not audited */
+	bool mirrored;                   /**< there is, or is going to be, a mirror */
 	uint32_t mode;                   /**< MAG_REGION_* */
 	uint32_t stride;                 /**< bytes from object to object */
 	uint32_t object_size;            /**< bytes that a user may touch */
@@ -156,6 +160,13 @@ static inline uint64_t
 mag_region_segment_span(const struct mag_region *region)
 {
 	return (uint64_t)region->block * region->stride;
+}
+
+/** Bytes from one object to the next, at the least. */
+static inline uint32_t
+mag_region_apart(const struct mag_region *region)
+{
+	return region->mirrored ? region->stride : region->object_size;
 }
 
 /** Take a reference: one cache uses the region. */
@@ -206,7 +217,7 @@ void mag_region_reset(struct mag_region *region);
 void mag_region_insert(struct mag_region *region, struct mag_segment *segment);
 void mag_region_remove(struct mag_region *region, struct mag_segment *segment);
 
-/** Mirrors for what is to come, when the stride is known: 0, or -ENOMEM. */
+/** Mirrors, and an audit's records, for what is to come, when the stride is known: 0, or -ENOMEM. */
 int mag_region_mirror_make(struct mag_region *region, uint32_t bytes, uint64_t granules);
 /** The mirrors of a segment come and go: 0, or -ENOMEM. Nothing to do when there are none. */
 int mag_segment_mirror_add(struct mag_region *region, const struct mag_segment *segment);

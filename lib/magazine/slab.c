@@ -421,11 +421,140 @@ mag_slab_find(struct mag_slab_layer *layer, const void *address, struct mag_slab
 
 	mag_lock_spin(&layer->lock);
 	found->slab = table_find(layer, (uintptr_t)address, &found->index);
-	out = found->slab != NULL && found->slab->bufctl[found->index].state == MAG_BUFCTL_OUT;
+	out = found->slab != NULL && found->slab->bufctl[found->index].state != MAG_BUFCTL_FREE;
 	if (out)
 		object_describe(layer, found);
 	mag_lock_release(&layer->lock);
 	return out;
+}
+
+void
+mag_slab_hand_out(struct mag_slab_layer *layer, void *const *objects, unsigned int n)
+{
+	struct mag_slab *slab;
+	uint32_t index;
+	unsigned int i;
+
+	mag_lock_spin(&layer->lock);
+	for (i = 0; i < n; i++) {
+		slab = table_find(layer, (uintptr_t)objects[i], &index);
+		if (likely(slab != NULL))
+			slab->bufctl[index].state = MAG_BUFCTL_USER;
+	}
+	mag_lock_release(&layer->lock);
+}
+
+/* The slab whose objects, or the gaps between them, have this address. */
+static struct mag_slab *
+table_find_inside(const struct mag_slab_layer *layer, uintptr_t address, uint32_t *index)
+{
+	const struct mag_slab_entry *entry = *bucket_of(layer, address >> layer->shift);
+	const struct mag_segment *segment;
+
+	for (; entry != NULL; entry = entry->next) {
+		segment = entry->slab->segment;
+		if (address < segment->base ||
+		    address >= slab_last_object(entry->slab) + layer->region->stride)
+			continue;
+		*index = segment->stride != 0 ? (address - segment->base) / segment->stride : 0;
+		return entry->slab;
+	}
+	return NULL;
+}
+
+/* As far as it can be told: of a cache that is not guarded it may lie in a magazine. */
+static bool
+is_with_user(const struct mag_bufctl *bufctl, bool guarded)
+{
+	return guarded ? bufctl->state == MAG_BUFCTL_USER : bufctl->state != MAG_BUFCTL_FREE;
+}
+
+static enum mag_slab_verdict
+hand_back(struct mag_slab_layer *layer, uintptr_t address, bool guarded,
+	  struct mag_slab_object *found)
+{
+	struct mag_bufctl *bufctl;
+
+	found->slab = table_find(layer, address, &found->index);
+	if (found->slab == NULL) {
+		found->slab = table_find_inside(layer, address, &found->index);
+		if (found->slab == NULL)
+			return MAG_SLAB_FOREIGN;
+		object_describe(layer, found);
+		return MAG_SLAB_INSIDE;
+	}
+	object_describe(layer, found);
+	bufctl = found->bufctl;
+	if (!is_with_user(bufctl, guarded))
+		return MAG_SLAB_FREED;
+	if (bufctl->uses != 0)
+		return MAG_SLAB_USED;
+	bufctl->state = MAG_BUFCTL_OUT;
+	return MAG_SLAB_GOOD;
+}
+
+enum mag_slab_verdict
+mag_slab_hand_back(struct mag_slab_layer *layer, const void *object, bool guarded,
+		   struct mag_slab_object *found)
+{
+	enum mag_slab_verdict verdict;
+
+	*found = (struct mag_slab_object){.address = NULL};
+	mag_lock_spin(&layer->lock);
+	verdict = hand_back(layer, (uintptr_t)object, guarded, found);
+	if (verdict != MAG_SLAB_GOOD)
+		COUNT_ADD(layer->invalid, 1);
+	mag_lock_release(&layer->lock);
+	return verdict;
+}
+
+int
+mag_slab_use(struct mag_slab_layer *layer, const void *object, bool guarded, int change,
+	     uint32_t max, uint32_t *left)
+{
+	struct mag_slab *slab;
+	uint32_t index;
+	int64_t uses;
+	int ret = -EINVAL;
+
+	mag_lock_spin(&layer->lock);
+	slab = table_find(layer, (uintptr_t)object, &index);
+	if (slab != NULL && is_with_user(&slab->bufctl[index], guarded)) {
+		uses = (int64_t)slab->bufctl[index].uses + change;
+		ret = uses < 0 || uses > max ? -ERANGE : 0;
+		if (ret == 0)
+			slab->bufctl[index].uses = uses;
+		*left = slab->bufctl[index].uses;
+	}
+	mag_lock_release(&layer->lock);
+	return ret;
+}
+
+static unsigned int
+list_held(const struct mag_slab_list *list, void **objects, unsigned int max)
+{
+	const struct mag_slab *slab;
+	unsigned int n = 0;
+	uint32_t i;
+
+	TAILQ_FOREACH(slab, list, link)
+		for (i = 0; i < slab->segment->count && n < max; i++)
+			if (slab->bufctl[i].state == MAG_BUFCTL_USER)
+				objects[n++] = (void *)(slab->segment->base +
+							(uintptr_t)i * slab->segment->stride);
+	return n;
+}
+
+unsigned int
+mag_slab_held(struct mag_slab_layer *layer, void **objects, unsigned int max)
+{
+	unsigned int n;
+
+	mag_lock_wait(&layer->lock);
+	n = list_held(&layer->full, objects, max);
+	n += list_held(&layer->partial, objects + n, max - n);
+	mag_lock_release(&layer->lock);
+	return n;
 }
 
 uint32_t

@@ -32,7 +32,8 @@
 
 enum mag_bufctl_state {
 	MAG_BUFCTL_FREE = 0, /**< in the slab layer */
-	MAG_BUFCTL_OUT = 1,  /**< has left it: with a user or in a magazine */
+	MAG_BUFCTL_OUT = 1,  /**< has left it: in a magazine, or with a user whom nobody watches */
+	MAG_BUFCTL_USER = 2, /**< with a user, of a cache that is guarded */
 };
 
 /** Control record of one object, kept apart from it. */
@@ -40,7 +41,7 @@ struct mag_bufctl {
 	uint16_t next; /**< index of the next free object of the slab */
 	uint8_t state; /**< enum mag_bufctl_state */
 	uint8_t reserved;
-	uint32_t uses; /**< users beyond the first; 0 unless the region allows sharing */
+	uint32_t uses; /**< use count: above 0 the object may not be freed */
 };
 
 struct mag_slab;
@@ -144,6 +145,43 @@ int mag_slab_alloc_blocks(struct mag_slab_layer *layer, void **first, unsigned i
 /** Look an address up among those that are out; false when it is not. */
 bool mag_slab_find(struct mag_slab_layer *layer, const void *address,
 		   struct mag_slab_object *found);
+
+/* What a cache that is watched asks (audit.h): each is one critical section. */
+
+enum mag_slab_verdict {
+	MAG_SLAB_GOOD,
+	MAG_SLAB_FOREIGN, /**< no object of a slab that there is */
+	MAG_SLAB_INSIDE,  /**< an address inside an object */
+	MAG_SLAB_FREED,   /**< not with a user */
+	MAG_SLAB_USED,    /**< its use count is not 0 */
+};
+
+/** Objects that are out are a user's from now on. */
+void mag_slab_hand_out(struct mag_slab_layer *layer, void *const *objects, unsigned int n);
+/**
+ * A user gives an object back. All but a good one are counted as invalid, and left alone.
+ *
+ * @param guarded
+ *   It must have been handed out.
+ * @param found
+ *   The object, if it is one or has this address inside; address NULL if not.
+ */
+enum mag_slab_verdict mag_slab_hand_back(struct mag_slab_layer *layer, const void *object,
+					 bool guarded, struct mag_slab_object *found);
+/**
+ * Add to the use count of an object that is with a user.
+ *
+ * @param guarded
+ *   As for mag_slab_hand_back().
+ * @param left
+ *   Filled with the new count.
+ * @return
+ *   0; -EINVAL: not out; -ERANGE: it would fall below 0 or rise above max.
+ */
+int mag_slab_use(struct mag_slab_layer *layer, const void *object, bool guarded, int change,
+		 uint32_t max, uint32_t *left);
+/** Addresses of up to max objects that are with users, of a guarded cache. Returns how many. */
+unsigned int mag_slab_held(struct mag_slab_layer *layer, void **objects, unsigned int max);
 
 /**
  * Free objects of the layer and its part of the region, without a lock: those that move between the

@@ -87,6 +87,9 @@ struct mag_cache {
 	_Atomic uint32_t type;
 	_Atomic bool off;   /**< purged, and not yet enabled again by whoever did it */
 	_Atomic bool dying; /**< a pool is being freed: steal no more */
+	/** Of the main one: what is looked at (audit.h). Bits are only added. */
+	_Atomic uint32_t watch;
+	_Atomic uint64_t bad_frees; /**< of the main one: those that were seen by who watches */
 
 	/* Maintenance. */
 	TAILQ_ENTRY(mag_cache) link; /**< list of all caches, under its lock */

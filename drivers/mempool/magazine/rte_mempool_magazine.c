@@ -17,6 +17,7 @@
 #include <rte_memory.h>
 #include <rte_mempool.h>
 
+#include "audit.h"
 #include "cache.h"
 #include "log.h"
 #include "numa.h"
@@ -100,11 +101,13 @@ on_event(enum rte_mempool_event event, struct rte_mempool *mp, void *arg)
 		return;
 	cache = mp->pool_data;
 	out = objects_out(mp);
-	if (out > 0)
+	if (out > 0) {
 		MAG_LOG(ERR,
 			"pool \"%s\": freed while %" PRIu64 " of its %u objects are out: "
 			"give them back before rte_mempool_free()",
 			mp->name, out, mp->populated_size);
+		mag_watch_report(cache);
+	}
 	atomic_store_explicit(&cache->dying, true, memory_order_relaxed);
 }
 
@@ -117,7 +120,8 @@ pool_region(const struct rte_mempool *mp, const struct mag_options *options)
 		.stride = mp->header_size + mp->elt_size + mp->trailer_size,
 		.block = options->block,
 		.mirror = options->mirror,
-		.mode = MAG_REGION_READONLY | MAG_REGION_SHARED,
+		.mode = MAG_REGION_READONLY | MAG_REGION_SHARED |
+			(options->audit ? MAG_REGION_AUDIT : 0),
 		.node = node_of_socket(mp->socket_id),
 	};
 	struct mag_region *region = mag_region_create(&params);
@@ -194,7 +198,7 @@ enqueue_slow(struct rte_mempool *mp, void *const *objects, unsigned int n)
 		return 0;
 	if (mag_lcore_put_both(pool_slot(mp), objects, n))
 		return 0;
-	mag_cache_give(mp->pool_data, objects, n);
+	mag_cache_free_slow(mp->pool_data, objects, n);
 	return 0;
 }
 

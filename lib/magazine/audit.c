@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <execinfo.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_cycles.h>
+#include <rte_debug.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+
+#include "audit.h"
+#include "log.h"
+#include "mirror.h"
+#include "poison.h"
+
+/* Objects that are looked at before the good ones are given back. */
+#define BATCH 64
+/* Our own frames at the top of a stack, not worth a record. */
+#define SKIP 2
+/* All bad frees are counted; reported are so many, and then the 32nd, 64th, ... */
+#define REPORTS 16
+/* Objects that a report of what is out names. */
+#define HELD_MAX 16
+
+struct record {
+	struct mag_lock lock; /* a report may read what somebody else writes */
+	struct mag_transaction last;
+};
+
+_Static_assert(sizeof(struct record) <= MAG_AUDIT_BYTES, "a region has room for a record");
+
+static uint64_t start;
+
+RTE_INIT(mag_audit_load)
+{
+	start = rte_rdtsc();
+}
+
+uint32_t
+mag_watch_wanted(const struct mag_cache *cache)
+{
+	uint32_t what = 0;
+
+	if (cache->options.guard != MAG_GUARD_OFF)
+		what |= MAG_WATCH_STATE;
+	if (cache->region->audit != NULL)
+		what |= MAG_WATCH_STATE | MAG_WATCH_AUDIT;
+	if (mag_poison_wanted())
+		what |= MAG_WATCH_POISON;
+	return what;
+}
+
+void
+mag_watch(struct mag_cache *cache, uint32_t what)
+{
+	unsigned int i;
+
+	if (what == 0)
+		return;
+	atomic_fetch_or_explicit(&cache->watch, what, memory_order_relaxed);
+	for (i = 0; i < MAG_SLOT_SHARED; i++)
+		mag_bias_announce(&cache->slot[i].visitor, MAG_BIAS_WATCHED);
+}
+
+/* Transactions */
+
+static __rte_noinline void
+transaction_now(struct mag_transaction *now, enum mag_transaction_kind kind)
+{
+	static _Thread_local uint32_t thread;
+	void *stack[MAG_TRANSACTION_DEPTH + SKIP];
+	int depth = backtrace(stack, RTE_DIM(stack)) - SKIP;
+
+	if (thread == 0)
+		thread = gettid();
+	*now = (struct mag_transaction){
+		.kind = kind,
+		.thread = thread,
+		.lcore = rte_lcore_id(),
+		.time_ms = (rte_rdtsc() - start) / (rte_get_tsc_hz() / 1000),
+		.depth = RTE_MAX(depth, 0),
+	};
+	memcpy(now->stack, stack + SKIP, now->depth * sizeof(now->stack[0]));
+}
+
+static bool
+record_read(const struct mag_cache *cache, const void *object, struct mag_transaction *last)
+{
+	struct record *record = cache->region->audit != NULL ?
+					mag_mirror_of(&cache->region->audit->find, object) :
+					NULL;
+
+	if (record == NULL)
+		return false;
+	mag_lock_spin(&record->lock);
+	*last = record->last;
+	mag_lock_release(&record->lock);
+	return last->kind != MAG_TRANSACTION_NONE;
+}
+
+static void
+record_write(const struct mag_cache *cache, const void *object, const struct mag_transaction *now)
+{
+	struct record *record = mag_mirror_of(&cache->region->audit->find, object);
+
+	mag_lock_spin(&record->lock);
+	record->last = *now;
+	mag_lock_release(&record->lock);
+}
+
+static void
+records_write(const struct mag_cache *cache, void *const *objects, unsigned int n,
+	      enum mag_transaction_kind kind)
+{
+	struct mag_transaction now;
+	unsigned int i;
+
+	transaction_now(&now, kind);
+	for (i = 0; i < n; i++)
+		record_write(cache, objects[i], &now);
+}
+
+/* Reports */
+
+static void
+log_transaction(const char *when, const struct mag_transaction *transaction)
+{
+	char **names = backtrace_symbols(transaction->stack, transaction->depth);
+	char lcore[16] = "none";
+	uint32_t i;
+
+	if (transaction->lcore != LCORE_ID_ANY)
+		snprintf(lcore, sizeof(lcore), "%u", transaction->lcore);
+	MAG_LOG(ERR, "  %s by thread %u, lcore %s, %" PRIu64 ".%03u s after the start:", when,
+		transaction->thread, lcore, transaction->time_ms / 1000,
+		(unsigned int)(transaction->time_ms % 1000));
+	for (i = 0; i < transaction->depth; i++)
+		MAG_LOG(ERR, "    %s", names != NULL ? names[i] : "?");
+	free(names);
+}
+
+static void
+log_last(const struct mag_cache *cache, const void *object)
+{
+	struct mag_transaction last;
+
+	if (record_read(cache, object, &last))
+		log_transaction(last.kind == MAG_TRANSACTION_ALLOC ? "last allocated" :
+								     "last freed",
+				&last);
+	else if (cache->region->audit == NULL)
+		MAG_LOG(ERR, "  (who had it before: with option audit=1, or MAG_REGION_AUDIT)");
+}
+
+static const char *
+kind_of(const struct mag_cache *cache)
+{
+	return cache->flags & MAG_CACHE_POOL ? "pool" : "cache";
+}
+
+static void
+verdict_text(enum mag_slab_verdict verdict, const void *object, const struct mag_slab_object *found,
+	     char *text, size_t size)
+{
+	if (verdict == MAG_SLAB_INSIDE)
+		snprintf(text, size, "that is %zu bytes inside of object %p",
+			 (size_t)((uintptr_t)object - (uintptr_t)found->address), found->address);
+	else if (verdict == MAG_SLAB_USED)
+		snprintf(text, size, "it has %u users: mag_cache_unuse() it first",
+			 found->bufctl->uses);
+	else
+		snprintf(text, size, "%s",
+			 verdict == MAG_SLAB_FREED ?
+				 "it is free already" :
+				 "no object of it, or free so long that its slab is gone");
+}
+
+static void
+bad_free(struct mag_cache *cache, const void *object, enum mag_slab_verdict verdict,
+	 const struct mag_slab_object *found)
+{
+	uint64_t n = MAG_STAT_ADD(cache->bad_frees, 1) + 1;
+	struct mag_transaction now;
+	char text[80];
+
+	if (n > REPORTS && !rte_is_power_of_2(n) && cache->options.guard != MAG_GUARD_PANIC)
+		return;
+	verdict_text(verdict, object, found, text, sizeof(text));
+	MAG_LOG(ERR, "%s \"%s\": free of %p: %s: refused, %" PRIu64 " so far", kind_of(cache),
+		cache->name, object, text, n);
+	transaction_now(&now, MAG_TRANSACTION_FREE);
+	log_transaction("now freed", &now);
+	if (found->address != NULL)
+		log_last(cache, found->address);
+	if (cache->options.guard == MAG_GUARD_PANIC)
+		rte_panic("magazine: %s \"%s\": bad free, and option guard=panic\n", kind_of(cache),
+			  cache->name);
+}
+
+void
+mag_watch_report(struct mag_cache *cache)
+{
+	void *held[HELD_MAX];
+	unsigned int i, n = mag_cache_held(cache, held, HELD_MAX);
+
+	for (i = 0; i < n; i++) {
+		MAG_LOG(ERR, "%s \"%s\": object %p is out", kind_of(cache), cache->name, held[i]);
+		log_last(cache, held[i]);
+	}
+}
+
+/* Out and back */
+
+static struct mag_cache *
+home_of(struct mag_cache *cache, const void *object)
+{
+	return mag_cache_home(cache, mag_region_part_of(cache->region, object));
+}
+
+/* Runs of objects of one home at once. */
+static void
+hand_out(struct mag_cache *cache, void *const *objects, unsigned int n)
+{
+	struct mag_cache *home;
+	unsigned int i, run;
+
+	for (i = 0; i < n; i += run) {
+		home = home_of(cache, objects[i]);
+		for (run = 1; i + run < n && home_of(cache, objects[i + run]) == home; run++)
+			;
+		mag_slab_hand_out(&home->slab, objects + i, run);
+	}
+}
+
+void
+mag_watch_out(struct mag_cache *cache, void *const *objects, unsigned int n)
+{
+	uint32_t what = mag_watched(cache);
+	unsigned int i;
+
+	if (what & MAG_WATCH_STATE)
+		hand_out(cache, objects, n);
+	if (what & MAG_WATCH_AUDIT && n > 0)
+		records_write(cache, objects, n, MAG_TRANSACTION_ALLOC);
+	if (what & MAG_WATCH_POISON)
+		for (i = 0; i < n; i++)
+			mag_unpoison(objects[i], cache->object_size);
+}
+
+static bool
+hand_back(struct mag_cache *cache, const void *object, uint32_t what)
+{
+	struct mag_cache *home = home_of(cache, object);
+	struct mag_slab_object found = {.address = NULL};
+	enum mag_slab_verdict verdict = MAG_SLAB_FOREIGN;
+
+	if (home != NULL)
+		verdict = mag_slab_hand_back(&home->slab, object, what & MAG_WATCH_STATE, &found);
+	if (likely(verdict == MAG_SLAB_GOOD))
+		return true;
+	bad_free(cache, object, verdict, &found);
+	return false;
+}
+
+void
+mag_watch_back(struct mag_cache *cache, void *const *objects, unsigned int n,
+	       void (*give)(struct mag_cache *cache, void *const *objects, unsigned int n))
+{
+	uint32_t what = mag_watched(cache);
+	unsigned int i, done, count;
+	void *good[BATCH];
+
+	for (done = 0; done < n; done += BATCH) {
+		count = 0;
+		for (i = done; i < n && i < done + BATCH; i++)
+			if (hand_back(cache, objects[i], what))
+				good[count++] = objects[i];
+		if (what & MAG_WATCH_AUDIT && count > 0)
+			records_write(cache, good, count, MAG_TRANSACTION_FREE);
+		if (what & MAG_WATCH_POISON)
+			for (i = 0; i < count; i++)
+				mag_poison(good[i], cache->object_size);
+		if (count > 0)
+			give(cache, good, count);
+	}
+}
+
+void
+mag_watch_lend(struct mag_cache *cache, void *object)
+{
+	if (unlikely(mag_watched(cache->main) & MAG_WATCH_POISON))
+		mag_unpoison(object, cache->region->object_size);
+}
+
+void
+mag_watch_return(struct mag_cache *cache, void *object)
+{
+	if (unlikely(mag_watched(cache->main) & MAG_WATCH_POISON))
+		mag_poison(object, cache->region->object_size);
+}
+
+/* What users may ask */
+
+unsigned int
+mag_cache_held(struct mag_cache *cache, void **objects, unsigned int max)
+{
+	struct mag_cache *home;
+	unsigned int part, n = 0;
+
+	MAG_FOREACH_HOME(cache, part, home)
+		n += mag_slab_held(&home->slab, objects + n, max - n);
+	return n;
+}
+
+int
+mag_cache_transaction(struct mag_cache *cache, const void *object, struct mag_transaction *last)
+{
+	struct mag_object_info info;
+
+	if (cache->region->audit == NULL)
+		return -ENOTSUP;
+	if (mag_cache_object_info(cache, object, &info, NULL) != 0)
+		return -EINVAL;
+	return record_read(cache, object, last) ? 0 : -ENOENT;
+}
+
+static int
+use_change(struct mag_cache *cache, const void *object, int change, uint32_t *left)
+{
+	struct mag_cache *home = home_of(cache, object);
+	uint32_t max = cache->region->mode & MAG_REGION_SHAREOK ? UINT32_MAX : 1;
+	uint32_t what = mag_watched(cache);
+
+	if (home == NULL)
+		return -EINVAL;
+	if ((what & MAG_WATCH_USES) == 0)
+		mag_watch(cache, MAG_WATCH_USES);
+	return mag_slab_use(&home->slab, object, what & MAG_WATCH_STATE, change, max, left);
+}
+
+int
+mag_cache_use(struct mag_cache *cache, const void *object)
+{
+	uint32_t left;
+	int ret = use_change(cache, object, 1, &left);
+
+	if (ret != -ERANGE)
+		return ret;
+	return cache->region->mode & MAG_REGION_SHAREOK ? -EOVERFLOW : -EBUSY;
+}
+
+int64_t
+mag_cache_unuse(struct mag_cache *cache, const void *object)
+{
+	uint32_t left;
+	int ret = use_change(cache, object, -1, &left);
+
+	return ret == 0 ? (int64_t)left : ret;
+}

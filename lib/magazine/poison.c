@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_common.h>
+
+#include "poison.h"
+
+#define POISON_ENV "MAGAZINE_POISON"
+
+/* The runtime's, if it is in the process. */
+void __asan_poison_memory_region(void const volatile *address, size_t bytes) __rte_weak;
+void __asan_unpoison_memory_region(void const volatile *address, size_t bytes) __rte_weak;
+
+bool
+mag_poison_wanted(void)
+{
+	const char *value = getenv(POISON_ENV);
+
+	return __asan_poison_memory_region != NULL && __asan_unpoison_memory_region != NULL &&
+	       (value == NULL || strcmp(value, "0") != 0);
+}
+
+void
+mag_poison(const void *address, size_t bytes)
+{
+	if (__asan_poison_memory_region != NULL)
+		__asan_poison_memory_region(address, bytes);
+}
+
+void
+mag_unpoison(const void *address, size_t bytes)
+{
+	if (__asan_unpoison_memory_region != NULL)
+		__asan_unpoison_memory_region(address, bytes);
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Pools that check what is given back to them: options guard=1 and audit=1. */
+
+#include <string.h>
+
+#include <rte_mbuf.h>
+
+#include "harness.h"
+#include "logtap.h"
+#include "mag_cache.h"
+#include "pool.h"
+#include "rte_mempool_magazine.h"
+
+#define COUNT 2000
+
+static struct rte_mempool *
+make(const char *config, unsigned int cache_size)
+{
+	harness_need_ours("guard");
+	return pool_make(POOL_SPEC(COUNT, 256, .config = config, .cache_size = cache_size));
+}
+
+static void
+assert_refused(struct rte_mempool *mp, void *object, const char *why)
+{
+	logtap_open();
+	rte_mempool_put(mp, object);
+	logtap_close();
+	if (!logtap_has(mp->name) || !logtap_has(why))
+		fail_msg("no \"%s\" or no \"%s\" in: %s", mp->name, why, logtap_text());
+}
+
+static void
+bad_puts_are_refused_and_the_pool_stays_whole(void **state __rte_unused)
+{
+	struct rte_mempool *mp = make("guard=1", 0), *other = make("guard=1", 0);
+	void *objects[COUNT], *theirs, *object;
+
+	assert_int_equal(rte_mempool_get_bulk(mp, objects, COUNT), 0);
+	assert_int_equal(rte_mempool_get(other, &theirs), 0);
+	rte_mempool_put_bulk(mp, objects, COUNT);
+	assert_refused(mp, objects[7], "free already");
+	assert_refused(mp, RTE_PTR_ADD(objects[7], 128), "inside of object");
+	assert_refused(mp, theirs, "no object of it");
+	assert_refused(mp, &object, "no object of it");
+	pool_assert_free(mp, COUNT);
+	assert_int_equal(rte_mempool_get_bulk(mp, objects, COUNT), 0);
+	assert_true(rte_mempool_get(mp, &object) < 0);
+	rte_mempool_put_bulk(mp, objects, COUNT);
+	rte_mempool_put(other, theirs);
+	pool_assert_free(other, COUNT);
+	rte_mempool_free(other);
+	rte_mempool_free(mp);
+}
+
+static void
+good_puts_of_any_bulk_are_taken(void **state __rte_unused)
+{
+	static const unsigned int caches[] = {0, 32, 250};
+	void *objects[COUNT];
+	unsigned int i, bulk, at;
+
+	for (i = 0; i < RTE_DIM(caches); i++) {
+		struct rte_mempool *mp = make("guard=1,audit=1,rounds=62", caches[i]);
+
+		logtap_open();
+		for (bulk = 1; bulk <= 1000; bulk *= 10)
+			for (at = 0; at + bulk <= COUNT; at += bulk) {
+				assert_int_equal(rte_mempool_get_bulk(mp, objects + at, bulk), 0);
+				if (at + 2 * bulk > COUNT)
+					rte_mempool_put_bulk(mp, objects, at + bulk);
+			}
+		logtap_close();
+		assert_int_equal(logtap_lines(), 0);
+		assert_int_equal(rte_mempool_avail_count(mp), COUNT);
+		rte_mempool_free(mp);
+	}
+}
+
+static void
+objects_of_a_contiguous_block_are_a_users(void **state __rte_unused)
+{
+	struct rte_mempool *mp = make("guard=1,block=8", 0);
+	struct rte_mempool_info info;
+	void *first, *at;
+	unsigned int i;
+
+	assert_int_equal(rte_mempool_ops_get_info(mp, &info), 0);
+	assert_int_equal(rte_mempool_get_contig_blocks(mp, &first, 1), 0);
+	logtap_open();
+	for (i = 0; i < info.contig_block_size; i++) {
+		at = RTE_PTR_ADD(first, i * pool_stride(mp));
+		rte_mempool_put(mp, at);
+	}
+	logtap_close();
+	assert_int_equal(logtap_lines(), 0);
+	assert_refused(mp, first, "free already");
+	pool_assert_free(mp, COUNT);
+	rte_mempool_free(mp);
+}
+
+static void
+an_audited_pool_says_who_gave_back_first(void **state __rte_unused)
+{
+	struct rte_mempool *mp = make("audit=1", 0);
+	struct mag_transaction last;
+	void *object;
+
+	assert_int_equal(rte_mempool_get(mp, &object), 0);
+	assert_int_equal(mag_cache_transaction(rte_mempool_magazine_cache(mp), object, &last), 0);
+	assert_int_equal(last.kind, MAG_TRANSACTION_ALLOC);
+	assert_int_equal(last.lcore, rte_lcore_id());
+	rte_mempool_put(mp, object);
+	assert_refused(mp, object, "now freed by thread");
+	assert_true(logtap_has("last freed by thread"));
+	rte_mempool_free(mp);
+}
+
+static void
+a_pool_that_is_freed_too_early_says_who_holds_its_objects(void **state __rte_unused)
+{
+	struct rte_mempool *mp = make("audit=1", 0);
+	char expected[64];
+	void *object;
+
+	assert_int_equal(rte_mempool_get(mp, &object), 0);
+	snprintf(expected, sizeof(expected), "object %p is out", object);
+	logtap_open();
+	rte_mempool_free(mp);
+	logtap_close();
+	assert_true(logtap_has("1 of its 2000 objects are out"));
+	assert_true(logtap_has(expected));
+	assert_true(logtap_has("last allocated by thread"));
+}
+
+static void
+an_mbuf_that_is_freed_twice_is_noticed(void **state __rte_unused)
+{
+	struct rte_mempool *mp;
+	struct rte_mbuf *mbuf;
+
+	harness_need_ours("guard");
+	mp = pool_empty(POOL_SPEC(COUNT, sizeof(struct rte_mbuf) + RTE_MBUF_DEFAULT_BUF_SIZE,
+				  .config = "guard=1"));
+	assert_int_equal(rte_mempool_populate_default(mp), COUNT);
+	rte_mempool_obj_iter(mp, rte_pktmbuf_init, NULL);
+	assert_int_equal(rte_mempool_get(mp, (void **)&mbuf), 0);
+	rte_mempool_put(mp, mbuf);
+	assert_refused(mp, mbuf, "free already");
+	pool_assert_free(mp, COUNT);
+	rte_mempool_free(mp);
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(bad_puts_are_refused_and_the_pool_stays_whole),
+		cmocka_unit_test(good_puts_of_any_bulk_are_taken),
+		cmocka_unit_test(objects_of_a_contiguous_block_are_a_users),
+		cmocka_unit_test(an_audited_pool_says_who_gave_back_first),
+		cmocka_unit_test(a_pool_that_is_freed_too_early_says_who_holds_its_objects),
+		cmocka_unit_test(an_mbuf_that_is_freed_twice_is_noticed),
+	};
+
+	return HARNESS_RUN(argc, argv, 1, tests);
+}

@@ -1,0 +1,612 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Caches that are watched: guard, audit and use counts. */
+
+#include "eal.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <rte_errno.h>
+
+#include "audit.h"
+#include "cache.h"
+#include "ground.h"
+
+#define BLOCK 16
+#define COUNT (16 * BLOCK)
+#define SIZE 256
+#define WORKER 1
+
+static struct ground ground;
+static struct mag_cache *cache;
+
+static struct mag_cache *
+cache_make(struct mag_region *region, const char *options, unsigned int flags)
+{
+	struct mag_cache_params params = {
+		.name = "things",
+		.object_size = SIZE,
+		.region = region,
+		.flags = flags,
+		.options = options,
+		.node = -1,
+	};
+
+	return mag_cache_create(&params);
+}
+
+static int
+setup_with(uint32_t mode, const char *options)
+{
+	ground = ground_make(COUNT, SIZE, BLOCK, mode);
+	cache = cache_make(ground.region, options, 0);
+	assert_non_null(cache);
+	return 0;
+}
+
+static int
+setup_plain(void **state __rte_unused)
+{
+	return setup_with(0, NULL);
+}
+
+static int
+setup_shared(void **state __rte_unused)
+{
+	return setup_with(MAG_REGION_SHAREOK, NULL);
+}
+
+static int
+setup_guard(void **state __rte_unused)
+{
+	return setup_with(0, "guard=1");
+}
+
+static int
+setup_audit(void **state __rte_unused)
+{
+	return setup_with(MAG_REGION_AUDIT, NULL);
+}
+
+static uint64_t
+bad_frees(void)
+{
+	struct mag_cache_stats stats;
+
+	mag_cache_stats(cache, &stats);
+	return stats.invalid_frees;
+}
+
+/* Every object can be had once, and comes back: nothing was lost, nothing is there twice. */
+static int
+teardown(void **state __rte_unused)
+{
+	void *objects[COUNT + 1];
+
+	assert_int_equal(mag_cache_available(cache), COUNT);
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT + 1), COUNT);
+	assert_distinct(&ground, objects, COUNT);
+	mag_cache_free_bulk(cache, objects, COUNT);
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	ground_drop(&ground);
+	return 0;
+}
+
+/* Guard */
+
+static void
+test_a_second_free_is_refused_at_the_call_though_it_would_end_in_a_magazine(
+	void **state __rte_unused)
+{
+	void *object = mag_cache_alloc(cache);
+	const char *log;
+
+	mag_cache_free(cache, object);
+	log_begin();
+	mag_cache_free(cache, object);
+	log = log_end();
+	assert_logged(log, "cache \"things\": free of 0x");
+	assert_logged(log, "it is free already: refused, 1 so far");
+	assert_logged(log, "now freed by thread");
+	assert_logged(log, "audit=1");
+	assert_int_equal(bad_frees(), 1);
+}
+
+static void
+test_an_object_twice_in_one_bulk_is_freed_once(void **state __rte_unused)
+{
+	void *objects[100];
+
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 99), 99);
+	objects[99] = objects[40];
+	log_begin();
+	mag_cache_free_bulk(cache, objects, 100);
+	assert_logged(log_end(), "it is free already");
+	assert_int_equal(bad_frees(), 1);
+	assert_int_equal(mag_cache_available(cache), COUNT);
+}
+
+static void
+test_an_address_inside_an_object_is_refused(void **state __rte_unused)
+{
+	char *object = mag_cache_alloc(cache);
+	char expected[64];
+
+	snprintf(expected, sizeof(expected), "that is 24 bytes inside of object %p", object);
+	log_begin();
+	mag_cache_free(cache, object + 24);
+	assert_logged(log_end(), expected);
+	log_begin();
+	mag_cache_free(cache, object + SIZE - 1);
+	assert_logged(log_end(), "255 bytes inside");
+	mag_cache_free(cache, object);
+	assert_int_equal(bad_frees(), 2);
+}
+
+static void
+test_a_foreign_address_is_refused(void **state __rte_unused)
+{
+	int local = 0;
+
+	log_begin();
+	mag_cache_free(cache, &local);
+	mag_cache_free(cache, NULL);
+	mag_cache_free(cache, (void *)UINTPTR_MAX);
+	mag_cache_free_nocache(cache, &local);
+	assert_logged(log_end(), "no object of it");
+	assert_int_equal(bad_frees(), 4);
+}
+
+static void
+test_an_object_of_another_cache_is_refused(void **state __rte_unused)
+{
+	struct ground other = ground_make(COUNT, SIZE, BLOCK, 0);
+	struct mag_cache *theirs = cache_make(other.region, "guard=1", 0);
+	void *object = mag_cache_alloc(theirs);
+
+	log_begin();
+	mag_cache_free(cache, object);
+	assert_logged(log_end(), "no object of it");
+	assert_int_equal(bad_frees(), 1);
+	mag_cache_free(theirs, object);
+	assert_int_equal(mag_cache_available(theirs), COUNT);
+	assert_int_equal(mag_cache_destroy(theirs), 0);
+	ground_drop(&other);
+}
+
+static void
+test_two_caches_on_one_region_keep_theirs_apart(void **state __rte_unused)
+{
+	struct mag_cache *second = cache_make(ground.region, "guard=1", 0);
+	void *object = mag_cache_alloc(second);
+
+	log_begin();
+	mag_cache_free(cache, object);
+	assert_logged(log_end(), "no object of it");
+	mag_cache_free(second, object);
+	assert_int_equal(mag_cache_destroy(second), 0);
+}
+
+static void
+test_reports_of_a_storm_become_rare_but_all_are_counted(void **state __rte_unused)
+{
+	void *object = mag_cache_alloc(cache);
+	const char *log;
+	unsigned int i;
+
+	mag_cache_free(cache, object);
+	log_begin();
+	for (i = 0; i < 1000; i++)
+		mag_cache_free(cache, object);
+	log = log_end();
+	assert_logged(log, "refused, 512 so far");
+	assert_null(strstr(log, "refused, 513 so far"));
+	assert_int_equal(bad_frees(), 1000);
+}
+
+static void
+free_on_lcore(void *arg)
+{
+	mag_cache_free(cache, arg);
+}
+
+static void
+alloc_on_lcore(void *arg)
+{
+	*(void **)arg = mag_cache_alloc(cache);
+}
+
+static void
+test_frees_are_checked_whoever_had_the_object(void **state __rte_unused)
+{
+	void *object;
+
+	run_on_lcore(WORKER, alloc_on_lcore, &object);
+	assert_non_null(object);
+	run_on_thread(free_on_lcore, object);
+	log_begin();
+	mag_cache_free(cache, object);
+	run_on_lcore(WORKER, free_on_lcore, object);
+	assert_logged(log_end(), "2 so far");
+	assert_int_equal(bad_frees(), 2);
+}
+
+static void
+take_most(void *arg)
+{
+	void **objects = arg;
+
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT - 8), COUNT - 8);
+	mag_cache_free_bulk(cache, objects, COUNT - 8);
+}
+
+static void
+test_what_was_stolen_is_with_its_new_user(void **state __rte_unused)
+{
+	void *objects[COUNT];
+
+	run_on_lcore(WORKER, take_most, objects);
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
+	assert_int_equal(mag_cache_held(cache, objects, COUNT), COUNT);
+	mag_cache_free_bulk(cache, objects, COUNT);
+	assert_int_equal(mag_cache_held(cache, objects, COUNT), 0);
+	assert_int_equal(bad_frees(), 0);
+}
+
+static void
+test_what_is_held_is_listed_also_after_purge_and_reap(void **state __rte_unused)
+{
+	void *objects[30], *held[COUNT];
+
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 30), 30);
+	mag_cache_free_bulk(cache, objects + 7, 23);
+	assert_int_equal(mag_cache_reap_now(cache, true), 0);
+	assert_int_equal(mag_cache_held(cache, held, COUNT), 7);
+	assert_distinct(&ground, held, 7);
+	assert_int_equal(mag_cache_held(cache, held, 3), 3);
+	mag_cache_free_bulk(cache, objects, 7);
+}
+
+/* What the program would do if it were a user's, in a process of its own: it says how it ended. */
+static int
+end_of(void (*run)(void))
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		signal(SIGABRT, SIG_DFL);
+		run();
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static void
+free_twice(void)
+{
+	void *object = mag_cache_alloc(cache);
+
+	mag_cache_free(cache, object);
+	mag_cache_free(cache, object);
+}
+
+static void
+test_a_bad_free_ends_the_program_when_the_option_says_so(void **state __rte_unused)
+{
+	int status;
+
+	assert_true(WIFEXITED(end_of(free_twice)));
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	cache = cache_make(ground.region, "guard=panic", 0);
+	assert_non_null(cache);
+	status = end_of(free_twice);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGABRT);
+}
+
+static void
+test_a_cache_without_magazines_is_guarded_too(void **state __rte_unused)
+{
+	void *object;
+
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	cache = cache_make(ground.region, "guard=1", MAG_CACHE_NOMAGAZINES);
+	object = mag_cache_alloc(cache);
+	mag_cache_free(cache, object);
+	log_begin();
+	mag_cache_free(cache, object);
+	assert_logged(log_end(), "refused, 1 so far");
+}
+
+static void
+test_nobody_watches_a_cache_that_was_not_asked_for(void **state __rte_unused)
+{
+	assert_int_equal(mag_watched(cache) & ~MAG_WATCH_POISON, 0);
+}
+
+/* Audit */
+
+static __rte_noinline void *
+allocate_here(void)
+{
+	void *volatile object = mag_cache_alloc(cache);
+
+	return object;
+}
+
+static bool
+stack_has(const struct mag_transaction *last, uintptr_t from, size_t bytes)
+{
+	uint32_t i;
+
+	for (i = 0; i < last->depth; i++)
+		if ((uintptr_t)last->stack[i] - from < bytes)
+			return true;
+	return false;
+}
+
+static void
+test_the_last_transaction_is_kept_with_thread_lcore_time_and_stack(void **state __rte_unused)
+{
+	struct mag_transaction last;
+	uint64_t before;
+	void *object = allocate_here();
+
+	assert_int_equal(mag_cache_transaction(cache, object, &last), 0);
+	assert_int_equal(last.kind, MAG_TRANSACTION_ALLOC);
+	assert_int_equal(last.thread, gettid());
+	assert_int_equal(last.lcore, 0);
+	assert_true(last.depth >= 2);
+	assert_true(stack_has(&last, (uintptr_t)allocate_here, 2000));
+	before = last.time_ms;
+	run_on_lcore(WORKER, free_on_lcore, object);
+	assert_int_equal(mag_cache_transaction(cache, object, &last), 0);
+	assert_int_equal(last.kind, MAG_TRANSACTION_FREE);
+	assert_int_not_equal(last.thread, gettid());
+	assert_int_equal(last.lcore, WORKER);
+	assert_true(last.time_ms >= before);
+	assert_true(stack_has(&last, (uintptr_t)free_on_lcore, 2000));
+}
+
+static void
+test_a_second_free_is_reported_with_both_stacks(void **state __rte_unused)
+{
+	void *object = allocate_here();
+	const char *log;
+
+	run_on_thread(free_on_lcore, object);
+	log_begin();
+	run_on_lcore(WORKER, free_on_lcore, object);
+	log = log_end();
+	assert_logged(log, "it is free already");
+	assert_logged(strstr(log, "now freed by thread"), "lcore 1");
+	assert_logged(strstr(log, "last freed by thread"), "lcore none");
+}
+
+static void
+test_a_transaction_is_that_of_an_object(void **state __rte_unused)
+{
+	struct mag_transaction last;
+	char *object = mag_cache_alloc(cache), *fresh = NULL;
+	unsigned int i;
+
+	assert_int_equal(mag_cache_transaction(cache, object + 8, &last), -EINVAL);
+	assert_int_equal(mag_cache_transaction(cache, &last, &last), -EINVAL);
+	for (i = 0; i < COUNT && fresh == NULL; i++)
+		if (mag_cache_transaction(cache, ground_object(&ground, i), &last) == -ENOENT)
+			fresh = ground_object(&ground, i);
+	/* What lies in a magazine and was never handed out, if the first allocation fetched more. */
+	if (fresh != NULL)
+		assert_ptr_not_equal(fresh, object);
+	mag_cache_free(cache, object);
+}
+
+static void
+test_who_destroys_too_early_hears_who_holds_objects(void **state __rte_unused)
+{
+	void *object = allocate_here();
+	char expected[64];
+	const char *log;
+
+	snprintf(expected, sizeof(expected), "object %p is out", object);
+	log_begin();
+	assert_int_equal(mag_cache_destroy(cache), -EBUSY);
+	log = log_end();
+	assert_logged(log, "1 objects are out");
+	assert_logged(log, expected);
+	assert_logged(log, "last allocated by thread");
+	mag_cache_free(cache, object);
+}
+
+static void
+test_audit_needs_a_region_with_room_for_it(void **state __rte_unused)
+{
+	struct mag_transaction last;
+	void *object = mag_cache_alloc(cache);
+
+	log_begin();
+	assert_null(cache_make(ground.region, "audit=1", 0));
+	assert_int_equal(rte_errno, EINVAL);
+	assert_logged(log_end(), "audit=1 needs a MAG_REGION_AUDIT region");
+	assert_int_equal(mag_cache_transaction(cache, object, &last), -ENOTSUP);
+	mag_cache_free(cache, object);
+}
+
+/* Use counts */
+
+static void
+test_an_object_with_users_is_not_freed(void **state __rte_unused)
+{
+	void *object = mag_cache_alloc(cache);
+
+	assert_int_equal(mag_cache_use(cache, object), 0);
+	log_begin();
+	mag_cache_free(cache, object);
+	assert_logged(log_end(), "it has 1 users");
+	assert_int_equal(bad_frees(), 1);
+	log_begin();
+	mag_cache_free_nocache(cache, object);
+	assert_logged(log_end(), "it has 1 users");
+	assert_int_equal(mag_cache_unuse(cache, object), 0);
+	mag_cache_free(cache, object);
+	assert_int_equal(bad_frees(), 2);
+}
+
+static void
+test_more_than_one_user_only_where_the_region_allows_it(void **state __rte_unused)
+{
+	void *object = mag_cache_alloc(cache);
+
+	assert_int_equal(mag_cache_use(cache, object), 0);
+	assert_int_equal(mag_cache_use(cache, object), -EBUSY);
+	assert_int_equal(mag_cache_unuse(cache, object), 0);
+	mag_cache_free(cache, object);
+}
+
+static void
+test_shared_objects_are_free_when_the_last_user_is_gone(void **state __rte_unused)
+{
+	void *object = mag_cache_alloc(cache);
+	unsigned int i;
+
+	for (i = 0; i < 5; i++)
+		assert_int_equal(mag_cache_use(cache, object), 0);
+	for (i = 5; i-- > 0;) {
+		log_begin();
+		mag_cache_free(cache, object);
+		assert_logged(log_end(), "users");
+		assert_int_equal(mag_cache_unuse(cache, object), i);
+	}
+	mag_cache_free(cache, object);
+	assert_int_equal(bad_frees(), 5);
+}
+
+static void
+test_underflow_and_wrap_around_are_refused(void **state __rte_unused)
+{
+	void *object = mag_cache_alloc(cache);
+	struct mag_object_info info;
+	struct mag_bufctl *bufctl;
+
+	assert_int_equal(mag_cache_unuse(cache, object), -ERANGE);
+	assert_int_equal(mag_cache_object_info(cache, object, &info, NULL), 0);
+	bufctl = info.bufctl;
+	bufctl->uses = UINT32_MAX - 1;
+	assert_int_equal(mag_cache_use(cache, object), 0);
+	assert_int_equal(mag_cache_use(cache, object), -EOVERFLOW);
+	assert_int_equal(bufctl->uses, UINT32_MAX);
+	assert_int_equal(mag_cache_unuse(cache, object), UINT32_MAX - 1);
+	bufctl->uses = 0;
+	mag_cache_free(cache, object);
+}
+
+static void
+test_only_objects_that_are_out_have_users(void **state __rte_unused)
+{
+	int local;
+	void *object = mag_cache_alloc(cache);
+
+	assert_int_equal(mag_cache_use(cache, &local), -EINVAL);
+	assert_int_equal(mag_cache_unuse(cache, &local), -EINVAL);
+	mag_cache_free_nocache(cache, object);
+	assert_int_equal(mag_cache_use(cache, object), -EINVAL);
+}
+
+static void
+test_a_guarded_object_in_a_magazine_has_no_users(void **state __rte_unused)
+{
+	void *object = mag_cache_alloc(cache);
+
+	mag_cache_free(cache, object);
+	assert_int_equal(mag_cache_use(cache, object), -EINVAL);
+	assert_int_equal(mag_cache_unuse(cache, object), -EINVAL);
+}
+
+static void
+use_on_thread(void *arg)
+{
+	unsigned int i;
+
+	for (i = 0; i < 10000; i++)
+		if (mag_cache_use(cache, arg) != 0 || mag_cache_unuse(cache, arg) < 1)
+			abort();
+}
+
+static void
+test_use_counts_of_many_threads_add_up(void **state __rte_unused)
+{
+	void *object = mag_cache_alloc(cache);
+	struct task task[3];
+	unsigned int i;
+
+	assert_int_equal(mag_cache_use(cache, object), 0);
+	for (i = 0; i < RTE_DIM(task); i++)
+		task_thread(&task[i], use_on_thread, object);
+	for (i = 0; i < RTE_DIM(task); i++)
+		task_join(&task[i]);
+	assert_int_equal(mag_cache_unuse(cache, object), 0);
+	mag_cache_free(cache, object);
+	assert_int_equal(bad_frees(), 0);
+}
+
+/* The fast path of another lcore is closed from the first use on: it sees the users of what it got. */
+static void
+test_a_cache_is_watched_from_the_first_use_on(void **state __rte_unused)
+{
+	void *object;
+
+	run_on_lcore(WORKER, alloc_on_lcore, &object);
+	assert_int_equal(mag_cache_use(cache, object), 0);
+	log_begin();
+	run_on_lcore(WORKER, free_on_lcore, object);
+	assert_logged(log_end(), "it has 1 users");
+	assert_int_equal(mag_cache_unuse(cache, object), 0);
+	run_on_lcore(WORKER, free_on_lcore, object);
+}
+
+#define T(name, setup) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_a_second_free_is_refused_at_the_call_though_it_would_end_in_a_magazine,
+		  setup_guard),
+		T(test_an_object_twice_in_one_bulk_is_freed_once, setup_guard),
+		T(test_an_address_inside_an_object_is_refused, setup_guard),
+		T(test_a_foreign_address_is_refused, setup_guard),
+		T(test_an_object_of_another_cache_is_refused, setup_guard),
+		T(test_two_caches_on_one_region_keep_theirs_apart, setup_guard),
+		T(test_reports_of_a_storm_become_rare_but_all_are_counted, setup_guard),
+		T(test_frees_are_checked_whoever_had_the_object, setup_guard),
+		T(test_what_was_stolen_is_with_its_new_user, setup_guard),
+		T(test_what_is_held_is_listed_also_after_purge_and_reap, setup_guard),
+		T(test_a_bad_free_ends_the_program_when_the_option_says_so, setup_guard),
+		T(test_a_cache_without_magazines_is_guarded_too, setup_guard),
+		T(test_nobody_watches_a_cache_that_was_not_asked_for, setup_plain),
+		T(test_the_last_transaction_is_kept_with_thread_lcore_time_and_stack, setup_audit),
+		T(test_a_second_free_is_reported_with_both_stacks, setup_audit),
+		T(test_a_transaction_is_that_of_an_object, setup_audit),
+		T(test_who_destroys_too_early_hears_who_holds_objects, setup_audit),
+		T(test_audit_needs_a_region_with_room_for_it, setup_plain),
+		T(test_an_object_with_users_is_not_freed, setup_plain),
+		T(test_more_than_one_user_only_where_the_region_allows_it, setup_plain),
+		T(test_shared_objects_are_free_when_the_last_user_is_gone, setup_shared),
+		T(test_underflow_and_wrap_around_are_refused, setup_shared),
+		T(test_only_objects_that_are_out_have_users, setup_plain),
+		T(test_a_guarded_object_in_a_magazine_has_no_users, setup_guard),
+		T(test_use_counts_of_many_threads_add_up, setup_shared),
+		T(test_a_cache_is_watched_from_the_first_use_on, setup_plain),
+	};
+
+	eal_start(2, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Objects that are free are poisoned for AddressSanitizer. Without one, this program stands in for its runtime: the
+ * library asks whatever is in the process.
+ */
+
+#include "eal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "audit.h"
+#include "cache.h"
+#include "ground.h"
+#include "poison.h"
+
+#define BLOCK 16
+#define COUNT (4 * BLOCK)
+#define SIZE 200
+#define STRIDE 256
+
+#if defined(__SANITIZE_ADDRESS__)
+
+int __asan_address_is_poisoned(void const volatile *address);
+
+static bool
+is_poisoned(const void *address)
+{
+	return __asan_address_is_poisoned(address);
+}
+
+#else
+
+/* All that was asked for, in order: the last word on an address holds. */
+static struct {
+	uintptr_t begin, end;
+	bool poisoned;
+} words[100000];
+static unsigned int spoken;
+
+void __asan_poison_memory_region(void const volatile *address, size_t bytes);
+void __asan_unpoison_memory_region(void const volatile *address, size_t bytes);
+
+static void
+speak(uintptr_t address, size_t bytes, bool poisoned)
+{
+	if (spoken == RTE_DIM(words))
+		abort();
+	words[spoken].begin = address;
+	words[spoken].end = address + bytes;
+	words[spoken++].poisoned = poisoned;
+}
+
+void
+__asan_poison_memory_region(void const volatile *address, size_t bytes)
+{
+	speak((uintptr_t)address, bytes, true);
+}
+
+void
+__asan_unpoison_memory_region(void const volatile *address, size_t bytes)
+{
+	speak((uintptr_t)address, bytes, false);
+}
+
+static bool
+is_poisoned(const void *address)
+{
+	uintptr_t at = (uintptr_t)address;
+	unsigned int i;
+
+	for (i = spoken; i-- > 0;)
+		if (at >= words[i].begin && at < words[i].end)
+			return words[i].poisoned;
+	return false;
+}
+
+#endif
+
+static struct {
+	unsigned int constructed, destructed, poisoned;
+} seen;
+
+static int
+construct(const struct mag_object_info *object, const struct mag_object_info *mirror __rte_unused,
+	  void *arg __rte_unused, unsigned int flags __rte_unused)
+{
+	seen.constructed++;
+	seen.poisoned += is_poisoned(object->address);
+	memset(object->address, 1, object->size);
+	return 0;
+}
+
+static void
+destruct(void *object, void *arg __rte_unused)
+{
+	seen.destructed++;
+	seen.poisoned += is_poisoned(object);
+	memset(object, 2, SIZE);
+}
+
+static struct mag_region *region;
+static struct mag_cache *cache;
+
+static void
+make(bool callbacks)
+{
+	struct mag_region_params place = {
+		.name = "place",
+		.object_size = SIZE,
+		.objects = COUNT,
+		.block = BLOCK,
+		.node = -1,
+	};
+	struct mag_cache_params params = {
+		.name = "things",
+		.object_size = SIZE,
+		.constructor = callbacks ? construct : NULL,
+		.destructor = callbacks ? destruct : NULL,
+		.node = -1,
+	};
+
+	memset(&seen, 0, sizeof(seen));
+	region = mag_region_create(&place);
+	assert_non_null(region);
+	params.region = region;
+	cache = mag_cache_create(&params);
+	assert_non_null(cache);
+	mag_region_grow(region, COUNT / BLOCK - 1);
+}
+
+static void
+drop(void)
+{
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	assert_int_equal(mag_region_destroy(region), 0);
+}
+
+static void
+test_an_object_may_be_touched_while_it_is_allocated(void **state __rte_unused)
+{
+	char *object;
+
+	make(false);
+	object = mag_cache_alloc(cache);
+	assert_false(is_poisoned(object));
+	assert_false(is_poisoned(object + SIZE - 1));
+	memset(object, 0, SIZE);
+	mag_cache_free(cache, object);
+	assert_true(is_poisoned(object));
+	assert_true(is_poisoned(object + SIZE - 1));
+	assert_ptr_equal(mag_cache_alloc(cache), object);
+	assert_false(is_poisoned(object));
+	mag_cache_free_nocache(cache, object);
+	assert_true(is_poisoned(object));
+	drop();
+}
+
+static void
+test_what_lies_between_objects_is_never_touched(void **state __rte_unused)
+{
+	char *objects[COUNT];
+	unsigned int i;
+
+	make(false);
+	assert_int_equal(mag_cache_alloc_bulk(cache, (void **)objects, COUNT), COUNT);
+	for (i = 0; i < COUNT; i++) {
+		assert_false(is_poisoned(objects[i] + SIZE - 1));
+		assert_true(is_poisoned(objects[i] + SIZE));
+		assert_true(is_poisoned(objects[i] + SIZE + MAG_POISON_GAP - 1));
+	}
+	mag_cache_free_bulk(cache, (void **)objects, COUNT);
+	for (i = 0; i < COUNT; i++)
+		assert_true(is_poisoned(objects[i]));
+	drop();
+}
+
+static void
+test_callbacks_may_touch_what_users_may_not(void **state __rte_unused)
+{
+	void *objects[COUNT];
+
+	make(true);
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
+	mag_cache_free_bulk(cache, objects, COUNT);
+	assert_int_equal(mag_cache_reap_now(cache, true), 0);
+	assert_int_equal(seen.constructed, COUNT);
+	assert_int_equal(seen.destructed, COUNT);
+	assert_int_equal(seen.poisoned, 0);
+	assert_true(is_poisoned(objects[0]));
+	drop();
+}
+
+static void
+test_memory_that_goes_back_may_be_touched(void **state __rte_unused)
+{
+	void *objects[COUNT];
+	unsigned int i;
+
+	make(false);
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
+	mag_cache_free_bulk(cache, objects, COUNT);
+	drop();
+	for (i = 0; i < COUNT; i++)
+		assert_false(is_poisoned(objects[i]));
+}
+
+/* As a mempool's: DPDK fills free objects in before anybody has them. */
+static void
+test_adopted_objects_are_armed_by_their_first_free(void **state __rte_unused)
+{
+	struct ground ground = ground_make(COUNT, STRIDE, BLOCK, MAG_REGION_READONLY);
+	struct mag_pool_params params = {
+		.name = "pool",
+		.object_size = SIZE,
+		.objects = COUNT,
+		.region = ground.region,
+		.options = mag_options_default,
+		.node = -1,
+	};
+	void *objects[COUNT];
+	unsigned int i;
+
+	cache = mag_pool_create(&params);
+	assert_non_null(cache);
+	for (i = 0; i < COUNT; i++)
+		assert_false(is_poisoned(ground_object(&ground, i)));
+	assert_int_equal(mag_cache_take_all(cache, objects, 10, true), 0);
+	mag_cache_free_slow(cache, objects, 10);
+	for (i = 0; i < 10; i++) {
+		assert_true(is_poisoned(objects[i]));
+		if (objects[i] != ground.memory)
+			assert_false(is_poisoned((char *)objects[i] - 1));
+		assert_false(is_poisoned((char *)objects[i] + SIZE));
+	}
+	mag_pool_free(cache);
+	assert_int_equal(mag_region_destroy(ground.region), 0);
+	assert_false(is_poisoned(objects[0]));
+	free(ground.memory);
+}
+
+static void
+test_it_can_be_switched_off(void **state __rte_unused)
+{
+	void *object;
+
+	setenv("MAGAZINE_POISON", "0", 1);
+	make(false);
+	assert_int_equal(mag_watched(cache), 0);
+	object = mag_cache_alloc(cache);
+	mag_cache_free(cache, object);
+	assert_false(is_poisoned(object));
+	drop();
+	unsetenv("MAGAZINE_POISON");
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+
+static __rte_noinline void
+touches_what_is_free(void)
+{
+	volatile char *object;
+
+	make(false);
+	object = mag_cache_alloc(cache);
+	mag_cache_free(cache, (void *)(uintptr_t)object);
+	object[8] = 1;
+}
+
+static __rte_noinline void
+writes_over_the_end(void)
+{
+	volatile char *object;
+	int i;
+
+	make(false);
+	object = mag_cache_alloc(cache);
+	for (i = 0; i <= SIZE; i++)
+		object[i] = 1;
+}
+
+/* What AddressSanitizer has to say of a program that does this, with a cache of its own: EAL's memory is shared. */
+static const char *
+report_of(void (*run)(void))
+{
+	static char text[1 << 16];
+	size_t n = 0;
+	ssize_t got;
+	int ends[2], status;
+
+	assert_int_equal(pipe(ends), 0);
+	if (fork() == 0) {
+		dup2(ends[1], STDERR_FILENO);
+		run();
+		_exit(0);
+	}
+	close(ends[1]);
+	while (n < sizeof(text) - 1 && (got = read(ends[0], text + n, sizeof(text) - 1 - n)) > 0)
+		n += got;
+	text[n] = '\0';
+	close(ends[0]);
+	wait(&status);
+	assert_false(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	return text;
+}
+
+static void
+test_errors_are_reported_with_the_stack_of_who_made_them(void **state __rte_unused)
+{
+	const char *report;
+
+	report = report_of(touches_what_is_free);
+	assert_logged(report, "use-after-poison");
+	assert_logged(report, "touches_what_is_free");
+	report = report_of(writes_over_the_end);
+	assert_logged(report, "use-after-poison");
+	assert_logged(report, "writes_over_the_end");
+}
+
+#else
+
+static void
+test_errors_are_reported_with_the_stack_of_who_made_them(void **state __rte_unused)
+{
+	print_message("needs AddressSanitizer\n");
+	skip();
+}
+
+#endif
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_an_object_may_be_touched_while_it_is_allocated),
+		cmocka_unit_test(test_what_lies_between_objects_is_never_touched),
+		cmocka_unit_test(test_callbacks_may_touch_what_users_may_not),
+		cmocka_unit_test(test_memory_that_goes_back_may_be_touched),
+		cmocka_unit_test(test_adopted_objects_are_armed_by_their_first_free),
+		cmocka_unit_test(test_it_can_be_switched_off),
+		cmocka_unit_test(test_errors_are_reported_with_the_stack_of_who_made_them),
+	};
+
+	/* The suites of the others are run with the fast path open. */
+	unsetenv("MAGAZINE_POISON");
+	eal_start(2, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -44,6 +44,8 @@ mag_watch_wanted(const struct mag_cache *cache)
 {
 	uint32_t what = 0;
 
+	if (cache->region->mode & MAG_REGION_PSEUDO)
+		return 0;
 	if (cache->options.guard != MAG_GUARD_OFF)
 		what |= MAG_WATCH_STATE;
 	if (cache->region->audit != NULL)
@@ -334,6 +336,8 @@ use_change(struct mag_cache *cache, const void *object, int change, uint32_t *le
 	uint32_t max = cache->region->mode & MAG_REGION_SHAREOK ? UINT32_MAX : 1;
 	uint32_t what = mag_watched(cache);
 
+	if (cache->region->mode & MAG_REGION_PSEUDO)
+		return -ENOTSUP;
 	if (home == NULL)
 		return -EINVAL;
 	if ((what & MAG_WATCH_USES) == 0)

@@ -21,6 +21,8 @@
 /* Objects of at most this size are cleared when they reach the slab layer (spec 2). */
 #define CLEAR_MIN (2 * RTE_CACHE_LINE_SIZE)
 #define ALIGN_MIN 8
+/* Objects of a cache without a region, and their alignment. */
+#define INTRINSIC_MAX (1u << 30)
 /* A first type leaves room to grow (design 6). */
 #define POOL_FIRST_MAX 254
 /* Slots that may come after the cache was made and still find magazines. */
@@ -441,18 +443,22 @@ layers_init(struct mag_cache *cache)
 	return homes_make(cache, MAG_STAT(cache->region->parts) - 1);
 }
 
+static bool
+name_is_good(const char *kind, const char *name)
+{
+	if (name != NULL && *name != '\0' && strlen(name) < MAG_CACHE_NAMESIZE)
+		return true;
+	MAG_LOG(ERR, "%s \"%s\": name must have 1 to %u characters", kind, name != NULL ? name : "",
+		MAG_CACHE_NAMESIZE - 1);
+	rte_errno = EINVAL;
+	return false;
+}
+
 static struct mag_cache *
 cache_alloc(const char *kind, const char *name, int node)
 {
-	struct mag_cache *cache;
+	struct mag_cache *cache = mag_meta_zalloc(sizeof(*cache), node);
 
-	if (name == NULL || *name == '\0' || strlen(name) >= MAG_CACHE_NAMESIZE) {
-		MAG_LOG(ERR, "%s \"%s\": name must have 1 to %u characters", kind,
-			name != NULL ? name : "", MAG_CACHE_NAMESIZE - 1);
-		rte_errno = EINVAL;
-		return NULL;
-	}
-	cache = mag_meta_zalloc(sizeof(*cache), node);
 	if (cache == NULL) {
 		MAG_LOG(ERR, "%s \"%s\": no memory for %zu bytes of cache: give EAL more memory",
 			kind, name, sizeof(*cache));
@@ -491,7 +497,7 @@ mag_pool_create(const struct mag_pool_params *params)
 {
 	struct mag_cache *cache;
 
-	if (!copy_is_first(params->name))
+	if (!copy_is_first(params->name) || !name_is_good("pool", params->name))
 		return NULL;
 	cache = cache_alloc("pool", params->name, params->node);
 	if (cache == NULL)
@@ -563,13 +569,17 @@ params_check(const struct mag_cache_params *params, size_t align)
 
 	if (list_held)
 		return params_error(params, "not from a cache's callback", EDEADLK);
-	if (region == NULL)
-		return params_error(params, "needs a region", EINVAL);
 	if (params->object_size == 0 || (params->flags & ~known) != 0)
 		return params_error(params, "needs a size above 0 and known flags", EINVAL);
-	if (!rte_is_power_of_2(align) || align > mag_region_segment_span(region))
+	if (!rte_is_power_of_2(align) ||
+	    align > (region != NULL ? mag_region_segment_span(region) : INTRINSIC_MAX))
 		return params_error(params, "alignment must be a power of two of at most a segment",
 				    EINVAL);
+	if (region == NULL)
+		return params->object_size <= INTRINSIC_MAX ?
+			       0 :
+			       params_error(params, "objects of more than 1 GiB need a region",
+					    EINVAL);
 	if (params->object_size > region->object_size ||
 	    RTE_ALIGN_CEIL(params->object_size, align) > region->object_size)
 		return params_error(params, "objects of the region are too small", E2BIG);
@@ -620,34 +630,43 @@ node_for(const struct mag_cache_params *params)
 	return params->node >= 0 ? params->node : params->region->part[0].node;
 }
 
-struct mag_cache *
-mag_cache_create(const struct mag_cache_params *params)
+static int
+options_read(const struct mag_cache_params *params, size_t align, struct mag_options *options)
 {
-	size_t align =
-		params->align == 0 ? ALIGN_MIN : RTE_ALIGN_CEIL(params->align, (size_t)ALIGN_MIN);
+	int ret = mag_options_parse(params->name, params->options, options);
+
+	if (ret != 0)
+		return ret;
+	if (options->rounds != 0 && !type_is_reachable(params, align, options->rounds))
+		return -EINVAL;
+	if (options->audit && params->region->audit == NULL)
+		return params_error(params, "audit=1 needs a MAG_REGION_AUDIT region", EINVAL);
+	if (options->guard != MAG_GUARD_OFF && params->region->mode & MAG_REGION_PSEUDO)
+		return params_error(params, "guard needs a region", EINVAL);
+	return 0;
+}
+
+/* Over a region that fits. */
+static struct mag_cache *
+cache_create(const struct mag_cache_params *params, size_t align)
+{
 	struct mag_options options = mag_options_default;
+	const struct mag_region *region = params->region;
 	struct mag_cache *cache;
 
-	if (!copy_is_first(params->name) || params_check(params, align) != 0)
+	rte_errno = -options_read(params, align, &options);
+	if (rte_errno != 0)
 		return NULL;
 	cache = cache_alloc("cache", params->name, node_for(params));
 	if (cache == NULL)
 		return NULL;
-	rte_errno = -mag_options_parse(cache->name, params->options, &options);
-	if (rte_errno == 0 && options.rounds != 0 &&
-	    !type_is_reachable(params, align, options.rounds))
-		rte_errno = EINVAL;
-	if (rte_errno == 0 && options.audit && params->region->audit == NULL)
-		params_error(params, "audit=1 needs a MAG_REGION_AUDIT region", EINVAL);
-	if (rte_errno == 0)
-		rte_errno = -callbacks_copy(cache, params);
+	rte_errno = -callbacks_copy(cache, params);
 	if (rte_errno != 0) {
 		cache_destroy(cache);
 		return NULL;
 	}
 	cache->flags = params->flags;
-	if (params->region->object_size <= CLEAR_MIN &&
-	    (params->region->mode & MAG_REGION_READONLY) == 0)
+	if (region->object_size <= CLEAR_MIN && (region->mode & MAG_REGION_READONLY) == 0)
 		cache->flags |= MAG_CACHE_CLEARONFREE;
 	cache->object_size = params->object_size;
 	cache->chunk_size = RTE_ALIGN_CEIL(params->object_size, align);
@@ -655,7 +674,51 @@ mag_cache_create(const struct mag_cache_params *params)
 	cache->region = params->region;
 	cache->options = options;
 	cache->expected = mag_region_objects_max(params->region);
+	if (region->mode & MAG_REGION_PSEUDO) {
+		cache->flags |= MAG_CACHE_DYNAMIC | MAG_CACHE_CLEARONFREE;
+		/* Nobody knows: as many in the depot as lcores can hold. */
+		cache->expected = mag_magazine_max(cache->chunk_size);
+	}
 	return cache_finish(cache, "cache");
+}
+
+struct mag_cache *
+mag_cache_create(const struct mag_cache_params *params)
+{
+	size_t align =
+		params->align == 0 ? ALIGN_MIN : RTE_ALIGN_CEIL(params->align, (size_t)ALIGN_MIN);
+	struct mag_cache_params own = *params;
+	struct mag_cache *cache;
+	int error;
+
+	if (!copy_is_first(params->name) || !name_is_good("cache", params->name) ||
+	    params_check(params, align) != 0)
+		return NULL;
+	if (params->region == NULL)
+		own.region = mag_region_intrinsic(params->name,
+						  RTE_ALIGN_CEIL(params->object_size, align), align,
+						  params->node);
+	if (own.region == NULL)
+		return NULL;
+	cache = cache_create(&own, align);
+	if (cache == NULL && params->region == NULL) {
+		error = rte_errno;
+		mag_region_destroy(own.region);
+		rte_errno = error;
+	}
+	return cache;
+}
+
+/* A region that nobody else knows of goes with its cache. */
+static void
+cache_end(struct mag_cache *cache)
+{
+	struct mag_region *region = cache->region;
+
+	mag_region_detach(region);
+	cache_destroy(cache);
+	if (region->mode & MAG_REGION_PSEUDO)
+		mag_region_destroy(region);
 }
 
 int
@@ -680,8 +743,7 @@ mag_cache_destroy(struct mag_cache *cache)
 	MAG_FOREACH_HOME(cache, part, home)
 		out += MAG_STAT(home->slab.out);
 	if (ret == 0 && out == 0) {
-		mag_region_detach(cache->region);
-		cache_destroy(cache);
+		cache_end(cache);
 		return 0;
 	}
 	if (ret != 0)

@@ -65,10 +65,10 @@ typedef void (*mag_reclaim)(void *arg);
 
 /** What a cache is made from. */
 struct mag_cache_params {
-	const char *name;            /**< copied; not empty */
-	size_t object_size;          /**< bytes; not 0 */
-	size_t align;                /**< power of two; 0 means 8 */
-	struct mag_region *region;   /**< backing memory; its objects must be large enough */
+	const char *name;          /**< copied; not empty */
+	size_t object_size;        /**< bytes; not 0 */
+	size_t align;              /**< power of two; 0 means 8 */
+	struct mag_region *region; /**< backing memory; its objects must be large enough; or NULL */
 	mag_constructor constructor; /**< or NULL */
 	mag_destructor destructor;   /**< or NULL */
 	mag_reclaim reclaim;         /**< or NULL */
@@ -81,6 +81,11 @@ struct mag_cache_params {
 
 /**
  * Make a cache over a region that has its memory.
+ *
+ * Without a region it is *intrinsic*, straight over EAL's heap: what its magazines cannot serve is
+ * taken from it and given back to it one by one, also on the data path. Objects come
+ * zeroed; they have no indices, no use counts and no guard, and a free is not checked. It is DYNAMIC and CLEARONFREE.
+ * Objects of up to 1 GiB.
  *
  * @return
  *   The cache, or NULL with rte_errno: EINVAL (a parameter; the alignment is no power of two
@@ -100,7 +105,8 @@ struct mag_cache *mag_cache_create(const struct mag_cache_params *params);
 int mag_cache_destroy(struct mag_cache *cache);
 
 /**
- * Allocate one object, constructed. Never waits, and takes no memory from the system.
+ * Allocate one object, constructed. Never waits, and takes no memory from the system (an
+ * intrinsic cache does).
  *
  * @return
  *   The object; NULL when there is none.

@@ -135,17 +135,23 @@ mag_fault_mtbf(unsigned int mtbf_ms, uint64_t seed)
 }
 
 void *
-mag_meta_zalloc(size_t size, int node)
+mag_meta_zalloc_aligned(size_t size, unsigned int align, int node)
 {
 	void *addr = NULL;
 
 	if (mag_fault_strikes())
 		return NULL;
 	if (node >= 0 && node < RTE_MAX_NUMA_NODES)
-		addr = rte_zmalloc_socket("magazine", size, META_ALIGN, node);
+		addr = rte_zmalloc_socket("magazine", size, align, node);
 	if (addr == NULL)
-		addr = rte_zmalloc_socket("magazine", size, META_ALIGN, SOCKET_ID_ANY);
+		addr = rte_zmalloc_socket("magazine", size, align, SOCKET_ID_ANY);
 	return addr;
+}
+
+void *
+mag_meta_zalloc(size_t size, int node)
+{
+	return mag_meta_zalloc_aligned(size, META_ALIGN, node);
 }
 
 void

@@ -35,6 +35,8 @@ int mag_numa_node_of(const void *addr);
  *   NULL when no node has the memory, or when a fault is injected.
  */
 void *mag_meta_zalloc(size_t size, int node);
+/** The same, aligned to another power of two, at least to a cache line. */
+void *mag_meta_zalloc_aligned(size_t size, unsigned int align, int node);
 void mag_meta_free(void *addr);
 
 /** Shall this allocation of backing memory fail? For those that do not come from mag_meta_zalloc(). */

@@ -87,15 +87,11 @@ region_free(struct mag_region *region)
 	mag_meta_free(region);
 }
 
-struct mag_region *
-mag_region_create(const struct mag_region_params *params)
+static struct mag_region *
+region_alloc(const struct mag_region_params *params)
 {
-	struct mag_region *region;
+	struct mag_region *region = mag_meta_zalloc(sizeof(*region), params->node);
 
-	rte_errno = -params_check(params);
-	if (rte_errno != 0)
-		return NULL;
-	region = mag_meta_zalloc(sizeof(*region), params->node);
 	if (region == NULL) {
 		MAG_LOG(ERR, "region \"%s\": no memory for %zu bytes: give EAL more memory",
 			params->name, sizeof(*region));
@@ -110,12 +106,45 @@ mag_region_create(const struct mag_region_params *params)
 	SLIST_INIT(&region->extents);
 	part_init(&region->part[0], MAG_NODE_ANY);
 	atomic_init(&region->parts, 1);
+	return region;
+}
+
+struct mag_region *
+mag_region_create(const struct mag_region_params *params)
+{
+	struct mag_region *region;
+
+	rte_errno = -params_check(params);
+	if (rte_errno != 0)
+		return NULL;
+	region = region_alloc(params);
+	if (region == NULL)
+		return NULL;
 	rte_errno = params->objects != 0 ? -mag_elastic_init(region, params) :
 					   -mag_region_mirror_make(region, params->mirror, 0);
 	if (rte_errno == 0)
 		return region;
 	region_free(region);
 	return NULL;
+}
+
+struct mag_region *
+mag_region_intrinsic(const char *name, uint32_t object_size, uint32_t align, int node)
+{
+	const struct mag_region_params params = {
+		.name = name,
+		.object_size = object_size,
+		.block = 1,
+		.mode = MAG_REGION_PSEUDO,
+		.node = node,
+	};
+	struct mag_region *region = region_alloc(&params);
+
+	if (region != NULL) {
+		region->align = align;
+		region->part[0].node = node;
+	}
+	return region;
 }
 
 static int

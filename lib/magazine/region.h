@@ -45,6 +45,8 @@
 #define MAG_CONTROL_SEGMENT 128
 #define MAG_CONTROL_OBJECT 8
 #define MAG_CONTROL_ALIGN 64
+/** Internal mode: no segments at all, objects come one by one from EAL's heap (spec 2, intrinsic caches). */
+#define MAG_REGION_PSEUDO 0x80000000u
 /** Room that an audited region has for what is recorded of an object. */
 #define MAG_AUDIT_BYTES 168
 
@@ -209,6 +211,10 @@ struct mag_segment *mag_region_get_whole(struct mag_region *region, uint32_t par
 void mag_region_put(struct mag_region *region, struct mag_segment *segment);
 /** Data path, no lock held: an elastic part that has fewer free segments than its reserve is hungry. */
 void mag_region_eaten(struct mag_region *region, uint32_t part);
+
+/** The region of an intrinsic cache: NULL with rte_errno as mag_region_create(). */
+struct mag_region *mag_region_intrinsic(const char *name, uint32_t object_size, uint32_t align,
+					int node);
 
 /** Forget all memory: nothing of it may be in use any more. Touches no object. */
 void mag_region_reset(struct mag_region *region);

@@ -193,18 +193,31 @@ slab_make(struct mag_segment *segment)
 	return slab;
 }
 
+/* Of an intrinsic cache: neither slabs nor bufctls, all there is comes and goes one by one. */
+static bool
+is_intrinsic(const struct mag_slab_layer *layer)
+{
+	return layer->region->mode & MAG_REGION_PSEUDO;
+}
+
+static void
+in_use_add(struct mag_slab_layer *layer, uint64_t objects)
+{
+	uint64_t in_use;
+
+	COUNT_ADD(layer->in_use, objects);
+	in_use = atomic_load_explicit(&layer->in_use, memory_order_relaxed);
+	if (in_use > atomic_load_explicit(&layer->in_use_max, memory_order_relaxed))
+		atomic_store_explicit(&layer->in_use_max, in_use, memory_order_relaxed);
+}
+
 /* Under the lock, after slab_make(). */
 static void
 slab_enter(struct mag_slab_layer *layer, struct mag_slab *slab)
 {
-	uint64_t in_use;
-
 	table_insert(layer, slab);
 	COUNT_ADD(layer->created, 1);
-	COUNT_ADD(layer->in_use, slab->segment->count);
-	in_use = atomic_load_explicit(&layer->in_use, memory_order_relaxed);
-	if (in_use > atomic_load_explicit(&layer->in_use_max, memory_order_relaxed))
-		atomic_store_explicit(&layer->in_use_max, in_use, memory_order_relaxed);
+	in_use_add(layer, slab->segment->count);
 }
 
 static void *
@@ -267,6 +280,48 @@ moving_end(struct mag_slab_layer *layer, uint64_t objects)
 	atomic_fetch_sub_explicit(&layer->moving, objects, memory_order_release);
 }
 
+static unsigned int
+system_alloc(struct mag_slab_layer *layer, void **objects, unsigned int n,
+	     _Atomic uint64_t *transit)
+{
+	const struct mag_region *region = layer->region;
+	unsigned int got;
+
+	for (got = 0; got < n; got++) {
+		objects[got] = mag_meta_zalloc_aligned(region->object_size, region->align,
+						       region->part[0].node);
+		if (objects[got] == NULL)
+			break;
+	}
+	mag_lock_spin(&layer->lock);
+	COUNT_ADD(layer->out, got);
+	COUNT_ADD(layer->allocs, got);
+	in_use_add(layer, got);
+	if (got < n)
+		COUNT_ADD(layer->fails, 1);
+	if (got < n && transit != NULL)
+		atomic_fetch_add_explicit(transit, got, memory_order_relaxed);
+	mag_lock_release(&layer->lock);
+	MAG_STAT_ADD(layer->region->objects, got);
+	return got;
+}
+
+static unsigned int
+system_free(struct mag_slab_layer *layer, void *const *objects, unsigned int n)
+{
+	unsigned int i;
+
+	MAG_STAT_ADD(layer->region->objects, -(uint64_t)n);
+	mag_lock_spin(&layer->lock);
+	COUNT_ADD(layer->out, -(uint64_t)n);
+	COUNT_ADD(layer->frees, n);
+	COUNT_ADD(layer->in_use, -(uint64_t)n);
+	mag_lock_release(&layer->lock);
+	for (i = 0; i < n; i++)
+		mag_meta_free(objects[i]);
+	return n;
+}
+
 unsigned int
 mag_slab_alloc(struct mag_slab_layer *layer, void **objects, unsigned int n,
 	       _Atomic uint64_t *transit)
@@ -275,6 +330,8 @@ mag_slab_alloc(struct mag_slab_layer *layer, void **objects, unsigned int n,
 	struct mag_slab *slab;
 	unsigned int got;
 
+	if (unlikely(is_intrinsic(layer)))
+		return system_alloc(layer, objects, n, transit);
 	/* Who finds nothing does not look like somebody who is moving objects. */
 	if (unlikely(mag_slab_available(layer) == 0)) {
 		mag_region_eaten(layer->region, layer->part);
@@ -380,6 +437,8 @@ mag_slab_free(struct mag_slab_layer *layer, void *const *objects, unsigned int n
 	unsigned int i, good = 0;
 	uint32_t index;
 
+	if (unlikely(is_intrinsic(layer)))
+		return system_free(layer, objects, n);
 	mag_lock_spin(&layer->lock);
 	for (i = 0; i < n; i++) {
 		if (slab == NULL || !slab_index(slab, (uintptr_t)objects[i], &index))
@@ -419,6 +478,10 @@ mag_slab_find(struct mag_slab_layer *layer, const void *address, struct mag_slab
 {
 	bool out;
 
+	if (unlikely(is_intrinsic(layer))) {
+		*found = (struct mag_slab_object){.address = (void *)(uintptr_t)address};
+		return true;
+	}
 	mag_lock_spin(&layer->lock);
 	found->slab = table_find(layer, (uintptr_t)address, &found->index);
 	out = found->slab != NULL && found->slab->bufctl[found->index].state != MAG_BUFCTL_FREE;

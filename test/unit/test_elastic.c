@@ -397,6 +397,20 @@ test_segments_in_use_stay(void **state __rte_unused)
 }
 
 static void
+test_a_segment_that_could_not_be_had_leaves_its_index(void **state __rte_unused)
+{
+	unsigned int i;
+
+	for (i = 0; i < SEGMENTS; i++) {
+		mag_fault_nth(1);
+		assert_int_equal(mag_region_grow(region, 1), 0);
+		mag_fault_nth(0);
+	}
+	assert_int_equal(mag_region_grow(region, SEGMENTS), SEGMENTS - 1);
+	assert_int_equal(stats().segments, SEGMENTS);
+}
+
+static void
 test_indices_are_used_again(void **state __rte_unused)
 {
 	struct mag_object_info info;
@@ -445,6 +459,72 @@ test_a_monolithic_region_is_one_segment_from_the_beginning(void **state __rte_un
 	assert_int_equal(stats().segments, 1);
 	mag_cache_free_bulk(cache, objects, 5000);
 	assert_int_equal(mag_region_trim(region, 0), 0);
+}
+
+/* Is there a mapping, whatever may be done with it? */
+static bool
+is_reserved(const char *page)
+{
+	unsigned char in_core;
+
+	return mincore((void *)(uintptr_t)page, PAGE, &in_core) == 0;
+}
+
+/* Can this byte be read? Asked of the kernel. */
+static bool
+is_mapped(const char *address)
+{
+	int ends[2];
+	bool mapped;
+
+	assert_int_equal(pipe(ends), 0);
+	mapped = write(ends[1], address, 1) == 1;
+	close(ends[0]);
+	close(ends[1]);
+	return mapped;
+}
+
+static void
+test_guard_pages_lie_before_and_behind_each_segment(void **state __rte_unused)
+{
+	struct mag_region_params params =
+		params_for(SEGMENTS * 100, MAG_REGION_NOMAGAZINES | MAG_REGION_GUARD);
+	struct mag_slab_object found;
+	void *objects[SEGMENTS * 100];
+	const char *segment;
+	unsigned int i;
+	size_t span;
+
+	params.block = 100;
+	region_make(&params);
+	cache_make(MAG_CACHE_NOMAGAZINES);
+	mag_region_grow(region, SEGMENTS);
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, SEGMENTS * 100), SEGMENTS * 100);
+	span = RTE_ALIGN_CEIL(region->elastic->segment_bytes, (size_t)PAGE);
+	for (i = 0; i < SEGMENTS * 100; i += 100) {
+		assert_true(mag_slab_find(&cache->slab, objects[i], &found));
+		segment = (const char *)found.slab->segment;
+		assert_false(is_mapped(segment - 1));
+		assert_true(is_reserved(segment - PAGE));
+		assert_true(is_mapped(segment));
+		assert_true(is_mapped(segment + span - 1));
+		assert_false(is_mapped(segment + span));
+		assert_true(is_reserved(segment + span));
+		assert_false(is_mapped(segment + span + PAGE - 1));
+	}
+	mag_cache_free_bulk(cache, objects, SEGMENTS * 100);
+	assert_int_equal(mag_region_trim(region, 0), SEGMENTS);
+}
+
+static void
+test_guard_pages_are_not_contiguous_in_io_memory(void **state __rte_unused)
+{
+	struct mag_region_params params = params_for(100, MAG_REGION_PHYSCONTIG | MAG_REGION_GUARD);
+
+	log_begin();
+	assert_null(mag_region_create(&params));
+	assert_int_equal(rte_errno, ENOTSUP);
+	assert_logged(log_end(), "GUARD is of ordinary pages");
 }
 
 /* Maintenance */
@@ -522,6 +602,23 @@ test_what_was_not_needed_for_an_interval_is_given_back(void **state __rte_unused
 	assert_int_equal(stats().segments, SEGMENTS - 2);
 	mag_elastic_tend(0, false);
 	assert_int_equal(stats().segments, 1);
+	mag_elastic_tend(0, false);
+	assert_int_equal(stats().segments, 1);
+}
+
+static void
+test_what_is_freed_during_an_interval_stays_for_another(void **state __rte_unused)
+{
+	void *objects[300];
+
+	mag_region_grow(region, SEGMENTS - 1);
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 300), 300);
+	mag_elastic_tend(0, false);
+	mag_elastic_tend(0, false);
+	assert_int_equal(stats().segments, 4);
+	mag_cache_free_bulk(cache, objects, 300);
+	mag_elastic_tend(0, false);
+	assert_int_equal(stats().segments, 4);
 	mag_elastic_tend(0, false);
 	assert_int_equal(stats().segments, 1);
 }
@@ -778,12 +875,16 @@ main(void)
 		B(test_memory_that_is_given_back_is_the_systems),
 		B(test_segments_in_use_stay),
 		B(test_indices_are_used_again),
+		B(test_a_segment_that_could_not_be_had_leaves_its_index),
 		T(test_a_persistent_region_gives_nothing_back_while_it_lives),
 		T(test_a_monolithic_region_is_one_segment_from_the_beginning),
+		T(test_guard_pages_lie_before_and_behind_each_segment),
+		T(test_guard_pages_are_not_contiguous_in_io_memory),
 		B(test_who_finds_less_than_the_reserve_leaves_word),
 		B(test_a_region_that_is_as_large_as_it_may_be_asks_nobody),
 		B(test_a_system_without_memory_is_left_alone_for_a_while),
 		B(test_what_was_not_needed_for_an_interval_is_given_back),
+		B(test_what_is_freed_during_an_interval_stays_for_another),
 		cmocka_unit_test_setup_teardown(test_maintenance_feeds_and_trims, setup, teardown),
 		B(test_who_waits_has_a_segment_at_once),
 		B(test_a_wait_ends_when_it_was_told_to),

@@ -166,8 +166,14 @@ test_a_granule_stays_until_its_last_segment_goes(void **state __rte_unused)
 	assert_ptr_equal(mirror_of(BASE + 6400), its);
 	assert_int_equal(its[3], 77);
 	assert_null(mirror_of(BASE + GRANULE));
-	/* Who comes again finds zeroes. */
+	/* Who comes again finds zeroes, in the granule that stayed too. */
+	mirror_of(BASE + 6400 + 9 * 64)[3] = 78;
+	assert_int_equal(mag_mirror_add(&owner, BASE, 10, 64, -1), 0);
 	mag_mirror_remove(&owner, BASE + 6400, 10, 64);
+	assert_int_equal(mag_mirror_add(&owner, BASE + 6400, 10, 64, -1), 0);
+	check_mirrors(BASE + 6400, 10, 64);
+	mag_mirror_remove(&owner, BASE + 6400, 10, 64);
+	mag_mirror_remove(&owner, BASE, 10, 64);
 	assert_int_equal(mag_mirror_add(&owner, BASE, 1000, 64, -1), 0);
 	check_mirrors(BASE, 1000, 64);
 	mag_mirror_remove(&owner, BASE, 1000, 64);

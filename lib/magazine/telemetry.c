@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Telemetry: /magazine/list, /magazine/stats,NAME, /magazine/lcores,NAME,
- * /magazine/reap[,NAME].
+ * Telemetry: /magazine/list, /magazine/stats,NAME, /magazine/lcores,NAME, /magazine/region,NAME,
+ * /magazine/held,NAME, /magazine/reap[,NAME].
  */
 
 #include <errno.h>
@@ -47,13 +47,26 @@ handle_list(const char *command, const char *params, struct rte_tel_data *data)
 #define COUNT_VAL RTE_TEL_U64_VAL
 #endif
 
+struct row {
+	const char *name;
+	uint64_t value;
+};
+
+static void
+add_rows(struct rte_tel_data *data, const char *name, const struct row *rows, unsigned int n)
+{
+	unsigned int i;
+
+	rte_tel_data_start_dict(data);
+	rte_tel_data_add_dict_string(data, "name", name);
+	for (i = 0; i < n; i++)
+		add_count(data, rows[i].name, rows[i].value);
+}
+
 static void
 add_stats(struct rte_tel_data *data, const struct mag_cache_stats *stats)
 {
-	const struct {
-		const char *name;
-		uint64_t value;
-	} rows[] = {
+	const struct row rows[] = {
 		{"id", stats->id},
 		{"object_size", stats->object_size},
 		{"slab_objects", stats->slab_objects},
@@ -89,12 +102,8 @@ add_stats(struct rte_tel_data *data, const struct mag_cache_stats *stats)
 		{"steals_denied", stats->steal_denied},
 		{"visits_denied", stats->visits_denied},
 	};
-	unsigned int i;
 
-	rte_tel_data_start_dict(data);
-	rte_tel_data_add_dict_string(data, "name", stats->name);
-	for (i = 0; i < RTE_DIM(rows); i++)
-		add_count(data, rows[i].name, rows[i].value);
+	add_rows(data, stats->name, rows, RTE_DIM(rows));
 }
 
 static void
@@ -127,6 +136,106 @@ handle_stats(const char *command, const char *params, struct rte_tel_data *data)
 {
 	RTE_SET_USED(command);
 	return handle(params, data, stats_visit);
+}
+
+static void
+add_region(struct rte_tel_data *data, const struct mag_region *region)
+{
+	struct mag_region_stats stats;
+
+	mag_region_stats_get(region, &stats);
+
+	const struct row rows[] = {
+		{"elastic", region->elastic != NULL},
+		{"objects", stats.objects},
+		{"objects_max", stats.objects_max},
+		{"objects_free", stats.objects_free},
+		{"segments", stats.segments},
+		{"segments_free", stats.segments_free},
+		{"segments_max", stats.segments_max},
+		{"segment_objects", stats.segment_objects},
+		{"segment_bytes", stats.segment_bytes},
+		{"memory", stats.memory},
+		{"memory_free", stats.memory_free},
+		{"wired", stats.wired},
+		{"allocations", stats.allocations},
+		{"frees", stats.frees},
+		{"grown", stats.grown},
+		{"trimmed", stats.trimmed},
+		{"grow_fails", stats.grow_fails},
+		{"mirrors", stats.mirrors},
+	};
+
+	add_rows(data, region->name, rows, RTE_DIM(rows));
+}
+
+static void
+region_visit(struct mag_cache *cache, void *arg)
+{
+	struct request *request = arg;
+
+	if (request->ret == 0 || strcmp(cache->name, request->name) != 0)
+		return;
+	add_region(request->data, cache->region);
+	request->ret = 0;
+}
+
+static int
+handle_region(const char *command, const char *params, struct rte_tel_data *data)
+{
+	RTE_SET_USED(command);
+	return handle(params, data, region_visit);
+}
+
+/* As many as fit an answer. */
+#define HELD_MAX 64
+
+static void
+add_held(struct rte_tel_data *object, const struct mag_cache *cache,
+	 const struct mag_transaction *last)
+{
+	const struct row rows[] = {
+		{"thread", last->thread},
+		{"ms", last->time_ms},
+	};
+	unsigned int i;
+
+	rte_tel_data_start_dict(object);
+	for (i = 0; cache->region->audit != NULL && i < RTE_DIM(rows); i++)
+		add_count(object, rows[i].name, rows[i].value);
+	if (cache->region->audit != NULL)
+		rte_tel_data_add_dict_int(object, "lcore",
+					  last->lcore == LCORE_ID_ANY ? -1 : (int)last->lcore);
+}
+
+static void
+held_visit(struct mag_cache *cache, void *arg)
+{
+	struct request *request = arg;
+	struct mag_transaction last = {.lcore = LCORE_ID_ANY};
+	struct rte_tel_data *object;
+	void *held[HELD_MAX];
+	unsigned int i, n;
+	char name[32];
+
+	if (request->ret == 0 || strcmp(cache->name, request->name) != 0)
+		return;
+	n = mag_cache_held(cache, held, HELD_MAX);
+	rte_tel_data_start_dict(request->data);
+	for (i = 0; i < n && (object = rte_tel_data_alloc()) != NULL; i++) {
+		mag_cache_transaction(cache, held[i], &last);
+		add_held(object, cache, &last);
+		snprintf(name, sizeof(name), "%p", held[i]);
+		rte_tel_data_add_dict_container(request->data, name, object, 0);
+	}
+	request->ret = 0;
+}
+
+static int
+handle_held(const char *command, const char *params, struct rte_tel_data *data)
+{
+	RTE_SET_USED(command);
+	return handle(params, data, held_visit);
 }
 
 struct column {
@@ -244,6 +353,13 @@ RTE_INIT(mag_telemetry_load)
 				   "Counters of a cache. Parameters: name");
 	rte_telemetry_register_cmd("/magazine/lcores", handle_lcores,
 				   "Counters of a cache by lcore. Parameters: name");
+	rte_telemetry_register_cmd(
+		"/magazine/region", handle_region,
+		"Figures of the region of a cache. Parameters: name of the cache");
+	rte_telemetry_register_cmd(
+		"/magazine/held", handle_held,
+		"Objects of a guarded cache that are with users, and who has them "
+		"if it is audited. Parameters: name");
 	rte_telemetry_register_cmd("/magazine/reap", handle_reap,
 				   "Reap one cache now, or request it for all. Parameters: name");
 }

@@ -114,6 +114,42 @@ test_lcores_are_those_that_did_something(void **state __rte_unused)
 }
 
 static void
+test_a_region_is_that_of_its_cache(void **state __rte_unused)
+{
+	assert_answer("/magazine/region,seen", "\"elastic\":0");
+	assert_answer("/magazine/region,seen", "\"objects\":256");
+	assert_answer("/magazine/region,seen", "\"memory\":0");
+}
+
+static void
+hold_run(void *arg)
+{
+	*(void **)arg = mag_cache_alloc(*(struct mag_cache **)arg);
+}
+
+static void
+test_held_objects_of_a_guarded_cache_are_told_with_who_has_them(void **state __rte_unused)
+{
+	struct ground own = ground_make(64, 64, 16, MAG_REGION_AUDIT);
+	struct mag_cache_params params = {
+		.name = "audited", .object_size = 64, .region = own.region, .node = -1};
+	struct mag_cache *audited = mag_cache_create(&params);
+	void *object = audited;
+	char expected[64];
+
+	assert_non_null(audited);
+	assert_answer("/magazine/held,audited", "{}");
+	run_on_lcore(1, hold_run, &object);
+	snprintf(expected, sizeof(expected), "{\"%p\":{\"thread\":", object);
+	assert_answer("/magazine/held,audited", expected);
+	assert_answer("/magazine/held,audited", "\"lcore\":1}}");
+	mag_cache_free(audited, object);
+	assert_answer("/magazine/held,audited", "{}");
+	assert_int_equal(mag_cache_destroy(audited), 0);
+	ground_drop(&own);
+}
+
+static void
 test_a_reap_can_be_asked_for(void **state __rte_unused)
 {
 	fill_run(NULL);
@@ -127,10 +163,10 @@ test_a_reap_can_be_asked_for(void **state __rte_unused)
 static void
 test_an_unknown_name_has_no_answer(void **state __rte_unused)
 {
-	const char *commands[] = {"/magazine/stats,nobody", "/magazine/lcores,nobody",
-				  "/magazine/reap,nobody",  "/magazine/stats",
-				  "/magazine/lcores",       "/magazine/stats,",
-				  "/magazine/stats,see"};
+	const char *commands[] = {
+		"/magazine/stats,nobody",  "/magazine/lcores,nobody", "/magazine/reap,nobody",
+		"/magazine/region,nobody", "/magazine/held,nobody",   "/magazine/stats",
+		"/magazine/lcores",        "/magazine/stats,",        "/magazine/stats,see"};
 	unsigned int i;
 
 	for (i = 0; i < RTE_DIM(commands); i++)
@@ -146,6 +182,8 @@ main(void)
 		T(test_the_list_has_every_cache),
 		T(test_stats_are_those_of_the_cache_that_is_named),
 		T(test_lcores_are_those_that_did_something),
+		T(test_a_region_is_that_of_its_cache),
+		T(test_held_objects_of_a_guarded_cache_are_told_with_who_has_them),
 		T(test_a_reap_can_be_asked_for),
 		T(test_an_unknown_name_has_no_answer),
 	};

@@ -633,15 +633,23 @@ node_for(const struct mag_cache_params *params)
 static int
 options_read(const struct mag_cache_params *params, size_t align, struct mag_options *options)
 {
-	int ret = mag_options_parse(params->name, params->options, options);
+	bool intrinsic = params->region->mode & MAG_REGION_PSEUDO;
+	int ret = mag_options_begin(options);
 
+	/* All caches does not mean those that cannot be. */
+	if (ret == 0 && intrinsic) {
+		options->guard = MAG_GUARD_OFF;
+		options->audit = false;
+	}
+	if (ret == 0)
+		ret = mag_options_parse(params->name, params->options, options);
 	if (ret != 0)
 		return ret;
 	if (options->rounds != 0 && !type_is_reachable(params, align, options->rounds))
 		return -EINVAL;
 	if (options->audit && params->region->audit == NULL)
 		return params_error(params, "audit=1 needs a MAG_REGION_AUDIT region", EINVAL);
-	if (options->guard != MAG_GUARD_OFF && params->region->mode & MAG_REGION_PSEUDO)
+	if (options->guard != MAG_GUARD_OFF && intrinsic)
 		return params_error(params, "guard needs a region", EINVAL);
 	return 0;
 }
@@ -650,7 +658,7 @@ options_read(const struct mag_cache_params *params, size_t align, struct mag_opt
 static struct mag_cache *
 cache_create(const struct mag_cache_params *params, size_t align)
 {
-	struct mag_options options = mag_options_default;
+	struct mag_options options;
 	const struct mag_region *region = params->region;
 	struct mag_cache *cache;
 

@@ -174,6 +174,30 @@ set_pair(struct parser *parser, const char *key, const char *value)
 	return -1;
 }
 
+static bool
+is_switches_only(const struct mag_options *options)
+{
+	return options->rounds == mag_options_default.rounds &&
+	       options->interval_ms == mag_options_default.interval_ms &&
+	       options->block == mag_options_default.block &&
+	       options->mirror == mag_options_default.mirror &&
+	       options->visit == mag_options_default.visit;
+}
+
+int
+mag_options_begin(struct mag_options *options)
+{
+	const char *text = getenv(MAG_SWITCHES_ENV);
+
+	*options = mag_options_default;
+	if (mag_options_parse(MAG_SWITCHES_ENV, text, options) != 0)
+		return -EINVAL;
+	if (is_switches_only(options))
+		return 0;
+	MAG_LOG(ERR, MAG_SWITCHES_ENV "=%s: must be of magazines, guard and audit alone", text);
+	return -EINVAL;
+}
+
 int
 mag_options_parse(const char *who, const char *text, struct mag_options *options)
 {

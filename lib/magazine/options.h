@@ -30,6 +30,9 @@ struct mag_options {
 	enum mag_guard guard; /**< is each free checked */
 };
 
+/** Environment variable that is read for all caches and regions: magazines, guard and audit alone. */
+#define MAG_SWITCHES_ENV "MAGAZINE_SWITCHES"
+
 #define MAG_INTERVAL_MS 11000u
 
 /** What holds for keys that a text does not name. */
@@ -38,6 +41,14 @@ static const struct mag_options mag_options_default = {
 	.visit = true,
 	.magazines = true,
 };
+
+/**
+ * What a cache begins with: the defaults, with the switches for all caches.
+ *
+ * @return
+ *   0, or -EINVAL after one log line.
+ */
+int mag_options_begin(struct mag_options *options);
 
 /**
  * Read options from a text.

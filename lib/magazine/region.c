@@ -9,6 +9,7 @@
 
 #include "log.h"
 #include "numa.h"
+#include "options.h"
 #include "poison.h"
 #include "region.h"
 
@@ -112,14 +113,19 @@ region_alloc(const struct mag_region_params *params)
 struct mag_region *
 mag_region_create(const struct mag_region_params *params)
 {
+	struct mag_options all;
 	struct mag_region *region;
 
 	rte_errno = -params_check(params);
+	if (rte_errno == 0)
+		rte_errno = -mag_options_begin(&all);
 	if (rte_errno != 0)
 		return NULL;
 	region = region_alloc(params);
 	if (region == NULL)
 		return NULL;
+	if (all.audit)
+		region->mode |= MAG_REGION_AUDIT;
 	rte_errno = params->objects != 0 ? -mag_elastic_init(region, params) :
 					   -mag_region_mirror_make(region, params->mirror, 0);
 	if (rte_errno == 0)

@@ -440,6 +440,28 @@ test_audit_needs_a_region_with_room_for_it(void **state __rte_unused)
 	mag_cache_free(cache, object);
 }
 
+static void
+test_a_switch_audits_all_caches_that_can_be(void **state __rte_unused)
+{
+	struct mag_cache_params params = {.name = "intrinsic", .object_size = SIZE, .node = -1};
+	struct mag_cache *intrinsic, *audited;
+	struct ground other;
+
+	setenv("MAGAZINE_SWITCHES", "audit=1", 1);
+	other = ground_make(COUNT, SIZE, BLOCK, 0);
+	audited = cache_make(other.region, NULL, 0);
+	intrinsic = mag_cache_create(&params);
+	unsetenv("MAGAZINE_SWITCHES");
+	assert_non_null(audited);
+	assert_non_null(intrinsic);
+	assert_int_equal(mag_watched(audited) & MAG_WATCH_AUDIT, MAG_WATCH_AUDIT);
+	assert_int_equal(mag_watched(intrinsic), 0);
+	assert_int_equal(mag_watched(cache) & MAG_WATCH_AUDIT, 0);
+	assert_int_equal(mag_cache_destroy(intrinsic), 0);
+	assert_int_equal(mag_cache_destroy(audited), 0);
+	ground_drop(&other);
+}
+
 /* Use counts */
 
 static void
@@ -597,6 +619,7 @@ main(void)
 		T(test_a_transaction_is_that_of_an_object, setup_audit),
 		T(test_who_destroys_too_early_hears_who_holds_objects, setup_audit),
 		T(test_audit_needs_a_region_with_room_for_it, setup_plain),
+		T(test_a_switch_audits_all_caches_that_can_be, setup_plain),
 		T(test_an_object_with_users_is_not_freed, setup_plain),
 		T(test_more_than_one_user_only_where_the_region_allows_it, setup_plain),
 		T(test_shared_objects_are_free_when_the_last_user_is_gone, setup_shared),

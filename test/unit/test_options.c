@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "options.h"
@@ -212,6 +213,46 @@ test_a_bad_pair_spoils_the_good_ones_on_both_sides(void **state __rte_unused)
 	parse_bad("rounds=14,interval=1,visit=7");
 }
 
+static void
+test_switches_for_all_are_where_options_begin(void **state __rte_unused)
+{
+	struct mag_options options;
+
+	setenv(MAG_SWITCHES_ENV, "magazines=0,guard=panic,audit=1", 1);
+	assert_int_equal(mag_options_begin(&options), 0);
+	assert_false(options.magazines);
+	assert_int_equal(options.guard, MAG_GUARD_PANIC);
+	assert_true(options.audit);
+	assert_int_equal(mag_options_parse("x", "guard=0,magazines=1", &options), 0);
+	assert_int_equal(options.guard, MAG_GUARD_OFF);
+	assert_true(options.magazines);
+	unsetenv(MAG_SWITCHES_ENV);
+	assert_int_equal(mag_options_begin(&options), 0);
+	assert_true(options.magazines);
+	assert_false(options.audit);
+}
+
+static void
+test_other_options_are_no_switches(void **state __rte_unused)
+{
+	const char *texts[] = {"rounds=14", "interval=12", "block=3",
+			       "mirror=8",  "visit=0",     "guard=1,visit=0"};
+	struct mag_options options;
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(texts); i++) {
+		setenv(MAG_SWITCHES_ENV, texts[i], 1);
+		log_begin();
+		assert_int_equal(mag_options_begin(&options), -EINVAL);
+		assert_logged(log_end(), texts[i]);
+	}
+	setenv(MAG_SWITCHES_ENV, "guard=2", 1);
+	log_begin();
+	assert_int_equal(mag_options_begin(&options), -EINVAL);
+	assert_logged(log_end(), "MAGAZINE_SWITCHES: option guard=2: must be 0, 1 or panic");
+	unsetenv(MAG_SWITCHES_ENV);
+}
+
 int
 main(void)
 {
@@ -228,6 +269,8 @@ main(void)
 		cmocka_unit_test(test_text_without_a_pair_is_refused),
 		cmocka_unit_test(test_more_pairs_than_can_be_parsed_are_refused),
 		cmocka_unit_test(test_a_bad_pair_spoils_the_good_ones_on_both_sides),
+		cmocka_unit_test(test_switches_for_all_are_where_options_begin),
+		cmocka_unit_test(test_other_options_are_no_switches),
 	};
 
 	eal_start(1, NULL);

@@ -139,7 +139,6 @@ magazine_alloc(struct rte_mempool *mp)
 		.name = mp->name,
 		.object_size = mp->elt_size,
 		.objects = mp->size,
-		.options = mag_options_default,
 		.node = node_of_socket(mp->socket_id),
 	};
 	char who[RTE_MEMPOOL_NAMESIZE + 16];
@@ -150,7 +149,9 @@ magazine_alloc(struct rte_mempool *mp)
 		MAG_LOG(ERR, "%s: 0 objects: must have at least 1", who);
 		return -EINVAL;
 	}
-	ret = mag_options_parse(who, text, &params.options);
+	ret = mag_options_begin(&params.options);
+	if (ret == 0)
+		ret = mag_options_parse(who, text, &params.options);
 	if (ret != 0)
 		return ret;
 	params.region = pool_region(mp, &params.options);

@@ -5,7 +5,7 @@
 /*
  * One compare-exchange of 16 bytes, a full barrier. A compiler's own builtin
  * calls libatomic, and DPDK's is experimental: so one instruction (x86-64) or
- * one load-store-exclusive loop (aarch64) here. ThreadSanitizer does not see
+ * one load-store-exclusive loop and a barrier (aarch64) here. ThreadSanitizer does not see
  * assembly; its build uses an equivalent under a C11 spin lock.
  */
 
@@ -92,32 +92,34 @@ mag_u128_cas(struct mag_u128 *at, struct mag_u128 *expected, struct mag_u128 des
 
 #elif defined(__aarch64__)
 
+/*
+ * Acquire and release keep what is before and what is behind on its side of the pair, but what is behind may
+ * still come before the store: the barrier behind it orders that.
+ */
 static inline bool
 mag_u128_cas(struct mag_u128 *at, struct mag_u128 *expected, struct mag_u128 desired)
 {
-	uint64_t lo, hi;
+	struct mag_u128 found, store;
 	uint32_t failed;
+	bool same;
 
 	do {
-		__asm__ volatile("ldaxp %0, %1, %2" : "=&r"(lo), "=&r"(hi) : "Q"(*at) : "memory");
-		if (lo != expected->lo || hi != expected->hi) {
-			/* A pair of loads is one value only if the store succeeds. */
-			__asm__ volatile("stlxp %w0, %2, %3, %1"
-					 : "=&r"(failed), "=Q"(*at)
-					 : "r"(lo), "r"(hi)
-					 : "memory");
-			if (failed)
-				continue;
-			expected->lo = lo;
-			expected->hi = hi;
-			return false;
-		}
+		__asm__ volatile("ldaxp %0, %1, %2"
+				 : "=&r"(found.lo), "=&r"(found.hi)
+				 : "Q"(*at)
+				 : "memory");
+		same = found.lo == expected->lo && found.hi == expected->hi;
+		/* A pair of loads is one value only if a store succeeds: what was there, if it is not expected. */
+		store = same ? desired : found;
 		__asm__ volatile("stlxp %w0, %2, %3, %1"
 				 : "=&r"(failed), "=Q"(*at)
-				 : "r"(desired.lo), "r"(desired.hi)
+				 : "r"(store.lo), "r"(store.hi)
 				 : "memory");
 	} while (failed);
-	return true;
+	__asm__ volatile("dmb ish" : : : "memory");
+	if (!same)
+		*expected = found;
+	return same;
 }
 
 #else

@@ -307,13 +307,18 @@ test_clearonfree_comes_after_the_destructor(void **state __rte_unused)
 static void
 test_large_objects_are_left_alone_unless_asked(void **state __rte_unused)
 {
-	struct mag_cache *cache = cache_make(0);
-	void *object = mag_cache_alloc(cache);
+	const uint32_t size = 2 * RTE_CACHE_LINE_SIZE + 8;
+	struct ground large = ground_make(BLOCK, size, BLOCK, 0);
+	struct mag_cache_params params = {
+		.name = "large", .object_size = size, .region = large.region, .node = -1};
+	struct mag_cache *cache = mag_cache_create(&params);
+	char *object = mag_cache_alloc(cache);
 
-	memset(object, 0x55, SIZE);
+	memset(object, 0x55, size);
 	mag_cache_free_nocache(cache, object);
-	assert_int_equal(((char *)object)[SIZE - 1], 0x55);
-	cache_drop(cache);
+	assert_int_equal(object[size - 1], 0x55);
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	ground_drop(&large);
 }
 
 static void

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# All tests. Test programs are found from the build, scripts by being executable in test/dataplane, test/numa,
-# test/bench, test/model or test/mutation: a new one needs no change here. Each speaks TAP (cmocka does, asked to);
+# All tests. Test programs are found from the build, scripts by being executable in test/arm, test/dataplane,
+# test/numa, test/bench, test/model or test/mutation: a new one needs no change here. Each speaks TAP (cmocka does, asked to);
 # one that does not counts as one test, by its exit status: 0 passed, 77 skipped, anything else failed.
 #
 # A test finds in its environment: MAGAZINE_BUILD and MAGAZINE_PLUGIN, the build folder and the driver;
@@ -12,7 +12,7 @@
 # shellcheck source-path=SCRIPTDIR source=../app/host.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../app/host.sh"
 
-SUITES=(style unit contract model dataplane numa bench mutation stress tsan asan)
+SUITES=(style unit arm contract model dataplane numa bench mutation stress tsan asan)
 HUGE_MB=1536
 HUGE_LEAST_MB=256
 SCRIPT_TIMEOUT=600
@@ -27,6 +27,9 @@ usage() {
 
 	  --full           longer: MAGAZINE_FULL=1 for the tests, and all time limits times four
 	  --only SUITE...  only these of: ${SUITES[*]}
+
+	arm is the unit suite again, built for AArch64 in build-arm/ and run under qemu; the libraries it needs are
+	Debian's of that architecture, downloaded once; where they or the tools cannot be had it is skipped.
 
 	numa runs on machines of several NUMA nodes that qemu emulates, with a kernel of Debian's, downloaded once
 	into build/; where they cannot be had it is skipped.
@@ -315,6 +318,7 @@ main() {
 	times=$((full ? 4 : 1))
 	host_packages gcc libc6-dev meson ninja-build pkgconf python3 libdpdk-dev dpdk-dev libnuma-dev \
 		libcmocka-dev clang-format g++ libbenchmark-dev valgrind spin
+	! wanted arm || host_packages_optional gcc-aarch64-linux-gnu qemu-user
 	! wanted numa || host_packages_optional qemu-system-x86 busybox-static
 	if ! build "$HOST_ROOT/build"; then
 		fail build "does not build"
@@ -325,6 +329,7 @@ main() {
 		sanitizer_options
 		! wanted style || run_style
 		! wanted unit || run_suite unit "$HOST_ROOT/build" unit $times
+		! wanted arm || run_scripts arm
 		! wanted contract || run_suite contract "$HOST_ROOT/build" contract $times
 		! wanted model || run_scripts model
 		! wanted dataplane || run_scripts dataplane

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Regions and caches made with parameters that are good, but for one that may be anything, and
+ * what the documentation says must come of them.
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include <rte_bitops.h>
+#include <rte_common.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+
+#include "calls.h"
+#include "process.h"
+
+#define MODES_ELASTIC (MAG_REGION_PERSISTENT | MAG_REGION_MONOLITHIC | MAG_REGION_PHYSCONTIG)
+#define MODES_KNOWN                                                                                \
+	(MODES_ELASTIC | MAG_REGION_READONLY | MAG_REGION_SHARED | MAG_REGION_NOMAGAZINES |        \
+	 MAG_REGION_PUREDATA)
+#define FLAGS_KNOWN                                                                                \
+	(MAG_CACHE_NOMAGAZINES | MAG_CACHE_DYNAMIC | MAG_CACHE_CLEARONFREE | MAG_CACHE_RECLAIM)
+#define CLEAR_MIN 128
+#define ALIGN_MAX (2u << 20)
+#define OBJECTS_MAX (UINT64_C(1) << 40)
+/* Beyond these EAL, with what it was given, may have no memory for the records. */
+#define OBJECTS_MANY 100000
+#define BYTES_MANY (1u << 20)
+#define CLEARED_MAX (1u << 20)
+/* A segment's own records, with room to spare. */
+#define SEGMENT_RECORDS 1024
+
+static const char name_63[] = "012345678901234567890123456789012345678901234567890123456789012";
+static const char name_64[] = "0123456789012345678901234567890123456789012345678901234567890123";
+static const char *const wild_names[] = {NULL, "", name_63, name_64};
+static const uint64_t wild[] = {
+	0,
+	1,
+	7,
+	24,
+	48,
+	4095,
+	4097,
+	65534,
+	65535,
+	UINT32_MAX / 2,
+	UINT32_C(1) << 31,
+	UINT32_MAX - 7,
+	UINT32_MAX,
+	UINT64_C(1) << 32,
+	UINT64_C(1) << 40,
+	(UINT64_C(1) << 40) + 1,
+	UINT64_C(1) << 63,
+	UINT64_MAX,
+};
+
+static uint64_t
+any_wild(struct input *input)
+{
+	return wild[input_below(input, RTE_DIM(wild))];
+}
+
+#define any_of(input, ...)                                                                         \
+	({                                                                                         \
+		const uint32_t of_[] = {__VA_ARGS__};                                              \
+		of_[input_below(input, RTE_DIM(of_))];                                             \
+	})
+
+static bool
+name_is_good(const char *name)
+{
+	return name != NULL && *name != '\0' && strlen(name) < MAG_REGION_NAMESIZE;
+}
+
+/* What must come of a call: the errors that are due, and those that may come. */
+struct due {
+	bool fails;
+	bool e2big, einval, enotsup, ebusy;
+	bool may_einval, may_enomem;
+};
+
+static void
+due_check(const struct due *due, bool made, const char *what)
+{
+	unsigned int lines = process_log_lines();
+	bool enomem = due->may_enomem || fault_struck();
+
+	if (made) {
+		model_require(!due->fails, "%s was made of bad parameters", what);
+		model_require(lines == 0, "%s: %s", what, process_log_line());
+		return;
+	}
+	model_require(lines == 1, "%s: %u lines say that it failed", what, lines);
+	model_require((rte_errno == EINVAL && (due->einval || due->may_einval)) ||
+			      (rte_errno == E2BIG && due->e2big) ||
+			      (rte_errno == ENOTSUP && due->enotsup) ||
+			      (rte_errno == EBUSY && due->ebusy) || (rte_errno == ENOMEM && enomem),
+		      "%s: errno %d: %s", what, rte_errno, process_log_line());
+}
+
+/* Regions */
+
+static struct mag_region_params
+region_params(struct input *input)
+{
+	bool elastic = input_byte(input) & 1;
+	struct mag_region_params params = {.name = "region", .node = -(int)input_below(input, 2)};
+
+	params.object_size = any_of(input, 8, 16, 24, 64, 100, 128, 136, 256, 512, 2048);
+	if (input_seldom(input, 3))
+		params.stride = params.object_size + 8 * input_below(input, 16);
+	params.block = any_of(input, 0, 1, 2, 5, 16, 64);
+	params.mode = input_byte(input) & (MAG_REGION_READONLY | MAG_REGION_SHARED |
+					   MAG_REGION_PUREDATA | MAG_REGION_NOMAGAZINES);
+	if (input_seldom(input, 4))
+		params.mirror = 1 + input_below(input, 64);
+	if (!elastic)
+		return params;
+	params.objects = 1 + input_below(input, 600);
+	params.align = any_of(input, 0, 0, 0, 8, 64, 256, 4096);
+	params.segment_size = any_of(input, 0, 0, 4096, 65536);
+	params.reserve = input_below(input, 4);
+	if (input_seldom(input, 4))
+		params.mode |= input_byte(input) & (MAG_REGION_PERSISTENT | MAG_REGION_MONOLITHIC);
+	return params;
+}
+
+static void
+region_params_spoil(struct mag_region_params *params, struct input *input)
+{
+	unsigned int which = input_below(input, 11);
+	uint64_t value = any_wild(input);
+
+	switch (which) {
+	case 0:
+		params->name = wild_names[input_below(input, RTE_DIM(wild_names))];
+		break;
+	case 1:
+		params->object_size = value;
+		break;
+	case 2:
+		params->stride = value;
+		break;
+	case 3:
+		params->block = value;
+		break;
+	case 4:
+		params->mode = UINT32_C(1) << (value % 32);
+		break;
+	case 5:
+		params->node = (int)value;
+		break;
+	case 6:
+		params->objects = value;
+		break;
+	case 7:
+		params->align = value;
+		break;
+	case 8:
+		params->segment_size = value;
+		break;
+	case 9:
+		params->reserve = value;
+		break;
+	default:
+		params->mirror = value;
+	}
+}
+
+static bool
+node_is_known(int node)
+{
+	unsigned int i;
+
+	for (i = 0; i < rte_socket_count(); i++)
+		if (rte_socket_id_by_idx(i) == node)
+			return true;
+	return node == -1;
+}
+
+static void
+elastic_due(const struct mag_region_params *params, struct due *due)
+{
+	uint64_t stride = params->stride != 0 ? params->stride : params->object_size;
+	uint64_t align = RTE_MAX(params->align, 8u), objects = params->objects;
+
+	due->enotsup = params->mode & MAG_REGION_PHYSCONTIG;
+	if (!rte_is_power_of_2(align) || align > ALIGN_MAX || stride > UINT32_MAX / 2 ||
+	    objects > OBJECTS_MAX || !node_is_known(params->node)) {
+		due->einval = true;
+		return;
+	}
+	stride = RTE_ALIGN_CEIL(stride, align);
+	if ((params->mode & MAG_REGION_NOMAGAZINES) == 0)
+		objects += mag_magazine_max(stride);
+	if (params->mode & MAG_REGION_MONOLITHIC) {
+		due->einval |= objects > MAG_REGION_BLOCK_MAX;
+		return;
+	}
+	due->einval |= params->block != 0 && objects / params->block > UINT32_MAX;
+	due->may_einval |= objects > UINT32_MAX;
+	due->may_einval |= params->block == 0 && params->segment_size != 0 &&
+			   params->segment_size < stride + align + SEGMENT_RECORDS;
+	due->may_enomem |= objects > OBJECTS_MANY || stride * objects > UINT32_MAX;
+}
+
+static struct due
+region_due(const struct mag_region_params *params)
+{
+	struct due due = {0};
+
+	due.einval = !name_is_good(params->name) || params->object_size == 0 ||
+		     (params->stride != 0 && params->stride < params->object_size) ||
+		     params->mirror > 4096 || params->block > MAG_REGION_BLOCK_MAX ||
+		     (params->mode & ~MODES_KNOWN) != 0 ||
+		     (params->objects == 0 && (params->mode & MODES_ELASTIC) != 0);
+	due.may_enomem = params->mirror > 64 || params->object_size > BYTES_MANY;
+	if (params->objects != 0 && params->object_size != 0)
+		elastic_due(params, &due);
+	due.fails = due.einval || due.enotsup;
+	return due;
+}
+
+void
+call_region_create(struct input *input)
+{
+	struct model_region *model = model_region_new();
+	struct mag_region_params params;
+	struct due due;
+
+	if (model == NULL)
+		return;
+	params = region_params(input);
+	if (input_seldom(input, 4))
+		region_params_spoil(&params, input);
+	due = region_due(&params);
+	rte_errno = 0;
+	model->region = mag_region_create(&params);
+	due_check(&due, model->region != NULL, "a region");
+	if (model->region == NULL)
+		return;
+	model->elastic = params.objects != 0;
+	model->mode = params.mode;
+	model->stride = params.stride != 0 ? params.stride : params.object_size;
+	model->object_size = params.object_size;
+	model->mirror = params.mirror;
+	model->align = 1;
+	if (model->elastic) {
+		model->align = RTE_MAX(params.align, 8u);
+		model->object_size = RTE_ALIGN_CEIL(params.object_size, model->align);
+		model->stride = RTE_ALIGN_CEIL(model->stride, model->align);
+	}
+}
+
+/* Caches */
+
+static const struct {
+	const char *text;
+	bool bad;
+} options[] = {
+	{NULL, false},
+	{NULL, false},
+	{NULL, false},
+	{"", false},
+	{"interval=1", false},
+	{"visit=0", false},
+	{"magazines=0", false},
+	{"rounds=14", false},
+	{"rounds=62,visit=0", false},
+	{"rounds=7", true},
+	{"bogus=1", true},
+	{"visit=2", true},
+	{"interval=0", true},
+	{"=", true},
+	{"rounds=14,", false},
+};
+
+static struct mag_cache_params
+cache_params(const struct model_region *region, struct input *input)
+{
+	struct mag_cache_params params = {.name = "cache", .region = region->region, .node = -1};
+	uint8_t bits = input_byte(input);
+
+	params.object_size = region->object_size;
+	if (input_seldom(input, 4))
+		params.object_size = 1 + input_below(input, RTE_MIN(region->object_size, 2048u));
+	params.align = any_of(input, 0, 0, 0, 1, 8, 16, 64);
+	params.flags = input_byte(input) & FLAGS_KNOWN;
+	if (region->mode & MAG_REGION_NOMAGAZINES || bits & 1)
+		params.flags |= MAG_CACHE_NOMAGAZINES;
+	if (region->mode & MAG_REGION_READONLY || region->object_size > CLEARED_MAX)
+		params.flags &= ~MAG_CACHE_CLEARONFREE;
+	params.constructor = bits & 2 ? NULL : model_construct;
+	params.destructor = bits & 4 ? NULL : model_destruct;
+	params.reclaim = bits & 8 ? NULL : model_reclaim;
+	params.options = options[input_below(input, RTE_DIM(options))].text;
+	return params;
+}
+
+static void
+cache_params_spoil(struct mag_cache_params *params, struct input *input)
+{
+	unsigned int which = input_below(input, 6);
+	uint64_t value = any_wild(input);
+
+	switch (which) {
+	case 0:
+		params->name = wild_names[input_below(input, RTE_DIM(wild_names))];
+		break;
+	case 1:
+		params->object_size = value;
+		break;
+	case 2:
+		params->align = value;
+		break;
+	case 3:
+		params->region = NULL;
+		break;
+	case 4:
+		params->flags ^= UINT32_C(1) << (value % 32);
+		break;
+	default:
+		params->node = (int)value;
+	}
+}
+
+static bool
+option_is(const char *text, const char *key)
+{
+	return text != NULL && strstr(text, key) != NULL;
+}
+
+/* Do all objects lie so that the cache can align them? */
+static bool
+region_is_aligned(const struct model_region *region, uint64_t align)
+{
+	unsigned int i;
+	uint32_t n;
+
+	if (region->elastic)
+		return region->align >= align;
+	for (i = 0; i < region->chunks; i++)
+		for (n = 0; n < region->chunk[i].count; n++)
+			if (((uintptr_t)region->chunk[i].objects[n] & (align - 1)) != 0)
+				return false;
+	return true;
+}
+
+static void
+options_due(const char *text, struct due *due)
+{
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(options); i++)
+		due->einval |= options[i].text == text && options[i].bad;
+	/* Which magazines an object of a size can have is unit/magazine's. */
+	due->may_einval |= option_is(text, "rounds=");
+}
+
+static struct due
+cache_due(const struct mag_cache_params *params, const struct model_region *region)
+{
+	uint64_t align = params->align == 0 ? 8 : (params->align + 7) & ~UINT64_C(7);
+	struct mag_region_stats stats;
+	struct due due = {0};
+	uint64_t span;
+
+	mag_region_stats_get(region->region, &stats);
+	span = (uint64_t)stats.segment_objects * region->stride;
+	due.einval =
+		!name_is_good(params->name) || params->region == NULL || params->object_size == 0 ||
+		(params->flags & ~FLAGS_KNOWN) != 0 ||
+		(params->flags & MAG_CACHE_CLEARONFREE && region->mode & MAG_REGION_READONLY) ||
+		((params->flags & MAG_CACHE_NOMAGAZINES) == 0 &&
+		 region->mode & MAG_REGION_NOMAGAZINES);
+	options_due(params->options, &due);
+	if (!rte_is_power_of_2(align) || align > span) {
+		due.einval = true;
+	} else {
+		due.einval |= !region_is_aligned(region, align);
+		due.e2big = params->object_size > region->object_size ||
+			    RTE_ALIGN_CEIL(params->object_size, align) > region->object_size;
+	}
+	due.ebusy = region->caches == 2;
+	due.may_enomem = stats.objects_max > OBJECTS_MANY;
+	due.fails = due.einval || due.e2big || due.ebusy;
+	return due;
+}
+
+static void
+cache_describe(struct model_cache *model, struct model_region *region,
+	       const struct mag_cache_params *params)
+{
+	size_t align = params->align == 0 ? 8 : RTE_ALIGN_CEIL(params->align, (size_t)8);
+
+	model->magazines = (params->flags & MAG_CACHE_NOMAGAZINES) == 0 &&
+			   !option_is(params->options, "magazines=0");
+	model->asks = option_is(params->options, "visit=0");
+	model->clears =
+		params->flags & MAG_CACHE_CLEARONFREE ||
+		(region->object_size <= CLEAR_MIN && (region->mode & MAG_REGION_READONLY) == 0);
+	region->cleared |= model->clears;
+	model->reaps_all = params->flags & MAG_CACHE_RECLAIM;
+	model->constructs = params->constructor != NULL;
+	model->destructs = params->destructor != NULL;
+	model->reclaims = params->reclaim != NULL;
+	model->object_size = params->object_size;
+	model->chunk_size = RTE_ALIGN_CEIL(params->object_size, align);
+}
+
+void
+call_cache_create(struct input *input)
+{
+	struct model_region *region = any_region(input);
+	struct model_cache *model = model_cache_new();
+	struct mag_cache_params params;
+	struct due due;
+
+	if (region == NULL || model == NULL)
+		return;
+	params = cache_params(region, input);
+	if (input_seldom(input, 5))
+		cache_params_spoil(&params, input);
+	params.arg = model;
+	due = cache_due(&params, region);
+	rte_errno = 0;
+	model->cache = mag_cache_create(&params);
+	due_check(&due, model->cache != NULL, "a cache");
+	if (model->cache == NULL)
+		return;
+	model->region = region;
+	region->caches++;
+	cache_describe(model, region, &params);
+}

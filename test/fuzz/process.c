@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "process.h"
+
+#include <dirent.h>
+#include <limits.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <rte_log.h>
+#include <rte_malloc.h>
+
+#include "cache.h"
+
+#define SIGNAL_NS 200000
+
+static char line[512];
+static unsigned int lines;
+static timer_t timer;
+
+/* EAL leaves its files behind when a process ends; none of them is needed again. */
+static void
+remove_files(void)
+{
+	const char *folder = rte_eal_get_runtime_dir();
+	struct dirent *entry;
+	char path[PATH_MAX];
+	DIR *dir = opendir(folder);
+
+	if (dir == NULL)
+		return;
+	while ((entry = readdir(dir)) != NULL) {
+		snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+		unlink(path);
+	}
+	closedir(dir);
+	rmdir(folder);
+}
+
+/* EAL's own lines, about parameters that are wild, are nobody's. */
+static ssize_t
+log_write(void *cookie, const char *text, size_t size)
+{
+	static const char ours[] = "magazine: ";
+	size_t length = size < sizeof(line) - 1 ? size : sizeof(line) - 1;
+
+	(void)cookie;
+	if (size >= sizeof(ours) - 1 && memcmp(text, ours, sizeof(ours) - 1) == 0) {
+		lines++;
+		memcpy(line, text, length);
+		line[length] = '\0';
+	}
+	return size;
+}
+
+static void
+log_start(void)
+{
+	FILE *stream = fopencookie(NULL, "w", (cookie_io_functions_t){.write = log_write});
+
+	if (stream == NULL)
+		abort();
+	setvbuf(stream, NULL, _IOLBF, BUFSIZ);
+	rte_openlog_stream(stream);
+}
+
+unsigned int
+process_log_lines(void)
+{
+	unsigned int n = lines;
+
+	lines = 0;
+	return n;
+}
+
+const char *
+process_log_line(void)
+{
+	return line;
+}
+
+/* The owner of a slot, for as long as the process lives. */
+static void *
+owner_main(void *arg)
+{
+	_Atomic uint32_t *slot = arg;
+
+	if (rte_thread_register() != 0)
+		abort();
+	mag_lcore_claim();
+	atomic_store(slot, mag_lcore_slot_number());
+	while (1)
+		pause();
+	return NULL;
+}
+
+static void
+owners_start(void)
+{
+	_Atomic uint32_t slot = MAG_SLOT_SHARED;
+	pthread_t thread;
+
+	mag_lcore_claim();
+	if (mag_lcore_slot_number() != 0 || pthread_create(&thread, NULL, owner_main, &slot) != 0)
+		abort();
+	while (atomic_load(&slot) == MAG_SLOT_SHARED)
+		usleep(100);
+	if (atomic_load(&slot) != 1)
+		abort();
+}
+
+void
+process_act_as(unsigned int slot)
+{
+	bool shared = slot == PROCESS_SLOTS - 1;
+
+	RTE_PER_LCORE(_lcore_id) = shared ? LCORE_ID_ANY : slot;
+	mag_lcore_offset = (shared ? MAG_SLOT_SHARED : slot) * sizeof(struct mag_lcore);
+}
+
+static void
+signal_handled(int number)
+{
+	(void)number;
+}
+
+static void
+timer_start(void)
+{
+	struct sigaction action = {.sa_handler = signal_handled};
+	struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMIN + 4};
+
+	event._sigev_un._tid = syscall(SYS_gettid);
+	if (sigaction(event.sigev_signo, &action, NULL) != 0 ||
+	    timer_create(CLOCK_MONOTONIC, &event, &timer) != 0)
+		abort();
+}
+
+void
+process_signals(bool on)
+{
+	struct itimerspec when = {0};
+
+	when.it_value.tv_nsec = when.it_interval.tv_nsec = on ? SIGNAL_NS : 0;
+	timer_settime(timer, 0, &when, NULL);
+}
+
+static int
+first_of(const cpu_set_t *cpus)
+{
+	int cpu = 0;
+
+	while (cpu < CPU_SETSIZE - 1 && !CPU_ISSET(cpu, cpus))
+		cpu++;
+	return cpu;
+}
+
+void
+process_start(void)
+{
+	const char *base = getenv("MAGAZINE_FILE_PREFIX");
+	char prefix[128], map[32];
+	const char *args[] = {"fuzz",           "--no-huge",     "-m",   "192",      "--no-pci",
+			      "--no-telemetry", "--file-prefix", prefix, "--lcores", map};
+	cpu_set_t cpus;
+
+	sched_getaffinity(0, sizeof(cpus), &cpus);
+	snprintf(map, sizeof(map), "0@%d", first_of(&cpus));
+	snprintf(prefix, sizeof(prefix), "%s-fuzz-%d",
+		 base != NULL && *base != '\0' ? base : "magazine", getpid());
+	if (rte_eal_init(RTE_DIM(args), (char **)(uintptr_t)args) < 0) {
+		fprintf(stderr, "EAL: %s\n", rte_strerror(rte_errno));
+		exit(1);
+	}
+	/* EAL has pinned this thread to one CPU; others may want that one too. */
+	sched_setaffinity(0, sizeof(cpus), &cpus);
+	atexit(remove_files);
+	/* Maintenance is what an input says it is. */
+	mag_cache_observer = NULL;
+	mag_cache_last_observer = NULL;
+	mag_elastic_observer = NULL;
+	log_start();
+	owners_start();
+	timer_start();
+}
+
+uint64_t
+process_heap(void)
+{
+	struct rte_malloc_socket_stats stats;
+	uint64_t sum = 0;
+	unsigned int i;
+
+	for (i = 0; i < rte_socket_count(); i++)
+		if (rte_malloc_get_socket_stats(rte_socket_id_by_idx(i), &stats) == 0)
+			sum += stats.heap_allocsz_bytes;
+	return sum;
+}

@@ -39,6 +39,9 @@
 /* Segments of up to so many pages, until no more than an eighth is left over. */
 #define PAGES_MAX 32
 #define ALIGN_MIN 8u
+#define OBJECTS_MAX (UINT64_C(1) << 40)
+/* Of all objects together: more than an address space has, and no sum of sizes overflows. */
+#define BYTES_MAX (UINT64_C(1) << 47)
 /* Objects are aligned to this whatever was asked for: what a heap aligns to. */
 #define ALIGN_BASE 64u
 #define RECORD RTE_ALIGN_CEIL(sizeof(struct mag_segment), (size_t)ALIGN_BASE)
@@ -121,7 +124,8 @@ layout(struct mag_region *region, const struct mag_region_params *params, uint64
 				    "the alignment must be a power of two of at most 2 MiB",
 				    EINVAL);
 	region->align = RTE_MAX(region->align, ALIGN_MIN);
-	if (region->stride > UINT32_MAX / 2 || params->objects > UINT64_C(1) << 40)
+	if (region->stride > UINT32_MAX / 2 || params->objects > OBJECTS_MAX ||
+	    params->objects > BYTES_MAX / region->stride)
 		return layout_error(region, params, "that is too much", EINVAL);
 	region->object_size = RTE_ALIGN_CEIL(region->object_size, region->align);
 	if (mag_poison_wanted())
@@ -216,17 +220,18 @@ static int
 parts_make(struct mag_region *region, int node)
 {
 	unsigned int i, sockets = rte_socket_count();
-	bool one = region->mode & MAG_REGION_MONOLITHIC;
+	bool one = region->mode & MAG_REGION_MONOLITHIC, known = false;
 
-	for (i = 0; i < sockets; i++)
-		if (!one && (node == MAG_NODE_ANY || node == rte_socket_id_by_idx(i)))
+	for (i = 0; i < sockets; i++) {
+		if (node != MAG_NODE_ANY && node != rte_socket_id_by_idx(i))
+			continue;
+		known = true;
+		/* One segment of any node is on none in particular. */
+		if (!one || node != MAG_NODE_ANY)
 			mag_region_part_of_node(region, rte_socket_id_by_idx(i));
-	if (node == MAG_NODE_ANY || region->part[0].node == node)
-		return 0;
-	if (one) {
-		mag_region_part_of_node(region, node);
-		return 0;
 	}
+	if (known)
+		return 0;
 	MAG_LOG(ERR,
 		"region \"%s\": node %d: EAL knows of no such node; use -1 or one that it knows",
 		region->name, node);

@@ -258,8 +258,12 @@ test_what_cannot_be_is_refused_with_a_sentence(void **state __rte_unused)
 	bad.objects = UINT64_MAX;
 	assert_refused(&bad, EINVAL, "too much");
 	bad.objects = UINT64_C(1) << 40;
+	bad.object_size = 64;
 	bad.block = 1;
 	assert_refused(&bad, EINVAL, "too many segments");
+	bad.block = 0;
+	bad.object_size = 1 << 24;
+	assert_refused(&bad, EINVAL, "too much");
 	bad = good;
 	bad.segment_size = 400;
 	assert_refused(&bad, EINVAL, "no object fits");
@@ -272,6 +276,8 @@ test_what_cannot_be_is_refused_with_a_sentence(void **state __rte_unused)
 	assert_refused(&bad, EINVAL, "not known");
 	bad = good;
 	bad.node = 77;
+	assert_refused(&bad, EINVAL, "node 77");
+	bad.mode = MAG_REGION_MONOLITHIC | MAG_REGION_NOMAGAZINES;
 	assert_refused(&bad, EINVAL, "node 77");
 	bad = good;
 	bad.mode = MAG_REGION_PHYSCONTIG;

@@ -25,10 +25,12 @@
 #define CLEAR_MIN 128
 #define ALIGN_MAX (2u << 20)
 #define OBJECTS_MAX (UINT64_C(1) << 40)
+#define BYTES_MAX (UINT64_C(1) << 47)
 /* Beyond these EAL, with what it was given, may have no memory for the records. */
 #define OBJECTS_MANY 100000
 #define BYTES_MANY (1u << 20)
 #define CLEARED_MAX (1u << 20)
+#define RESERVE_MAX 64u
 /* A segment's own records, with room to spare. */
 #define SEGMENT_RECORDS 1024
 
@@ -184,14 +186,16 @@ static void
 elastic_due(const struct mag_region_params *params, struct due *due)
 {
 	uint64_t stride = params->stride != 0 ? params->stride : params->object_size;
-	uint64_t align = RTE_MAX(params->align, 8u), objects = params->objects;
+	uint64_t align = params->align != 0 ? params->align : 8, objects = params->objects;
 
 	due->enotsup = params->mode & MAG_REGION_PHYSCONTIG;
 	if (!rte_is_power_of_2(align) || align > ALIGN_MAX || stride > UINT32_MAX / 2 ||
-	    objects > OBJECTS_MAX || !node_is_known(params->node)) {
+	    objects > OBJECTS_MAX || objects > BYTES_MAX / RTE_MAX(stride, UINT64_C(1)) ||
+	    !node_is_known(params->node)) {
 		due->einval = true;
 		return;
 	}
+	align = RTE_MAX(align, UINT64_C(8));
 	stride = RTE_ALIGN_CEIL(stride, align);
 	if ((params->mode & MAG_REGION_NOMAGAZINES) == 0)
 		objects += mag_magazine_max(stride);
@@ -233,8 +237,11 @@ call_region_create(struct input *input)
 	if (model == NULL)
 		return;
 	params = region_params(input);
-	if (input_seldom(input, 4))
+	while (input_seldom(input, 4))
 		region_params_spoil(&params, input);
+	/* It can be had, and takes a long time. */
+	if (params.objects > OBJECTS_MANY)
+		params.reserve = RTE_MIN(params.reserve, RESERVE_MAX);
 	due = region_due(&params);
 	rte_errno = 0;
 	model->region = mag_region_create(&params);
@@ -401,11 +408,11 @@ cache_describe(struct model_cache *model, struct model_region *region,
 	model->clears =
 		params->flags & MAG_CACHE_CLEARONFREE ||
 		(region->object_size <= CLEAR_MIN && (region->mode & MAG_REGION_READONLY) == 0);
-	region->cleared |= model->clears;
 	model->reaps_all = params->flags & MAG_CACHE_RECLAIM;
 	model->constructs = params->constructor != NULL;
 	model->destructs = params->destructor != NULL;
 	model->reclaims = params->reclaim != NULL;
+	region->clears_unseen |= model->clears && !(model->constructs && model->destructs);
 	model->object_size = params->object_size;
 	model->chunk_size = RTE_ALIGN_CEIL(params->object_size, align);
 }
@@ -421,7 +428,7 @@ call_cache_create(struct input *input)
 	if (region == NULL || model == NULL)
 		return;
 	params = cache_params(region, input);
-	if (input_seldom(input, 5))
+	while (input_seldom(input, 5))
 		cache_params_spoil(&params, input);
 	params.arg = model;
 	due = cache_due(&params, region);

@@ -16,9 +16,10 @@
 struct object {
 	const void *address; /* NULL: nothing here */
 	uint32_t region;     /* id of its region */
-	const struct model_cache *cache;
+	uint32_t cache;      /* id of the one that had it last */
 	bool out;
 	bool constructed;
+	bool told;        /* constructed, and its cache says when it no longer is */
 	bool may_be_zero; /* it may have been cleared, or its memory may have been others' */
 	bool is_zero;     /* it must have been cleared */
 	uint32_t bytes;   /* of the pattern */
@@ -33,7 +34,7 @@ struct model_cache model_cache[MODEL_CACHES];
 
 static struct object table[TABLE];
 static uint32_t places[TABLE / 2], seen;
-static uint32_t next_region;
+static uint32_t next_id;
 static uint64_t next_pattern;
 
 /* Objects */
@@ -99,27 +100,28 @@ bytes_of(const struct model_cache *cache)
 	return RTE_MIN(cache->object_size, MODEL_BYTES);
 }
 
-/* Memory that nobody has written into yet: adopted is as it was laid out, other zero. */
+/*
+ * As it was left; memory that nobody has written into yet is as it was laid out, or zero. A cache may
+ * clear objects that nobody saw: those that it had for a request that could not be served.
+ */
 static void
 content_check(const struct model_region *region, const struct object *object)
 {
 	uint32_t whole = RTE_MIN(region->object_size, MODEL_BYTES);
+	bool may_be_zero =
+		object->may_be_zero || (region->clears_unseen && !object->out && !object->told);
 	const char *at = object->address;
 
-	if (object->bytes == 0) {
-		model_require((region->cleared && is_filled_with(at, whole, 0)) ||
-				      is_filled_with(at, whole, region->elastic ? 0 : (char)0xa5),
-			      "new object %p was written into", (const void *)at);
-		return;
-	}
-	if (object->is_zero || (object->may_be_zero && is_filled_with(at, whole, 0))) {
+	if (object->is_zero || (may_be_zero && is_filled_with(at, whole, 0)))
 		model_require(is_filled_with(at, whole, 0), "object %p was not cleared",
 			      (const void *)at);
-		return;
-	}
-	model_require(pattern_is(at, object->bytes, object->pattern),
-		      "object %p of %u bytes is not as it was left", (const void *)at,
-		      object->bytes);
+	else if (object->bytes == 0)
+		model_require(is_filled_with(at, whole, region->elastic ? 0 : (char)0xa5),
+			      "new object %p was written into", (const void *)at);
+	else
+		model_require(pattern_is(at, object->bytes, object->pattern),
+			      "object %p of %u bytes is not as it was left", (const void *)at,
+			      object->bytes);
 }
 
 static void
@@ -227,7 +229,7 @@ model_taken(struct model_cache *cache, void *address)
 	model_require(region_has(cache->region, address), "%p is no object of its region", address);
 	model_require(!object->out, "%p was handed out twice", address);
 	model_require(!cache->constructs || object->constructed, "%p is not constructed", address);
-	model_require(!cache->constructs || object->cache == cache, "%p is another cache's",
+	model_require(!cache->constructs || object->cache == cache->id, "%p is another cache's",
 		      address);
 	model_require(cache->out < MODEL_HELD, "more objects out than can be held");
 	model_require(mag_cache_object_info(cache->cache, address, &info, &mirror) == 0,
@@ -240,7 +242,7 @@ model_taken(struct model_cache *cache, void *address)
 		mirror_write(cache->region, object);
 	}
 	object->out = true;
-	object->cache = cache;
+	object->cache = cache->id;
 	cache->held[cache->out++] = address;
 	cache->handed++;
 }
@@ -295,7 +297,7 @@ model_is_constructed(const struct model_cache *cache, const void *address)
 	const struct object *object = place_of(address);
 
 	return object->address != NULL && object->region == cache->region->id &&
-	       object->constructed && object->cache == cache;
+	       object->constructed && object->cache == cache->id;
 }
 
 /* Callbacks */
@@ -311,7 +313,7 @@ model_construct(const struct mag_object_info *info, const struct mag_object_info
 	model_require(region_has(cache->region, info->address), "%p is no object of its region",
 		      info->address);
 	model_require(!object->out, "%p is constructed while it is out", info->address);
-	model_require(!cache->destructs || !object->constructed || object->cache != cache,
+	model_require(!cache->destructs || !object->constructed || object->cache != cache->id,
 		      "%p is constructed twice", info->address);
 	info_check(cache, object, info, mirror);
 	content_check(cache->region, object);
@@ -322,7 +324,8 @@ model_construct(const struct mag_object_info *info, const struct mag_object_info
 	content_write(cache, object);
 	object->may_be_zero = may_be_cleared(cache);
 	object->constructed = true;
-	object->cache = cache;
+	object->told = cache->destructs;
+	object->cache = cache->id;
 	cache->constructed++;
 	return 0;
 }
@@ -334,10 +337,10 @@ model_destruct(void *address, void *arg)
 	struct object *object = object_of(cache->region, address);
 
 	model_require(!object->out, "%p is destructed while it is out", address);
-	model_require(!cache->constructs || (object->constructed && object->cache == cache),
+	model_require(!cache->constructs || (object->constructed && object->cache == cache->id),
 		      "%p is destructed, and is not constructed", address);
 	content_check(cache->region, object);
-	object->constructed = false;
+	object->constructed = object->told = false;
 	object->is_zero = cache->clears;
 	object->may_be_zero = cache->region->elastic;
 	cache->destructed++;
@@ -377,7 +380,7 @@ model_region_new(void)
 
 	for (i = 0; i < MODEL_REGIONS; i++)
 		if (model_region[i].region == NULL) {
-			model_region[i] = (struct model_region){.id = ++next_region};
+			model_region[i] = (struct model_region){.id = ++next_id};
 			return &model_region[i];
 		}
 	return NULL;
@@ -391,6 +394,7 @@ model_cache_new(void)
 	for (i = 0; i < MODEL_CACHES; i++)
 		if (model_cache[i].cache == NULL) {
 			memset(&model_cache[i], 0, offsetof(struct model_cache, held));
+			model_cache[i].id = ++next_id;
 			model_cache[i].out = 0;
 			return &model_cache[i];
 		}

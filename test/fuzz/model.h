@@ -55,14 +55,15 @@ struct model_region {
 	uint32_t stride;
 	uint32_t align; /**< of all objects */
 	uint32_t mirror;
-	bool cleared;     /**< there was a cache that clears objects */
-	uint64_t objects; /**< of all chunks */
+	bool clears_unseen; /**< some cache of it did, or does, and calls nobody */
+	uint64_t objects;   /**< of all chunks */
 	struct model_chunk chunk[MODEL_CHUNKS];
 	unsigned int chunks, caches;
 };
 
 struct model_cache {
 	struct mag_cache *cache; /**< NULL: there is none */
+	uint32_t id;             /**< never used again */
 	struct model_region *region;
 	bool magazines; /**< it may have some */
 	bool off;       /**< purged, and not enabled again */

@@ -150,8 +150,9 @@ layout(struct mag_region *region, const struct mag_region_params *params, uint64
 				    "one segment cannot hold more than 65534 objects, those that "
 				    "magazines can hold included",
 				    EINVAL);
-	region->block = RTE_MIN(block, *objects);
-	region->block = RTE_MIN(region->block, MAG_REGION_BLOCK_MAX);
+	/* In 64 bits: both may have more than a block's 32. */
+	block = RTE_MIN(block, *objects);
+	region->block = RTE_MIN(block, (uint64_t)MAG_REGION_BLOCK_MAX);
 	return 0;
 }
 

@@ -322,6 +322,17 @@ test_every_allocation_that_fails_leaks_nothing(void **state __rte_unused)
 	assert_int_equal(nth, 4);
 }
 
+static void
+test_sizes_beyond_32_bits_are_no_smaller_ones(void **state __rte_unused)
+{
+	struct mag_region_params params = params_for(UINT64_C(1) << 32, MAG_REGION_NOMAGAZINES);
+
+	params.segment_size = SIZE_MAX;
+	region_make(&params);
+	assert_int_equal(block, MAG_REGION_BLOCK_MAX);
+	assert_true(stats().objects_max >= params.objects);
+}
+
 /* Growing and shrinking */
 
 static size_t
@@ -875,6 +886,7 @@ main(void)
 		T(test_objects_are_as_aligned_as_was_asked_for),
 		T(test_there_is_room_for_what_magazines_hold),
 		T(test_what_cannot_be_is_refused_with_a_sentence),
+		T(test_sizes_beyond_32_bits_are_no_smaller_ones),
 		B(test_an_elastic_region_adopts_nothing),
 		T(test_every_allocation_that_fails_leaks_nothing),
 		B(test_a_region_takes_and_gives_back_what_it_is_told_to),

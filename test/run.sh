@@ -12,10 +12,12 @@
 # shellcheck source-path=SCRIPTDIR source=../app/host.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../app/host.sh"
 
-SUITES=(style unit arm contract model dataplane numa bench mutation stress tsan asan)
+SUITES=(style unit arm contract model dataplane numa bench mutation stress tsan asan fuzz)
 HUGE_MB=1536
 HUGE_LEAST_MB=256
 SCRIPT_TIMEOUT=600
+FUZZ_SECONDS=30
+FUZZ_SECONDS_FULL=300
 
 usage() {
 	cat <<-END
@@ -35,7 +37,9 @@ usage() {
 	into build/; where they cannot be had it is skipped.
 
 	tsan and asan are the unit and stress suites again, built with ThreadSanitizer, and with Address- and
-	UndefinedBehaviorSanitizer; a report is a failure. Logs stay in build*/testlog.
+	UndefinedBehaviorSanitizer; a report is a failure. fuzz calls the library at random and compares it with a
+	model, for $FUZZ_SECONDS s, with --full for $FUZZ_SECONDS_FULL s: libFuzzer, and clang's sanitizers. It is
+	skipped where clang cannot be had. Logs, and the input that failed, stay in build*/testlog.
 	END
 }
 
@@ -298,6 +302,43 @@ run_sanitized() {
 	unset MAGAZINE_SANITIZER MAGAZINE_POISON
 }
 
+# The same inputs to begin with each time; some are short, so that what they find can be read.
+fuzz_corpus() {
+	mkdir -p "$1" && python3 -c '
+import pathlib, random, sys
+numbers = random.Random(1)
+for n in range(64):
+    pathlib.Path(sys.argv[1], f"seed-{n}").write_bytes(numbers.randbytes(16 << n % 6))
+' "$1"
+}
+
+# A finding is repeated with the file that the log names: build-fuzz/test/fuzz/cache_fuzz FILE.
+run_fuzz() {
+	local build=$HOST_ROOT/build-fuzz corpus=$HOST_SCRATCH/corpus seconds=$FUZZ_SECONDS seed=$((RANDOM * 32768 + RANDOM))
+
+	echo fuzz
+	[ $full = 0 ] || seconds=$FUZZ_SECONDS_FULL
+	if ! echo 'int LLVMFuzzerTestOneInput(const char *data, long size) { return 0; }' |
+		clang -x c -fsanitize=fuzzer,address -o /dev/null - 2>/dev/null; then
+		count 0 0 1 0 fuzz/cache
+		echo "    skipped: no clang with libFuzzer here (Debian: apt-get install clang)"
+		return
+	fi
+	if ! CC=clang host_build "$build" test/fuzz/cache_fuzz -Dtests=false -Dfuzz=true \
+		-Db_sanitize=address,undefined -Db_lundef=false -Doptimization=2; then
+		fail fuzz/cache "does not build with clang"
+		return
+	fi
+	mkdir -p "$build/testlog"
+	fuzz_corpus "$corpus"
+	echo "  seed $seed"
+	# Neither an exit status that means skipped, nor libFuzzer's statistics of each feature, which take most of
+	# the time here. An input of a few hundred calls finds more than many short ones.
+	run_one fuzz/cache "$build" $((seconds + 120)) "$build/test/fuzz/cache_fuzz" -seed=$seed \
+		-max_total_time=$seconds -max_len=1024 -len_control=0 -entropic=0 -timeout=20 -error_exitcode=1 \
+		-print_final_stats=1 -artifact_prefix="$build/testlog/" "$corpus"
+}
+
 # Allocations that EAL and its libraries keep for the whole life of the process are not ours to report.
 sanitizer_options() {
 	local leaks=$HOST_SCRATCH/leaks
@@ -320,6 +361,7 @@ main() {
 		libcmocka-dev clang-format g++ libbenchmark-dev valgrind spin
 	! wanted arm || host_packages_optional gcc-aarch64-linux-gnu qemu-user
 	! wanted numa || host_packages_optional qemu-system-x86 busybox-static
+	! wanted fuzz || host_packages_optional clang
 	if ! build "$HOST_ROOT/build"; then
 		fail build "does not build"
 	else
@@ -339,6 +381,7 @@ main() {
 		! wanted stress || run_suite stress "$HOST_ROOT/build" stress $times
 		! wanted tsan || run_sanitized tsan thread
 		! wanted asan || run_sanitized asan address,undefined
+		! wanted fuzz || run_fuzz
 	fi
 	HOST_LAST_LINE="$passed passed, $failed failed"
 	[ $skipped = 0 ] || HOST_LAST_LINE+=", $skipped skipped"

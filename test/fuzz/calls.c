@@ -108,7 +108,7 @@ call_region_adopt(struct input *input)
 		region->objects += chunk->count;
 		return;
 	}
-	model_require(ret == -ENOMEM && (fault_struck() || region->mirror > 64),
+	model_require(ret == -ENOMEM && (fault_struck() || region->mirror != 0),
 		      "adoption returned %d", ret);
 	model_require(process_log_lines() == 1, "no line, or several");
 	chunk_free(chunk);
@@ -134,7 +134,7 @@ call_region_grow(struct input *input)
 		model_require(rte_errno == ENOSPC && after.segments == after.segments_max,
 			      "errno %d", rte_errno);
 	else if (had < want)
-		model_require(rte_errno == ENOMEM && (fault_struck() || region->mirror > 64),
+		model_require(rte_errno == ENOMEM && (fault_struck() || region->mirror != 0),
 			      "errno %d", rte_errno);
 }
 

@@ -31,6 +31,7 @@
 #define BYTES_MANY (1u << 20)
 #define CLEARED_MAX (1u << 20)
 #define RESERVE_MAX 64u
+#define MIRROR_MANY 64
 /* A segment's own records, with room to spare. */
 #define SEGMENT_RECORDS 1024
 
@@ -117,7 +118,7 @@ region_params(struct input *input)
 	params.mode = input_byte(input) & (MAG_REGION_READONLY | MAG_REGION_SHARED |
 					   MAG_REGION_PUREDATA | MAG_REGION_NOMAGAZINES);
 	if (input_seldom(input, 4))
-		params.mirror = 1 + input_below(input, 64);
+		params.mirror = 1 + input_below(input, params.object_size < 64 ? 8 : 64);
 	if (!elastic)
 		return params;
 	params.objects = 1 + input_below(input, 600);
@@ -220,7 +221,7 @@ region_due(const struct mag_region_params *params)
 		     params->mirror > 4096 || params->block > MAG_REGION_BLOCK_MAX ||
 		     (params->mode & ~MODES_KNOWN) != 0 ||
 		     (params->objects == 0 && (params->mode & MODES_ELASTIC) != 0);
-	due.may_enomem = params->mirror > 64 || params->object_size > BYTES_MANY;
+	due.may_enomem = params->mirror > MIRROR_MANY || params->object_size > BYTES_MANY;
 	if (params->objects != 0 && params->object_size != 0)
 		elastic_due(params, &due);
 	due.fails = due.einval || due.enotsup;

@@ -170,7 +170,7 @@ process_start(void)
 {
 	const char *base = getenv("MAGAZINE_FILE_PREFIX");
 	char prefix[128], map[32];
-	const char *args[] = {"fuzz",           "--no-huge",     "-m",   "192",      "--no-pci",
+	const char *args[] = {"fuzz",           "--no-huge",     "-m",   "256",      "--no-pci",
 			      "--no-telemetry", "--file-prefix", prefix, "--lcores", map};
 	cpu_set_t cpus;
 

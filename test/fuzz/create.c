@@ -190,6 +190,7 @@ elastic_due(const struct mag_region_params *params, struct due *due)
 	uint64_t align = params->align != 0 ? params->align : 8, objects = params->objects;
 
 	due->enotsup = params->mode & MAG_REGION_PHYSCONTIG;
+	due->may_enomem |= objects > OBJECTS_MANY || stride > UINT32_MAX / objects;
 	if (!rte_is_power_of_2(align) || align > ALIGN_MAX || stride > UINT32_MAX / 2 ||
 	    objects > OBJECTS_MAX || objects > BYTES_MAX / RTE_MAX(stride, UINT64_C(1)) ||
 	    !node_is_known(params->node)) {
@@ -208,7 +209,6 @@ elastic_due(const struct mag_region_params *params, struct due *due)
 	due->may_einval |= objects > UINT32_MAX;
 	due->may_einval |= params->block == 0 && params->segment_size != 0 &&
 			   params->segment_size < stride + align + SEGMENT_RECORDS;
-	due->may_enomem |= objects > OBJECTS_MANY || stride * objects > UINT32_MAX;
 }
 
 static struct due

@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Bad input, one test for each kind: the errno, the log line, and that nothing is lost. What a single
+ * layer refuses is tested with that layer.
+ */
+
+#include "eal.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+
+#include <rte_errno.h>
+
+#include "cache.h"
+#include "ground.h"
+
+#define BLOCK 8
+#define COUNT (4 * BLOCK)
+#define SIZE 256
+
+static struct ground ground;
+
+static struct {
+	unsigned int constructed, destructed;
+	unsigned int fail_at; /* the nth construction fails; 0: none */
+} seen;
+
+static int
+construct(const struct mag_object_info *object __rte_unused,
+	  const struct mag_object_info *mirror __rte_unused, void *arg __rte_unused,
+	  unsigned int flags __rte_unused)
+{
+	if (seen.fail_at != 0 && seen.constructed + 1 >= seen.fail_at)
+		return -1;
+	seen.constructed++;
+	return 0;
+}
+
+static void
+destruct(void *object __rte_unused, void *arg __rte_unused)
+{
+	seen.destructed++;
+}
+
+static int
+setup(void **state __rte_unused)
+{
+	memset(&seen, 0, sizeof(seen));
+	ground = ground_make(COUNT, SIZE, BLOCK, 0);
+	return 0;
+}
+
+static int
+teardown(void **state __rte_unused)
+{
+	ground_drop(&ground);
+	return 0;
+}
+
+static struct mag_cache_params
+params_of(const struct ground *its, unsigned int flags)
+{
+	return (struct mag_cache_params){
+		.name = "things",
+		.object_size = SIZE,
+		.region = its->region,
+		.constructor = construct,
+		.destructor = destruct,
+		.flags = flags,
+		.node = -1,
+	};
+}
+
+static struct mag_cache *
+cache_make(const struct ground *its, unsigned int flags)
+{
+	struct mag_cache_params params = params_of(its, flags);
+	struct mag_cache *cache = mag_cache_create(&params);
+
+	assert_non_null(cache);
+	return cache;
+}
+
+static struct mag_cache_stats
+stats_of(const struct mag_cache *cache)
+{
+	struct mag_cache_stats stats;
+
+	mag_cache_stats(cache, &stats);
+	return stats;
+}
+
+static void
+assert_nothing_lost(const struct mag_cache *cache, unsigned int out)
+{
+	struct mag_cache_stats stats = stats_of(cache);
+
+	assert_int_equal(stats.free, COUNT - out);
+	assert_int_equal(cache->transit, 0);
+}
+
+static void
+assert_cache_refused(const struct mag_cache_params *params, int error, const char *text)
+{
+	uint64_t before = heap_balance();
+	const char *log;
+
+	rte_errno = 0;
+	log_begin();
+	assert_null(mag_cache_create(params));
+	log = log_end();
+	assert_int_equal(rte_errno, error);
+	assert_int_equal(count_lines(log), 1);
+	assert_logged(log, text);
+	assert_int_equal(heap_balance(), before);
+}
+
+static void
+assert_region_refused(const struct mag_region_params *params, const char *text)
+{
+	uint64_t before = heap_balance();
+	const char *log;
+
+	rte_errno = 0;
+	log_begin();
+	assert_null(mag_region_create(params));
+	log = log_end();
+	assert_int_equal(rte_errno, EINVAL);
+	assert_int_equal(count_lines(log), 1);
+	assert_logged(log, text);
+	assert_int_equal(heap_balance(), before);
+}
+
+static void
+test_alignments_that_are_no_power_of_two_are_refused(void **state __rte_unused)
+{
+	const size_t bad[] = {9 + 8, 24, 48, 4096 + 8, SIZE_MAX, SIZE_MAX / 2};
+	struct mag_cache_params params = params_of(&ground, 0);
+	struct mag_region_params region = {
+		.name = "skewed", .object_size = SIZE, .objects = 10, .node = -1};
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(bad); i++) {
+		params.align = bad[i];
+		assert_cache_refused(&params, EINVAL, "alignment must be a power of two");
+		region.align = (uint32_t)bad[i];
+		assert_region_refused(&region, "alignment must be a power of two");
+	}
+	/* Of a region none is rounded up. */
+	region.align = 7;
+	assert_region_refused(&region, "alignment must be a power of two");
+}
+
+static void
+test_sizes_of_zero_and_those_that_overflow_are_refused(void **state __rte_unused)
+{
+	struct mag_cache_params params = params_of(&ground, 0);
+	struct mag_region_params region = {.name = "sized", .node = -1};
+
+	params.object_size = 0;
+	assert_cache_refused(&params, EINVAL, "a size above 0");
+	params.object_size = SIZE_MAX;
+	params.align = 64;
+	assert_cache_refused(&params, E2BIG, "too small");
+	params.object_size = SIZE_MAX - 62;
+	assert_cache_refused(&params, E2BIG, "too small");
+	assert_region_refused(&region, "object size above 0");
+	region.objects = 1;
+	assert_region_refused(&region, "object size above 0");
+	region.object_size = UINT32_MAX;
+	region.align = 64;
+	assert_region_refused(&region, "too much");
+	region.objects = UINT64_MAX;
+	region.object_size = 8;
+	assert_region_refused(&region, "too much");
+	region.objects = UINT64_C(1) << 40;
+	region.object_size = UINT32_C(1) << 24;
+	assert_region_refused(&region, "too much");
+}
+
+static void
+test_a_region_that_is_too_small_for_a_cache_is_refused(void **state __rte_unused)
+{
+	struct mag_cache_params params = params_of(&ground, 0);
+
+	params.object_size = SIZE + 1;
+	assert_cache_refused(&params, E2BIG, "objects of the region are too small");
+	params.object_size = SIZE - 1;
+	params.align = 2 * SIZE;
+	assert_cache_refused(&params, E2BIG, "objects of the region are too small");
+	params.align = 2 * BLOCK * SIZE;
+	assert_cache_refused(&params, EINVAL, "at most a segment");
+}
+
+/* The call gets what was constructed before the one that failed; magazines are emptied first. */
+static void
+fail_at_each_position(struct mag_cache *cache)
+{
+	void *objects[BLOCK + 2];
+	unsigned int at, got;
+	uint64_t failed;
+
+	for (at = 1; at <= RTE_DIM(objects); at++) {
+		failed = stats_of(cache).alloc_fails;
+		seen.constructed = seen.destructed = 0;
+		seen.fail_at = at;
+		got = mag_cache_alloc_bulk(cache, objects, RTE_DIM(objects));
+		assert_int_equal(got, at - 1);
+		assert_int_equal(seen.constructed, at - 1);
+		assert_int_equal(seen.destructed, 0);
+		assert_int_equal(stats_of(cache).alloc_fails - failed, RTE_DIM(objects) - got);
+		assert_nothing_lost(cache, got);
+		mag_cache_free_bulk(cache, objects, got);
+		assert_int_equal(mag_cache_reap_now(cache, true), 0);
+		assert_int_equal(seen.destructed, got);
+		assert_nothing_lost(cache, 0);
+	}
+	seen.fail_at = 0;
+}
+
+static void
+test_a_constructor_that_fails_at_any_position_loses_nothing(void **state __rte_unused)
+{
+	const unsigned int flags[] = {0, MAG_CACHE_NOMAGAZINES};
+	struct mag_cache *cache;
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(flags); i++) {
+		cache = cache_make(&ground, flags[i]);
+		fail_at_each_position(cache);
+		assert_int_equal(mag_cache_destroy(cache), 0);
+	}
+}
+
+static void
+test_all_or_none_gives_back_what_was_constructed_before_one_failed(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_make(&ground, 0);
+	void *objects[BLOCK];
+	unsigned int at;
+
+	for (at = 1; at <= BLOCK; at++) {
+		seen.constructed = seen.destructed = 0;
+		seen.fail_at = at;
+		assert_int_equal(mag_cache_take_all(cache, objects, BLOCK, true), -ENOBUFS);
+		assert_nothing_lost(cache, 0);
+		assert_int_equal(mag_cache_reap_now(cache, true), 0);
+		assert_int_equal(seen.constructed, at - 1);
+		assert_int_equal(seen.destructed, at - 1);
+	}
+	assert_int_equal(mag_cache_destroy(cache), 0);
+}
+
+static void
+test_who_waits_for_a_constructor_that_fails_is_told_so(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_make(&ground, 0);
+
+	seen.fail_at = 1;
+	rte_errno = 0;
+	assert_null(mag_cache_alloc_wait(cache, 3000));
+	assert_int_equal(rte_errno, ETIMEDOUT);
+	assert_nothing_lost(cache, 0);
+	assert_int_equal(mag_cache_destroy(cache), 0);
+}
+
+/* Each cache says how many of its own are out, and both stay usable. */
+static void
+test_destroying_with_objects_out_names_their_number(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_make(&ground, 0), *other = cache_make(&ground, 0);
+	void *mine[3], *its[5];
+	const char *log;
+
+	assert_int_equal(mag_cache_alloc_bulk(cache, mine, 3), 3);
+	assert_int_equal(mag_cache_alloc_bulk(other, its, 5), 5);
+	log_begin();
+	assert_int_equal(mag_cache_destroy(cache), -EBUSY);
+	log = log_end();
+	assert_logged(log, "\"things\": 3 objects are out: free them, then destroy it");
+	assert_int_equal(count_lines(log), 1);
+	log_begin();
+	assert_int_equal(mag_region_destroy(ground.region), -EBUSY);
+	log = log_end();
+	assert_logged(log, "\"ground\": 2 caches use it: destroy them first");
+	assert_int_equal(count_lines(log), 1);
+	mag_cache_free_bulk(cache, mine, 3);
+	mag_cache_free_bulk(other, its, 5);
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	assert_int_equal(mag_cache_destroy(other), 0);
+	assert_int_equal(seen.constructed, seen.destructed);
+}
+
+/* Past the magazines all frees are looked at. */
+static void
+assert_not_freed(struct mag_cache *cache, void *object)
+{
+	struct mag_cache_stats before = stats_of(cache), after;
+	unsigned int destructed = seen.destructed;
+
+	mag_cache_free_nocache(cache, object);
+	after = stats_of(cache);
+	assert_int_equal(after.invalid_frees, before.invalid_frees + 1);
+	assert_int_equal(after.slab_frees, before.slab_frees);
+	assert_int_equal(after.free, before.free);
+	assert_int_equal(seen.destructed, destructed);
+}
+
+static void
+test_an_object_of_another_cache_is_not_freed(void **state __rte_unused)
+{
+	struct ground elsewhere = ground_make(COUNT, SIZE, BLOCK, 0);
+	struct mag_cache *cache = cache_make(&ground, 0), *sister = cache_make(&ground, 0);
+	struct mag_cache *stranger = cache_make(&elsewhere, 0);
+	void *mine = mag_cache_alloc(cache), *its = mag_cache_alloc(sister);
+	void *far = mag_cache_alloc(stranger);
+
+	assert_not_freed(cache, its);
+	assert_not_freed(cache, far);
+	assert_not_freed(stranger, its);
+	mag_cache_free_nocache(cache, mine);
+	mag_cache_free_nocache(sister, its);
+	mag_cache_free_nocache(stranger, far);
+	assert_int_equal(seen.destructed, 3);
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	assert_int_equal(mag_cache_destroy(sister), 0);
+	assert_int_equal(mag_cache_destroy(stranger), 0);
+	ground_drop(&elsewhere);
+}
+
+static void
+test_an_object_is_not_freed_twice(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_make(&ground, 0);
+	void *first = mag_cache_alloc(cache), *second = mag_cache_alloc(cache);
+
+	mag_cache_free_nocache(cache, first);
+	assert_not_freed(cache, first);
+	/* With the last object of its slab back, the slab is no more. */
+	mag_cache_free_nocache(cache, second);
+	assert_not_freed(cache, second);
+	assert_not_freed(cache, first);
+	assert_int_equal(mag_cache_destroy(cache), 0);
+}
+
+static void
+test_what_is_no_object_is_not_freed(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_make(&ground, 0);
+	char *object = mag_cache_alloc(cache);
+
+	assert_not_freed(cache, NULL);
+	assert_not_freed(cache, object + 1);
+	assert_not_freed(cache, object + SIZE / 2);
+	assert_not_freed(cache, ground.memory + COUNT * SIZE);
+	assert_not_freed(cache, (void *)UINTPTR_MAX);
+	mag_cache_free_nocache(cache, object);
+	assert_int_equal(mag_cache_destroy(cache), 0);
+}
+
+static void
+test_a_mirror_of_another_geometry_is_refused(void **state __rte_unused)
+{
+	struct mag_region_params params = {
+		.name = "mirrored", .object_size = 64, .stride = 128, .mirror = 16, .node = -1};
+	void *close[] = {ground_object(&ground, 0), ground_object(&ground, 0), NULL};
+	struct mag_region_stats stats;
+	struct mag_region *region;
+	const char *log;
+
+	params.mirror = MAG_MIRROR_MAX + 1;
+	assert_region_refused(&params, "a mirror of at most 4096 bytes");
+	params.mirror = 16;
+	params.stride = 63;
+	assert_region_refused(&params, "a stride of at least the object size");
+	params.stride = 128;
+	region = mag_region_create(&params);
+	close[1] = (char *)close[0] + 127;
+	log_begin();
+	assert_int_equal(mag_region_adopt(region, close, 2, -1), -EINVAL);
+	log = log_end();
+	assert_logged(log, "\"mirrored\": object 1 at");
+	assert_logged(log, "at least the stride of 128 bytes");
+	assert_int_equal(count_lines(log), 1);
+	mag_region_stats_get(region, &stats);
+	assert_int_equal(stats.objects, 0);
+	assert_int_equal(stats.mirrors, 0);
+	assert_int_equal(mag_region_destroy(region), 0);
+}
+
+static struct {
+	struct mag_cache *cache;
+	void *object;
+	int error;
+	_Atomic bool waits;
+} waiter;
+
+static void
+wait_run(void *arg __rte_unused)
+{
+	waiter.waits = true;
+	waiter.object = mag_cache_alloc_wait(waiter.cache, MAG_WAIT_DEFAULT);
+	waiter.error = rte_errno;
+}
+
+static void
+nothing(int signal __rte_unused)
+{
+}
+
+static void
+test_a_wait_that_is_interrupted_loses_nothing(void **state __rte_unused)
+{
+	struct sigaction action = {.sa_handler = nothing}, old;
+	struct mag_cache *cache = cache_make(&ground, 0);
+	struct task task = {0};
+	void *objects[COUNT];
+
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
+	waiter.cache = cache;
+	waiter.waits = false;
+	sigaction(SIGUSR1, &action, &old);
+	task_thread(&task, wait_run, NULL);
+	wait_until(waiter.waits);
+	while (!task.done) {
+		let_pass(5);
+		if (!task.done)
+			pthread_kill((pthread_t)task.thread, SIGUSR1);
+	}
+	task_join(&task);
+	sigaction(SIGUSR1, &old, NULL);
+	assert_null(waiter.object);
+	assert_int_equal(waiter.error, EINTR);
+	assert_nothing_lost(cache, COUNT);
+	mag_cache_free_bulk(cache, objects, COUNT);
+	assert_nothing_lost(cache, 0);
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	assert_int_equal(seen.constructed, seen.destructed);
+}
+
+static void
+waiting_visit(struct mag_cache *cache, void *arg)
+{
+	int *error = arg;
+
+	rte_errno = 0;
+	assert_null(mag_cache_alloc_wait(cache, 1000));
+	*error = rte_errno;
+}
+
+static void
+test_nobody_waits_inside_a_callback(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_make(&ground, 0);
+	int error = 0;
+
+	mag_cache_walk(waiting_visit, &error);
+	assert_int_equal(error, EDEADLK);
+	assert_nothing_lost(cache, 0);
+	assert_int_equal(mag_cache_destroy(cache), 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+		T(test_alignments_that_are_no_power_of_two_are_refused),
+		T(test_sizes_of_zero_and_those_that_overflow_are_refused),
+		T(test_a_region_that_is_too_small_for_a_cache_is_refused),
+		T(test_a_constructor_that_fails_at_any_position_loses_nothing),
+		T(test_all_or_none_gives_back_what_was_constructed_before_one_failed),
+		T(test_who_waits_for_a_constructor_that_fails_is_told_so),
+		T(test_destroying_with_objects_out_names_their_number),
+		T(test_an_object_of_another_cache_is_not_freed),
+		T(test_an_object_is_not_freed_twice),
+		T(test_what_is_no_object_is_not_freed),
+		T(test_a_mirror_of_another_geometry_is_refused),
+		T(test_a_wait_that_is_interrupted_loses_nothing),
+		T(test_nobody_waits_inside_a_callback),
+	};
+
+	eal_start(2, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

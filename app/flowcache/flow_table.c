@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,14 +43,13 @@ struct flow_table {
 	uint32_t max;
 
 	/* The owner's. */
-	struct flow_list
-		by_use __rte_cache_aligned; /* the one that was used least recently first */
+	alignas(RTE_CACHE_LINE_SIZE) struct flow_list by_use; /* least recently used first */
 	struct {
 		_Atomic uint64_t counted, other, untracked, created, expired;
 	} counts;
 
 	/* Anybody's. */
-	_Atomic bool starved __rte_cache_aligned; /* the owner needs an object that is not there */
+	alignas(RTE_CACHE_LINE_SIZE) _Atomic bool starved; /* the owner lacks an object */
 	_Atomic uint64_t constructed;
 };
 
@@ -160,9 +160,9 @@ flow_table_create(uint32_t max, uint64_t idle, int node)
 			return table;
 	}
 	fprintf(stderr,
-		"flowcache: no table for %u flows: %s; give fewer with --flows, or EAL more "
-		"memory (hugepages, or -m with --no-huge)\n",
-		max, rte_strerror(rte_errno));
+		"flowcache: not enough memory for a table of %u flows: give fewer with --flows, or "
+		"EAL more memory (hugepages, or -m with --no-huge)\n",
+		max);
 	if (table != NULL)
 		flow_table_destroy(table);
 	return NULL;
@@ -309,11 +309,13 @@ flow_table_feed(struct flow_table *table)
  * seconds. Here it is done at once, for a run of a few seconds to show it. Objects in magazines are
  * constructed, and so their segments in use: these come first.
  */
-void
+int
 flow_table_give_back(struct flow_table *table, bool idle)
 {
-	mag_cache_reap_now(table->cache, idle);
+	int ret = mag_cache_reap_now(table->cache, idle);
+
 	mag_region_trim(table->region, RESERVE);
+	return ret;
 }
 
 uint64_t

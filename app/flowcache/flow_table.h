@@ -105,8 +105,10 @@ int flow_table_feed(struct flow_table *table);
  *
  * @param idle
  *   There are no flows: the owner's magazines are emptied too.
+ * @return
+ *   0; -EBUSY, -EAGAIN: the magazines are in use just now, come again.
  */
-void flow_table_give_back(struct flow_table *table, bool idle);
+int flow_table_give_back(struct flow_table *table, bool idle);
 
 /** Bytes of flows and accounts, and what is kept free for them. */
 uint64_t flow_table_memory(const struct flow_table *table);

@@ -37,12 +37,6 @@
 #define MBUF_CACHE 256
 #define CONTROL_US 500
 
-struct totals {
-	uint64_t flows;
-	uint64_t packets;
-	uint64_t bytes;
-};
-
 static struct {
 	struct options options;
 	struct rte_mempool *mbufs;
@@ -52,14 +46,16 @@ static struct {
 	_Atomic bool stopped;
 
 	/* The main lcore's. */
-	struct totals totals; /* of flows that have ended */
-	uint64_t begin;       /* TSC */
-	uint64_t report;      /* TSC of the last line */
-	uint64_t flows;       /* in the last line */
+	struct {
+		uint64_t flows, packets, bytes;
+	} totals;        /* of flows that have ended */
+	uint64_t begin;  /* TSC */
+	uint64_t report; /* TSC of the last line */
+	uint64_t flows;  /* in the last line */
 	uint64_t flows_peak;
 	uint64_t memory_first;
 	uint64_t memory_peak;
-	bool hungry; /* the system has no memory for more flows, which was said */
+	bool refused; /* the system had no memory for more flows */
 } app;
 
 static uint64_t
@@ -121,7 +117,7 @@ run(void *arg)
 		now = rte_rdtsc();
 		if (burst.n == 0)
 			burst_receive(&burst, now);
-		if (burst.n > 0)
+		if (burst.n > 0 || now < burst.due)
 			last = now;
 		burst_count(&burst, now);
 		flow_table_expire(app.table, now, false);
@@ -172,15 +168,19 @@ collect(void)
 	}
 }
 
+/* Where the system has no more, it is asked again with the next line of the report. */
 static void
 feed(void)
 {
-	bool hungry = flow_table_feed(app.table) != 0;
+	static bool said;
 
-	if (hungry && !app.hungry)
+	if (app.refused || flow_table_feed(app.table) == 0)
+		return;
+	app.refused = true;
+	if (!said)
 		fprintf(stderr, "flowcache: no memory for more flows, packets wait until some "
 				"have expired: reserve more hugepages, or give fewer --flows\n");
-	app.hungry = hungry;
+	said = true;
 }
 
 /* Of the whole system; 0 where there are none. */
@@ -230,8 +230,10 @@ watch(void)
 		return;
 	if (flows < app.flows || flows == 0)
 		flow_table_give_back(app.table, flows == 0);
+	flow_table_counts(app.table, &counts);
 	report(&counts, flow_table_memory(app.table));
 	app.flows = flows;
+	app.refused = false;
 	app.report = now;
 }
 
@@ -259,7 +261,8 @@ summary(void)
 	struct flow_counts counts;
 	uint64_t memory;
 
-	flow_table_give_back(app.table, true);
+	while (flow_table_give_back(app.table, true) != 0)
+		rte_pause();
 	flow_table_counts(app.table, &counts);
 	memory = flow_table_memory(app.table);
 	report(&counts, memory);

@@ -32,7 +32,8 @@ options_usage(const char *program)
 	       "  --help         this\n\n"
 	       "The main lcore reports, another one receives; with a service lcore (-S), which is\n"
 	       "recommended, memory comes before it is missed. For example:\n\n"
-	       "  %s --lcores 0-1,2@0 -S 2 --no-pci --vdev net_pcap0,rx_pcap=FILE -- --rate 20000 --until-idle\n\n",
+	       "  %s --lcores 0-1,2@0 -S 2 --no-pci \\\n"
+	       "      --vdev net_pcap0,rx_pcap=FILE -- --rate 20000 --until-idle\n\n",
 	       program, IDLE_MS, FLOWS, REPORT_MS, program);
 }
 

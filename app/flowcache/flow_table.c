@@ -84,6 +84,7 @@ flow_construct(const struct mag_object_info *object, const struct mag_object_inf
 	return 0;
 }
 
+/* Where it shows when one was not freed in that state. */
 static void
 flow_destruct(void *object, void *arg)
 {

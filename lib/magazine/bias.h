@@ -53,7 +53,7 @@ enum mag_bias_mode {
 #define MAG_BIAS_ASKED 0x2000u     /**< POLL mode: hand your magazines in */
 #define MAG_BIAS_SELF 0x4000u      /**< the owner keeps itself out (populate) */
 #define MAG_BIAS_HOMES 0x8000u     /**< several nodes: which slot it is depends on the object */
-#define MAG_BIAS_WATCHED 0x10000u  /**< each object is looked at on its way (audit.h) */
+#define MAG_BIAS_WATCHED 0x10000u  /**< each object is looked at, or tagged, on its way (audit.h) */
 
 /** The bits that turn an owner away; the others only slow it down. */
 #define MAG_BIAS_AWAY (MAG_BIAS_VISIT | MAG_BIAS_PURGE | MAG_BIAS_SELF)

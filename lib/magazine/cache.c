@@ -241,6 +241,8 @@ slots_init(struct mag_cache *cache)
 	uint32_t bits = cache->bias == MAG_BIAS_FENCE ? MAG_BIAS_FENCE_BIT : 0;
 	unsigned int i;
 
+	if (cache->region->mode & MAG_REGION_MEMTAG)
+		bits |= MAG_BIAS_WATCHED;
 	for (i = 0; i < MAG_SLOTS; i++)
 		atomic_init(&cache->slot[i].visitor.word, bits);
 	/* Nobody owns the shared slot: the fast path never gets in. */

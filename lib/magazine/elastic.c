@@ -29,6 +29,7 @@
 
 #include "log.h"
 #include "magazine.h"
+#include "memtag.h"
 #include "numa.h"
 #include "poison.h"
 #include "region.h"
@@ -56,11 +57,18 @@ static struct mag_lock regions_lock;
 
 /* Layout */
 
-/* Bytes that may be lost until the first object is aligned. */
+static bool
+is_tagged(const struct mag_region *region)
+{
+	return region->mode & MAG_REGION_MEMTAG;
+}
+
+/* Bytes that may be lost until the first object is aligned; and, with tags, a granule behind the last one. */
 static size_t
 slack(const struct mag_region *region)
 {
-	return region->align > ALIGN_BASE ? region->align - ALIGN_BASE : 0;
+	return (region->align > ALIGN_BASE ? region->align - ALIGN_BASE : 0) +
+	       (is_tagged(region) ? MAG_MEMTAG_GRANULE : 0);
 }
 
 static size_t
@@ -123,7 +131,7 @@ layout(struct mag_region *region, const struct mag_region_params *params, uint64
 		return layout_error(region, params,
 				    "the alignment must be a power of two of at most 2 MiB",
 				    EINVAL);
-	region->align = RTE_MAX(region->align, ALIGN_MIN);
+	region->align = RTE_MAX(region->align, is_tagged(region) ? MAG_MEMTAG_GRANULE : ALIGN_MIN);
 	if (region->stride > UINT32_MAX / 2 || params->objects > OBJECTS_MAX ||
 	    params->objects > BYTES_MAX / region->stride)
 		return layout_error(region, params, "that is too much", EINVAL);
@@ -291,9 +299,9 @@ pages_take(const struct mag_region *region, uint32_t part, uint32_t index)
 {
 	size_t span = pages_span(region);
 	char *addr = region->elastic->pages[part] + index * (span + guard_span(region));
-	int node = region->part[part].node;
+	int node = region->part[part].node, tags = is_tagged(region) ? mag_memtag_prot() : 0;
 
-	if (mprotect(addr, span, PROT_READ | PROT_WRITE) != 0)
+	if (mprotect(addr, span, PROT_READ | PROT_WRITE | tags) != 0)
 		return NULL;
 	if (node != MAG_NODE_ANY && numa_available() >= 0)
 		numa_tonode_memory(addr, span, node);
@@ -305,6 +313,8 @@ pages_give(const struct mag_region *region, struct mag_segment *segment)
 {
 	size_t span = pages_span(region);
 
+	if (is_tagged(region))
+		mag_memtag_restore(segment->base, (size_t)region->block * region->stride);
 	madvise(segment, span, MADV_DONTNEED);
 	mprotect(segment, span, PROT_NONE);
 }
@@ -497,7 +507,9 @@ region_unlist(struct mag_region *region)
 static int
 memory_make(struct mag_region *region)
 {
-	bool pages = !rte_eal_has_hugepages() || region->mode & MAG_REGION_GUARD;
+	/* Hugepages have neither tags nor guards. */
+	bool pages =
+		!rte_eal_has_hugepages() || region->mode & (MAG_REGION_GUARD | MAG_REGION_MEMTAG);
 
 	if ((pages && pages_set_aside(region) != 0) || map_make(region) != 0 ||
 	    mag_region_grow(region, region->elastic->reserve) == 0)
@@ -511,10 +523,14 @@ mag_elastic_init(struct mag_region *region, const struct mag_region_params *para
 	struct mag_elastic *elastic;
 	uint64_t objects = 0, segments;
 
-	if (params->mode & MAG_REGION_PHYSCONTIG && params->mode & MAG_REGION_GUARD)
-		return layout_error(region, params,
-				    "GUARD is of ordinary pages, which are not PHYSCONTIG",
-				    ENOTSUP);
+	if (is_tagged(region) && mag_memtag_missing() != NULL)
+		return layout_error(region, params, mag_memtag_missing(), ENOTSUP);
+	if (params->mode & MAG_REGION_PHYSCONTIG &&
+	    params->mode & (MAG_REGION_GUARD | MAG_REGION_MEMTAG))
+		return layout_error(
+			region, params,
+			"GUARD and MEMTAG are of ordinary pages, which are not PHYSCONTIG",
+			ENOTSUP);
 	if (params->mode & MAG_REGION_PHYSCONTIG && !rte_eal_has_hugepages())
 		return layout_error(region, params, "PHYSCONTIG needs hugepages", ENOTSUP);
 	if (layout(region, params, &objects) != 0)

@@ -14,9 +14,43 @@
 
 #include "audit.h"
 #include "exchange.h"
+#include "memtag.h"
 
 /* The shared slot's lock is held for less than this, unless its holder is preempted. */
 #define SHARED_TRIES 1000
+
+/* Objects of which a bulk is tagged at a time. */
+#define TAGGED_BULK 32
+
+static bool
+is_tagged(const struct mag_cache *cache)
+{
+	return unlikely(cache->region->mode & MAG_REGION_MEMTAG);
+}
+
+/* What is known to be an object gets another tag (spec 12): its pointer. */
+static void *
+object_retag(const struct mag_cache *cache, void *object)
+{
+	const struct mag_mirror *mirror = mag_region_mirror(cache->region);
+	char *its;
+
+	object = mag_memtag_fresh(object, cache->region->object_size);
+	if (mirror == NULL)
+		return object;
+	its = mag_mirror_of(mirror, object);
+	memcpy(its + mirror->back, &object, sizeof(object));
+	return object;
+}
+
+static void
+objects_retag(const struct mag_cache *cache, void **objects, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; is_tagged(cache) && i < n; i++)
+		objects[i] = object_retag(cache, objects[i]);
+}
 
 /* One by one, so that an object that is there twice is destructed once. */
 static void
@@ -26,6 +60,9 @@ destruct_and_free(struct mag_cache *cache, void *object)
 	struct mag_slab_object found;
 
 	if (mag_slab_find(&cache->slab, object, &found)) {
+		/* Whoever gave it back, it is this one that is touched. */
+		if (is_tagged(cache))
+			object = mag_memtag_pointer(object);
 		mag_watch_lend(cache, object);
 		if (callbacks != NULL && callbacks->destructor != NULL)
 			callbacks->destructor(object, callbacks->arg);
@@ -51,13 +88,40 @@ home_give_slab(struct mag_cache *cache, void *const *objects, unsigned int n)
 		destruct_and_free(cache, objects[i]);
 }
 
+/*
+ * Give objects, each with another tag if the cache has tags. Once only on their way: a second one might be the tag
+ * that they came with. What is no object that is out is left as it is.
+ */
+static void
+home_give_fresh(struct mag_cache *cache, void *const *objects, unsigned int n,
+		void (*give)(struct mag_cache *home, void *const *objects, unsigned int n))
+{
+	void *bulk[TAGGED_BULK];
+	struct mag_slab_object found;
+	unsigned int i, done, now;
+
+	if (!is_tagged(cache)) {
+		give(cache, objects, n);
+		return;
+	}
+	for (done = 0; done < n; done += now) {
+		now = RTE_MIN(n - done, (unsigned int)TAGGED_BULK);
+		for (i = 0; i < now; i++) {
+			bulk[i] = objects[done + i];
+			if (mag_slab_find(&cache->slab, bulk[i], &found))
+				bulk[i] = object_retag(cache, bulk[i]);
+		}
+		give(cache, bulk, now);
+	}
+}
+
 void
 mag_cache_destroy_magazine(struct mag_cache *cache, struct mag_detached detached)
 {
 	if (detached.magazine == NULL)
 		return;
 	if (detached.rounds > 0)
-		home_give_slab(cache, detached.magazine->round, detached.rounds);
+		home_give_fresh(cache, detached.magazine->round, detached.rounds, home_give_slab);
 	mag_arena_put(&cache->arena, detached.magazine);
 }
 
@@ -199,7 +263,7 @@ static void
 object_info(const struct mag_slab_object *found, const struct mag_cache *cache,
 	    struct mag_object_info *info)
 {
-	info->address = found->address;
+	info->address = is_tagged(cache) ? mag_memtag_pointer(found->address) : found->address;
 	info->size = cache->chunk_size;
 	info->bufctl = found->bufctl;
 	info->segment_object = found->index;
@@ -245,6 +309,7 @@ construct(struct mag_cache *cache, void **objects, unsigned int n)
 	if (i < n) {
 		MAG_STAT_ADD(cache->alloc_fails, n - i);
 		mag_watch_return(cache, objects[i]);
+		objects_retag(cache, objects + i, n - i);
 		mag_slab_free(&cache->slab, objects + i, n - i);
 	}
 	return i;
@@ -292,6 +357,7 @@ home_take(struct mag_cache *cache, void **objects, unsigned int n, struct mag_re
 	if (got == n)
 		return n;
 	slab = mag_slab_alloc(&cache->slab, objects + got, n - got, &cache->main->transit);
+	objects_retag(cache, objects + got, slab);
 	if (got + slab < n)
 		request->transit += slab;
 	beside = construct(cache, objects + got, slab);
@@ -327,7 +393,7 @@ mag_cache_take(struct mag_cache *cache, void **objects, unsigned int n, struct m
 }
 
 static void
-home_give(struct mag_cache *cache, void *const *objects, unsigned int n)
+home_put(struct mag_cache *cache, void *const *objects, unsigned int n)
 {
 	struct mag_magazine *magazine = NULL;
 	struct mag_lcore *lcore;
@@ -359,6 +425,12 @@ home_give(struct mag_cache *cache, void *const *objects, unsigned int n)
 	mag_home_count(cache, 0, n - done);
 }
 
+static void
+home_give(struct mag_cache *cache, void *const *objects, unsigned int n)
+{
+	home_give_fresh(cache, objects, n, home_put);
+}
+
 /* Each object goes home: runs of objects of one home at once. */
 static void
 homes_give(struct mag_cache *cache, void *const *objects, unsigned int n,
@@ -388,7 +460,7 @@ mag_cache_give(struct mag_cache *cache, void *const *objects, unsigned int n)
 static void
 home_give_past(struct mag_cache *cache, void *const *objects, unsigned int n)
 {
-	home_give_slab(cache, objects, n);
+	home_give_fresh(cache, objects, n, home_give_slab);
 	mag_home_count(cache, 0, n);
 }
 

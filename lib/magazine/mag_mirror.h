@@ -57,6 +57,20 @@ struct mag_region;
 /** How to find the mirrors of a region's objects; NULL when it has none. Lives as long as it. */
 const struct mag_mirror *mag_region_mirror(const struct mag_region *region);
 
+/**
+ * An address without the tag that its pointer may have, on AArch64, in the upper byte: what look-ups are
+ * about. Not for users.
+ */
+static inline uintptr_t
+mag_memtag_strip(uintptr_t address)
+{
+#if defined(__aarch64__)
+	return address & (UINTPTR_MAX >> 8);
+#else
+	return address;
+#endif
+}
+
 /** Where a granule's entry is, or the search for it begins. Not for users. */
 static inline uint32_t
 mag_mirror_place(const struct mag_mirror_table *table, uintptr_t granule)
@@ -78,7 +92,8 @@ mag_mirror_of(const struct mag_mirror *mirror, const void *object)
 {
 	/* acquire: who has the object may have it from a thread that knows a newer table */
 	const struct mag_mirror_table *table = __atomic_load_n(&mirror->table, __ATOMIC_ACQUIRE);
-	uintptr_t address = (uintptr_t)object, granule = address >> MAG_MIRROR_SHIFT, found;
+	uintptr_t address = mag_memtag_strip((uintptr_t)object);
+	uintptr_t granule = address >> MAG_MIRROR_SHIFT, found;
 	uint64_t offset = address & ((UINT64_C(1) << MAG_MIRROR_SHIFT) - 1);
 	uint32_t i = mag_mirror_place(table, granule);
 	uint32_t left = table->mask + 1;
@@ -93,7 +108,10 @@ mag_mirror_of(const struct mag_mirror *mirror, const void *object)
 	return NULL;
 }
 
-/** The object of a mirror, which is one that mag_mirror_of() returned. */
+/**
+ * The object of a mirror, which is one that mag_mirror_of() returned. In a MEMTAG region the pointer has the tag that the
+ * object got last.
+ */
 static inline void *
 mag_mirror_object(const struct mag_mirror *mirror, const void *its)
 {

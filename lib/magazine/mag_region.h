@@ -49,9 +49,18 @@ extern "C" {
 #define MAG_REGION_PHYSCONTIG 0x20u
 /** Objects hold no pointers. A note to readers and tools, without effect. */
 #define MAG_REGION_PUREDATA 0x40u
+/**
+ * Elastic only, of ordinary pages, and only where an AArch64 processor and its kernel have memory tags (ENOTSUP):
+ * each object gets another tag when it leaves the slab layer, when it is freed into a magazine and when it
+ * enters the slab layer, never that of its neighbours. A pointer from before no longer matches, nor does one
+ * that runs over the end of an object: using it is a SIGSEGV in threads that called mag_memtag_enable(). The
+ * functions of this library take pointers with any tag. Objects are multiples of 16 bytes and aligned to 16.
+ * Caches on it have no fast path.
+ */
+#define MAG_REGION_MEMTAG 0x80u
 /** Objects may have more than one user: mag_cache_use(). */
 #define MAG_REGION_SHAREOK 0x100u
-/** Caches on it record who had and gave back each object: mag_cache_transaction(). 256 bytes an object. */
+/** Caches on it record who had and gave back each object: mag_cache_transaction(). 192 bytes an object. */
 #define MAG_REGION_AUDIT 0x200u
 /**
  * Elastic, and of ordinary pages only: unmapped pages before and behind each segment, so that
@@ -165,6 +174,16 @@ unsigned int mag_region_trim(struct mag_region *region, unsigned int keep);
 
 /** Figures of a region. */
 void mag_region_stats_get(const struct mag_region *region, struct mag_region_stats *stats);
+
+/**
+ * Check memory tags at once (synchronously) in the calling thread, and in those that it makes from now on: to be called
+ * before rte_eal_init(). What else prctl(PR_SET_TAGGED_ADDR_CTRL) was told before is replaced. An application that
+ * has its own way with it, or that would rather have faults reported late (PR_MTE_TCF_ASYNC), calls prctl() itself.
+ *
+ * @return
+ *   0, or -ENOTSUP where there are none.
+ */
+int mag_memtag_enable(void);
 
 /**
  * Destroy a region. Adopted memory is the caller's again, other memory the system's.

@@ -47,7 +47,7 @@ static int
 params_check(const struct mag_region_params *params)
 {
 	const uint32_t elastic = MAG_REGION_PERSISTENT | MAG_REGION_MONOLITHIC |
-				 MAG_REGION_PHYSCONTIG | MAG_REGION_GUARD;
+				 MAG_REGION_PHYSCONTIG | MAG_REGION_GUARD | MAG_REGION_MEMTAG;
 	const uint32_t known = elastic | MAG_REGION_READONLY | MAG_REGION_SHARED |
 			       MAG_REGION_NOMAGAZINES | MAG_REGION_PUREDATA | MAG_REGION_SHAREOK |
 			       MAG_REGION_AUDIT;
@@ -67,7 +67,8 @@ params_check(const struct mag_region_params *params)
 		return params_error(params, "has a mode that is not known", EINVAL);
 	if (params->objects == 0 && params->mode & elastic)
 		return params_error(params,
-				    "PERSISTENT, MONOLITHIC, PHYSCONTIG and GUARD are for elastic "
+				    "PERSISTENT, MONOLITHIC, PHYSCONTIG, GUARD and MEMTAG are for "
+				    "elastic "
 				    "regions",
 				    EINVAL);
 	return 0;

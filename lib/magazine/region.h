@@ -187,13 +187,14 @@ mag_region_part_of(const struct mag_region *region, const void *address)
 {
 	/* acquire: pairs with the release in mag_region_adopt() */
 	const struct mag_region_map *map = atomic_load_explicit(&region->map, memory_order_acquire);
+	uintptr_t at = mag_memtag_strip((uintptr_t)address);
 	uint32_t low = 0, high, middle;
 
 	if (map == NULL)
 		return 0;
 	for (high = map->count; low < high;) {
 		middle = (low + high) / 2;
-		if (map->at[middle].begin <= (uintptr_t)address)
+		if (map->at[middle].begin <= at)
 			low = middle + 1;
 		else
 			high = middle;

@@ -145,8 +145,10 @@ slab_index(const struct mag_slab *slab, uintptr_t address, uint32_t *index)
 static struct mag_slab *
 table_find(const struct mag_slab_layer *layer, uintptr_t address, uint32_t *index)
 {
-	const struct mag_slab_entry *entry = *bucket_of(layer, address >> layer->shift);
+	const struct mag_slab_entry *entry;
 
+	address = mag_memtag_strip(address);
+	entry = *bucket_of(layer, address >> layer->shift);
 	for (; entry != NULL; entry = entry->next)
 		if (slab_index(entry->slab, address, index))
 			return entry->slab;

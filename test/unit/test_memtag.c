@@ -1,0 +1,754 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* memtag.c and MEMTAG regions: where there are memory tags, that they stop who has no business there. */
+
+#include "eal.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <rte_errno.h>
+
+#include "cache.h"
+#include "ground.h"
+#include "mag_maint.h"
+#include "memtag.h"
+
+#define SIZE 64
+#define BLOCK 100
+#define SEGMENTS 4
+#define TAG_SHIFT 56
+#define ANY_TAG ((uintptr_t)0xff << TAG_SHIFT)
+
+/* The kernel's, which older headers do not have. */
+#define MTE_FAULT 9 /* SEGV_MTESERR */
+
+static struct mag_region *region;
+static struct mag_cache *cache;
+
+static struct mag_region_params
+region_params(uint32_t mode)
+{
+	return (struct mag_region_params){
+		.name = "tagged",
+		.object_size = SIZE,
+		.block = BLOCK,
+		.objects = BLOCK * SEGMENTS,
+		.mode = MAG_REGION_MEMTAG | mode,
+		.node = -1,
+	};
+}
+
+static struct mag_cache *
+cache_make(struct mag_cache_params params)
+{
+	params.name = "tagged";
+	params.region = region;
+	params.object_size = params.object_size != 0 ? params.object_size : region->object_size;
+	params.node = -1;
+	cache = mag_cache_create(&params);
+	assert_non_null(cache);
+	return cache;
+}
+
+static void
+make(uint32_t mode, uint32_t mirror, uint32_t flags)
+{
+	struct mag_region_params params = region_params(mode);
+
+	params.mirror = mirror;
+	region = mag_region_create(&params);
+	assert_non_null(region);
+	cache_make((struct mag_cache_params){.flags = flags});
+}
+
+static int
+setup(void **state __rte_unused)
+{
+	make(0, 0, 0);
+	return 0;
+}
+
+static int
+setup_slab(void **state __rte_unused)
+{
+	make(MAG_REGION_NOMAGAZINES, 0, MAG_CACHE_NOMAGAZINES);
+	return 0;
+}
+
+static int
+setup_mirror(void **state __rte_unused)
+{
+	make(0, 24, 0);
+	return 0;
+}
+
+static int
+teardown(void **state __rte_unused)
+{
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	assert_int_equal(mag_region_destroy(region), 0);
+	return 0;
+}
+
+static unsigned int
+tag_of(const void *pointer)
+{
+	return (uintptr_t)pointer >> TAG_SHIFT;
+}
+
+static void *
+with_tag(const void *pointer, unsigned int tag)
+{
+	return (void *)(((uintptr_t)pointer & ~ANY_TAG) | (uintptr_t)tag << TAG_SHIFT);
+}
+
+/* That of the memory. */
+static unsigned int
+memory_tag(const void *pointer)
+{
+	return tag_of(mag_memtag_pointer(pointer));
+}
+
+static sigjmp_buf fault;
+static volatile sig_atomic_t fault_code;
+
+static void
+on_fault(int number __rte_unused, siginfo_t *info, void *context __rte_unused)
+{
+	fault_code = info->si_code;
+	siglongjmp(fault, 1);
+}
+
+/* 0, or the code of the signal that reading, or writing, this byte brings. */
+static int
+touch(void *at, bool write)
+{
+	struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO}, old;
+	volatile char *byte = at;
+
+	fault_code = 0;
+	sigaction(SIGSEGV, &action, &old);
+	if (sigsetjmp(fault, 1) == 0) {
+		if (write)
+			*byte = 1;
+		else
+			(void)*byte;
+	}
+	sigaction(SIGSEGV, &old, NULL);
+	return fault_code;
+}
+
+#define assert_stopped(at)                                                                         \
+	do {                                                                                       \
+		assert_int_equal(touch(at, false), MTE_FAULT);                                     \
+		assert_int_equal(touch(at, true), MTE_FAULT);                                      \
+	} while (0)
+
+#define assert_usable(object)                                                                      \
+	do {                                                                                       \
+		assert_int_equal(touch(object, true), 0);                                          \
+		assert_int_equal(touch((char *)(object) + SIZE - 1, true), 0);                     \
+	} while (0)
+
+/* Where there are none */
+
+static void
+test_tags_that_are_not_there_are_refused(void **state __rte_unused)
+{
+	struct mag_region_params params = region_params(0);
+	const char *log;
+
+	log_begin();
+	assert_null(mag_region_create(&params));
+	log = log_end();
+	assert_int_equal(rte_errno, ENOTSUP);
+	assert_int_equal(count_lines(log), 1);
+	assert_logged(log, "region \"tagged\"");
+	assert_logged(log, mag_memtag_missing());
+	assert_int_equal(mag_memtag_enable(), -ENOTSUP);
+}
+
+static void
+test_tags_stop_who_has_no_business_there(void **state __rte_unused)
+{
+	printf("# skip: %s\n", mag_memtag_missing());
+	skip();
+}
+
+/* Everywhere */
+
+static void
+test_adopted_memory_has_no_tags(void **state __rte_unused)
+{
+	struct mag_region_params params = region_params(0);
+	const char *log;
+
+	params.objects = 0;
+	log_begin();
+	assert_null(mag_region_create(&params));
+	log = log_end();
+	assert_int_equal(rte_errno, EINVAL);
+	assert_int_equal(count_lines(log), 1);
+	assert_logged(log, "MEMTAG are for elastic");
+}
+
+/* Where there are */
+
+static void
+test_contiguous_io_memory_has_no_tags(void **state __rte_unused)
+{
+	struct mag_region_params params = region_params(MAG_REGION_PHYSCONTIG);
+	const char *log;
+
+	log_begin();
+	assert_null(mag_region_create(&params));
+	log = log_end();
+	assert_int_equal(rte_errno, ENOTSUP);
+	assert_logged(log, "MEMTAG is of ordinary pages");
+}
+
+static void
+test_an_object_can_be_used_through_its_pointer_alone(void **state __rte_unused)
+{
+	void *object = mag_cache_alloc(cache);
+	unsigned int tag;
+
+	assert_usable(object);
+	for (tag = 0; tag < 16; tag++)
+		if (tag != tag_of(object))
+			assert_stopped(with_tag(object, tag));
+	mag_cache_free(cache, object);
+}
+
+static void
+test_a_use_after_a_free_into_a_magazine_is_stopped(void **state __rte_unused)
+{
+	char *object = mag_cache_alloc(cache);
+
+	mag_cache_free(cache, object);
+	assert_int_equal(mag_cache_reachable(cache) > 0, 1);
+	assert_stopped(object);
+	assert_stopped(object + SIZE - 1);
+}
+
+static void
+test_a_use_after_a_free_past_the_magazines_is_stopped(void **state __rte_unused)
+{
+	char *object = mag_cache_alloc(cache);
+
+	mag_cache_free_nocache(cache, object);
+	assert_stopped(object);
+	assert_stopped(object + SIZE - 1);
+}
+
+static void
+test_a_use_after_a_free_in_bulk_is_stopped(void **state __rte_unused)
+{
+	void *objects[BLOCK];
+	unsigned int i;
+
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, BLOCK), BLOCK);
+	mag_cache_free_bulk(cache, objects, BLOCK);
+	for (i = 0; i < BLOCK; i++)
+		assert_stopped(objects[i]);
+}
+
+static void
+test_a_stale_pointer_is_stopped_when_the_object_is_somebody_elses(void **state __rte_unused)
+{
+	void *stale = mag_cache_alloc(cache), *again;
+
+	mag_cache_free(cache, stale);
+	again = mag_cache_alloc(cache);
+	assert_ptr_equal(with_tag(again, 0), with_tag(stale, 0));
+	assert_usable(again);
+	assert_stopped(stale);
+	mag_cache_free(cache, again);
+}
+
+static void
+test_who_runs_over_either_end_of_an_object_is_stopped(void **state __rte_unused)
+{
+	void *objects[BLOCK * 2];
+	unsigned int i;
+
+	assert_int_equal(mag_region_grow(region, 1), 1);
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, RTE_DIM(objects)), RTE_DIM(objects));
+	for (i = 0; i < RTE_DIM(objects); i++) {
+		assert_usable(objects[i]);
+		assert_stopped((char *)objects[i] - 1);
+		assert_stopped((char *)objects[i] + SIZE);
+	}
+	mag_cache_free_bulk(cache, objects, RTE_DIM(objects));
+	assert_stopped((char *)objects[0] + SIZE);
+}
+
+static void
+test_neighbours_differ_after_any_number_of_frees(void **state __rte_unused)
+{
+	void *objects[BLOCK];
+	unsigned int i, round;
+
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, BLOCK), BLOCK);
+	for (round = 0; round < 200; round++) {
+		i = random_below(BLOCK);
+		mag_cache_free(cache, objects[i]);
+		objects[i] = mag_cache_alloc(cache);
+		assert_stopped((char *)objects[i] - 1);
+		assert_stopped((char *)objects[i] + SIZE);
+	}
+	mag_cache_free_bulk(cache, objects, BLOCK);
+}
+
+static void
+test_a_tag_is_fresh_when_an_object_leaves_and_enters_the_slabs(void **state __rte_unused)
+{
+	unsigned int round, inside;
+	void *object = mag_cache_alloc(cache), *again;
+
+	for (round = 0; round < 100; round++) {
+		mag_cache_free(cache, object);
+		inside = memory_tag(object);
+		assert_int_not_equal(inside, tag_of(object));
+		again = mag_cache_alloc(cache);
+		assert_ptr_equal(with_tag(again, 0), with_tag(object, 0));
+		assert_int_not_equal(tag_of(again), inside);
+		assert_int_not_equal(tag_of(again), tag_of(object));
+		object = again;
+	}
+	mag_cache_free(cache, object);
+}
+
+static void
+test_a_tag_is_fresh_in_a_magazine_and_stays_until_the_next_free(void **state __rte_unused)
+{
+	void *object = mag_cache_alloc(cache), *again;
+	unsigned int round, inside;
+
+	for (round = 0; round < 100; round++) {
+		mag_cache_free(cache, object);
+		inside = memory_tag(object);
+		assert_int_not_equal(inside, tag_of(object));
+		assert_int_not_equal(inside, 0);
+		again = mag_cache_alloc(cache);
+		assert_int_equal(tag_of(again), inside);
+		object = again;
+	}
+	mag_cache_free(cache, object);
+}
+
+static void
+test_tags_come_in_all_their_number(void **state __rte_unused)
+{
+	void *object = mag_cache_alloc(cache);
+	unsigned int round, seen = 0;
+
+	for (round = 0; round < 2000; round++) {
+		seen |= 1u << tag_of(object);
+		mag_cache_free(cache, object);
+		object = mag_cache_alloc(cache);
+	}
+	assert_int_equal(seen, 0xfffe);
+	mag_cache_free(cache, object);
+}
+
+static void
+test_look_ups_ignore_the_tag(void **state __rte_unused)
+{
+	struct mag_object_info info, other;
+	void *object = mag_cache_alloc(cache);
+	unsigned int tag;
+
+	assert_int_equal(mag_cache_object_info(cache, object, &info, NULL), 0);
+	assert_ptr_equal(info.address, object);
+	for (tag = 0; tag < 16; tag++) {
+		assert_int_equal(mag_cache_object_info(cache, with_tag(object, tag), &other, NULL),
+				 0);
+		assert_ptr_equal(other.address, object);
+		assert_int_equal(other.region_index, info.region_index);
+	}
+	mag_cache_free(cache, with_tag(object, tag_of(object) ^ 1));
+	assert_int_equal(cache->slab.out, 0);
+	assert_int_equal(cache->slab.invalid, 0);
+}
+
+static void
+test_parts_are_found_whatever_the_tag(void **state __rte_unused)
+{
+	struct {
+		struct mag_region_map map;
+		struct mag_region_begin begin[2];
+	} two = {.map = {.count = 2}, .begin = {{0x1000, 0}, {0x2000, 1}}};
+	static struct mag_region parts;
+
+	atomic_init(&parts.map, &two.map);
+	assert_int_equal(mag_region_part_of(&parts, with_tag((void *)0x1800, 15)), 0);
+	assert_int_equal(mag_region_part_of(&parts, with_tag((void *)0x2800, 15)), 1);
+}
+
+static void
+test_what_is_no_object_leaves_the_tags_of_others_alone(void **state __rte_unused)
+{
+	char *object = mag_cache_alloc(cache), *next = mag_cache_alloc(cache);
+
+	mag_cache_free_nocache(cache, object + MAG_MEMTAG_GRANULE);
+	mag_cache_free(cache, object + MAG_MEMTAG_GRANULE);
+	assert_int_equal(cache->slab.invalid, 2);
+	assert_usable(object);
+	assert_usable(next);
+	mag_cache_free(cache, object);
+	mag_cache_free(cache, object);
+	assert_int_equal(cache->slab.invalid, 3);
+	mag_cache_free(cache, next);
+}
+
+static void
+test_an_object_that_is_freed_twice_stops_one_of_its_two_users(void **state __rte_unused)
+{
+	void *object = mag_cache_alloc(cache), *one, *two;
+
+	mag_cache_free(cache, object);
+	mag_cache_free(cache, object);
+	one = mag_cache_alloc(cache);
+	two = mag_cache_alloc(cache);
+	assert_ptr_equal(with_tag(one, 0), with_tag(two, 0));
+	assert_usable(one);
+	assert_stopped(two);
+	mag_cache_free_nocache(cache, one);
+}
+
+static unsigned int constructed, destructed;
+static void *constructed_last;
+
+static int
+construct(const struct mag_object_info *object, const struct mag_object_info *mirror __rte_unused,
+	  void *arg, unsigned int flags __rte_unused)
+{
+	unsigned int *left = arg;
+
+	memset(object->address, 0x11, object->size);
+	constructed_last = object->address;
+	constructed++;
+	return left != NULL && (*left)-- == 0;
+}
+
+static void
+destruct(void *object, void *arg __rte_unused)
+{
+	memset(object, 0x22, SIZE);
+	destructed++;
+}
+
+static void
+remake(void *arg, uint32_t flags)
+{
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	constructed = destructed = 0;
+	cache_make((struct mag_cache_params){
+		.constructor = construct, .destructor = destruct, .arg = arg, .flags = flags});
+}
+
+static void
+test_callbacks_and_clears_touch_objects_with_their_tag(void **state __rte_unused)
+{
+	void *object;
+
+	remake(NULL, MAG_CACHE_CLEARONFREE);
+	object = mag_cache_alloc(cache);
+	assert_ptr_equal(constructed_last, object);
+	mag_cache_free(cache, object);
+	mag_cache_free_nocache(cache, mag_cache_alloc(cache));
+	assert_int_equal(destructed, 1);
+	assert_int_equal(*(char *)mag_memtag_pointer(object), 0);
+	/* By a stale pointer too. */
+	object = mag_cache_alloc(cache);
+	mag_cache_free_nocache(cache, with_tag(object, tag_of(object) ^ 1));
+	assert_int_equal(destructed, 2);
+}
+
+static void
+test_an_object_that_was_not_constructed_gets_another_tag(void **state __rte_unused)
+{
+	unsigned int left = 0;
+
+	remake(&left, 0);
+	assert_null(mag_cache_alloc(cache));
+	assert_int_equal(constructed, 1);
+	assert_stopped(constructed_last);
+}
+
+static void *held[BLOCK];
+
+static void
+hold(void)
+{
+	unsigned int i;
+
+	assert_int_equal(mag_cache_alloc_bulk(cache, held, BLOCK), BLOCK);
+	for (i = 0; i < BLOCK; i++)
+		memset(held[i], i, SIZE);
+	/* Every other one is somewhere in the cache. */
+	for (i = 0; i < BLOCK; i += 2)
+		mag_cache_free(cache, held[i]);
+}
+
+static void
+assert_held(void)
+{
+	unsigned int i;
+
+	for (i = 1; i < BLOCK; i += 2) {
+		assert_int_equal(*(uint8_t *)held[i], i);
+		assert_int_equal(((uint8_t *)held[i])[SIZE - 1], i);
+	}
+	for (i = 0; i < BLOCK; i += 2)
+		assert_stopped(held[i]);
+}
+
+static void
+release(void)
+{
+	unsigned int i;
+
+	for (i = 1; i < BLOCK; i += 2)
+		mag_cache_free(cache, held[i]);
+}
+
+static void
+test_objects_outlive_a_purge(void **state __rte_unused)
+{
+	hold();
+	assert_int_equal(mag_cache_reap_now(cache, true), 0);
+	assert_int_equal(cache->slab.out, BLOCK / 2);
+	assert_held();
+	release();
+}
+
+static void
+test_objects_outlive_a_reap(void **state __rte_unused)
+{
+	hold();
+	assert_int_equal(mag_cache_reap_now(cache, false), 0);
+	assert_held();
+	release();
+}
+
+static void
+alloc_and_free(void *arg __rte_unused)
+{
+	void *objects[BLOCK];
+	unsigned int i;
+
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, BLOCK), BLOCK);
+	for (i = 0; i < BLOCK; i++)
+		assert_usable(objects[i]);
+	mag_cache_free_bulk(cache, objects, BLOCK);
+	/* EAL's threads check too. */
+	assert_stopped(objects[0]);
+}
+
+static void
+test_stolen_objects_can_be_used(void **state __rte_unused)
+{
+	void *objects[BLOCK * SEGMENTS * 2];
+	unsigned int i, n = 0;
+
+	run_on_lcore(1, alloc_and_free, NULL);
+	while (n < RTE_DIM(objects) && (objects[n] = mag_cache_alloc(cache)) != NULL) {
+		assert_usable(objects[n]);
+		n++;
+	}
+	assert_true(cache->steals > 0);
+	for (i = 0; i < n; i++)
+		mag_cache_free(cache, objects[i]);
+}
+
+static void
+free_one(void *object)
+{
+	mag_cache_free(cache, object);
+}
+
+static void
+test_who_frees_it_elsewhere_makes_it_stale_here(void **state __rte_unused)
+{
+	void *object = mag_cache_alloc(cache);
+
+	run_on_lcore(1, free_one, object);
+	assert_stopped(object);
+	object = mag_cache_alloc(cache);
+	run_on_thread(free_one, object);
+	assert_stopped(object);
+}
+
+static void
+test_the_mirror_is_found_from_the_object_and_back(void **state __rte_unused)
+{
+	const struct mag_mirror *mirror = mag_region_mirror(region);
+	void *object = mag_cache_alloc(cache), *its = mag_mirror_of(mirror, object);
+	unsigned int round;
+
+	assert_non_null(its);
+	assert_ptr_equal(mag_mirror_of(mirror, with_tag(object, 0)), its);
+	memset(its, 0x33, 24);
+	for (round = 0; round < 20; round++) {
+		assert_ptr_equal(mag_mirror_of(mirror, object), its);
+		assert_ptr_equal(mag_mirror_object(mirror, its), object);
+		mag_cache_free(cache, object);
+		object = mag_cache_alloc(cache);
+	}
+	mag_cache_free_nocache(cache, object);
+	object = mag_cache_alloc(cache);
+	assert_ptr_equal(mag_mirror_object(mirror, mag_mirror_of(mirror, object)), object);
+	assert_int_equal(*(char *)its, 0x33);
+	mag_cache_free(cache, object);
+}
+
+static void
+test_any_size_and_alignment_becomes_whole_granules(void **state __rte_unused)
+{
+	struct mag_region_params params = region_params(0);
+	void *objects[3];
+	unsigned int i;
+
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	assert_int_equal(mag_region_destroy(region), 0);
+	params.object_size = 25;
+	params.align = 8;
+	region = mag_region_create(&params);
+	assert_non_null(region);
+	assert_int_equal(region->object_size, 32);
+	assert_int_equal(region->stride, 32);
+	cache_make((struct mag_cache_params){.object_size = 25, .align = 16});
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 3), 3);
+	for (i = 0; i < 3; i++) {
+		assert_int_equal((uintptr_t)objects[i] % 16, 0);
+		assert_int_equal(touch((char *)objects[i] + 24, true), 0);
+		assert_stopped((char *)objects[i] + 32);
+		mag_cache_free(cache, objects[i]);
+	}
+}
+
+/* What the library gives back to the system passes by here. */
+static char *watched;
+static unsigned int given, given_with_tags;
+
+int
+madvise(void *addr, size_t length, int advice)
+{
+	int (*real)(void *addr, size_t length, int advice) =
+		(int (*)(void *, size_t, int))(uintptr_t)dlsym(RTLD_NEXT, "madvise");
+	size_t at;
+
+	if (watched >= (char *)addr && watched < (char *)addr + length) {
+		given++;
+		for (at = 0; at < length; at += MAG_MEMTAG_GRANULE)
+			given_with_tags += memory_tag((char *)addr + at) != 0;
+	}
+	return real(addr, length, advice);
+}
+
+static void
+watch(const void *object)
+{
+	watched = with_tag(object, 0);
+	given = given_with_tags = 0;
+}
+
+static void
+test_tags_are_restored_before_a_segment_goes_back(void **state __rte_unused)
+{
+	void *object = mag_cache_alloc(cache);
+
+	watch(object);
+	mag_cache_free(cache, object);
+	assert_int_equal(mag_region_trim(region, 0), 1);
+	assert_int_equal(given, 1);
+	assert_int_equal(given_with_tags, 0);
+	assert_int_equal(mag_region_grow(region, 1), 1);
+	object = mag_cache_alloc(cache);
+	assert_usable(object);
+	mag_cache_free(cache, object);
+}
+
+static void
+test_tags_are_restored_before_a_region_goes(void **state __rte_unused)
+{
+	void *object = mag_cache_alloc(cache);
+
+	watch(object);
+	mag_cache_free(cache, object);
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	assert_int_equal(mag_region_destroy(region), 0);
+	assert_int_equal(given, 1);
+	assert_int_equal(given_with_tags, 0);
+	watched = NULL;
+	setup(NULL);
+}
+
+#define tagged_test(name, how) cmocka_unit_test_setup_teardown(name, how, teardown)
+
+static int
+run_without(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_tags_that_are_not_there_are_refused),
+		cmocka_unit_test(test_adopted_memory_has_no_tags),
+		cmocka_unit_test(test_tags_stop_who_has_no_business_there),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+static int
+run_with(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_adopted_memory_has_no_tags),
+		cmocka_unit_test(test_contiguous_io_memory_has_no_tags),
+		cmocka_unit_test(test_parts_are_found_whatever_the_tag),
+		tagged_test(test_an_object_can_be_used_through_its_pointer_alone, setup),
+		tagged_test(test_a_use_after_a_free_into_a_magazine_is_stopped, setup),
+		tagged_test(test_a_use_after_a_free_past_the_magazines_is_stopped, setup),
+		tagged_test(test_a_use_after_a_free_in_bulk_is_stopped, setup),
+		tagged_test(test_a_stale_pointer_is_stopped_when_the_object_is_somebody_elses,
+			    setup),
+		tagged_test(test_who_runs_over_either_end_of_an_object_is_stopped, setup),
+		tagged_test(test_neighbours_differ_after_any_number_of_frees, setup),
+		tagged_test(test_a_tag_is_fresh_when_an_object_leaves_and_enters_the_slabs,
+			    setup_slab),
+		tagged_test(test_a_tag_is_fresh_in_a_magazine_and_stays_until_the_next_free, setup),
+		tagged_test(test_tags_come_in_all_their_number, setup),
+		tagged_test(test_look_ups_ignore_the_tag, setup_slab),
+		tagged_test(test_what_is_no_object_leaves_the_tags_of_others_alone, setup_slab),
+		tagged_test(test_an_object_that_is_freed_twice_stops_one_of_its_two_users, setup),
+		tagged_test(test_callbacks_and_clears_touch_objects_with_their_tag, setup),
+		tagged_test(test_an_object_that_was_not_constructed_gets_another_tag, setup),
+		tagged_test(test_objects_outlive_a_purge, setup),
+		tagged_test(test_objects_outlive_a_reap, setup),
+		tagged_test(test_stolen_objects_can_be_used, setup),
+		tagged_test(test_who_frees_it_elsewhere_makes_it_stale_here, setup),
+		tagged_test(test_the_mirror_is_found_from_the_object_and_back, setup_mirror),
+		tagged_test(test_any_size_and_alignment_becomes_whole_granules, setup),
+		tagged_test(test_tags_are_restored_before_a_segment_goes_back, setup_slab),
+		tagged_test(test_tags_are_restored_before_a_region_goes, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int
+main(void)
+{
+	if (mag_memtag_missing() == NULL && mag_memtag_enable() != 0) {
+		printf("Bail out! tags are there, but cannot be checked\n");
+		return 1;
+	}
+	eal_start(3, NULL);
+	return mag_memtag_missing() == NULL ? run_with() : run_without();
+}

@@ -125,14 +125,12 @@ void *
 mag_memtag_fresh(const void *object, size_t bytes)
 {
 	uintptr_t at = mag_memtag_strip((uintptr_t)object);
-	size_t whole = RTE_ALIGN_CEIL(bytes, (size_t)MAG_MEMTAG_GRANULE);
 	uint32_t tag = tag_at(at), used = 1;
 
-	used |= UINT32_C(1) << tag;
 	used |= UINT32_C(1) << tag_at(at - MAG_MEMTAG_GRANULE);
-	used |= UINT32_C(1) << tag_at(at + whole);
+	used |= UINT32_C(1) << tag_at(at + bytes);
 	at |= (uintptr_t)tag_after(tag, used) << TAG_SHIFT;
-	tags_set(at, whole);
+	tags_set(at, bytes);
 	return (void *)at;
 }
 

@@ -343,9 +343,24 @@ test_a_tag_is_fresh_in_a_magazine_and_stays_until_the_next_free(void **state __r
 }
 
 static void
-test_tags_come_in_all_their_number(void **state __rte_unused)
+test_a_tag_is_fresh_when_a_magazine_is_emptied_into_the_slabs(void **state __rte_unused)
 {
-	void *object = mag_cache_alloc(cache);
+	void *other = mag_cache_alloc(cache), *object = mag_cache_alloc(cache);
+	unsigned int inside;
+
+	mag_cache_free(cache, object);
+	inside = memory_tag(object);
+	assert_int_equal(mag_cache_reap_now(cache, true), 0);
+	assert_int_equal(cache->slab.out, 1);
+	assert_int_not_equal(memory_tag(object), inside);
+	assert_int_not_equal(memory_tag(object), tag_of(object));
+	mag_cache_free(cache, other);
+}
+
+static void
+test_all_tags_come_but_those_of_nobody_and_of_neighbours(void **state __rte_unused)
+{
+	void *first = mag_cache_alloc(cache), *object = mag_cache_alloc(cache);
 	unsigned int round, seen = 0;
 
 	for (round = 0; round < 2000; round++) {
@@ -353,8 +368,9 @@ test_tags_come_in_all_their_number(void **state __rte_unused)
 		mag_cache_free(cache, object);
 		object = mag_cache_alloc(cache);
 	}
-	assert_int_equal(seen, 0xfffe);
+	assert_int_equal(seen, 0xfffe & ~(1 << tag_of(first)));
 	mag_cache_free(cache, object);
+	mag_cache_free(cache, first);
 }
 
 static void
@@ -420,6 +436,18 @@ test_an_object_that_is_freed_twice_stops_one_of_its_two_users(void **state __rte
 	assert_usable(one);
 	assert_stopped(two);
 	mag_cache_free_nocache(cache, one);
+}
+
+static void
+test_an_object_twice_in_one_bulk_is_cleared_once(void **state __rte_unused)
+{
+	void *objects[2] = {mag_cache_alloc(cache), NULL};
+
+	assert_true(cache->flags & MAG_CACHE_CLEARONFREE);
+	objects[1] = objects[0];
+	mag_cache_free_bulk(cache, objects, 2);
+	assert_int_equal(cache->slab.invalid, 1);
+	assert_int_equal(cache->slab.out, 0);
 }
 
 static unsigned int constructed, destructed;
@@ -634,6 +662,28 @@ test_any_size_and_alignment_becomes_whole_granules(void **state __rte_unused)
 	}
 }
 
+/* One object a segment, of a size that lets it end where its pages end, and no other ones follow. */
+static void
+test_the_last_object_of_a_page_has_no_neighbour(void **state __rte_unused)
+{
+	struct mag_region_params params = region_params(MAG_REGION_NOMAGAZINES);
+	bool at_the_end = false;
+	char *object;
+
+	params.objects = params.block = 1;
+	for (params.object_size = 3072; params.object_size < 4096; params.object_size += 16) {
+		assert_int_equal(teardown(NULL), 0);
+		region = mag_region_create(&params);
+		assert_non_null(region);
+		cache_make((struct mag_cache_params){.flags = MAG_CACHE_NOMAGAZINES});
+		object = mag_cache_alloc(cache);
+		at_the_end |= ((uintptr_t)object + params.object_size + 16) % 4096 == 0;
+		mag_cache_free(cache, object);
+		assert_stopped(object);
+	}
+	assert_true(at_the_end);
+}
+
 /* What the library gives back to the system passes by here. */
 static char *watched;
 static unsigned int given, given_with_tags;
@@ -663,10 +713,11 @@ watch(const void *object)
 static void
 test_tags_are_restored_before_a_segment_goes_back(void **state __rte_unused)
 {
-	void *object = mag_cache_alloc(cache);
+	void *objects[BLOCK], *object;
 
-	watch(object);
-	mag_cache_free(cache, object);
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, BLOCK), BLOCK);
+	watch(objects[0]);
+	mag_cache_free_bulk(cache, objects, BLOCK);
 	assert_int_equal(mag_region_trim(region, 0), 1);
 	assert_int_equal(given, 1);
 	assert_int_equal(given_with_tags, 0);
@@ -683,8 +734,7 @@ test_tags_are_restored_before_a_region_goes(void **state __rte_unused)
 
 	watch(object);
 	mag_cache_free(cache, object);
-	assert_int_equal(mag_cache_destroy(cache), 0);
-	assert_int_equal(mag_region_destroy(region), 0);
+	assert_int_equal(teardown(NULL), 0);
 	assert_int_equal(given, 1);
 	assert_int_equal(given_with_tags, 0);
 	watched = NULL;
@@ -723,10 +773,12 @@ run_with(void)
 		tagged_test(test_a_tag_is_fresh_when_an_object_leaves_and_enters_the_slabs,
 			    setup_slab),
 		tagged_test(test_a_tag_is_fresh_in_a_magazine_and_stays_until_the_next_free, setup),
-		tagged_test(test_tags_come_in_all_their_number, setup),
+		tagged_test(test_a_tag_is_fresh_when_a_magazine_is_emptied_into_the_slabs, setup),
+		tagged_test(test_all_tags_come_but_those_of_nobody_and_of_neighbours, setup),
 		tagged_test(test_look_ups_ignore_the_tag, setup_slab),
 		tagged_test(test_what_is_no_object_leaves_the_tags_of_others_alone, setup_slab),
 		tagged_test(test_an_object_that_is_freed_twice_stops_one_of_its_two_users, setup),
+		tagged_test(test_an_object_twice_in_one_bulk_is_cleared_once, setup_slab),
 		tagged_test(test_callbacks_and_clears_touch_objects_with_their_tag, setup),
 		tagged_test(test_an_object_that_was_not_constructed_gets_another_tag, setup),
 		tagged_test(test_objects_outlive_a_purge, setup),
@@ -735,6 +787,7 @@ run_with(void)
 		tagged_test(test_who_frees_it_elsewhere_makes_it_stale_here, setup),
 		tagged_test(test_the_mirror_is_found_from_the_object_and_back, setup_mirror),
 		tagged_test(test_any_size_and_alignment_becomes_whole_granules, setup),
+		tagged_test(test_the_last_object_of_a_page_has_no_neighbour, setup),
 		tagged_test(test_tags_are_restored_before_a_segment_goes_back, setup_slab),
 		tagged_test(test_tags_are_restored_before_a_region_goes, setup),
 	};

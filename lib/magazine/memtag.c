@@ -33,8 +33,8 @@
 
 #define TAGS 16u
 #define TAG_SHIFT 56
-#define STEP 4u
-_Static_assert(2 * (STEP + 3) < TAGS, "a tag does not come again too soon");
+#define STEP 2u
+_Static_assert(3 * (STEP + 3) < TAGS, "a tag does not come again too soon");
 /* For IRG, should the application use it: any tag but 0. */
 #define TAGS_OF_IRG 0xfffeul
 
@@ -107,7 +107,7 @@ mag_memtag_pointer(const void *address)
 
 /*
  * The first one is any. From then on they go round in small steps, at most STEP and the three that may be in the way,
- * so that a tag does not come again the next time, nor the time after that: freed, and somebody else's.
+ * so that a tag does not come again within three times: freed into a magazine, emptied into the slabs, somebody else's.
  */
 static uint32_t
 tag_after(uint32_t tag, uint32_t used)

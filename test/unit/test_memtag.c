@@ -344,15 +344,22 @@ test_a_tag_is_fresh_in_a_magazine_and_stays_until_the_next_free(void **state __r
 static void
 test_a_tag_is_fresh_when_a_magazine_is_emptied_into_the_slabs(void **state __rte_unused)
 {
-	void *other = mag_cache_alloc(cache), *object = mag_cache_alloc(cache);
-	unsigned int inside;
+	void *other = mag_cache_alloc(cache), *object = mag_cache_alloc(cache), *again;
+	unsigned int inside, round;
 
+	for (round = 0; round < 100; round++) {
+		mag_cache_free(cache, object);
+		inside = memory_tag(object);
+		assert_int_equal(mag_cache_reap_now(cache, true), 0);
+		assert_int_equal(cache->slab.out, 1);
+		assert_int_not_equal(memory_tag(object), inside);
+		assert_stopped(object);
+		again = mag_cache_alloc(cache);
+		assert_ptr_equal(with_tag(again, 0), with_tag(object, 0));
+		assert_stopped(object);
+		object = again;
+	}
 	mag_cache_free(cache, object);
-	inside = memory_tag(object);
-	assert_int_equal(mag_cache_reap_now(cache, true), 0);
-	assert_int_equal(cache->slab.out, 1);
-	assert_int_not_equal(memory_tag(object), inside);
-	assert_int_not_equal(memory_tag(object), tag_of(object));
 	mag_cache_free(cache, other);
 }
 

@@ -169,7 +169,8 @@ verdict_text(enum mag_slab_verdict verdict, const void *object, const struct mag
 {
 	if (verdict == MAG_SLAB_INSIDE)
 		snprintf(text, size, "that is %zu bytes inside of object %p",
-			 (size_t)((uintptr_t)object - (uintptr_t)found->address), found->address);
+			 (size_t)(mag_memtag_strip((uintptr_t)object) - (uintptr_t)found->address),
+			 found->address);
 	else if (verdict == MAG_SLAB_USED)
 		snprintf(text, size, "it has %u users: mag_cache_unuse() it first",
 			 found->bufctl->uses);

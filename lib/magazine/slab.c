@@ -566,7 +566,7 @@ mag_slab_hand_back(struct mag_slab_layer *layer, const void *object, bool guarde
 
 	*found = (struct mag_slab_object){.address = NULL};
 	mag_lock_spin(&layer->lock);
-	verdict = hand_back(layer, (uintptr_t)object, guarded, found);
+	verdict = hand_back(layer, mag_memtag_strip((uintptr_t)object), guarded, found);
 	if (verdict != MAG_SLAB_GOOD)
 		COUNT_ADD(layer->invalid, 1);
 	mag_lock_release(&layer->lock);

@@ -741,8 +741,10 @@ mag_cache_destroy(struct mag_cache *cache)
 
 	if (cache == NULL)
 		return 0;
-	if (list_held)
+	if (list_held) {
+		MAG_LOG(ERR, "cache \"%s\": not from a cache's callback", cache->name);
 		return -EDEADLK;
+	}
 	list_remove(cache);
 	if (!mag_perimeter_enter(cache, false)) {
 		MAG_LOG(ERR, "cache \"%s\": is being resized: destroy it later", cache->name);

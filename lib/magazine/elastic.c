@@ -503,6 +503,25 @@ region_unlist(struct mag_region *region)
 	mag_lock_release(&regions_lock);
 }
 
+/* So many segments of each part, or fewer, and the error that came last; returns how many. */
+static unsigned int
+region_grow(struct mag_region *region, unsigned int segments, int *error)
+{
+	uint32_t part, parts = MAG_STAT(region->parts);
+	unsigned int i, had = 0;
+	int ret;
+
+	for (part = 0; part < parts; part++)
+		for (i = 0, ret = 0; i < segments && ret == 0; i++) {
+			ret = mag_elastic_grow(region, part);
+			if (ret == 0)
+				had++;
+			else
+				*error = -ret;
+		}
+	return had;
+}
+
 /* And the reserve of each part: some nodes may have no memory, but not all. */
 static int
 memory_make(struct mag_region *region)
@@ -510,9 +529,10 @@ memory_make(struct mag_region *region)
 	/* Hugepages have neither tags nor guards. */
 	bool pages =
 		!rte_eal_has_hugepages() || region->mode & (MAG_REGION_GUARD | MAG_REGION_MEMTAG);
+	int error = 0;
 
 	if ((pages && pages_set_aside(region) != 0) || map_make(region) != 0 ||
-	    mag_region_grow(region, region->elastic->reserve) == 0)
+	    region_grow(region, region->elastic->reserve, &error) == 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -579,22 +599,22 @@ mag_elastic_fini(struct mag_region *region)
 unsigned int
 mag_region_grow(struct mag_region *region, unsigned int segments)
 {
-	uint32_t part, parts = MAG_STAT(region->parts);
-	unsigned int i, had = 0;
-	int ret = 0;
+	unsigned int had;
+	int error = 0;
 
 	if (region->elastic == NULL) {
+		MAG_LOG(ERR, "region \"%s\": is not elastic, and does not grow", region->name);
 		rte_errno = EINVAL;
 		return 0;
 	}
-	for (part = 0; part < parts; part++)
-		for (i = 0, ret = 0; i < segments && ret == 0; i++) {
-			ret = mag_elastic_grow(region, part);
-			if (ret == 0)
-				had++;
-			else
-				rte_errno = -ret;
-		}
+	had = region_grow(region, segments, &error);
+	if (error == 0)
+		return had;
+	MAG_LOG(ERR, "region \"%s\": grew by %u segments, not by %u of each node: %s", region->name,
+		had, segments,
+		error == ENOSPC ? "it is as large as it may be" :
+				  "no memory for one: reserve more hugepages");
+	rte_errno = error;
 	return had;
 }
 

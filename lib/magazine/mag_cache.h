@@ -12,7 +12,7 @@
  *
  * Unless said otherwise a function may be called from any thread. Threads with an
  * lcore id have magazines of their own, all others share one locked pair. Functions
- * that fail say why in rte_errno and, off the data path, in one log line.
+ * that fail say why in rte_errno, if they do not return it, and, off the data path, in one log line.
  */
 
 #include <stdbool.h>
@@ -100,7 +100,7 @@ struct mag_cache *mag_cache_create(const struct mag_cache_params *params);
  *
  * @return
  *   0; -EBUSY when objects are out (their number is logged, the cache stays
- *   fully usable) or when somebody is resizing it.
+ *   fully usable) or when somebody is resizing it; -EDEADLK (called from a cache's callback).
  */
 int mag_cache_destroy(struct mag_cache *cache);
 

@@ -22,7 +22,7 @@
  * segments for the time until then. What must not fail waits (mag_cache_alloc_wait()).
  *
  * All functions may be called from any thread, but not on the data path.
- * Functions that fail say why in rte_errno and in one log line.
+ * Functions that fail say why in one log line, and in rte_errno if they do not return it.
  */
 
 #include <stddef.h>

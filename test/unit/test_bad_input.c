@@ -16,6 +16,7 @@
 
 #include "cache.h"
 #include "ground.h"
+#include "numa.h"
 
 #define BLOCK 8
 #define COUNT (4 * BLOCK)
@@ -463,6 +464,62 @@ test_nobody_waits_inside_a_callback(void **state __rte_unused)
 	assert_int_equal(mag_cache_destroy(cache), 0);
 }
 
+static void
+destroying_visit(struct mag_cache *cache, void *arg)
+{
+	*(int *)arg = mag_cache_destroy(cache);
+}
+
+static void
+test_no_cache_is_destroyed_inside_a_callback(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_make(&ground, 0);
+	const char *log;
+	int ret = 0;
+
+	log_begin();
+	mag_cache_walk(destroying_visit, &ret);
+	log = log_end();
+	assert_int_equal(ret, -EDEADLK);
+	assert_logged(log, "\"things\": not from a cache's callback");
+	assert_int_equal(count_lines(log), 1);
+	assert_int_equal(mag_cache_destroy(cache), 0);
+}
+
+static void
+assert_not_grown(struct mag_region *region, int error, const char *text)
+{
+	const char *log;
+
+	rte_errno = 0;
+	log_begin();
+	assert_int_equal(mag_region_grow(region, 1), 0);
+	log = log_end();
+	assert_int_equal(rte_errno, error);
+	assert_logged(log, text);
+	assert_int_equal(count_lines(log), 1);
+}
+
+static void
+test_a_region_that_cannot_grow_says_why(void **state __rte_unused)
+{
+	struct mag_region_params params = {.name = "full",
+					   .object_size = SIZE,
+					   .objects = 2 * BLOCK,
+					   .block = BLOCK,
+					   .mode = MAG_REGION_NOMAGAZINES,
+					   .node = rte_socket_id_by_idx(0)};
+	struct mag_region *region = mag_region_create(&params);
+
+	assert_not_grown(ground.region, EINVAL, "\"ground\": is not elastic");
+	mag_fault_nth(1);
+	assert_not_grown(region, ENOMEM, "\"full\": grew by 0 segments, not by 1");
+	mag_fault_nth(0);
+	assert_int_equal(mag_region_grow(region, 1), 1);
+	assert_not_grown(region, ENOSPC, "it is as large as it may be");
+	assert_int_equal(mag_region_destroy(region), 0);
+}
+
 int
 main(void)
 {
@@ -481,6 +538,8 @@ main(void)
 		T(test_a_mirror_of_another_geometry_is_refused),
 		T(test_a_wait_that_is_interrupted_loses_nothing),
 		T(test_nobody_waits_inside_a_callback),
+		T(test_no_cache_is_destroyed_inside_a_callback),
+		T(test_a_region_that_cannot_grow_says_why),
 	};
 
 	eal_start(2, NULL);

@@ -128,6 +128,9 @@ call_region_grow(struct input *input)
 	had = mag_region_grow(region->region, want);
 	after = region_stats(region);
 	model_require(after.segments - before.segments == had, "%u segments grown", had);
+	/* Whoever wants none cannot be refused, but by what cannot grow at all. */
+	model_require(process_log_lines() == (!region->elastic || had < want),
+		      "%u of %u grown, no line or several", had, want);
 	if (!region->elastic)
 		model_require(had == 0 && rte_errno == EINVAL, "errno %d", rte_errno);
 	else if (had < want && after.grow_fails == before.grow_fails)

@@ -27,6 +27,7 @@
 #define OBJECTS_MAX (UINT64_C(1) << 40)
 #define BYTES_MAX (UINT64_C(1) << 47)
 /* Beyond these EAL, with what it was given, may have no memory for the records. */
+#define OBJECTS_FEW 600
 #define OBJECTS_MANY 100000
 #define BYTES_MANY (1u << 20)
 #define CLEARED_MAX (1u << 20)
@@ -121,7 +122,7 @@ region_params(struct input *input)
 		params.mirror = 1 + input_below(input, params.object_size < 64 ? 8 : 64);
 	if (!elastic)
 		return params;
-	params.objects = 1 + input_below(input, 600);
+	params.objects = 1 + input_below(input, OBJECTS_FEW);
 	params.align = any_of(input, 0, 0, 0, 8, 64, 256, 4096);
 	params.segment_size = any_of(input, 0, 0, 4096, 65536);
 	params.reserve = input_below(input, 4);
@@ -240,8 +241,8 @@ call_region_create(struct input *input)
 	params = region_params(input);
 	while (input_seldom(input, 4))
 		region_params_spoil(&params, input);
-	/* It can be had, and takes a long time. */
-	if (params.objects > OBJECTS_MANY)
+	/* More can be had, and takes a long time. */
+	if (params.objects > OBJECTS_FEW || (params.mode & MAG_REGION_NOMAGAZINES) == 0)
 		params.reserve = RTE_MIN(params.reserve, RESERVE_MAX);
 	due = region_due(&params);
 	rte_errno = 0;

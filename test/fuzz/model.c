@@ -341,8 +341,9 @@ model_destruct(void *address, void *arg)
 		      "%p is destructed, and is not constructed", address);
 	content_check(cache->region, object);
 	object->constructed = object->told = false;
-	object->is_zero = cache->clears;
-	object->may_be_zero = cache->region->elastic;
+	/* It may be zero already: nobody wrote into it since another cache cleared it. */
+	object->is_zero |= cache->clears;
+	object->may_be_zero |= cache->region->elastic;
 	cache->destructed++;
 }
 

@@ -321,7 +321,7 @@ run_fuzz() {
 	if ! echo 'int LLVMFuzzerTestOneInput(const char *data, long size) { return 0; }' |
 		clang -x c -fsanitize=fuzzer,address -o /dev/null - 2>/dev/null; then
 		count 0 0 1 0 fuzz/cache
-		echo "    skipped: no clang with libFuzzer here (Debian: apt-get install clang)"
+		echo "    skipped: no clang with libFuzzer here (Debian: apt-get install clang libclang-rt-dev)"
 		return
 	fi
 	if ! CC=clang host_build "$build" test/fuzz/cache_fuzz -Dtests=false -Dfuzz=true \
@@ -361,7 +361,7 @@ main() {
 		libcmocka-dev clang-format g++ libbenchmark-dev valgrind spin
 	! wanted arm || host_packages_optional gcc-aarch64-linux-gnu qemu-user
 	! wanted numa || host_packages_optional qemu-system-x86 busybox-static
-	! wanted fuzz || host_packages_optional clang
+	! wanted fuzz || host_packages_optional clang libclang-rt-dev
 	if ! build "$HOST_ROOT/build"; then
 		fail build "does not build"
 	else

@@ -269,24 +269,29 @@ any_number(struct input *input)
 	return input_seldom(input, 8) ? input_below(input, BULK) : input_below(input, 70);
 }
 
-void
-call_alloc_bulk(struct input *input)
+static void
+alloc_many(struct model_cache *cache, unsigned int n)
 {
-	struct model_cache *cache = any_cache(input);
+	uint64_t available = model_available(cache);
 	void *objects[BULK + 1];
-	uint64_t available;
-	unsigned int n, got, i;
+	unsigned int got, i;
 
-	if (cache == NULL)
-		return;
-	n = room_for(cache, any_number(input));
-	available = model_available(cache);
+	n = room_for(cache, n);
 	objects[n] = &available;
 	got = mag_cache_alloc_bulk(cache->cache, objects, n);
 	had_check(cache, n, got, available);
 	model_require(objects[n] == &available, "more than %u were written", n);
 	for (i = 0; i < got; i++)
 		model_taken(cache, objects[i]);
+}
+
+void
+call_alloc_bulk(struct input *input)
+{
+	struct model_cache *cache = any_cache(input);
+
+	if (cache != NULL)
+		alloc_many(cache, any_number(input));
 }
 
 void
@@ -366,6 +371,31 @@ call_free_bulk(struct input *input)
 
 	if (cache != NULL)
 		free_many(cache, input, RTE_MIN(any_number(input), cache->out));
+}
+
+/*
+ * A slot that its owner does not get into, as while somebody visits it: slabs and depot have to do, and
+ * what is in the slot is out of reach.
+ */
+void
+call_kept_out(struct input *input)
+{
+	struct model_cache *cache = any_cache(input);
+	struct mag_lcore *own;
+	bool asks;
+
+	if (cache == NULL)
+		return;
+	asks = cache->asks;
+	cache->asks = true;
+	own = mag_lcore_slot(cache->cache->slot);
+	mag_lcore_keep_out(own, true);
+	if (input_byte(input) & 1)
+		alloc_many(cache, any_number(input));
+	else
+		free_many(cache, input, RTE_MIN(any_number(input), cache->out));
+	mag_lcore_keep_out(own, false);
+	cache->asks = asks;
 }
 
 void

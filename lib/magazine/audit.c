@@ -207,8 +207,10 @@ void
 mag_watch_report(struct mag_cache *cache)
 {
 	void *held[HELD_MAX];
-	unsigned int i, n = mag_cache_held(cache, held, HELD_MAX);
+	unsigned int i, n = 0;
 
+	if (mag_watched(cache) & MAG_WATCH_AUDIT)
+		n = mag_cache_held(cache, held, HELD_MAX);
 	for (i = 0; i < n; i++) {
 		MAG_LOG(ERR, "%s \"%s\": object %p is out", kind_of(cache), cache->name, held[i]);
 		log_last(cache, held[i]);

@@ -48,7 +48,7 @@ void mag_watch_back(struct mag_cache *cache, void *const *objects, unsigned int 
 void mag_watch_lend(struct mag_cache *cache, void *object);
 void mag_watch_return(struct mag_cache *cache, void *object);
 
-/** Say who has the objects that are out, as far as it is known. */
+/** Say who has the objects that are out, of an audited cache. */
 void mag_watch_report(struct mag_cache *cache);
 
 #endif /* MAG_AUDIT_H */

@@ -104,10 +104,11 @@ wrong_pointer(const struct model_cache *cache, struct input *input, void **objec
 	}
 }
 
+/* Else a free may end in a magazine, unseen. */
 static bool
-goes_to_the_slabs(const struct model_cache *cache)
+is_checked(const struct model_cache *cache)
 {
-	return !cache->magazines || cache->off;
+	return cache->guarded || !cache->magazines || cache->off;
 }
 
 void
@@ -119,7 +120,7 @@ call_free_wrong(struct input *input)
 	if (cache == NULL || !wrong_pointer(cache, input, &object))
 		return;
 	model_given_wrong(cache);
-	if (goes_to_the_slabs(cache) && input_byte(input) & 1)
+	if (is_checked(cache) && input_byte(input) & 1)
 		mag_cache_free(cache->cache, object);
 	else
 		mag_cache_free_nocache(cache->cache, object);
@@ -133,7 +134,7 @@ call_free_bulk_wrong(struct input *input)
 	void *objects[64];
 	unsigned int n = 0;
 
-	if (cache == NULL || !goes_to_the_slabs(cache))
+	if (cache == NULL || !is_checked(cache))
 		return;
 	while (n < RTE_DIM(objects) - 1 && input->left > 0 && !input_seldom(input, 8)) {
 		if (input_byte(input) & 1) {

@@ -278,6 +278,10 @@ static const struct {
 	{"magazines=0", false},
 	{"rounds=14", false},
 	{"rounds=62,visit=0", false},
+	{"guard=1", false},
+	{"guard=1,rounds=14", false},
+	{"guard=1,audit=0,magazines=0", false},
+	{"audit=1", true},
 	{"rounds=7", true},
 	{"bogus=1", true},
 	{"visit=2", true},
@@ -285,6 +289,9 @@ static const struct {
 	{"=", true},
 	{"rounds=14,", false},
 };
+
+#define INTRINSIC_OBJECTS 20
+#define INTRINSIC_MAX (UINT64_C(1) << 30)
 
 static struct mag_cache_params
 cache_params(const struct model_region *region, struct input *input)
@@ -379,7 +386,7 @@ cache_due(const struct mag_cache_params *params, const struct model_region *regi
 	mag_region_stats_get(region->region, &stats);
 	span = (uint64_t)stats.segment_objects * region->stride;
 	due.einval =
-		!name_is_good(params->name) || params->region == NULL || params->object_size == 0 ||
+		!name_is_good(params->name) || params->object_size == 0 ||
 		(params->flags & ~FLAGS_KNOWN) != 0 ||
 		(params->flags & MAG_CACHE_CLEARONFREE && region->mode & MAG_REGION_READONLY) ||
 		((params->flags & MAG_CACHE_NOMAGAZINES) == 0 &&
@@ -407,6 +414,7 @@ cache_describe(struct model_cache *model, struct model_region *region,
 	model->magazines = (params->flags & MAG_CACHE_NOMAGAZINES) == 0 &&
 			   !option_is(params->options, "magazines=0");
 	model->asks = option_is(params->options, "visit=0");
+	model->guarded = option_is(params->options, "guard=1");
 	model->clears =
 		params->flags & MAG_CACHE_CLEARONFREE ||
 		(region->object_size <= CLEAR_MIN && (region->mode & MAG_REGION_READONLY) == 0);
@@ -417,6 +425,43 @@ cache_describe(struct model_cache *model, struct model_region *region,
 	region->clears_unseen |= model->clears && !(model->constructs && model->destructs);
 	model->object_size = params->object_size;
 	model->chunk_size = RTE_ALIGN_CEIL(params->object_size, align);
+}
+
+/* Without a region: had, used a little, and gone again. */
+static void
+intrinsic_try(struct mag_cache_params *params)
+{
+	uint64_t align = params->align == 0 ? 8 : (params->align + 7) & ~UINT64_C(7);
+	struct due due = {.may_enomem = true};
+	struct mag_cache *cache;
+	char *objects[INTRINSIC_OBJECTS];
+	unsigned int i, n;
+
+	params->constructor = NULL;
+	params->destructor = NULL;
+	params->reclaim = NULL;
+	due.einval = !name_is_good(params->name) || params->object_size == 0 ||
+		     (params->flags & ~FLAGS_KNOWN) != 0 || !rte_is_power_of_2(align) ||
+		     align > INTRINSIC_MAX || params->object_size > INTRINSIC_MAX ||
+		     option_is(params->options, "guard=1");
+	options_due(params->options, &due);
+	due.fails = due.einval;
+	rte_errno = 0;
+	cache = mag_cache_create(params);
+	due_check(&due, cache != NULL, "an intrinsic cache");
+	if (cache == NULL)
+		return;
+	n = mag_cache_alloc_bulk(cache, (void **)objects,
+				 params->object_size > MODEL_BYTES ? 1 : INTRINSIC_OBJECTS);
+	for (i = 0; i < n; i++) {
+		model_require((uintptr_t)objects[i] % align == 0, "not aligned");
+		model_require(objects[i][0] == 0 && objects[i][params->object_size - 1] == 0,
+			      "not zeroed");
+		objects[i][0] = 1;
+		objects[i][params->object_size - 1] = 1;
+	}
+	mag_cache_free_bulk(cache, (void **)objects, n);
+	model_require(mag_cache_destroy(cache) == 0, "not destroyed");
 }
 
 void
@@ -432,6 +477,10 @@ call_cache_create(struct input *input)
 	params = cache_params(region, input);
 	while (input_seldom(input, 5))
 		cache_params_spoil(&params, input);
+	if (params.region == NULL) {
+		intrinsic_try(&params);
+		return;
+	}
 	params.arg = model;
 	due = cache_due(&params, region);
 	rte_errno = 0;

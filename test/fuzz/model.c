@@ -272,7 +272,9 @@ model_given(struct model_cache *cache, unsigned int index)
 void
 model_given_wrong(struct model_cache *cache)
 {
-	cache->returned++;
+	/* One that is checked at the call is no free at all. */
+	if (!cache->guarded)
+		cache->returned++;
 	cache->invalid++;
 }
 

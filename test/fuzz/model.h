@@ -68,6 +68,7 @@ struct model_cache {
 	bool magazines; /**< it may have some */
 	bool off;       /**< purged, and not enabled again */
 	bool asks;      /**< visit=0: what other lcores hold may have to be waited for */
+	bool guarded;   /**< each free is checked where it is called */
 	bool clears;
 	bool reaps_all;
 	bool constructs, destructs, reclaims;

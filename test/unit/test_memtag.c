@@ -209,7 +209,7 @@ test_contiguous_io_memory_has_no_tags(void **state __rte_unused)
 	assert_null(mag_region_create(&params));
 	log = log_end();
 	assert_int_equal(rte_errno, ENOTSUP);
-	assert_logged(log, "MEMTAG is of ordinary pages");
+	assert_logged(log, "GUARD and MEMTAG are of ordinary pages");
 }
 
 static void

@@ -391,8 +391,9 @@ index_take(struct mag_region *region, uint32_t *index)
 	uint32_t i;
 
 	mag_lock_wait(&region->lock);
-	for (i = 0; i < elastic->segments_max && elastic->taken[i]; i++)
+	for (i = elastic->taken_below; i < elastic->segments_max && elastic->taken[i]; i++)
 		;
+	elastic->taken_below = i;
 	if (i < elastic->segments_max)
 		elastic->taken[i] = true;
 	mag_lock_release(&region->lock);
@@ -403,8 +404,11 @@ index_take(struct mag_region *region, uint32_t *index)
 static void
 index_give(struct mag_region *region, uint32_t index)
 {
+	struct mag_elastic *elastic = region->elastic;
+
 	mag_lock_wait(&region->lock);
-	region->elastic->taken[index] = false;
+	elastic->taken[index] = false;
+	elastic->taken_below = RTE_MIN(elastic->taken_below, index);
 	mag_lock_release(&region->lock);
 }
 

@@ -113,6 +113,7 @@ struct mag_elastic {
 	_Atomic uint32_t hungry;      /**< a bit for each part */
 	_Atomic uint64_t rest;        /**< TSC before which nobody asks for more: there is none */
 	_Atomic uint64_t grown, trimmed, grow_fails;
+	uint32_t taken_below; /**< all indices below it are taken; under the region's lock */
 	/** By index, under the region's lock: there is such a segment, or it comes or goes. */
 	bool taken[];
 };

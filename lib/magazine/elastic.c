@@ -379,8 +379,7 @@ segment_init(const struct mag_region *region, struct mag_segment *segment, uint3
 	segment->part = part;
 	segment->whole = true;
 	/* Nothing is with a user, and what is between objects never is. */
-	if (mag_poison_wanted())
-		mag_poison((void *)segment->base, (size_t)region->block * region->stride);
+	mag_poison((void *)segment->base, (size_t)region->block * region->stride);
 }
 
 /* A place for one more; false: the region is as large as it may be. */

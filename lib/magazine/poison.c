@@ -24,13 +24,13 @@ mag_poison_wanted(void)
 void
 mag_poison(const void *address, size_t bytes)
 {
-	if (__asan_poison_memory_region != NULL)
+	if (mag_poison_wanted())
 		__asan_poison_memory_region(address, bytes);
 }
 
 void
 mag_unpoison(const void *address, size_t bytes)
 {
-	if (__asan_unpoison_memory_region != NULL)
+	if (mag_poison_wanted())
 		__asan_unpoison_memory_region(address, bytes);
 }

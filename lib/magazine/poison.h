@@ -15,7 +15,7 @@
 
 /** Is there an AddressSanitizer, and is it wanted? */
 bool mag_poison_wanted(void);
-/** Reading or writing these bytes is an error from now on; no effect without an AddressSanitizer. */
+/** Reading or writing these bytes is an error from now on; no effect where it is not wanted. */
 void mag_poison(const void *address, size_t bytes);
 void mag_unpoison(const void *address, size_t bytes);
 

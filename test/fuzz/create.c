@@ -16,10 +16,12 @@
 #include "calls.h"
 #include "process.h"
 
-#define MODES_ELASTIC (MAG_REGION_PERSISTENT | MAG_REGION_MONOLITHIC | MAG_REGION_PHYSCONTIG)
+#define MODES_ELASTIC                                                                              \
+	(MAG_REGION_PERSISTENT | MAG_REGION_MONOLITHIC | MAG_REGION_PHYSCONTIG |                   \
+	 MAG_REGION_GUARD | MAG_REGION_MEMTAG)
 #define MODES_KNOWN                                                                                \
-	(MODES_ELASTIC | MAG_REGION_READONLY | MAG_REGION_SHARED | MAG_REGION_NOMAGAZINES |        \
-	 MAG_REGION_PUREDATA)
+	(MODES_ELASTIC | MAG_REGION_SHAREOK | MAG_REGION_AUDIT | MAG_REGION_READONLY |             \
+	 MAG_REGION_SHARED | MAG_REGION_NOMAGAZINES | MAG_REGION_PUREDATA)
 #define FLAGS_KNOWN                                                                                \
 	(MAG_CACHE_NOMAGAZINES | MAG_CACHE_DYNAMIC | MAG_CACHE_CLEARONFREE | MAG_CACHE_RECLAIM)
 #define CLEAR_MIN 128
@@ -120,6 +122,9 @@ region_params(struct input *input)
 					   MAG_REGION_PUREDATA | MAG_REGION_NOMAGAZINES);
 	if (input_seldom(input, 4))
 		params.mirror = 1 + input_below(input, params.object_size < 64 ? 8 : 64);
+	/* An audit's records of small objects take more memory than there is. */
+	if (input_seldom(input, 4))
+		params.mode |= params.object_size < 256 ? MAG_REGION_SHAREOK : MAG_REGION_AUDIT;
 	if (!elastic)
 		return params;
 	params.objects = 1 + input_below(input, OBJECTS_FEW);
@@ -128,6 +133,8 @@ region_params(struct input *input)
 	params.reserve = input_below(input, 4);
 	if (input_seldom(input, 4))
 		params.mode |= input_byte(input) & (MAG_REGION_PERSISTENT | MAG_REGION_MONOLITHIC);
+	if (input_seldom(input, 4))
+		params.mode |= MAG_REGION_GUARD;
 	return params;
 }
 
@@ -190,7 +197,7 @@ elastic_due(const struct mag_region_params *params, struct due *due)
 	uint64_t stride = params->stride != 0 ? params->stride : params->object_size;
 	uint64_t align = params->align != 0 ? params->align : 8, objects = params->objects;
 
-	due->enotsup = params->mode & MAG_REGION_PHYSCONTIG;
+	due->enotsup = params->mode & (MAG_REGION_PHYSCONTIG | MAG_REGION_MEMTAG);
 	due->may_enomem |= objects > OBJECTS_MANY || stride > UINT32_MAX / objects;
 	if (!rte_is_power_of_2(align) || align > ALIGN_MAX || stride > UINT32_MAX / 2 ||
 	    objects > OBJECTS_MAX || objects > BYTES_MAX / RTE_MAX(stride, UINT64_C(1)) ||
@@ -222,7 +229,8 @@ region_due(const struct mag_region_params *params)
 		     params->mirror > 4096 || params->block > MAG_REGION_BLOCK_MAX ||
 		     (params->mode & ~MODES_KNOWN) != 0 ||
 		     (params->objects == 0 && (params->mode & MODES_ELASTIC) != 0);
-	due.may_enomem = params->mirror > MIRROR_MANY || params->object_size > BYTES_MANY;
+	due.may_enomem = params->mirror > MIRROR_MANY || params->object_size > BYTES_MANY ||
+			 params->mode & MAG_REGION_AUDIT;
 	if (params->objects != 0 && params->object_size != 0)
 		elastic_due(params, &due);
 	due.fails = due.einval || due.enotsup;
@@ -281,7 +289,7 @@ static const struct {
 	{"guard=1", false},
 	{"guard=1,rounds=14", false},
 	{"guard=1,audit=0,magazines=0", false},
-	{"audit=1", true},
+	{"audit=1", false},
 	{"rounds=7", true},
 	{"bogus=1", true},
 	{"visit=2", true},
@@ -392,6 +400,8 @@ cache_due(const struct mag_cache_params *params, const struct model_region *regi
 		((params->flags & MAG_CACHE_NOMAGAZINES) == 0 &&
 		 region->mode & MAG_REGION_NOMAGAZINES);
 	options_due(params->options, &due);
+	due.einval |=
+		option_is(params->options, "audit=1") && (region->mode & MAG_REGION_AUDIT) == 0;
 	if (!rte_is_power_of_2(align) || align > span) {
 		due.einval = true;
 	} else {
@@ -414,7 +424,8 @@ cache_describe(struct model_cache *model, struct model_region *region,
 	model->magazines = (params->flags & MAG_CACHE_NOMAGAZINES) == 0 &&
 			   !option_is(params->options, "magazines=0");
 	model->asks = option_is(params->options, "visit=0");
-	model->guarded = option_is(params->options, "guard=1");
+	model->audited = region->mode & MAG_REGION_AUDIT;
+	model->guarded = model->audited || option_is(params->options, "guard=1");
 	model->clears =
 		params->flags & MAG_CACHE_CLEARONFREE ||
 		(region->object_size <= CLEAR_MIN && (region->mode & MAG_REGION_READONLY) == 0);
@@ -443,7 +454,7 @@ intrinsic_try(struct mag_cache_params *params)
 	due.einval = !name_is_good(params->name) || params->object_size == 0 ||
 		     (params->flags & ~FLAGS_KNOWN) != 0 || !rte_is_power_of_2(align) ||
 		     align > INTRINSIC_MAX || params->object_size > INTRINSIC_MAX ||
-		     option_is(params->options, "guard=1");
+		     option_is(params->options, "guard=1") || option_is(params->options, "audit=1");
 	options_due(params->options, &due);
 	due.fails = due.einval;
 	rte_errno = 0;

@@ -69,6 +69,7 @@ struct model_cache {
 	bool off;       /**< purged, and not enabled again */
 	bool asks;      /**< visit=0: what other lcores hold may have to be waited for */
 	bool guarded;   /**< each free is checked where it is called */
+	bool audited;   /**< and it is told who has what */
 	bool clears;
 	bool reaps_all;
 	bool constructs, destructs, reclaims;

@@ -110,7 +110,6 @@ run(void *arg)
 {
 	uint64_t now = rte_rdtsc(), last = now, idle = ms_to_tsc(app.options.idle_ms);
 	struct burst burst = {.n = 0};
-	struct flow_counts counts;
 
 	RTE_SET_USED(arg);
 	while (!atomic_load_explicit(&app.stopped, memory_order_relaxed)) {
@@ -121,10 +120,7 @@ run(void *arg)
 			last = now;
 		burst_count(&burst, now);
 		flow_table_expire(app.table, now, false);
-		if (!app.options.until_idle || now - last < idle)
-			continue;
-		flow_table_counts(app.table, &counts);
-		if (counts.created == counts.expired)
+		if (app.options.until_idle && now - last >= idle)
 			break;
 	}
 	rte_pktmbuf_free_bulk(burst.packet, burst.n);

@@ -22,6 +22,7 @@ from testpmd import HUGE, NO_HUGE_MB, PREFIX, ROOT, lcore_options, remove_files_
 PROGRAM = pathlib.Path(os.environ.get("MAGAZINE_BUILD") or ROOT / "build") / "app/flowcache/flowcache"
 FOLDER = work_dir()
 MANY, FEW, LIMIT = 50000, 1000, 5
+STEADY = 8  # a packet of the steady flow before so many others: the program's bursts are of 32
 RUN_SECONDS = 120
 IDLE_MS, REPORT_MS = 3000, 100
 ATTEMPTS = 3  # where others on the machine may take and return hugepages
@@ -101,6 +102,23 @@ def capture(name, count, limit=None):
     tap.check(len(found) == min(count, limit or count), "flows of the capture are not all different")
     size = sum(f[1] + f[3] for f in found.values())
     return Capture(path, len(frames), found, size, untracked, len(odd))
+
+
+def capture_steady(steady, count):
+    """A capture of so many flows of one packet each, and of one more: in each burst with them, then alone as long."""
+    found, frames = {}, []
+    again = frame_of(steady, False, 10)
+    for i in range(count):
+        if i % STEADY == 0:
+            frames.append(again)
+        frames.append(frame_of(flow_of(i), False, 20))
+        found[flow_of(i)] = 1, len(frames[-1]), 0, 0
+    frames += [again] * count
+    times = frames.count(again)
+    found[steady] = times, times * len(again), 0, 0
+    path = FOLDER / "steady.pcap"
+    packets.write_pcap(path, frames)
+    return Capture(path, len(frames), found, sum(map(len, frames)), 0, 0)
 
 
 # Runs
@@ -319,6 +337,16 @@ with tap.case("at a rate, flows expire while others begin, and no packet is lost
         check_totals(said, few, run)
         check_memory(said, run)
         tap.check(said["flows_peak"] < said["flows"], f"no flow has expired before the end\n{run.describe()}")
+
+with tap.case("a flow in steady use does not expire, nor keep others from it"):
+    steady = flow_of(FEW)
+    source = capture_steady(steady, FEW)
+    with start(source, "--until-idle", "--rate", 5000, "--idle", 50) as run:
+        said = run.end()
+        check_totals(said, source, run)
+        check_flows(run, source)
+        tap.check(said["flows_peak"] < said["flows"], f"no flow has expired before the end\n{run.describe()}")
+        tap.check(list(run.exported())[-1] == steady, "others were used last before it, and expired after it")
 
 with tap.case("a rate slower than flows expire does not end it early"):
     with start(few, "--until-idle", "--rate", 3200, "--idle", 1) as run:

@@ -68,8 +68,7 @@ params_check(const struct mag_region_params *params)
 	if (params->objects == 0 && params->mode & elastic)
 		return params_error(params,
 				    "PERSISTENT, MONOLITHIC, PHYSCONTIG, GUARD and MEMTAG are for "
-				    "elastic "
-				    "regions",
+				    "elastic regions",
 				    EINVAL);
 	return 0;
 }

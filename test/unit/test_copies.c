@@ -86,8 +86,10 @@ test_a_second_copy_of_the_library_makes_no_caches(void **state __rte_unused)
 	uint64_t before = heap_balance();
 	const char *log;
 
-	if (copy == NULL)
+	if (copy == NULL) {
+		printf("# skip: a second copy of the library cannot be loaded\n");
 		skip();
+	}
 	create = (__typeof__(create))(uintptr_t)dlsym(copy, "mag_cache_create");
 	assert_ptr_not_equal(create, mag_cache_create);
 	rte_errno = 0;
@@ -112,8 +114,10 @@ test_a_second_copy_makes_no_pools(void **state __rte_unused)
 					 .region = ground.region,
 					 .node = -1};
 
-	if (copy == NULL)
+	if (copy == NULL) {
+		printf("# skip: a second copy of the library cannot be loaded\n");
 		skip();
+	}
 	create = (__typeof__(create))(uintptr_t)dlsym(copy, "mag_pool_create");
 	assert_ptr_not_equal(create, mag_pool_create);
 	rte_errno = 0;

@@ -325,7 +325,7 @@ test_errors_are_reported_with_the_stack_of_who_made_them(void **state __rte_unus
 static void
 test_errors_are_reported_with_the_stack_of_who_made_them(void **state __rte_unused)
 {
-	print_message("needs AddressSanitizer\n");
+	printf("# skip: needs a build with AddressSanitizer\n");
 	skip();
 }
 

@@ -17,6 +17,7 @@
 struct request {
 	const char *name;
 	struct rte_tel_data *data;
+	void (*answer)(struct mag_cache *cache, struct rte_tel_data *data);
 	int ret;
 };
 
@@ -106,24 +107,24 @@ add_stats(struct rte_tel_data *data, const struct mag_cache_stats *stats)
 	add_rows(data, stats->name, rows, RTE_DIM(rows));
 }
 
+/* The first cache of the name. */
 static void
-stats_visit(struct mag_cache *cache, void *arg)
+answer_visit(struct mag_cache *cache, void *arg)
 {
 	struct request *request = arg;
-	struct mag_cache_stats stats;
 
 	if (request->ret == 0 || strcmp(cache->name, request->name) != 0)
 		return;
-	mag_cache_stats(cache, &stats);
-	add_stats(request->data, &stats);
+	request->answer(cache, request->data);
 	request->ret = 0;
 }
 
 static int
 handle(const char *params, struct rte_tel_data *data,
-       void (*visit)(struct mag_cache *cache, void *arg))
+       void (*visit)(struct mag_cache *cache, void *arg),
+       void (*answer)(struct mag_cache *cache, struct rte_tel_data *data))
 {
-	struct request request = {.name = params, .data = data, .ret = -EINVAL};
+	struct request request = {.name = params, .data = data, .answer = answer, .ret = -EINVAL};
 
 	if (params == NULL || *params == '\0')
 		return -EINVAL;
@@ -131,16 +132,26 @@ handle(const char *params, struct rte_tel_data *data,
 	return request.ret;
 }
 
+static void
+answer_stats(struct mag_cache *cache, struct rte_tel_data *data)
+{
+	struct mag_cache_stats stats;
+
+	mag_cache_stats(cache, &stats);
+	add_stats(data, &stats);
+}
+
 static int
 handle_stats(const char *command, const char *params, struct rte_tel_data *data)
 {
 	RTE_SET_USED(command);
-	return handle(params, data, stats_visit);
+	return handle(params, data, answer_visit, answer_stats);
 }
 
 static void
-add_region(struct rte_tel_data *data, const struct mag_region *region)
+answer_region(struct mag_cache *cache, struct rte_tel_data *data)
 {
+	const struct mag_region *region = cache->region;
 	struct mag_region_stats stats;
 
 	mag_region_stats_get(region, &stats);
@@ -169,22 +180,11 @@ add_region(struct rte_tel_data *data, const struct mag_region *region)
 	add_rows(data, region->name, rows, RTE_DIM(rows));
 }
 
-static void
-region_visit(struct mag_cache *cache, void *arg)
-{
-	struct request *request = arg;
-
-	if (request->ret == 0 || strcmp(cache->name, request->name) != 0)
-		return;
-	add_region(request->data, cache->region);
-	request->ret = 0;
-}
-
 static int
 handle_region(const char *command, const char *params, struct rte_tel_data *data)
 {
 	RTE_SET_USED(command);
-	return handle(params, data, region_visit);
+	return handle(params, data, answer_visit, answer_region);
 }
 
 /* As many as fit an answer. */
@@ -209,33 +209,29 @@ add_held(struct rte_tel_data *object, const struct mag_cache *cache,
 }
 
 static void
-held_visit(struct mag_cache *cache, void *arg)
+answer_held(struct mag_cache *cache, struct rte_tel_data *data)
 {
-	struct request *request = arg;
 	struct mag_transaction last = {.lcore = LCORE_ID_ANY};
 	struct rte_tel_data *object;
 	void *held[HELD_MAX];
 	unsigned int i, n;
 	char name[32];
 
-	if (request->ret == 0 || strcmp(cache->name, request->name) != 0)
-		return;
 	n = mag_cache_held(cache, held, HELD_MAX);
-	rte_tel_data_start_dict(request->data);
+	rte_tel_data_start_dict(data);
 	for (i = 0; i < n && (object = rte_tel_data_alloc()) != NULL; i++) {
 		mag_cache_transaction(cache, held[i], &last);
 		add_held(object, cache, &last);
 		snprintf(name, sizeof(name), "%p", held[i]);
-		rte_tel_data_add_dict_container(request->data, name, object, 0);
+		rte_tel_data_add_dict_container(data, name, object, 0);
 	}
-	request->ret = 0;
 }
 
 static int
 handle_held(const char *command, const char *params, struct rte_tel_data *data)
 {
 	RTE_SET_USED(command);
-	return handle(params, data, held_visit);
+	return handle(params, data, answer_visit, answer_held);
 }
 
 struct column {
@@ -297,31 +293,28 @@ add_lcores(struct rte_tel_data *data, const struct mag_slot_stats *rows, unsigne
 }
 
 static void
-lcores_visit(struct mag_cache *cache, void *arg)
+answer_lcores(struct mag_cache *cache, struct rte_tel_data *data)
 {
-	struct request *request = arg;
 	struct mag_slot_stats stats[MAG_SLOTS];
 	unsigned int i, n, rows = 0;
 
-	if (request->ret == 0 || strcmp(cache->name, request->name) != 0)
-		return;
 	n = mag_cache_slot_stats(cache, stats, MAG_SLOTS);
 	for (i = 0; i < n; i++)
 		if (stats[i].allocs != 0 || stats[i].frees != 0)
 			stats[rows++] = stats[i];
-	rte_tel_data_start_dict(request->data);
-	add_lcores(request->data, stats, rows);
-	add_columns(request->data, stats, rows);
-	request->ret = 0;
+	rte_tel_data_start_dict(data);
+	add_lcores(data, stats, rows);
+	add_columns(data, stats, rows);
 }
 
 static int
 handle_lcores(const char *command, const char *params, struct rte_tel_data *data)
 {
 	RTE_SET_USED(command);
-	return handle(params, data, lcores_visit);
+	return handle(params, data, answer_visit, answer_lcores);
 }
 
+/* All caches of the name. */
 static void
 reap_visit(struct mag_cache *cache, void *arg)
 {
@@ -339,7 +332,7 @@ handle_reap(const char *command, const char *params, struct rte_tel_data *data)
 {
 	RTE_SET_USED(command);
 	if (params != NULL && *params != '\0')
-		return handle(params, data, reap_visit);
+		return handle(params, data, reap_visit, NULL);
 	mag_reap_request();
 	rte_tel_data_string(data, "requested");
 	return 0;

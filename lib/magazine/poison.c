@@ -15,10 +15,12 @@ void __asan_unpoison_memory_region(void const volatile *address, size_t bytes) _
 bool
 mag_poison_wanted(void)
 {
-	const char *value = getenv(POISON_ENV);
+	const char *value;
 
-	return __asan_poison_memory_region != NULL && __asan_unpoison_memory_region != NULL &&
-	       (value == NULL || strcmp(value, "0") != 0);
+	if (__asan_poison_memory_region == NULL || __asan_unpoison_memory_region == NULL)
+		return false;
+	value = getenv(POISON_ENV);
+	return value == NULL || strcmp(value, "0") != 0;
 }
 
 void

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "process.h"
 
-#include <dirent.h>
-#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -21,31 +19,13 @@
 #include <rte_malloc.h>
 
 #include "cache.h"
+#include "eal_files.h"
 
 #define SIGNAL_NS 200000
 
 static char line[512];
 static unsigned int lines;
 static timer_t timer;
-
-/* EAL leaves its files behind when a process ends; none of them is needed again. */
-static void
-remove_files(void)
-{
-	const char *folder = rte_eal_get_runtime_dir();
-	struct dirent *entry;
-	char path[PATH_MAX];
-	DIR *dir = opendir(folder);
-
-	if (dir == NULL)
-		return;
-	while ((entry = readdir(dir)) != NULL) {
-		snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
-		unlink(path);
-	}
-	closedir(dir);
-	rmdir(folder);
-}
 
 /* EAL's own lines, about parameters that are wild, are nobody's. */
 static ssize_t
@@ -184,7 +164,7 @@ process_start(void)
 	}
 	/* EAL has pinned this thread to one CPU; others may want that one too. */
 	sched_setaffinity(0, sizeof(cpus), &cpus);
-	atexit(remove_files);
+	atexit(eal_files_remove);
 	/* Maintenance is what an input says it is. */
 	mag_cache_observer = NULL;
 	mag_cache_last_observer = NULL;

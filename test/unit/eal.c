@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
+#include "eal_files.h"
 
-#include <dirent.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -35,25 +34,6 @@ __tsan_default_suppressions(void)
 
 static uint64_t random_state;
 static cpu_set_t all_cpus; /* that the program may use; EAL pins the main thread to one */
-
-/* EAL leaves its files behind when a process ends; none of them is needed again. */
-static void
-remove_files(void)
-{
-	const char *folder = rte_eal_get_runtime_dir();
-	struct dirent *entry;
-	char path[PATH_MAX];
-	DIR *dir = opendir(folder);
-
-	if (dir == NULL)
-		return;
-	while ((entry = readdir(dir)) != NULL) {
-		snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
-		unlink(path);
-	}
-	closedir(dir);
-	rmdir(folder);
-}
 
 static void
 seed_random(void)
@@ -113,7 +93,7 @@ eal_start(unsigned int lcores, ...)
 		printf("Bail out! EAL: %s\n", rte_strerror(rte_errno));
 		exit(1);
 	}
-	atexit(remove_files);
+	atexit(eal_files_remove);
 	seed_random();
 }
 

@@ -694,6 +694,7 @@ mag_elastic_hunger(struct mag_region *region, uint32_t part)
 	struct mag_elastic *elastic = region->elastic;
 	uint32_t bit = UINT32_C(1) << part;
 
+	RTE_BUILD_BUG_ON(MAG_PARTS_MAX > 32);
 	if (MAG_STAT(elastic->hungry) & bit ||
 	    MAG_STAT(region->segments) >= elastic->segments_max ||
 	    rte_rdtsc() < MAG_STAT(elastic->rest))
@@ -724,13 +725,12 @@ part_feed(struct mag_region *region, uint32_t part, bool bounded)
 static bool
 region_feed(struct mag_region *region, bool bounded)
 {
-	uint32_t part, hungry = atomic_exchange_explicit(&region->elastic->hungry, 0,
-							 memory_order_relaxed);
+	uint32_t hungry =
+		atomic_exchange_explicit(&region->elastic->hungry, 0, memory_order_relaxed);
 	bool fed = true;
 
-	for (part = 0; hungry >> part != 0; part++)
-		if (hungry >> part & 1)
-			fed &= part_feed(region, part, bounded);
+	for (; hungry != 0; hungry &= hungry - 1)
+		fed &= part_feed(region, rte_bsf32(hungry), bounded);
 	return fed;
 }
 

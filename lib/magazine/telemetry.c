@@ -211,7 +211,7 @@ add_held(struct rte_tel_data *object, const struct mag_cache *cache,
 static void
 answer_held(struct mag_cache *cache, struct rte_tel_data *data)
 {
-	struct mag_transaction last = {.lcore = LCORE_ID_ANY};
+	struct mag_transaction last;
 	struct rte_tel_data *object;
 	void *held[HELD_MAX];
 	unsigned int i, n;
@@ -220,6 +220,7 @@ answer_held(struct mag_cache *cache, struct rte_tel_data *data)
 	n = mag_cache_held(cache, held, HELD_MAX);
 	rte_tel_data_start_dict(data);
 	for (i = 0; i < n && (object = rte_tel_data_alloc()) != NULL; i++) {
+		last = (struct mag_transaction){.lcore = LCORE_ID_ANY};
 		mag_cache_transaction(cache, held[i], &last);
 		add_held(object, cache, &last);
 		snprintf(name, sizeof(name), "%p", held[i]);

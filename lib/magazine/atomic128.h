@@ -13,18 +13,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "mag_inline.h" /* MAG_TSAN */
+
 struct mag_u128 {
 	_Alignas(16) uint64_t lo;
 	uint64_t hi;
 };
-
-#if defined(__SANITIZE_THREAD__)
-#define MAG_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define MAG_TSAN 1
-#endif
-#endif
 
 #ifdef MAG_TSAN
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <rte_bitops.h>
@@ -46,7 +47,7 @@ static struct {
 /* A signal handler may read it: it must not be allocated when it is first touched. */
 static _Thread_local bool list_held __attribute__((tls_model("initial-exec")));
 
-static void flush_slot_of_all(uint32_t slot);
+static void flush_slot_at_exit(uint32_t slot);
 
 /*
  * The process's environment is the one thing that two copies of this library
@@ -69,7 +70,7 @@ RTE_INIT(mag_cache_load)
 		setenv(INSTANCE_ENV, mine, 1);
 	/* A second copy may be bound to the first one's lcore layer. */
 	if (!list.second_copy)
-		mag_lcore_on_exit(flush_slot_of_all);
+		mag_lcore_on_exit(flush_slot_at_exit);
 }
 
 static void
@@ -90,6 +91,12 @@ bool
 mag_cache_list_held(void)
 {
 	return list_held;
+}
+
+bool
+mag_cache_may_deadlock(void)
+{
+	return list_held || mag_callback_depth != 0;
 }
 
 bool
@@ -114,10 +121,15 @@ mag_cache_listed(void)
 	return MAG_STAT(list.count);
 }
 
-void
+int
 mag_cache_walk(void (*visit)(struct mag_cache *cache, void *arg), void *arg)
 {
+	if (mag_cache_may_deadlock()) {
+		MAG_LOG(ERR, "walk over all caches: not from a cache's callback, nor from a walk");
+		return -EDEADLK;
+	}
 	mag_cache_list_walk(true, visit, arg);
+	return 0;
 }
 
 const char *
@@ -138,12 +150,38 @@ flush_slot_of_all(uint32_t slot)
 	mag_cache_list_walk(true, flush_slot_visit, &slot);
 }
 
+/*
+ * rte_eal_cleanup() takes EAL's memory away, with all caches that nobody destroyed in it, and tells nobody.
+ */
+static bool
+is_mapped(const void *address)
+{
+	uintptr_t page = sysconf(_SC_PAGESIZE);
+
+	return msync((void *)RTE_ALIGN_FLOOR((uintptr_t)address, page), page, MS_ASYNC) == 0 ||
+	       errno != ENOMEM;
+}
+
+/* Of a thread that ends, which may be after EAL has. */
+static void
+flush_slot_at_exit(uint32_t slot)
+{
+	struct mag_cache *cache;
+
+	list_enter();
+	cache = TAILQ_FIRST(&list.caches);
+	if (cache != NULL && is_mapped(cache))
+		TAILQ_FOREACH(cache, &list.caches, link)
+			mag_cache_flush_slot(cache, slot);
+	list_leave();
+}
+
 void
 mag_lcore_flush(void)
 {
 	uint32_t slot = mag_lcore_slot_number();
 
-	if (slot != MAG_SLOT_SHARED && !list_held)
+	if (slot != MAG_SLOT_SHARED && !mag_cache_may_deadlock())
 		flush_slot_of_all(slot);
 }
 
@@ -390,17 +428,19 @@ home_make(struct mag_cache *cache)
 		return -ENOMEM;
 	memcpy(home, cache, offsetof(struct mag_cache, arena));
 	home->node = node;
+	/* All homes have the type of the main one: nobody changes it until this one is among them. */
+	mag_perimeter_enter(cache, true);
 	atomic_init(&home->type, MAG_STAT(cache->type));
 	homes = home_init(home, part) == 0 ? homes_with(cache, home) : NULL;
-	if (homes == NULL) {
-		home_destroy(home);
-		return -ENOMEM;
+	if (homes != NULL) {
+		homes_publish(cache, homes);
+		mag_cache_enable_inside(cache);
 	}
-	homes_publish(cache, homes);
-	mag_perimeter_enter(cache, true);
-	mag_cache_enable_inside(cache);
 	mag_perimeter_leave(cache);
-	return 0;
+	if (homes != NULL)
+		return 0;
+	home_destroy(home);
+	return -ENOMEM;
 }
 
 static int
@@ -476,16 +516,18 @@ cache_alloc(const char *kind, const char *name, int node)
 static struct mag_cache *
 cache_finish(struct mag_cache *cache, const char *kind)
 {
-	if (layers_init(cache) != 0) {
+	/* First: from here on no part comes by itself that has no home. */
+	if (mag_region_attach(cache->region, cache->align) != 0) {
+		MAG_LOG(ERR, "%s \"%s\": region \"%s\" has two caches already", kind, cache->name,
+			cache->region->name);
+		rte_errno = EBUSY;
+	} else if (layers_init(cache) != 0) {
 		MAG_LOG(ERR,
 			"%s \"%s\": no memory for the magazines of %" PRIu64 " objects (%zu "
 			"bytes): give EAL more memory",
 			kind, cache->name, cache->expected, arena_bytes(cache));
 		rte_errno = ENOMEM;
-	} else if (mag_region_attach(cache->region) != 0) {
-		MAG_LOG(ERR, "%s \"%s\": region \"%s\" has two caches already", kind, cache->name,
-			cache->region->name);
-		rte_errno = EBUSY;
+		mag_region_detach(cache->region);
 	} else {
 		list_insert(cache);
 		return cache;
@@ -530,9 +572,10 @@ mag_pool_reset(struct mag_cache *cache)
 
 	mag_perimeter_enter(cache, true);
 	mag_cache_purge_inside(cache, true);
-	mag_region_reset(cache->region);
+	/* Slabs lie in the region's memory, and maintenance may look at them. */
 	MAG_FOREACH_HOME(cache, part, home)
 		mag_slab_reset(&home->slab);
+	mag_region_reset(cache->region);
 	mag_cache_enable(cache);
 	mag_perimeter_leave(cache);
 }
@@ -569,7 +612,7 @@ params_check(const struct mag_cache_params *params, size_t align)
 	const unsigned int known = MAG_CACHE_NOMAGAZINES | MAG_CACHE_DYNAMIC |
 				   MAG_CACHE_CLEARONFREE | MAG_CACHE_RECLAIM;
 
-	if (list_held)
+	if (mag_cache_may_deadlock())
 		return params_error(params, "not from a cache's callback", EDEADLK);
 	if (params->object_size == 0 || (params->flags & ~known) != 0)
 		return params_error(params, "needs a size above 0 and known flags", EINVAL);
@@ -615,7 +658,7 @@ callbacks_copy(struct mag_cache *cache, const struct mag_cache_params *params)
 		return 0;
 	cache->callbacks = malloc(sizeof(*cache->callbacks));
 	if (cache->callbacks == NULL)
-		return -ENOMEM;
+		return params_error(params, "no memory for its callbacks", ENOMEM);
 	*cache->callbacks = (struct mag_callbacks){
 		.constructor = params->constructor,
 		.destructor = params->destructor,
@@ -649,10 +692,12 @@ options_read(const struct mag_cache_params *params, size_t align, struct mag_opt
 		return ret;
 	if (options->rounds != 0 && !type_is_reachable(params, align, options->rounds))
 		return -EINVAL;
+	if (options->block != 0 || options->mirror != 0)
+		return params_error(params, "options block and mirror are its region's", EINVAL);
+	if (intrinsic && (options->audit || options->guard != MAG_GUARD_OFF))
+		return params_error(params, "guard and audit need a region", EINVAL);
 	if (options->audit && params->region->audit == NULL)
 		return params_error(params, "audit=1 needs a MAG_REGION_AUDIT region", EINVAL);
-	if (options->guard != MAG_GUARD_OFF && intrinsic)
-		return params_error(params, "guard needs a region", EINVAL);
 	return 0;
 }
 
@@ -741,7 +786,7 @@ mag_cache_destroy(struct mag_cache *cache)
 
 	if (cache == NULL)
 		return 0;
-	if (list_held) {
+	if (mag_cache_may_deadlock()) {
 		MAG_LOG(ERR, "cache \"%s\": not from a cache's callback", cache->name);
 		return -EDEADLK;
 	}
@@ -784,7 +829,7 @@ mag_cache_take_all(struct mag_cache *cache, void **objects, unsigned int n, bool
 	mag_request_end(cache, &request);
 	if (unlikely(got < n)) {
 		if (!steal || request.refused || MAG_STAT(cache->dying) ||
-		    mag_cache_steal(cache, objects, n) < n)
+		    mag_cache_steal(cache, objects, n, &request) < n)
 			return -ENOBUFS;
 	}
 	if (unlikely(mag_watched(cache)))
@@ -807,13 +852,13 @@ extern void mag_cache_free_bulk(struct mag_cache *cache, void *const *objects, u
 unsigned int
 mag_cache_alloc_slow(struct mag_cache *cache, void **objects, unsigned int n)
 {
-	struct mag_request request = {0};
+	struct mag_request request = {.some = true};
 	unsigned int got = mag_cache_take(cache, objects, n, &request);
 
 	mag_request_end(cache, &request);
 	/* Nothing is out of reach: what other lcores hold, as far as it goes. */
-	while (got < n && !request.refused && mag_cache_steal(cache, objects + got, 1) == 1)
-		got++;
+	if (got < n && !request.refused)
+		got += mag_cache_steal(cache, objects + got, n - got, &request);
 	if (unlikely(mag_watched(cache)))
 		mag_watch_out(cache, objects, got);
 	return got;

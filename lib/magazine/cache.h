@@ -42,6 +42,8 @@ extern void (*mag_cache_observer)(struct mag_cache *cache);
 extern void (*mag_cache_last_observer)(void);
 /** True when this thread is in the list's critical section. */
 bool mag_cache_list_held(void);
+/** True when this thread is in there, or in a callback: it must not wait for the list. */
+bool mag_cache_may_deadlock(void);
 /** Call visit for each cache under the list's lock; false when wait is false and it is taken. */
 bool mag_cache_list_walk(bool wait, void (*visit)(struct mag_cache *cache, void *arg), void *arg);
 /** Caches listed now. */

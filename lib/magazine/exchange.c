@@ -22,6 +22,9 @@
 /* Objects of which a bulk is tagged at a time. */
 #define TAGGED_BULK 32
 
+/* A signal handler may read it: it must not be allocated when it is first touched. */
+_Thread_local unsigned int mag_callback_depth __attribute__((tls_model("initial-exec")));
+
 static bool
 is_tagged(const struct mag_cache *cache)
 {
@@ -52,11 +55,32 @@ objects_retag(const struct mag_cache *cache, void **objects, unsigned int n)
 		objects[i] = object_retag(cache, objects[i]);
 }
 
+static void
+call_destructor(const struct mag_callbacks *callbacks, void *object)
+{
+	if (callbacks == NULL || callbacks->destructor == NULL)
+		return;
+	mag_callback_depth++;
+	callbacks->destructor(object, callbacks->arg);
+	mag_callback_depth--;
+}
+
+static int
+call_constructor(const struct mag_callbacks *callbacks, const struct mag_object_info *object,
+		 const struct mag_object_info *mirror)
+{
+	int ret;
+
+	mag_callback_depth++;
+	ret = callbacks->constructor(object, mirror, callbacks->arg, 0);
+	mag_callback_depth--;
+	return ret;
+}
+
 /* One by one, so that an object that is there twice is destructed once. */
 static void
 destruct_and_free(struct mag_cache *cache, void *object)
 {
-	const struct mag_callbacks *callbacks = cache->callbacks;
 	struct mag_slab_object found;
 
 	if (mag_slab_find(&cache->slab, object, &found)) {
@@ -64,8 +88,7 @@ destruct_and_free(struct mag_cache *cache, void *object)
 		if (is_tagged(cache))
 			object = mag_memtag_pointer(object);
 		mag_watch_lend(cache, object);
-		if (callbacks != NULL && callbacks->destructor != NULL)
-			callbacks->destructor(object, callbacks->arg);
+		call_destructor(cache->callbacks, object);
 		if (cache->flags & MAG_CACHE_CLEARONFREE)
 			memset(object, 0, cache->region->object_size);
 		mag_watch_return(cache, object);
@@ -125,7 +148,6 @@ mag_cache_destroy_magazine(struct mag_cache *cache, struct mag_detached detached
 	mag_arena_put(&cache->arena, detached.magazine);
 }
 
-/* Put a magazine where others can have it: a partial one can only be emptied. */
 void
 mag_cache_hand_over(struct mag_cache *cache, struct mag_detached detached)
 {
@@ -302,8 +324,8 @@ construct(struct mag_cache *cache, void **objects, unsigned int n)
 		object_info(&found, cache, &info);
 		mirror_info(&info, cache, &mirror);
 		mag_watch_lend(cache, objects[i]);
-		if (callbacks->constructor(&info, mirror.address != NULL ? &mirror : NULL,
-					   callbacks->arg, 0) != 0)
+		if (call_constructor(callbacks, &info, mirror.address != NULL ? &mirror : NULL) !=
+		    0)
 			break;
 	}
 	if (i < n) {
@@ -337,7 +359,8 @@ take_from_depot(struct mag_cache *cache, void **objects, unsigned int n,
 			got += take;
 			mag_cache_destroy_magazine(cache, (struct mag_detached){magazine[0], left});
 		}
-		mag_request_let_go(cache, request, rounds - take);
+		/* Modulo 2^64: a magazine may be of a later type, and larger. */
+		mag_request_let_go(cache, request, (uint64_t)rounds - take);
 	}
 	return got;
 }
@@ -501,16 +524,18 @@ homes_take_blocks(struct mag_cache *cache, const struct mag_homes *homes, void *
 		  unsigned int n)
 {
 	const uint8_t *order = mag_homes_order(homes);
+	uint64_t objects = (uint64_t)n * cache->region->block;
 	unsigned int i, got = 0;
 
+	mag_transit_begin(cache, objects);
 	for (i = 0; i < homes->count && got < n; i++)
 		while (got < n &&
 		       mag_slab_alloc_blocks(&homes->home[order[i]]->slab, first + got, 1) == 0)
 			got++;
-	if (got == n)
-		return 0;
-	blocks_for_each(cache, first, got, block_object_give);
-	return -ENOBUFS;
+	if (got < n)
+		blocks_for_each(cache, first, got, block_object_give);
+	mag_transit_end(cache, objects);
+	return got == n ? 0 : -ENOBUFS;
 }
 
 int

@@ -15,7 +15,14 @@
 struct mag_request {
 	uint64_t transit; /**< objects that it holds in transit */
 	bool refused;     /**< there are more, but the constructor refused */
+	bool some;        /**< set by who asks: fewer than it wants are welcome, too */
 };
+
+/**
+ * Callbacks of caches that this thread is in. It may hold any lock of theirs then, and waits for none that
+ * comes before these.
+ */
+extern _Thread_local unsigned int mag_callback_depth;
 
 /**
  * From this thread's magazines, depot and slabs: as many of n as there are. With fewer than n all

@@ -11,8 +11,14 @@
  * (mag_region.h). The most recently freed objects are the next ones allocated.
  *
  * Unless said otherwise a function may be called from any thread. Threads with an
- * lcore id have magazines of their own, all others share one locked pair. Functions
- * that fail say why in rte_errno, if they do not return it, and, off the data path, in one log line.
+ * lcore id have magazines of their own, all others share one locked pair.
+ *
+ * What makes, destroys or resizes something and fails says why in one log line, and with an errno value, which it
+ * returns, or leaves in rte_errno where that is said. What fails because there is nothing to be had logs nothing.
+ *
+ * Callbacks of a cache (constructor, destructor, reclaim) may run with locks of that cache held, in any thread that
+ * allocates or frees, and in maintenance. They may use other caches, whose callbacks do not use this one; they may not
+ * allocate from or free to this one, wait, make or destroy caches, nor call anything of mag_maint.h: -EDEADLK.
  */
 
 #include <stdbool.h>
@@ -99,8 +105,8 @@ struct mag_cache *mag_cache_create(const struct mag_cache_params *params);
  * Destroy a cache. Nobody may use it any more.
  *
  * @return
- *   0; -EBUSY when objects are out (their number is logged, the cache stays
- *   fully usable) or when somebody is resizing it; -EDEADLK (called from a cache's callback).
+ *   0, also for NULL; -EBUSY when objects are out (their number is logged), an lcore is using it, or somebody is
+ *   resizing it: the cache stays fully usable; -EDEADLK (called from a cache's callback).
  */
 int mag_cache_destroy(struct mag_cache *cache);
 
@@ -123,7 +129,7 @@ inline void *mag_cache_alloc(struct mag_cache *cache);
  * freed. Not for lcores that must not sleep.
  *
  * @param timeout_us
- *   Microseconds to wait at most, or MAG_WAIT_DEFAULT.
+ *   Microseconds to wait at most, UINT64_MAX for centuries, or MAG_WAIT_DEFAULT.
  * @return
  *   The object, or NULL with rte_errno: ETIMEDOUT; EINTR (a signal was handled meanwhile); EDEADLK (called
  *   from a cache's callback).
@@ -158,7 +164,7 @@ void mag_cache_free_nocache(struct mag_cache *cache, void *object);
  * @param mirror
  *   Filled with its mirror's, address NULL when the region has none; may be NULL.
  * @return
- *   0, or -EINVAL for any other address.
+ *   0, or -EINVAL for any other address; of a cache without a region any address will do.
  */
 int mag_cache_object_info(struct mag_cache *cache, const void *object, struct mag_object_info *info,
 			  struct mag_object_info *mirror);
@@ -174,14 +180,14 @@ int mag_cache_object_info(struct mag_cache *cache, const void *object, struct ma
  *
  * @return
  *   0; -EINVAL: not an object that is out; -EBUSY: it has a user, and the region is not SHAREOK;
- *   -EOVERFLOW: it has 4,294,967,295.
+ *   -EOVERFLOW: it has 4,294,967,295; -ENOTSUP: a cache without a region.
  */
 int mag_cache_use(struct mag_cache *cache, const void *object);
 /**
  * One user less.
  *
  * @return
- *   How many are left; -EINVAL: not an object that is out; -ERANGE: it has none.
+ *   How many are left; -EINVAL: not an object that is out; -ERANGE: it has none; -ENOTSUP: a cache without a region.
  */
 int64_t mag_cache_unuse(struct mag_cache *cache, const void *object);
 /** @} */

@@ -13,6 +13,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* gcc says it in one way, clang in the other. */
+#if defined(__SANITIZE_THREAD__)
+#define MAG_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define MAG_TSAN 1
+#endif
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 /** Offset in bytes of this thread's slot in an array of slots. */
@@ -79,7 +88,7 @@ mag_slot_of(struct mag_cache *cache)
 inline void
 mag_slot_count(uint64_t *counter, uint64_t n)
 {
-#if defined(__SANITIZE_THREAD__)
+#ifdef MAG_TSAN
 	__atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
 #else
 	*counter += n;

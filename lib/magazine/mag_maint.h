@@ -8,7 +8,7 @@
  *
  * One EAL service ("magazine") updates and reaps all caches of the process; where no
  * service lcore runs it, an EAL alarm does. All of it can be called from any thread,
- * but not on the data path and not from a cache's callbacks.
+ * but not on the data path and not from a cache's callbacks: -EDEADLK, or nothing is done.
  */
 
 #include <stdbool.h>
@@ -32,7 +32,9 @@ void mag_cache_update(struct mag_cache *cache);
  *
  * @return
  *   0; -EBUSY when somebody else is in the resize perimeter; -EAGAIN when an lcore was preempted inside
- *   an operation and did not let go in time: the cache is as it was.
+ *   an operation and did not let go in time: the layer stays on, at its size, though some nodes may have been
+ *   emptied. With visit=0, and in a secondary process, always -EAGAIN: owners are asked to hand in when they next
+ *   come by; what the depot and threads without an lcore id held is in the slabs.
  */
 int mag_cache_purge(struct mag_cache *cache);
 /** Turn the lcore layer on again. */
@@ -47,7 +49,7 @@ void mag_cache_enable(struct mag_cache *cache);
  * @param wait
  *   Wait for others in the resize perimeter, instead of -EBUSY.
  * @return
- *   0; -EINVAL (no such type); -EBUSY; -EAGAIN as in mag_cache_purge().
+ *   0; -EINVAL (no such type); -EBUSY; -EAGAIN as in mag_cache_purge(): with visit=0 the size never changes.
  */
 int mag_cache_resize(struct mag_cache *cache, uint32_t rounds, bool wait);
 

@@ -83,8 +83,13 @@ unsigned int mag_cache_slot_stats(const struct mag_cache *cache, struct mag_slot
 /** Free objects: in magazines, depot and slabs. Exact when nobody works. */
 uint64_t mag_cache_available(const struct mag_cache *cache);
 
-/** Call a function for each cache of the process, under the lock of their list. */
-void mag_cache_walk(void (*visit)(struct mag_cache *cache, void *arg), void *arg);
+/**
+ * Call a function for each cache of the process, under the lock of their list: it makes and destroys none.
+ *
+ * @return
+ *   0; -EDEADLK: called from a cache's callback, or from such a function.
+ */
+int mag_cache_walk(void (*visit)(struct mag_cache *cache, void *arg), void *arg);
 
 /** Name of a cache. */
 const char *mag_cache_name(const struct mag_cache *cache);

@@ -216,7 +216,7 @@ arena_get_locked(struct mag_arena *arena, uint32_t rounds)
 
 	while (order < MAG_ARENA_ORDERS && arena->free[order] == 0)
 		order++;
-	if (order == MAG_ARENA_ORDERS)
+	if (order == MAG_ARENA_ORDERS || arena->out >= MAG_MAGAZINES_MAX)
 		return NULL;
 	index = arena->free[order];
 	block_unlink(arena, index, order);

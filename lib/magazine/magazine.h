@@ -28,6 +28,8 @@
 /** Cache lines are counted as 64 bytes here: the unit of a magazine's index. */
 #define MAG_LINE 64u
 #define MAG_ROUNDS_MAX 510u
+/** What a depot can count. */
+#define MAG_MAGAZINES_MAX ((1u << 24) - 1)
 
 struct mag_magazine {
 	_Atomic uint32_t next; /**< index of the next magazine of a depot list; 0 = last */
@@ -80,7 +82,7 @@ struct mag_arena {
 	_Atomic uint32_t pending;
 	uint32_t free
 		[MAG_ARENA_ORDERS]; /**< index of the first free block of each order; 0 = none */
-	uint32_t out;               /**< magazines out, for the leak check */
+	uint32_t out;               /**< magazines out */
 	uint8_t *order; /**< per 128 bytes: order of the free block that begins there, + 1 */
 	uint8_t *base;  /**< never changes */
 	size_t size;    /**< bytes, a multiple of 4 KiB; never changes */

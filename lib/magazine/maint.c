@@ -47,8 +47,11 @@ static struct {
 	uint64_t reap_allowed;   /* TSC; under the episode lock */
 	struct mag_lock episode; /* one pass at a time */
 	pthread_mutex_t lock;    /* guards registering and mapping */
+	pthread_mutex_t
+		arming; /* one at a time cancels the alarm and sets it anew; not in the alarm */
 	uint64_t stopped_at; /* TSC when the service was seen stopped, 0 = it runs; under lock */
-} maint = {.lock = PTHREAD_MUTEX_INITIALIZER, .due = UINT64_MAX};
+} maint = {
+	.lock = PTHREAD_MUTEX_INITIALIZER, .arming = PTHREAD_MUTEX_INITIALIZER, .due = UINT64_MAX};
 
 static uint64_t
 ms_to_tsc(uint64_t ms)
@@ -107,6 +110,8 @@ mag_cache_update(struct mag_cache *cache)
 	uint32_t type;
 	bool resize;
 
+	if (mag_callback_depth != 0)
+		return;
 	MAG_FOREACH_HOME(cache, part, home)
 		contention += mag_depot_contention(&home->depot);
 	type = resize_wanted(cache, contention);
@@ -350,15 +355,24 @@ alarm_arm(void)
 		alarm_set();
 }
 
+/* Waits for a callback that runs: not in it. */
+static void
+alarm_disarm(void)
+{
+	rte_eal_alarm_cancel(alarm_callback, NULL);
+	atomic_store_explicit(&maint.armed, false, memory_order_relaxed);
+}
+
 /* The next pass finds out what is due when; the alarm comes as soon as the shortest interval. */
 static void
 restart(uint32_t shortest_ms)
 {
 	atomic_store_explicit(&maint.due, 0, memory_order_relaxed);
 	atomic_store_explicit(&maint.shortest_ms, shortest_ms, memory_order_relaxed);
-	rte_eal_alarm_cancel(alarm_callback, NULL);
-	atomic_store_explicit(&maint.armed, false, memory_order_relaxed);
+	pthread_mutex_lock(&maint.arming);
+	alarm_disarm();
 	alarm_arm();
+	pthread_mutex_unlock(&maint.arming);
 }
 
 /* A cache was listed. */
@@ -375,10 +389,11 @@ observe(struct mag_cache *cache)
 static void
 observe_last(void)
 {
-	rte_eal_alarm_cancel(alarm_callback, NULL);
-	atomic_store_explicit(&maint.armed, false, memory_order_relaxed);
+	pthread_mutex_lock(&maint.arming);
+	alarm_disarm();
 	if (mag_cache_listed() > 0)
 		alarm_arm();
+	pthread_mutex_unlock(&maint.arming);
 }
 
 /* On the data path: a part of a region is hungry. */
@@ -421,6 +436,10 @@ mag_maint_interval(unsigned int interval_ms)
 		MAG_LOG(ERR, "update interval of %u ms: must be 0 (restore) or 1 to %u ms",
 			interval_ms, INTERVAL_MAX_MS);
 		return -EINVAL;
+	}
+	if (mag_cache_may_deadlock()) {
+		MAG_LOG(ERR, "update interval of %u ms: not from a cache's callback", interval_ms);
+		return -EDEADLK;
 	}
 	atomic_store_explicit(&maint.override_ms, interval_ms, memory_order_relaxed);
 	mag_cache_walk(restart_visit, NULL);

@@ -103,6 +103,7 @@ region_alloc(const struct mag_region_params *params)
 	region->mode = params->mode;
 	region->object_size = params->object_size;
 	region->stride = params->stride != 0 ? params->stride : params->object_size;
+	region->align = 1;
 	region->block = params->block != 0 ? params->block : block_choose(region->stride);
 	SLIST_INIT(&region->extents);
 	part_init(&region->part[0], MAG_NODE_ANY);
@@ -113,19 +114,28 @@ region_alloc(const struct mag_region_params *params)
 struct mag_region *
 mag_region_create(const struct mag_region_params *params)
 {
+	struct mag_region_params own = *params;
 	struct mag_options all;
+
+	rte_errno = -mag_options_begin(&all);
+	if (rte_errno != 0)
+		return NULL;
+	if (all.audit)
+		own.mode |= MAG_REGION_AUDIT;
+	return mag_region_make(&own);
+}
+
+struct mag_region *
+mag_region_make(const struct mag_region_params *params)
+{
 	struct mag_region *region;
 
 	rte_errno = -params_check(params);
-	if (rte_errno == 0)
-		rte_errno = -mag_options_begin(&all);
 	if (rte_errno != 0)
 		return NULL;
 	region = region_alloc(params);
 	if (region == NULL)
 		return NULL;
-	if (all.audit)
-		region->mode |= MAG_REGION_AUDIT;
 	rte_errno = params->objects != 0 ? -mag_elastic_init(region, params) :
 					   -mag_region_mirror_make(region, params->mirror, 0);
 	if (rte_errno == 0)
@@ -246,6 +256,13 @@ objects_valid(const struct mag_region *region, void *const *objects, uint32_t co
 	uint32_t i, apart = mag_region_apart(region);
 
 	for (i = 0; i < count; i++) {
+		if ((uintptr_t)objects[i] & (region->align - 1)) {
+			MAG_LOG(ERR,
+				"region \"%s\": object %u at %p: a cache that uses it needs an "
+				"alignment of %u",
+				region->name, i, objects[i], region->align);
+			return false;
+		}
 		if (objects[i] != NULL &&
 		    (i == 0 || (uintptr_t)objects[i] >= (uintptr_t)objects[i - 1] + apart))
 			continue;
@@ -446,6 +463,13 @@ extent_mirror(struct mag_region *region, const struct mag_extent *extent)
 int
 mag_region_adopt(struct mag_region *region, void *const *objects, uint32_t count, int node)
 {
+	return mag_region_adopt_told(region, objects, count, node, NULL, NULL);
+}
+
+int
+mag_region_adopt_told(struct mag_region *region, void *const *objects, uint32_t count, int node,
+		      void (*tell)(void *arg), void *arg)
+{
 	uint32_t segments = 0, at, n, i = 0;
 	size_t head, control = 0;
 	struct mag_region_map *map = NULL;
@@ -491,6 +515,8 @@ mag_region_adopt(struct mag_region *region, void *const *objects, uint32_t count
 		mag_meta_free(extent);
 		return -ENOMEM;
 	}
+	if (tell != NULL)
+		tell(arg);
 	map_publish(region, map);
 	extent_insert(region, extent, part);
 	return 0;
@@ -579,15 +605,17 @@ mag_region_put(struct mag_region *region, struct mag_segment *segment)
 }
 
 int
-mag_region_attach(struct mag_region *region)
+mag_region_attach(struct mag_region *region, uint32_t align)
 {
 	int ret = 0;
 
 	mag_lock_wait(&region->lock);
-	if (region->references >= 2)
+	if (region->references >= 2) {
 		ret = -EBUSY;
-	else
+	} else {
 		region->references++;
+		region->align = RTE_MAX(region->align, align);
+	}
 	mag_lock_release(&region->lock);
 	return ret;
 }
@@ -596,7 +624,8 @@ void
 mag_region_detach(struct mag_region *region)
 {
 	mag_lock_wait(&region->lock);
-	region->references--;
+	if (--region->references == 0 && region->elastic == NULL)
+		region->align = 1;
 	mag_lock_release(&region->lock);
 }
 

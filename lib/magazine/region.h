@@ -120,7 +120,7 @@ struct mag_elastic {
 
 struct mag_region {
 	char name[MAG_REGION_NAMESIZE];
-	uint32_t align;                  /**< of each object, as far as it is known */
+	uint32_t align;                  /**< of each object; adopted: as its caches need it */
 	struct mag_elastic *elastic;     /**< NULL: adopted memory */
 	struct mag_mirror_owner *mirror; /**< NULL: none */
 	struct mag_mirror_owner *audit;  /**< each object's last transaction; NULL: not audited */
@@ -172,9 +172,15 @@ mag_region_apart(const struct mag_region *region)
 	return region->mirrored ? region->stride : region->object_size;
 }
 
-/** Take a reference: one cache uses the region. */
-int mag_region_attach(struct mag_region *region);
+/** Take a reference: one cache uses the region, and relies on its objects being so aligned. */
+int mag_region_attach(struct mag_region *region, uint32_t align);
 void mag_region_detach(struct mag_region *region);
+
+/** As mag_region_create(), whatever MAGAZINE_SWITCHES says. */
+struct mag_region *mag_region_make(const struct mag_region_params *params);
+/** As mag_region_adopt(); nothing can fail any more, and nobody can have an object yet, when tell is called. */
+int mag_region_adopt_told(struct mag_region *region, void *const *objects, uint32_t count, int node,
+			  void (*tell)(void *arg), void *arg);
 
 /**
  * Part of the memory of a node, made when there is none yet. Objects of a new part are

@@ -61,6 +61,7 @@ mag_slab_reset(struct mag_slab_layer *layer)
 {
 	uint32_t i;
 
+	mag_lock_wait(&layer->lock);
 	for (i = 0; i < table_size(layer); i++)
 		layer->table[i] = NULL;
 	TAILQ_INIT(&layer->partial);
@@ -70,6 +71,7 @@ mag_slab_reset(struct mag_slab_layer *layer)
 	atomic_store_explicit(&layer->out, 0, memory_order_relaxed);
 	atomic_store_explicit(&layer->moving, 0, memory_order_relaxed);
 	atomic_store_explicit(&layer->in_use, 0, memory_order_relaxed);
+	mag_lock_release(&layer->lock);
 }
 
 static struct mag_slab_entry **
@@ -273,6 +275,8 @@ static void
 moving_begin(struct mag_slab_layer *layer, uint64_t objects)
 {
 	atomic_fetch_add_explicit(&layer->moving, objects, memory_order_relaxed);
+	/* release: who sees the objects gone, and then reads moving, sees this; free on x86 */
+	atomic_thread_fence(memory_order_release);
 }
 
 static void
@@ -365,24 +369,38 @@ mag_slab_alloc(struct mag_slab_layer *layer, void **objects, unsigned int n,
 	return got;
 }
 
+/* Segments move until they are slabs, or back: others know that they may come back. */
+static bool
+whole_segments_take(struct mag_slab_layer *layer, void **segments, unsigned int n)
+{
+	struct mag_region *region = layer->region;
+	unsigned int got;
+
+	/* Who cannot succeed does not look like somebody who is moving objects. */
+	if (MAG_STAT(region->part[layer->part].objects_free) < (uint64_t)n * region->block)
+		return false;
+	moving_begin(layer, (uint64_t)n * region->block);
+	for (got = 0; got < n; got++) {
+		segments[got] = mag_region_get_whole(region, layer->part);
+		if (segments[got] == NULL)
+			break;
+	}
+	if (got == n)
+		return true;
+	while (got > 0)
+		mag_region_put(region, segments[--got]);
+	moving_end(layer, (uint64_t)n * region->block);
+	return false;
+}
+
 int
 mag_slab_alloc_blocks(struct mag_slab_layer *layer, void **first, unsigned int n)
 {
-	struct mag_segment *segment;
 	struct mag_slab *slab;
 	unsigned int got;
 
-	for (got = 0; got < n; got++) {
-		segment = mag_region_get_whole(layer->region, layer->part);
-		if (segment == NULL)
-			break;
-		first[got] = segment;
-	}
-	if (got < n) {
-		while (got > 0)
-			mag_region_put(layer->region, first[--got]);
+	if (!whole_segments_take(layer, first, n))
 		return -ENOBUFS;
-	}
 	mag_lock_spin(&layer->lock);
 	for (got = 0; got < n; got++) {
 		slab = slab_make(first[got]);
@@ -394,6 +412,7 @@ mag_slab_alloc_blocks(struct mag_slab_layer *layer, void **first, unsigned int n
 			slab_take(slab);
 		list_add(layer, slab, false);
 	}
+	moving_end(layer, (uint64_t)n * layer->region->block);
 	mag_lock_release(&layer->lock);
 	return 0;
 }

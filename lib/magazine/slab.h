@@ -111,7 +111,7 @@ struct mag_slab_object {
 int mag_slab_init(struct mag_slab_layer *layer, struct mag_region *region, uint32_t part,
 		  uint64_t objects, int node);
 void mag_slab_fini(struct mag_slab_layer *layer);
-/** Forget all slabs, after mag_region_reset(). */
+/** Forget all slabs, before mag_region_reset(): their records are in what that frees. */
 void mag_slab_reset(struct mag_slab_layer *layer);
 
 /**

@@ -353,17 +353,21 @@ home_purge(struct mag_cache *cache, bool idle)
 	return 0;
 }
 
-/* Homes that were purged before one that does not let go are enabled again. */
+/*
+ * Homes that were purged before one that does not let go are enabled again. Where owners can only be asked, those
+ * of all homes are.
+ */
 int
 mag_cache_purge_inside(struct mag_cache *cache, bool idle)
 {
+	bool ask = !may_visit(cache) && !idle;
 	struct mag_cache *home;
 	unsigned int part;
 	int ret = 0;
 
 	MAG_FOREACH_HOME(cache, part, home) {
 		ret = home_purge(home, idle);
-		if (ret != 0)
+		if (ret != 0 && !ask)
 			break;
 	}
 	if (ret != 0 && part > 0)
@@ -371,11 +375,23 @@ mag_cache_purge_inside(struct mag_cache *cache, bool idle)
 	return ret;
 }
 
+/* Maintenance may wait for what the thread of a callback holds, and the thread for maintenance. */
+static bool
+is_in_callback(const struct mag_cache *cache)
+{
+	if (likely(mag_callback_depth == 0))
+		return false;
+	MAG_LOG(ERR, "cache \"%s\": not from a cache's callback", cache->name);
+	return true;
+}
+
 int
 mag_cache_purge(struct mag_cache *cache)
 {
 	int ret;
 
+	if (is_in_callback(cache))
+		return -EDEADLK;
 	if (!mag_perimeter_enter(cache, false))
 		return -EBUSY;
 	ret = mag_cache_purge_inside(cache, false);
@@ -402,6 +418,8 @@ mag_cache_enable_inside(struct mag_cache *cache)
 void
 mag_cache_enable(struct mag_cache *cache)
 {
+	if (is_in_callback(cache))
+		return;
 	mag_perimeter_enter(cache, true);
 	atomic_store_explicit(&cache->off, false, memory_order_relaxed);
 	mag_cache_enable_inside(cache);
@@ -442,6 +460,8 @@ mag_cache_change_type(struct mag_cache *cache, uint32_t rounds, bool wait)
 int
 mag_cache_resize(struct mag_cache *cache, uint32_t rounds, bool wait)
 {
+	if (is_in_callback(cache))
+		return -EDEADLK;
 	if (type_is_known(cache, rounds))
 		return mag_cache_change_type(cache, rounds, wait);
 	MAG_LOG(ERR, "cache \"%s\": magazine size %u: no type that this cache can have",
@@ -511,6 +531,8 @@ mag_cache_reap_now(struct mag_cache *cache, bool purge)
 	bool reaped = false;
 	unsigned int part;
 
+	if (is_in_callback(cache))
+		return -EDEADLK;
 	if (purge || cache->flags & MAG_CACHE_RECLAIM)
 		return purge_and_enable(cache, false);
 	MAG_FOREACH_HOME(cache, part, home) {
@@ -530,8 +552,13 @@ mag_cache_reclaim(struct mag_cache *cache, bool memory_low)
 {
 	const struct mag_callbacks *callbacks = cache->callbacks;
 
-	if (callbacks != NULL && callbacks->reclaim != NULL)
+	if (is_in_callback(cache))
+		return -EDEADLK;
+	if (callbacks != NULL && callbacks->reclaim != NULL) {
+		mag_callback_depth++;
 		callbacks->reclaim(callbacks->arg);
+		mag_callback_depth--;
+	}
 	if (memory_low)
 		return purge_and_enable(cache, false);
 	mag_cache_working_set_reap(cache);
@@ -610,7 +637,8 @@ home_moves(const struct mag_cache *cache)
 		slot_moves(&cache->slot[i], &cache->slot[i].owner.busy, &moves);
 	slot_moves(&cache->slot[MAG_SLOT_SHARED], &cache->shared.holder, &moves);
 	moves.count += counted(&cache->slab.created) + counted(&cache->slab.destroyed) +
-		       counted(&cache->slab.allocs) + mag_depot_taken(&cache->depot.full);
+		       counted(&cache->slab.allocs) + mag_depot_taken(&cache->depot.full) +
+		       counted(&cache->region->allocations);
 	/* acquire: as in counted() */
 	atomic_thread_fence(memory_order_acquire);
 	moves.underway |= beside_slots_underway(cache);
@@ -635,7 +663,7 @@ moves_so_far(const struct mag_cache *cache, uint64_t own)
 }
 
 /*
- * Could n more objects be had? The sum misses what moves while it is taken: that it is too small is
+ * Could n more objects be had, or one where some will do? The sum misses what moves while it is taken: that it is too small is
  * believed when nothing did. Else it is taken again, a few times; a refusal after that counts.
  */
 static bool
@@ -646,7 +674,7 @@ can_succeed(struct mag_cache *cache, unsigned int n, const struct mag_request *r
 	unsigned int look;
 
 	for (look = 0; look < LOOKS; look++) {
-		if (mag_cache_reachable(cache) >= n + own)
+		if (mag_cache_reachable(cache) >= (request->some ? 1 : n) + own)
 			return true;
 		before = now;
 		/* acquire: moves are read after the sum */
@@ -803,20 +831,24 @@ visit_lock_until(struct mag_cache *cache, uint64_t deadline)
 	return part;
 }
 
-/* One sweep over each home, own node first; false when all of them would be in vain. */
+/*
+ * One sweep over each home, own node first; false when all of them would be in vain. A home that has come
+ * since the visit locks were taken is another visitor's.
+ */
 static bool
-rob_homes(struct mag_cache *cache, void **objects, unsigned int n, struct mag_request *request,
-	  uint64_t deadline, unsigned int *robbed)
+rob_homes(struct mag_cache *cache, unsigned int locked, void **objects, unsigned int n,
+	  struct mag_request *request, uint64_t deadline, unsigned int *robbed)
 {
 	const struct mag_homes *homes = mag_cache_homes(cache);
-	unsigned int i, got, count = homes != NULL ? homes->count : 1, vain = 0;
-	struct mag_cache *home = cache;
+	unsigned int i, got, part = 0, count = homes != NULL ? homes->count : 1, vain = 0;
+	struct mag_cache *home;
 
 	*robbed = 0;
 	for (i = 0; i < count && *robbed < n; i++) {
 		if (homes != NULL)
-			home = homes->home[mag_homes_order(homes)[i]];
-		if (seen_in_vain(home)) {
+			part = mag_homes_order(homes)[i];
+		home = mag_cache_home(cache, part);
+		if (part >= locked || seen_in_vain(home)) {
 			vain++;
 			continue;
 		}
@@ -829,8 +861,8 @@ rob_homes(struct mag_cache *cache, void **objects, unsigned int n, struct mag_re
 
 /* Under the visit locks: all of n, or what there is when nothing more can be had. */
 static unsigned int
-steal_until(struct mag_cache *cache, void **objects, unsigned int n, struct mag_request *request,
-	    uint64_t deadline)
+steal_until(struct mag_cache *cache, unsigned int locked, void **objects, unsigned int n,
+	    struct mag_request *request, uint64_t deadline)
 {
 	unsigned int got = 0, robbed = 1;
 
@@ -841,7 +873,7 @@ steal_until(struct mag_cache *cache, void **objects, unsigned int n, struct mag_
 			MAG_STAT_ADD(cache->steal_denied, 1);
 			break;
 		}
-		if (!rob_homes(cache, objects + got, n - got, request, deadline, &robbed))
+		if (!rob_homes(cache, locked, objects + got, n - got, request, deadline, &robbed))
 			break;
 		got += robbed;
 	}
@@ -871,27 +903,27 @@ steal_by_asking(struct mag_cache *cache, void **objects, unsigned int n,
 }
 
 unsigned int
-mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n)
+mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n,
+		struct mag_request *request)
 {
-	struct mag_request request = {0};
 	unsigned int got, homes;
 	uint64_t deadline;
 
-	if (!can_succeed(cache, n, &request))
+	if (!can_succeed(cache, n, request))
 		return 0;
 	deadline = deadline_in(STEAL_US);
 	homes = visit_lock_until(cache, deadline);
 	if (homes == 0)
 		return 0;
 	if (may_visit(cache))
-		got = steal_until(cache, objects, n, &request, deadline);
+		got = steal_until(cache, homes, objects, n, request, deadline);
 	else
-		got = steal_by_asking(cache, objects, n, &request, deadline);
-	if (got < n) {
+		got = steal_by_asking(cache, objects, n, request, deadline);
+	if (got < n && !request->some) {
 		mag_cache_give(cache, objects, got);
 		got = 0;
 	}
-	mag_request_end(cache, &request);
+	mag_request_end(cache, request);
 	visit_release(cache, homes);
 	return got;
 }

@@ -6,17 +6,18 @@
  * Sweeps over the slots of a cache, and what is built from them (spec 7, design 8).
  */
 
-#include "types.h"
+#include "exchange.h"
 
-/** Take what other lcores hold: all of n, or none. Returns how many. */
-unsigned int mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n);
+/** Take what other lcores hold: all of n, or none, unless some will do. Returns how many, and ends the request. */
+unsigned int mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n,
+			     struct mag_request *request);
 /** Objects in the magazines of all slots, read without holding them. */
 uint64_t mag_cache_in_lcores(const struct mag_cache *cache);
 /** Objects that could be had by visiting everybody, in transit included. */
 uint64_t mag_cache_reachable(const struct mag_cache *cache);
 /**
  * Gather the objects of all magazines in the slabs, for contiguous blocks: purge, enable.
- * 0, or -EAGAIN when an owner did not let go.
+ * 0, or -EAGAIN when an owner did not let go or there is nothing to gather.
  */
 int mag_cache_gather(struct mag_cache *cache);
 /** Resize to any type, 0 = layer off; else as mag_cache_resize(). */
@@ -33,7 +34,8 @@ void mag_perimeter_leave(struct mag_cache *cache);
  * @param idle
  *   Nobody uses the cache: owners that may not be interrupted need not be asked.
  * @return
- *   0, or -EAGAIN with nothing changed.
+ *   0, or -EAGAIN, the layer being on as before: an owner did not let go, or owners can only be asked, and
+ *   were; what some homes, the shared slots and the depots held is then in the slabs.
  */
 int mag_cache_purge_inside(struct mag_cache *cache, bool idle);
 

@@ -20,10 +20,13 @@
 /* How often a waiter looks whether something was freed. */
 #define SLICE_US 500
 
+/* At most what can be added to a TSC: centuries. */
 static uint64_t
 us_to_tsc(uint64_t us)
 {
-	return rte_get_tsc_hz() / 1000000 * us;
+	uint64_t each = RTE_MAX(rte_get_tsc_hz() / 1000000, 1ull), max = UINT64_MAX / 2;
+
+	return us < max / each ? each * us : max;
 }
 
 /* A segment of this thread's node, or of the nearest that has one. */
@@ -92,7 +95,7 @@ mag_cache_alloc_wait(struct mag_cache *cache, uint64_t timeout_us)
 	uint64_t first = 1 + rte_rand_max(BACKOFF_FIRST_MS), backoff = first;
 	uint64_t deadline =
 		rte_rdtsc() + us_to_tsc(timeout_us == MAG_WAIT_DEFAULT ? DEFAULT_US : timeout_us);
-	int error = mag_cache_list_held() ? EDEADLK : 0;
+	int error = mag_cache_may_deadlock() ? EDEADLK : 0;
 	void *object;
 
 	while (error == 0) {

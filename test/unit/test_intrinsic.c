@@ -265,7 +265,7 @@ test_what_cannot_be_is_refused_with_a_sentence(void **state __rte_unused)
 	assert_refused(params, EINVAL, "size above 0");
 	params = params_of();
 	params.options = "guard=1";
-	assert_refused(params, EINVAL, "guard needs a region");
+	assert_refused(params, EINVAL, "guard and audit need a region");
 	params.options = "audit=1";
 	assert_refused(params, EINVAL, "MAG_REGION_AUDIT");
 	params.options = "rounds=510";

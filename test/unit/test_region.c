@@ -435,15 +435,15 @@ test_a_region_serves_two_caches_and_is_not_destroyed_meanwhile(void **state __rt
 	struct mag_region *region = region_make(BLOCK);
 	const char *log;
 
-	assert_int_equal(mag_region_attach(region), 0);
-	assert_int_equal(mag_region_attach(region), 0);
-	assert_int_equal(mag_region_attach(region), -EBUSY);
+	assert_int_equal(mag_region_attach(region, 8), 0);
+	assert_int_equal(mag_region_attach(region, 8), 0);
+	assert_int_equal(mag_region_attach(region, 8), -EBUSY);
 	log_begin();
 	assert_int_equal(mag_region_destroy(region), -EBUSY);
 	log = log_end();
 	assert_logged(log, "2 caches");
 	mag_region_detach(region);
-	assert_int_equal(mag_region_attach(region), 0);
+	assert_int_equal(mag_region_attach(region, 8), 0);
 	mag_region_detach(region);
 	mag_region_detach(region);
 	assert_int_equal(mag_region_destroy(region), 0);

@@ -561,6 +561,7 @@ rescale(void)
 static void
 steal(void)
 {
+	struct mag_request request = {0};
 	void *objects[512];
 	unsigned int got = 0, n;
 
@@ -568,7 +569,7 @@ steal(void)
 		n = mag_cache_alloc_bulk(cache, objects + got, 16);
 		got += n;
 	} while (n == 16 && got + 16 < RTE_DIM(objects));
-	n = mag_cache_steal(cache, objects + got, 8);
+	n = mag_cache_steal(cache, objects + got, 8, &request);
 	mag_cache_free_bulk(cache, objects, got + n);
 }
 

@@ -124,7 +124,7 @@ pool_region(const struct rte_mempool *mp, const struct mag_options *options)
 			(options->audit ? MAG_REGION_AUDIT : 0),
 		.node = node_of_socket(mp->socket_id),
 	};
-	struct mag_region *region = mag_region_create(&params);
+	struct mag_region *region = mag_region_make(&params);
 
 	if (region != NULL)
 		region->block = RTE_MIN(region->block, mp->size);
@@ -298,9 +298,32 @@ lay_out(struct rte_mempool *mp, struct layout *layout, unsigned int max, void *a
 	return ret;
 }
 
+/* What rte_mempool is told of the objects of a chunk. */
+struct telling {
+	struct rte_mempool *mp;
+	const struct layout *layout;
+	void *addr;
+	rte_iova_t iova;
+	rte_mempool_populate_obj_cb_t *object_cb;
+	void *arg;
+};
+
+static void
+tell(void *arg)
+{
+	const struct telling *of = arg;
+	uint32_t i;
+
+	for (i = 0; i < of->layout->count; i++)
+		of->object_cb(of->mp, of->arg, of->layout->objects[i],
+			      of->iova == RTE_BAD_IOVA ?
+				      RTE_BAD_IOVA :
+				      of->iova + RTE_PTR_DIFF(of->layout->objects[i], of->addr));
+}
+
 /*
  * Two passes: the first finds where the objects lie, so that all memory that we need is had before
- * rte_mempool hears of the first one; the second tells it of all of them.
+ * rte_mempool hears of the first one; the second tells it of all of them, before anybody can have one.
  */
 static int
 magazine_populate(struct rte_mempool *mp, unsigned int max_objects, void *addr, rte_iova_t iova,
@@ -308,7 +331,7 @@ magazine_populate(struct rte_mempool *mp, unsigned int max_objects, void *addr, 
 {
 	struct mag_cache *cache = mp->pool_data;
 	struct layout layout = {.count = 0};
-	uint32_t i;
+	struct telling telling = {mp, &layout, addr, iova, object_cb, arg};
 	int node = MAG_NODE_ANY, ret;
 
 	/* A populate that failed half-way has given all memory back without a word to us. */
@@ -323,11 +346,8 @@ magazine_populate(struct rte_mempool *mp, unsigned int max_objects, void *addr, 
 		ret = mag_pool_home(cache, node);
 	}
 	if (ret == 0)
-		ret = mag_region_adopt(cache->region, layout.objects, layout.count, node);
-	for (i = 0; ret == 0 && i < layout.count; i++)
-		object_cb(mp, arg, layout.objects[i],
-			  iova == RTE_BAD_IOVA ? RTE_BAD_IOVA :
-						 iova + RTE_PTR_DIFF(layout.objects[i], addr));
+		ret = mag_region_adopt_told(cache->region, layout.objects, layout.count, node, tell,
+					    &telling);
 	free(layout.objects);
 	return ret == 0 ? (int)layout.count : ret;
 }
@@ -347,14 +367,12 @@ magazine_dequeue_contig_blocks(struct rte_mempool *mp, void **first, unsigned in
 	struct mag_cache *cache = mp->pool_data;
 	unsigned int tries;
 
-	for (tries = 0; tries < GATHER_TRIES; tries++) {
-		if (mag_cache_take_blocks(cache, first, n) == 0)
-			return 0;
-		if (mag_cache_available(cache) < (uint64_t)n * cache->region->block ||
+	for (tries = 0; mag_cache_take_blocks(cache, first, n) != 0; tries++)
+		if (tries == GATHER_TRIES ||
+		    mag_cache_available(cache) < (uint64_t)n * cache->region->block ||
 		    MAG_STAT(cache->dying) || mag_cache_gather(cache) != 0)
-			break;
-	}
-	return -ENOBUFS;
+			return -ENOBUFS;
+	return 0;
 }
 
 const struct mag_mirror *

@@ -13,6 +13,7 @@
 
 #include "audit.h"
 #include "log.h"
+#include "memtag.h"
 #include "mirror.h"
 #include "poison.h"
 
@@ -172,8 +173,7 @@ verdict_text(enum mag_slab_verdict verdict, const void *object, const struct mag
 			 (size_t)(mag_memtag_strip((uintptr_t)object) - (uintptr_t)found->address),
 			 found->address);
 	else if (verdict == MAG_SLAB_USED)
-		snprintf(text, size, "it has %u users: mag_cache_unuse() it first",
-			 found->bufctl->uses);
+		snprintf(text, size, "it has %u users: mag_cache_unuse() it first", found->uses);
 	else
 		snprintf(text, size, "%s",
 			 verdict == MAG_SLAB_FREED ?
@@ -313,10 +313,13 @@ unsigned int
 mag_cache_held(struct mag_cache *cache, void **objects, unsigned int max)
 {
 	struct mag_cache *home;
-	unsigned int part, n = 0;
+	unsigned int part, i, n = 0;
 
 	MAG_FOREACH_HOME(cache, part, home)
 		n += mag_slab_held(&home->slab, objects + n, max - n);
+	if (cache->region->mode & MAG_REGION_MEMTAG)
+		for (i = 0; i < n; i++)
+			objects[i] = mag_memtag_pointer(objects[i]);
 	return n;
 }
 

@@ -357,7 +357,9 @@ home_init(struct mag_cache *cache, uint32_t part)
 {
 	cache->slots = cache->slot;
 	if (mag_arena_init(&cache->arena, arena_bytes(cache), cache->node) != 0 ||
-	    mag_slab_init(&cache->slab, cache->region, part, cache->expected, cache->node) != 0)
+	    mag_slab_init(&cache->slab, cache->region, part,
+			  cache->region->mode & MAG_REGION_PSEUDO ? 0 : cache->expected,
+			  cache->node) != 0)
 		return -ENOMEM;
 	mag_depot_init(&cache->depot, &cache->arena);
 	slots_init(cache);
@@ -849,12 +851,28 @@ extern void mag_cache_free(struct mag_cache *cache, void *object);
 extern unsigned int mag_cache_alloc_bulk(struct mag_cache *cache, void **objects, unsigned int n);
 extern void mag_cache_free_bulk(struct mag_cache *cache, void *const *objects, unsigned int n);
 
+/* Constructor and destructor are addresses in the process that made the cache (design 10). */
+static bool
+is_elsewhere(const struct mag_cache *cache)
+{
+	if (likely(cache->callbacks == NULL || cache->pid == mag_pid))
+		return false;
+	MAG_LOG(ERR,
+		"cache \"%s\": process %u made it, with callbacks that are there: it cannot be used in "
+		"this process",
+		cache->name, cache->pid);
+	return true;
+}
+
 unsigned int
 mag_cache_alloc_slow(struct mag_cache *cache, void **objects, unsigned int n)
 {
 	struct mag_request request = {.some = true};
-	unsigned int got = mag_cache_take(cache, objects, n, &request);
+	unsigned int got;
 
+	if (is_elsewhere(cache))
+		return 0;
+	got = mag_cache_take(cache, objects, n, &request);
 	mag_request_end(cache, &request);
 	/* Nothing is out of reach: what other lcores hold, as far as it goes. */
 	if (got < n && !request.refused)
@@ -867,6 +885,8 @@ mag_cache_alloc_slow(struct mag_cache *cache, void **objects, unsigned int n)
 void
 mag_cache_free_slow(struct mag_cache *cache, void *const *objects, unsigned int n)
 {
+	if (is_elsewhere(cache))
+		return;
 	if (unlikely(mag_watched(cache)))
 		mag_watch_back(cache, objects, n, mag_cache_give);
 	else
@@ -876,6 +896,8 @@ mag_cache_free_slow(struct mag_cache *cache, void *const *objects, unsigned int 
 void
 mag_cache_free_nocache(struct mag_cache *cache, void *object)
 {
+	if (is_elsewhere(cache))
+		return;
 	if (unlikely(mag_watched(cache)))
 		mag_watch_back(cache, &object, 1, mag_cache_give_past);
 	else

@@ -487,6 +487,7 @@ part_trim(struct mag_region *region, uint32_t part, uint32_t keep, uint32_t max)
 static void
 region_list(struct mag_region *region)
 {
+	region->elastic->listed = true;
 	mag_lock_wait(&regions_lock);
 	TAILQ_INSERT_TAIL(&regions, region, elastic->link);
 	mag_lock_release(&regions_lock);
@@ -496,6 +497,8 @@ region_list(struct mag_region *region)
 static void
 region_unlist(struct mag_region *region)
 {
+	if (!region->elastic->listed)
+		return;
 	mag_lock_wait(&regions_lock);
 	while (region->elastic->tended > 0) {
 		mag_lock_release(&regions_lock);
@@ -525,19 +528,38 @@ region_grow(struct mag_region *region, unsigned int segments, int *error)
 	return had;
 }
 
+/* Hugepages have neither tags nor guards. */
+static bool
+is_of_pages(const struct mag_region *region)
+{
+	return !rte_eal_has_hugepages() || region->mode & (MAG_REGION_GUARD | MAG_REGION_MEMTAG);
+}
+
+/*
+ * What is left over of a segment's last hugepage is the segment's too, unless that is much of it: an
+ * allocation of somebody else's in there would keep the page when the segment goes.
+ */
+static size_t
+segment_bytes(const struct mag_region *region)
+{
+	size_t bytes = RECORD + mag_region_control_size(region->block) + slack(region) +
+		       (size_t)region->block * region->stride;
+	size_t whole = RTE_ALIGN_CEIL(bytes + ELEMENT, PAGE) - ELEMENT;
+
+	return is_of_pages(region) || whole - bytes > whole / 8 ? bytes : whole;
+}
+
 /* And the reserve of each part: some nodes may have no memory, but not all. */
-static int
+static const char *
 memory_make(struct mag_region *region)
 {
-	/* Hugepages have neither tags nor guards. */
-	bool pages =
-		!rte_eal_has_hugepages() || region->mode & (MAG_REGION_GUARD | MAG_REGION_MEMTAG);
 	int error = 0;
 
-	if ((pages && pages_set_aside(region) != 0) || map_make(region) != 0 ||
-	    region_grow(region, region->elastic->reserve, &error) == 0)
-		return -ENOMEM;
-	return 0;
+	if ((is_of_pages(region) && pages_set_aside(region) != 0) || map_make(region) != 0)
+		return "no memory or addresses for its records: give EAL more memory";
+	if (region_grow(region, region->elastic->reserve, &error) == 0)
+		return "no memory for a segment: reserve more hugepages";
+	return NULL;
 }
 
 int
@@ -545,6 +567,7 @@ mag_elastic_init(struct mag_region *region, const struct mag_region_params *para
 {
 	struct mag_elastic *elastic;
 	uint64_t objects = 0, segments;
+	const char *missing;
 
 	if (is_tagged(region) && mag_memtag_missing() != NULL)
 		return layout_error(region, params, mag_memtag_missing(), ENOTSUP);
@@ -567,19 +590,18 @@ mag_elastic_init(struct mag_region *region, const struct mag_region_params *para
 		return layout_error(region, params, "no memory for its records", ENOMEM);
 	elastic->segments_max = segments;
 	elastic->reserve = RTE_MIN(RTE_MAX(params->reserve, 1u), elastic->segments_max);
-	elastic->segment_bytes = RECORD + mag_region_control_size(region->block) + slack(region) +
-				 (size_t)region->block * region->stride;
+	elastic->segment_bytes = segment_bytes(region);
 	elastic->trim_last = rte_rdtsc();
 	region->elastic = elastic;
-	region_list(region);
 	if (parts_make(region, params->node) != 0)
 		return -EINVAL;
 	if (mag_region_mirror_make(region, params->mirror,
 				   segments * (elastic->segment_bytes / PAGE + 2)) != 0)
 		return -ENOMEM;
-	if (memory_make(region) != 0)
-		return layout_error(region, params,
-				    "no memory for a segment: reserve more hugepages", ENOMEM);
+	missing = memory_make(region);
+	if (missing != NULL)
+		return layout_error(region, params, missing, ENOMEM);
+	region_list(region);
 	return 0;
 }
 
@@ -697,7 +719,7 @@ mag_elastic_hunger(struct mag_region *region, uint32_t part)
 	RTE_BUILD_BUG_ON(MAG_PARTS_MAX > 32);
 	if (MAG_STAT(elastic->hungry) & bit ||
 	    MAG_STAT(region->segments) >= elastic->segments_max ||
-	    rte_rdtsc() < MAG_STAT(elastic->rest))
+	    rte_rdtsc() < MAG_STAT(elastic->rest[part]))
 		return;
 	atomic_fetch_or_explicit(&elastic->hungry, bit, memory_order_relaxed);
 	if (mag_elastic_observer != NULL)
@@ -717,11 +739,24 @@ part_feed(struct mag_region *region, uint32_t part, bool bounded)
 		ret = mag_elastic_grow(region, part);
 	if (ret != -ENOMEM)
 		return true;
-	atomic_store_explicit(&elastic->rest, rte_rdtsc() + rte_get_tsc_hz() / 1000 * REST_MS,
+	atomic_store_explicit(&elastic->rest[part], rte_rdtsc() + rte_get_tsc_hz() / 1000 * REST_MS,
 			      memory_order_relaxed);
 	return false;
 }
 
+/* Of any part: its caches have objects from each. */
+static bool
+has_free(const struct mag_region *region)
+{
+	uint32_t part, parts = MAG_STAT(region->parts);
+
+	for (part = 0; part < parts; part++)
+		if (MAG_STAT(region->part[part].segments_free) > 0)
+			return true;
+	return false;
+}
+
+/* False: the region has none free, and the system no more. */
 static bool
 region_feed(struct mag_region *region, bool bounded)
 {
@@ -731,7 +766,7 @@ region_feed(struct mag_region *region, bool bounded)
 
 	for (; hungry != 0; hungry &= hungry - 1)
 		fed &= part_feed(region, rte_bsf32(hungry), bounded);
-	return fed;
+	return fed || has_free(region);
 }
 
 static void
@@ -751,21 +786,57 @@ region_tend(struct mag_region *region, uint64_t interval, bool bounded,
 	tended->next = RTE_MIN(tended->next, elastic->trim_last + interval);
 }
 
-struct mag_elastic_tended
-mag_elastic_tend(uint64_t interval, bool bounded)
+struct tending {
+	uint64_t interval;
+	bool bounded;
+	struct mag_elastic_tended tended;
+};
+
+static void
+tend_visit(struct mag_region *region, void *arg)
 {
-	struct mag_elastic_tended tended = {.next = UINT64_MAX};
+	struct tending *tending = arg;
+
+	region_tend(region, tending->interval, tending->bounded, &tending->tended);
+}
+
+/* Without the lock, and yet nobody destroys the region that is visited. */
+static void
+regions_walk(void (*visit)(struct mag_region *region, void *arg), void *arg)
+{
 	struct mag_region *region, *next;
 
 	mag_lock_wait(&regions_lock);
 	for (region = TAILQ_FIRST(&regions); region != NULL; region = next) {
 		region->elastic->tended++;
 		mag_lock_release(&regions_lock);
-		region_tend(region, interval, bounded, &tended);
+		visit(region, arg);
 		mag_lock_wait(&regions_lock);
 		region->elastic->tended--;
 		next = TAILQ_NEXT(region, elastic->link);
 	}
 	mag_lock_release(&regions_lock);
-	return tended;
+}
+
+struct mag_elastic_tended
+mag_elastic_tend(uint64_t interval, bool bounded)
+{
+	struct tending tending = {interval, bounded, {.next = UINT64_MAX}};
+
+	regions_walk(tend_visit, &tending);
+	return tending.tended;
+}
+
+static void
+relieve_visit(struct mag_region *region, void *arg)
+{
+	RTE_SET_USED(arg);
+	if (!is_kept(region))
+		region_trim(region, region->elastic->reserve, false);
+}
+
+void
+mag_elastic_relieve(void)
+{
+	regions_walk(relieve_visit, NULL);
 }

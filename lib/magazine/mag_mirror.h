@@ -31,7 +31,7 @@ extern "C" {
 
 /** Where the mirrors of the objects are that begin in one granule of 2 MiB. */
 struct mag_mirror_entry {
-	uintptr_t granule; /**< address >> MAG_MIRROR_SHIFT; 0: none, and none behind it; 1: none */
+	uintptr_t granule; /**< mag_mirror_granule(); 0: none, and none behind it; 1: none */
 	char *mirrors;
 };
 
@@ -71,6 +71,13 @@ mag_memtag_strip(uintptr_t address)
 #endif
 }
 
+/** The granule of an address: not 0, and not 1. Not for users. */
+static inline uintptr_t
+mag_mirror_granule(uintptr_t address)
+{
+	return (address >> MAG_MIRROR_SHIFT) + 2;
+}
+
 /** Where a granule's entry is, or the search for it begins. Not for users. */
 static inline uint32_t
 mag_mirror_place(const struct mag_mirror_table *table, uintptr_t granule)
@@ -93,7 +100,7 @@ mag_mirror_of(const struct mag_mirror *mirror, const void *object)
 	/* acquire: who has the object may have it from a thread that knows a newer table */
 	const struct mag_mirror_table *table = __atomic_load_n(&mirror->table, __ATOMIC_ACQUIRE);
 	uintptr_t address = mag_memtag_strip((uintptr_t)object);
-	uintptr_t granule = address >> MAG_MIRROR_SHIFT, found;
+	uintptr_t granule = mag_mirror_granule(address), found;
 	uint64_t offset = address & ((UINT64_C(1) << MAG_MIRROR_SHIFT) - 1);
 	uint32_t i = mag_mirror_place(table, granule);
 	uint32_t left = table->mask + 1;

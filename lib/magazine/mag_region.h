@@ -12,8 +12,8 @@
  * object; the objects need not be contiguous, nor of one chunk.
  *
  * An *elastic* region has memory of its own, of one node or of all, in segments of about
- * a hugepage each. It takes them from EAL when they are wanted and gives those back that
- * were not needed for an interval, and EAL gives hugepages back to the system. A segment
+ * a hugepage each. It takes them from EAL when they are wanted and, where a service lcore does maintenance, gives those
+ * back that were not needed for an interval, and EAL gives hugepages back to the system. A segment
  * holds its objects and, before them, their records: 8 bytes an object. Where EAL has no
  * hugepages (`--no-huge`) segments are ordinary pages, placed by libnuma.
  *
@@ -21,7 +21,8 @@
  * has what there is, maintenance sees to it that there is more, and keeps a reserve of free
  * segments for the time until then. What must not fail waits (mag_cache_alloc_wait()).
  *
- * All functions may be called from any thread, but not on the data path.
+ * All functions may be called from any thread, but not on the data path. One thread at a time adopts into a region, and
+ * nobody uses it while it is destroyed.
  * Functions that fail say why in one log line, and in rte_errno if they do not return it.
  */
 
@@ -138,7 +139,7 @@ struct mag_region *mag_region_create(const struct mag_region_params *params);
  *   The region.
  * @param objects
  *   Addresses of objects, ascending. Objects at a distance of one stride form
- *   contiguous blocks.
+ *   contiguous blocks. No object of another call lies between the first and the last of them, which is not checked.
  * @param count
  *   How many.
  * @param node
@@ -146,7 +147,8 @@ struct mag_region *mag_region_create(const struct mag_region_params *params);
  *   node first. Memory of a node that comes first when a cache is using the region already
  *   counts as memory whose node is not known.
  * @return
- *   0; -EINVAL (addresses not ascending, objects that overlap, or an elastic region); -ENOMEM.
+ *   0; -EINVAL (addresses not ascending, objects that overlap, that are less aligned than a cache on the region needs,
+ *   or an elastic region); -ENOMEM.
  *   Nothing is adopted when it fails.
  */
 int mag_region_adopt(struct mag_region *region, void *const *objects, uint32_t count, int node);

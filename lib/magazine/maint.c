@@ -182,6 +182,9 @@ regions_tend(bool bounded)
 
 	if (tended.low)
 		mag_cache_list_walk(false, low_visit, NULL);
+	/* What the regions have to spare then, the hungry one can have. */
+	if (tended.low && !bounded)
+		mag_elastic_relieve();
 	return tended.next;
 }
 
@@ -197,7 +200,8 @@ pass_run(bool bounded)
 	/* acquire, release: a request made before this episode is served by it */
 	pass.reap = atomic_exchange_explicit(&maint.reap_requested, false, memory_order_acq_rel) &&
 		    pass.now >= maint.reap_allowed;
-	atomic_store_explicit(&maint.due, UINT64_MAX, memory_order_relaxed);
+	/* acquire: pairs with observe_hunger(): what it was due for is seen in this pass */
+	atomic_exchange_explicit(&maint.due, UINT64_MAX, memory_order_acquire);
 	done = mag_cache_list_walk(false, pass_visit, &pass);
 	if (done)
 		atomic_store_explicit(&maint.shortest_ms, pass.interval_ms, memory_order_relaxed);
@@ -400,7 +404,8 @@ observe_last(void)
 static void
 observe_hunger(void)
 {
-	due_by(0);
+	/* release: pairs with the exchange in pass_run() */
+	atomic_store_explicit(&maint.due, 0, memory_order_release);
 }
 
 RTE_INIT(mag_maint_load)

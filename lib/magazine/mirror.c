@@ -97,7 +97,9 @@ table_reserve(struct mag_mirror_owner *owner)
 		if (table == NULL)
 			return -ENOMEM;
 		if (owner->find.table != old) {
+			mag_lock_release(&owner->lock);
 			mag_meta_free(table);
+			mag_lock_wait(&owner->lock);
 			old = owner->find.table;
 			continue;
 		}
@@ -164,6 +166,7 @@ granule_get(struct mag_mirror_owner *owner, uintptr_t granule, int node)
 {
 	size_t size = HEAD + (size_t)owner->places * owner->find.stride;
 	struct mag_mirror_entry *entry = table_find(owner->find.table, granule);
+	char *mirrors = NULL;
 	void *memory;
 
 	if (entry != NULL)
@@ -171,18 +174,24 @@ granule_get(struct mag_mirror_owner *owner, uintptr_t granule, int node)
 	mag_lock_release(&owner->lock);
 	memory = mag_meta_zalloc(size, node);
 	mag_lock_wait(&owner->lock);
-	if (memory == NULL || table_reserve(owner) != 0) {
-		mag_meta_free(memory);
-		return NULL;
+	if (memory != NULL && table_reserve(owner) == 0) {
+		entry = table_find(owner->find.table, granule);
+		if (entry == NULL) {
+			MAG_STAT_ADD(owner->memory, size);
+			mirrors = RTE_PTR_ADD(memory, HEAD);
+			table_insert(owner->find.table, granule, mirrors);
+			return mirrors;
+		}
+		mirrors = entry->mirrors;
+		/* Somebody else's: it stays while its memory goes. */
+		head_of(mirrors)->segments++;
 	}
-	entry = table_find(owner->find.table, granule);
-	if (entry != NULL) {
-		mag_meta_free(memory);
-		return entry->mirrors;
-	}
-	MAG_STAT_ADD(owner->memory, size);
-	table_insert(owner->find.table, granule, RTE_PTR_ADD(memory, HEAD));
-	return RTE_PTR_ADD(memory, HEAD);
+	mag_lock_release(&owner->lock);
+	mag_meta_free(memory);
+	mag_lock_wait(&owner->lock);
+	if (mirrors != NULL)
+		head_of(mirrors)->segments--;
+	return mirrors;
 }
 
 static void
@@ -226,8 +235,8 @@ int
 mag_mirror_add(struct mag_mirror_owner *owner, uintptr_t first, uint32_t count, size_t stride,
 	       int node)
 {
-	uintptr_t granule = first >> MAG_MIRROR_SHIFT, at = granule;
-	uintptr_t last = (first + (count - 1) * stride) >> MAG_MIRROR_SHIFT;
+	uintptr_t granule = mag_mirror_granule(first), at = granule;
+	uintptr_t last = mag_mirror_granule(first + (count - 1) * stride);
 	char *mirrors;
 	uint32_t i;
 
@@ -250,6 +259,6 @@ mag_mirror_add(struct mag_mirror_owner *owner, uintptr_t first, uint32_t count, 
 void
 mag_mirror_remove(struct mag_mirror_owner *owner, uintptr_t first, uint32_t count, size_t stride)
 {
-	granules_put(owner, first >> MAG_MIRROR_SHIFT,
-		     ((first + (count - 1) * stride) >> MAG_MIRROR_SHIFT) + 1);
+	granules_put(owner, mag_mirror_granule(first),
+		     mag_mirror_granule(first + (count - 1) * stride) + 1);
 }

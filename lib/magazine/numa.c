@@ -83,7 +83,10 @@ fault_is_due(void)
 	unsigned int asked = atomic_fetch_add_explicit(&fault.asked, 1, memory_order_relaxed) + 1;
 	unsigned int mtbf_ms = atomic_load_explicit(&fault.mtbf_ms, memory_order_relaxed);
 
-	if (asked == atomic_load_explicit(&fault.nth, memory_order_relaxed))
+	unsigned int nth = atomic_load_explicit(&fault.nth, memory_order_relaxed);
+
+	/* asked wraps around. */
+	if (nth != 0 && asked == nth)
 		return true;
 	if (mtbf_ms == 0 || rte_rdtsc() < atomic_load_explicit(&fault.due, memory_order_relaxed))
 		return false;

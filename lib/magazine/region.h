@@ -22,7 +22,7 @@
  * is only if there are several.
  *
  * An elastic region (elastic.c) has a part for each node from the beginning, and its map is that of
- * EAL's memseg lists, whose addresses never change. Each segment is one allocation, records
+ * EAL's memseg lists, or of the addresses set aside for ordinary pages: neither ever changes. Each segment is one allocation, records
  * included. Whoever finds fewer free segments than the reserve leaves word that the
  * part is hungry and goes on; who takes memory from the system and gives it back holds no lock then.
  */
@@ -104,14 +104,17 @@ struct mag_region_map {
 struct mag_elastic {
 	/* Never changes after creation. */
 	uint32_t segments_max;
-	uint32_t reserve;             /**< free segments that a part keeps */
-	size_t segment_bytes;         /**< records included */
-	char *pages[MAG_PARTS_MAX];   /**< addresses for ordinary pages; NULL: EAL's heap */
-	TAILQ_ENTRY(mag_region) link; /**< of this process's elastic regions, under their lock */
+	uint32_t reserve;           /**< free segments that a part keeps */
+	size_t segment_bytes;       /**< records included */
+	char *pages[MAG_PARTS_MAX]; /**< addresses for ordinary pages; NULL: EAL's heap */
+	bool listed;                /**< among this process's elastic regions */
+
+	TAILQ_ENTRY(mag_region) link; /**< of these, under their lock */
 	uint32_t tended;              /**< threads that tend it, under the same lock */
 	uint64_t trim_last;           /**< TSC; of who tends */
 	_Atomic uint32_t hungry;      /**< a bit for each part */
-	_Atomic uint64_t rest;        /**< TSC before which nobody asks for more: there is none */
+	/** By part, TSC before which nobody asks for more: its node has none. */
+	_Atomic uint64_t rest[MAG_PARTS_MAX];
 	_Atomic uint64_t grown, trimmed, grow_fails;
 	uint32_t taken_below; /**< all indices below it are taken; under the region's lock */
 	/** By index, under the region's lock: there is such a segment, or it comes or goes. */
@@ -192,7 +195,7 @@ uint32_t mag_region_part_of_node(struct mag_region *region, int node);
 static inline uint32_t
 mag_region_part_of(const struct mag_region *region, const void *address)
 {
-	/* acquire: pairs with the release in mag_region_adopt() */
+	/* acquire: pairs with the release of who makes a map */
 	const struct mag_region_map *map = atomic_load_explicit(&region->map, memory_order_acquire);
 	uintptr_t at = mag_memtag_strip((uintptr_t)address);
 	uint32_t low = 0, high, middle;
@@ -256,7 +259,7 @@ int mag_elastic_grow(struct mag_region *region, uint32_t part);
 /** What tending all elastic regions of the process came to. */
 struct mag_elastic_tended {
 	uint64_t next; /**< TSC of the next turn; UINT64_MAX: none */
-	bool low;      /**< the system had no memory for a segment */
+	bool low;      /**< the system had no memory for a segment, and its region has none free */
 };
 
 /**
@@ -269,6 +272,8 @@ struct mag_elastic_tended {
  *   Take one segment for a part at the most, and give none back.
  */
 struct mag_elastic_tended mag_elastic_tend(uint64_t interval, bool bounded);
+/** Give back what all elastic regions of the process have free beyond their reserve: others need it. */
+void mag_elastic_relieve(void);
 
 /** Called on the data path when some part became hungry; set by maintenance. */
 extern void (*mag_elastic_observer)(void);

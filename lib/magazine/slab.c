@@ -491,6 +491,7 @@ object_describe(const struct mag_slab_layer *layer, struct mag_slab_object *foun
 
 	found->address = (void *)(segment->base + (uintptr_t)segment->stride * found->index);
 	found->bufctl = &found->slab->bufctl[found->index];
+	found->uses = found->bufctl->uses;
 	found->region_index = (uint64_t)segment->index * layer->region->block + found->index;
 }
 

@@ -97,6 +97,7 @@ struct mag_slab_object {
 	uint32_t index;        /**< in the segment */
 	void *address;
 	struct mag_bufctl *bufctl;
+	uint32_t uses; /**< when it was found */
 	uint64_t region_index;
 };
 

@@ -29,23 +29,36 @@ us_to_tsc(uint64_t us)
 	return us < max / each ? each * us : max;
 }
 
-/* A segment of this thread's node, or of the nearest that has one. */
-static bool
+/* A segment of this thread's node, or of the nearest that has one: 0, or the error of the last. */
+static int
 grow_near(struct mag_cache *cache)
 {
 	const struct mag_homes *homes = mag_cache_homes(cache);
 	const uint8_t *order;
+	int ret = -ENOSPC;
 	uint32_t i;
 
 	if (cache->region->elastic == NULL)
-		return false;
+		return ret;
 	if (homes == NULL)
-		return mag_elastic_grow(cache->region, 0) == 0;
+		return mag_elastic_grow(cache->region, 0);
 	order = mag_homes_order(homes);
-	for (i = 0; i < homes->count; i++)
-		if (mag_elastic_grow(cache->region, order[i]) == 0)
-			return true;
-	return false;
+	for (i = 0; i < homes->count && ret != 0; i++)
+		ret = mag_elastic_grow(cache->region, order[i]);
+	return ret;
+}
+
+/* The same; what other regions have to spare is given back to the system for it. */
+static bool
+grow_hard(struct mag_cache *cache)
+{
+	int ret = grow_near(cache);
+
+	if (ret == -ENOMEM) {
+		mag_elastic_relieve();
+		ret = grow_near(cache);
+	}
+	return ret == 0;
 }
 
 static void
@@ -61,7 +74,7 @@ alloc_hard(struct mag_cache *cache)
 {
 	void *object = mag_cache_alloc(cache);
 
-	if (object == NULL && mag_cache_reachable(cache) == 0 && grow_near(cache))
+	if (object == NULL && mag_cache_reachable(cache) == 0 && grow_hard(cache))
 		object = mag_cache_alloc(cache);
 	if (object == NULL) {
 		mag_cache_walk(purge_visit, cache->region);
@@ -70,21 +83,32 @@ alloc_hard(struct mag_cache *cache)
 	return object;
 }
 
+/* Objects that can be had; those that others are moving are counted later. */
+static uint64_t
+there_are(const struct mag_cache *cache)
+{
+	uint64_t transit = MAG_STAT(cache->transit), sum = mag_cache_reachable(cache);
+
+	return sum - RTE_MIN(sum, transit);
+}
+
 /*
- * Sleep, until the deadline at most, or until something was freed: 0, or -EINTR. Objects that
- * were there before (the constructor refused them) do not end it.
+ * Sleep, until the deadline at most, or until something was freed: 0, or -EINTR. had: the objects that were there
+ * before (the constructor refused them): they do not end it.
  */
 static int
-sleep_for(struct mag_cache *cache, uint64_t us, uint64_t deadline)
+sleep_for(struct mag_cache *cache, uint64_t us, uint64_t deadline, uint64_t had)
 {
 	uint64_t end = RTE_MIN(rte_rdtsc() + us_to_tsc(us), deadline);
-	uint64_t frees = MAG_STAT(cache->region->frees), had = mag_cache_reachable(cache);
+	uint64_t frees = MAG_STAT(cache->region->frees), now;
 
 	while (rte_rdtsc() < end) {
 		if (usleep(SLICE_US) != 0 && errno == EINTR)
 			return -EINTR;
-		if (MAG_STAT(cache->region->frees) != frees || mag_cache_reachable(cache) > had)
+		now = there_are(cache);
+		if (MAG_STAT(cache->region->frees) != frees || now > had)
 			break;
+		had = now;
 	}
 	return 0;
 }
@@ -96,16 +120,18 @@ mag_cache_alloc_wait(struct mag_cache *cache, uint64_t timeout_us)
 	uint64_t deadline =
 		rte_rdtsc() + us_to_tsc(timeout_us == MAG_WAIT_DEFAULT ? DEFAULT_US : timeout_us);
 	int error = mag_cache_may_deadlock() ? EDEADLK : 0;
+	uint64_t had;
 	void *object;
 
 	while (error == 0) {
+		had = there_are(cache);
 		object = alloc_hard(cache);
 		if (object != NULL)
 			return object;
 		if (rte_rdtsc() >= deadline)
 			error = ETIMEDOUT;
 		else
-			error = -sleep_for(cache, backoff * 1000, deadline);
+			error = -sleep_for(cache, backoff * 1000, deadline, had);
 		backoff = backoff * 2 > BACKOFF_MAX_MS ? first : backoff * 2;
 	}
 	rte_errno = error;

@@ -252,6 +252,38 @@ a_service_lcore_feeds(void **state __rte_unused)
 	load_down();
 }
 
+/* What is left over of a segment's pages is not for others, who would keep the pages. */
+static void
+small_allocations_of_others_keep_no_page(void **state __rte_unused)
+{
+	enum { SEGMENTS = 32 };
+	static const uint32_t sizes[] = {512, 2048, 9000, 65536};
+	struct mag_region_params params = {.name = "beside", .node = -1};
+	void *small[SEGMENTS];
+	size_t before;
+
+	for (unsigned int i = 0; i < RTE_DIM(sizes); i++) {
+		params.object_size = sizes[i];
+		params.objects = SEGMENTS * 2 * HUGEPAGE / sizes[i];
+		region = mag_region_create(&params);
+		assert_non_null(region);
+		before = pages_used();
+		for (unsigned int j = 0; j < SEGMENTS; j++) {
+			assert_int_equal(mag_region_grow(region, 1), 1);
+			small[j] = rte_malloc(NULL, 1024, 0);
+			assert_non_null(small[j]);
+		}
+		assert_int_equal(mag_region_trim(region, 1), SEGMENTS);
+		if (!keeps_memory())
+			assert_pages(0, before + SLACK);
+		for (unsigned int j = 0; j < SEGMENTS; j++)
+			rte_free(small[j]);
+		assert_int_equal(mag_region_destroy(region), 0);
+	}
+	region_make(OBJECTS, 0);
+	cache_make();
+}
+
 static void
 assert_contiguous(void *first, size_t len)
 {
@@ -332,6 +364,7 @@ main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(memory_follows_the_load, teardown),
+		cmocka_unit_test_teardown(small_allocations_of_others_keep_no_page, teardown),
 		cmocka_unit_test_teardown(physcontig_segments_are_contiguous, teardown),
 		cmocka_unit_test_teardown(a_region_leaves_nothing_behind, teardown),
 		cmocka_unit_test_teardown(a_service_lcore_gives_it_back, teardown),

@@ -770,6 +770,30 @@ test_segments_are_hugepages_of_their_node(void **state __rte_unused)
 	assert_huge_free(before);
 }
 
+/* Maintenance is not told, and leaves it alone. */
+static void
+test_a_node_without_memory_does_not_keep_others_from_growing(void **state)
+{
+	void (*observer)(void) = mag_elastic_observer;
+	struct mag_elastic_tended tended;
+
+	RTE_SET_USED(state);
+	mag_elastic_observer = NULL;
+	mag_elastic_hunger(region, 1);
+	mag_fault_nth(1);
+	tended = mag_elastic_tend(UINT64_MAX, false);
+	mag_fault_nth(0);
+	/* There is memory free on another. */
+	assert_false(tended.low);
+	mag_elastic_hunger(region, 1);
+	assert_int_equal(MAG_STAT(region->elastic->hungry), 0);
+	mag_elastic_hunger(region, 0);
+	assert_int_equal(MAG_STAT(region->elastic->hungry), 1);
+	mag_elastic_tend(UINT64_MAX, false);
+	assert_int_equal(MAG_STAT(region->elastic->hungry), 0);
+	mag_elastic_observer = observer;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -813,6 +837,9 @@ main(int argc, char **argv)
 			teardown_elastic),
 		cmocka_unit_test_setup_teardown(test_segments_are_hugepages_of_their_node,
 						setup_elastic, teardown_elastic),
+		cmocka_unit_test_setup_teardown(
+			test_a_node_without_memory_does_not_keep_others_from_growing, setup_elastic,
+			teardown_elastic),
 	};
 	const struct CMUnitTest without_hugepages[] = {
 		cmocka_unit_test(test_nodes_and_distances_are_those_of_the_machine),

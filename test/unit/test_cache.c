@@ -904,6 +904,30 @@ held_destruct(void *object __rte_unused, void *arg __rte_unused)
 	held_look();
 }
 
+/* As in a process that found the cache in shared memory. */
+static void
+test_callbacks_belong_to_the_process_that_made_the_cache(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_with_callbacks(0);
+	void *object = mag_cache_alloc(cache), *objects[2];
+
+	assert_non_null(object);
+	cache->pid++;
+	log_begin();
+	assert_int_equal(mag_cache_alloc_slow(cache, objects, 2), 0);
+	assert_logged(log_end(), "cannot be used in this process");
+	log_begin();
+	mag_cache_free_nocache(cache, object);
+	assert_logged(log_end(), "cannot be used in this process");
+	log_begin();
+	mag_cache_free_slow(cache, &object, 1);
+	assert_logged(log_end(), "cannot be used in this process");
+	cache->pid--;
+	assert_int_equal(MAG_STAT(cache->slab.out), 1);
+	mag_cache_free(cache, object);
+	assert_int_equal(mag_cache_destroy(cache), 0);
+}
+
 static void
 test_no_slot_is_held_while_callbacks_run(void **state __rte_unused)
 {
@@ -1104,6 +1128,7 @@ main(void)
 		T(test_an_invalid_free_is_counted_in_the_slab_layer),
 		T(test_an_object_twice_in_one_bulk_is_destructed_once),
 		T(test_magazine_max_is_what_all_slots_can_hold),
+		T(test_callbacks_belong_to_the_process_that_made_the_cache),
 		T(test_no_slot_is_held_while_callbacks_run),
 		T(test_a_free_needs_no_memory),
 		T(test_an_owner_that_keeps_itself_out_uses_the_slabs),

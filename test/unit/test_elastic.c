@@ -704,6 +704,29 @@ test_a_wait_ends_when_it_was_told_to(void **state __rte_unused)
 	mag_cache_free_bulk(cache, objects, SEGMENTS * block);
 }
 
+static void
+test_who_waits_has_what_other_regions_have_to_spare(void **state __rte_unused)
+{
+	struct mag_region_params params = params_for(SEGMENTS * 100, MAG_REGION_NOMAGAZINES);
+	struct mag_region *other;
+	void *objects[101];
+
+	params.block = 100;
+	other = mag_region_create(&params);
+	assert_non_null(other);
+	assert_int_equal(mag_region_grow(other, SEGMENTS - 1), SEGMENTS - 1);
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 100), 100);
+	mag_fault_nth(1);
+	objects[100] = mag_cache_alloc_wait(cache, 10000000);
+	assert_int_equal(mag_fault_asked(), 2);
+	mag_fault_nth(0);
+	assert_non_null(objects[100]);
+	/* Its reserve. */
+	assert_int_equal(MAG_STAT(other->segments), 1);
+	mag_cache_free_bulk(cache, objects, 101);
+	assert_int_equal(mag_region_destroy(other), 0);
+}
+
 static struct {
 	void *object;
 	int error;
@@ -914,6 +937,7 @@ main(void)
 		B(test_what_is_freed_during_an_interval_stays_for_another),
 		cmocka_unit_test_setup_teardown(test_maintenance_feeds_and_trims, setup, teardown),
 		B(test_who_waits_has_a_segment_at_once),
+		B(test_who_waits_has_what_other_regions_have_to_spare),
 		B(test_a_wait_ends_when_it_was_told_to),
 		B(test_who_waits_is_woken_by_a_free),
 		B(test_a_wait_ends_with_a_signal),

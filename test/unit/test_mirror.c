@@ -148,6 +148,14 @@ test_addresses_that_are_far_away_have_none(void **state __rte_unused)
 		assert_null(mirror_of(at));
 	mag_mirror_remove(&owner, BASE, 10, 64);
 	assert_null(mirror_of(BASE));
+	/* Not in a table either that has had something at every place. */
+	for (at = BASE; at < BASE + 64 * GRANULE; at += GRANULE) {
+		assert_int_equal(mag_mirror_add(&owner, at, 10, 64, -1), 0);
+		mag_mirror_remove(&owner, at, 10, 64);
+	}
+	assert_null(mirror_of(0));
+	assert_null(mirror_of(4096));
+	assert_null(mirror_of(GRANULE));
 }
 
 static void

@@ -22,6 +22,10 @@ HOST_HUGE_KB=0
 HOST_HUGE_ADDED=0
 HOST_HUGE_MB=0
 HOST_HUGE_FD=
+HOST_HUGE_COUNT=0
+HOST_LOCK_FD=
+HOST_HELD=0 # 1: a signal is only noted
+HOST_SIGNAL= # exit status for a signal that has come
 HOST_MADE_RUNTIME=0
 HOST_LAST_LINE= # printed when all is cleaned up
 
@@ -41,12 +45,28 @@ host_begin() {
 		host_die "needs root for packages and hugepages; run it again as: sudo $0${*:+ $*}"
 	unset RUNTIME_DIRECTORY # else EAL would put its sockets elsewhere
 	trap host_cleanup EXIT
-	trap 'exit 129' HUP
-	trap 'exit 130' INT
-	trap 'exit 143' TERM
+	trap 'host_signal 129' HUP
+	trap 'host_signal 130' INT
+	trap 'host_signal 143' TERM
 	HOST_SCRATCH=$(mktemp -d) || host_die "cannot make a temporary folder in ${TMPDIR:-/tmp}"
 	HOST_PREFIX=$(printf 'mag-%d-%04x%04x' $$ $((RANDOM * 2)) $((RANDOM * 2)))
 	[ -d $HOST_RUNTIME ] || HOST_MADE_RUNTIME=1
+}
+
+host_signal() {
+	HOST_SIGNAL=$1
+	[ $HOST_HELD = 1 ] || exit "$1"
+}
+
+# Between these two a signal waits. Whatever must not end half-way runs no command but the shell's own there:
+# Ctrl-C goes to every process of the terminal.
+host_hold() {
+	HOST_HELD=1
+}
+
+host_release() {
+	HOST_HELD=0
+	[ -z "$HOST_SIGNAL" ] || exit "$HOST_SIGNAL"
 }
 
 host_has() {
@@ -173,12 +193,14 @@ host_plugin() {
 }
 
 # One lock for all who do the same on this machine, and no lock file: the lock is on the kernel's own.
+# Opened once: who has the lock, as host_cleanup may, has it again at once.
 host_lock() {
-	exec {HOST_LOCK_FD}<"$HOST_HUGE_DIR/nr_hugepages" && flock "$HOST_LOCK_FD"
+	[ -n "$HOST_LOCK_FD" ] || exec {HOST_LOCK_FD}<"$HOST_HUGE_DIR/nr_hugepages" || return
+	flock "$HOST_LOCK_FD"
 }
 
 host_unlock() {
-	exec {HOST_LOCK_FD}<&-
+	flock -u "$HOST_LOCK_FD"
 }
 
 host_find_page_size() {
@@ -229,24 +251,25 @@ host_unmount() {
 	esac
 }
 
-# The pages asked for. The kernel's total also has those that somebody still uses but that are no longer
-# asked for (surplus); the two files are not read at one instant, so until nothing changed in between.
+# Sets HOST_HUGE_COUNT to the pages asked for. The kernel's total also has those that somebody still uses but
+# that are no longer asked for (surplus); the two files are not read at one instant, so until nothing changed
+# in between.
 host_huge_count() {
 	local total surplus again
 
 	while :; do
-		surplus=$(cat "$HOST_HUGE_DIR/surplus_hugepages")
-		total=$(cat "$HOST_HUGE_DIR/nr_hugepages")
-		again=$(cat "$HOST_HUGE_DIR/surplus_hugepages")
+		read -r surplus <"$HOST_HUGE_DIR/surplus_hugepages"
+		read -r total <"$HOST_HUGE_DIR/nr_hugepages"
+		read -r again <"$HOST_HUGE_DIR/surplus_hugepages"
 		[ "$surplus" != "$again" ] || break
 	done
-	echo $((total - surplus))
+	HOST_HUGE_COUNT=$((total - surplus))
 }
 
 # host_hugepages MB [LEAST_MB]: reserves MB on each node, adding to what others have reserved.
 # Sets HOST_HUGE_MB to what there is for us. Fails, and says why, with less than LEAST_MB.
 host_hugepages() {
-	local want=$1 least=${2:-$1} nodes pages nr free before after available
+	local want=$1 least=${2:-$1} nodes pages nr free before available
 
 	HOST_HUGE_MB=0
 	host_find_page_size || {
@@ -269,12 +292,14 @@ host_hugepages() {
 		host_say "no hugepages: cannot mount hugetlbfs on $HOST_MOUNT"
 		return 1
 	fi
-	before=$(host_huge_count)
-	# What is added is noted before it is asked for: a signal may come in between.
-	HOST_HUGE_ADDED=$pages
+	# Added and noted, or neither.
+	host_hold
+	host_huge_count
+	before=$HOST_HUGE_COUNT
 	{ echo $((before + pages)) >"$nr"; } 2>/dev/null
-	after=$(host_huge_count)
-	HOST_HUGE_ADDED=$((after > before ? after - before : 0))
+	host_huge_count
+	HOST_HUGE_ADDED=$((HOST_HUGE_COUNT > before ? HOST_HUGE_COUNT - before : 0))
+	host_release
 	free=$(cat "$HOST_HUGE_DIR/free_hugepages")
 	host_unlock
 
@@ -298,17 +323,19 @@ host_hugepages() {
 }
 
 host_hugepages_return() {
-	local nr=$HOST_HUGE_DIR/nr_hugepages now
+	local nr=$HOST_HUGE_DIR/nr_hugepages added=$HOST_HUGE_ADDED
 
 	HOST_HUGE_MB=0
 	[ -n "$HOST_HUGE_DIR" ] && [ -r "$nr" ] || return 0
 	host_lock || return 0
 	host_unmount
-	if [ $HOST_HUGE_ADDED -gt 0 ]; then
-		now=$(host_huge_count)
-		echo $((now > HOST_HUGE_ADDED ? now - HOST_HUGE_ADDED : 0)) >"$nr"
-		host_say "gave back $((HOST_HUGE_ADDED * HOST_HUGE_KB / 1024)) MB of hugepages"
+	if [ "$added" -gt 0 ]; then
+		host_hold
+		host_huge_count
+		echo $((HOST_HUGE_COUNT > added ? HOST_HUGE_COUNT - added : 0)) >"$nr"
 		HOST_HUGE_ADDED=0
+		host_release
+		host_say "gave back $((added * HOST_HUGE_KB / 1024)) MB of hugepages"
 	fi
 	host_unlock
 }
@@ -344,6 +371,7 @@ host_cleanup() {
 
 	trap '' HUP INT TERM PIPE
 	trap - EXIT
+	HOST_SIGNAL=
 	if [ -n "$HOST_CHILD" ] && kill -TERM "$HOST_CHILD" 2>/dev/null; then
 		for ((tries = 0; tries < 100; tries++)); do
 			kill -0 "$HOST_CHILD" 2>/dev/null || break

@@ -17,6 +17,7 @@ HOST_PREFIX=
 HOST_CHILD=
 HOST_PLUGIN=
 HOST_STAGE=
+HOST_WANTED= # a file that a build makes; one that knows nothing of it is configured again
 HOST_HUGE_DIR=
 HOST_HUGE_KB=0
 HOST_HUGE_ADDED=0
@@ -148,11 +149,16 @@ host_run() {
 # host_build FOLDER TARGETS [meson option...]: one at a time in one tree. Says what is wrong if it fails.
 host_build() {
 	local dir=$1 targets=$2 log=$HOST_SCRATCH/build.log lock rc
+	# meson does not pass on the signal that ends it: host_kill_leftovers finds ninja and its compilers by this.
+	local -x MAGAZINE_FILE_PREFIX=$HOST_PREFIX
 	shift 2
 
 	host_say "building in ${dir#"$HOST_ROOT/"}"
 	exec {lock}<"$HOST_ROOT"
-	flock "$lock"
+	flock -n "$lock" || {
+		host_say "waiting for another build in this tree"
+		host_run flock "$lock"
+	}
 	# shellcheck disable=SC2086 # targets are words
 	host_configure "$dir" "$@" >"$log" 2>&1 && host_run meson compile -C "$dir" $targets >>"$log" 2>&1
 	rc=$?
@@ -166,6 +172,8 @@ host_configure() {
 	shift
 
 	if [ -f "$dir/build.ninja" ]; then
+		[ -z "$HOST_WANTED" ] || grep -q "^build $HOST_WANTED:" "$dir/build.ninja" ||
+			host_run meson setup --reconfigure "$dir" "$HOST_ROOT" || return
 		[ $# = 0 ] || host_run meson configure "$dir" "$@" || host_run meson setup --wipe "$dir" "$HOST_ROOT" "$@"
 	else
 		host_run meson setup "$dir" "$HOST_ROOT" "$@"

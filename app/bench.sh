@@ -5,7 +5,7 @@
 # program and makes the report. See --help.
 
 # shellcheck source-path=SCRIPTDIR source=host.sh
-. "$(dirname "${BASH_SOURCE[0]}")/host.sh"
+. "$(dirname -- "${BASH_SOURCE[0]}")/host.sh"
 
 BENCH=$HOST_ROOT/app/bench/bench.py
 TARGETS="bench rte_mempool_magazine:shared_library rte_mempool_floor:shared_library rte_mempool_circle:shared_library"

@@ -5,7 +5,7 @@
 # machine; forward.py runs and measures. See --help.
 
 # shellcheck source-path=SCRIPTDIR source=host.sh
-. "$(dirname "${BASH_SOURCE[0]}")/host.sh"
+. "$(dirname -- "${BASH_SOURCE[0]}")/host.sh"
 
 FORWARD=$HOST_ROOT/app/forward.py
 DRIVER=rte_mempool_magazine:shared_library # name of the meson target

@@ -5,7 +5,7 @@
 # Sourced, not run. Everything taken is given back by host_cleanup, which runs at any exit, and only
 # what was taken: somebody else may be doing the same on this machine at the same time.
 
-HOST_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+HOST_ROOT=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 HOST_SELF=${0##*/}
 HOST_RUNTIME=/var/run/dpdk
 HOST_MOUNT=/dev/hugepages

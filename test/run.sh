@@ -10,7 +10,7 @@
 # hugepages; MAGAZINE_FULL, 1 if it may take long; MAGAZINE_SANITIZER, what it is built with, if it is.
 
 # shellcheck source-path=SCRIPTDIR source=../app/host.sh
-. "$(dirname "${BASH_SOURCE[0]}")/../app/host.sh"
+. "$(dirname -- "${BASH_SOURCE[0]}")/../app/host.sh"
 
 SUITES=(style unit arm contract model dataplane numa bench mutation stress tsan asan fuzz)
 HUGE_MB=1536
@@ -348,7 +348,7 @@ sanitizer_options() {
 		librte_mempool.so librte_common_ libnuma.so ld-linux >"$leaks"
 	export TSAN_OPTIONS="halt_on_error=0 exitcode=66 second_deadlock_stack=1"
 	export ASAN_OPTIONS="detect_stack_use_after_return=1"
-	export LSAN_OPTIONS="suppressions=$leaks print_suppressions=0"
+	export LSAN_OPTIONS="suppressions=\"$leaks\" print_suppressions=0"
 	export UBSAN_OPTIONS="print_stacktrace=1 halt_on_error=1"
 }
 

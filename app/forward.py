@@ -125,6 +125,11 @@ def output_file(text):
 
 
 class Parser(argparse.ArgumentParser):
+    """Options are written out: the scripts look for some of them, too."""
+
+    def __init__(self, **settings):
+        super().__init__(allow_abbrev=False, **settings)
+
     def error(self, message):
         self.exit(2, f"{self.prog}: {message} (see --help)\n")
 

@@ -115,7 +115,7 @@ with tap.case("results are read again, and nothing else is taken for them"):
                 raise tap.Failure(f"{text!r} was taken")
 
 with tap.case("bad options are refused before anything is touched"):
-    for options in (["--filter", "("], ["--repetitions", "0"], ["--repetitions", "x"], ["--settle", "-1"], ["--out", "/dev/null"], ["--nonsense"]):
+    for options in (["--filter", "("], ["--repetitions", "0"], ["--repetitions", "x"], ["--settle", "-1"], ["--out", "/dev/null"], ["--nonsense"], ["--qui"]):
         run = subprocess.run([ROOT / "app/bench.sh", *options], text=True, capture_output=True, timeout=60)
         tap.check(run.returncode == 2 and options[-1] in run.stderr and "installing" not in run.stdout, f"{options}: {run}")
 

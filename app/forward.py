@@ -48,8 +48,9 @@ examples:
   app/forward.sh --options rounds=62,interval=1   options of the driver
   app/forward.sh --vdev net_null0,size=1500 --vdev net_null1,size=1500 --forward-mode macswap --lcores 2
 
-Exit status: 0 all is well; 1 testpmd failed or an mbuf is missing at the end; 2 bad options, or the
-machine lacks something; 130 interrupted (Ctrl-C ends the run early and still shows the table)."""
+Exit status: 0 all is well; 1 testpmd failed, no packet moved in some round, or an mbuf is missing at the end;
+2 bad options, or the machine lacks something; 130 interrupted (Ctrl-C ends the run early and still shows the
+table), 129 or 143 the same by SIGHUP or SIGTERM."""
 
 
 class Failure(Exception):

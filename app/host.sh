@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # shellcheck shell=bash disable=SC2034 # what is set here is used by who sources this
 #
-# What forward.sh and run.sh need of the machine: packages, hugepages, a file prefix of one's own.
+# What forward.sh, bench.sh and run.sh need of the machine: packages, hugepages, a file prefix of one's own.
 # Sourced, not run. Everything taken is given back by host_cleanup, which runs at any exit, and only
 # what was taken: somebody else may be doing the same on this machine at the same time.
 

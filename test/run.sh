@@ -23,9 +23,10 @@ usage() {
 	cat <<-END
 	usage: test/run.sh [--full] [--only SUITE...] [--help]
 
-	Installs what is missing (Debian 12 and 13), builds into build/, reserves up to $HUGE_MB MB of
-	hugepages for as long as it runs, and runs all tests. The last line is 'N passed, N failed'; the
-	exit status is 0 if nothing failed, 1 if something did, 2 if the tests could not be run.
+	Installs what is missing (Debian 12 and 13), builds into build/ and build-*/, reserves up to $HUGE_MB MB
+	of hugepages for as long as it runs, and runs all tests. The last line is 'N passed, N failed', and
+	', N skipped' if something was. The exit status is 0 if nothing failed, 1 if something did, 2 if the
+	tests could not be run.
 
 	  --full           longer: MAGAZINE_FULL=1 for the tests, and all time limits times four
 	  --only SUITE...  only these of: ${SUITES[*]}

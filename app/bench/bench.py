@@ -273,7 +273,7 @@ def report(results):
                 f"In {len(compared) - len(slower)} of them magazine is the fastest or within 3 % of it.\n",
                 summary_table(compared)]
     out += [f"## Time for an object, to that of {BASE}: less is better\n",
-            "A mark ! where turns were cut after a second; failed and -: see the reasons.\n", *pattern_tables(found)]
+            "A mark ! where turns were cut after half a second; failed and -: see the reasons.\n", *pattern_tables(found)]
     if results.get("testpmd"):
         out += ["## testpmd\n", testpmd_table(results["testpmd"])]
     out += ["## Spread\n", spread_table(found)]

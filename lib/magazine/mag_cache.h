@@ -80,7 +80,7 @@ struct mag_cache_params {
 	mag_reclaim reclaim;         /**< or NULL */
 	void *arg;                   /**< for the three */
 	unsigned int flags;          /**< MAG_CACHE_* */
-	const char *options;         /**< "rounds=62,guard=1"; NULL = none */
+	const char *options;         /**< "interval=5,guard=1"; NULL = none */
 	/** NUMA node of the cache's own records; -1: that of the region's memory, the first if several */
 	int node;
 };
@@ -235,8 +235,10 @@ unsigned int mag_cache_held(struct mag_cache *cache, void **objects, unsigned in
 uint64_t mag_magazine_max(size_t chunk);
 
 /**
- * Hand in the magazines of the calling lcore, of all caches: for an lcore that is
- * about to sleep. Its objects are then in depots and slabs.
+ * Hand in the magazines of the calling lcore, of all caches of the process: for an lcore that is
+ * about to sleep. Its objects are then in depots (full magazines) and, destructed, in slabs; it may go on allocating and
+ * freeing at any time. Waits for a pass of maintenance that is under way, and for visitors. Does nothing for
+ * threads without a slot of their own, in secondary processes, and from a cache's callbacks.
  */
 void mag_lcore_flush(void);
 

@@ -32,8 +32,9 @@ extern _Thread_local size_t mag_lcore_offset __attribute__((tls_model("initial-e
 
 struct mag_cache;
 
+/** A magazine: the objects are at the lower end of it. */
 struct mag_rounds {
-	void *header[2];
+	void *header[2]; /**< the library's */
 	void *round[];
 };
 
@@ -57,6 +58,7 @@ struct mag_cache_head {
 
 /** What the fast path could not serve: as mag_cache_alloc_bulk() and mag_cache_free_bulk(). */
 unsigned int mag_cache_alloc_slow(struct mag_cache *cache, void **objects, unsigned int n);
+/** The same for frees. Called with the slot left. */
 void mag_cache_free_slow(struct mag_cache *cache, void *const *objects, unsigned int n);
 
 /** Enter this thread's slot: the visitor word, with a busy that mag_slot_leave() takes back. */
@@ -70,6 +72,7 @@ mag_slot_enter(struct mag_slot *slot)
 	return __atomic_load_n(&slot->visitor, __ATOMIC_ACQUIRE);
 }
 
+/** Leave it: visitors may come in again, and see what was done. */
 inline void
 mag_slot_leave(struct mag_slot *slot)
 {
@@ -77,6 +80,7 @@ mag_slot_leave(struct mag_slot *slot)
 	__atomic_store_n(&slot->busy, 0, __ATOMIC_RELEASE);
 }
 
+/** This thread's slot of a cache; the shared one, which always has a visitor, when it owns none. */
 inline struct mag_slot *
 mag_slot_of(struct mag_cache *cache)
 {

@@ -21,8 +21,10 @@ extern "C" {
 #endif
 
 /**
- * One update of one cache: rescale, working set, resize by contention, reap of what the
- * last interval did not need.
+ * One update of one cache, now: rescale, working set, resize by contention, reap of what the
+ * last interval did not need. The next regular one comes no later for it. Destructors run in this thread. When
+ * somebody else is in the resize perimeter, or an lcore does not let go, the size stays as it is. Nothing from a cache's
+ * callbacks.
  */
 void mag_cache_update(struct mag_cache *cache);
 
@@ -37,7 +39,10 @@ void mag_cache_update(struct mag_cache *cache);
  *   come by; what the depot and threads without an lcore id held is in the slabs.
  */
 int mag_cache_purge(struct mag_cache *cache);
-/** Turn the lcore layer on again. */
+/**
+ * Turn the lcore layer on again after mag_cache_purge(), at the size in force. Waits for who is in the resize perimeter.
+ * Does nothing when it is on, for a NOMAGAZINES cache, and from a cache's callbacks.
+ */
 void mag_cache_enable(struct mag_cache *cache);
 
 /**
@@ -62,7 +67,13 @@ int mag_cache_resize(struct mag_cache *cache, uint32_t rounds, bool wait);
  */
 int mag_cache_reap_now(struct mag_cache *cache, bool purge);
 
-/** Call the cache's reclaim callback, then reap; purge when memory is low. */
+/**
+ * Call the cache's reclaim callback, in this thread, then reap what two intervals did not need; with memory low purge
+ * and enable instead.
+ *
+ * @return
+ *   0; -EDEADLK (called from a cache's callback: nothing is done); with memory low also as mag_cache_purge().
+ */
 int mag_cache_reclaim(struct mag_cache *cache, bool memory_low);
 
 /**
@@ -87,6 +98,7 @@ enum mag_maint_runner {
 	MAG_MAINT_SERVICE, /**< a service lcore */
 	MAG_MAINT_ALARM,   /**< EAL's alarm */
 };
+/** Who runs maintenance of this process: a service lcore when one did in the last 500 ms. */
 enum mag_maint_runner mag_maint_runner(void);
 /** Updates of caches done since the library was loaded. */
 uint64_t mag_maint_updates(void);

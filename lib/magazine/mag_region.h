@@ -80,8 +80,12 @@ struct mag_region_params {
 	const char *name;     /**< copied; not empty */
 	uint32_t object_size; /**< bytes of one object; not 0 */
 	uint32_t stride;      /**< bytes from object to object; 0 = object_size */
-	uint32_t block;       /**< objects of a contiguous block (a segment); 0 = chosen */
-	uint32_t mode;        /**< MAG_REGION_* */
+	/**
+	 * Objects of a contiguous block (a segment); 0 = chosen. Elastic: comes before segment_size, and MONOLITHIC
+	 * before both.
+	 */
+	uint32_t block;
+	uint32_t mode; /**< MAG_REGION_* */
 	/** NUMA node of the region's own records, and of elastic memory; -1 = any, and all nodes */
 	int node;
 
@@ -91,7 +95,7 @@ struct mag_region_params {
 	 */
 	uint64_t objects;
 	uint32_t align;      /**< elastic: of each object, a power of two; 0 means 8 */
-	size_t segment_size; /**< elastic: bytes wanted, records included; 0 = chosen */
+	size_t segment_size; /**< elastic, without block: bytes at most, records included; 0 = chosen */
 	/** Elastic: free segments that a node keeps for who does not wait; 0 means 1. */
 	uint32_t reserve;
 
@@ -170,7 +174,7 @@ unsigned int mag_region_grow(struct mag_region *region, unsigned int segments);
  * Objects in magazines are in use: mag_cache_reap_now() first.
  *
  * @return
- *   How many were given back.
+ *   How many were given back; 0 for adopted memory, and for PERSISTENT and MONOLITHIC regions.
  */
 unsigned int mag_region_trim(struct mag_region *region, unsigned int keep);
 

@@ -15,56 +15,58 @@
 extern "C" {
 #endif
 
+/** Counters of a cache, which begin with it and never go back, and figures of now; of all its NUMA nodes together. */
 struct mag_cache_stats {
-	char name[MAG_CACHE_NAMESIZE];
-	uint32_t id;
-	uint32_t flags;             /**< MAG_CACHE_* */
-	uint64_t object_size;       /**< bytes */
-	uint64_t chunk_size;        /**< bytes, alignment included */
-	uint32_t align;             /**< bytes */
-	uint32_t slab_objects;      /**< objects of a whole slab: a contiguous block */
-	uint32_t rounds;            /**< magazine size in force; 0 = lcore layer off */
-	uint64_t objects;           /**< of the region */
-	uint64_t free;              /**< in magazines, depot and slabs */
-	uint64_t in_lcores;         /**< in loaded and previous magazines */
-	uint64_t depot_full;        /**< magazines */
-	uint64_t depot_empty;       /**< magazines */
-	uint64_t depot_full_taken;  /**< takes from the full list */
-	uint64_t depot_empty_taken; /**< takes from the empty list */
-	uint64_t contention;        /**< since the last update */
-	uint64_t contention_total;
-	uint64_t zeroes; /**< working sets zeroed */
-	uint64_t resizes;
-	uint64_t purges; /**< that took a magazine from some lcore */
-	uint64_t reaps;  /**< that had something to take */
-	uint64_t updates;
-	uint64_t slabs_created;
-	uint64_t slabs_destroyed;
-	uint64_t slabs_partial;
-	uint64_t slabs_full;
-	uint64_t slab_allocs; /**< objects */
-	uint64_t slab_frees;  /**< objects */
-	uint64_t slab_fails;  /**< slabs that could not be made */
-	uint64_t alloc_fails; /**< objects that could not be constructed, and slab_fails */
-	uint64_t invalid_frees;
-	uint64_t in_use; /**< objects of all existing slabs */
-	uint64_t in_use_max;
-	uint64_t rescales;
-	uint64_t table_size; /**< buckets */
-	uint64_t steals;     /**< sweeps over other lcores' magazines for an allocation */
+	char name[MAG_CACHE_NAMESIZE]; /**< need not be unique */
+	uint32_t id;                   /**< unique in the process */
+	uint32_t flags;                /**< MAG_CACHE_* */
+	uint64_t object_size;          /**< bytes */
+	uint64_t chunk_size;           /**< bytes, alignment included */
+	uint32_t align;                /**< bytes */
+	uint32_t slab_objects;         /**< objects of a whole slab: a contiguous block */
+	uint32_t rounds;               /**< magazine size in force; 0 = lcore layer off */
+	uint64_t objects;              /**< of the region */
+	uint64_t free;                 /**< objects now in magazines, depot and slabs */
+	uint64_t in_lcores;            /**< objects now in loaded and previous magazines */
+	uint64_t depot_full;           /**< full magazines now */
+	uint64_t depot_empty;          /**< empty magazines now */
+	uint64_t depot_full_taken;     /**< takes from the full list */
+	uint64_t depot_empty_taken;    /**< takes from the empty list */
+	uint64_t contention;           /**< takes since the last update that had to try again */
+	uint64_t contention_total;     /**< all of these */
+	uint64_t zeroes;               /**< working sets zeroed */
+	uint64_t resizes;              /**< changes of the magazine size */
+	uint64_t purges;               /**< that took a magazine from some lcore */
+	uint64_t reaps;                /**< by updates and on request, that had something to take */
+	uint64_t updates;              /**< by maintenance and by mag_cache_update() */
+	uint64_t slabs_created;        /**< segments taken from the region */
+	uint64_t slabs_destroyed;      /**< segments given back to it */
+	uint64_t slabs_partial;        /**< slabs with a free object, now */
+	uint64_t slabs_full;           /**< slabs without one, now */
+	uint64_t slab_allocs;          /**< objects that left the slab layer */
+	uint64_t slab_frees;           /**< objects that came back to it */
+	uint64_t slab_fails;    /**< slabs that could not be made, of those that were tried */
+	uint64_t alloc_fails;   /**< objects that could not be constructed, and slab_fails */
+	uint64_t invalid_frees; /**< refused frees, where they are noticed: see mag_cache_free() */
+	uint64_t in_use;        /**< objects of all slabs now, free or not */
+	uint64_t in_use_max;    /**< the most that it ever was; the sum of that of each node */
+	uint64_t rescales;      /**< changes of the address table's size */
+	uint64_t table_size;    /**< its buckets now */
+	uint64_t steals;        /**< sweeps over other lcores' magazines for an allocation */
 	/** Slots or locks that did not let go in time for one, and sums that never settled. */
 	uint64_t steal_denied;
 	uint64_t visits_denied; /**< the same for purge, resize and reap */
 };
 
-/** Fill a snapshot. */
+/** Fill a snapshot. Cannot fail, takes no lock, and may be called while others use the cache. */
 void mag_cache_stats(const struct mag_cache *cache, struct mag_cache_stats *stats);
 
+/** Figures of a slot, which is what one lcore has of a cache. */
 struct mag_slot_stats {
 	unsigned int lcore; /**< lcore id; LCORE_ID_ANY: the shared slot, or no owner now */
 	uint64_t allocs;    /**< objects handed to users */
 	uint64_t frees;     /**< objects taken back from users */
-	uint64_t exchanges; /**< magazines changed at the depot */
+	uint64_t exchanges; /**< magazines changed at the depot; of each NUMA node modulo 2^32 */
 	uint32_t loaded;    /**< rounds in the loaded magazine */
 	uint32_t previous;  /**< rounds in the previous magazine */
 };

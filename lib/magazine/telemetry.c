@@ -354,6 +354,7 @@ RTE_INIT(mag_telemetry_load)
 		"/magazine/held", handle_held,
 		"Objects of a guarded cache that are with users, and who has them "
 		"if it is audited. Parameters: name");
-	rte_telemetry_register_cmd("/magazine/reap", handle_reap,
-				   "Reap one cache now, or request it for all. Parameters: name");
+	rte_telemetry_register_cmd(
+		"/magazine/reap", handle_reap,
+		"Reap all caches of a name now, or request it for all. Parameters: name");
 }

@@ -42,7 +42,7 @@ NOTE = ("On a machine that others use too, times mean little and move by a facto
 EPILOG = """\
 examples:
   app/bench.sh --quick
-  app/bench.sh                                     everything: an hour on two CPUs
+  app/bench.sh                                     everything: an hour or more on two CPUs
   app/bench.sh --filter 'hold-512/lcores:1/' --repetitions 5
   app/bench.sh --from build/bench-report/results.json --out /tmp/again
 

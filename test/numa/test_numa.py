@@ -239,7 +239,7 @@ def start(name, kernel, folder):
     command = ["timeout", "-k", "5", str(SECONDS), QEMU, "-nodefaults", "-no-user-config", "-no-reboot",
                "-display", "none", "-machine", "pc", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", str(CPUS),
                "-m", str(MEGABYTES), "-kernel", kernel, "-initrd", initramfs,
-               "-append", "console=ttyS0 loglevel=4 panic=-1 mitigations=off random.trust_cpu=on",
+               "-append", "console=ttyS0 loglevel=4 panic=-1 no_timer_check mitigations=off random.trust_cpu=on",
                "-serial", f"file:{console}", "-serial", f"file:{results}"]
     for node in range(nodes):  # all of them before the first distance
         command += ["-object", f"memory-backend-ram,id=memory{node},size={megabytes}M",

@@ -42,7 +42,8 @@ enum mag_bias_mode {
 };
 
 /*
- * Bits of the visitor word. Set and cleared by visitors, but for SELF. All are at least
+ * Bits of the visitor word. VISIT and PURGE are set and cleared by visitors, SELF by the owner; ASKED is cleared by the
+ * owner. The others are set when the cache becomes what they say, and stay. All are at least
  * MAG_BIAS_BIT_MIN, so that a user can compare what it has, a number below that, with the
  * word: one branch for "too little" and "visited".
  */
@@ -50,7 +51,7 @@ enum mag_bias_mode {
 #define MAG_BIAS_VISIT 0x0400u     /**< a visitor is here or about to be */
 #define MAG_BIAS_PURGE 0x0800u     /**< it empties everything: use the slab layer only */
 #define MAG_BIAS_FENCE_BIT 0x1000u /**< the owner enters by mag_bias_enter_careful() */
-#define MAG_BIAS_ASKED 0x2000u     /**< POLL mode: hand your magazines in */
+#define MAG_BIAS_ASKED 0x2000u     /**< nobody may visit: hand your magazines in */
 #define MAG_BIAS_SELF 0x4000u      /**< the owner keeps itself out (populate) */
 #define MAG_BIAS_HOMES 0x8000u     /**< several nodes: which slot it is depends on the object */
 #define MAG_BIAS_WATCHED 0x10000u  /**< each object is looked at, or tagged, on its way (audit.h) */
@@ -58,7 +59,7 @@ enum mag_bias_mode {
 /** The bits that turn an owner away; the others only slow it down. */
 #define MAG_BIAS_AWAY (MAG_BIAS_VISIT | MAG_BIAS_PURGE | MAG_BIAS_SELF)
 
-/** Written by visitors only. */
+/** Written by others than the owner, and seldom by it. */
 struct mag_bias_visitor {
 	_Atomic uint32_t word;
 };

@@ -34,7 +34,7 @@
 struct mag_depot_list {
 	struct mag_u128 head;
 	_Atomic uint32_t contention; /**< takes whose first exchange failed */
-	uint32_t reaplimit;          /**< of maintenance alone, under the cache's reap lock */
+	uint32_t reaplimit;          /**< under the cache's working set lock */
 } __attribute__((aligned(128)));
 
 struct mag_depot {

@@ -15,7 +15,7 @@
  *
  * Invariant: previous is full, empty or absent, never partial.
  *
- * Who may touch what: the line of the visitor is written by visitors, under the
+ * Who may touch what: the bits of a visit are written by visitors, under the
  * cache's visit lock; the line of the owner by the owner between
  * mag_bias_enter() and mag_bias_leave(), or by a visitor to whom that was granted.
  * Round counts are also read, as an estimate, by threads that hold nothing.

@@ -60,7 +60,7 @@ int mag_options_begin(struct mag_options *options);
  * @param options
  *   Changed only when the whole text is good.
  * @return
- *   0, -ENOMEM, or -EINVAL after one log line that names key, value and what is allowed.
+ *   0, or -EINVAL after one log line that names key, value and what is allowed.
  */
 int mag_options_parse(const char *who, const char *text, struct mag_options *options);
 

@@ -129,6 +129,7 @@ struct mag_region *
 mag_region_make(const struct mag_region_params *params)
 {
 	struct mag_region *region;
+	int error;
 
 	rte_errno = -params_check(params);
 	if (rte_errno != 0)
@@ -140,7 +141,9 @@ mag_region_make(const struct mag_region_params *params)
 					   -mag_region_mirror_make(region, params->mirror, 0);
 	if (rte_errno == 0)
 		return region;
+	error = rte_errno;
 	region_free(region);
+	rte_errno = error;
 	return NULL;
 }
 
@@ -420,8 +423,6 @@ mag_region_insert(struct mag_region *region, struct mag_segment *segment)
 	segment_insert(region, segment);
 	atomic_fetch_add_explicit(&region->segments, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&region->objects, segment->count, memory_order_relaxed);
-	atomic_fetch_add_explicit(&region->part[segment->part].objects, segment->count,
-				  memory_order_relaxed);
 }
 
 static void
@@ -542,8 +543,6 @@ mag_region_remove(struct mag_region *region, struct mag_segment *segment)
 	segment_remove(region, segment);
 	atomic_fetch_sub_explicit(&region->segments, 1, memory_order_relaxed);
 	atomic_fetch_sub_explicit(&region->objects, segment->count, memory_order_relaxed);
-	atomic_fetch_sub_explicit(&region->part[segment->part].objects, segment->count,
-				  memory_order_relaxed);
 }
 
 static struct mag_segment *

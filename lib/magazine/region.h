@@ -80,7 +80,6 @@ struct mag_region_part {
 	struct mag_segment_list whole;
 	struct mag_segment_list tails;
 	_Atomic uint32_t segments_free;
-	_Atomic uint64_t objects;      /**< of all segments */
 	_Atomic uint64_t objects_free; /**< of the free segments */
 	int32_t node;                  /**< -1: not known, part 0 only */
 	uint32_t free_min; /**< fewest free segments since the last trim; under the lock */

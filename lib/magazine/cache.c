@@ -681,15 +681,17 @@ static int
 options_read(const struct mag_cache_params *params, size_t align, struct mag_options *options)
 {
 	bool intrinsic = params->region->mode & MAG_REGION_PSEUDO;
+	char who[MAG_CACHE_NAMESIZE + 16];
 	int ret = mag_options_begin(options);
 
+	snprintf(who, sizeof(who), "cache \"%s\"", params->name);
 	/* All caches does not mean those that cannot be. */
 	if (ret == 0 && intrinsic) {
 		options->guard = MAG_GUARD_OFF;
 		options->audit = false;
 	}
 	if (ret == 0)
-		ret = mag_options_parse(params->name, params->options, options);
+		ret = mag_options_parse(who, params->options, options);
 	if (ret != 0)
 		return ret;
 	if (options->rounds != 0 && !type_is_reachable(params, align, options->rounds))

@@ -20,6 +20,8 @@ struct mag_cache_stats {
 	char name[MAG_CACHE_NAMESIZE]; /**< need not be unique */
 	uint32_t id;                   /**< unique in the process */
 	uint32_t flags;                /**< MAG_CACHE_* */
+	uint32_t region_id;            /**< of its region, unique in the process */
+	uint32_t region_mode;          /**< MAG_REGION_* */
 	uint64_t object_size;          /**< bytes */
 	uint64_t chunk_size;           /**< bytes, alignment included */
 	uint32_t align;                /**< bytes */

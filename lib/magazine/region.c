@@ -91,6 +91,7 @@ region_free(struct mag_region *region)
 static struct mag_region *
 region_alloc(const struct mag_region_params *params)
 {
+	static _Atomic uint32_t ids;
 	struct mag_region *region = mag_meta_zalloc(sizeof(*region), params->node);
 
 	if (region == NULL) {
@@ -100,6 +101,7 @@ region_alloc(const struct mag_region_params *params)
 		return NULL;
 	}
 	snprintf(region->name, sizeof(region->name), "%s", params->name);
+	region->id = MAG_STAT_ADD(ids, 1) + 1;
 	region->mode = params->mode;
 	region->object_size = params->object_size;
 	region->stride = params->stride != 0 ? params->stride : params->object_size;
@@ -688,6 +690,8 @@ mag_region_stats_get(const struct mag_region *region, struct mag_region_stats *s
 
 	mag_lock_wait(&locked->lock);
 	*stats = (struct mag_region_stats){
+		.id = region->id,
+		.mode = region->mode,
 		.objects = MAG_STAT(region->objects),
 		.segments = MAG_STAT(region->segments),
 		.segment_objects = region->block,

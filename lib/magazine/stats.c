@@ -71,6 +71,8 @@ mag_cache_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
 	snprintf(stats->name, sizeof(stats->name), "%s", cache->name);
 	stats->id = cache->id;
 	stats->flags = cache->flags;
+	stats->region_id = cache->region->id;
+	stats->region_mode = cache->region->mode;
 	stats->object_size = cache->object_size;
 	stats->chunk_size = cache->chunk_size;
 	stats->align = cache->align;

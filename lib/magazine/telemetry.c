@@ -69,6 +69,8 @@ add_stats(struct rte_tel_data *data, const struct mag_cache_stats *stats)
 {
 	const struct row rows[] = {
 		{"id", stats->id},
+		{"region_id", stats->region_id},
+		{"region_mode", stats->region_mode},
 		{"object_size", stats->object_size},
 		{"slab_objects", stats->slab_objects},
 		{"rounds", stats->rounds},
@@ -157,6 +159,8 @@ answer_region(struct mag_cache *cache, struct rte_tel_data *data)
 	mag_region_stats_get(region, &stats);
 
 	const struct row rows[] = {
+		{"id", stats.id},
+		{"mode", stats.mode},
 		{"elastic", region->elastic != NULL},
 		{"objects", stats.objects},
 		{"objects_max", stats.objects_max},

@@ -62,6 +62,8 @@ test_a_new_cache_tells_what_it_was_made_from(void **state __rte_unused)
 
 	assert_string_equal(now.name, "counted");
 	assert_int_equal(now.id, cache->id);
+	assert_int_equal(now.region_id, cache->region->id);
+	assert_int_equal(now.region_mode, cache->region->mode);
 	/* Cleared by itself, where cache lines are so long. */
 	assert_int_equal(now.flags,
 			 MAG_CACHE_DYNAMIC |

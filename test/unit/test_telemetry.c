@@ -116,7 +116,12 @@ test_lcores_are_those_that_did_something(void **state __rte_unused)
 static void
 test_a_region_is_that_of_its_cache(void **state __rte_unused)
 {
-	assert_answer("/magazine/region,seen", "\"elastic\":0");
+	char id[32];
+
+	snprintf(id, sizeof(id), "\"id\":%u,\"mode\":0,\"elastic\":0", ground.region->id);
+	assert_answer("/magazine/region,seen", id);
+	snprintf(id, sizeof(id), "\"region_id\":%u,\"region_mode\":0", ground.region->id);
+	assert_answer("/magazine/stats,seen", id);
 	assert_answer("/magazine/region,seen", "\"objects\":256");
 	assert_answer("/magazine/region,seen", "\"memory\":0");
 }

@@ -210,6 +210,46 @@ test_one_sweep_with_one_membarrier_gets_what_all_slots_hold(void **state __rte_u
 	with_slots(check_one_sweep_full);
 }
 
+/* It asks for more than there is, and no second sweep follows the one that left nothing. */
+static void
+check_bulk(unsigned int n, unsigned int each)
+{
+	void *objects[COUNT + 1];
+	uint64_t sent;
+
+	holders_begin(n, each);
+	take_the_rest();
+	holders_free();
+	sent = mag_bias_membarriers();
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, n * each + 1), n * each);
+	assert_int_equal(mag_bias_membarriers() - sent, 1);
+	assert_int_equal(cache->steals, 1);
+	assert_int_equal(holders_visited(), n);
+	assert_distinct(&ground, objects, n * each);
+	assert_int_equal(cache->transit, 0);
+	mag_cache_free_bulk(cache, objects, n * each);
+	holders_end();
+}
+
+static void
+check_bulk_partial(unsigned int n)
+{
+	check_bulk(n, 3);
+}
+
+static void
+check_bulk_full(unsigned int n)
+{
+	check_bulk(n, HOLD_MAX);
+}
+
+static void
+test_one_sweep_gets_a_bulk_all_that_there_is_of_it(void **state __rte_unused)
+{
+	with_slots(check_bulk_partial);
+	with_slots(check_bulk_full);
+}
+
 static void
 check_no_more_than_needed(unsigned int n)
 {
@@ -422,6 +462,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_sweep_with_one_membarrier_gets_what_all_slots_hold),
+		cmocka_unit_test(test_one_sweep_gets_a_bulk_all_that_there_is_of_it),
 		cmocka_unit_test(test_no_more_slots_are_visited_than_the_request_needs),
 		cmocka_unit_test(test_an_empty_pool_refuses_without_a_membarrier),
 		cmocka_unit_test(test_more_than_all_slots_hold_is_refused_without_a_membarrier),

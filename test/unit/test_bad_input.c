@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <rte_errno.h>
@@ -27,7 +28,18 @@ static struct ground ground;
 static struct {
 	unsigned int constructed, destructed;
 	unsigned int fail_at; /* the nth construction fails; 0: none */
+	void (*within)(void); /* called by callbacks, once */
 } seen;
+
+static void
+callback_within(void)
+{
+	void (*within)(void) = seen.within;
+
+	seen.within = NULL;
+	if (within != NULL)
+		within();
+}
 
 static int
 construct(const struct mag_object_info *object __rte_unused,
@@ -36,6 +48,7 @@ construct(const struct mag_object_info *object __rte_unused,
 {
 	if (seen.fail_at != 0 && seen.constructed + 1 >= seen.fail_at)
 		return -1;
+	callback_within();
 	seen.constructed++;
 	return 0;
 }
@@ -43,7 +56,14 @@ construct(const struct mag_object_info *object __rte_unused,
 static void
 destruct(void *object __rte_unused, void *arg __rte_unused)
 {
+	callback_within();
 	seen.destructed++;
+}
+
+static void
+reclaim(void *arg __rte_unused)
+{
+	callback_within();
 }
 
 static int
@@ -70,6 +90,7 @@ params_of(const struct ground *its, unsigned int flags)
 		.region = its->region,
 		.constructor = construct,
 		.destructor = destruct,
+		.reclaim = reclaim,
 		.flags = flags,
 		.node = -1,
 	};
@@ -194,6 +215,22 @@ test_a_region_that_is_too_small_for_a_cache_is_refused(void **state __rte_unused
 	assert_cache_refused(&params, E2BIG, "objects of the region are too small");
 	params.align = 2 * BLOCK * SIZE;
 	assert_cache_refused(&params, EINVAL, "at most a segment");
+}
+
+static void
+test_options_of_regions_are_refused_for_a_cache(void **state __rte_unused)
+{
+	struct mag_cache_params params = params_of(&ground, 0);
+	struct mag_cache *cache;
+
+	params.options = "block=8";
+	assert_cache_refused(&params, EINVAL, "options block and mirror are its region's");
+	params.options = "mirror=64";
+	assert_cache_refused(&params, EINVAL, "options block and mirror are its region's");
+	params.options = "block=0,mirror=0";
+	cache = mag_cache_create(&params);
+	assert_non_null(cache);
+	assert_int_equal(mag_cache_destroy(cache), 0);
 }
 
 /* The call gets what was constructed before the one that failed; magazines are emptied first. */
@@ -486,6 +523,222 @@ test_no_cache_is_destroyed_inside_a_callback(void **state __rte_unused)
 	assert_int_equal(mag_cache_destroy(cache), 0);
 }
 
+/* What callbacks may not do, with a cache that is not theirs. */
+
+static struct mag_cache *other;
+
+static int
+make_another(void)
+{
+	struct mag_cache_params params = {.name = "third", .object_size = SIZE, .node = -1};
+
+	rte_errno = 0;
+	return mag_cache_create(&params) == NULL ? -rte_errno : 0;
+}
+
+static int
+destroy_it(void)
+{
+	return mag_cache_destroy(other);
+}
+
+static int
+wait_for_it(void)
+{
+	rte_errno = 0;
+	return mag_cache_alloc_wait(other, 1000) == NULL ? -rte_errno : 0;
+}
+
+static void
+count_visit(struct mag_cache *cache __rte_unused, void *arg)
+{
+	++*(unsigned int *)arg;
+}
+
+static int
+walk_all(void)
+{
+	unsigned int visits = 0;
+	int ret = mag_cache_walk(count_visit, &visits);
+
+	return visits == 0 ? ret : (int)visits;
+}
+
+static int
+purge_it(void)
+{
+	return mag_cache_purge(other);
+}
+
+static int
+resize_it(void)
+{
+	return mag_cache_resize(other, 30, true);
+}
+
+static int
+reap_it(void)
+{
+	return mag_cache_reap_now(other, false);
+}
+
+static int
+reap_all_of_it(void)
+{
+	return mag_cache_reap_now(other, true);
+}
+
+static int
+reclaim_it(void)
+{
+	return mag_cache_reclaim(other, true);
+}
+
+static int
+change_the_interval(void)
+{
+	return mag_maint_interval(5);
+}
+
+static const struct {
+	const char *name;
+	int (*call)(void);
+	const char *logged;
+} forbidden[] = {
+#define ROW(call, logged)                                                                          \
+	{                                                                                          \
+#call, call, logged                                                                \
+	}
+	ROW(make_another, "not from a cache's callback"),
+	ROW(destroy_it, "cache \"other\": not from a cache's callback"),
+	ROW(wait_for_it, NULL),
+	ROW(walk_all, "walk over all caches: not from a cache's callback, nor from a walk"),
+	ROW(purge_it, "cache \"other\": not from a cache's callback"),
+	ROW(resize_it, "cache \"other\": not from a cache's callback"),
+	ROW(reap_it, "cache \"other\": not from a cache's callback"),
+	ROW(reap_all_of_it, "cache \"other\": not from a cache's callback"),
+	ROW(reclaim_it, "cache \"other\": not from a cache's callback"),
+	ROW(change_the_interval, "update interval of 5 ms: not from a cache's callback"),
+#undef ROW
+};
+
+static struct {
+	unsigned int calls;
+	int ret;
+	char log[256];
+} refusal;
+
+static unsigned int tried;
+
+static void
+try_within(void)
+{
+	refusal.calls++;
+	log_begin();
+	refusal.ret = forbidden[tried].call();
+	snprintf(refusal.log, sizeof(refusal.log), "%s", log_end());
+}
+
+static void
+assert_refused_within(void)
+{
+	const char *logged = forbidden[tried].logged;
+
+	assert_int_equal(refusal.calls, 1);
+	if (refusal.ret != -EDEADLK)
+		fail_msg("%s: %d", forbidden[tried].name, refusal.ret);
+	assert_int_equal(count_lines(refusal.log), logged != NULL);
+	if (logged != NULL)
+		assert_logged(refusal.log, logged);
+}
+
+static void
+flush_within(void)
+{
+	refusal.calls++;
+	mag_lcore_flush();
+}
+
+/* Allocates, frees and reclaims, each with a callback from which the call is made. */
+static void
+from_each_callback(struct mag_cache *cache, void (*within)(void), void (*check)(void))
+{
+	void *object;
+
+	refusal.calls = 0;
+	seen.within = within;
+	object = mag_cache_alloc(cache);
+	assert_non_null(object);
+	check();
+	refusal.calls = 0;
+	seen.within = within;
+	mag_cache_free_nocache(cache, object);
+	check();
+	refusal.calls = 0;
+	seen.within = within;
+	assert_int_equal(mag_cache_reclaim(cache, false), 0);
+	check();
+}
+
+static void
+assert_flush_did_nothing(void)
+{
+	assert_int_equal(refusal.calls, 1);
+	assert_int_equal(mag_lcore_count(mag_lcore_slot(other->slot)), 2);
+}
+
+static void
+test_callbacks_may_not_do_what_might_wait_for_them(void **state __rte_unused)
+{
+	struct ground elsewhere = ground_make(COUNT, SIZE, BLOCK, 0);
+	struct mag_cache_params params = params_of(&elsewhere, 0);
+	struct mag_cache *cache = cache_make(&ground, 0);
+	void *objects[2];
+
+	params.name = "other";
+	other = mag_cache_create(&params);
+	assert_non_null(other);
+	/* Constructed, and in this lcore's magazine: a purge or flush would be seen. */
+	assert_int_equal(mag_cache_alloc_bulk(other, objects, 2), 2);
+	mag_cache_free_bulk(other, objects, 2);
+	for (tried = 0; tried < RTE_DIM(forbidden); tried++)
+		from_each_callback(cache, try_within, assert_refused_within);
+	from_each_callback(cache, flush_within, assert_flush_did_nothing);
+	assert_int_equal(other->purges + other->reaps + other->resizes, 0);
+	assert_nothing_lost(cache, 0);
+	assert_nothing_lost(other, 0);
+	/* And afterwards all may be done. */
+	assert_int_equal(mag_cache_purge(other), 0);
+	mag_cache_enable(other);
+	mag_lcore_flush();
+	assert_int_equal(mag_cache_destroy(other), 0);
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	assert_int_equal(seen.constructed, seen.destructed);
+	ground_drop(&elsewhere);
+}
+
+static void
+walking_visit(struct mag_cache *cache __rte_unused, void *arg)
+{
+	*(int *)arg = walk_all();
+}
+
+static void
+test_no_walk_is_made_inside_a_walk(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_make(&ground, 0);
+	const char *log;
+	int ret = 0;
+
+	log_begin();
+	assert_int_equal(mag_cache_walk(walking_visit, &ret), 0);
+	log = log_end();
+	assert_int_equal(ret, -EDEADLK);
+	assert_logged(log, "walk over all caches: not from");
+	assert_int_equal(count_lines(log), 1);
+	assert_int_equal(mag_cache_destroy(cache), 0);
+}
+
 static void
 assert_not_grown(struct mag_region *region, int error, const char *text)
 {
@@ -528,6 +781,7 @@ main(void)
 		T(test_alignments_that_are_no_power_of_two_are_refused),
 		T(test_sizes_of_zero_and_those_that_overflow_are_refused),
 		T(test_a_region_that_is_too_small_for_a_cache_is_refused),
+		T(test_options_of_regions_are_refused_for_a_cache),
 		T(test_a_constructor_that_fails_at_any_position_loses_nothing),
 		T(test_all_or_none_gives_back_what_was_constructed_before_one_failed),
 		T(test_who_waits_for_a_constructor_that_fails_is_told_so),
@@ -539,6 +793,8 @@ main(void)
 		T(test_a_wait_that_is_interrupted_loses_nothing),
 		T(test_nobody_waits_inside_a_callback),
 		T(test_no_cache_is_destroyed_inside_a_callback),
+		T(test_callbacks_may_not_do_what_might_wait_for_them),
+		T(test_no_walk_is_made_inside_a_walk),
 		T(test_a_region_that_cannot_grow_says_why),
 	};
 

@@ -497,6 +497,37 @@ test_objects_that_do_not_lie_so_aligned_are_refused(void **state __rte_unused)
 }
 
 static void
+test_a_region_adopts_no_less_alignment_than_its_cache_has(void **state __rte_unused)
+{
+	struct mag_region_params region_params = {
+		.name = "even", .object_size = 128, .block = 4, .node = -1};
+	struct mag_region *region = mag_region_create(&region_params);
+	void *even[] = {(void *)0x10000, (void *)0x10080},
+	     *odd[] = {(void *)0x20000, (void *)0x20090};
+	struct mag_cache_params params = params_of(0);
+	struct mag_cache *cache;
+	const char *log;
+
+	assert_int_equal(mag_region_adopt(region, even, 2, -1), 0);
+	params.region = region;
+	params.object_size = 64;
+	params.align = 64;
+	cache = mag_cache_create(&params);
+	assert_non_null(cache);
+	log_begin();
+	assert_int_equal(mag_region_adopt(region, odd, 2, -1), -EINVAL);
+	log = log_end();
+	assert_logged(log, "\"even\": object 1 at 0x20090");
+	assert_logged(log, "an alignment of 64");
+	assert_int_equal(count_lines(log), 1);
+	assert_int_equal(region->objects, 2);
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	assert_int_equal(mag_region_adopt(region, odd, 2, -1), 0);
+	assert_not_made(&params, EINVAL);
+	assert_int_equal(mag_region_destroy(region), 0);
+}
+
+static void
 test_regions_have_a_say(void **state __rte_unused)
 {
 	struct ground readonly = ground_make(BLOCK, SIZE, BLOCK, MAG_REGION_READONLY);
@@ -1111,6 +1142,7 @@ main(void)
 		T(test_alignment_is_rounded_up_and_chunks_to_it),
 		T(test_bad_parameters_are_refused_with_their_errno),
 		T(test_objects_that_do_not_lie_so_aligned_are_refused),
+		T(test_a_region_adopts_no_less_alignment_than_its_cache_has),
 		T(test_regions_have_a_say),
 		T(test_a_region_serves_two_caches_but_not_three),
 		T(test_every_allocation_that_fails_leaks_nothing),

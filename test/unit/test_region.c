@@ -6,6 +6,7 @@
 
 #include <rte_errno.h>
 
+#include "cache.h"
 #include "ground.h"
 #include "numa.h"
 
@@ -429,6 +430,89 @@ test_every_allocation_that_fails_leaks_nothing(void **state __rte_unused)
 	assert_int_equal(heap_balance(), before);
 }
 
+static struct {
+	struct mag_region *region;
+	struct mag_cache *cache;
+	unsigned int told, had;
+	uint64_t objects, free;
+} telling;
+
+static void
+tell(void *arg)
+{
+	struct mag_region_stats region;
+	struct mag_cache_stats cache;
+
+	telling.told++;
+	telling.had = mag_cache_alloc_bulk(telling.cache, arg, 1);
+	mag_region_stats_get(telling.region, &region);
+	mag_cache_stats(telling.cache, &cache);
+	telling.objects = region.objects;
+	telling.free = cache.free + mag_cache_available(telling.cache);
+}
+
+static void
+telling_begin(void)
+{
+	struct mag_cache_params params = {.name = "told", .object_size = SIZE, .node = -1};
+
+	memset(&telling, 0, sizeof(telling));
+	telling.region = region_make(BLOCK);
+	params.region = telling.region;
+	telling.cache = mag_cache_create(&params);
+	assert_non_null(telling.cache);
+}
+
+static void
+telling_end(void)
+{
+	assert_int_equal(mag_cache_destroy(telling.cache), 0);
+	assert_int_equal(mag_region_destroy(telling.region), 0);
+}
+
+static void
+test_nobody_has_an_object_before_its_owner_was_told(void **state __rte_unused)
+{
+	static char memory[2 * BLOCK * SIZE];
+	void *objects[2 * BLOCK], *object;
+
+	telling_begin();
+	lay_out(objects, (uintptr_t)memory, SIZE, 2 * BLOCK);
+	assert_int_equal(
+		mag_region_adopt_told(telling.region, objects, 2 * BLOCK, -1, tell, &object), 0);
+	assert_int_equal(telling.told, 1);
+	assert_int_equal(telling.had, 0);
+	assert_int_equal(telling.objects, 0);
+	assert_int_equal(telling.free, 0);
+	assert_int_equal(mag_cache_available(telling.cache), 2 * BLOCK);
+	assert_int_equal(mag_cache_alloc_bulk(telling.cache, &object, 1), 1);
+	mag_cache_free(telling.cache, object);
+	telling_end();
+}
+
+static void
+test_nobody_is_told_of_objects_that_are_not_adopted(void **state __rte_unused)
+{
+	void *objects[2 * BLOCK], *twice[2], *object;
+	unsigned int nth = 0;
+
+	telling_begin();
+	lay_out(objects, 0x10000, SIZE, 2 * BLOCK);
+	twice[0] = twice[1] = objects[0];
+	log_begin();
+	assert_int_equal(mag_region_adopt_told(telling.region, twice, 2, -1, tell, &object),
+			 -EINVAL);
+	log_end();
+	do {
+		assert_int_equal(telling.told, 0);
+		mag_fault_nth(++nth);
+	} while (mag_region_adopt_told(telling.region, objects, 2 * BLOCK, -1, tell, &object) != 0);
+	mag_fault_nth(0);
+	assert_true(nth > 1);
+	assert_int_equal(telling.told, 1);
+	telling_end();
+}
+
 static void
 test_a_region_serves_two_caches_and_is_not_destroyed_meanwhile(void **state __rte_unused)
 {
@@ -495,6 +579,8 @@ main(void)
 		cmocka_unit_test(test_bad_parameters_are_refused),
 		cmocka_unit_test(test_the_longest_name_is_kept_whole),
 		cmocka_unit_test(test_every_allocation_that_fails_leaks_nothing),
+		cmocka_unit_test(test_nobody_has_an_object_before_its_owner_was_told),
+		cmocka_unit_test(test_nobody_is_told_of_objects_that_are_not_adopted),
 		cmocka_unit_test(test_a_region_serves_two_caches_and_is_not_destroyed_meanwhile),
 		cmocka_unit_test(test_a_reset_region_has_forgotten_its_memory_and_can_adopt_again),
 	};

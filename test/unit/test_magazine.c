@@ -293,6 +293,21 @@ test_a_busy_arena_is_not_waited_for(void **state __rte_unused)
 }
 
 static void
+test_no_more_magazines_are_out_than_a_depot_can_count(void **state __rte_unused)
+{
+	struct mag_arena arena;
+
+	assert_int_equal(mag_arena_init(&arena, BLOCK, -1), 0);
+	arena.out = MAG_MAGAZINES_MAX;
+	assert_null(mag_arena_get(&arena, 14));
+	assert_null(mag_arena_get_wait(&arena, 14));
+	arena.out = MAG_MAGAZINES_MAX - 1;
+	assert_non_null(mag_arena_get(&arena, 14));
+	assert_null(mag_arena_get(&arena, 14));
+	mag_arena_fini(&arena);
+}
+
+static void
 put_run(void *arg)
 {
 	struct mag_arena *arena = ((void **)arg)[0];
@@ -476,6 +491,7 @@ main(void)
 		cmocka_unit_test(test_blocks_of_4_KiB_do_not_merge_further),
 		cmocka_unit_test(test_an_index_leads_back_to_its_magazine),
 		cmocka_unit_test(test_a_busy_arena_is_not_waited_for),
+		cmocka_unit_test(test_no_more_magazines_are_out_than_a_depot_can_count),
 		cmocka_unit_test(test_a_magazine_comes_back_to_a_busy_arena_without_waiting),
 		cmocka_unit_test(test_who_waits_for_a_busy_arena_gets_a_magazine),
 		cmocka_unit_test(test_magazines_never_overlap_and_all_memory_comes_back),

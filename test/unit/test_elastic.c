@@ -761,6 +761,27 @@ test_who_waits_is_woken_by_a_free(void **state __rte_unused)
 }
 
 static void
+test_who_waits_for_centuries_waits(void **state __rte_unused)
+{
+	const uint64_t timeouts[] = {UINT64_MAX, UINT64_MAX / 2, UINT64_MAX / 1000};
+	void *objects[SEGMENTS * 100];
+	struct task task = {0};
+
+	take_all(objects);
+	for (unsigned int i = 0; i < RTE_DIM(timeouts); i++) {
+		waiter.waits = false;
+		task_thread(&task, wait_run, (void *)(uintptr_t)&timeouts[i]);
+		wait_until(waiter.waits);
+		let_pass(20);
+		assert_false(task.done);
+		mag_cache_free(cache, objects[0]);
+		task_join(&task);
+		assert_ptr_equal(waiter.object, objects[0]);
+	}
+	mag_cache_free_bulk(cache, objects, SEGMENTS * block);
+}
+
+static void
 nothing(int signal __rte_unused)
 {
 }
@@ -940,6 +961,7 @@ main(void)
 		B(test_who_waits_has_what_other_regions_have_to_spare),
 		B(test_a_wait_ends_when_it_was_told_to),
 		B(test_who_waits_is_woken_by_a_free),
+		B(test_who_waits_for_centuries_waits),
 		B(test_a_wait_ends_with_a_signal),
 		T(test_who_waits_has_what_the_other_cache_of_the_region_holds),
 		cmocka_unit_test_setup_teardown(test_nobody_notices_that_memory_comes_and_goes,

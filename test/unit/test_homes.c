@@ -5,6 +5,7 @@
 #include "eal.h"
 #include "ground.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "cache.h"
@@ -238,6 +239,41 @@ test_without_visits_lcores_are_asked_on_both_nodes(void **state __rte_unused)
 	for (node = 0; node < 2; node++)
 		assert_true(MAG_STAT(mag_cache_home(cache, node)->slot[1].visitor.word) &
 			    MAG_BIAS_ASKED);
+	assert_int_equal(mag_cache_available(cache), COUNT);
+}
+
+static void
+fill_depots(void *arg)
+{
+	unsigned int i;
+
+	RTE_SET_USED(arg);
+	for (i = 0; i < 2; i++) {
+		here = i;
+		assert_int_equal(mag_cache_take_all(cache, objects + i * HALF, HALF, true), 0);
+	}
+	here = 0;
+	mag_cache_give(cache, objects, COUNT);
+}
+
+static void
+test_without_visits_a_purge_asks_and_empties_the_depots_on_both_nodes(void **state __rte_unused)
+{
+	struct mag_cache *home;
+	unsigned int part;
+
+	run_on_lcore(1, fill_depots, NULL);
+	MAG_FOREACH_HOME(cache, part, home) {
+		assert_true(mag_depot_total(&home->depot.full) > 0);
+		assert_int_equal(MAG_STAT(home->slot[1].visitor.word) & MAG_BIAS_ASKED, 0);
+	}
+	assert_int_equal(part, 2);
+	assert_int_equal(mag_cache_purge(cache), -EAGAIN);
+	MAG_FOREACH_HOME(cache, part, home) {
+		assert_int_equal(mag_depot_total(&home->depot.full), 0);
+		assert_true(MAG_STAT(home->slot[1].visitor.word) & MAG_BIAS_ASKED);
+		assert_int_equal(home->slot[1].size, ROUNDS);
+	}
 	assert_int_equal(mag_cache_available(cache), COUNT);
 }
 
@@ -546,6 +582,9 @@ main(void)
 			test_one_lcore_can_have_what_others_hold_on_both_nodes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_without_visits_lcores_are_asked_on_both_nodes,
 						setup_polled, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_without_visits_a_purge_asks_and_empties_the_depots_on_both_nodes,
+			setup_polled, teardown),
 		cmocka_unit_test_setup_teardown(test_more_than_there_is_takes_nothing, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_purge_resize_and_reap_are_of_both_homes, setup,

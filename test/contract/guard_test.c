@@ -2,6 +2,8 @@
 
 /* Pools that check what is given back to them: options guard=1 and audit=1. */
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <rte_mbuf.h>
@@ -135,6 +137,36 @@ a_pool_that_is_freed_too_early_says_who_holds_its_objects(void **state __rte_unu
 }
 
 static void
+a_pools_own_audit_comes_before_the_switch_for_all(void **state __rte_unused)
+{
+	static const struct {
+		const char *switches, *config;
+		int answer;
+	} rows[] = {
+		{"audit=1", NULL, 0},
+		{"audit=1", "audit=0", -ENOTSUP},
+		{"audit=0", "audit=1", 0},
+		{"audit=0", NULL, -ENOTSUP},
+	};
+	struct mag_transaction last;
+	struct rte_mempool *mp;
+	unsigned int i;
+	void *object;
+
+	for (i = 0; i < RTE_DIM(rows); i++) {
+		setenv("MAGAZINE_SWITCHES", rows[i].switches, 1);
+		mp = make(rows[i].config, 0);
+		unsetenv("MAGAZINE_SWITCHES");
+		assert_int_equal(rte_mempool_get(mp, &object), 0);
+		assert_int_equal(
+			mag_cache_transaction(rte_mempool_magazine_cache(mp), object, &last),
+			rows[i].answer);
+		rte_mempool_put(mp, object);
+		rte_mempool_free(mp);
+	}
+}
+
+static void
 an_mbuf_that_is_freed_twice_is_noticed(void **state __rte_unused)
 {
 	struct rte_mempool *mp;
@@ -161,6 +193,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(objects_of_a_contiguous_block_are_a_users),
 		cmocka_unit_test(an_audited_pool_says_who_gave_back_first),
 		cmocka_unit_test(a_pool_that_is_freed_too_early_says_who_holds_its_objects),
+		cmocka_unit_test(a_pools_own_audit_comes_before_the_switch_for_all),
 		cmocka_unit_test(an_mbuf_that_is_freed_twice_is_noticed),
 	};
 

@@ -5,6 +5,7 @@
 #include "eal.h"
 #include "ground.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -352,6 +353,46 @@ test_blocks_come_from_both_nodes_or_not_at_all(void **state __rte_unused)
 	assert_all_there();
 }
 
+/* Stands in front of the library's own, to do something while a request has the blocks of both nodes. */
+static void (*meanwhile)(void);
+
+int
+mag_slab_alloc_blocks(struct mag_slab_layer *layer, void **first, unsigned int n)
+{
+	/* clang-format off */
+	int (*alloc)(struct mag_slab_layer *layer, void **first, unsigned int n);
+	/* clang-format on */
+	int ret;
+
+	alloc = (__typeof__(alloc))(uintptr_t)dlsym(RTLD_NEXT, "mag_slab_alloc_blocks");
+	ret = alloc(layer, first, n);
+	if (ret != 0 && layer == &mag_cache_home(cache, 1)->slab && meanwhile != NULL)
+		meanwhile();
+	return ret;
+}
+
+static int refusal;
+
+static void
+take_all_meanwhile(void)
+{
+	meanwhile = NULL;
+	refusal = mag_cache_take_all(cache, objects, COUNT, true);
+}
+
+static void
+test_who_is_refused_for_blocks_that_another_asks_for_is_counted(void **state __rte_unused)
+{
+	void *first[COUNT / BLOCK + 1];
+
+	meanwhile = take_all_meanwhile;
+	assert_int_equal(mag_cache_take_blocks(cache, first, RTE_DIM(first)), -ENOBUFS);
+	assert_null(meanwhile);
+	assert_int_equal(refusal, -ENOBUFS);
+	assert_int_equal(cache->steal_denied, 1);
+	assert_all_there();
+}
+
 static void
 test_a_pool_that_lost_its_memory_starts_again_on_both_nodes(void **state __rte_unused)
 {
@@ -593,6 +634,9 @@ main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_blocks_come_from_both_nodes_or_not_at_all,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_who_is_refused_for_blocks_that_another_asks_for_is_counted, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(
 			test_a_pool_that_lost_its_memory_starts_again_on_both_nodes, setup,
 			teardown),

@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Threads that register with EAL and go, by the hundred. */
+/* Threads that register with EAL and go, by the hundred; threads that ask for blocks that they cannot have. */
 
 #include "eal.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
 
 #include <rte_errno.h>
 
 #include "cache.h"
 #include "ground.h"
+#include "visit.h"
 
 #define COUNT 4096
 #define SIZE 64
@@ -301,7 +307,185 @@ test_threads_without_an_lcore_id_to_have_share_one_slot(void **state __rte_unuse
 	assert_all_can_be_had();
 }
 
+/* Blocks that are never had: each request holds, for a moment, what there is of them. */
+
+#define BLOCK 8
+#define TAIL 4
+#define RUNS 2
+#define ALL (RUNS * (BLOCK + TAIL))
+#define ALL_TURNS 20000
+
+static char *runs;
+
+static int
+setup_runs(void **state __rte_unused)
+{
+	struct mag_region_params ground_params = {
+		.name = "runs", .object_size = SIZE, .block = BLOCK, .node = -1};
+	struct mag_cache_params params = {.name = "runs", .object_size = SIZE, .node = -1};
+	struct mag_region *region = mag_region_create(&ground_params);
+	void *objects[ALL];
+	unsigned int i;
+
+	assert_non_null(region);
+	runs = aligned_alloc(SIZE, (ALL + RUNS) * SIZE);
+	assert_non_null(runs);
+	/* A gap after each run. */
+	for (i = 0; i < ALL; i++)
+		objects[i] = runs + (i + i / (BLOCK + TAIL)) * SIZE;
+	assert_int_equal(mag_region_adopt(region, objects, ALL, -1), 0);
+	params.region = region;
+	cache = mag_cache_create(&params);
+	assert_non_null(cache);
+	return 0;
+}
+
+static int
+teardown_runs(void **state __rte_unused)
+{
+	struct mag_region *region = cache->region;
+
+	assert_int_equal(mag_cache_available(cache), ALL);
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	assert_int_equal(mag_region_destroy(region), 0);
+	free(runs);
+	return 0;
+}
+
+static void
+ask_for_blocks(void)
+{
+	void *first[RUNS + 1];
+
+	assert_int_equal(mag_cache_take_blocks(cache, first, RUNS + 1), -ENOBUFS);
+}
+
+/* Stands in front of the library's own, to do something while a request has all whole segments. */
+static _Thread_local void (*meanwhile)(void);
+
+struct mag_segment *
+mag_region_get_whole(struct mag_region *region, uint32_t part)
+{
+	/* clang-format off */
+	struct mag_segment *(*get)(struct mag_region *region, uint32_t part);
+	/* clang-format on */
+	struct mag_segment *segment;
+
+	get = (__typeof__(get))(uintptr_t)dlsym(RTLD_NEXT, "mag_region_get_whole");
+	segment = get(region, part);
+	if (segment == NULL && meanwhile != NULL)
+		meanwhile();
+	return segment;
+}
+
+static int refusal;
+
+static void
+take_all_meanwhile(void)
+{
+	void *objects[ALL];
+
+	meanwhile = NULL;
+	refusal = mag_cache_take_all(cache, objects, ALL, true);
+}
+
+static void
+test_who_is_refused_for_blocks_that_another_asks_for_is_counted(void **state __rte_unused)
+{
+	meanwhile = take_all_meanwhile;
+	ask_for_blocks();
+	assert_null(meanwhile);
+	assert_int_equal(refusal, -ENOBUFS);
+	assert_int_equal(cache->steal_denied, 1);
+}
+
+/* The sum of what can be had, as it is when somebody has asked for blocks while it was taken. */
+static _Thread_local bool ask_meanwhile;
+static uint64_t without_blocks;
+
+static uint64_t
+available(const struct mag_slab_layer *layer)
+{
+	return ((__typeof__(&mag_slab_available))(uintptr_t)dlsym(RTLD_NEXT, "mag_slab_available"))(
+		layer);
+}
+
+static void
+count_meanwhile(void)
+{
+	const struct mag_slab_layer *layer = &cache->slab;
+
+	without_blocks = available(layer) - layer->moving;
+}
+
+uint64_t
+mag_slab_available(const struct mag_slab_layer *layer)
+{
+	uint64_t moving = layer->moving;
+
+	if (!ask_meanwhile)
+		return available(layer);
+	meanwhile = count_meanwhile;
+	ask_for_blocks();
+	meanwhile = NULL;
+	return moving + without_blocks;
+}
+
+static void
+test_who_is_refused_for_blocks_that_are_back_is_counted(void **state __rte_unused)
+{
+	struct mag_request request = {0};
+	void *objects[ALL];
+
+	ask_meanwhile = true;
+	assert_int_equal(mag_cache_steal(cache, objects, ALL, &request), 0);
+	ask_meanwhile = false;
+	assert_int_equal(without_blocks, RUNS * TAIL);
+	assert_int_equal(cache->steal_denied, 1);
+}
+
+static _Atomic bool blocks_end;
+static _Atomic uint64_t blocks_asked;
+
+static void
+yield_meanwhile(void)
+{
+	sched_yield();
+}
+
+static void
+blocks_run(void *arg __rte_unused)
+{
+	meanwhile = yield_meanwhile;
+	while (!atomic_load_explicit(&blocks_end, memory_order_relaxed)) {
+		ask_for_blocks();
+		blocks_asked++;
+	}
+}
+
+static void
+test_blocks_that_cannot_be_had_refuse_nobody_unnoticed(void **state __rte_unused)
+{
+	unsigned int turn, refused = 0;
+	struct task task;
+	void *objects[ALL];
+
+	atomic_store(&blocks_end, false);
+	atomic_store(&blocks_asked, 0);
+	task_thread(&task, blocks_run, NULL);
+	wait_until(atomic_load(&blocks_asked) > 0);
+	for (turn = 0; turn < ALL_TURNS; turn++)
+		if (mag_cache_take_all(cache, objects, ALL, true) == 0)
+			mag_cache_give_past(cache, objects, ALL);
+		else
+			refused++;
+	atomic_store(&blocks_end, true);
+	task_join(&task);
+	assert_true(refused <= cache->steal_denied);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define R(name) cmocka_unit_test_setup_teardown(name, setup_runs, teardown_runs)
 
 int
 main(void)
@@ -314,6 +498,9 @@ main(void)
 		T(test_one_thread_that_registers_again_and_again_keeps_its_slot),
 		T(test_what_a_thread_holds_that_unregistered_and_lives_on_can_be_had),
 		T(test_threads_without_an_lcore_id_to_have_share_one_slot),
+		R(test_who_is_refused_for_blocks_that_another_asks_for_is_counted),
+		R(test_who_is_refused_for_blocks_that_are_back_is_counted),
+		R(test_blocks_that_cannot_be_had_refuse_nobody_unnoticed),
 	};
 
 	eal_start(3, NULL);

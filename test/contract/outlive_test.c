@@ -2,6 +2,8 @@
 
 /* A process that goes on after rte_eal_cleanup(): nothing of the driver's runs on without EAL. */
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +22,8 @@
 #define ENV_WAIT "CONTRACT_OUTLIVE_WAIT"
 #define KEEP "keep" /* the pool when EAL stops */
 #define FREE "free" /* it first */
+/* The copy has a thread too that used the pool, and that ends after EAL. */
+#define AND_THREAD "-and-thread"
 #define REFUSED 42
 /* Maintenance looks around once a second. */
 #define LIVE_ON_US 2200000
@@ -45,10 +49,64 @@ sleep_until(uint64_t start, unsigned int us)
 }
 
 static int
+use(struct rte_mempool *mp)
+{
+	void *objs[100];
+
+	if (rte_mempool_get_bulk(mp, objs, RTE_DIM(objs)) != 0)
+		return -1;
+	rte_mempool_put_bulk(mp, objs, RTE_DIM(objs));
+	return 0;
+}
+
+struct user {
+	struct rte_mempool *mp;
+	_Atomic bool has_used;
+	_Atomic bool may_end;
+	bool failed;
+	pthread_t thread;
+};
+
+static void *
+user_main(void *arg)
+{
+	struct user *user = arg;
+
+	user->failed = rte_thread_register() != 0 || use(user->mp) != 0;
+	user->has_used = true;
+	while (!user->may_end)
+		usleep(50);
+	return NULL;
+}
+
+static int
+user_start(struct user *user)
+{
+	if (pthread_create(&user->thread, NULL, user_main, user) != 0)
+		return -1;
+	while (!user->has_used)
+		usleep(50);
+	return user->failed ? -1 : 0;
+}
+
+static void
+user_end(struct user *user)
+{
+	user->may_end = true;
+	pthread_join(user->thread, NULL);
+}
+
+static bool
+has_thread(const char *what)
+{
+	return strstr(what, AND_THREAD) != NULL;
+}
+
+static int
 run_as_child(int argc, char **argv, const char *what)
 {
+	struct user user = {.mp = NULL};
 	struct rte_mempool *mp;
-	void *objs[100];
 	uint64_t start;
 
 	if (harness_start_eal(argc, argv, LCORES) < 0)
@@ -58,14 +116,16 @@ run_as_child(int argc, char **argv, const char *what)
 	if (mp == NULL || rte_mempool_set_ops_byname(mp, harness_ops(), NULL) != 0 ||
 	    rte_mempool_populate_default(mp) != 1000)
 		return 1;
-	if (rte_mempool_get_bulk(mp, objs, RTE_DIM(objs)) != 0)
+	user.mp = mp;
+	if (use(mp) != 0 || (has_thread(what) && user_start(&user) != 0))
 		return 1;
-	rte_mempool_put_bulk(mp, objs, RTE_DIM(objs));
-	if (strcmp(what, FREE) == 0)
+	if (strncmp(what, FREE, strlen(FREE)) == 0)
 		rte_mempool_free(mp);
 	sleep_until(start, wait_us());
 	if (rte_eal_cleanup() != 0)
 		return 1;
+	if (has_thread(what))
+		user_end(&user);
 	if (wait_us() == 0)
 		usleep(LIVE_ON_US);
 	return 0;
@@ -135,6 +195,18 @@ a_process_with_a_service_lcore_outlives_eal(void **state __rte_unused)
 	assert_child_lives(KEEP, "-S", "1");
 }
 
+static void
+a_thread_that_used_pools_which_were_freed_outlives_eal(void **state __rte_unused)
+{
+	assert_child_lives(FREE AND_THREAD, NULL, NULL);
+}
+
+static void
+a_thread_that_used_pools_which_were_kept_outlives_eal(void **state __rte_unused)
+{
+	assert_child_lives(KEEP AND_THREAD, NULL, NULL);
+}
+
 /* EAL ends just when the alarm of maintenance is due, a second after the first pool. */
 static void
 sweep_over_the_alarm(const char *what)
@@ -173,6 +245,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(a_process_that_freed_its_pools_outlives_eal),
 		cmocka_unit_test(a_process_that_kept_its_pools_outlives_eal),
 		cmocka_unit_test(a_process_with_a_service_lcore_outlives_eal),
+		cmocka_unit_test(a_thread_that_used_pools_which_were_freed_outlives_eal),
+		cmocka_unit_test(a_thread_that_used_pools_which_were_kept_outlives_eal),
 		cmocka_unit_test(the_end_of_eal_may_meet_the_alarm_after_pools_were_freed),
 		cmocka_unit_test(the_end_of_eal_may_meet_the_alarm_of_pools_that_were_kept),
 	};

@@ -466,6 +466,30 @@ test_a_tail_is_no_block(void **state __rte_unused)
 }
 
 static void
+test_whole_segments_that_are_too_few_stay_where_they_are(void **state __rte_unused)
+{
+	static char memory[(BLOCK - 1) * SIZE];
+	struct ground odd = ground_make(2 * BLOCK - 1, SIZE, BLOCK, 0);
+	void *objects[BLOCK - 1], *first[2];
+	struct mag_slab_layer tails;
+	unsigned int i;
+
+	for (i = 0; i < BLOCK - 1; i++)
+		objects[i] = memory + i * SIZE;
+	assert_int_equal(mag_region_adopt(odd.region, objects, BLOCK - 1, -1), 0);
+	assert_int_equal(mag_slab_init(&tails, odd.region, 0, 3 * BLOCK, -1), 0);
+	/* Enough objects for two blocks, of which one is whole. */
+	assert_int_equal(mag_slab_alloc_blocks(&tails, first, 2), -ENOBUFS);
+	assert_int_equal(tails.moving, 0);
+	assert_int_equal(odd.region->part[0].segments_free, 3);
+	assert_int_equal(mag_slab_available(&tails), 3 * BLOCK - 2);
+	assert_int_equal(mag_slab_alloc_blocks(&tails, first, 1), 0);
+	assert_int_equal(tails.moving, 0);
+	mag_slab_fini(&tails);
+	ground_drop(&odd);
+}
+
+static void
 test_counts_tell_what_happened(void **state __rte_unused)
 {
 	void *objects[COUNT];
@@ -809,6 +833,7 @@ main(void)
 		T(test_blocks_are_had_all_or_none),
 		T(test_objects_of_a_block_are_freed_one_by_one),
 		T(test_a_tail_is_no_block),
+		T(test_whole_segments_that_are_too_few_stay_where_they_are),
 		T(test_counts_tell_what_happened),
 		T(test_the_table_grows_by_the_formula_beyond_a_factor_of_two),
 		T(test_the_first_table_fits_the_objects_to_expect),

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "cache.h"
+#include "exchange.h"
 #include "numa.h"
 
 #define COUNT 1024
@@ -393,6 +394,83 @@ test_who_is_refused_for_blocks_that_another_asks_for_is_counted(void **state __r
 	assert_all_there();
 }
 
+/* The first memory of a node comes while somebody steals. */
+
+#define OURS 10
+#define KEPT 5
+#define THEIRS 7
+
+static void *kept[KEPT], *rest[COUNT];
+static unsigned int takes_left; /* until memory comes; 0: it does not */
+
+static void
+hold_near(void *arg)
+{
+	RTE_SET_USED(arg);
+	assert_int_equal(mag_cache_take_all(cache, objects, OURS, false), 0);
+	mag_cache_give(cache, objects, OURS);
+}
+
+static void
+keep_near_and_hold_far(void *arg)
+{
+	RTE_SET_USED(arg);
+	assert_int_equal(mag_cache_take_all(cache, kept, KEPT, false), 0);
+	here = 1;
+	assert_int_equal(mag_cache_take_all(cache, objects, THEIRS, false), 0);
+	assert_int_equal(count_of_node(objects, THEIRS, 1), THEIRS);
+	mag_cache_give(cache, objects, THEIRS);
+}
+
+static void
+memory_comes(void)
+{
+	assert_int_equal(mag_pool_home(cache, 1), 0);
+	adopt(1);
+	run_on_lcore(1, keep_near_and_hold_far, NULL);
+	assert_int_equal(mag_cache_take_all(cache, rest + HALF - OURS, HALF - THEIRS, false), 0);
+	here = 0;
+}
+
+unsigned int
+mag_cache_take(struct mag_cache *of, void **to, unsigned int n, struct mag_request *request)
+{
+	__typeof__(&mag_cache_take) take;
+
+	take = (__typeof__(take))(uintptr_t)dlsym(RTLD_NEXT, "mag_cache_take");
+	if (takes_left > 0 && --takes_left == 0)
+		memory_comes();
+	return take(of, to, n, request);
+}
+
+static void
+test_a_home_that_comes_during_a_steal_is_not_visited_by_it(void **state __rte_unused)
+{
+	const struct mag_lcore *slot;
+	void *had[OURS];
+
+	cache = make("rounds=14,interval=3600");
+	assert_int_equal(mag_pool_home(cache, 0), 0);
+	adopt(0);
+	run_on_lcore(1, hold_near, NULL);
+	assert_int_equal(mag_cache_take_all(cache, rest, HALF - OURS, false), 0);
+	/* The first take comes before the visit locks, the second after them. */
+	takes_left = 2;
+	assert_int_equal(mag_cache_take_all(cache, had, OURS, true), -ENOBUFS);
+	assert_int_equal(takes_left, 0);
+	assert_true(cache->steal_denied > 0);
+	slot = &mag_cache_home(cache, 1)->slot[1];
+	assert_int_equal(slot->visited_out, 0);
+	assert_int_equal(mag_lcore_count(slot), THEIRS);
+	assert_int_equal(mag_cache_take_all(cache, had, OURS, true), 0);
+	assert_int_equal(slot->visited_out, OURS - KEPT);
+	mag_cache_give(cache, had, OURS);
+	mag_cache_give(cache, kept, KEPT);
+	mag_cache_give(cache, rest, COUNT - OURS - THEIRS);
+	assert_all_there();
+	teardown(NULL);
+}
+
 static void
 test_a_pool_that_lost_its_memory_starts_again_on_both_nodes(void **state __rte_unused)
 {
@@ -637,6 +715,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 			test_who_is_refused_for_blocks_that_another_asks_for_is_counted, setup,
 			teardown),
+		cmocka_unit_test(test_a_home_that_comes_during_a_steal_is_not_visited_by_it),
 		cmocka_unit_test_setup_teardown(
 			test_a_pool_that_lost_its_memory_starts_again_on_both_nodes, setup,
 			teardown),

@@ -9,7 +9,7 @@
  * Safety: who is refused without being counted was so rightly: at some moment since it began to look
  * less than it asked for was free. Free is what no user has. Progress: it ends.
  *
- * -DVISITOR, -DREAP and -DSEGMENT choose who works beside the owners; with -DHOARDER these also
+ * -DVISITOR, -DREAP, -DSEGMENT and -DBLOCKS choose who works beside the owners; with -DHOARDER these also
  * ask for more than there is. Checks and mutations: `checks`.
  */
 
@@ -40,7 +40,7 @@ typedef slot_t {
 slot_t slot[SLOTS]; /* without OWNERS=2 the second has no owner */
 byte fulls, tag;
 byte transit;
-byte region, in_use, slab_out, moving, slabs_made, slab_allocs;
+byte region, segments_taken, in_use, slab_out, moving, slabs_made, slab_allocs;
 bool slab_lock;
 bool visit_lock;
 
@@ -265,6 +265,21 @@ proctype segment()
 	} unless { over }
 }
 
+/* A whole segment for a request of more, which is refused: it goes back. */
+proctype blocks()
+{
+	{
+		moving = moving + 2;
+		if
+		:: atomic { region >= 2 -> region = region - 2 };
+		   segments_taken++;
+		   region = region + 2
+		:: region < 2
+		fi;
+		moving = moving - 2
+	} unless { over }
+}
+
 /* Who looks. */
 
 #ifdef NO_ALLOCS
@@ -291,6 +306,11 @@ proctype segment()
 #define SLABS_MADE 0
 #else
 #define SLABS_MADE slabs_made
+#endif
+#ifdef NO_SEGMENTS_TAKEN
+#define SEGMENTS_TAKEN 0
+#else
+#define SEGMENTS_TAKEN segments_taken
 #endif
 #ifdef NO_SLAB_ALLOCS
 #define SLAB_ALLOCS 0
@@ -345,7 +365,7 @@ inline count_moves()
 		:: else -> break
 		od;
 		i = 0;
-		moves = moves + TAG + SLABS_MADE + SLAB_ALLOCS
+		moves = moves + TAG + SEGMENTS_TAKEN + SLABS_MADE + SLAB_ALLOCS
 	}
 }
 
@@ -416,7 +436,7 @@ init {
 		:: fulls = 1; user[0] = 1
 		:: slot[0].rounds = 2; slot[0].previous = 2; user[0] = 1
 		:: in_use = 2; user[1] = 1
-#ifdef SEGMENT
+#if defined(SEGMENT) || defined(BLOCKS)
 		:: region = 2
 		:: region = 2; in_use = 2; user[1] = 1
 		:: in_use = 2; fulls = 1
@@ -446,6 +466,9 @@ init {
 #endif
 #ifdef SEGMENT
 		run segment();
+#endif
+#ifdef BLOCKS
+		run blocks();
 #endif
 		run thief()
 	}

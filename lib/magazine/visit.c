@@ -663,8 +663,9 @@ moves_so_far(const struct mag_cache *cache, uint64_t own)
 }
 
 /*
- * Could n more objects be had, or one where some will do? The sum misses what moves while it is taken: that it is too small is
- * believed when nothing did. Else it is taken again, a few times; a refusal after that counts.
+ * Could n more objects be had, or one where some will do? The sum misses what moves while it is taken:
+ * that it is too small is believed when nothing did. Else it is taken again, a few times; a refusal after
+ * that counts.
  */
 static bool
 can_succeed(struct mag_cache *cache, unsigned int n, const struct mag_request *request)

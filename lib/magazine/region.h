@@ -22,9 +22,9 @@
  * is only if there are several.
  *
  * An elastic region (elastic.c) has a part for each node from the beginning, and its map is that of
- * EAL's memseg lists, or of the addresses set aside for ordinary pages: neither ever changes. Each segment is one allocation, records
- * included. Whoever finds fewer free segments than the reserve leaves word that the
- * part is hungry and goes on; who takes memory from the system and gives it back holds no lock then.
+ * EAL's memseg lists, or of the addresses set aside for ordinary pages: neither ever changes. Each segment
+ * is one allocation, records included. Whoever finds fewer free segments than the reserve leaves word that
+ * the part is hungry and goes on; who takes memory from the system and gives it back holds no lock then.
  */
 
 #include <stdatomic.h>

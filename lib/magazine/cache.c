@@ -469,8 +469,6 @@ mag_pool_home(struct mag_cache *cache, int node)
 static int
 layers_init(struct mag_cache *cache)
 {
-	cache->main = cache;
-	cache->pid = mag_pid;
 	/* A membarrier reaches the threads of this process only: owners are the primary's. */
 	cache->bias = !cache->options.visit      ? MAG_BIAS_POLL :
 		      mag_process_is_secondary() ? MAG_BIAS_FENCE :
@@ -511,6 +509,8 @@ cache_alloc(const char *kind, const char *name, int node)
 	}
 	snprintf(cache->name, sizeof(cache->name), "%s", name);
 	cache->node = node;
+	cache->main = cache;
+	cache->pid = mag_pid;
 	return cache;
 }
 

@@ -529,7 +529,7 @@ cache_finish(struct mag_cache *cache, const char *kind)
 			"bytes): give EAL more memory",
 			kind, cache->name, cache->expected, arena_bytes(cache));
 		rte_errno = ENOMEM;
-		mag_region_detach(cache->region);
+		mag_region_detach(cache->region, cache->align);
 	} else {
 		list_insert(cache);
 		return cache;
@@ -562,7 +562,7 @@ void
 mag_pool_free(struct mag_cache *cache)
 {
 	list_remove(cache);
-	mag_region_detach(cache->region);
+	mag_region_detach(cache->region, cache->align);
 	cache_destroy(cache);
 }
 
@@ -774,7 +774,7 @@ cache_end(struct mag_cache *cache)
 {
 	struct mag_region *region = cache->region;
 
-	mag_region_detach(region);
+	mag_region_detach(region, cache->align);
 	cache_destroy(cache);
 	if (region->mode & MAG_REGION_PSEUDO)
 		mag_region_destroy(region);

@@ -258,14 +258,16 @@ run_length(const struct mag_region *region, void *const *objects, uint32_t count
 static bool
 objects_valid(const struct mag_region *region, void *const *objects, uint32_t count)
 {
-	uint32_t i, apart = mag_region_apart(region);
+	uint32_t i, apart = mag_region_apart(region), align;
+
+	align = RTE_MAX(RTE_MAX(region->need[0], region->need[1]), 1u);
 
 	for (i = 0; i < count; i++) {
-		if ((uintptr_t)objects[i] & (region->align - 1)) {
+		if ((uintptr_t)objects[i] & (align - 1)) {
 			MAG_LOG(ERR,
 				"region \"%s\": object %u at %p: a cache that uses it needs an "
 				"alignment of %u",
-				region->name, i, objects[i], region->align);
+				region->name, i, objects[i], align);
 			return false;
 		}
 		if (objects[i] != NULL &&
@@ -615,18 +617,18 @@ mag_region_attach(struct mag_region *region, uint32_t align)
 		ret = -EBUSY;
 	} else {
 		region->references++;
-		region->align = RTE_MAX(region->align, align);
+		region->need[region->need[0] != 0] = align;
 	}
 	mag_lock_release(&region->lock);
 	return ret;
 }
 
 void
-mag_region_detach(struct mag_region *region)
+mag_region_detach(struct mag_region *region, uint32_t align)
 {
 	mag_lock_wait(&region->lock);
-	if (--region->references == 0 && region->elastic == NULL)
-		region->align = 1;
+	region->references--;
+	region->need[region->need[0] != align] = 0;
 	mag_lock_release(&region->lock);
 }
 

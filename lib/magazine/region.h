@@ -123,7 +123,7 @@ struct mag_elastic {
 struct mag_region {
 	char name[MAG_REGION_NAMESIZE];
 	uint32_t id;
-	uint32_t align;                  /**< of each object; adopted: as its caches need it */
+	uint32_t align;                  /**< of each object; adopted: 1 */
 	struct mag_elastic *elastic;     /**< NULL: adopted memory */
 	struct mag_mirror_owner *mirror; /**< NULL: none */
 	struct mag_mirror_owner *audit;  /**< each object's last transaction; NULL: not audited */
@@ -136,6 +136,7 @@ struct mag_region {
 	struct mag_lock lock; /**< guards all below; the counts are also read without it */
 	SLIST_HEAD(, mag_extent) extents;
 	uint32_t references;
+	uint32_t need[2];       /**< alignment that each cache on it relies on; 0: no cache */
 	_Atomic uint32_t parts; /**< at least 1 */
 	_Atomic uint32_t segments;
 	_Atomic uint64_t objects; /**< of all segments */
@@ -177,7 +178,7 @@ mag_region_apart(const struct mag_region *region)
 
 /** Take a reference: one cache uses the region, and relies on its objects being so aligned. */
 int mag_region_attach(struct mag_region *region, uint32_t align);
-void mag_region_detach(struct mag_region *region);
+void mag_region_detach(struct mag_region *region, uint32_t align);
 
 /** As mag_region_create(), whatever MAGAZINE_SWITCHES says. */
 struct mag_region *mag_region_make(const struct mag_region_params *params);

@@ -88,6 +88,22 @@ chunk_free(struct model_chunk *chunk)
 	free(chunk->objects);
 }
 
+/* As each cache on the region needs them. */
+static bool
+chunk_is_aligned(const struct model_chunk *chunk, const struct model_region *region)
+{
+	uintptr_t bits = 0;
+	uint32_t i;
+
+	for (i = 0; i < chunk->count; i++)
+		bits |= (uintptr_t)chunk->objects[i];
+	for (i = 0; i < MODEL_CACHES; i++)
+		if (model_cache[i].cache != NULL && model_cache[i].region == region &&
+		    (bits & (model_cache[i].align - 1)) != 0)
+			return false;
+	return true;
+}
+
 void
 call_region_adopt(struct input *input)
 {
@@ -103,12 +119,14 @@ call_region_adopt(struct input *input)
 	chunk_lay_out(chunk, region, input);
 	ret = mag_region_adopt(region->region, chunk->objects, chunk->count,
 			       nodes[input_below(input, RTE_DIM(nodes))]);
+	model_require((ret == -EINVAL) == !chunk_is_aligned(chunk, region), "adoption returned %d",
+		      ret);
 	if (ret == 0) {
 		region->chunks++;
 		region->objects += chunk->count;
 		return;
 	}
-	model_require(ret == -ENOMEM && (fault_struck() || region->mirror != 0),
+	model_require(ret == -EINVAL || (ret == -ENOMEM && (fault_struck() || region->mirror != 0)),
 		      "adoption returned %d", ret);
 	model_require(process_log_lines() == 1, "no line, or several");
 	chunk_free(chunk);

@@ -436,6 +436,7 @@ cache_describe(struct model_cache *model, struct model_region *region,
 	region->clears_unseen |= model->clears && !(model->constructs && model->destructs);
 	model->object_size = params->object_size;
 	model->chunk_size = RTE_ALIGN_CEIL(params->object_size, align);
+	model->align = align;
 }
 
 /* Without a region: had, used a little, and gone again. */

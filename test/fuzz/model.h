@@ -73,7 +73,7 @@ struct model_cache {
 	bool clears;
 	bool reaps_all;
 	bool constructs, destructs, reclaims;
-	uint32_t object_size, chunk_size;
+	uint32_t object_size, chunk_size, align;
 
 	unsigned int refuse_in; /**< the nth construction from now on is refused; 0: none */
 	bool refused;           /**< some construction was, since model_call() */

@@ -506,12 +506,14 @@ test_a_region_adopts_no_less_alignment_than_its_cache_has(void **state __rte_unu
 	void *even[] = {(void *)0x10000, (void *)0x10080},
 	     *odd[] = {(void *)0x20000, (void *)0x20090};
 	struct mag_cache_params params = params_of(0);
-	struct mag_cache *cache;
+	struct mag_cache *cache, *other;
 	const char *log;
 
 	assert_int_equal(mag_region_adopt(region, even, 2, -1), 0);
 	params.region = region;
 	params.object_size = 64;
+	other = mag_cache_create(&params);
+	assert_non_null(other);
 	params.align = 64;
 	cache = mag_cache_create(&params);
 	assert_non_null(cache);
@@ -522,9 +524,17 @@ test_a_region_adopts_no_less_alignment_than_its_cache_has(void **state __rte_unu
 	assert_logged(log, "an alignment of 64");
 	assert_int_equal(count_lines(log), 1);
 	assert_int_equal(region->objects, 2);
+	/* It is the one that needs it whose end counts. */
+	assert_int_equal(mag_cache_destroy(other), 0);
+	assert_int_equal(mag_region_adopt(region, odd, 2, -1), -EINVAL);
+	params.align = 0;
+	other = mag_cache_create(&params);
+	assert_non_null(other);
 	assert_int_equal(mag_cache_destroy(cache), 0);
 	assert_int_equal(mag_region_adopt(region, odd, 2, -1), 0);
+	params.align = 64;
 	assert_not_made(&params, EINVAL);
+	assert_int_equal(mag_cache_destroy(other), 0);
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 

@@ -526,10 +526,10 @@ test_a_region_serves_two_caches_and_is_not_destroyed_meanwhile(void **state __rt
 	assert_int_equal(mag_region_destroy(region), -EBUSY);
 	log = log_end();
 	assert_logged(log, "2 caches");
-	mag_region_detach(region);
+	mag_region_detach(region, 8);
 	assert_int_equal(mag_region_attach(region, 8), 0);
-	mag_region_detach(region);
-	mag_region_detach(region);
+	mag_region_detach(region, 8);
+	mag_region_detach(region, 8);
 	assert_int_equal(mag_region_destroy(region), 0);
 	assert_int_equal(mag_region_destroy(NULL), 0);
 }

@@ -536,6 +536,14 @@ test_a_region_adopts_no_less_alignment_than_its_cache_has(void **state __rte_unu
 	assert_not_made(&params, EINVAL);
 	assert_int_equal(mag_cache_destroy(other), 0);
 	assert_int_equal(mag_region_destroy(region), 0);
+	region = mag_region_create(&region_params);
+	params.region = region;
+	assert_int_equal(mag_region_adopt(region, even, 2, -1), 0);
+	cache = mag_cache_create(&params);
+	assert_non_null(cache);
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	assert_int_equal(mag_region_adopt(region, odd, 2, -1), 0);
+	assert_int_equal(mag_region_destroy(region), 0);
 }
 
 static void

@@ -139,20 +139,22 @@ lcore_map(unsigned int nb_lcores)
 }
 
 static int
-start_eal(int argc, char **argv, unsigned int nb_lcores, const char *plugin)
+start_eal(int argc, char **argv, unsigned int nb_lcores, const char *plugin, pid_t primary)
 {
 	char *args[MAX_EAL_ARGS];
 	char prefix[128];
 	int n = 0;
 
 	snprintf(prefix, sizeof(prefix), "%s-contract-%d",
-		 env_text("MAGAZINE_FILE_PREFIX", "magazine"), getpid());
+		 env_text("MAGAZINE_FILE_PREFIX", "magazine"), primary);
 	args[n++] = argv[0];
 	args[n++] = strdup("--no-pci");
 	args[n++] = strdup("--file-prefix");
 	args[n++] = strdup(prefix);
 	args[n++] = strdup("--lcores");
 	args[n++] = strdup(lcore_map(nb_lcores));
+	if (primary != getpid())
+		args[n++] = strdup("--proc-type=secondary");
 	if (plugin != NULL) {
 		args[n++] = strdup("-d");
 		args[n++] = strdup(plugin);
@@ -163,14 +165,20 @@ start_eal(int argc, char **argv, unsigned int nb_lcores, const char *plugin)
 }
 
 int
-harness_start_eal(int argc, char **argv, unsigned int nb_lcores)
+harness_start_secondary(int argc, char **argv, unsigned int nb_lcores, pid_t primary)
 {
 	program_argc = argc;
 	program_argv = argv;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	signal(SIGALRM, time_is_up);
 	alarm(harness_full() ? TIME_LIMIT_FULL_SECONDS : TIME_LIMIT_SECONDS);
-	return start_eal(argc, argv, nb_lcores, env_text("MAGAZINE_PLUGIN", NULL));
+	return start_eal(argc, argv, nb_lcores, env_text("MAGAZINE_PLUGIN", NULL), primary);
+}
+
+int
+harness_start_eal(int argc, char **argv, unsigned int nb_lcores)
+{
+	return harness_start_secondary(argc, argv, nb_lcores, getpid());
 }
 
 /* EAL can be started once in a process, so another one has to try without the plugin. */
@@ -223,7 +231,7 @@ probe(int argc, char **argv, unsigned int nb_lcores)
 {
 	argv[1] = argv[0];
 	alarm(PROBE_LIMIT_SECONDS);
-	if (start_eal(argc - 1, argv + 1, nb_lcores, NULL) < 0)
+	if (start_eal(argc - 1, argv + 1, nb_lcores, NULL, getpid()) < 0)
 		return 1;
 	rte_eal_cleanup();
 	return 0;

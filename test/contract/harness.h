@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <cmocka.h>
 
@@ -51,6 +52,9 @@ int harness_run(int argc, char **argv, unsigned int nb_lcores, const struct CMUn
  *   0, or negative when EAL did not start.
  */
 int harness_start_eal(int argc, char **argv, unsigned int nb_lcores);
+
+/** The same as a secondary process of another one that harness_run() or harness_start_eal() started. */
+int harness_start_secondary(int argc, char **argv, unsigned int nb_lcores, pid_t primary);
 
 /** Name of the mempool ops under test. */
 const char *harness_ops(void);

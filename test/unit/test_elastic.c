@@ -17,6 +17,7 @@
 #include "eal.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
+#include "ground.h"
 #include "numa.h"
 #include "region.h"
 
@@ -667,6 +668,64 @@ test_maintenance_feeds_and_trims(void **state __rte_unused)
 	mag_cache_free_bulk(cache, objects, n);
 }
 
+static uint64_t
+in_lcores(struct mag_cache *of)
+{
+	struct mag_cache_stats now;
+
+	mag_cache_stats(of, &now);
+	return now.in_lcores;
+}
+
+static struct mag_cache *
+full_cache_make(struct mag_region *of, const char *name)
+{
+	struct mag_cache_params params = {
+		.name = name, .object_size = SIZE, .region = of, .node = -1};
+	struct mag_cache *made = mag_cache_create(&params);
+	void *object;
+
+	assert_non_null(made);
+	object = mag_cache_alloc(made);
+	assert_non_null(object);
+	mag_cache_free(made, object);
+	assert_int_equal(in_lcores(made), 1);
+	return made;
+}
+
+static void
+test_a_region_that_cannot_have_a_segment_has_the_caches_on_all_reclaimed(void **state __rte_unused)
+{
+	struct mag_region_params params = params_for(10000, 0);
+	struct ground ground = ground_make(100, SIZE, 10, 0);
+	struct mag_region *other = mag_region_create(&params);
+	struct mag_cache *on_other, *on_ground, *on_other_too;
+	void *object;
+
+	assert_non_null(other);
+	assert_int_equal(mag_region_grow(other, 1), 1);
+	on_other = full_cache_make(other, "other");
+	on_ground = full_cache_make(ground.region, "ground");
+	on_other_too = full_cache_make(other, "other too");
+	object = mag_cache_alloc(cache);
+	assert_int_equal(region->elastic->hungry, 1);
+	mag_fault_nth(1);
+	observer();
+	/* Whichever comes first, the one between them was passed by then. */
+	wait_until(in_lcores(on_other) == 0 && in_lcores(on_other_too) == 0);
+	mag_fault_nth(0);
+	assert_int_equal(stats().grow_fails, 1);
+	/* Enabled again; and what cannot give memory back was left alone. */
+	assert_int_not_equal(on_other->slot[0].size, 0);
+	assert_int_equal(in_lcores(on_ground), 1);
+	mag_cache_free(cache, object);
+	assert_int_equal(mag_cache_destroy(on_other), 0);
+	assert_int_equal(mag_cache_destroy(on_ground), 0);
+	assert_int_equal(mag_cache_destroy(on_other_too), 0);
+	assert_int_equal(mag_region_destroy(other), 0);
+	ground_drop(&ground);
+}
+
 /* Waiting */
 
 static void
@@ -956,6 +1015,7 @@ main(void)
 		B(test_a_system_without_memory_is_left_alone_for_a_while),
 		B(test_what_was_not_needed_for_an_interval_is_given_back),
 		B(test_what_is_freed_during_an_interval_stays_for_another),
+		B(test_a_region_that_cannot_have_a_segment_has_the_caches_on_all_reclaimed),
 		cmocka_unit_test_setup_teardown(test_maintenance_feeds_and_trims, setup, teardown),
 		B(test_who_waits_has_a_segment_at_once),
 		B(test_who_waits_has_what_other_regions_have_to_spare),

@@ -280,6 +280,59 @@ test_without_visits_a_purge_asks_and_empties_the_depots_on_both_nodes(void **sta
 }
 
 static void
+test_what_is_in_depots_of_any_node_is_had_before_what_lcores_hold(void **state __rte_unused)
+{
+	struct mag_cache *home;
+	unsigned int part, rest;
+
+	run_on_lcore(1, fill_depots, NULL);
+	rest = COUNT - mag_cache_in_lcores(cache);
+	MAG_FOREACH_HOME(cache, part, home) {
+		assert_true(mag_depot_total(&home->depot.full) > 0);
+		assert_true(mag_lcore_count(&home->slot[1]) > 0);
+	}
+	assert_int_equal(mag_cache_take_all(cache, objects, rest, true), 0);
+	MAG_FOREACH_HOME(cache, part, home) {
+		assert_int_equal(home->steals, 0);
+		assert_int_equal(home->slot[1].visited_out, 0);
+	}
+	assert_int_equal(mag_cache_take_all(cache, objects + rest, COUNT - rest, true), 0);
+	MAG_FOREACH_HOME(cache, part, home)
+		assert_true(home->slot[1].visited_out > 0);
+	mag_cache_give(cache, objects, COUNT);
+	assert_all_there();
+}
+
+static void
+assert_sizes(int node, uint32_t size)
+{
+	unsigned int i;
+
+	for (i = 0; i < MAG_SLOTS; i++)
+		assert_int_equal(mag_cache_home(cache, node)->slot[i].size, size);
+}
+
+static void
+test_nodes_purged_before_a_slot_that_does_not_let_go_are_enabled_again(void **state __rte_unused)
+{
+	struct mag_lcore *busy = &mag_cache_home(cache, 1)->slot[5];
+	int node;
+
+	take_some_polled(NULL);
+	assert_true(mag_bias_enter_careful(&busy->owner, &busy->visitor));
+	assert_int_equal(mag_cache_purge(cache), -EAGAIN);
+	assert_int_equal(mag_lcore_count(mag_lcore_slot(mag_cache_home(cache, 0)->slot)), 0);
+	for (node = 0; node < 2; node++)
+		assert_sizes(node, ROUNDS);
+	mag_bias_leave(&busy->owner);
+	assert_int_equal(mag_cache_purge(cache), 0);
+	for (node = 0; node < 2; node++)
+		assert_sizes(node, 0);
+	mag_cache_enable(cache);
+	assert_all_there();
+}
+
+static void
 test_more_than_there_is_takes_nothing(void **state __rte_unused)
 {
 	assert_int_equal(mag_cache_take_all(cache, objects, COUNT - 10, true), 0);
@@ -648,6 +701,30 @@ test_memory_of_unknown_node_goes_with_the_first_known_one(void **state __rte_unu
 }
 
 static void
+test_a_node_that_comes_when_a_cache_uses_the_region_is_not_told_apart(void **state __rte_unused)
+{
+	struct mag_region_params params = {.name = "late", .object_size = SIZE, .node = -1};
+	struct mag_cache_params library = {.name = "late", .object_size = SIZE, .node = -1};
+
+	memory = aligned_alloc(SIZE, COUNT * SIZE);
+	region = mag_region_create(&params);
+	assert_non_null(region);
+	adopt(0);
+	library.region = region;
+	cache = mag_cache_create(&library);
+	assert_non_null(cache);
+	adopt(1);
+	assert_int_equal(region->parts, 1);
+	assert_null(mag_cache_homes(cache));
+	here = 1;
+	assert_all_there();
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	assert_int_equal(mag_region_destroy(region), 0);
+	free(memory);
+	here = 0;
+}
+
+static void
 crowd_run(void *arg)
 {
 	void *mine[64];
@@ -704,6 +781,12 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 			test_without_visits_a_purge_asks_and_empties_the_depots_on_both_nodes,
 			setup_polled, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_what_is_in_depots_of_any_node_is_had_before_what_lcores_hold, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			test_nodes_purged_before_a_slot_that_does_not_let_go_are_enabled_again,
+			setup, teardown),
 		cmocka_unit_test_setup_teardown(test_more_than_there_is_takes_nothing, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_purge_resize_and_reap_are_of_both_homes, setup,
@@ -727,6 +810,8 @@ main(void)
 			teardown),
 		cmocka_unit_test(test_adopting_without_memory_for_records_changes_nothing),
 		cmocka_unit_test(test_memory_of_unknown_node_goes_with_the_first_known_one),
+		cmocka_unit_test(
+			test_a_node_that_comes_when_a_cache_uses_the_region_is_not_told_apart),
 		cmocka_unit_test(test_memory_of_nodes_in_any_order_is_told_apart),
 		cmocka_unit_test_setup_teardown(
 			test_lcores_and_threads_lose_nothing_while_homes_are_purged, setup,

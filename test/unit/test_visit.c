@@ -766,6 +766,93 @@ test_a_thief_is_denied_by_a_busy_owner_and_counts_it(void **state __rte_unused)
 	give_run(&share);
 }
 
+/* An owner that was inside when a thief announced itself, and that takes some of what the thief has counted. */
+
+#define NEEDED 10
+#define TAKEN 4
+
+static void *taken[TAKEN];
+
+static void
+owner_takes_some_and_leaves(void)
+{
+	struct mag_lcore *owners = &cache->slot[1];
+
+	at_fence = NULL;
+	assert_int_equal(mag_lcore_pick(owners, taken, TAKEN), TAKEN);
+	MAG_COUNT(owners->allocs, TAKEN);
+	mag_bias_leave(&owners->owner);
+}
+
+static void
+test_a_thief_sweeps_again_for_what_a_sweep_did_not_bring(void **state __rte_unused)
+{
+	struct share share = {.n = COUNT - 2 * NEEDED};
+	unsigned int n = NEEDED;
+	void *had[NEEDED];
+
+	run_on_lcore(1, fill_run, &n);
+	run_on_lcore(2, fill_run, &n);
+	take_run(&share);
+	assert_int_equal(mag_cache_reachable(cache), 2 * NEEDED);
+	assert_int_equal(in_slots(), 2 * NEEDED);
+	assert_true(mag_bias_enter(&cache->slot[1].owner, &cache->slot[1].visitor));
+	at_fence = owner_takes_some_and_leaves;
+	assert_int_equal(mag_cache_take_all(cache, had, NEEDED, true), 0);
+	assert_null(at_fence);
+	assert_int_equal(cache->steals, 2);
+	assert_int_equal(cache->slot[1].visited_out, NEEDED - TAKEN);
+	assert_int_equal(mag_lcore_count(&cache->slot[2]), NEEDED - TAKEN);
+	mag_cache_free_bulk(cache, had, NEEDED);
+	mag_cache_free_bulk(cache, taken, TAKEN);
+	give_run(&share);
+}
+
+/* An owner that is inside all the time, and goes in and out of its objects: no sweep is in vain for certain. */
+
+#define LOOKS_TOO_MANY 2000
+
+static unsigned int owner_looks;
+
+static void
+owner_takes_and_gives(void)
+{
+	struct mag_lcore *owners = &cache->slot[1];
+
+	looks_left = 1;
+	if (++owner_looks == LOOKS_TOO_MANY)
+		mag_bias_leave(&owners->owner);
+	else if (owner_looks % 2 == 1)
+		assert_int_equal(mag_lcore_pick(owners, taken, 1), 1);
+	else
+		mag_lcore_give(owners, &cache->depot, taken, 1);
+}
+
+static void
+test_a_thief_gives_up_when_its_time_is_over(void **state __rte_unused)
+{
+	struct share share = {.n = COUNT - NEEDED};
+	unsigned int n = NEEDED;
+	void *had[1];
+	int ret;
+
+	run_on_lcore(1, fill_run, &n);
+	take_run(&share);
+	assert_true(mag_bias_enter(&cache->slot[1].owner, &cache->slot[1].visitor));
+	look = owner_takes_and_gives;
+	looks_left = 1;
+	ret = mag_cache_take_all(cache, had, 1, true);
+	look = NULL;
+	assert_int_equal(ret, -ENOBUFS);
+	assert_true(owner_looks < LOOKS_TOO_MANY);
+	assert_true(cache->steals > 0);
+	assert_true(cache->steal_denied > 0);
+	if (owner_looks % 2 == 1)
+		mag_lcore_give(&cache->slot[1], &cache->depot, taken, 1);
+	mag_bias_leave(&cache->slot[1].owner);
+	give_run(&share);
+}
+
 static void
 test_a_sweep_in_vain_is_not_repeated_while_its_owner_is_inside(void **state __rte_unused)
 {
@@ -1536,6 +1623,8 @@ main(void)
 		T(test_what_cannot_succeed_visits_nobody),
 		T(test_a_dying_pool_is_not_stolen_from),
 		T(test_a_thief_is_denied_by_a_busy_owner_and_counts_it),
+		T(test_a_thief_sweeps_again_for_what_a_sweep_did_not_bring),
+		T(test_a_thief_gives_up_when_its_time_is_over),
 		T(test_a_sweep_in_vain_is_not_repeated_while_its_owner_is_inside),
 		T(test_a_thief_visits_no_more_slots_than_it_needs),
 		T(test_a_thief_does_not_rob_a_shared_slot_that_is_in_use),

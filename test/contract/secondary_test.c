@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* A pool that a secondary process uses as well. */
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <rte_eal.h>
+#include <rte_lcore.h>
+
+#include "harness.h"
+#include "pool.h"
+
+/* Set in a copy of this program that is the secondary process: what it does. */
+#define ENV_CHILD "CONTRACT_SECONDARY"
+#define NAME "shared"
+#define REFUSED 42
+
+#define COUNT 1000
+#define ROUNDS 14
+#define CONFIG "rounds=14,interval=3600"
+#define LCORES 2
+#define TURNS 20000
+#define BULK 32
+
+static int own_argc;
+static char **own_argv;
+static void *objects[COUNT + 1];
+
+/* Each process writes its number into what it has, and finds it there when it gives that back. */
+static int
+turn(struct rte_mempool *mp, unsigned int n)
+{
+	uint64_t me = getpid(), missing = 0;
+	unsigned int i;
+	void *had[BULK];
+
+	if (rte_mempool_get_bulk(mp, had, n) != 0)
+		return 0;
+	for (i = 0; i < n; i++)
+		*(volatile uint64_t *)had[i] = me;
+	for (i = 0; i < n; i++)
+		missing += *(volatile uint64_t *)had[i] != me;
+	rte_mempool_put_bulk(mp, had, n);
+	return missing == 0 ? 0 : -1;
+}
+
+static int
+turns(struct rte_mempool *mp)
+{
+	for (unsigned int i = 0; i < TURNS; i++)
+		if (turn(mp, 1 + i % BULK) != 0)
+			return 1;
+	return 0;
+}
+
+/* Distinct ones, of the pool. */
+static bool
+are_objects_of(struct rte_mempool *mp, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		*(uint64_t *)objects[i] = i;
+	for (i = 0; i < n; i++)
+		if (*(uint64_t *)objects[i] != i || rte_mempool_from_obj(objects[i]) != mp)
+			return false;
+	return true;
+}
+
+/* 0, 1 where they could not be had, 2 where they are no objects or some is there twice. */
+static int
+take(struct rte_mempool *mp, unsigned int n)
+{
+	if (rte_mempool_get_bulk(mp, objects, n) != 0)
+		return 1;
+	if (!are_objects_of(mp, n))
+		return 2;
+	rte_mempool_put_bulk(mp, objects, n);
+	return 0;
+}
+
+static int
+run_as_child(int argc, char **argv, const char *what)
+{
+	struct rte_mempool *mp;
+	int ret;
+
+	if (harness_start_secondary(argc, argv, 1, getppid()) < 0)
+		return REFUSED;
+	mp = rte_mempool_lookup(NAME);
+	if (mp == NULL || strcmp(rte_mempool_get_ops(mp->ops_index)->name, harness_ops()) != 0)
+		return 3;
+	ret = strcmp(what, "turns") == 0 ? turns(mp) : take(mp, atoi(what));
+	return rte_eal_cleanup() == 0 ? ret : 4;
+}
+
+static pid_t
+child_begin(const char *what)
+{
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		setenv(ENV_CHILD, what, 1);
+		execv("/proc/self/exe", own_argv);
+		_exit(127);
+	}
+	return pid;
+}
+
+static bool
+child_runs(pid_t pid)
+{
+	siginfo_t info = {.si_pid = 0};
+
+	assert_int_equal(waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT), 0);
+	return info.si_pid == 0;
+}
+
+static int
+child_end(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == REFUSED)
+		SKIP_TEST("EAL starts no secondary process in this mode");
+	return WEXITSTATUS(status);
+}
+
+static int
+child_takes(unsigned int n)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", n);
+	return child_end(child_begin(text));
+}
+
+static struct rte_mempool *mp;
+
+static int
+setup(void **state __rte_unused)
+{
+	mp = rte_mempool_create_empty(NAME, COUNT, 64, 0, 0, SOCKET_ID_ANY, 0);
+	assert_non_null(mp);
+	assert_int_equal(rte_mempool_set_ops_byname(mp, harness_ops(), (void *)(uintptr_t)CONFIG),
+			 0);
+	assert_int_equal(rte_mempool_populate_default(mp), COUNT);
+	return 0;
+}
+
+static int
+teardown(void **state __rte_unused)
+{
+	rte_mempool_free(mp);
+	return 0;
+}
+
+static void
+hold(unsigned int n)
+{
+	assert_int_equal(rte_mempool_get_bulk(mp, objects, n), 0);
+	rte_mempool_put_bulk(mp, objects, n);
+}
+
+static void
+a_secondary_process_takes_all_that_nobody_holds(void **state __rte_unused)
+{
+	assert_int_equal(child_takes(COUNT), 0);
+	assert_int_equal(child_takes(COUNT + 1), 1);
+	pool_assert_free(mp, COUNT);
+}
+
+static void
+what_a_secondary_process_leaves_in_magazines_the_primary_has(void **state __rte_unused)
+{
+	assert_int_equal(child_takes(2 * ROUNDS - 1), 0);
+	assert_int_equal(take(mp, COUNT), 0);
+	pool_assert_free(mp, COUNT);
+}
+
+/* Its threads have no slots: not that of the primary's lcore with the same number either. */
+static void
+a_secondary_process_asks_for_what_lcores_of_the_primary_hold(void **state __rte_unused)
+{
+	harness_need_ours("to ask other lcores for what they hold");
+	hold(2 * ROUNDS);
+	assert_int_equal(child_takes(COUNT - ROUNDS), 1);
+	pool_assert_free(mp, COUNT);
+	/* It comes by, hands in, and holds no more than one magazine again. */
+	hold(1);
+	assert_int_equal(child_takes(COUNT - ROUNDS), 0);
+	pool_assert_free(mp, COUNT);
+	assert_int_equal(take(mp, COUNT), 0);
+}
+
+static _Atomic bool enough;
+
+static int
+worker_main(void *arg __rte_unused)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; !enough; i++)
+		ret |= turn(mp, 1 + i % BULK);
+	return ret;
+}
+
+static void
+two_processes_at_once_never_have_the_same_object(void **state __rte_unused)
+{
+	pid_t pid;
+	int ret;
+
+	enough = false;
+	assert_int_equal(rte_eal_remote_launch(worker_main, NULL, 1), 0);
+	pid = child_begin("turns");
+	/* Whoever asks for all sweeps over what the others hold. */
+	while (child_runs(pid))
+		assert_int_not_equal(take(mp, COUNT), 2);
+	ret = child_end(pid);
+	enough = true;
+	assert_int_equal(rte_eal_wait_lcore(1), 0);
+	assert_int_equal(ret, 0);
+	pool_assert_free(mp, COUNT);
+	assert_int_equal(take(mp, COUNT), 0);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		T(a_secondary_process_takes_all_that_nobody_holds),
+		T(what_a_secondary_process_leaves_in_magazines_the_primary_has),
+		T(a_secondary_process_asks_for_what_lcores_of_the_primary_hold),
+		T(two_processes_at_once_never_have_the_same_object),
+	};
+	const char *what = getenv(ENV_CHILD);
+
+	if (what != NULL)
+		return run_as_child(argc, argv, what);
+	own_argc = argc;
+	own_argv = argv;
+	return HARNESS_RUN(argc, argv, LCORES, tests);
+}

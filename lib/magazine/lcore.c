@@ -17,6 +17,7 @@ static struct {
 	_Atomic uint32_t high;
 	_Atomic uint32_t owners;
 	pthread_key_t exit_key;
+	bool has_exit_key;
 	void (*flush)(uint32_t slot);
 } slots;
 
@@ -46,12 +47,13 @@ RTE_INIT(mag_lcore_init)
 
 	for (i = 0; i < RTE_MAX_LCORE; i++)
 		atomic_store_explicit(&slots.lcore[i], LCORE_ID_ANY, memory_order_relaxed);
-	pthread_key_create(&slots.exit_key, slot_release);
+	slots.has_exit_key = pthread_key_create(&slots.exit_key, slot_release) == 0;
 }
 
 RTE_FINI(mag_lcore_fini)
 {
-	pthread_key_delete(slots.exit_key);
+	if (slots.has_exit_key)
+		pthread_key_delete(slots.exit_key);
 }
 
 static bool
@@ -74,6 +76,14 @@ slot_choose(unsigned int lcore)
 	return slot;
 }
 
+/* A slot whose owner ends untold would never be free again. */
+static bool
+exit_is_told(uint32_t slot)
+{
+	return slots.has_exit_key &&
+	       pthread_setspecific(slots.exit_key, (void *)(uintptr_t)(slot + 1)) == 0;
+}
+
 static void
 slot_claim(unsigned int lcore)
 {
@@ -81,6 +91,11 @@ slot_claim(unsigned int lcore)
 
 	if (slot == RTE_MAX_LCORE)
 		return;
+	if (!exit_is_told(slot)) {
+		/* release: as in slot_release() */
+		atomic_store_explicit(&slots.owned[slot], false, memory_order_release);
+		return;
+	}
 	atomic_store_explicit(&slots.lcore[slot], lcore, memory_order_relaxed);
 	atomic_fetch_add_explicit(&slots.owners, 1, memory_order_relaxed);
 	high = atomic_load_explicit(&slots.high, memory_order_relaxed);
@@ -90,7 +105,6 @@ slot_claim(unsigned int lcore)
 						      memory_order_release, memory_order_relaxed))
 		;
 	mag_lcore_offset = slot * sizeof(struct mag_lcore);
-	pthread_setspecific(slots.exit_key, (void *)(uintptr_t)(slot + 1));
 }
 
 void

@@ -307,18 +307,6 @@ mag_arena_get(struct mag_arena *arena, uint32_t rounds)
 	return magazine;
 }
 
-struct mag_magazine *
-mag_arena_get_wait(struct mag_arena *arena, uint32_t rounds)
-{
-	struct mag_magazine *magazine;
-
-	mag_lock_wait(&arena->lock);
-	pending_settle(arena);
-	magazine = arena_get_locked(arena, rounds);
-	arena_let_go(arena);
-	return magazine;
-}
-
 void
 mag_arena_put(struct mag_arena *arena, struct mag_magazine *magazine)
 {

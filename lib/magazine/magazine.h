@@ -100,8 +100,6 @@ void mag_arena_fini(struct mag_arena *arena);
  * somebody else is just in it.
  */
 struct mag_magazine *mag_arena_get(struct mag_arena *arena, uint32_t rounds);
-/** Control path: wait for the arena rather than fail. */
-struct mag_magazine *mag_arena_get_wait(struct mag_arena *arena, uint32_t rounds);
 /** Waits for nobody: while somebody else is in the arena, it is left for that one to put away. */
 void mag_arena_put(struct mag_arena *arena, struct mag_magazine *magazine);
 

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
 
+#include <dlfcn.h>
+#include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -710,6 +713,60 @@ test_who_comes_when_all_slots_are_taken_has_the_shared_one(void **state __rte_un
 	assert_int_equal(mag_lcore_owners(), owners);
 }
 
+#ifndef MAG_TSAN
+
+/* Stands in front of the C library's own. */
+static _Thread_local bool refuses_to_tell;
+
+int
+pthread_setspecific(pthread_key_t key, const void *value)
+{
+	/* clang-format off */
+	int (*set)(pthread_key_t key, const void *value);
+	/* clang-format on */
+
+	if (refuses_to_tell)
+		return ENOMEM;
+	set = (__typeof__(set))(uintptr_t)dlsym(RTLD_NEXT, "pthread_setspecific");
+	return set(key, value);
+}
+
+static void
+claim_untold_run(void *arg)
+{
+	uint32_t *slot = arg;
+
+	refuses_to_tell = true;
+	mag_lcore_claim();
+	slot[0] = mag_lcore_slot_number();
+	refuses_to_tell = false;
+	mag_lcore_claim();
+	slot[1] = mag_lcore_slot_number();
+	slot[2] = rte_lcore_id();
+}
+
+static void
+test_a_thread_whose_end_will_not_be_told_has_the_shared_one(void **state __rte_unused)
+{
+	uint32_t owners = mag_lcore_owners(), slot[3];
+
+	run_on_registered(claim_untold_run, slot);
+	assert_int_equal(slot[0], MAG_SLOT_SHARED);
+	assert_int_equal(slot[1], slot[2]);
+	assert_int_equal(mag_lcore_owners(), owners);
+}
+
+#else
+
+static void
+test_a_thread_whose_end_will_not_be_told_has_the_shared_one(void **state __rte_unused)
+{
+	printf("# skip: ThreadSanitizer itself needs pthread_setspecific() before it has begun\n");
+	skip();
+}
+
+#endif /* MAG_TSAN */
+
 static struct mag_lcore slots[MAG_SLOTS];
 
 static void
@@ -776,6 +833,7 @@ main(void)
 		T(test_an_lcore_id_that_is_used_again_gets_another_slot),
 		T(test_what_a_thread_does_after_its_slot_was_released_goes_to_the_shared_one),
 		T(test_who_comes_when_all_slots_are_taken_has_the_shared_one),
+		T(test_a_thread_whose_end_will_not_be_told_has_the_shared_one),
 		T(test_an_owner_can_keep_itself_out),
 		T(test_a_thread_without_slot_leaves_the_shared_one_closed),
 	};

@@ -300,7 +300,6 @@ test_no_more_magazines_are_out_than_a_depot_can_count(void **state __rte_unused)
 	assert_int_equal(mag_arena_init(&arena, BLOCK, -1), 0);
 	arena.out = MAG_MAGAZINES_MAX;
 	assert_null(mag_arena_get(&arena, 14));
-	assert_null(mag_arena_get_wait(&arena, 14));
 	arena.out = MAG_MAGAZINES_MAX - 1;
 	assert_non_null(mag_arena_get(&arena, 14));
 	assert_null(mag_arena_get(&arena, 14));
@@ -332,40 +331,6 @@ test_a_magazine_comes_back_to_a_busy_arena_without_waiting(void **state __rte_un
 	/* Whoever is next in the arena puts them away first. */
 	assert_non_null(mag_arena_get(&arena, 510));
 	assert_int_equal(arena.out, 1);
-	mag_arena_fini(&arena);
-}
-
-struct getter {
-	struct mag_arena *arena;
-	struct mag_magazine *got;
-	_Atomic bool started;
-};
-
-static void
-getter_run(void *arg)
-{
-	struct getter *getter = arg;
-
-	atomic_store(&getter->started, true);
-	getter->got = mag_arena_get_wait(getter->arena, 14);
-}
-
-static void
-test_who_waits_for_a_busy_arena_gets_a_magazine(void **state __rte_unused)
-{
-	struct getter getter = {0};
-	struct mag_arena arena;
-	struct task task;
-
-	assert_int_equal(mag_arena_init(&arena, BLOCK, -1), 0);
-	getter.arena = &arena;
-	mag_lock_wait(&arena.lock);
-	task_thread(&task, getter_run, &getter);
-	wait_until(atomic_load(&getter.started));
-	let_pass(5);
-	mag_lock_release(&arena.lock);
-	task_join(&task);
-	assert_non_null(getter.got);
 	mag_arena_fini(&arena);
 }
 
@@ -493,7 +458,6 @@ main(void)
 		cmocka_unit_test(test_a_busy_arena_is_not_waited_for),
 		cmocka_unit_test(test_no_more_magazines_are_out_than_a_depot_can_count),
 		cmocka_unit_test(test_a_magazine_comes_back_to_a_busy_arena_without_waiting),
-		cmocka_unit_test(test_who_waits_for_a_busy_arena_gets_a_magazine),
 		cmocka_unit_test(test_magazines_never_overlap_and_all_memory_comes_back),
 		cmocka_unit_test(test_an_arena_without_memory_is_refused_and_leaks_nothing),
 	};

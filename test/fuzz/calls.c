@@ -104,6 +104,13 @@ chunk_is_aligned(const struct model_chunk *chunk, const struct model_region *reg
 	return true;
 }
 
+/* Mirrors, and records of who has what, are for whole granules: of small objects they take more than there is. */
+static bool
+may_lack_memory(const struct model_region *region)
+{
+	return fault_struck() || region->mirror != 0 || region->mode & MAG_REGION_AUDIT;
+}
+
 void
 call_region_adopt(struct input *input)
 {
@@ -126,7 +133,7 @@ call_region_adopt(struct input *input)
 		region->objects += chunk->count;
 		return;
 	}
-	model_require(ret == -EINVAL || (ret == -ENOMEM && (fault_struck() || region->mirror != 0)),
+	model_require(ret == -EINVAL || (ret == -ENOMEM && may_lack_memory(region)),
 		      "adoption returned %d", ret);
 	model_require(process_log_lines() == 1, "no line, or several");
 	chunk_free(chunk);
@@ -155,8 +162,8 @@ call_region_grow(struct input *input)
 		model_require(rte_errno == ENOSPC && after.segments == after.segments_max,
 			      "errno %d", rte_errno);
 	else if (had < want)
-		model_require(rte_errno == ENOMEM && (fault_struck() || region->mirror != 0),
-			      "errno %d", rte_errno);
+		model_require(rte_errno == ENOMEM && may_lack_memory(region), "errno %d",
+			      rte_errno);
 }
 
 void

@@ -28,6 +28,13 @@ mag_process_is_secondary(void)
 }
 
 static void
+slot_free(uint32_t slot)
+{
+	/* release: pairs with slot_try(): the next owner finds the slot as this one left it */
+	atomic_store_explicit(&slots.owned[slot], false, memory_order_release);
+}
+
+static void
 slot_release(void *arg)
 {
 	uint32_t slot = (uintptr_t)arg - 1;
@@ -37,8 +44,7 @@ slot_release(void *arg)
 	mag_lcore_offset = MAG_SLOT_SHARED * sizeof(struct mag_lcore);
 	atomic_store_explicit(&slots.lcore[slot], LCORE_ID_ANY, memory_order_relaxed);
 	atomic_fetch_sub_explicit(&slots.owners, 1, memory_order_relaxed);
-	/* release: pairs with slot_try(): the next owner finds the slot as this one left it */
-	atomic_store_explicit(&slots.owned[slot], false, memory_order_release);
+	slot_free(slot);
 }
 
 RTE_INIT(mag_lcore_init)
@@ -59,7 +65,7 @@ RTE_FINI(mag_lcore_fini)
 static bool
 slot_try(uint32_t slot)
 {
-	/* acquire: pairs with the release in slot_release() */
+	/* acquire: pairs with the release in slot_free() */
 	return !atomic_load_explicit(&slots.owned[slot], memory_order_relaxed) &&
 	       !atomic_exchange_explicit(&slots.owned[slot], true, memory_order_acquire);
 }
@@ -92,8 +98,7 @@ slot_claim(unsigned int lcore)
 	if (slot == RTE_MAX_LCORE)
 		return;
 	if (!exit_is_told(slot)) {
-		/* release: as in slot_release() */
-		atomic_store_explicit(&slots.owned[slot], false, memory_order_release);
+		slot_free(slot);
 		return;
 	}
 	atomic_store_explicit(&slots.lcore[slot], lcore, memory_order_relaxed);

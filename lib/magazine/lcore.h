@@ -10,8 +10,9 @@
  * finds it again through a thread-local offset. So a slot has one owner even when
  * lcore ids are given back and taken by another thread. All caches use the same
  * slot number for the same thread. Threads without an lcore id, those that came when
- * all slots were taken or whose end pthread_setspecific(3) would not tell, and all threads of secondary processes, whose lcore numbers collide
- * with ours, use the shared slot, which is guarded by a lock.
+ * all slots were taken or whose end pthread_setspecific(3) would not tell, and all threads of
+ * secondary processes, whose lcore numbers collide with ours, use the shared slot, which is
+ * guarded by a lock.
  *
  * Invariant: previous is full, empty or absent, never partial.
  *

@@ -181,6 +181,39 @@ harness_start_eal(int argc, char **argv, unsigned int nb_lcores)
 	return harness_start_secondary(argc, argv, nb_lcores, getpid());
 }
 
+pid_t
+harness_copy(const char *variable, const char *value, const char *const *extra)
+{
+	char *args[MAX_EAL_ARGS + 1];
+	int n = 0;
+	pid_t pid;
+
+	for (; n < program_argc && n < MAX_EAL_ARGS; n++)
+		args[n] = program_argv[n];
+	for (; extra != NULL && *extra != NULL && n < MAX_EAL_ARGS; n++)
+		args[n] = (char *)(uintptr_t)*extra++;
+	args[n] = NULL;
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		setenv(variable, value, 1);
+		execv("/proc/self/exe", args);
+		_exit(127);
+	}
+	return pid;
+}
+
+int
+harness_copy_status(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == HARNESS_REFUSED)
+		SKIP_TEST("EAL does not start a second time in this mode");
+	return status;
+}
+
 /* EAL can be started once in a process, so another one has to try without the plugin. */
 static bool
 eal_starts_without_plugin(int argc, char **argv)

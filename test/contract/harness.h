@@ -56,6 +56,18 @@ int harness_start_eal(int argc, char **argv, unsigned int nb_lcores);
 /** The same as a secondary process of another one that harness_run() or harness_start_eal() started. */
 int harness_start_secondary(int argc, char **argv, unsigned int nb_lcores, pid_t primary);
 
+/** Exit status of a copy in which EAL did not start. */
+#define HARNESS_REFUSED 42
+
+/**
+ * Start a copy of this program, with its arguments and then @p extra up to NULL (or none: NULL); in its
+ * environment @p variable is @p value.
+ */
+pid_t harness_copy(const char *variable, const char *value, const char *const *extra);
+
+/** Wait for a copy's end. Skips the test if it ended by HARNESS_REFUSED, else returns its status as waitpid() has it. */
+int harness_copy_status(pid_t pid);
+
 /** Name of the mempool ops under test. */
 const char *harness_ops(void);
 

@@ -24,13 +24,9 @@
 #define FREE "free" /* it first */
 /* The copy has a thread too that used the pool, and that ends after EAL. */
 #define AND_THREAD "-and-thread"
-#define REFUSED 42
 /* Maintenance looks around once a second. */
 #define LIVE_ON_US 2200000
 #define LCORES 2
-
-static int own_argc;
-static char **own_argv;
 
 /* Microseconds from the first pool to the end of EAL, or 0 to end it at once. */
 static unsigned int
@@ -110,7 +106,7 @@ run_as_child(int argc, char **argv, const char *what)
 	uint64_t start;
 
 	if (harness_start_eal(argc, argv, LCORES) < 0)
-		return REFUSED;
+		return HARNESS_REFUSED;
 	start = rte_get_timer_cycles();
 	mp = rte_mempool_create_empty("outlived", 1000, 64, 0, 0, SOCKET_ID_ANY, 0);
 	if (mp == NULL || rte_mempool_set_ops_byname(mp, harness_ops(), NULL) != 0 ||
@@ -134,38 +130,21 @@ run_as_child(int argc, char **argv, const char *what)
 static pid_t
 start_child(const char *what, unsigned int us, const char *extra, const char *value)
 {
-	char *args[64], text[16];
-	int n = 0;
-	pid_t pid;
+	char text[16];
 
-	for (; n < own_argc && n < 60; n++)
-		args[n] = own_argv[n];
-	args[n++] = (char *)(uintptr_t)extra;
-	args[n++] = (char *)(uintptr_t)value;
-	args[n] = NULL;
 	snprintf(text, sizeof(text), "%u", us);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		setenv(ENV_CHILD, what, 1);
-		setenv(ENV_WAIT, text, 1);
-		execv("/proc/self/exe", args);
-		_exit(127);
-	}
-	return pid;
+	setenv(ENV_WAIT, text, 1);
+	return harness_copy(ENV_CHILD, what, (const char *[]){extra, value, NULL});
 }
 
 /* Returns the signal that ended the child, or 0. */
 static int
 wait_for_child(pid_t pid)
 {
-	int status;
+	int status = harness_copy_status(pid);
 
-	assert_int_equal(waitpid(pid, &status, 0), pid);
 	if (WIFSIGNALED(status))
 		return WTERMSIG(status);
-	if (WEXITSTATUS(status) == REFUSED)
-		SKIP_TEST("EAL does not start a second time in this mode");
 	assert_int_equal(WEXITSTATUS(status), 0);
 	return 0;
 }
@@ -254,7 +233,5 @@ main(int argc, char **argv)
 
 	if (what != NULL)
 		return run_as_child(argc, argv, what);
-	own_argc = argc;
-	own_argv = argv;
 	return HARNESS_RUN(argc, argv, LCORES, tests);
 }

@@ -2,7 +2,6 @@
 
 /* A pool that a secondary process uses as well. */
 
-#include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +16,7 @@
 
 /* Set in a copy of this program that is the secondary process: what it does. */
 #define ENV_CHILD "CONTRACT_SECONDARY"
-#define NAME "shared"
-#define REFUSED 42
+#define ENV_POOL "CONTRACT_SECONDARY_POOL" /* ... with which pool */
 
 #define COUNT 1000
 #define ROUNDS 14
@@ -27,8 +25,6 @@
 #define TURNS 20000
 #define BULK 32
 
-static int own_argc;
-static char **own_argv;
 static void *objects[COUNT + 1];
 
 /* Each process writes its number into what it has, and finds it there when it gives that back. */
@@ -91,26 +87,12 @@ run_as_child(int argc, char **argv, const char *what)
 	int ret;
 
 	if (harness_start_secondary(argc, argv, 1, getppid()) < 0)
-		return REFUSED;
-	mp = rte_mempool_lookup(NAME);
+		return HARNESS_REFUSED;
+	mp = rte_mempool_lookup(getenv(ENV_POOL));
 	if (mp == NULL || strcmp(rte_mempool_get_ops(mp->ops_index)->name, harness_ops()) != 0)
 		return 3;
 	ret = strcmp(what, "turns") == 0 ? turns(mp) : take(mp, atoi(what));
 	return rte_eal_cleanup() == 0 ? ret : 4;
-}
-
-static pid_t
-child_begin(const char *what)
-{
-	pid_t pid = fork();
-
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		setenv(ENV_CHILD, what, 1);
-		execv("/proc/self/exe", own_argv);
-		_exit(127);
-	}
-	return pid;
 }
 
 static bool
@@ -125,12 +107,9 @@ child_runs(pid_t pid)
 static int
 child_end(pid_t pid)
 {
-	int status;
+	int status = harness_copy_status(pid);
 
-	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
-	if (WEXITSTATUS(status) == REFUSED)
-		SKIP_TEST("EAL starts no secondary process in this mode");
 	return WEXITSTATUS(status);
 }
 
@@ -140,7 +119,7 @@ child_takes(unsigned int n)
 	char text[16];
 
 	snprintf(text, sizeof(text), "%u", n);
-	return child_end(child_begin(text));
+	return child_end(harness_copy(ENV_CHILD, text, NULL));
 }
 
 static struct rte_mempool *mp;
@@ -148,11 +127,8 @@ static struct rte_mempool *mp;
 static int
 setup(void **state __rte_unused)
 {
-	mp = rte_mempool_create_empty(NAME, COUNT, 64, 0, 0, SOCKET_ID_ANY, 0);
-	assert_non_null(mp);
-	assert_int_equal(rte_mempool_set_ops_byname(mp, harness_ops(), (void *)(uintptr_t)CONFIG),
-			 0);
-	assert_int_equal(rte_mempool_populate_default(mp), COUNT);
+	mp = pool_make(POOL_SPEC(COUNT, 64, .config = CONFIG));
+	setenv(ENV_POOL, mp->name, 1);
 	return 0;
 }
 
@@ -161,13 +137,6 @@ teardown(void **state __rte_unused)
 {
 	rte_mempool_free(mp);
 	return 0;
-}
-
-static void
-hold(unsigned int n)
-{
-	assert_int_equal(rte_mempool_get_bulk(mp, objects, n), 0);
-	rte_mempool_put_bulk(mp, objects, n);
 }
 
 static void
@@ -191,11 +160,11 @@ static void
 a_secondary_process_asks_for_what_lcores_of_the_primary_hold(void **state __rte_unused)
 {
 	harness_need_ours("to ask other lcores for what they hold");
-	hold(2 * ROUNDS);
+	assert_int_equal(take(mp, 2 * ROUNDS), 0);
 	assert_int_equal(child_takes(COUNT - ROUNDS), 1);
 	pool_assert_free(mp, COUNT);
 	/* It comes by, hands in, and holds no more than one magazine again. */
-	hold(1);
+	assert_int_equal(take(mp, 1), 0);
 	assert_int_equal(child_takes(COUNT - ROUNDS), 0);
 	pool_assert_free(mp, COUNT);
 	assert_int_equal(take(mp, COUNT), 0);
@@ -221,7 +190,7 @@ two_processes_at_once_never_have_the_same_object(void **state __rte_unused)
 
 	enough = false;
 	assert_int_equal(rte_eal_remote_launch(worker_main, NULL, 1), 0);
-	pid = child_begin("turns");
+	pid = harness_copy(ENV_CHILD, "turns", NULL);
 	/* Whoever asks for all sweeps over what the others hold. */
 	while (child_runs(pid))
 		assert_int_not_equal(take(mp, COUNT), 2);
@@ -248,7 +217,5 @@ main(int argc, char **argv)
 
 	if (what != NULL)
 		return run_as_child(argc, argv, what);
-	own_argc = argc;
-	own_argv = argv;
 	return HARNESS_RUN(argc, argv, LCORES, tests);
 }

@@ -15,11 +15,12 @@
 
 #include "cache.h"
 #include "eal.h"
+#include "ground.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
-#include "ground.h"
 #include "numa.h"
 #include "region.h"
+#include "visit.h"
 
 #define SIZE 256
 #define SEGMENTS 6
@@ -50,19 +51,26 @@ region_make(const struct mag_region_params *params)
 	block = region->block;
 }
 
-static void
-cache_make(unsigned int flags)
+static struct mag_cache *
+cache_on(struct mag_region *of, const char *name, unsigned int flags)
 {
 	struct mag_cache_params params = {
-		.name = "elastic",
+		.name = name,
 		.object_size = SIZE,
-		.region = region,
+		.region = of,
 		.flags = flags,
 		.node = -1,
 	};
+	struct mag_cache *made = mag_cache_create(&params);
 
-	cache = mag_cache_create(&params);
-	assert_non_null(cache);
+	assert_non_null(made);
+	return made;
+}
+
+static void
+cache_make(unsigned int flags)
+{
+	cache = cache_on(region, "elastic", flags);
 }
 
 /* So many whole segments, no magazines, and maintenance is told nothing. */
@@ -668,28 +676,15 @@ test_maintenance_feeds_and_trims(void **state __rte_unused)
 	mag_cache_free_bulk(cache, objects, n);
 }
 
-static uint64_t
-in_lcores(struct mag_cache *of)
-{
-	struct mag_cache_stats now;
-
-	mag_cache_stats(of, &now);
-	return now.in_lcores;
-}
-
 static struct mag_cache *
 full_cache_make(struct mag_region *of, const char *name)
 {
-	struct mag_cache_params params = {
-		.name = name, .object_size = SIZE, .region = of, .node = -1};
-	struct mag_cache *made = mag_cache_create(&params);
-	void *object;
+	struct mag_cache *made = cache_on(of, name, 0);
+	void *object = mag_cache_alloc(made);
 
-	assert_non_null(made);
-	object = mag_cache_alloc(made);
 	assert_non_null(object);
 	mag_cache_free(made, object);
-	assert_int_equal(in_lcores(made), 1);
+	assert_int_equal(mag_cache_in_lcores(made), 1);
 	return made;
 }
 
@@ -712,12 +707,12 @@ test_a_region_that_cannot_have_a_segment_has_the_caches_on_all_reclaimed(void **
 	mag_fault_nth(1);
 	observer();
 	/* Whichever comes first, the one between them was passed by then. */
-	wait_until(in_lcores(on_other) == 0 && in_lcores(on_other_too) == 0);
+	wait_until(mag_cache_in_lcores(on_other) == 0 && mag_cache_in_lcores(on_other_too) == 0);
 	mag_fault_nth(0);
 	assert_int_equal(stats().grow_fails, 1);
 	/* Enabled again; and what cannot give memory back was left alone. */
 	assert_int_not_equal(on_other->slot[0].size, 0);
-	assert_int_equal(in_lcores(on_ground), 1);
+	assert_int_equal(mag_cache_in_lcores(on_ground), 1);
 	mag_cache_free(cache, object);
 	assert_int_equal(mag_cache_destroy(on_other), 0);
 	assert_int_equal(mag_cache_destroy(on_ground), 0);

@@ -304,30 +304,30 @@ test_what_is_in_depots_of_any_node_is_had_before_what_lcores_hold(void **state _
 }
 
 static void
-assert_sizes(int node, uint32_t size)
+assert_sizes(uint32_t size)
 {
-	unsigned int i;
+	struct mag_cache *home;
+	unsigned int part, i;
 
-	for (i = 0; i < MAG_SLOTS; i++)
-		assert_int_equal(mag_cache_home(cache, node)->slot[i].size, size);
+	MAG_FOREACH_HOME(cache, part, home)
+		for (i = 0; i < MAG_SLOTS; i++)
+			assert_int_equal(home->slot[i].size, size);
+	assert_int_equal(part, 2);
 }
 
 static void
 test_nodes_purged_before_a_slot_that_does_not_let_go_are_enabled_again(void **state __rte_unused)
 {
 	struct mag_lcore *busy = &mag_cache_home(cache, 1)->slot[5];
-	int node;
 
 	take_some_polled(NULL);
 	assert_true(mag_bias_enter_careful(&busy->owner, &busy->visitor));
 	assert_int_equal(mag_cache_purge(cache), -EAGAIN);
 	assert_int_equal(mag_lcore_count(mag_lcore_slot(mag_cache_home(cache, 0)->slot)), 0);
-	for (node = 0; node < 2; node++)
-		assert_sizes(node, ROUNDS);
+	assert_sizes(ROUNDS);
 	mag_bias_leave(&busy->owner);
 	assert_int_equal(mag_cache_purge(cache), 0);
-	for (node = 0; node < 2; node++)
-		assert_sizes(node, 0);
+	assert_sizes(0);
 	mag_cache_enable(cache);
 	assert_all_there();
 }
@@ -348,22 +348,17 @@ static void
 test_purge_resize_and_reap_are_of_both_homes(void **state __rte_unused)
 {
 	struct mag_cache_stats stats;
-	struct mag_cache *home;
-	unsigned int part;
 
 	take_some_polled(NULL);
 	assert_all_there();
 	assert_int_equal(mag_cache_purge(cache), 0);
 	mag_cache_stats(cache, &stats);
 	assert_int_equal(stats.in_lcores + stats.depot_full, 0);
-	MAG_FOREACH_HOME(cache, part, home)
-		assert_int_equal(home->slot[MAG_SLOT_SHARED].size, 0);
+	assert_sizes(0);
 	mag_cache_enable(cache);
-	MAG_FOREACH_HOME(cache, part, home)
-		assert_int_equal(home->slot[MAG_SLOT_SHARED].size, ROUNDS);
+	assert_sizes(ROUNDS);
 	assert_int_equal(mag_cache_resize(cache, 30, true), 0);
-	MAG_FOREACH_HOME(cache, part, home)
-		assert_int_equal(home->slot[MAG_SLOT_SHARED].size, 30);
+	assert_sizes(30);
 	assert_all_there();
 	assert_int_equal(mag_cache_reap_now(cache, false), 0);
 	mag_cache_stats(cache, &stats);

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <rte_cycles.h>
 #include <rte_debug.h>
@@ -73,15 +72,12 @@ mag_watch(struct mag_cache *cache, uint32_t what)
 static __rte_noinline void
 transaction_now(struct mag_transaction *now, enum mag_transaction_kind kind)
 {
-	static _Thread_local uint32_t thread;
 	void *stack[MAG_TRANSACTION_DEPTH + SKIP];
 	int depth = backtrace(stack, RTE_DIM(stack)) - SKIP;
 
-	if (thread == 0)
-		thread = gettid();
 	*now = (struct mag_transaction){
 		.kind = kind,
-		.thread = thread,
+		.thread = (uint32_t)mag_process_thread(),
 		.lcore = rte_lcore_id(),
 		.time_ms = (rte_rdtsc() - start) / (rte_get_tsc_hz() / 1000),
 		.depth = RTE_MAX(depth, 0),

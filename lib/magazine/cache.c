@@ -333,7 +333,7 @@ cache_destroy(struct mag_cache *cache)
 		older = homes->older;
 		mag_meta_free(homes);
 	}
-	if (cache->callbacks != NULL && cache->pid == mag_pid)
+	if (cache->callbacks != NULL && cache->process == mag_process_id)
 		free(cache->callbacks);
 	home_destroy(cache);
 }
@@ -510,7 +510,8 @@ cache_alloc(const char *kind, const char *name, int node)
 	snprintf(cache->name, sizeof(cache->name), "%s", name);
 	cache->node = node;
 	cache->main = cache;
-	cache->pid = mag_pid;
+	cache->process = mag_process_id;
+	cache->pid = getpid();
 	return cache;
 }
 
@@ -857,10 +858,10 @@ extern void mag_cache_free_bulk(struct mag_cache *cache, void *const *objects, u
 static bool
 is_elsewhere(const struct mag_cache *cache)
 {
-	if (likely(cache->callbacks == NULL || cache->pid == mag_pid))
+	if (likely(cache->callbacks == NULL || cache->process == mag_process_id))
 		return false;
 	MAG_LOG(ERR,
-		"cache \"%s\": process %u made it, with callbacks that are there: it cannot be used in "
+		"cache \"%s\": process %d made it, with callbacks that are there: it cannot be used in "
 		"this process",
 		cache->name, cache->pid);
 	return true;

@@ -4,7 +4,7 @@
 
 /*
  * The lock of everything that is not the fast path: C11 atomics, so that
- * ThreadSanitizer sees it, and the holder's process id in the word, so that a
+ * ThreadSanitizer sees it, and the holder's process (process.h) in the word, so that a
  * cleaner can tell a lock whose holder died from one that is merely held.
  *
  * Two ways to wait. The data path spins and makes no system call: its critical
@@ -20,16 +20,15 @@
 #include <rte_branch_prediction.h>
 #include <rte_pause.h>
 
+#include "process.h"
+
 /** Read a counter that others write; add to one that others write too. */
 #define MAG_STAT(counter) atomic_load_explicit(&(counter), memory_order_relaxed)
 #define MAG_STAT_ADD(counter, n) atomic_fetch_add_explicit(&(counter), n, memory_order_relaxed)
 
 struct mag_lock {
-	_Atomic uint32_t holder; /**< process id of the holder, 0 = free */
+	_Atomic uint32_t holder; /**< mag_process_id of the holder, 0 = free */
 };
-
-/** This process's id, read once when the library is loaded. */
-extern uint32_t mag_pid;
 
 static inline bool
 mag_lock_try(struct mag_lock *lock)
@@ -38,7 +37,7 @@ mag_lock_try(struct mag_lock *lock)
 
 	/* acquire: pairs with the release in mag_lock_release() */
 	return atomic_load_explicit(&lock->holder, memory_order_relaxed) == 0 &&
-	       atomic_compare_exchange_strong_explicit(&lock->holder, &expected, mag_pid,
+	       atomic_compare_exchange_strong_explicit(&lock->holder, &expected, mag_process_id,
 						       memory_order_acquire, memory_order_relaxed);
 }
 

@@ -27,6 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <sys/types.h>
 
 #include "depot.h"
 #include "lcore.h"
@@ -72,12 +73,13 @@ struct mag_cache {
 	uint32_t object_size;
 	uint32_t chunk_size;
 	uint32_t align;
-	uint32_t pid; /**< process that made it: owner of the callbacks */
+	uint32_t process; /**< mag_process_id of who made it: owner of the callbacks */
+	pid_t pid;        /**< of that process, for log lines: no identity */
 	enum mag_bias_mode bias;
 	int node;
 	uint64_t expected; /**< objects that a pool is going to have */
 	struct mag_options options;
-	struct mag_callbacks *callbacks; /**< NULL: none; only for the process pid */
+	struct mag_callbacks *callbacks; /**< NULL: none; only for the process that made it */
 	struct mag_region *region;
 	struct mag_cache *main; /**< the cache of which this is a home; itself, of the first home */
 	struct mag_arena arena;

@@ -11,7 +11,6 @@
  */
 
 #include <errno.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <rte_cycles.h>
@@ -36,20 +35,10 @@ deadline_in(uint64_t us)
 
 /* The perimeter: one thread, which may enter again. */
 
-static uint64_t
-thread_token(void)
-{
-	static _Thread_local uint64_t token;
-
-	if (token == 0)
-		token = (uint64_t)mag_pid << 32 | (uint32_t)syscall(__NR_gettid);
-	return token;
-}
-
 bool
 mag_perimeter_enter(struct mag_cache *cache, bool wait)
 {
-	uint64_t me = thread_token(), expected = 0;
+	uint64_t me = mag_process_thread(), expected = 0;
 
 	/* relaxed: only this thread can have stored its own token */
 	if (atomic_load_explicit(&cache->perimeter, memory_order_relaxed) == me) {

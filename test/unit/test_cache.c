@@ -969,7 +969,7 @@ test_callbacks_belong_to_the_process_that_made_the_cache(void **state __rte_unus
 	void *object = mag_cache_alloc(cache), *objects[2];
 
 	assert_non_null(object);
-	cache->pid++;
+	cache->process++;
 	log_begin();
 	assert_int_equal(mag_cache_alloc_slow(cache, objects, 2), 0);
 	assert_logged(log_end(), "cannot be used in this process");
@@ -979,7 +979,7 @@ test_callbacks_belong_to_the_process_that_made_the_cache(void **state __rte_unus
 	log_begin();
 	mag_cache_free_slow(cache, &object, 1);
 	assert_logged(log_end(), "cannot be used in this process");
-	cache->pid--;
+	cache->process--;
 	assert_int_equal(MAG_STAT(cache->slab.out), 1);
 	mag_cache_free(cache, object);
 	assert_int_equal(mag_cache_destroy(cache), 0);

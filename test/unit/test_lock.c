@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
 
-#include <unistd.h>
-
 #include "lock.h"
 
 #define THREADS 4
@@ -14,7 +12,7 @@ test_a_lock_names_the_process_that_holds_it(void **state __rte_unused)
 	struct mag_lock lock = {0};
 
 	assert_true(mag_lock_try(&lock));
-	assert_int_equal(lock.holder, getpid());
+	assert_int_equal(lock.holder, mag_process_id);
 	mag_lock_release(&lock);
 	assert_int_equal(lock.holder, 0);
 }

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MAG_PROCESS_H
+#define MAG_PROCESS_H
+
+/*
+ * Which process this is, for words in shared memory that say who made or holds something.
+ *
+ * A pid does not tell: primary and secondary may each be number 1 of a container. So a process draws a
+ * number at random when it loads the library. The pid is for people, who read it in a log line.
+ */
+
+#include <stdint.h>
+
+/** This process, among all that share memory: never 0. */
+extern uint32_t mag_process_id;
+
+/**
+ * Draw another id. For the child of a fork(), which starts as a copy of its parent, before it uses anything
+ * of this library. Makes system calls only.
+ */
+void mag_process_renew(void);
+
+/** This thread, among those of all processes: never 0. The lower half is the kernel's thread id. */
+uint64_t mag_process_thread(void);
+
+#endif /* MAG_PROCESS_H */

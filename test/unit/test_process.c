@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "eal.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "process.h"
+
+#define CHILDREN 8
+
+static void
+test_a_process_has_a_number_that_is_not_its_pid(void **state __rte_unused)
+{
+	assert_int_not_equal(mag_process_id, 0);
+	/* Once in 2^32 runs it may be. */
+	assert_int_not_equal(mag_process_id, getpid());
+}
+
+static void
+test_a_process_that_renews_its_number_has_another(void **state __rte_unused)
+{
+	uint32_t before = mag_process_id;
+	uint64_t thread = mag_process_thread();
+
+	mag_process_renew();
+	assert_int_not_equal(mag_process_id, 0);
+	assert_int_not_equal(mag_process_id, before);
+	assert_int_not_equal(mag_process_thread() >> 32, thread >> 32);
+	assert_int_equal((uint32_t)mag_process_thread(), (uint32_t)thread);
+}
+
+static void
+thread_tell(void *arg)
+{
+	*(uint64_t *)arg = mag_process_thread();
+}
+
+static void
+test_threads_of_a_process_are_told_apart(void **state __rte_unused)
+{
+	uint64_t other = 0;
+	struct task task;
+
+	task_thread(&task, thread_tell, &other);
+	task_join(&task);
+	assert_int_equal(mag_process_thread(), mag_process_thread());
+	assert_int_equal(mag_process_thread() >> 32, other >> 32);
+	assert_int_not_equal(mag_process_thread(), other);
+}
+
+/* As a sandbox that forbids it. */
+static void
+forbid_getrandom(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_getrandom, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {.len = RTE_DIM(filter), .filter = filter};
+	uint32_t number;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0 ||
+	    getrandom(&number, sizeof(number), GRND_NONBLOCK) != -1)
+		_exit(1);
+}
+
+struct told {
+	uint32_t id;
+	uint64_t thread;
+};
+
+static void
+child_tell(int to, bool random)
+{
+	struct told told;
+
+	if (!random)
+		forbid_getrandom();
+	mag_process_renew();
+	told = (struct told){mag_process_id, mag_process_thread()};
+	_exit(write(to, &told, sizeof(told)) == sizeof(told) ? 0 : 2);
+}
+
+/* Children are copies of one process, with its thread that knew its number already. */
+static void
+assert_children_differ(bool random)
+{
+	struct told told[CHILDREN + 1] = {{mag_process_id, mag_process_thread()}};
+	unsigned int i, j;
+	int ends[2], status;
+
+	assert_int_equal(pipe(ends), 0);
+	for (i = 1; i <= CHILDREN; i++)
+		if (fork() == 0)
+			child_tell(ends[1], random);
+	for (i = 1; i <= CHILDREN; i++) {
+		assert_true(wait(&status) > 0);
+		assert_int_equal(status, 0);
+		assert_int_equal(read(ends[0], &told[i], sizeof(told[i])), sizeof(told[i]));
+		for (j = 0; j < i; j++)
+			assert_int_not_equal(told[i].id, told[j].id);
+		assert_int_equal(told[i].thread >> 32, told[i].id);
+		assert_int_not_equal((uint32_t)told[i].thread, (uint32_t)told[0].thread);
+	}
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void
+test_a_forked_process_that_renews_its_number_is_another(void **state __rte_unused)
+{
+	assert_children_differ(true);
+}
+
+static void
+test_processes_differ_where_the_kernel_gives_no_random_number(void **state __rte_unused)
+{
+	assert_children_differ(false);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_process_has_a_number_that_is_not_its_pid),
+		cmocka_unit_test(test_a_process_that_renews_its_number_has_another),
+		cmocka_unit_test(test_threads_of_a_process_are_told_apart),
+		cmocka_unit_test(test_a_forked_process_that_renews_its_number_is_another),
+		cmocka_unit_test(test_processes_differ_where_the_kernel_gives_no_random_number),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -33,9 +33,19 @@
 void (*mag_cache_observer)(struct mag_cache *cache);
 void (*mag_cache_last_observer)(void);
 
+/*
+ * A cache's place on the list of the process that made it. It lies in that process's own memory: other
+ * processes, a forked child among them, never see a link of a list that is not theirs, and the list can
+ * be walked when rte_eal_cleanup() has taken the caches away.
+ */
+struct mag_listing {
+	TAILQ_ENTRY(mag_listing) link;
+	struct mag_cache *cache;
+};
+
 static struct {
 	pthread_mutex_t lock;
-	TAILQ_HEAD(, mag_cache) caches;
+	TAILQ_HEAD(, mag_listing) caches;
 	_Atomic uint32_t count;
 	uint32_t next_id;
 	bool second_copy;
@@ -102,15 +112,15 @@ mag_cache_may_deadlock(void)
 bool
 mag_cache_list_walk(bool wait, void (*visit)(struct mag_cache *cache, void *arg), void *arg)
 {
-	struct mag_cache *cache;
+	struct mag_listing *listing;
 
 	if (wait)
 		pthread_mutex_lock(&list.lock);
 	else if (pthread_mutex_trylock(&list.lock) != 0)
 		return false;
 	list_held = true;
-	TAILQ_FOREACH(cache, &list.caches, link)
-		visit(cache, arg);
+	TAILQ_FOREACH(listing, &list.caches, link)
+		visit(listing->cache, arg);
 	list_leave();
 	return true;
 }
@@ -166,13 +176,13 @@ is_mapped(const void *address)
 static void
 flush_slot_at_exit(uint32_t slot)
 {
-	struct mag_cache *cache;
+	struct mag_listing *listing;
 
 	list_enter();
-	cache = TAILQ_FIRST(&list.caches);
-	if (cache != NULL && is_mapped(cache))
-		TAILQ_FOREACH(cache, &list.caches, link)
-			mag_cache_flush_slot(cache, slot);
+	listing = TAILQ_FIRST(&list.caches);
+	if (listing != NULL && is_mapped(listing->cache))
+		TAILQ_FOREACH(listing, &list.caches, link)
+			mag_cache_flush_slot(listing->cache, slot);
 	list_leave();
 }
 
@@ -294,7 +304,7 @@ list_insert(struct mag_cache *cache)
 	if (cache->id == 0)
 		cache->id = ++list.next_id;
 	cache->next_update = 0;
-	TAILQ_INSERT_TAIL(&list.caches, cache, link);
+	TAILQ_INSERT_TAIL(&list.caches, cache->listing, link);
 	MAG_STAT_ADD(list.count, 1);
 	list_leave();
 	if (mag_cache_observer != NULL)
@@ -305,7 +315,7 @@ static void
 list_remove(struct mag_cache *cache)
 {
 	list_enter();
-	TAILQ_REMOVE(&list.caches, cache, link);
+	TAILQ_REMOVE(&list.caches, cache->listing, link);
 	MAG_STAT_ADD(list.count, -1);
 	list_leave();
 	if (mag_cache_listed() == 0 && mag_cache_last_observer != NULL)
@@ -333,8 +343,10 @@ cache_destroy(struct mag_cache *cache)
 		older = homes->older;
 		mag_meta_free(homes);
 	}
-	if (cache->callbacks != NULL && cache->process == mag_process_id)
+	if (cache->process == mag_process_id) {
 		free(cache->callbacks);
+		free(cache->listing);
+	}
 	home_destroy(cache);
 }
 
@@ -500,13 +512,18 @@ static struct mag_cache *
 cache_alloc(const char *kind, const char *name, int node)
 {
 	struct mag_cache *cache = mag_meta_zalloc(sizeof(*cache), node);
+	struct mag_listing *listing = malloc(sizeof(*listing));
 
-	if (cache == NULL) {
+	if (cache == NULL || listing == NULL) {
 		MAG_LOG(ERR, "%s \"%s\": no memory for %zu bytes of cache: give EAL more memory",
 			kind, name, sizeof(*cache));
+		mag_meta_free(cache);
+		free(listing);
 		rte_errno = ENOMEM;
 		return NULL;
 	}
+	listing->cache = cache;
+	cache->listing = listing;
 	snprintf(cache->name, sizeof(cache->name), "%s", name);
 	cache->node = node;
 	cache->main = cache;

@@ -94,7 +94,7 @@ struct mag_cache {
 	_Atomic uint64_t bad_frees; /**< of the main one: those that were seen by who watches */
 
 	/* Maintenance. */
-	TAILQ_ENTRY(mag_cache) link; /**< list of all caches, under its lock */
+	struct mag_listing *listing; /**< in memory of the process that made it, and for it alone */
 	_Atomic uint64_t perimeter;  /**< thread in the resize perimeter; 0 = nobody */
 	uint32_t perimeter_depth;    /**< of that thread alone */
 	uint64_t next_update;        /**< TSC, 0 = one interval from now; under the list's lock */

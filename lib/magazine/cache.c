@@ -443,7 +443,10 @@ home_make(struct mag_cache *cache)
 	memcpy(home, cache, offsetof(struct mag_cache, arena));
 	home->node = node;
 	/* All homes have the type of the main one: nobody changes it until this one is among them. */
-	mag_perimeter_enter(cache, true);
+	if (!mag_perimeter_enter(cache, true)) {
+		mag_meta_free(home);
+		return -EBUSY;
+	}
 	atomic_init(&home->type, MAG_STAT(cache->type));
 	homes = home_init(home, part) == 0 ? homes_with(cache, home) : NULL;
 	if (homes != NULL) {
@@ -460,16 +463,31 @@ home_make(struct mag_cache *cache)
 static int
 homes_make(struct mag_cache *cache, uint32_t part)
 {
-	while (mag_cache_home(cache, part) == NULL)
-		if (home_make(cache) != 0)
-			return -ENOMEM;
-	return 0;
+	int ret = 0;
+
+	while (ret == 0 && mag_cache_home(cache, part) == NULL)
+		ret = home_make(cache);
+	return ret;
+}
+
+static int
+perimeter_error(const struct mag_cache *cache)
+{
+	MAG_LOG(ERR,
+		"pool \"%s\": a thread stays in a resize or purge of it: see whether it was stopped, "
+		"and populate again",
+		cache->name);
+	return -EBUSY;
 }
 
 int
 mag_pool_home(struct mag_cache *cache, int node)
 {
-	if (homes_make(cache, mag_region_part_of_node(cache->region, node)) == 0)
+	int ret = homes_make(cache, mag_region_part_of_node(cache->region, node));
+
+	if (ret == -EBUSY)
+		return perimeter_error(cache);
+	if (ret == 0)
 		return 0;
 	MAG_LOG(ERR,
 		"pool \"%s\": no memory for the magazines of node %d (%zu bytes): give EAL more memory",
@@ -584,13 +602,14 @@ mag_pool_free(struct mag_cache *cache)
 	cache_destroy(cache);
 }
 
-void
+int
 mag_pool_reset(struct mag_cache *cache)
 {
 	struct mag_cache *home;
 	unsigned int part;
 
-	mag_perimeter_enter(cache, true);
+	if (!mag_perimeter_enter(cache, true))
+		return perimeter_error(cache);
 	mag_cache_purge_inside(cache, true);
 	/* Slabs lie in the region's memory, and maintenance may look at them. */
 	MAG_FOREACH_HOME(cache, part, home)
@@ -598,6 +617,7 @@ mag_pool_reset(struct mag_cache *cache)
 	mag_region_reset(cache->region);
 	mag_cache_enable(cache);
 	mag_perimeter_leave(cache);
+	return 0;
 }
 
 static int

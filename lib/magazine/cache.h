@@ -23,13 +23,17 @@ struct mag_pool_params {
 /** A cache for a mempool: pool types, lcore layer enabled at once. rte_errno as mag_cache_create(). */
 struct mag_cache *mag_pool_create(const struct mag_pool_params *params);
 /**
- * The pool is going to have memory of this node, which may be the first of its node. 0 or -ENOMEM.
+ * The pool is going to have memory of this node, which may be the first of its node. 0, -ENOMEM, or -EBUSY when
+ * somebody stays in the resize perimeter.
  */
 int mag_pool_home(struct mag_cache *cache, int node);
 /** Free a pool's cache whatever is out: its objects' memory is gone. Touches no object. */
 void mag_pool_free(struct mag_cache *cache);
-/** A pool lost all its memory (rte_mempool gave it back): start again without objects. */
-void mag_pool_reset(struct mag_cache *cache);
+/**
+ * A pool lost all its memory (rte_mempool gave it back): start again without objects. 0, or -EBUSY, with nothing
+ * done, when somebody stays in the resize perimeter.
+ */
+int mag_pool_reset(struct mag_cache *cache);
 
 /** All of n or none: also from other lcores' magazines. 0 or -ENOBUFS. */
 int mag_cache_take_all(struct mag_cache *cache, void **objects, unsigned int n, bool steal);

@@ -40,10 +40,14 @@ void mag_cache_update(struct mag_cache *cache);
  */
 int mag_cache_purge(struct mag_cache *cache);
 /**
- * Turn the lcore layer on again after mag_cache_purge(), at the size in force. Waits for who is in the resize perimeter.
- * Does nothing when it is on, for a NOMAGAZINES cache, and from a cache's callbacks.
+ * Turn the lcore layer on again after mag_cache_purge(), at the size in force. Does nothing when it is on, and
+ * for a NOMAGAZINES cache. Waits for who is in the resize perimeter, for 6 s at most.
+ *
+ * @return
+ *   0; -EBUSY when somebody else stayed in the resize perimeter for all that time: the layer is as it was; -EDEADLK
+ *   when called from a cache's callback.
  */
-void mag_cache_enable(struct mag_cache *cache);
+int mag_cache_enable(struct mag_cache *cache);
 
 /**
  * Purge, change the magazine size, enable.
@@ -52,9 +56,9 @@ void mag_cache_enable(struct mag_cache *cache);
  *   One of the cache's types: 14, 30, 62, 126, 254, 510 for a pool, the rows of the
  *   specification's table for others.
  * @param wait
- *   Wait for others in the resize perimeter, instead of -EBUSY.
+ *   Wait for others in the resize perimeter, for 6 s at most, instead of -EBUSY at once.
  * @return
- *   0; -EINVAL (no such type); -EBUSY; -EAGAIN as in mag_cache_purge(): with visit=0 the size never changes.
+ *   0; -EINVAL (no such type); -EBUSY (somebody else is in the resize perimeter); -EAGAIN as in mag_cache_purge(): with visit=0 the size never changes.
  */
 int mag_cache_resize(struct mag_cache *cache, uint32_t rounds, bool wait);
 

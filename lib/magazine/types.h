@@ -97,7 +97,8 @@ struct mag_cache {
 	struct mag_listing *listing; /**< in memory of the process that made it, and for it alone */
 	_Atomic uint64_t perimeter;  /**< thread in the resize perimeter; 0 = nobody */
 	uint32_t perimeter_depth;    /**< of that thread alone */
-	uint64_t next_update;        /**< TSC, 0 = one interval from now; under the list's lock */
+	_Atomic uint32_t perimeter_left; /**< how often it was left: the futex of those who wait */
+	uint64_t next_update; /**< TSC, 0 = one interval from now; under the list's lock */
 	_Atomic uint64_t contention_seen; /**< contention at the last update */
 	struct mag_lock working_set;      /**< guards reaplimits and reaps */
 	struct mag_lock visit;            /**< one sweep over the slots at a time */

@@ -11,6 +11,10 @@
  */
 
 #include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <rte_cycles.h>
@@ -25,7 +29,13 @@
 #define STEAL_US 1000
 /* An allocation that found too few looks again while others are in the middle of something. */
 #define LOOKS 8
-#define PERIMETER_POLL_US 200
+/*
+ * Whoever is in the perimeter may be taking memory for a home, and EAL gives other processes 5 s to follow: who waits
+ * longer waits for a thread that has stopped in there.
+ */
+#define PERIMETER_US 6000000
+/* Blocks are asked for on the data path: it waits for another's purge as long as a sweep of its own may take. */
+#define GATHER_US SWEEP_US
 
 static uint64_t
 deadline_in(uint64_t us)
@@ -35,34 +45,68 @@ deadline_in(uint64_t us)
 
 /* The perimeter: one thread, which may enter again. */
 
-bool
-mag_perimeter_enter(struct mag_cache *cache, bool wait)
+/* Until somebody has left the perimeter since `left` was read, until the deadline, or for no reason. */
+static void
+perimeter_sleep(struct mag_cache *cache, uint32_t left, uint64_t deadline)
 {
-	uint64_t me = mag_process_thread(), expected = 0;
+	uint64_t now = rte_rdtsc(), us;
+	struct timespec timeout;
+
+	if (now >= deadline)
+		return;
+	us = (deadline - now) / (rte_get_tsc_hz() / 1000000) + 1;
+	timeout = (struct timespec){.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
+	/* Not the PRIVATE kind: threads of other processes sleep and wake here too. */
+	if (syscall(SYS_futex, &cache->perimeter_left, FUTEX_WAIT, left, &timeout, NULL, 0) != 0 &&
+	    errno != EAGAIN && errno != EINTR && errno != ETIMEDOUT)
+		sched_yield();
+}
+
+static bool
+perimeter_enter_within(struct mag_cache *cache, uint64_t us)
+{
+	uint64_t me = mag_process_thread(), expected, deadline = deadline_in(us);
+	uint32_t left;
 
 	/* relaxed: only this thread can have stored its own token */
 	if (atomic_load_explicit(&cache->perimeter, memory_order_relaxed) == me) {
 		cache->perimeter_depth++;
 		return true;
 	}
-	/* acquire: pairs with the release in mag_perimeter_leave() */
-	while (!atomic_compare_exchange_strong_explicit(
-		&cache->perimeter, &expected, me, memory_order_acquire, memory_order_relaxed)) {
-		if (!wait)
-			return false;
+	for (;;) {
+		/* acquire: read before the perimeter is tried; pairs with the release in mag_perimeter_leave() */
+		left = atomic_load_explicit(&cache->perimeter_left, memory_order_acquire);
 		expected = 0;
-		usleep(PERIMETER_POLL_US);
+		/* acquire: pairs with the release in mag_perimeter_leave() */
+		if (atomic_compare_exchange_strong_explicit(&cache->perimeter, &expected, me,
+							    memory_order_acquire,
+							    memory_order_relaxed))
+			break;
+		if (rte_rdtsc() >= deadline)
+			return false;
+		perimeter_sleep(cache, left, deadline);
 	}
 	cache->perimeter_depth = 1;
 	return true;
 }
 
+bool
+mag_perimeter_enter(struct mag_cache *cache, bool wait)
+{
+	return perimeter_enter_within(cache, wait ? PERIMETER_US : 0);
+}
+
 void
 mag_perimeter_leave(struct mag_cache *cache)
 {
-	if (--cache->perimeter_depth == 0)
-		/* release: pairs with the acquire in mag_perimeter_enter() */
-		atomic_store_explicit(&cache->perimeter, 0, memory_order_release);
+	if (--cache->perimeter_depth > 0)
+		return;
+	/* release: pairs with the acquire in perimeter_enter_within() */
+	atomic_store_explicit(&cache->perimeter, 0, memory_order_release);
+	/* release: after the perimeter is free, so that who read the number before does not sleep */
+	atomic_fetch_add_explicit(&cache->perimeter_left, 1, memory_order_release);
+	/* All of them, since the one that was woken may be killed before it comes in. */
+	syscall(SYS_futex, &cache->perimeter_left, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
 /* Sweeps */
@@ -404,15 +448,17 @@ mag_cache_enable_inside(struct mag_cache *cache)
 			atomic_store_explicit(&home->slot[i].size, rounds, memory_order_relaxed);
 }
 
-void
+int
 mag_cache_enable(struct mag_cache *cache)
 {
 	if (is_in_callback(cache))
-		return;
-	mag_perimeter_enter(cache, true);
+		return -EDEADLK;
+	if (!mag_perimeter_enter(cache, true))
+		return -EBUSY;
 	atomic_store_explicit(&cache->off, false, memory_order_relaxed);
 	mag_cache_enable_inside(cache);
 	mag_perimeter_leave(cache);
+	return 0;
 }
 
 static bool
@@ -459,11 +505,11 @@ mag_cache_resize(struct mag_cache *cache, uint32_t rounds, bool wait)
 }
 
 static int
-purge_and_enable(struct mag_cache *cache, bool wait)
+purge_and_enable(struct mag_cache *cache, uint64_t wait_us)
 {
 	int ret;
 
-	if (!mag_perimeter_enter(cache, wait))
+	if (!perimeter_enter_within(cache, wait_us))
 		return -EBUSY;
 	ret = mag_cache_purge_inside(cache, false);
 	mag_cache_enable_inside(cache);
@@ -483,7 +529,7 @@ mag_cache_gather(struct mag_cache *cache)
 	/* With nothing in magazines there is nothing to gather, and nobody to interrupt. */
 	if (mag_cache_in_lcores(cache) + magazines == 0)
 		return -EAGAIN;
-	return purge_and_enable(cache, true);
+	return purge_and_enable(cache, GATHER_US);
 }
 
 /* Take every lcore's previous magazine; those that do not grant keep theirs. */
@@ -523,7 +569,7 @@ mag_cache_reap_now(struct mag_cache *cache, bool purge)
 	if (is_in_callback(cache))
 		return -EDEADLK;
 	if (purge || cache->flags & MAG_CACHE_RECLAIM)
-		return purge_and_enable(cache, false);
+		return purge_and_enable(cache, 0);
 	MAG_FOREACH_HOME(cache, part, home) {
 		reaped |= depot_zero_and_reap(home);
 		if (may_visit(home))
@@ -549,7 +595,7 @@ mag_cache_reclaim(struct mag_cache *cache, bool memory_low)
 		mag_callback_depth--;
 	}
 	if (memory_low)
-		return purge_and_enable(cache, false);
+		return purge_and_enable(cache, 0);
 	mag_cache_working_set_reap(cache);
 	return 0;
 }

@@ -17,7 +17,8 @@ uint64_t mag_cache_in_lcores(const struct mag_cache *cache);
 uint64_t mag_cache_reachable(const struct mag_cache *cache);
 /**
  * Gather the objects of all magazines in the slabs, for contiguous blocks: purge, enable.
- * 0, or -EAGAIN when an owner did not let go or there is nothing to gather.
+ * 0; -EAGAIN when an owner did not let go or there is nothing to gather; -EBUSY when somebody else
+ * stayed in the perimeter for 5 ms.
  */
 int mag_cache_gather(struct mag_cache *cache);
 /** Resize to any type, 0 = layer off; else as mag_cache_resize(). */
@@ -25,7 +26,7 @@ int mag_cache_change_type(struct mag_cache *cache, uint32_t rounds, bool wait);
 /** The two halves of an update's work on the depot (spec 5). */
 void mag_cache_working_set_update(struct mag_cache *cache);
 void mag_cache_working_set_reap(struct mag_cache *cache);
-/** Enter the resize perimeter; false when somebody else is in it and wait is false. */
+/** Enter the resize perimeter; false when somebody else is in it, and with wait stays for 6 s. */
 bool mag_perimeter_enter(struct mag_cache *cache, bool wait);
 void mag_perimeter_leave(struct mag_cache *cache);
 /**

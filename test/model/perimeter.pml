@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * The resize perimeter (mag_perimeter_enter() and mag_perimeter_leave() in visit.c): one thread at a
- * time, which may enter again; others wait, or get EBUSY. Who destroys a cache and is refused enables it
- * from inside: that is the entry again.
+ * The resize perimeter (perimeter_enter_within() and mag_perimeter_leave() in visit.c): one thread at a
+ * time, which may enter again; others get EBUSY, or sleep until it is left and try again (a futex on the
+ * number of times that it was left), up to a deadline. Who destroys a cache and is refused enables it from
+ * inside: that is the entry again.
  *
  * Safety: two threads are never inside; between calls every slot's size is the type in force, or 0
- * when it was purged and nobody has enabled it since. Progress: who waits gets in when the others have
- * left; who does not wait ends even if the one inside has stopped for ever (STOP).
+ * when it was purged and nobody has enabled it since; nobody sleeps for ever, here without deadlines, so that no
+ * one is needed to repair a wake-up that was lost. Progress: who waits gets in when the others have
+ * left. Who does not wait ends even if the one inside has stopped for ever (STOP); so does who waits, by
+ * its deadline (DEADLINE).
  */
 
 #include "witness.pml"
@@ -24,6 +27,8 @@ bool off;      /* purged, and not yet enabled by whoever did it */
 byte type = 1;
 byte size = 1; /* of the slots */
 byte inside;   /* who is; written without the perimeter's help */
+byte left;     /* how often it was left, and who sleeps until that is another number */
+bool asleep[7];
 bool stop;
 
 inline compare_exchange()
@@ -36,9 +41,45 @@ inline compare_exchange()
 	}
 }
 
+/* FUTEX_WAIT: the number is looked at and the thread put to sleep in one. */
+inline sleep()
+{
+#ifndef SLEEP_UNSEEN
+	d_step {
+		if
+		:: left == seen -> asleep[_pid] = true
+		:: else
+		fi
+	}
+#else
+	if
+	:: left == seen -> asleep[_pid] = true
+	:: else
+	fi
+#endif
+	if
+	:: !asleep[_pid] -> reached(3) skip
+#ifdef DEADLINE
+	:: asleep[_pid] -> reached(4) asleep[_pid] = false; late = true
+#endif
+	fi
+}
+
+/* FUTEX_WAKE of all */
+inline wake()
+{
+	d_step {
+		for (at : 0 .. 6) {
+			asleep[at] = false
+		}
+		at = 0
+	}
+}
+
 inline enter(wait)
 {
 	entered = false;
+	late = false;
 	expected = NOBODY;
 	if
 #ifndef NO_ENTRY_AGAIN
@@ -46,45 +87,66 @@ inline enter(wait)
 #endif
 	:: else ->
 		do
-		:: compare_exchange();
+		::
+#ifndef SEEN_LATE
+		   seen = left;
+#endif
+#ifndef EXPECTED_KEPT
+		   expected = NOBODY;
+#endif
+		   compare_exchange();
 		   if
 		   :: entered -> depth = 1; break
 #ifndef NOWAIT_WAITS
-		   :: !entered && !wait -> reached(2) break
-		   :: !entered && wait ->
+		   :: !entered && (!wait || late) -> reached(2) break
+		   :: !entered && wait && !late ->
 #else
 		   :: !entered ->
 #endif
-#ifndef EXPECTED_KEPT
-			expected = NOBODY;
+#ifdef SEEN_LATE
+			seen = left;
 #endif
-			/* The sleep is over when it can matter: waiting is no circle of states. */
-			perimeter == expected;
-			reached(3)
-			skip
+			sleep()
 		   fi
 		od
-	fi
+	fi;
+	seen = 0
+}
+
+inline free_and_count()
+{
+#ifdef COUNTED_FIRST
+	left++;
+	perimeter = NOBODY;
+#else
+	perimeter = NOBODY;
+#ifndef NOT_COUNTED
+	left++;
+#endif
+#endif
+#ifndef NO_WAKE
+	wake()
+#endif
 }
 
 inline leave()
 {
 #ifdef LEAVE_WHOLLY
-	perimeter = NOBODY;
+	free_and_count()
 #else
 #ifdef NEVER_LEFT
 	depth--;
 #else
 #ifdef DEPTH_LATE
 	if
-	:: depth == 1 -> perimeter = NOBODY
+	:: depth == 1 -> free_and_count()
 	:: else
 	fi;
 	depth--;
 #else
 	depth--;
 	if
-	:: depth == 0 -> perimeter = NOBODY
+	:: depth == 0 -> free_and_count()
 	:: else
 	fi
 #endif
@@ -143,11 +205,10 @@ inline purge()
 inline enable()
 {
 	enter(true);
-	come_in();
-	off = false;
-	enable_inside();
-	go_out();
-	leave()
+	if
+	:: entered -> come_in(); off = false; enable_inside(); go_out(); leave()
+	:: else
+	fi
 }
 
 /* mag_cache_destroy() which is refused. */
@@ -171,8 +232,8 @@ inline destroy()
 
 proctype user()
 {
-	byte expected, turn;
-	bool entered;
+	byte expected, turn, seen, at;
+	bool entered, late;
 
 	{
 		for (turn : 1 .. TURNS) {
@@ -183,7 +244,7 @@ proctype user()
 			:: enable()
 			:: destroy()
 			fi;
-			atomic { entered = false; expected = NOBODY }
+			atomic { entered = false; late = false; expected = NOBODY }
 		}
 	} unless {
 #ifdef STOP
@@ -194,19 +255,22 @@ proctype user()
 	}
 }
 
-/* Never waits, and so ends whatever the other does. */
+/* Never waits without a deadline, and so ends whatever the other does. */
 proctype hasty()
 {
-	byte expected, turn;
-	bool entered;
+	byte expected, turn, seen, at;
+	bool entered, late;
 
 	for (turn : 1 .. TURNS) {
 		if
 		:: resize(false)
+#ifdef DEADLINE
+		:: resize(true)
+#endif
 		:: purge()
 		:: destroy()
 		fi;
-		atomic { entered = false; expected = NOBODY }
+		atomic { entered = false; late = false; expected = NOBODY }
 	}
 }
 

@@ -563,6 +563,35 @@ test_a_home_that_cannot_be_had_leaves_the_cache_as_it_was(void **state __rte_unu
 }
 
 static void
+home_run(void *arg)
+{
+	log_begin();
+	*(int *)arg = mag_pool_home(cache, 1);
+	assert_logged(log_end(), "pool \"pool\"");
+}
+
+static void
+test_a_home_is_refused_while_a_thread_stays_in_the_perimeter(void **state __rte_unused)
+{
+	uint64_t balance = heap_balance();
+	int ret = 0;
+
+	cache = make("rounds=14,interval=3600");
+	assert_int_equal(mag_pool_home(cache, 0), 0);
+	adopt(0);
+	assert_true(mag_perimeter_enter(cache, false));
+	run_on_thread(home_run, &ret);
+	assert_int_equal(ret, -EBUSY);
+	assert_null(mag_cache_homes(cache));
+	mag_perimeter_leave(cache);
+	assert_int_equal(mag_pool_home(cache, 1), 0);
+	adopt(1);
+	assert_all_there();
+	teardown(NULL);
+	assert_int_equal(heap_balance(), balance);
+}
+
+static void
 test_a_cache_of_one_node_has_one_home_and_an_open_fast_path(void **state __rte_unused)
 {
 	cache = make("rounds=14,interval=3600");
@@ -798,6 +827,7 @@ main(void)
 			test_a_pool_that_lost_its_memory_starts_again_on_both_nodes, setup,
 			teardown),
 		cmocka_unit_test(test_a_home_that_cannot_be_had_leaves_the_cache_as_it_was),
+		cmocka_unit_test(test_a_home_is_refused_while_a_thread_stays_in_the_perimeter),
 		cmocka_unit_test(test_a_cache_of_one_node_has_one_home_and_an_open_fast_path),
 		cmocka_unit_test(test_an_lcore_of_a_node_without_objects_goes_by_its_own_distances),
 		cmocka_unit_test_setup_teardown(

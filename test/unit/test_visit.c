@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cache.h"
 #include "ground.h"
@@ -519,11 +520,87 @@ test_who_wants_to_wait_for_the_perimeter_waits(void **state __rte_unused)
 }
 
 static void
-enable_run(void *arg __rte_unused)
+gather_run(void *arg)
+{
+	*(int *)arg = mag_cache_gather(cache);
+	atomic_store(&waiting, 2);
+}
+
+static void
+resize_run(void *arg)
+{
+	*(int *)arg = mag_cache_resize(cache, 30, true);
+}
+
+static void
+reset_run(void *arg)
+{
+	log_begin();
+	*(int *)arg = mag_pool_reset(cache);
+	assert_logged(log_end(), "things");
+}
+
+static void
+enable_run(void *arg)
 {
 	atomic_store(&waiting, 1);
-	mag_cache_enable(cache);
+	*(int *)arg = mag_cache_enable(cache);
 	atomic_store(&waiting, 2);
+}
+
+static void
+test_who_waits_for_a_thread_that_stays_in_the_perimeter_gives_up(void **state __rte_unused)
+{
+	/* clang-format off */
+	void (*const runs[])(void *arg) = {resize_run, enable_run, gather_run, reset_run};
+	/* clang-format on */
+	struct task task[RTE_DIM(runs)];
+	int ret[RTE_DIM(runs)] = {0};
+	unsigned int i;
+
+	fill(40);
+	assert_true(mag_perimeter_enter(cache, false));
+	atomic_store(&cache->off, true);
+	for (i = 0; i < RTE_DIM(runs); i++)
+		task_thread(&task[i], runs[i], &ret[i]);
+	for (i = 0; i < RTE_DIM(runs); i++) {
+		task_join(&task[i]);
+		assert_int_equal(ret[i], -EBUSY);
+	}
+	assert_int_equal(cache->type, ROUNDS);
+	assert_true(cache->off);
+	assert_true(in_slots() > 0);
+	assert_int_equal(cache->purges, 0);
+	atomic_store(&cache->off, false);
+	mag_perimeter_leave(cache);
+	run_on_thread(resize_run, &ret[0]);
+	assert_int_equal(ret[0], 0);
+}
+
+static void
+hand_on_run(void *arg)
+{
+	assert_true(mag_perimeter_enter(cache, true));
+	(*(unsigned int *)arg)++;
+	usleep(1000);
+	mag_perimeter_leave(cache);
+}
+
+static void
+test_all_who_wait_for_the_perimeter_come_in_one_after_the_other(void **state __rte_unused)
+{
+	struct task task[20];
+	unsigned int i, came = 0;
+
+	assert_true(mag_perimeter_enter(cache, false));
+	for (i = 0; i < RTE_DIM(task); i++)
+		task_thread(&task[i], hand_on_run, &came);
+	let_pass(20);
+	assert_int_equal(came, 0);
+	mag_perimeter_leave(cache);
+	for (i = 0; i < RTE_DIM(task); i++)
+		task_join(&task[i]);
+	assert_int_equal(came, RTE_DIM(task));
 }
 
 static void
@@ -531,16 +608,18 @@ test_enabling_waits_for_who_is_resizing(void **state __rte_unused)
 {
 	struct task task;
 	uint32_t size;
+	int ret = -1;
 
 	atomic_store(&waiting, 0);
 	assert_true(mag_perimeter_enter(cache, false));
 	assert_int_equal(mag_cache_purge_inside(cache, false), 0);
-	task_thread(&task, enable_run, NULL);
+	task_thread(&task, enable_run, &ret);
 	wait_until(atomic_load(&waiting) >= 1);
 	let_pass(20);
 	size = cache->slot[0].size;
 	mag_perimeter_leave(cache);
 	task_join(&task);
+	assert_int_equal(ret, 0);
 	assert_int_equal(size, 0);
 	assert_sizes(ROUNDS);
 }
@@ -1001,29 +1080,12 @@ test_a_sum_is_taken_again_when_something_has_moved_meanwhile(void **state __rte_
 }
 
 static void
-gather_run(void *arg)
+test_blocks_are_gathered_from_slots_and_depot(void **state __rte_unused)
 {
-	*(int *)arg = mag_cache_gather(cache);
-	atomic_store(&waiting, 2);
-}
-
-static void
-test_who_gathers_for_blocks_waits_for_the_perimeter(void **state __rte_unused)
-{
-	struct task task;
-	int ret = -1;
-
 	assert_int_equal(mag_cache_gather(cache), -EAGAIN);
 	assert_int_equal(cache->purges, 0);
 	fill(40);
-	atomic_store(&waiting, 1);
-	assert_true(mag_perimeter_enter(cache, false));
-	task_thread(&task, gather_run, &ret);
-	let_pass(20);
-	assert_int_equal(atomic_load(&waiting), 1);
-	mag_perimeter_leave(cache);
-	task_join(&task);
-	assert_int_equal(ret, 0);
+	assert_int_equal(mag_cache_gather(cache), 0);
 	assert_int_equal(in_slots(), 0);
 	assert_int_equal(cache->slab.out, 0);
 	assert_sizes(ROUNDS);
@@ -1609,6 +1671,8 @@ main(void)
 		T(test_the_perimeter_has_one_owner_that_may_enter_again),
 		T(test_others_are_told_that_the_perimeter_is_taken),
 		T(test_who_wants_to_wait_for_the_perimeter_waits),
+		T(test_who_waits_for_a_thread_that_stays_in_the_perimeter_gives_up),
+		T(test_all_who_wait_for_the_perimeter_come_in_one_after_the_other),
 		T(test_enabling_waits_for_who_is_resizing),
 		T(test_a_reap_takes_the_depot_and_previous_magazines_but_not_loaded),
 		T(test_a_reap_with_purge_takes_all_and_enables_again),
@@ -1632,7 +1696,7 @@ main(void)
 		T(test_what_is_on_its_way_can_be_had),
 		T(test_a_sum_is_taken_again_while_somebody_is_in_the_middle),
 		T(test_a_sum_is_taken_again_when_something_has_moved_meanwhile),
-		T(test_who_gathers_for_blocks_waits_for_the_perimeter),
+		T(test_blocks_are_gathered_from_slots_and_depot),
 		T(test_a_refusal_is_counted_only_while_somebody_is_busy),
 		T(test_what_arrives_behind_the_sum_is_not_missed),
 		T(test_a_thief_leaves_full_magazines_to_the_depot),

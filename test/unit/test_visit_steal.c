@@ -454,6 +454,29 @@ test_an_empty_pool_refuses_the_refill_and_the_request_without_a_membarrier(
 	assert_int_equal(mag_bias_membarriers(), sent);
 }
 
+static void
+blocks_run(void *arg)
+{
+	void *first[4];
+
+	*(int *)arg = rte_mempool_get_contig_blocks(pool, first, RTE_DIM(first));
+}
+
+static void
+test_blocks_are_refused_while_a_thread_stays_in_the_perimeter(void **state __rte_unused)
+{
+	int ret = 0;
+
+	/* There are enough, in magazines. */
+	rte_mempool_generic_put(pool, had, POOL_OBJECTS - AWAY, NULL);
+	assert_true(mag_perimeter_enter(cache, false));
+	run_on_thread(blocks_run, &ret);
+	assert_int_equal(ret, -ENOBUFS);
+	assert_int_equal(mag_lcore_count(&cache->slot[1]), AWAY);
+	mag_perimeter_leave(cache);
+	assert_int_equal(rte_mempool_generic_get(pool, had, POOL_OBJECTS, NULL), 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define POOL(name) cmocka_unit_test_setup_teardown(name, setup_pool, teardown_pool)
 
@@ -470,6 +493,7 @@ main(void)
 		POOL(test_an_optional_refill_empties_nobodys_magazines),
 		POOL(test_an_optional_refill_is_not_stolen_when_the_request_is_served),
 		POOL(test_an_empty_pool_refuses_the_refill_and_the_request_without_a_membarrier),
+		POOL(test_blocks_are_refused_while_a_thread_stays_in_the_perimeter),
 	};
 
 	eal_start(2, NULL);

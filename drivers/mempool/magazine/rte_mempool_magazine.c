@@ -332,11 +332,13 @@ magazine_populate(struct rte_mempool *mp, unsigned int max_objects, void *addr, 
 	struct mag_cache *cache = mp->pool_data;
 	struct layout layout = {.count = 0};
 	struct telling telling = {mp, &layout, addr, iova, object_cb, arg};
-	int node = MAG_NODE_ANY, ret;
+	int node = MAG_NODE_ANY, ret = 0;
 
 	/* A populate that failed half-way has given all memory back without a word to us. */
 	if (STAILQ_EMPTY(&mp->mem_list) && MAG_STAT(cache->region->objects) > 0)
-		mag_pool_reset(cache);
+		ret = mag_pool_reset(cache);
+	if (ret != 0)
+		return ret;
 	layout.objects = malloc(max_objects * sizeof(layout.objects[0]));
 	if (layout.objects == NULL)
 		return -ENOMEM;

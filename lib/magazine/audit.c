@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_bitops.h>
 #include <rte_cycles.h>
 #include <rte_debug.h>
 #include <rte_errno.h>

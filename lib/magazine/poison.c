@@ -2,15 +2,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <rte_common.h>
-
 #include "poison.h"
 
 #define POISON_ENV "MAGAZINE_POISON"
 
 /* The runtime's, if it is in the process. */
-void __asan_poison_memory_region(void const volatile *address, size_t bytes) __rte_weak;
-void __asan_unpoison_memory_region(void const volatile *address, size_t bytes) __rte_weak;
+void __asan_poison_memory_region(void const volatile *address, size_t bytes) __attribute__((weak));
+void __asan_unpoison_memory_region(void const volatile *address, size_t bytes)
+	__attribute__((weak));
 
 bool
 mag_poison_wanted(void)

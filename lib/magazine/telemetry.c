@@ -10,9 +10,9 @@
 
 #include <rte_lcore.h>
 #include <rte_telemetry.h>
-#include <rte_version.h>
 
 #include "cache.h"
+#include "compat.h"
 
 struct request {
 	const char *name;
@@ -37,16 +37,9 @@ handle_list(const char *command, const char *params, struct rte_tel_data *data)
 	return 0;
 }
 
-/* 22.11 calls an unsigned 64-bit value u64, later versions uint: one name here. */
-#if RTE_VERSION >= RTE_VERSION_NUM(23, 3, 0, 0)
 #define add_count rte_tel_data_add_dict_uint
 #define add_array_count rte_tel_data_add_array_uint
 #define COUNT_VAL RTE_TEL_UINT_VAL
-#else
-#define add_count rte_tel_data_add_dict_u64
-#define add_array_count rte_tel_data_add_array_u64
-#define COUNT_VAL RTE_TEL_U64_VAL
-#endif
 
 struct row {
 	const char *name;

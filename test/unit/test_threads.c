@@ -6,12 +6,14 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 
 #include <rte_errno.h>
 
 #include "cache.h"
+#include "compat.h"
 #include "ground.h"
 #include "visit.h"
 
@@ -484,6 +486,34 @@ test_blocks_that_cannot_be_had_refuse_nobody_unnoticed(void **state __rte_unused
 	assert_true(refused <= cache->steal_denied);
 }
 
+static _Atomic unsigned int controls;
+
+static void *
+control_run(void *arg)
+{
+	if (arg == &controls && rte_lcore_id() == LCORE_ID_ANY)
+		atomic_fetch_add(&controls, 1);
+	return NULL;
+}
+
+static void
+test_control_threads_are_joined_or_detached(void **state __rte_unused)
+{
+	pthread_t thread;
+	unsigned int turn;
+
+	atomic_store(&controls, 0);
+	for (turn = 0; turn < TURNS; turn++) {
+		assert_int_equal(
+			mag_ctrl_thread_create(&thread, "mag-test", control_run, &controls), 0);
+		if (turn % 2 != 0)
+			assert_int_equal(pthread_detach(thread), 0);
+		else
+			assert_int_equal(pthread_join(thread, NULL), 0);
+	}
+	wait_until(atomic_load(&controls) == TURNS);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define R(name) cmocka_unit_test_setup_teardown(name, setup_runs, teardown_runs)
 
@@ -501,6 +531,7 @@ main(void)
 		R(test_who_is_refused_for_blocks_that_another_asks_for_is_counted),
 		R(test_who_is_refused_for_blocks_that_are_back_is_counted),
 		R(test_blocks_that_cannot_be_had_refuse_nobody_unnoticed),
+		cmocka_unit_test(test_control_threads_are_joined_or_detached),
 	};
 
 	eal_start(3, NULL);

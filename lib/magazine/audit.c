@@ -161,14 +161,26 @@ kind_of(const struct mag_cache *cache)
 	return cache->flags & MAG_CACHE_POOL ? "pool" : "cache";
 }
 
+/* What lies between two objects, and behind the last one, is of none. */
 static void
-verdict_text(enum mag_slab_verdict verdict, const void *object, const struct mag_slab_object *found,
-	     char *text, size_t size)
+inside_text(const struct mag_cache *cache, const void *object, const void *of, char *text,
+	    size_t size)
+{
+	size_t at = mag_memtag_strip((uintptr_t)object) - (uintptr_t)of;
+
+	if (at < cache->object_size)
+		snprintf(text, size, "that is %zu bytes inside of object %p", at, of);
+	else
+		snprintf(text, size, "that is %zu bytes behind the end of object %p",
+			 at - cache->object_size, of);
+}
+
+static void
+verdict_text(const struct mag_cache *cache, enum mag_slab_verdict verdict, const void *object,
+	     const struct mag_slab_object *found, char *text, size_t size)
 {
 	if (verdict == MAG_SLAB_INSIDE)
-		snprintf(text, size, "that is %zu bytes inside of object %p",
-			 (size_t)(mag_memtag_strip((uintptr_t)object) - (uintptr_t)found->address),
-			 found->address);
+		inside_text(cache, object, found->address, text, size);
 	else if (verdict == MAG_SLAB_USED)
 		snprintf(text, size, "it has %u users: mag_cache_unuse() it first", found->uses);
 	else
@@ -188,7 +200,7 @@ bad_free(struct mag_cache *cache, const void *object, enum mag_slab_verdict verd
 
 	if (n > REPORTS && !rte_is_power_of_2(n) && cache->options.guard != MAG_GUARD_PANIC)
 		return;
-	verdict_text(verdict, object, found, text, sizeof(text));
+	verdict_text(cache, verdict, object, found, text, sizeof(text));
 	MAG_LOG(ERR, "%s \"%s\": free of %p: %s: refused, %" PRIu64 " so far", kind_of(cache),
 		cache->name, object, text, n);
 	transaction_now(&now, MAG_TRANSACTION_FREE);
@@ -312,6 +324,9 @@ mag_cache_held(struct mag_cache *cache, void **objects, unsigned int max)
 	struct mag_cache *home;
 	unsigned int part, i, n = 0;
 
+	/* Nobody knows, and nobody need look at each record for it. */
+	if ((mag_watched(cache) & MAG_WATCH_STATE) == 0)
+		return 0;
 	MAG_FOREACH_HOME(cache, part, home)
 		n += mag_slab_held(&home->slab, objects + n, max - n);
 	if (cache->region->mode & MAG_REGION_MEMTAG)

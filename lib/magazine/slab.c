@@ -11,6 +11,8 @@
 #define TABLE_INITIAL 64u
 #define TABLE_MAX 8192u
 #define NO_OBJECT UINT16_MAX
+/* Objects that are looked at with the lock held once, when all that are with users are looked for. */
+#define HELD_STEP 512u
 
 _Static_assert(sizeof(struct mag_slab) <= MAG_CONTROL_SEGMENT, "a segment has room for a slab");
 _Static_assert(sizeof(struct mag_bufctl) == MAG_CONTROL_OBJECT, "8 bytes of metadata an object");
@@ -531,9 +533,10 @@ mag_slab_hand_out(struct mag_slab_layer *layer, void *const *objects, unsigned i
 
 /* The slab whose objects, or the gaps between them, have this address. */
 static struct mag_slab *
-table_find_inside(const struct mag_slab_layer *layer, uintptr_t address, uint32_t *index)
+granule_find_inside(const struct mag_slab_layer *layer, uintptr_t granule, uintptr_t address,
+		    uint32_t *index)
 {
-	const struct mag_slab_entry *entry = *bucket_of(layer, address >> layer->shift);
+	const struct mag_slab_entry *entry = *bucket_of(layer, granule);
 	const struct mag_segment *segment;
 
 	for (; entry != NULL; entry = entry->next) {
@@ -545,6 +548,16 @@ table_find_inside(const struct mag_slab_layer *layer, uintptr_t address, uint32_
 		return entry->slab;
 	}
 	return NULL;
+}
+
+/* The table knows a slab by where objects begin: the last one may reach into the next granule. */
+static struct mag_slab *
+table_find_inside(const struct mag_slab_layer *layer, uintptr_t address, uint32_t *index)
+{
+	uintptr_t granule = address >> layer->shift;
+	struct mag_slab *slab = granule_find_inside(layer, granule, address, index);
+
+	return slab != NULL ? slab : granule_find_inside(layer, granule - 1, address, index);
 }
 
 /* As far as it can be told: of a cache that is not guarded it may lie in a magazine. */
@@ -615,30 +628,80 @@ mag_slab_use(struct mag_slab_layer *layer, const void *object, bool guarded, int
 	return ret;
 }
 
-static unsigned int
-list_held(const struct mag_slab_list *list, void **objects, unsigned int max)
-{
-	const struct mag_slab *slab;
-	unsigned int n = 0;
-	uint32_t i;
+/* Where a walk over all objects is: slabs come and go while it holds no lock. */
+struct place {
+	uint32_t bucket;
+	uintptr_t base; /* of the slab in the bucket; buckets are walked by ascending base */
+	uint32_t index; /* next object of it */
+	uint32_t rescales;
+};
 
-	TAILQ_FOREACH(slab, list, link)
-		for (i = 0; i < slab->segment->count && n < max; i++)
-			if (slab->bufctl[i].state == MAG_BUFCTL_USER)
-				objects[n++] = (void *)(slab->segment->base +
-							(uintptr_t)i * slab->segment->stride);
+/* The slab at this place, or the next one of its bucket: each slab is in one bucket by its first entry. */
+static const struct mag_slab *
+place_slab(const struct mag_slab_layer *layer, struct place *place)
+{
+	const struct mag_slab_entry *entry;
+	const struct mag_slab *slab = NULL;
+
+	for (entry = layer->table[place->bucket]; entry != NULL; entry = entry->next)
+		if (entry == &entry->slab->entry[0] && entry->slab->segment->base >= place->base &&
+		    (slab == NULL || entry->slab->segment->base < slab->segment->base))
+			slab = entry->slab;
+	if (slab != NULL && slab->segment->base != place->base) {
+		place->base = slab->segment->base;
+		place->index = 0;
+	}
+	return slab;
+}
+
+/* One slab, or HELD_STEP objects of it, or the step to the next bucket; under the lock. */
+static unsigned int
+place_held(const struct mag_slab_layer *layer, struct place *place, void **objects,
+	   unsigned int max)
+{
+	const struct mag_slab *slab = place_slab(layer, place);
+	const struct mag_segment *segment;
+	unsigned int n = 0;
+	uint32_t end;
+
+	if (slab == NULL) {
+		place->bucket++;
+		place->base = 0;
+		place->index = 0;
+		return 0;
+	}
+	segment = slab->segment;
+	end = RTE_MIN(segment->count, place->index + HELD_STEP);
+	for (; place->index < end && n < max; place->index++)
+		if (slab->bufctl[place->index].state == MAG_BUFCTL_USER)
+			objects[n++] =
+				(void *)(segment->base + (uintptr_t)place->index * segment->stride);
+	if (place->index >= segment->count) {
+		place->base++;
+		place->index = 0;
+	}
 	return n;
 }
 
 unsigned int
 mag_slab_held(struct mag_slab_layer *layer, void **objects, unsigned int max)
 {
-	unsigned int n;
+	struct place place = {.rescales = MAG_STAT(layer->rescales)};
+	unsigned int n = 0;
+	bool more = true;
 
-	mag_lock_wait(&layer->lock);
-	n = list_held(&layer->full, objects, max);
-	n += list_held(&layer->partial, objects + n, max - n);
-	mag_lock_release(&layer->lock);
+	while (n < max && more) {
+		mag_lock_wait(&layer->lock);
+		/* In another table slabs are in other buckets: from the beginning. */
+		if (MAG_STAT(layer->rescales) != place.rescales) {
+			place = (struct place){.rescales = MAG_STAT(layer->rescales)};
+			n = 0;
+		}
+		more = place.bucket < table_size(layer);
+		if (more)
+			n += place_held(layer, &place, objects + n, max - n);
+		mag_lock_release(&layer->lock);
+	}
 	return n;
 }
 

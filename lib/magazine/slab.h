@@ -181,7 +181,10 @@ enum mag_slab_verdict mag_slab_hand_back(struct mag_slab_layer *layer, const voi
  */
 int mag_slab_use(struct mag_slab_layer *layer, const void *object, bool guarded, int change,
 		 uint32_t max, uint32_t *left);
-/** Addresses of up to max objects that are with users, of a guarded cache. Returns how many. */
+/**
+ * Addresses of up to max objects that are with users, of a guarded cache. Returns how many. The lock is let go after
+ * each slab: what comes and goes meanwhile may be missed.
+ */
 unsigned int mag_slab_held(struct mag_slab_layer *layer, void **objects, unsigned int max);
 
 /**

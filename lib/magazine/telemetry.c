@@ -11,6 +11,7 @@
 #include <rte_lcore.h>
 #include <rte_telemetry.h>
 
+#include "audit.h"
 #include "cache.h"
 #include "compat.h"
 
@@ -214,6 +215,10 @@ answer_held(struct mag_cache *cache, struct rte_tel_data *data)
 	unsigned int i, n;
 	char name[32];
 
+	if ((mag_watched(cache) & MAG_WATCH_STATE) == 0) {
+		rte_tel_data_string(data, "not known: needs option guard=1 or audit=1");
+		return;
+	}
 	n = mag_cache_held(cache, held, HELD_MAX);
 	rte_tel_data_start_dict(data);
 	for (i = 0; i < n && (object = rte_tel_data_alloc()) != NULL; i++) {

@@ -148,6 +148,65 @@ test_an_address_inside_an_object_is_refused(void **state __rte_unused)
 	assert_int_equal(bad_frees(), 2);
 }
 
+/* The table knows slabs by granules of a power of two: the last object of this one reaches into the next granule. */
+static void
+test_an_address_inside_the_last_object_of_a_chunk_is_told_from_a_foreign_one(
+	void **state __rte_unused)
+{
+	char *memory = aligned_alloc(BLOCK * SIZE, 2 * BLOCK * SIZE);
+	struct mag_region_params params = {
+		.name = "chunk", .object_size = SIZE, .stride = SIZE, .block = BLOCK, .node = -1};
+	struct mag_region *region = mag_region_create(&params);
+	void *objects[BLOCK];
+	struct mag_cache *odd;
+	const char *log;
+	unsigned int i;
+
+	for (i = 0; i < BLOCK; i++)
+		objects[i] = memory + SIZE / 2 + i * SIZE;
+	assert_int_equal(mag_region_adopt(region, objects, BLOCK, -1), 0);
+	odd = cache_make(region, "guard=1", 0);
+	assert_int_equal(mag_cache_alloc_bulk(odd, objects, BLOCK), BLOCK);
+	log_begin();
+	mag_cache_free(odd, memory + BLOCK * SIZE - 1);
+	mag_cache_free(odd, memory + BLOCK * SIZE);
+	mag_cache_free(odd, memory + BLOCK * SIZE + SIZE / 2 - 1);
+	mag_cache_free(odd, memory + BLOCK * SIZE + SIZE / 2);
+	log = log_end();
+	assert_logged(log, "that is 127 bytes inside");
+	assert_logged(log, "that is 128 bytes inside");
+	assert_logged(log, "that is 255 bytes inside");
+	assert_logged(log, "no object of it, or free so long that its slab is gone: refused, 4");
+	mag_cache_free_bulk(odd, objects, BLOCK);
+	assert_int_equal(mag_cache_destroy(odd), 0);
+	assert_int_equal(mag_region_destroy(region), 0);
+	free(memory);
+}
+
+static void
+test_an_address_between_two_objects_is_inside_of_none(void **state __rte_unused)
+{
+	struct mag_region_params params = {
+		.name = "apart", .object_size = SIZE, .stride = 2 * SIZE, .node = -1};
+	struct mag_region *region = mag_region_create(&params);
+	struct mag_cache *apart;
+	void *objects[BLOCK];
+	char *first = ground_object(&ground, 0);
+	unsigned int i;
+
+	for (i = 0; i < BLOCK; i++)
+		objects[i] = ground_object(&ground, 2 * i);
+	assert_int_equal(mag_region_adopt(region, objects, BLOCK, -1), 0);
+	apart = cache_make(region, "guard=1", 0);
+	assert_int_equal(mag_cache_alloc_bulk(apart, objects, BLOCK), BLOCK);
+	log_begin();
+	mag_cache_free(apart, first + SIZE + 8);
+	assert_logged(log_end(), "that is 8 bytes behind the end of object");
+	mag_cache_free_bulk(apart, objects, BLOCK);
+	assert_int_equal(mag_cache_destroy(apart), 0);
+	assert_int_equal(mag_region_destroy(region), 0);
+}
+
 static void
 test_a_foreign_address_is_refused(void **state __rte_unused)
 {
@@ -270,6 +329,74 @@ test_what_is_held_is_listed_also_after_purge_and_reap(void **state __rte_unused)
 	assert_distinct(&ground, held, 7);
 	assert_int_equal(mag_cache_held(cache, held, 3), 3);
 	mag_cache_free_bulk(cache, objects, 7);
+}
+
+#define LISTINGS 300
+
+static _Atomic bool listing;
+
+static void
+come_and_go(void *arg __rte_unused)
+{
+	void *objects[COUNT / 2];
+	unsigned int n, size = 64;
+
+	while (listing) {
+		n = mag_cache_alloc_bulk(cache, objects, COUNT / 2);
+		mag_cache_free_bulk(cache, objects, n);
+		mag_cache_reap_now(cache, true);
+		size = size == 64 ? 128 : 64;
+		mag_slab_rescale(&cache->slab, size, -1);
+	}
+}
+
+static bool
+is_among(const void *object, void *const *objects, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n && objects[i] != object; i++)
+		;
+	return i < n;
+}
+
+static void
+test_what_is_held_all_the_time_is_listed_once_while_slabs_come_and_go(void **state __rte_unused)
+{
+	void *objects[COUNT / 2], *held[COUNT];
+	unsigned int i, j, n;
+	struct task task;
+
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT / 2), COUNT / 2);
+	for (i = 0; i < COUNT / 2; i++)
+		if (i % 5 != 0)
+			mag_cache_free(cache, objects[i]);
+	listing = true;
+	task_lcore(&task, WORKER, come_and_go, NULL);
+	for (i = 0; i < LISTINGS; i++) {
+		n = mag_cache_held(cache, held, COUNT);
+		for (j = 0; j < COUNT / 2; j += 5)
+			assert_true(is_among(objects[j], held, n));
+		if (n > 0)
+			assert_false(is_among(held[n - 1], held, n - 1));
+	}
+	listing = false;
+	task_join(&task);
+	for (i = 0; i < COUNT / 2; i += 5)
+		mag_cache_free(cache, objects[i]);
+}
+
+static void
+test_what_is_held_is_known_of_a_guarded_cache_only(void **state __rte_unused)
+{
+	void *object = mag_cache_alloc(cache), *held[1];
+	struct mag_slab_object found;
+
+	/* As its record would say of a guarded one. */
+	mag_slab_hand_out(&cache->slab, &object, 1);
+	assert_int_equal(mag_cache_held(cache, held, 1), 0);
+	assert_int_equal(mag_slab_hand_back(&cache->slab, object, true, &found), MAG_SLAB_GOOD);
+	mag_cache_free(cache, object);
 }
 
 /* What the program would do if it were a user's, in a process of its own: it says how it ended. */
@@ -604,6 +731,9 @@ main(void)
 		  setup_guard),
 		T(test_an_object_twice_in_one_bulk_is_freed_once, setup_guard),
 		T(test_an_address_inside_an_object_is_refused, setup_guard),
+		T(test_an_address_inside_the_last_object_of_a_chunk_is_told_from_a_foreign_one,
+		  setup_guard),
+		T(test_an_address_between_two_objects_is_inside_of_none, setup_guard),
 		T(test_a_foreign_address_is_refused, setup_guard),
 		T(test_an_object_of_another_cache_is_refused, setup_guard),
 		T(test_two_caches_on_one_region_keep_theirs_apart, setup_guard),
@@ -611,6 +741,9 @@ main(void)
 		T(test_frees_are_checked_whoever_had_the_object, setup_guard),
 		T(test_what_was_stolen_is_with_its_new_user, setup_guard),
 		T(test_what_is_held_is_listed_also_after_purge_and_reap, setup_guard),
+		T(test_what_is_held_all_the_time_is_listed_once_while_slabs_come_and_go,
+		  setup_guard),
+		T(test_what_is_held_is_known_of_a_guarded_cache_only, setup_plain),
 		T(test_a_bad_free_ends_the_program_when_the_option_says_so, setup_guard),
 		T(test_a_cache_without_magazines_is_guarded_too, setup_guard),
 		T(test_nobody_watches_a_cache_that_was_not_asked_for, setup_plain),

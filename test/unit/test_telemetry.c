@@ -155,6 +155,15 @@ test_held_objects_of_a_guarded_cache_are_told_with_who_has_them(void **state __r
 }
 
 static void
+test_held_objects_of_a_cache_that_is_not_guarded_are_not_known(void **state __rte_unused)
+{
+	void *object = mag_cache_alloc(cache);
+
+	assert_answer("/magazine/held,seen", "\"not known: needs option guard=1 or audit=1\"");
+	mag_cache_free(cache, object);
+}
+
+static void
 test_a_reap_can_be_asked_for(void **state __rte_unused)
 {
 	fill_run(NULL);
@@ -189,6 +198,7 @@ main(void)
 		T(test_lcores_are_those_that_did_something),
 		T(test_a_region_is_that_of_its_cache),
 		T(test_held_objects_of_a_guarded_cache_are_told_with_who_has_them),
+		T(test_held_objects_of_a_cache_that_is_not_guarded_are_not_known),
 		T(test_a_reap_can_be_asked_for),
 		T(test_an_unknown_name_has_no_answer),
 	};

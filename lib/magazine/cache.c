@@ -853,7 +853,8 @@ mag_cache_destroy(struct mag_cache *cache)
 			"cache \"%s\": %" PRIu64 " objects are out: free them, then destroy it",
 			cache->name, out);
 	mag_watch_report(cache);
-	mag_cache_enable(cache);
+	/* What a user has purged stays off. */
+	mag_cache_enable_inside(cache);
 	mag_perimeter_leave(cache);
 	list_insert(cache);
 	return -EBUSY;

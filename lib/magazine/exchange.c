@@ -77,6 +77,14 @@ call_constructor(const struct mag_callbacks *callbacks, const struct mag_object_
 	return ret;
 }
 
+/* The region's whole object, on its way to the slab layer, if the cache is one that clears. */
+static void
+object_clear(const struct mag_cache *cache, void *object)
+{
+	if (cache->flags & MAG_CACHE_CLEARONFREE)
+		memset(object, 0, cache->region->object_size);
+}
+
 /* One by one, so that an object that is there twice is destructed once. */
 static void
 destruct_and_free(struct mag_cache *cache, void *object)
@@ -89,8 +97,7 @@ destruct_and_free(struct mag_cache *cache, void *object)
 			object = mag_memtag_pointer(object);
 		mag_watch_lend(cache, object);
 		call_destructor(cache->callbacks, object);
-		if (cache->flags & MAG_CACHE_CLEARONFREE)
-			memset(object, 0, cache->region->object_size);
+		object_clear(cache, object);
 		mag_watch_return(cache, object);
 	}
 	mag_slab_free(&cache->slab, &object, 1);
@@ -308,6 +315,24 @@ mirror_info(const struct mag_object_info *object, const struct mag_cache *cache,
 	mirror->bufctl = NULL;
 }
 
+/* The first of them was refused by its constructor, and is lent; the others have not come to it. */
+static void
+unconstructed_give(struct mag_cache *cache, void **objects, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n && cache->flags & MAG_CACHE_CLEARONFREE; i++) {
+		if (i > 0)
+			mag_watch_lend(cache, objects[i]);
+		object_clear(cache, objects[i]);
+		mag_watch_return(cache, objects[i]);
+	}
+	if (i == 0)
+		mag_watch_return(cache, objects[0]);
+	objects_retag(cache, objects, n);
+	mag_slab_free(&cache->slab, objects, n);
+}
+
 /* Construct n objects; those that could not be are given back. Returns how many stand. */
 static unsigned int
 construct(struct mag_cache *cache, void **objects, unsigned int n)
@@ -330,9 +355,7 @@ construct(struct mag_cache *cache, void **objects, unsigned int n)
 	}
 	if (i < n) {
 		MAG_STAT_ADD(cache->alloc_fails, n - i);
-		mag_watch_return(cache, objects[i]);
-		objects_retag(cache, objects + i, n - i);
-		mag_slab_free(&cache->slab, objects + i, n - i);
+		unconstructed_give(cache, objects + i, n - i);
 	}
 	return i;
 }

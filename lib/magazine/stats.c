@@ -110,7 +110,9 @@ slot_stats(const struct mag_cache *cache, unsigned int slot, struct mag_slot_sta
 		stats->allocs += MAG_STAT(lcore->allocs);
 		stats->exchanges += MAG_STAT(lcore->exchanges);
 	}
-	stats->frees = stats->allocs + out + stats->loaded + stats->previous - in;
+	out += stats->allocs + stats->loaded + stats->previous;
+	/* The figures are of different moments while the owner works. */
+	stats->frees = out - RTE_MIN(out, in);
 }
 
 unsigned int

@@ -27,6 +27,8 @@
 /* An owner that does not let go for this long is preempted inside an operation. */
 #define SWEEP_US 5000
 #define STEAL_US 1000
+/* Sweeps of a thief that brought something, and are made whatever the time is. */
+#define STEAL_SWEEPS 2
 /* An allocation that found too few looks again while others are in the middle of something. */
 #define LOOKS 8
 /*
@@ -895,17 +897,19 @@ rob_homes(struct mag_cache *cache, unsigned int locked, void **objects, unsigned
 	return vain < count;
 }
 
-/* Under the visit locks: all of n, or what there is when nothing more can be had. */
+/*
+ * Under the visit locks: all of n, or what there is when nothing more can be had, or the time is over. Some sweeps are
+ * made however late it is, since this thread itself may have been preempted; they wait for nobody then.
+ */
 static unsigned int
 steal_until(struct mag_cache *cache, unsigned int locked, void **objects, unsigned int n,
 	    struct mag_request *request, uint64_t deadline)
 {
-	unsigned int got = 0, robbed = 1;
+	unsigned int got = 0, robbed = 1, sweeps = 0;
 
 	while ((got += mag_cache_take(cache, objects + got, n - got, request)) < n &&
 	       !request->refused && can_succeed(cache, n - got, request)) {
-		/* Not before a sweep that brought nothing: this thread itself may have been preempted. */
-		if (robbed == 0 && rte_rdtsc() >= deadline) {
+		if ((robbed == 0 || sweeps++ >= STEAL_SWEEPS) && rte_rdtsc() >= deadline) {
 			MAG_STAT_ADD(cache->steal_denied, 1);
 			break;
 		}

@@ -305,6 +305,45 @@ test_clearonfree_comes_after_the_destructor(void **state __rte_unused)
 	cache_drop(cache);
 }
 
+static int
+scribble_and_refuse(const struct mag_object_info *object,
+		    const struct mag_object_info *mirror __rte_unused, void *arg __rte_unused,
+		    unsigned int flags __rte_unused)
+{
+	if (++seen.constructed == 1)
+		return 0;
+	memset(object->address, 0x77, SIZE);
+	return -1;
+}
+
+static void
+assert_refused_objects_are_cleared(unsigned int flags, bool cleared)
+{
+	static const char zeroes[SIZE];
+	struct mag_cache_params params = params_of(flags);
+	struct mag_cache *cache;
+	void *objects[3];
+
+	params.constructor = scribble_and_refuse;
+	cache = mag_cache_create(&params);
+	seen.constructed = 0;
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 3), 1);
+	assert_ptr_equal(objects[0], ground_object(&ground, 0));
+	assert_true(memcmp(objects[0], zeroes, SIZE) != 0);
+	assert_true((memcmp(ground_object(&ground, 1), zeroes, SIZE) == 0) == cleared);
+	assert_true((memcmp(ground_object(&ground, 2), zeroes, SIZE) == 0) == cleared);
+	assert_true(memcmp(ground_object(&ground, 3), zeroes, SIZE) != 0);
+	mag_cache_free(cache, objects[0]);
+	cache_drop(cache);
+}
+
+static void
+test_what_a_constructor_refused_and_did_not_come_to_is_cleared(void **state __rte_unused)
+{
+	assert_refused_objects_are_cleared(0, false);
+	assert_refused_objects_are_cleared(MAG_CACHE_CLEARONFREE, true);
+}
+
 static void
 test_large_objects_are_left_alone_unless_asked(void **state __rte_unused)
 {
@@ -792,6 +831,24 @@ test_a_cache_with_objects_out_is_not_destroyed_and_stays_usable(void **state __r
 	assert_int_equal(mag_cache_destroy(NULL), 0);
 }
 
+static void
+test_a_cache_that_is_purged_stays_off_when_it_is_not_destroyed(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_make(0);
+	void *object = mag_cache_alloc(cache);
+
+	assert_int_equal(mag_cache_purge(cache), 0);
+	log_begin();
+	assert_int_equal(mag_cache_destroy(cache), -EBUSY);
+	log_end();
+	assert_int_equal(cache->slot[0].size, 0);
+	mag_cache_free(cache, object);
+	assert_int_equal(cache->slab.out, 0);
+	mag_cache_enable(cache);
+	assert_int_equal(cache->slot[0].size, cache->type);
+	cache_drop(cache);
+}
+
 static unsigned int listed;
 
 static void
@@ -1160,6 +1217,7 @@ main(void)
 		T(test_one_failing_construction_is_no_object),
 		T(test_clearonfree_zeroes_the_whole_object_after_its_destructor),
 		T(test_clearonfree_comes_after_the_destructor),
+		T(test_what_a_constructor_refused_and_did_not_come_to_is_cleared),
 		T(test_large_objects_are_left_alone_unless_asked),
 		T(test_objects_of_up_to_two_cache_lines_are_cleared),
 		T(test_object_info_says_which_object_it_is),
@@ -1180,6 +1238,7 @@ main(void)
 		T(test_a_pool_that_lost_its_memory_starts_again),
 		T(test_all_or_none_takes_none_when_it_cannot_take_all),
 		T(test_a_cache_with_objects_out_is_not_destroyed_and_stays_usable),
+		T(test_a_cache_that_is_purged_stays_off_when_it_is_not_destroyed),
 		T(test_a_cache_is_listed_while_it_lives),
 		T(test_caches_are_not_made_or_destroyed_inside_the_list),
 		T(test_without_magazines_everything_goes_to_the_slabs),

@@ -202,6 +202,21 @@ test_each_slot_counts_its_own(void **state __rte_unused)
 	assert_int_equal(mag_cache_slot_stats(cache, slots, 0), 0);
 }
 
+/* As it looks when an owner gets a magazine from the depot between the reads. */
+static void
+test_frees_of_a_slot_never_fall_below_zero(void **state __rte_unused)
+{
+	cache->slot[0].rounds_in += 3;
+	assert_int_equal(mag_cache_slot_stats(cache, slots, 1), 1);
+	assert_int_equal(slots[0].frees, 0);
+	cache->slot[0].allocs += 3;
+	assert_int_equal(mag_cache_slot_stats(cache, slots, 1), 1);
+	assert_int_equal(slots[0].frees, 0);
+	cache->slot[0].visited_out += 2;
+	assert_int_equal(mag_cache_slot_stats(cache, slots, 1), 1);
+	assert_int_equal(slots[0].frees, 2);
+}
+
 static int64_t
 allocs_less_frees(void)
 {
@@ -260,6 +275,7 @@ main(void)
 		T(test_depot_counts_are_magazines_and_takes),
 		T(test_maintenance_counts),
 		T(test_each_slot_counts_its_own),
+		T(test_frees_of_a_slot_never_fall_below_zero),
 		T(test_allocations_less_frees_are_the_objects_out),
 		T(test_stolen_objects_are_allocations_of_the_thief),
 	};

@@ -932,6 +932,56 @@ test_a_thief_gives_up_when_its_time_is_over(void **state __rte_unused)
 	give_run(&share);
 }
 
+/*
+ * An owner that hides all objects but one from each sweep, and has them again when the sum is taken: no sweep is in
+ * vain, and none brings enough.
+ */
+
+static void *hidden[NEEDED];
+static unsigned int hidden_count;
+
+static void
+owner_hides_all_but_one(void)
+{
+	struct mag_lcore *owners = &cache->slot[1];
+
+	at_fence = owner_hides_all_but_one;
+	hidden_count = mag_lcore_pick(owners, hidden, mag_lcore_count(owners) - 1);
+	let_pass(2);
+}
+
+static void
+owner_shows_them_again(void)
+{
+	looks_left = 1;
+	mag_lcore_give(&cache->slot[1], &cache->depot, hidden, hidden_count);
+	hidden_count = 0;
+}
+
+static void
+test_a_thief_gives_up_when_its_time_is_over_though_each_sweep_brings_something(
+	void **state __rte_unused)
+{
+	struct share share = {.n = COUNT - ROUNDS};
+	unsigned int n = ROUNDS;
+	void *had[ROUNDS];
+	int ret;
+
+	run_on_lcore(1, fill_run, &n);
+	take_run(&share);
+	at_fence = owner_hides_all_but_one;
+	look = owner_shows_them_again;
+	looks_left = 1;
+	ret = mag_cache_take_all(cache, had, ROUNDS, true);
+	at_fence = NULL;
+	look = NULL;
+	assert_int_equal(ret, -ENOBUFS);
+	assert_int_equal(cache->steals, 2);
+	assert_int_equal(cache->steal_denied, 1);
+	owner_shows_them_again();
+	give_run(&share);
+}
+
 static void
 test_a_sweep_in_vain_is_not_repeated_while_its_owner_is_inside(void **state __rte_unused)
 {
@@ -1689,6 +1739,7 @@ main(void)
 		T(test_a_thief_is_denied_by_a_busy_owner_and_counts_it),
 		T(test_a_thief_sweeps_again_for_what_a_sweep_did_not_bring),
 		T(test_a_thief_gives_up_when_its_time_is_over),
+		T(test_a_thief_gives_up_when_its_time_is_over_though_each_sweep_brings_something),
 		T(test_a_sweep_in_vain_is_not_repeated_while_its_owner_is_inside),
 		T(test_a_thief_visits_no_more_slots_than_it_needs),
 		T(test_a_thief_does_not_rob_a_shared_slot_that_is_in_use),

@@ -832,6 +832,12 @@ mag_cache_destroy(struct mag_cache *cache)
 		MAG_LOG(ERR, "cache \"%s\": not from a cache's callback", cache->name);
 		return -EDEADLK;
 	}
+	/* It is on that process's list. */
+	if (cache->process != mag_process_id) {
+		MAG_LOG(ERR, "cache \"%s\": process %d made it: destroy it there", cache->name,
+			cache->pid);
+		return -EPERM;
+	}
 	list_remove(cache);
 	if (!mag_perimeter_enter(cache, false)) {
 		MAG_LOG(ERR, "cache \"%s\": is being resized: destroy it later", cache->name);
@@ -892,26 +898,13 @@ extern void mag_cache_free(struct mag_cache *cache, void *object);
 extern unsigned int mag_cache_alloc_bulk(struct mag_cache *cache, void **objects, unsigned int n);
 extern void mag_cache_free_bulk(struct mag_cache *cache, void *const *objects, unsigned int n);
 
-/* Constructor and destructor are addresses in the process that made the cache (design 10). */
-static bool
-is_elsewhere(const struct mag_cache *cache)
-{
-	if (likely(cache->callbacks == NULL || cache->process == mag_process_id))
-		return false;
-	MAG_LOG(ERR,
-		"cache \"%s\": process %d made it, with callbacks that are there: it cannot be used in "
-		"this process",
-		cache->name, cache->pid);
-	return true;
-}
-
 unsigned int
 mag_cache_alloc_slow(struct mag_cache *cache, void **objects, unsigned int n)
 {
 	struct mag_request request = {.some = true};
 	unsigned int got;
 
-	if (is_elsewhere(cache))
+	if (mag_cache_is_elsewhere(cache))
 		return 0;
 	got = mag_cache_take(cache, objects, n, &request);
 	mag_request_end(cache, &request);
@@ -926,7 +919,7 @@ mag_cache_alloc_slow(struct mag_cache *cache, void **objects, unsigned int n)
 void
 mag_cache_free_slow(struct mag_cache *cache, void *const *objects, unsigned int n)
 {
-	if (is_elsewhere(cache))
+	if (mag_cache_is_elsewhere(cache))
 		return;
 	if (unlikely(mag_watched(cache)))
 		mag_watch_back(cache, objects, n, mag_cache_give);
@@ -937,7 +930,7 @@ mag_cache_free_slow(struct mag_cache *cache, void *const *objects, unsigned int 
 void
 mag_cache_free_nocache(struct mag_cache *cache, void *object)
 {
-	if (is_elsewhere(cache))
+	if (mag_cache_is_elsewhere(cache))
 		return;
 	if (unlikely(mag_watched(cache)))
 		mag_watch_back(cache, &object, 1, mag_cache_give_past);

@@ -55,6 +55,19 @@ void (*mag_elastic_observer)(void);
 static TAILQ_HEAD(, mag_region) regions = TAILQ_HEAD_INITIALIZER(regions);
 static struct mag_lock regions_lock;
 
+bool
+mag_elastic_is_elsewhere(const struct mag_region *region)
+{
+	return region->elastic != NULL && region->elastic->process != mag_process_id;
+}
+
+/* Ordinary pages come and go in the process that has them mapped. */
+static bool
+pages_are_elsewhere(const struct mag_region *region)
+{
+	return region->elastic->pages[0] != NULL && mag_elastic_is_elsewhere(region);
+}
+
 /* Layout */
 
 static bool
@@ -433,6 +446,8 @@ mag_elastic_grow(struct mag_region *region, uint32_t part)
 	struct mag_segment *segment;
 	uint32_t index;
 
+	if (pages_are_elsewhere(region))
+		return -EPERM;
 	if (!index_take(region, &index))
 		return -ENOSPC;
 	segment = segment_make(region, part, index);
@@ -592,6 +607,8 @@ mag_elastic_init(struct mag_region *region, const struct mag_region_params *para
 	elastic->reserve = RTE_MIN(RTE_MAX(params->reserve, 1u), elastic->segments_max);
 	elastic->segment_bytes = segment_bytes(region);
 	elastic->trim_last = rte_rdtsc();
+	elastic->process = mag_process_id;
+	elastic->pid = getpid();
 	region->elastic = elastic;
 	if (parts_make(region, params->node) != 0)
 		return -EINVAL;
@@ -638,6 +655,7 @@ mag_region_grow(struct mag_region *region, unsigned int segments)
 	MAG_LOG(ERR, "region \"%s\": grew by %u segments, not by %u of each node: %s", region->name,
 		had, segments,
 		error == ENOSPC ? "it is as large as it may be" :
+		error == EPERM  ? "its pages are those of the process that made it" :
 				  "no memory for one: reserve more hugepages");
 	rte_errno = error;
 	return had;
@@ -703,7 +721,7 @@ region_trim(struct mag_region *region, uint32_t keep, bool spare)
 unsigned int
 mag_region_trim(struct mag_region *region, unsigned int keep)
 {
-	if (region->elastic == NULL || is_kept(region))
+	if (region->elastic == NULL || is_kept(region) || pages_are_elsewhere(region))
 		return 0;
 	return region_trim(region, keep, false);
 }

@@ -14,6 +14,7 @@
 
 #include "audit.h"
 #include "exchange.h"
+#include "log.h"
 #include "memtag.h"
 
 /* The shared slot's lock is held for less than this, unless its holder is preempted. */
@@ -53,6 +54,15 @@ objects_retag(const struct mag_cache *cache, void **objects, unsigned int n)
 
 	for (i = 0; is_tagged(cache) && i < n; i++)
 		objects[i] = object_retag(cache, objects[i]);
+}
+
+void
+mag_cache_elsewhere_report(const struct mag_cache *cache)
+{
+	MAG_LOG(ERR,
+		"cache \"%s\": process %d made it, with callbacks that are there: it cannot be used in "
+		"this process",
+		cache->name, cache->pid);
 }
 
 static void

@@ -24,6 +24,22 @@ struct mag_request {
  */
 extern _Thread_local unsigned int mag_callback_depth;
 
+/** Logs that the cache's callbacks are in another process. */
+void mag_cache_elsewhere_report(const struct mag_cache *cache);
+
+/**
+ * Are constructor and destructor addresses in another process, the one that made the cache (design 10)? Says so in a log
+ * line: who wants to call them is refused.
+ */
+static inline bool
+mag_cache_is_elsewhere(const struct mag_cache *cache)
+{
+	if (likely(cache->callbacks == NULL || cache->process == mag_process_id))
+		return false;
+	mag_cache_elsewhere_report(cache);
+	return true;
+}
+
 /**
  * From this thread's magazines, depot and slabs: as many of n as there are. With fewer than n all
  * that were had are in transit, unless the constructor refused. mag_request_end() follows, when they are a user's or back.

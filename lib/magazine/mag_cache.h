@@ -19,6 +19,10 @@
  * Callbacks of a cache (constructor, destructor, reclaim) may run with locks of that cache held, in any thread that
  * allocates or frees, and in maintenance. They may use other caches, whose callbacks do not use this one; they may not
  * allocate from or free to this one, wait, make or destroy caches, nor call anything of mag_maint.h: -EDEADLK.
+ *
+ * A cache lies in memory that all processes of the DPDK application share, and without callbacks each of them may use
+ * it, by its address. Callbacks are addresses in the process that made the cache: in others such a cache gives
+ * nothing, takes nothing back, and each call says so in a log line.
  */
 
 #include <stdbool.h>
@@ -106,7 +110,8 @@ struct mag_cache *mag_cache_create(const struct mag_cache_params *params);
  *
  * @return
  *   0, also for NULL; -EBUSY when objects are out (their number is logged), an lcore is using it, or somebody is
- *   resizing it: the cache stays fully usable; -EDEADLK (called from a cache's callback).
+ *   resizing it: the cache stays fully usable; -EDEADLK (called from a cache's callback); -EPERM: another process made
+ *   it (logged): it is destroyed there.
  */
 int mag_cache_destroy(struct mag_cache *cache);
 
@@ -132,7 +137,7 @@ inline void *mag_cache_alloc(struct mag_cache *cache);
  *   Microseconds to wait at most, UINT64_MAX for centuries, or MAG_WAIT_DEFAULT.
  * @return
  *   The object, or NULL with rte_errno: ETIMEDOUT; EINTR (a signal was handled meanwhile); EDEADLK (called
- *   from a cache's callback).
+ *   from a cache's callback); EPERM (the cache has callbacks, in another process).
  */
 void *mag_cache_alloc_wait(struct mag_cache *cache, uint64_t timeout_us);
 

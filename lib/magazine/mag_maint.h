@@ -8,7 +8,8 @@
  *
  * One EAL service ("magazine") updates and reaps all caches of the process; where no
  * service lcore runs it, an EAL alarm does. All of it can be called from any thread,
- * but not on the data path and not from a cache's callbacks: -EDEADLK, or nothing is done.
+ * but not on the data path and not from a cache's callbacks: -EDEADLK, or nothing is done. What may call a cache's
+ * callbacks is for the process that made the cache: -EPERM elsewhere, and one log line.
  */
 
 #include <stdbool.h>
@@ -23,17 +24,20 @@ extern "C" {
 /**
  * One update of one cache, now: rescale, working set, resize by contention, reap of what the
  * last interval did not need. The next regular one comes no later for it. Destructors run in this thread. When
- * somebody else is in the resize perimeter, or an lcore does not let go, the size stays as it is. Nothing from a cache's
- * callbacks.
+ * somebody else is in the resize perimeter, or an lcore does not let go, the size stays as it is.
+ *
+ * @return
+ *   0; -EDEADLK (called from a cache's callback) or -EPERM (the cache has callbacks, in another process): nothing is done.
  */
-void mag_cache_update(struct mag_cache *cache);
+int mag_cache_update(struct mag_cache *cache);
 
 /**
  * Turn the lcore layer off and empty it: every operation goes to the slab layer until
  * mag_cache_enable().
  *
  * @return
- *   0; -EBUSY when somebody else is in the resize perimeter; -EAGAIN when an lcore was preempted inside
+ *   0; -EDEADLK (called from a cache's callback); -EPERM (the cache has callbacks, in another process);
+ *   -EBUSY when somebody else is in the resize perimeter; -EAGAIN when an lcore was preempted inside
  *   an operation and did not let go in time: the layer stays on, at its size, though some nodes may have been
  *   emptied. With visit=0, and in a secondary process, always -EAGAIN: owners are asked to hand in when they next
  *   come by; what the depot and threads without an lcore id held is in the slabs.
@@ -58,7 +62,7 @@ int mag_cache_enable(struct mag_cache *cache);
  * @param wait
  *   Wait for others in the resize perimeter, for 6 s at most, instead of -EBUSY at once.
  * @return
- *   0; -EINVAL (no such type); -EBUSY (somebody else is in the resize perimeter); -EAGAIN as in mag_cache_purge(): with visit=0 the size never changes.
+ *   0; -EINVAL (no such type); else as mag_cache_purge(): with visit=0 the size never changes.
  */
 int mag_cache_resize(struct mag_cache *cache, uint32_t rounds, bool wait);
 
@@ -76,7 +80,8 @@ int mag_cache_reap_now(struct mag_cache *cache, bool purge);
  * and enable instead.
  *
  * @return
- *   0; -EDEADLK (called from a cache's callback: nothing is done); with memory low also as mag_cache_purge().
+ *   0; -EDEADLK (called from a cache's callback) or -EPERM (the cache has callbacks, in another process): nothing is
+ *   done; with memory low also as mag_cache_purge().
  */
 int mag_cache_reclaim(struct mag_cache *cache, bool memory_low);
 

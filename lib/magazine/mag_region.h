@@ -166,7 +166,8 @@ int mag_region_adopt(struct mag_region *region, void *const *objects, uint32_t c
  *   How many, on each node of the region.
  * @return
  *   How many were had. Fewer, with the reason in rte_errno, when the region is as large as it
- *   may be (ENOSPC) or the system has no more (ENOMEM). 0 for adopted memory (EINVAL).
+ *   may be (ENOSPC) or the system has no more (ENOMEM). 0 for adopted memory (EINVAL), and in another process than
+ *   the one that made it where the region is of ordinary pages (EPERM).
  */
 unsigned int mag_region_grow(struct mag_region *region, unsigned int segments);
 
@@ -176,7 +177,8 @@ unsigned int mag_region_grow(struct mag_region *region, unsigned int segments);
  * Objects in magazines are in use: mag_cache_reap_now() first.
  *
  * @return
- *   How many were given back; 0 for adopted memory, and for PERSISTENT and MONOLITHIC regions.
+ *   How many were given back; 0 for adopted memory, and for PERSISTENT and MONOLITHIC regions, and where
+ *   mag_region_grow() says EPERM.
  */
 unsigned int mag_region_trim(struct mag_region *region, unsigned int keep);
 
@@ -197,7 +199,7 @@ int mag_memtag_enable(void);
  * Destroy a region. Adopted memory is the caller's again, other memory the system's.
  *
  * @return
- *   0, or -EBUSY when a cache uses the region.
+ *   0; -EBUSY when a cache uses the region; -EPERM: it is elastic and another process made it, which destroys it.
  */
 int mag_region_destroy(struct mag_region *region);
 

@@ -101,7 +101,7 @@ tables_rescale(struct mag_cache *cache)
 	}
 }
 
-void
+int
 mag_cache_update(struct mag_cache *cache)
 {
 	struct mag_cache *home;
@@ -111,7 +111,9 @@ mag_cache_update(struct mag_cache *cache)
 	bool resize;
 
 	if (mag_callback_depth != 0)
-		return;
+		return -EDEADLK;
+	if (mag_cache_is_elsewhere(cache))
+		return -EPERM;
 	MAG_FOREACH_HOME(cache, part, home)
 		contention += mag_depot_contention(&home->depot);
 	type = resize_wanted(cache, contention);
@@ -125,6 +127,7 @@ mag_cache_update(struct mag_cache *cache)
 	mag_cache_working_set_reap(cache);
 	MAG_STAT_ADD(cache->updates, 1);
 	MAG_STAT_ADD(maint.updates, 1);
+	return 0;
 }
 
 struct pass {

@@ -674,6 +674,11 @@ mag_region_destroy(struct mag_region *region)
 {
 	if (region == NULL)
 		return 0;
+	if (mag_elastic_is_elsewhere(region)) {
+		MAG_LOG(ERR, "region \"%s\": process %d made it: destroy it there", region->name,
+			region->elastic->pid);
+		return -EPERM;
+	}
 	if (region->references != 0) {
 		MAG_LOG(ERR, "region \"%s\": %u caches use it: destroy them first", region->name,
 			region->references);

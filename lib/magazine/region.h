@@ -32,6 +32,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <sys/types.h>
 
 #include <rte_config.h>
 
@@ -106,7 +107,9 @@ struct mag_elastic {
 	uint32_t reserve;           /**< free segments that a part keeps */
 	size_t segment_bytes;       /**< records included */
 	char *pages[MAG_PARTS_MAX]; /**< addresses for ordinary pages; NULL: EAL's heap */
-	bool listed;                /**< among this process's elastic regions */
+	bool listed;                /**< among the elastic regions of the process that made it */
+	uint32_t process; /**< mag_process_id of that one: owner of the list, and of the pages */
+	pid_t pid;        /**< of that process, for log lines: no identity */
 
 	TAILQ_ENTRY(mag_region) link; /**< of these, under their lock */
 	uint32_t tended;              /**< threads that tend it, under the same lock */
@@ -250,11 +253,13 @@ void mag_segment_mirror_remove(struct mag_region *region, const struct mag_segme
  *   0, -EINVAL, -ENOTSUP or -ENOMEM, after a log line; the region is destroyed by the caller.
  */
 int mag_elastic_init(struct mag_region *region, const struct mag_region_params *params);
+/** An elastic region that another process made, and lists? */
+bool mag_elastic_is_elsewhere(const struct mag_region *region);
 /** Give all memory back: nothing is in use any more. */
 void mag_elastic_fini(struct mag_region *region);
 /** Data path: a part has fewer free segments than its reserve. */
 void mag_elastic_hunger(struct mag_region *region, uint32_t part);
-/** Take one segment of a part from the system: 0, -ENOSPC or -ENOMEM. */
+/** Take one segment of a part from the system: 0, -ENOSPC, -ENOMEM, or -EPERM: another process has its pages. */
 int mag_elastic_grow(struct mag_region *region, uint32_t part);
 
 /** What tending all elastic regions of the process came to. */

@@ -420,13 +420,22 @@ is_in_callback(const struct mag_cache *cache)
 	return true;
 }
 
+/* May this thread, and this process, destruct what the cache holds? 0, -EDEADLK or -EPERM. */
+static int
+may_destruct(const struct mag_cache *cache)
+{
+	if (is_in_callback(cache))
+		return -EDEADLK;
+	return mag_cache_is_elsewhere(cache) ? -EPERM : 0;
+}
+
 int
 mag_cache_purge(struct mag_cache *cache)
 {
-	int ret;
+	int ret = may_destruct(cache);
 
-	if (is_in_callback(cache))
-		return -EDEADLK;
+	if (ret != 0)
+		return ret;
 	if (!mag_perimeter_enter(cache, false))
 		return -EBUSY;
 	ret = mag_cache_purge_inside(cache, false);
@@ -497,8 +506,10 @@ mag_cache_change_type(struct mag_cache *cache, uint32_t rounds, bool wait)
 int
 mag_cache_resize(struct mag_cache *cache, uint32_t rounds, bool wait)
 {
-	if (is_in_callback(cache))
-		return -EDEADLK;
+	int ret = may_destruct(cache);
+
+	if (ret != 0)
+		return ret;
 	if (type_is_known(cache, rounds))
 		return mag_cache_change_type(cache, rounds, wait);
 	MAG_LOG(ERR, "cache \"%s\": magazine size %u: no type that this cache can have",
@@ -567,9 +578,10 @@ mag_cache_reap_now(struct mag_cache *cache, bool purge)
 	struct mag_cache *home;
 	bool reaped = false;
 	unsigned int part;
+	int ret = may_destruct(cache);
 
-	if (is_in_callback(cache))
-		return -EDEADLK;
+	if (ret != 0)
+		return ret;
 	if (purge || cache->flags & MAG_CACHE_RECLAIM)
 		return purge_and_enable(cache, 0);
 	MAG_FOREACH_HOME(cache, part, home) {
@@ -588,9 +600,10 @@ int
 mag_cache_reclaim(struct mag_cache *cache, bool memory_low)
 {
 	const struct mag_callbacks *callbacks = cache->callbacks;
+	int ret = may_destruct(cache);
 
-	if (is_in_callback(cache))
-		return -EDEADLK;
+	if (ret != 0)
+		return ret;
 	if (callbacks != NULL && callbacks->reclaim != NULL) {
 		mag_callback_depth++;
 		callbacks->reclaim(callbacks->arg);

@@ -119,7 +119,7 @@ mag_cache_alloc_wait(struct mag_cache *cache, uint64_t timeout_us)
 	uint64_t first = 1 + rte_rand_max(BACKOFF_FIRST_MS), backoff = first;
 	uint64_t deadline =
 		rte_rdtsc() + us_to_tsc(timeout_us == MAG_WAIT_DEFAULT ? DEFAULT_US : timeout_us);
-	int error = mag_cache_may_deadlock() ? EDEADLK : 0;
+	int error = mag_cache_may_deadlock() ? EDEADLK : mag_cache_is_elsewhere(cache) ? EPERM : 0;
 	uint64_t had;
 	void *object;
 

@@ -5,6 +5,7 @@
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <rte_errno.h>
 
@@ -1042,6 +1043,87 @@ test_callbacks_belong_to_the_process_that_made_the_cache(void **state __rte_unus
 	assert_int_equal(mag_cache_destroy(cache), 0);
 }
 
+static int
+elsewhere_resize(struct mag_cache *cache)
+{
+	return mag_cache_resize(cache, mag_type_next(cache->chunk_size, MAG_STAT(cache->type)),
+				true);
+}
+
+static int
+elsewhere_reap(struct mag_cache *cache)
+{
+	return mag_cache_reap_now(cache, false);
+}
+
+static int
+elsewhere_reap_all(struct mag_cache *cache)
+{
+	return mag_cache_reap_now(cache, true);
+}
+
+static int
+elsewhere_reclaim(struct mag_cache *cache)
+{
+	return mag_cache_reclaim(cache, false);
+}
+
+static int
+elsewhere_reclaim_low(struct mag_cache *cache)
+{
+	return mag_cache_reclaim(cache, true);
+}
+
+static int
+elsewhere_wait(struct mag_cache *cache)
+{
+	return mag_cache_alloc_wait(cache, UINT64_MAX) == NULL ? -rte_errno : 0;
+}
+
+static void
+test_whatever_may_call_a_callback_is_refused_elsewhere(void **state __rte_unused)
+{
+	static int (*const calls[])(struct mag_cache * cache) = {
+		mag_cache_purge,    mag_cache_update,  elsewhere_resize,      elsewhere_reap,
+		elsewhere_reap_all, elsewhere_reclaim, elsewhere_reclaim_low, elsewhere_wait,
+	};
+	struct mag_cache *cache = cache_with_callbacks(MAG_CACHE_DYNAMIC);
+	void *objects[COUNT / 2];
+	unsigned int i, n, called;
+	char maker[32];
+
+	n = mag_cache_alloc_bulk(cache, objects, COUNT / 2);
+	mag_cache_free_bulk(cache, objects, n);
+	called = seen.constructed + seen.destructed + seen.reclaimed;
+	snprintf(maker, sizeof(maker), "process %d made it", getpid());
+	cache->process++;
+	for (i = 0; i < RTE_DIM(calls); i++) {
+		log_begin();
+		assert_int_equal(calls[i](cache), -EPERM);
+		assert_logged(log_end(), maker);
+	}
+	cache->process--;
+	assert_int_equal(seen.constructed + seen.destructed + seen.reclaimed, called);
+	cache_drop(cache);
+}
+
+static void
+test_a_cache_is_destroyed_by_the_process_that_made_it(void **state __rte_unused)
+{
+	struct mag_cache_params params = params_of(0);
+	struct mag_cache *cache = mag_cache_create(&params);
+	uint32_t listed = mag_cache_listed();
+
+	cache->process++;
+	log_begin();
+	assert_int_equal(mag_cache_destroy(cache), -EPERM);
+	assert_logged(log_end(), "made it: destroy it there");
+	cache->process--;
+	assert_int_equal(mag_cache_listed(), listed);
+	mag_cache_free(cache, mag_cache_alloc(cache));
+	cache_drop(cache);
+}
+
 static void
 test_no_slot_is_held_while_callbacks_run(void **state __rte_unused)
 {
@@ -1246,6 +1328,8 @@ main(void)
 		T(test_an_object_twice_in_one_bulk_is_destructed_once),
 		T(test_magazine_max_is_what_all_slots_can_hold),
 		T(test_callbacks_belong_to_the_process_that_made_the_cache),
+		T(test_whatever_may_call_a_callback_is_refused_elsewhere),
+		T(test_a_cache_is_destroyed_by_the_process_that_made_it),
 		T(test_no_slot_is_held_while_callbacks_run),
 		T(test_a_free_needs_no_memory),
 		T(test_an_owner_that_keeps_itself_out_uses_the_slabs),

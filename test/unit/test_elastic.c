@@ -386,6 +386,25 @@ test_a_region_takes_and_gives_back_what_it_is_told_to(void **state __rte_unused)
 	assert_int_equal(mag_region_grow(region, 1), 1);
 }
 
+/* As in a process that found the region in shared memory; its pages are private to their process. */
+static void
+test_a_region_is_destroyed_and_grows_where_its_list_and_pages_are(void **state __rte_unused)
+{
+	assert_int_equal(mag_region_grow(region, 1), 1);
+	region->elastic->process++;
+	log_begin();
+	assert_int_equal(mag_region_destroy(region), -EPERM);
+	assert_logged(log_end(), "made it: destroy it there");
+	log_begin();
+	assert_int_equal(mag_region_grow(region, 1), 0);
+	assert_int_equal(rte_errno, EPERM);
+	assert_logged(log_end(), "its pages are those of the process that made it");
+	assert_int_equal(mag_region_trim(region, 0), 0);
+	region->elastic->process--;
+	assert_int_equal(stats().segments, 2);
+	assert_int_equal(mag_region_trim(region, 0), 2);
+}
+
 static void
 test_memory_that_is_given_back_is_the_systems(void **state __rte_unused)
 {
@@ -997,6 +1016,7 @@ main(void)
 		B(test_an_elastic_region_adopts_nothing),
 		T(test_every_allocation_that_fails_leaks_nothing),
 		B(test_a_region_takes_and_gives_back_what_it_is_told_to),
+		B(test_a_region_is_destroyed_and_grows_where_its_list_and_pages_are),
 		B(test_memory_that_is_given_back_is_the_systems),
 		B(test_segments_in_use_stay),
 		B(test_indices_are_used_again),

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 #include <errno.h>
+#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,6 +24,8 @@
 #define TIME_LIMIT_FULL_SECONDS 700
 /* First argument of a copy of the program that only finds out whether EAL starts. */
 #define PROBE "--probe-eal-without-plugin"
+/* Set in a copy: the process that started it. */
+#define ENV_PRIMARY "CONTRACT_PRIMARY"
 
 static int program_argc;
 static char **program_argv;
@@ -139,21 +143,22 @@ lcore_map(unsigned int nb_lcores)
 }
 
 static int
-start_eal(int argc, char **argv, unsigned int nb_lcores, const char *plugin, pid_t primary)
+start_eal(int argc, char **argv, unsigned int nb_lcores, const char *plugin, const char *primary)
 {
 	char *args[MAX_EAL_ARGS];
 	char prefix[128];
 	int n = 0;
 
 	snprintf(prefix, sizeof(prefix), "%s-contract-%d",
-		 env_text("MAGAZINE_FILE_PREFIX", "magazine"), primary);
+		 env_text("MAGAZINE_FILE_PREFIX", "magazine"),
+		 primary != NULL ? atoi(primary) : getpid());
 	args[n++] = argv[0];
 	args[n++] = strdup("--no-pci");
 	args[n++] = strdup("--file-prefix");
 	args[n++] = strdup(prefix);
 	args[n++] = strdup("--lcores");
 	args[n++] = strdup(lcore_map(nb_lcores));
-	if (primary != getpid())
+	if (primary != NULL)
 		args[n++] = strdup("--proc-type=secondary");
 	if (plugin != NULL) {
 		args[n++] = strdup("-d");
@@ -164,8 +169,8 @@ start_eal(int argc, char **argv, unsigned int nb_lcores, const char *plugin, pid
 	return rte_eal_init(n, args);
 }
 
-int
-harness_start_secondary(int argc, char **argv, unsigned int nb_lcores, pid_t primary)
+static int
+start(int argc, char **argv, unsigned int nb_lcores, const char *primary)
 {
 	program_argc = argc;
 	program_argv = argv;
@@ -178,7 +183,26 @@ harness_start_secondary(int argc, char **argv, unsigned int nb_lcores, pid_t pri
 int
 harness_start_eal(int argc, char **argv, unsigned int nb_lcores)
 {
-	return harness_start_secondary(argc, argv, nb_lcores, getpid());
+	return start(argc, argv, nb_lcores, NULL);
+}
+
+int
+harness_start_secondary(int argc, char **argv, unsigned int nb_lcores)
+{
+	return start(argc, argv, nb_lcores, getenv(ENV_PRIMARY));
+}
+
+/* In the child of a fork. */
+static void
+copy_exec(char **args, const char *variable, const char *value, pid_t primary)
+{
+	char number[16];
+
+	snprintf(number, sizeof(number), "%d", primary);
+	setenv(ENV_PRIMARY, number, 1);
+	setenv(variable, value, 1);
+	execv("/proc/self/exe", args);
+	_exit(127);
 }
 
 pid_t
@@ -195,12 +219,52 @@ harness_copy(const char *variable, const char *value, const char *const *extra)
 	args[n] = NULL;
 	pid = fork();
 	assert_true(pid >= 0);
-	if (pid == 0) {
-		setenv(variable, value, 1);
-		execv("/proc/self/exe", args);
-		_exit(127);
-	}
+	if (pid == 0)
+		copy_exec(args, variable, value, getppid());
 	return pid;
+}
+
+static void
+exit_as(pid_t pid)
+{
+	int status;
+
+	if (waitpid(pid, &status, 0) != pid)
+		_exit(HARNESS_NO_NAMESPACE);
+	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+}
+
+/* In the first process of a namespace, which has all numbers but 1 to give away. */
+static void
+copy_with_number(const char *variable, const char *value, pid_t number)
+{
+	struct clone_args args = {
+		.exit_signal = SIGCHLD,
+		.set_tid = (uintptr_t)&number,
+		.set_tid_size = 1,
+	};
+	pid_t pid = syscall(__NR_clone3, &args, sizeof(args));
+
+	if (pid == 0)
+		copy_exec(program_argv, variable, value, number);
+	exit_as(pid);
+}
+
+pid_t
+harness_copy_with_our_number(const char *variable, const char *value)
+{
+	pid_t pid = fork(), number = getppid();
+
+	assert_true(pid >= 0);
+	if (pid > 0)
+		return pid;
+	if (unshare(CLONE_NEWPID) != 0)
+		_exit(HARNESS_NO_NAMESPACE);
+	pid = fork();
+	if (pid == 0)
+		copy_with_number(variable, value, number);
+	exit_as(pid);
+	return -1;
 }
 
 int
@@ -211,6 +275,8 @@ harness_copy_status(pid_t pid)
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == HARNESS_REFUSED)
 		SKIP_TEST("EAL does not start a second time in this mode");
+	if (WIFEXITED(status) && WEXITSTATUS(status) == HARNESS_NO_NAMESPACE)
+		SKIP_TEST("no process of a chosen number: that needs root, and Linux 5.5");
 	return status;
 }
 
@@ -264,7 +330,7 @@ probe(int argc, char **argv, unsigned int nb_lcores)
 {
 	argv[1] = argv[0];
 	alarm(PROBE_LIMIT_SECONDS);
-	if (start_eal(argc - 1, argv + 1, nb_lcores, NULL, getpid()) < 0)
+	if (start_eal(argc - 1, argv + 1, nb_lcores, NULL, NULL) < 0)
 		return 1;
 	rte_eal_cleanup();
 	return 0;

@@ -53,11 +53,13 @@ int harness_run(int argc, char **argv, unsigned int nb_lcores, const struct CMUn
  */
 int harness_start_eal(int argc, char **argv, unsigned int nb_lcores);
 
-/** The same as a secondary process of another one that harness_run() or harness_start_eal() started. */
-int harness_start_secondary(int argc, char **argv, unsigned int nb_lcores, pid_t primary);
+/** The same in a copy, as a secondary process of the one that started it. */
+int harness_start_secondary(int argc, char **argv, unsigned int nb_lcores);
 
 /** Exit status of a copy in which EAL did not start. */
 #define HARNESS_REFUSED 42
+/** Exit status of a copy that could not have our number. */
+#define HARNESS_NO_NAMESPACE 43
 
 /**
  * Start a copy of this program, with its arguments and then @p extra up to NULL (or none: NULL); in its
@@ -65,7 +67,13 @@ int harness_start_secondary(int argc, char **argv, unsigned int nb_lcores, pid_t
  */
 pid_t harness_copy(const char *variable, const char *value, const char *const *extra);
 
-/** Wait for a copy's end. Skips the test if it ended by HARNESS_REFUSED, else returns its status as waitpid() has it. */
+/** A copy whose process and thread numbers are those of this process, in a namespace of its own, as in containers. */
+pid_t harness_copy_with_our_number(const char *variable, const char *value);
+
+/**
+ * Wait for a copy's end. Skips the test if it ended by HARNESS_REFUSED or HARNESS_NO_NAMESPACE, else returns its status
+ * as waitpid() has it.
+ */
 int harness_copy_status(pid_t pid);
 
 /** Name of the mempool ops under test. */

@@ -86,7 +86,7 @@ run_as_child(int argc, char **argv, const char *what)
 	struct rte_mempool *mp;
 	int ret;
 
-	if (harness_start_secondary(argc, argv, 1, getppid()) < 0)
+	if (harness_start_secondary(argc, argv, 1) < 0)
 		return HARNESS_REFUSED;
 	mp = rte_mempool_lookup(getenv(ENV_POOL));
 	if (mp == NULL || strcmp(rte_mempool_get_ops(mp->ops_index)->name, harness_ops()) != 0)

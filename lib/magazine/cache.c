@@ -26,6 +26,8 @@
 #define INTRINSIC_MAX (1u << 30)
 /* A first type leaves room to grow (design 6). */
 #define POOL_FIRST_MAX 254
+/* Purges of a pool that is populated again before an lcore that does not let go makes it fail. */
+#define RESET_TRIES 3
 /* Slots that may come after the cache was made and still find magazines. */
 #define SPARE_SLOTS 2
 #define INSTANCE_ENV "MAGAZINE_INSTANCE"
@@ -43,10 +45,14 @@ struct mag_listing {
 	struct mag_cache *cache;
 };
 
+TAILQ_HEAD(listings, mag_listing);
+
 static struct {
 	pthread_mutex_t lock;
-	TAILQ_HEAD(, mag_listing) caches;
+	struct listings caches;
 	_Atomic uint32_t count;
+	_Atomic bool
+		some_gone; /* of the caches listed: mag_cache_list_sweep() has something to do */
 	uint32_t next_id;
 	bool second_copy;
 } list = {
@@ -109,6 +115,22 @@ mag_cache_may_deadlock(void)
 	return list_held || mag_callback_depth != 0;
 }
 
+static bool
+is_gone(const struct mag_cache *cache)
+{
+	/* acquire: pairs with the release in pool_leave_word() */
+	return atomic_load_explicit(&cache->gone, memory_order_acquire);
+}
+
+bool
+mag_cache_is_gone(const struct mag_cache *cache)
+{
+	if (likely(!is_gone(cache)))
+		return false;
+	atomic_store_explicit(&list.some_gone, true, memory_order_relaxed);
+	return true;
+}
+
 bool
 mag_cache_list_walk(bool wait, void (*visit)(struct mag_cache *cache, void *arg), void *arg)
 {
@@ -120,8 +142,12 @@ mag_cache_list_walk(bool wait, void (*visit)(struct mag_cache *cache, void *arg)
 		return false;
 	list_held = true;
 	TAILQ_FOREACH(listing, &list.caches, link)
-		visit(listing->cache, arg);
+		/* Maintenance may not even look at a cache before it knows that EAL is still there. */
+		if (!wait || !mag_cache_is_gone(listing->cache))
+			visit(listing->cache, arg);
 	list_leave();
+	if (wait)
+		mag_cache_list_sweep(true);
 	return true;
 }
 
@@ -182,7 +208,8 @@ flush_slot_at_exit(uint32_t slot)
 	listing = TAILQ_FIRST(&list.caches);
 	if (listing != NULL && is_mapped(listing->cache))
 		TAILQ_FOREACH(listing, &list.caches, link)
-			mag_cache_flush_slot(listing->cache, slot);
+			if (!mag_cache_is_gone(listing->cache))
+				mag_cache_flush_slot(listing->cache, slot);
 	list_leave();
 }
 
@@ -579,6 +606,12 @@ mag_pool_create(const struct mag_pool_params *params)
 {
 	struct mag_cache *cache;
 
+	if (mag_cache_may_deadlock()) {
+		MAG_LOG(ERR, "pool \"%s\": not from a cache's callback, nor from a walk",
+			params->name);
+		rte_errno = EDEADLK;
+		return NULL;
+	}
 	if (!copy_is_first(params->name) || !name_is_good("pool", params->name))
 		return NULL;
 	cache = cache_alloc("pool", params->name, params->node);
@@ -594,30 +627,104 @@ mag_pool_create(const struct mag_pool_params *params)
 	return cache_finish(cache, "pool");
 }
 
-void
-mag_pool_free(struct mag_cache *cache)
+static void
+pool_end(struct mag_cache *cache)
 {
-	list_remove(cache);
 	mag_region_detach(cache->region, cache->align);
 	cache_destroy(cache);
+}
+
+static void
+pool_leave_word(struct mag_cache *cache)
+{
+	/* release: pairs with the acquire in mag_cache_is_gone(): who frees it sees what was done to it here */
+	atomic_store_explicit(&cache->gone, true, memory_order_release);
+	atomic_store_explicit(&list.some_gone, true, memory_order_relaxed);
+}
+
+bool
+mag_pool_free(struct mag_cache *cache)
+{
+	/* A walk goes on behind this cache, or somebody with the list waits for what this callback holds. */
+	if (mag_cache_may_deadlock()) {
+		pool_leave_word(cache);
+		return false;
+	}
+	list_remove(cache);
+	pool_end(cache);
+	return true;
+}
+
+/* Those that are gone leave the list, which is held. */
+static void
+gone_take(struct listings *gone)
+{
+	struct mag_listing *listing, *next;
+
+	/* First: word that is left from here on is for the next sweep. */
+	atomic_store_explicit(&list.some_gone, false, memory_order_relaxed);
+	for (listing = TAILQ_FIRST(&list.caches); listing != NULL; listing = next) {
+		next = TAILQ_NEXT(listing, link);
+		if (!is_gone(listing->cache))
+			continue;
+		TAILQ_REMOVE(&list.caches, listing, link);
+		TAILQ_INSERT_TAIL(gone, listing, link);
+		MAG_STAT_ADD(list.count, -1);
+	}
+}
+
+void
+mag_cache_list_sweep(bool wait)
+{
+	struct listings gone = TAILQ_HEAD_INITIALIZER(gone);
+	struct mag_listing *listing;
+	struct mag_region *region;
+
+	if (likely(!MAG_STAT(list.some_gone)) || mag_cache_may_deadlock())
+		return;
+	if (wait)
+		pthread_mutex_lock(&list.lock);
+	else if (pthread_mutex_trylock(&list.lock) != 0)
+		return;
+	list_held = true;
+	gone_take(&gone);
+	list_leave();
+	while ((listing = TAILQ_FIRST(&gone)) != NULL) {
+		TAILQ_REMOVE(&gone, listing, link);
+		region = listing->cache->region;
+		pool_end(listing->cache);
+		mag_region_destroy(region);
+	}
+	/* Maintenance sees by itself that nothing is left. */
+	if (wait && mag_cache_listed() == 0 && mag_cache_last_observer != NULL)
+		mag_cache_last_observer();
 }
 
 int
 mag_pool_reset(struct mag_cache *cache)
 {
+	unsigned int part, tries;
 	struct mag_cache *home;
-	unsigned int part;
+	int ret = -EAGAIN;
 
 	if (!mag_perimeter_enter(cache, true))
 		return perimeter_error(cache);
-	mag_cache_purge_inside(cache, true);
-	/* Slabs lie in the region's memory, and maintenance may look at them. */
-	MAG_FOREACH_HOME(cache, part, home)
-		mag_slab_reset(&home->slab);
-	mag_region_reset(cache->region);
-	mag_cache_enable(cache);
+	for (tries = 0; ret != 0 && tries < RESET_TRIES; tries++)
+		ret = mag_cache_purge_inside(cache, true);
+	if (ret == 0) {
+		/* Slabs lie in the region's memory, and maintenance may look at them. */
+		MAG_FOREACH_HOME(cache, part, home)
+			mag_slab_reset(&home->slab);
+		mag_region_reset(cache->region);
+		mag_cache_enable_inside(cache);
+	} else {
+		/* What it has in its magazines is of the memory that is gone. */
+		MAG_LOG(ERR,
+			"pool \"%s\": an lcore is using it: stop all users, then populate it again",
+			cache->name);
+	}
 	mag_perimeter_leave(cache);
-	return 0;
+	return ret;
 }
 
 static int
@@ -653,7 +760,8 @@ params_check(const struct mag_cache_params *params, size_t align)
 				   MAG_CACHE_CLEARONFREE | MAG_CACHE_RECLAIM;
 
 	if (mag_cache_may_deadlock())
-		return params_error(params, "not from a cache's callback", EDEADLK);
+		return params_error(params, "not from a cache's callback, nor from a walk",
+				    EDEADLK);
 	if (params->object_size == 0 || (params->flags & ~known) != 0)
 		return params_error(params, "needs a size above 0 and known flags", EINVAL);
 	if (!rte_is_power_of_2(align) ||
@@ -829,7 +937,8 @@ mag_cache_destroy(struct mag_cache *cache)
 	if (cache == NULL)
 		return 0;
 	if (mag_cache_may_deadlock()) {
-		MAG_LOG(ERR, "cache \"%s\": not from a cache's callback", cache->name);
+		MAG_LOG(ERR, "cache \"%s\": not from a cache's callback, nor from a walk",
+			cache->name);
 		return -EDEADLK;
 	}
 	/* It is on that process's list. */

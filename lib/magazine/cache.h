@@ -27,11 +27,17 @@ struct mag_cache *mag_pool_create(const struct mag_pool_params *params);
  * somebody stays in the resize perimeter.
  */
 int mag_pool_home(struct mag_cache *cache, int node);
-/** Free a pool's cache whatever is out: its objects' memory is gone. Touches no object. */
-void mag_pool_free(struct mag_cache *cache);
 /**
- * A pool lost all its memory (rte_mempool gave it back): start again without objects. 0, or -EBUSY, with nothing
- * done, when somebody stays in the resize perimeter.
+ * Free a pool's cache whatever is out: its objects' memory is gone. Touches no object.
+ *
+ * @return
+ *   False, when called from a callback or a walk: nobody does anything for the pool any more, and who next leaves the
+ *   list, or maintenance, frees it, and its region with it.
+ */
+bool mag_pool_free(struct mag_cache *cache);
+/**
+ * A pool lost all its memory (rte_mempool gave it back): start again without objects. 0, or, with nothing done, -EBUSY
+ * when somebody stays in the resize perimeter, or -EAGAIN when an lcore that holds magazines does not let go.
  */
 int mag_pool_reset(struct mag_cache *cache);
 
@@ -48,8 +54,15 @@ extern void (*mag_cache_last_observer)(void);
 bool mag_cache_list_held(void);
 /** True when this thread is in there, or in a callback: it must not wait for the list. */
 bool mag_cache_may_deadlock(void);
-/** Call visit for each cache under the list's lock; false when wait is false and it is taken. */
+/**
+ * Call visit for each cache under the list's lock; false when wait is false and it is taken. Then, which is maintenance's
+ * way, visit itself leaves caches out that are gone.
+ */
 bool mag_cache_list_walk(bool wait, void (*visit)(struct mag_cache *cache, void *arg), void *arg);
+/** Was this pool freed already, by who could not take it off the list? It is left alone until somebody does. */
+bool mag_cache_is_gone(const struct mag_cache *cache);
+/** Take those pools off the list, and free them with their regions. Without wait nothing when the list is taken. */
+void mag_cache_list_sweep(bool wait);
 /** Caches listed now. */
 uint32_t mag_cache_listed(void);
 /** Type that the cache must shrink to, now that more lcores run; the present one if it may stay. */

@@ -18,7 +18,8 @@
  *
  * Callbacks of a cache (constructor, destructor, reclaim) may run with locks of that cache held, in any thread that
  * allocates or frees, and in maintenance. They may use other caches, whose callbacks do not use this one; they may not
- * allocate from or free to this one, wait, make or destroy caches, nor call anything of mag_maint.h: -EDEADLK.
+ * allocate from or free to this one, wait, make or destroy caches, make mempools with this driver, nor call anything of
+ * mag_maint.h: -EDEADLK. A mempool that they free is gone at once, its records with the next pass of maintenance.
  *
  * A cache lies in memory that all processes of the DPDK application share, and without callbacks each of them may use
  * it, by its address. Callbacks are addresses in the process that made the cache: in others such a cache gives

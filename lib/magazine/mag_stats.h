@@ -88,7 +88,8 @@ unsigned int mag_cache_slot_stats(const struct mag_cache *cache, struct mag_slot
 uint64_t mag_cache_available(const struct mag_cache *cache);
 
 /**
- * Call a function for each cache of the process, under the lock of their list: it makes and destroys none.
+ * Call a function for each cache of the process, under the lock of their list. The function makes and destroys no cache and
+ * makes no mempool (-EDEADLK). A mempool that it frees is not visited any more; its records are freed when the walk is over.
  *
  * @return
  *   0; -EDEADLK: called from a cache's callback, or from such a function.

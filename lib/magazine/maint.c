@@ -143,6 +143,8 @@ pass_visit(struct mag_cache *cache, void *arg)
 	struct pass *pass = arg;
 	uint64_t interval = interval_of(cache);
 
+	if (mag_cache_is_gone(cache))
+		return;
 	if (pass->reap)
 		mag_cache_reap_now(cache, false);
 	if (cache->next_update == 0) {
@@ -171,7 +173,7 @@ static void
 low_visit(struct mag_cache *cache, void *arg)
 {
 	RTE_SET_USED(arg);
-	if (cache->region->elastic != NULL)
+	if (!mag_cache_is_gone(cache) && cache->region->elastic != NULL)
 		mag_cache_reclaim(cache, true);
 }
 
@@ -212,6 +214,7 @@ pass_run(bool bounded)
 		maint.reap_allowed = pass.now + ms_to_tsc(pass.interval_ms);
 	else if (!done && pass.reap)
 		atomic_store_explicit(&maint.reap_requested, true, memory_order_release);
+	mag_cache_list_sweep(false);
 	due_by(regions_tend(bounded));
 	due_by(done ? pass.next : pass.now);
 	mag_lock_release(&maint.episode);

@@ -12,8 +12,10 @@
 #include "harness.h"
 #include "heap.h"
 #include "logtap.h"
+#include "mag_stats.h"
 #include "pool.h"
 #include "roster.h"
+#include "rte_mempool_magazine.h"
 
 #define PAGE 4096u
 
@@ -233,6 +235,47 @@ nothing_is_leaked_by_pools_that_were_refused(void **state __rte_unused)
 	assert_cycles_leave_nothing(100, one_refused_life);
 }
 
+/* In a walk over all caches no pool is made, and those that are freed are not heard of again. */
+
+static struct rte_mempool *walked[2];
+static unsigned int visits;
+
+static void
+end_both_visit(struct mag_cache *cache, void *arg)
+{
+	struct rte_mempool *mp = pool_empty(POOL_SPEC(500, 64));
+
+	RTE_SET_USED(arg);
+	visits++;
+	assert_ptr_equal(cache, rte_mempool_magazine_cache(walked[0]));
+	logtap_open();
+	assert_int_equal(rte_mempool_populate_default(mp), -EDEADLK);
+	logtap_close();
+	assert_int_equal(logtap_lines(), 1);
+	rte_mempool_free(mp);
+	rte_mempool_free(walked[0]);
+	rte_mempool_free(walked[1]);
+}
+
+static void
+one_life_that_ends_in_a_walk(void)
+{
+	walked[0] = pool_empty(POOL_SPEC(2000, 64));
+	walked[1] = pool_empty(POOL_SPEC(2000, 64));
+	assert_true(add_mapped_chunk(walked[0], 77) > 0);
+	assert_true(add_mapped_chunk(walked[1], 77) > 0);
+	visits = 0;
+	assert_int_equal(mag_cache_walk(end_both_visit, NULL), 0);
+	assert_int_equal(visits, 1);
+}
+
+static void
+nothing_is_leaked_by_pools_that_are_freed_in_a_walk(void **state __rte_unused)
+{
+	harness_need_ours("a list of all caches");
+	assert_cycles_leave_nothing(50, one_life_that_ends_in_a_walk);
+}
+
 /* Memory that was in one pool is given to the next, of other geometry, at the same address. */
 static void
 memory_of_a_pool_that_is_gone_can_be_used_by_the_next(void **state __rte_unused)
@@ -293,6 +336,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(nothing_is_leaked_by_pools_that_were_never_populated),
 		cmocka_unit_test(nothing_is_leaked_by_pools_of_many_chunks),
 		cmocka_unit_test(nothing_is_leaked_by_pools_that_were_refused),
+		cmocka_unit_test(nothing_is_leaked_by_pools_that_are_freed_in_a_walk),
 		cmocka_unit_test(memory_of_a_pool_that_is_gone_can_be_used_by_the_next),
 		cmocka_unit_test(a_name_can_be_used_again),
 	};

@@ -537,6 +537,15 @@ make_another(void)
 }
 
 static int
+make_a_pool(void)
+{
+	struct mag_pool_params params = {.name = "third", .object_size = SIZE, .node = -1};
+
+	rte_errno = 0;
+	return mag_pool_create(&params) == NULL ? -rte_errno : 0;
+}
+
+static int
 destroy_it(void)
 {
 	return mag_cache_destroy(other);
@@ -610,6 +619,7 @@ static const struct {
 #call, call, logged                                                                \
 	}
 	ROW(make_another, "not from a cache's callback"),
+	ROW(make_a_pool, "pool \"third\": not from a cache's callback, nor from a walk"),
 	ROW(destroy_it, "cache \"other\": not from a cache's callback"),
 	ROW(wait_for_it, NULL),
 	ROW(walk_all, "walk over all caches: not from a cache's callback, nor from a walk"),

@@ -769,6 +769,145 @@ test_a_pool_is_freed_whatever_is_out(void **state __rte_unused)
 }
 
 static void
+test_a_pool_that_somebody_uses_does_not_start_again(void **state __rte_unused)
+{
+	struct mag_pool_params params = pool_params(COUNT);
+	struct mag_cache *cache = mag_pool_create(&params);
+	struct mag_lcore *busy = &cache->slot[1];
+	void *objects[COUNT];
+
+	assert_int_equal(mag_cache_take_all(cache, objects, COUNT, true), 0);
+	mag_cache_give(cache, objects, COUNT);
+	assert_true(mag_bias_enter(&busy->owner, &busy->visitor));
+	log_begin();
+	assert_int_equal(mag_pool_reset(cache), -EAGAIN);
+	assert_logged(log_end(), "pool \"pool\": an lcore is using it");
+	assert_int_equal(mag_cache_available(cache), COUNT);
+	mag_bias_leave(&busy->owner);
+	assert_int_equal(mag_pool_reset(cache), 0);
+	assert_int_equal(mag_cache_available(cache), 0);
+	assert_int_equal(cache->slot[1].size, cache->type);
+	assert_true(mag_pool_free(cache));
+}
+
+static void
+test_a_pool_that_is_purged_stays_off_when_it_starts_again(void **state __rte_unused)
+{
+	struct mag_pool_params params = pool_params(8ull * rte_lcore_count() * 14);
+	struct mag_cache *cache = mag_pool_create(&params);
+
+	assert_true(cache->slot[1].size > 0);
+	assert_int_equal(mag_cache_purge(cache), 0);
+	assert_int_equal(mag_pool_reset(cache), 0);
+	assert_int_equal(cache->slot[1].size, 0);
+	mag_cache_enable(cache);
+	assert_true(cache->slot[1].size > 0);
+	assert_true(mag_pool_free(cache));
+}
+
+/* Pools whose memory goes before they do, as rte_mempool has it. */
+
+static struct mag_cache *ending[2];
+
+static void
+ending_make(void)
+{
+	struct mag_pool_params params = pool_params(COUNT);
+	struct ground own;
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(ending); i++) {
+		own = ground_make(COUNT, SIZE, BLOCK, 0);
+		params.region = own.region;
+		ending[i] = mag_pool_create(&params);
+		assert_non_null(ending[i]);
+		free(own.memory);
+	}
+}
+
+static void
+end_visit(struct mag_cache *cache, void *arg)
+{
+	unsigned int i;
+
+	assert_ptr_equal(cache, ending[0]);
+	++*(unsigned int *)arg;
+	for (i = 0; i < RTE_DIM(ending); i++)
+		assert_false(mag_pool_free(ending[i]));
+}
+
+static void
+test_pools_that_are_freed_in_a_walk_go_when_it_is_over(void **state __rte_unused)
+{
+	uint32_t count = mag_cache_listed();
+	uint64_t before = heap_balance();
+	unsigned int visits = 0;
+
+	ending_make();
+	assert_int_equal(mag_cache_walk(end_visit, &visits), 0);
+	assert_int_equal(visits, 1);
+	assert_int_equal(mag_cache_listed(), count);
+	assert_int_equal(heap_balance(), before);
+}
+
+static void
+end_within(void *object __rte_unused, void *arg __rte_unused)
+{
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(ending); i++)
+		assert_false(mag_pool_free(ending[i]));
+}
+
+static struct mag_cache *
+cache_that_ends_pools(void)
+{
+	struct mag_cache_params params = params_of(0);
+
+	params.destructor = end_within;
+	return mag_cache_create(&params);
+}
+
+static void
+never_visit(struct mag_cache *cache, void *arg __rte_unused)
+{
+	assert_ptr_not_equal(cache, ending[0]);
+	assert_ptr_not_equal(cache, ending[1]);
+}
+
+static void
+test_pools_that_are_freed_in_a_callback_go_with_the_next_walk(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_that_ends_pools();
+	uint32_t count = mag_cache_listed();
+	uint64_t before = heap_balance();
+
+	ending_make();
+	mag_cache_free_nocache(cache, mag_cache_alloc(cache));
+	assert_int_equal(mag_cache_walk(never_visit, NULL), 0);
+	assert_int_equal(mag_cache_listed(), count);
+	assert_int_equal(heap_balance(), before);
+	cache_drop(cache);
+}
+
+static void
+test_pools_that_are_freed_in_a_callback_go_with_the_next_pass_of_maintenance(
+	void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_that_ends_pools();
+	uint32_t count = mag_cache_listed();
+	uint64_t before = heap_balance();
+
+	ending_make();
+	assert_int_equal(mag_maint_interval(10), 0);
+	mag_cache_free_nocache(cache, mag_cache_alloc(cache));
+	wait_until(mag_cache_listed() == count);
+	wait_until(heap_balance() == before);
+	assert_int_equal(mag_maint_interval(0), 0);
+	cache_drop(cache);
+}
+
+static void
 test_a_pool_that_lost_its_memory_starts_again(void **state __rte_unused)
 {
 	struct mag_pool_params params = pool_params(COUNT);
@@ -883,6 +1022,7 @@ static void
 forbidden_visit(struct mag_cache *cache, void *arg)
 {
 	struct mag_cache_params params = params_of(0);
+	struct mag_pool_params pool = pool_params(COUNT);
 	int *ret = arg;
 
 	assert_true(mag_cache_list_held());
@@ -890,18 +1030,21 @@ forbidden_visit(struct mag_cache *cache, void *arg)
 	assert_null(mag_cache_create(&params));
 	ret[0] = rte_errno;
 	ret[1] = mag_cache_destroy(cache);
-	log_end();
+	assert_null(mag_pool_create(&pool));
+	ret[2] = rte_errno;
+	assert_int_equal(count_lines(log_end()), 3);
 }
 
 static void
 test_caches_are_not_made_or_destroyed_inside_the_list(void **state __rte_unused)
 {
 	struct mag_cache *cache = cache_make(0);
-	int ret[2] = {0};
+	int ret[3] = {0};
 
 	mag_cache_walk(forbidden_visit, ret);
 	assert_int_equal(ret[0], EDEADLK);
 	assert_int_equal(ret[1], -EDEADLK);
+	assert_int_equal(ret[2], EDEADLK);
 	assert_false(mag_cache_list_held());
 	cache_drop(cache);
 }
@@ -1317,6 +1460,11 @@ main(void)
 		T(test_the_first_type_of_a_pool_leaves_room_to_grow),
 		T(test_a_pool_is_never_cleared_and_dynamic_unless_its_rounds_are_fixed),
 		T(test_a_pool_is_freed_whatever_is_out),
+		T(test_a_pool_that_somebody_uses_does_not_start_again),
+		T(test_a_pool_that_is_purged_stays_off_when_it_starts_again),
+		T(test_pools_that_are_freed_in_a_walk_go_when_it_is_over),
+		T(test_pools_that_are_freed_in_a_callback_go_with_the_next_walk),
+		T(test_pools_that_are_freed_in_a_callback_go_with_the_next_pass_of_maintenance),
 		T(test_a_pool_that_lost_its_memory_starts_again),
 		T(test_all_or_none_takes_none_when_it_cannot_take_all),
 		T(test_a_cache_with_objects_out_is_not_destroyed_and_stays_usable),

@@ -181,8 +181,8 @@ magazine_free(struct rte_mempool *mp)
 	if (cache == NULL)
 		return;
 	region = cache->region;
-	mag_pool_free(cache);
-	mag_region_destroy(region);
+	if (mag_pool_free(cache))
+		mag_region_destroy(region);
 	mp->pool_data = NULL;
 }
 

@@ -87,11 +87,19 @@ call_constructor(const struct mag_callbacks *callbacks, const struct mag_object_
 	return ret;
 }
 
+/* EAL's heap clears what comes from it by itself: objects of a cache over it are zero without us. */
+static bool
+is_cleared(const struct mag_cache *cache)
+{
+	return cache->flags & MAG_CACHE_CLEARONFREE &&
+	       (cache->region->mode & MAG_REGION_PSEUDO) == 0;
+}
+
 /* The region's whole object, on its way to the slab layer, if the cache is one that clears. */
 static void
 object_clear(const struct mag_cache *cache, void *object)
 {
-	if (cache->flags & MAG_CACHE_CLEARONFREE)
+	if (is_cleared(cache))
 		memset(object, 0, cache->region->object_size);
 }
 
@@ -119,8 +127,7 @@ home_give_slab(struct mag_cache *cache, void *const *objects, unsigned int n)
 	const struct mag_callbacks *callbacks = cache->callbacks;
 	unsigned int i;
 
-	if ((callbacks == NULL || callbacks->destructor == NULL) &&
-	    (cache->flags & MAG_CACHE_CLEARONFREE) == 0) {
+	if ((callbacks == NULL || callbacks->destructor == NULL) && !is_cleared(cache)) {
 		mag_slab_free(&cache->slab, objects, n);
 		return;
 	}

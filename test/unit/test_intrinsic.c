@@ -4,10 +4,12 @@
 
 #include "eal.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <string.h>
 
 #include <rte_errno.h>
+#include <rte_malloc.h>
 
 #include "cache.h"
 #include "numa.h"
@@ -16,9 +18,26 @@
 #define ALIGN 64
 #define COUNT 500
 #define WORKER 1
+#define WRITTEN 0x5a
 
 static struct mag_cache *cache;
 static uint64_t before;
+
+/* Stands in front of EAL's own: what is in objects of the cache when they come back to the heap. */
+static bool watched;
+static unsigned int came_back_written;
+
+void
+rte_free(void *addr)
+{
+	static void (*_Atomic next)(void *addr);
+
+	if (next == NULL)
+		next = (__typeof__(&rte_free))(uintptr_t)dlsym(RTLD_NEXT, "rte_free");
+	if (watched && addr != NULL && *(unsigned char *)addr == WRITTEN)
+		came_back_written++;
+	next(addr);
+}
 
 static struct {
 	unsigned int constructed, destructed;
@@ -107,6 +126,30 @@ test_objects_come_zeroed_aligned_and_each_once(void **state __rte_unused)
 		mag_cache_free_bulk(cache, objects, COUNT);
 		assert_int_equal(mag_cache_reap_now(cache, true), 0);
 	}
+	drop();
+}
+
+static void
+test_what_the_heap_clears_is_not_cleared_before(void **state __rte_unused)
+{
+	void *objects[COUNT];
+	unsigned int i;
+
+	make(false);
+	assert_true(cache->flags & MAG_CACHE_CLEARONFREE);
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
+	for (i = 0; i < COUNT; i++)
+		memset(objects[i], WRITTEN, SIZE);
+	came_back_written = 0;
+	watched = true;
+	mag_cache_free_bulk(cache, objects, COUNT);
+	assert_int_equal(mag_cache_reap_now(cache, true), 0);
+	watched = false;
+	assert_int_equal(came_back_written, COUNT);
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
+	for (i = 0; i < COUNT; i++)
+		assert_true(is_zero(objects[i]));
+	mag_cache_free_bulk(cache, objects, COUNT);
 	drop();
 }
 
@@ -300,6 +343,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_objects_come_zeroed_aligned_and_each_once),
+		cmocka_unit_test(test_what_the_heap_clears_is_not_cleared_before),
 		cmocka_unit_test(test_counts_are_those_of_objects_that_came_from_the_heap),
 		cmocka_unit_test(test_an_object_stays_constructed_in_a_magazine),
 		cmocka_unit_test(test_infos_are_address_and_size_alone),

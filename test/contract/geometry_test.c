@@ -259,6 +259,35 @@ objects_are_contiguous_in_io_memory(void **state __rte_unused)
 	}
 }
 
+/* They have an address, a header before it, and whatever rte_mempool or a mirror keeps for them. */
+static void
+objects_of_no_bytes_are_objects(void **state __rte_unused)
+{
+	static const char *const configs[] = {NULL, "guard=1,mirror=8,rounds=14"};
+	struct rte_mempool *mp;
+	struct roster *roster;
+	void *objs[1000];
+
+	for (unsigned int i = 0; i < RTE_DIM(configs) * RTE_DIM(all_flags) * 2; i++) {
+		struct pool_spec spec = *POOL_SPEC(1000, 0, .cache_size = i % 2 ? 64 : 0,
+						   .flags = all_flags[i / 2 % RTE_DIM(all_flags)],
+						   .config = configs[i / 2 / RTE_DIM(all_flags)]);
+
+		if (spec.config != NULL && strcmp(harness_ops(), "magazine") != 0)
+			break;
+		mp = pool_make(&spec);
+		roster = roster_of(mp);
+		for (unsigned int turn = 0; turn < 3; turn++) {
+			assert_int_equal(roster_get(roster, objs, RTE_DIM(objs)), 0);
+			assert_ptr_equal(rte_mempool_from_obj(objs[turn]), mp);
+			roster_put(roster, objs, RTE_DIM(objs));
+			assert_int_equal(rte_mempool_avail_count(mp), RTE_DIM(objs));
+		}
+		roster_free(roster);
+		rte_mempool_free(mp);
+	}
+}
+
 static struct rte_mempool *
 make_in_small_pages(const struct pool_spec *spec)
 {
@@ -337,6 +366,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(no_object_crosses_a_page_in_memory_by_default),
 		cmocka_unit_test(no_object_crosses_a_page_in_a_chunk_by_hand),
 		cmocka_unit_test(objects_are_contiguous_in_io_memory),
+		cmocka_unit_test(objects_of_no_bytes_are_objects),
 		cmocka_unit_test(small_pages_with_physical_addresses),
 		cmocka_unit_test(anonymous_memory_with_physical_addresses),
 	};

@@ -25,6 +25,8 @@
 
 /* Objects may reach magazines again between gathering them and taking the blocks. */
 #define GATHER_TRIES 3
+/* Objects of no bytes, too, are apart by rte_mempool's headers, which are longer. */
+#define APART_MIN 8
 /* Most that rte_mempool fills a cache with: its size, and what a request is short of. */
 #define REFILL_MAX (2 * RTE_MEMPOOL_CACHE_MAX_SIZE)
 
@@ -116,7 +118,7 @@ pool_region(const struct rte_mempool *mp, const struct mag_options *options)
 {
 	struct mag_region_params params = {
 		.name = mp->name,
-		.object_size = mp->elt_size,
+		.object_size = RTE_MAX(mp->elt_size, (uint32_t)APART_MIN),
 		.stride = mp->header_size + mp->elt_size + mp->trailer_size,
 		.block = options->block,
 		.mirror = options->mirror,

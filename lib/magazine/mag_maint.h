@@ -76,8 +76,8 @@ int mag_cache_resize(struct mag_cache *cache, uint32_t rounds, bool wait);
 int mag_cache_reap_now(struct mag_cache *cache, bool purge);
 
 /**
- * Call the cache's reclaim callback, in this thread, then reap what two intervals did not need; with memory low purge
- * and enable instead.
+ * Call the cache's reclaim callback, in this thread, then reap what two intervals did not need; with memory low, or for
+ * a RECLAIM cache, purge and enable instead.
  *
  * @return
  *   0; -EDEADLK (called from a cache's callback) or -EPERM (the cache has callbacks, in another process): nothing is

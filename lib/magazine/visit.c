@@ -609,7 +609,7 @@ mag_cache_reclaim(struct mag_cache *cache, bool memory_low)
 		callbacks->reclaim(callbacks->arg);
 		mag_callback_depth--;
 	}
-	if (memory_low)
+	if (memory_low || cache->flags & MAG_CACHE_RECLAIM)
 		return purge_and_enable(cache, 0);
 	mag_cache_working_set_reap(cache);
 	return 0;

@@ -122,4 +122,17 @@ mag_u128_cas(struct mag_u128 *at, struct mag_u128 *expected, struct mag_u128 des
 
 #endif /* MAG_TSAN */
 
+/**
+ * All 16 bytes, as they were at one moment: an exchange of a guess with itself tells what is there, whether
+ * it succeeds or fails. It writes: for whoever must not guess, not for whoever looks often.
+ */
+static inline struct mag_u128
+mag_u128_load(struct mag_u128 *at)
+{
+	struct mag_u128 value = mag_u128_peek(at);
+
+	mag_u128_cas(at, &value, value);
+	return value;
+}
+
 #endif /* MAG_ATOMIC128_H */

@@ -66,6 +66,16 @@ stale_link(const struct mag_depot *depot, uint32_t index)
 
 _Static_assert(offsetof(struct mag_magazine, next) == 0, "stale_link() reads the first word");
 
+/* A head after so many magazines were taken from it. */
+static struct mag_depot_head
+head_without(struct mag_depot_head head, unsigned int taken)
+{
+	head.total -= taken;
+	head.min = RTE_MIN(head.min, head.total);
+	head.tag = (head.tag + 1) & TAG_MASK;
+	return head;
+}
+
 unsigned int
 mag_depot_take(struct mag_depot *depot, struct mag_depot_list *list, unsigned int want,
 	       struct mag_magazine *got[2])
@@ -84,9 +94,7 @@ mag_depot_take(struct mag_depot *depot, struct mag_depot_list *list, unsigned in
 		second = stale_link(depot, first);
 		taken = want > 1 && second != 0 ? 2 : 1;
 		head.index = taken == 2 ? stale_link(depot, second) : second;
-		head.total -= taken;
-		head.min = RTE_MIN(head.min, head.total);
-		head.tag = (head.tag + 1) & TAG_MASK;
+		head = head_without(head, taken);
 		/* A full barrier; its acquire pairs with the release of mag_depot_put(). */
 		if (likely(mag_u128_cas(&list->head, &old, head_pack(head))))
 			break;
@@ -156,9 +164,47 @@ mag_depot_zero(struct mag_depot *depot)
 }
 
 uint32_t
-mag_depot_reapable(const struct mag_depot_list *list)
+mag_depot_reapable(struct mag_depot_list *list)
 {
-	return RTE_MIN(list->reaplimit, mag_depot_head(list).min);
+	return RTE_MIN(list->reaplimit, head_unpack(mag_u128_load(&list->head)).min);
+}
+
+/* Up to n magazines from the head on, which then is what comes behind them; returns how many. */
+static unsigned int
+chain_walk(const struct mag_depot *depot, uint32_t *head, unsigned int n,
+	   struct mag_magazine *got[MAG_DEPOT_CHAIN])
+{
+	unsigned int i;
+
+	for (i = 0; i < n && *head != 0; i++) {
+		got[i] = mag_arena_magazine(depot->arena, *head);
+		*head = stale_link(depot, *head);
+	}
+	return i;
+}
+
+/* Each time that somebody else was faster the chain is half as long, and one is no harder to take than for others. */
+unsigned int
+mag_depot_reap(struct mag_depot *depot, struct mag_depot_list *list, unsigned int want,
+	       struct mag_magazine *got[MAG_DEPOT_CHAIN])
+{
+	struct mag_u128 old = mag_u128_load(&list->head);
+	struct mag_depot_head head;
+	unsigned int taken;
+
+	for (want = RTE_MIN(want, MAG_DEPOT_CHAIN);; want = (taken + 1) / 2) {
+		head = head_unpack(old);
+		want = RTE_MIN(want, RTE_MIN(list->reaplimit, head.min));
+		taken = chain_walk(depot, &head.index, want, got);
+		if (taken == 0)
+			return 0;
+		head = head_without(head, taken);
+		/* A full barrier; its acquire pairs with the release of mag_depot_put(). */
+		if (likely(mag_u128_cas(&list->head, &old, head_pack(head))))
+			break;
+	}
+	list->reaplimit -= taken;
+	return taken;
 }
 
 uint64_t

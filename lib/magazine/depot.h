@@ -17,7 +17,9 @@
  * one that never left: for that somebody must have taken it. 48 bits do not wrap
  * while a thread sleeps. Links of
  * magazines just taken by others may be read: magazines are type-stable, and
- * what was read is thrown away when the exchange fails.
+ * what was read is thrown away when the exchange fails. That holds for a chain of
+ * any length: links below a head change only when the head has been taken, which a
+ * tag would show. A longer walk only fails more often.
  */
 
 #include <stdatomic.h>
@@ -26,6 +28,12 @@
 
 #include "atomic128.h"
 #include "magazine.h"
+
+/**
+ * Magazines that a reap takes at once, at most. The working set is locked while they are destroyed,
+ * and they are in nobody's reach: 8,160 objects of the largest type.
+ */
+#define MAG_DEPOT_CHAIN 16u
 
 /**
  * lo: index of the first magazine (32 bits), total (24), min bits 0-7
@@ -84,8 +92,21 @@ uint32_t mag_depot_total(const struct mag_depot_list *list);
 void mag_depot_update(struct mag_depot *depot);
 /** Working set zero: reaplimit = min = total. True when that changed anything. */
 bool mag_depot_zero(struct mag_depot *depot);
-/** Magazines of the list that may be reaped: MIN(reaplimit, min). */
-uint32_t mag_depot_reapable(const struct mag_depot_list *list);
+/** Magazines of the list that may be reaped: MIN(reaplimit, min). Under the working set lock. */
+uint32_t mag_depot_reapable(struct mag_depot_list *list);
+/**
+ * Take up to want of the magazines that may be reaped, as one chain, and lower reaplimit by them: a second
+ * reap in an interval leaves the working set alone. Under the working set lock. Counts as one take, and
+ * never as contention.
+ *
+ * @param got
+ *   Filled with what was taken.
+ * @return
+ *   How many: fewer than want where there are not so many, where want is more than MAG_DEPOT_CHAIN, or where
+ *   others took from the list meanwhile; 0 only when none may be reaped.
+ */
+unsigned int mag_depot_reap(struct mag_depot *depot, struct mag_depot_list *list, unsigned int want,
+			    struct mag_magazine *got[MAG_DEPOT_CHAIN]);
 /** Takes that met another thread, on both lists, since the depot was made. */
 uint64_t mag_depot_contention(const struct mag_depot *depot);
 

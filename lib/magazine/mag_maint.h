@@ -81,7 +81,7 @@ int mag_cache_reap_now(struct mag_cache *cache, bool purge);
  *
  * @return
  *   0; -EDEADLK (called from a cache's callback) or -EPERM (the cache has callbacks, in another process): nothing is
- *   done; with memory low also as mag_cache_purge().
+ *   done; where it purges also as mag_cache_purge().
  */
 int mag_cache_reclaim(struct mag_cache *cache, bool memory_low);
 

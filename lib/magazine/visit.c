@@ -295,25 +295,51 @@ slots_ask(struct mag_cache *cache)
 			mag_bias_announce(&cache->slot[i].visitor, MAG_BIAS_ASKED);
 }
 
+/*
+ * A chain of magazines leaves the depot at once, in transit, before the first is destroyed. Under the
+ * working set lock until the last one is: whoever has the lock and finds nothing to reap knows that nobody
+ * else is carrying any.
+ */
+static unsigned int
+chain_reap(struct mag_cache *cache, struct mag_depot_list *list, uint32_t want)
+{
+	bool full = list == &cache->depot.full;
+	uint64_t rounds = full ? MAG_STAT(cache->type) : 0;
+	struct mag_magazine *got[MAG_DEPOT_CHAIN];
+	unsigned int taken, i;
+
+	want = RTE_MIN(RTE_MIN(want, MAG_DEPOT_CHAIN), mag_depot_reapable(list));
+	mag_transit_begin(cache, want * rounds);
+	taken = mag_depot_reap(&cache->depot, list, want, got);
+	mag_transit_end(cache, (want - taken) * rounds);
+	for (i = 0; i < taken; i++) {
+		mag_cache_destroy_magazine(
+			cache, (struct mag_detached){got[i], full ? got[i]->rounds : 0});
+		mag_transit_end(cache, rounds);
+	}
+	return taken;
+}
+
+/*
+ * Chain by chain, with the lock let go between them; no more than could be reaped when this began. The last
+ * look finds nothing, and nobody who carries some.
+ */
 static bool
 list_reap(struct mag_cache *cache, struct mag_depot_list *list)
 {
-	uint32_t n = mag_depot_reapable(list), taken;
-	bool full = list == &cache->depot.full;
-	uint64_t rounds = full ? MAG_STAT(cache->type) : 0;
-	struct mag_magazine *got[2];
+	uint32_t left, begin;
+	unsigned int taken;
 
-	for (taken = 0; taken < n; taken++) {
-		mag_transit_begin(cache, rounds);
-		if (mag_depot_take(&cache->depot, list, 1, got) == 0) {
-			mag_transit_end(cache, rounds);
-			break;
-		}
-		mag_cache_destroy_magazine(
-			cache, (struct mag_detached){got[0], full ? got[0]->rounds : 0});
-		mag_transit_end(cache, rounds);
-	}
-	return taken > 0;
+	mag_lock_wait(&cache->working_set);
+	begin = left = mag_depot_reapable(list);
+	mag_lock_release(&cache->working_set);
+	do {
+		mag_lock_wait(&cache->working_set);
+		taken = chain_reap(cache, list, left);
+		mag_lock_release(&cache->working_set);
+		left -= taken;
+	} while (taken > 0);
+	return left < begin;
 }
 
 static bool
@@ -328,14 +354,11 @@ depot_reap(struct mag_cache *cache)
 static bool
 depot_zero_and_reap(struct mag_cache *cache)
 {
-	bool reaped;
-
 	mag_lock_wait(&cache->working_set);
 	if (mag_depot_zero(&cache->depot))
 		MAG_STAT_ADD(cache->zeroes, 1);
-	reaped = depot_reap(cache);
 	mag_lock_release(&cache->working_set);
-	return reaped;
+	return depot_reap(cache);
 }
 
 void
@@ -358,11 +381,8 @@ mag_cache_working_set_reap(struct mag_cache *cache)
 	bool reaped = false;
 	unsigned int part;
 
-	MAG_FOREACH_HOME(cache, part, home) {
-		mag_lock_wait(&home->working_set);
+	MAG_FOREACH_HOME(cache, part, home)
 		reaped |= depot_reap(home);
-		mag_lock_release(&home->working_set);
-	}
 	if (reaped)
 		MAG_STAT_ADD(cache->reaps, 1);
 }

@@ -4,10 +4,10 @@
  * A list of the depot (depot.c): index, total, min and tag change by one compare-exchange of both
  * halves; they are read half by half. Threads take one magazine or two, and put what they have; who
  * has a magazine may write anything into its link, which others still read. Maintenance restarts the
- * working set meanwhile. Compare-exchange is a full barrier on both sides: no buffers are needed here.
+ * working set meanwhile, or reaps: takes chains of up to CHAIN magazines, no more than may be reaped. Compare-exchange is a full barrier on both sides: no buffers are needed here.
  *
  * Safety: no magazine is had twice or lost; total is the list's length, min the lowest since the last
- * restart, exactly. Progress: whoever stops (they all may, after any statement: there is none to wait
+ * restart, exactly; a reap takes no more than min, and two of them no more than reaplimit. Progress: whoever stops (they all may, after any statement: there is none to wait
  * for), the others end; and nobody tries for ever, which is checked as absence of non-progress cycles.
  *
  * Checks and mutations: `checks`.
@@ -23,6 +23,12 @@
 #endif
 #ifndef TAKERS
 #define TAKERS 2
+#endif
+#ifndef LIMIT
+#define LIMIT MAGAZINES
+#endif
+#ifndef CHAIN
+#define CHAIN 3
 #endif
 #define NOBODY 255
 
@@ -254,6 +260,122 @@ proctype maintenance()
 	reset_locals()
 }
 
+#ifdef REAPER
+inline reset_reaper()
+{
+	d_step {
+		old.index = 0; old.total = 0; old.min = 0; tag = 0;
+		new.index = 0; new.total = 0; new.min = 0;
+		chain[0] = 0; chain[1] = 0; chain[2] = 0;
+		at = 0; k = 0; want = 0; done = false
+	}
+}
+
+/* One chain; k is how many it has, 0 when none may be reaped. */
+inline reap()
+{
+	d_step {
+		old.index = list.index;
+		old.total = list.total;
+		old.min = list.min;
+		tag = list_tag;
+		want = CHAIN
+	}
+	do
+	:: done -> break
+	:: else ->
+#ifdef WALKED_ONCE
+		if
+		:: k != 0 -> goto walked
+		:: else
+		fi;
+#endif
+		d_step {
+			want = (want < limit -> want : limit);
+#ifndef MIN_IGNORED
+			want = (want < old.min -> want : old.min);
+#endif
+			k = 0;
+			at = old.index
+		}
+		do
+		:: k < want && at != 0 ->
+			d_step {
+				chain[k] = at;
+				at = next[at];
+				k++
+			}
+		:: else -> break
+		od;
+		if
+		:: k == 0 -> break
+		:: else
+		fi;
+walked:
+		skip;
+		d_step {
+			new.index = at;
+			new.total = old.total - k;
+			new.min = (old.min < new.total -> old.min : new.total);
+			if
+			:: SAME(old, tag) ->
+				set_list(new);
+#ifndef CHAIN_UNTAGGED
+				list_tag = list_tag + 1;
+#endif
+				assert(k <= lowest);
+				reaped = reaped + k;
+				took(chain[0], _pid);
+				if
+				:: k > 1 -> took(chain[1], _pid)
+				:: else
+				fi;
+				if
+				:: k > 2 -> reached(3) took(chain[2], _pid)
+				:: else
+				fi;
+				note_take(k);
+#ifndef LIMIT_KEPT
+				limit = limit - k;
+#endif
+				done = true
+			:: else -> reached(4)
+				reload(old, tag);
+				want = (k + 1) / 2
+			fi
+		}
+	od
+}
+
+/* Two reaps in an interval. What they destroy is a magazine again, and comes back in any order. */
+proctype reaper()
+{
+	half_lo old, new;
+	byte tag, chain[3], at, k, want, limit, reaped, turn;
+	bool done;
+
+	limit = LIMIT;
+	for (turn : 1 .. 2) {
+		reap();
+		if
+		:: k > 1 && turn == 1 ->
+			next[chain[0]] = 0;
+			next[chain[1]] = 2;
+			if
+			:: put(chain[1]); put(chain[0])
+			:: put(chain[0]); put(chain[1])
+			:: k > 2 -> put(chain[1]); put(chain[2]); put(chain[0])
+			:: true
+			fi
+		:: k == 1 && turn == 1 -> put(chain[0])
+		:: else
+		fi;
+		reset_reaper()
+	}
+	assert(reaped <= LIMIT)
+}
+#endif
+
 /* Nobody works: the list is what is left, each magazine once. */
 proctype check()
 {
@@ -293,6 +415,9 @@ init {
 		}
 #ifdef MAINTENANCE
 		run maintenance();
+#endif
+#ifdef REAPER
+		run reaper();
 #endif
 		i = 0
 	}

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "depot.h"
+#include "stepper.h"
 
 #define MAGAZINES 512
 
@@ -198,6 +199,136 @@ test_reapable_is_what_neither_interval_needed(void **state __rte_unused)
 	assert_int_equal(mag_depot_reapable(&depot.full), 10);
 }
 
+static unsigned int
+reap(unsigned int want, struct mag_magazine *got[MAG_DEPOT_CHAIN])
+{
+	return mag_depot_reap(&depot, &depot.full, want, got);
+}
+
+static void
+test_a_reap_takes_a_chain_at_once_the_upper_one_first(void **state __rte_unused)
+{
+	struct mag_magazine *got[MAG_DEPOT_CHAIN];
+	unsigned int i;
+
+	put(0, 10);
+	mag_depot_zero(&depot);
+	assert_int_equal(reap(7, got), 7);
+	for (i = 0; i < 7; i++)
+		assert_ptr_equal(got[i], magazine[9 - i]);
+	assert_head(&depot.full, 3, 3);
+	assert_int_equal(mag_depot_taken(&depot.full), 1);
+	assert_int_equal(mag_depot_contention(&depot), 0);
+	take(3);
+	assert_int_equal(reap(7, got), 0);
+}
+
+static void
+test_a_chain_has_so_many_magazines_and_not_more(void **state __rte_unused)
+{
+	struct mag_magazine *got[MAG_DEPOT_CHAIN];
+	unsigned int left;
+
+	put(0, MAGAZINES);
+	mag_depot_zero(&depot);
+	for (left = MAGAZINES; left > 0; left -= MAG_DEPOT_CHAIN)
+		assert_int_equal(reap(left, got), MAG_DEPOT_CHAIN);
+	assert_int_equal(reap(1, got), 0);
+	assert_head(&depot.full, 0, 0);
+}
+
+static void
+test_two_reaps_in_an_interval_leave_the_working_set(void **state __rte_unused)
+{
+	struct mag_magazine *got[MAG_DEPOT_CHAIN];
+
+	put(0, 10);
+	mag_depot_update(&depot);
+	take(6);
+	put(4, 6);
+	mag_depot_update(&depot);
+	assert_int_equal(depot.full.reaplimit, 4);
+	assert_head(&depot.full, 10, 10);
+	assert_int_equal(reap(3, got), 3);
+	assert_int_equal(mag_depot_reapable(&depot.full), 1);
+	assert_int_equal(reap(10, got), 1);
+	assert_int_equal(reap(10, got), 0);
+	assert_head(&depot.full, 6, 6);
+}
+
+static void
+test_a_reap_leaves_what_this_interval_needed(void **state __rte_unused)
+{
+	struct mag_magazine *got[MAG_DEPOT_CHAIN];
+
+	put(0, 10);
+	mag_depot_zero(&depot);
+	take(8);
+	put(2, 8);
+	assert_head(&depot.full, 10, 2);
+	assert_int_equal(reap(10, got), 2);
+	assert_head(&depot.full, 8, 2);
+	assert_int_equal(depot.full.reaplimit, 8);
+}
+
+/* min goes from 255 to 256 and back before one instruction after the other of who reads it. */
+static struct {
+	unsigned int steps, at;
+	bool grow;
+} boundary;
+
+static void
+cross_the_boundary(uintptr_t place __rte_unused)
+{
+	if (boundary.steps++ != boundary.at)
+		return;
+	if (!boundary.grow) {
+		take(1);
+		return;
+	}
+	put(255, 1);
+	mag_depot_update(&depot);
+	depot.full.reaplimit = MAGAZINES;
+}
+
+static void
+read_across_the_boundary(void *arg)
+{
+	uint32_t *read = arg;
+
+	stepper_begin(cross_the_boundary);
+	*read = mag_depot_reapable(&depot.full);
+	stepper_end();
+}
+
+static void
+test_what_may_be_reaped_is_read_at_one_moment(void **state)
+{
+	uint32_t read;
+
+	if (!STEPPER_WORKS)
+		skip();
+	mag_depot_reapable(&depot.full);
+	boundary.steps = 1;
+	for (boundary.at = 0; boundary.at < boundary.steps; boundary.at++) {
+		for (boundary.grow = false;; boundary.grow = true) {
+			setup(state);
+			put(0, boundary.grow ? 255 : 256);
+			mag_depot_zero(&depot);
+			depot.full.reaplimit = MAGAZINES;
+			boundary.steps = 0;
+			run_on_thread(read_across_the_boundary, &read);
+			teardown(state);
+			if (read != 255 && read != 256)
+				fail_msg("%u were read before step %u of %u", read, boundary.at,
+					 boundary.steps);
+			if (boundary.grow)
+				break;
+		}
+	}
+	setup(state);
+}
+
 static void
 test_zero_makes_everything_reapable_and_says_whether_it_changed_anything(void **state __rte_unused)
 {
@@ -264,6 +395,7 @@ struct crowd {
 	_Atomic uint32_t owner[MAGAZINES * 2 + 1];
 	_Atomic uint32_t clashes;
 	_Atomic uint32_t turns;
+	uint32_t reaped; /* of the one who does */
 };
 
 static struct crowd crowd;
@@ -299,6 +431,28 @@ crowd_run(void *arg)
 		if (n == 2) {
 			own(got[1], false);
 			mag_depot_put(&depot, list, got[1]);
+		}
+	}
+}
+
+/* Maintenance: chains, which nobody else has, and never more than may be reaped. */
+static void
+crowd_reap(void *arg)
+{
+	struct mag_magazine *got[MAG_DEPOT_CHAIN];
+	struct mag_depot_list *list = arg;
+	unsigned int i, n;
+
+	while (!atomic_load_explicit(&crowd.stop, memory_order_relaxed)) {
+		mag_depot_zero(&depot);
+		n = mag_depot_reap(&depot, list, 5, got);
+		crowd.reaped += n;
+		for (i = 0; i < n; i++)
+			own(got[i], true);
+		sched_yield();
+		for (i = 0; i < n; i++) {
+			own(got[i], false);
+			mag_depot_put(&depot, list, got[i]);
 		}
 	}
 }
@@ -346,6 +500,27 @@ test_each_magazine_has_one_owner_at_a_time(void **state __rte_unused)
 	}
 	assert_int_equal(crowd.clashes, 0);
 	assert_int_equal(mag_depot_take(&depot, &depot.full, 1, got), 0);
+}
+
+static void
+test_a_magazine_of_a_chain_has_one_owner_at_a_time(void **state __rte_unused)
+{
+	struct task task[3], reaper;
+	unsigned int i;
+
+	put(0, 9);
+	crowd_start(task, RTE_DIM(task));
+	task_thread(&reaper, crowd_reap, &depot.full);
+	wait_until(atomic_load(&crowd.turns) > 50000);
+	crowd_end(task, RTE_DIM(task));
+	task_join(&reaper);
+	assert_true(crowd.reaped > 0);
+	assert_int_equal(crowd.clashes, 0);
+	assert_int_equal(mag_depot_total(&depot.full), 9);
+	mag_depot_zero(&depot);
+	for (i = 0; i < 9; i++)
+		take(1);
+	assert_head(&depot.full, 0, 0);
 }
 
 static void
@@ -570,6 +745,101 @@ test_a_link_that_became_something_else_is_not_followed(void **state __rte_unused
 	assert_int_equal(mag_depot_total(&paged.depot.full), 0);
 }
 
+static unsigned int
+paged_reap(unsigned int want, struct mag_magazine *got[MAG_DEPOT_CHAIN])
+{
+	return mag_depot_reap(&paged.depot, &paged.depot.full, want, got);
+}
+
+static void
+paged_fill(void)
+{
+	unsigned int page;
+
+	for (page = 0; page < PAGES; page++)
+		paged_put(page);
+	mag_depot_zero(&paged.depot);
+}
+
+static void
+take_first(unsigned int page __rte_unused)
+{
+	struct mag_magazine *got[2];
+
+	assert_int_equal(paged_take(1, got), 1);
+}
+
+static void
+test_a_reap_that_met_somebody_takes_fewer_and_is_no_contention(void **state __rte_unused)
+{
+	struct mag_magazine *got[MAG_DEPOT_CHAIN];
+
+	paged_fill();
+	stop_at(1, take_first);
+	assert_int_equal(paged_reap(PAGES, got), PAGES / 2);
+	assert_int_equal(paged.stops, 1);
+	assert_ptr_equal(got[0], paged_magazine(PAGES - 2));
+	assert_ptr_equal(got[2], paged_magazine(PAGES - 4));
+	assert_int_equal(mag_depot_total(&paged.depot.full), PAGES - 1 - PAGES / 2);
+	assert_int_equal(paged.depot.full.reaplimit, PAGES - PAGES / 2);
+	assert_int_equal(mag_depot_contention(&paged.depot), 0);
+}
+
+static void
+put_another(unsigned int page)
+{
+	struct mag_magazine *got[2];
+
+	RTE_SET_USED(page);
+	assert_int_equal(paged_take(2, got), 2);
+	mag_depot_put(&paged.depot, &paged.depot.full, got[0]);
+	mag_depot_put(&paged.depot, &paged.depot.full, got[1]);
+	mag_depot_zero(&paged.depot);
+	paged.depot.full.reaplimit = PAGES;
+}
+
+static void
+test_a_chain_is_walked_again_when_it_has_changed(void **state __rte_unused)
+{
+	struct mag_magazine *got[MAG_DEPOT_CHAIN];
+
+	/* 5, 4, 3, 2, 1, 0: 5 and 4 change places while 2 is being looked at. */
+	paged_fill();
+	stop_at(2, put_another);
+	assert_int_equal(paged_reap(4, got), 2);
+	assert_ptr_equal(got[0], paged_magazine(4));
+	assert_ptr_equal(got[1], paged_magazine(5));
+	assert_int_equal(paged_reap(PAGES, got), 4);
+	assert_ptr_equal(got[0], paged_magazine(3));
+	assert_ptr_equal(got[3], paged_magazine(0));
+}
+
+/* The list was 2, 1, 0; now it is 2, 3, 0, of as many and with as many needed: only the tag tells. */
+static void
+change_all_but_the_head(unsigned int page)
+{
+	take_two_and_put_first_again(page);
+	mag_depot_zero(&paged.depot);
+	paged.depot.full.reaplimit = 3;
+}
+
+static void
+test_a_chain_whose_head_came_back_is_not_mistaken_for_one_that_stayed(void **state __rte_unused)
+{
+	struct mag_magazine *got[MAG_DEPOT_CHAIN];
+
+	paged_put(0);
+	paged_put(1);
+	paged_put(2);
+	mag_depot_zero(&paged.depot);
+	stop_at(1, change_all_but_the_head);
+	assert_int_equal(paged_reap(3, got), 2);
+	assert_ptr_equal(got[0], paged_magazine(2));
+	assert_ptr_equal(got[1], paged_magazine(3));
+	assert_int_equal(paged_reap(3, got), 1);
+	assert_ptr_equal(got[0], paged_magazine(0));
+}
+
 #define LOAD_THREADS 4
 #define LOAD_TURNS 2000
 #define LOAD_ROUNDS 20
@@ -644,11 +914,17 @@ main(void)
 		T(test_a_take_of_two_lowers_min_by_two),
 		T(test_an_update_remembers_min_and_starts_over),
 		T(test_reapable_is_what_neither_interval_needed),
+		T(test_a_reap_takes_a_chain_at_once_the_upper_one_first),
+		T(test_a_chain_has_so_many_magazines_and_not_more),
+		T(test_two_reaps_in_an_interval_leave_the_working_set),
+		T(test_a_reap_leaves_what_this_interval_needed),
+		T(test_what_may_be_reaped_is_read_at_one_moment),
 		T(test_zero_makes_everything_reapable_and_says_whether_it_changed_anything),
 		T(test_counts_above_255_survive_being_packed),
 		T(test_every_take_has_a_new_tag_and_nothing_else_has),
 		T(test_a_wrapping_tag_leaves_the_counts_alone),
 		T(test_each_magazine_has_one_owner_at_a_time),
+		T(test_a_magazine_of_a_chain_has_one_owner_at_a_time),
 		T(test_takes_that_meet_another_thread_are_contention_once_each),
 		T(test_contention_is_that_of_both_lists),
 		T(test_a_thread_alone_meets_no_contention),
@@ -657,6 +933,9 @@ main(void)
 		P(test_a_take_that_fails_again_and_again_is_one_contention),
 		P(test_a_head_that_left_and_came_back_is_not_mistaken_for_one_that_stayed),
 		P(test_a_link_that_became_something_else_is_not_followed),
+		P(test_a_reap_that_met_somebody_takes_fewer_and_is_no_contention),
+		P(test_a_chain_is_walked_again_when_it_has_changed),
+		P(test_a_chain_whose_head_came_back_is_not_mistaken_for_one_that_stayed),
 	};
 
 	eal_start(1, NULL);

@@ -729,16 +729,17 @@ static void
 test_every_part_was_stopped_in(void **state __rte_unused)
 {
 	static const char *const functions[] = {
-		"mag_depot_take",        "mag_depot_put",        "mag_depot_update",
-		"mag_depot_zero",        "mag_lcore_take",       "mag_lcore_give",
-		"mag_lcore_pick",        "mag_lcore_claim",      "mag_bias_enter_careful",
-		"mag_bias_fence",        "mag_bias_granted",     "mag_slab_alloc",
-		"mag_slab_free",         "mag_slab_find",        "mag_slab_rescale",
-		"mag_slab_alloc_blocks", "mag_region_get",       "mag_region_put",
-		"mag_arena_get",         "mag_arena_put",        "mag_cache_take",
-		"mag_cache_give",        "mag_cache_steal",      "mag_cache_resize",
-		"mag_cache_purge",       "mag_cache_enable",     "mag_cache_reap_now",
-		"mag_cache_update",      "mag_cache_flush_slot", "mag_cache_gather",
+		"mag_depot_take",         "mag_depot_put",         "mag_depot_update",
+		"mag_depot_zero",         "mag_depot_reap",        "mag_lcore_take",
+		"mag_lcore_give",         "mag_lcore_pick",        "mag_lcore_claim",
+		"mag_bias_enter_careful", "mag_bias_fence",        "mag_bias_granted",
+		"mag_slab_alloc",         "mag_slab_free",         "mag_slab_find",
+		"mag_slab_rescale",       "mag_slab_alloc_blocks", "mag_region_get",
+		"mag_region_put",         "mag_arena_get",         "mag_arena_put",
+		"mag_cache_take",         "mag_cache_give",        "mag_cache_steal",
+		"mag_cache_resize",       "mag_cache_purge",       "mag_cache_enable",
+		"mag_cache_reap_now",     "mag_cache_update",      "mag_cache_flush_slot",
+		"mag_cache_gather",
 	};
 	unsigned int i;
 

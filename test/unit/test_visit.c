@@ -19,6 +19,8 @@
 static struct ground ground;
 static struct mag_cache *cache;
 static _Atomic uint32_t not_held; /* magazines put into the depot by a thread without its slot */
+static unsigned int chains;       /* that reaps have taken */
+static bool chain_is_bare;        /* one was not in transit, or the working set not locked */
 static _Atomic uint32_t mixed; /* magazines put into the depot that are not of the type in force */
 
 static int
@@ -33,6 +35,8 @@ setup_flags(unsigned int flags)
 	assert_non_null(cache);
 	assert_int_equal(cache->type, ROUNDS);
 	atomic_store(&mixed, 0);
+	chains = 0;
+	chain_is_bare = false;
 	return 0;
 }
 
@@ -60,6 +64,7 @@ teardown(void **state __rte_unused)
 {
 	mag_bias_forbid_membarrier(false);
 	assert_int_equal(mixed, 0);
+	assert_false(chain_is_bare);
 	assert_int_equal(cache->transit, 0);
 	assert_int_equal(mag_cache_available(cache), COUNT);
 	assert_int_equal(mag_cache_destroy(cache), 0);
@@ -104,6 +109,33 @@ mag_depot_put(struct mag_depot *depot, struct mag_depot_list *list, struct mag_m
 	if (depot == &cache->depot && mag_lcore_slot(cache->slot)->owner.busy == 0)
 		atomic_fetch_add(&not_held, 1);
 	put(depot, list, magazine);
+}
+
+/* And this one: what a reap takes is in transit, and the working set is locked; and to do something before. */
+static _Thread_local void (*before_chain)(void);
+
+unsigned int
+mag_depot_reap(struct mag_depot *depot, struct mag_depot_list *list, unsigned int want,
+	       struct mag_magazine *got[MAG_DEPOT_CHAIN])
+{
+	/* clang-format off */
+	static unsigned int (*_Atomic reap)(struct mag_depot *depot, struct mag_depot_list *list,
+					    unsigned int want, struct mag_magazine **got);
+	/* clang-format on */
+
+	if (reap == NULL)
+		reap = (__typeof__(&mag_depot_reap))(uintptr_t)dlsym(RTLD_NEXT, "mag_depot_reap");
+	if (before_chain != NULL && want > 0) {
+		before_chain();
+		before_chain = NULL;
+	}
+	if (depot == &cache->depot) {
+		chains += want > 0;
+		chain_is_bare |= MAG_STAT(cache->working_set.holder) == 0;
+		if (list == &depot->full)
+			chain_is_bare |= cache->transit < (uint64_t)want * MAG_STAT(cache->type);
+	}
+	return reap(depot, list, want, got);
 }
 
 /* And this one, to do something when a sum is looked at for the nth time. */
@@ -690,6 +722,127 @@ test_a_reap_skips_an_owner_that_does_not_let_go(void **state __rte_unused)
 	assert_null(cache->slot[1].previous);
 }
 
+static struct {
+	struct mag_cache *cache;
+	unsigned int objects;
+	uint32_t left;    /* in the depot when the first object was destructed */
+	uint64_t transit; /* and in transit then */
+} destruction;
+
+static void
+destruct(void *object __rte_unused, void *arg __rte_unused)
+{
+	if (destruction.objects++ > 0)
+		return;
+	destruction.left = mag_depot_total(&destruction.cache->depot.full);
+	destruction.transit = destruction.cache->transit;
+}
+
+static void
+test_a_reap_destroys_nothing_before_its_chain_has_left(void **state __rte_unused)
+{
+	struct mag_cache_params params = {
+		.name = "destructed",
+		.object_size = SIZE,
+		.region = ground.region,
+		.destructor = destruct,
+		.node = -1,
+	};
+	struct mag_cache *other = mag_cache_create(&params);
+	void *objects[6 * ROUNDS];
+
+	assert_int_equal(mag_cache_alloc_bulk(other, objects, 6 * ROUNDS), 6 * ROUNDS);
+	mag_cache_free_bulk(other, objects, 6 * ROUNDS);
+	assert_int_equal(mag_depot_total(&other->depot.full), 4);
+	mag_cache_working_set_update(other);
+	mag_cache_working_set_update(other);
+	memset(&destruction, 0, sizeof(destruction));
+	destruction.cache = other;
+	mag_cache_working_set_reap(other);
+	assert_int_equal(destruction.objects, 4 * ROUNDS);
+	assert_int_equal(destruction.left, 0);
+	assert_int_equal(destruction.transit, 4 * ROUNDS);
+	assert_int_equal(other->transit, 0);
+	assert_int_equal(mag_cache_destroy(other), 0);
+}
+
+static void
+put_empties(unsigned int n)
+{
+	while (n-- > 0)
+		mag_depot_put(&cache->depot, &cache->depot.empty,
+			      mag_arena_get(&cache->arena, ROUNDS));
+}
+
+static void
+test_a_reap_takes_chain_after_chain_and_what_is_needed_from_none(void **state __rte_unused)
+{
+	const unsigned int all = 2 * MAG_DEPOT_CHAIN + 8, needed = 5;
+	struct mag_magazine *got[2];
+	unsigned int i;
+
+	put_empties(all);
+	mag_cache_working_set_update(cache);
+	mag_cache_working_set_update(cache);
+	for (i = 0; i < needed; i++) {
+		assert_int_equal(mag_depot_take(&cache->depot, &cache->depot.empty, 1, got), 1);
+		mag_arena_put(&cache->arena, got[0]);
+	}
+	put_empties(needed);
+	mag_cache_working_set_reap(cache);
+	assert_int_equal(chains, 3);
+	assert_int_equal(mag_depot_total(&cache->depot.empty), needed);
+	assert_int_equal(cache->arena.out, needed);
+	assert_int_equal(cache->reaps, 1);
+}
+
+static struct mag_magazine *snatched;
+
+static void
+snatch(void)
+{
+	struct mag_magazine *got[2];
+
+	assert_int_equal(mag_depot_take(&cache->depot, &cache->depot.full, 1, got), 1);
+	snatched = got[0];
+}
+
+static void
+test_a_reap_whose_magazines_others_took_meanwhile_holds_nothing_in_transit(
+	void **state __rte_unused)
+{
+	fill(100);
+	mag_cache_working_set_update(cache);
+	mag_cache_working_set_update(cache);
+	before_chain = snatch;
+	mag_cache_working_set_reap(cache);
+	assert_null(before_chain);
+	assert_int_equal(mag_depot_total(&cache->depot.full), 0);
+	assert_int_equal(cache->transit, 0);
+	mag_depot_put(&cache->depot, &cache->depot.full, snatched);
+}
+
+static void
+test_a_second_reap_in_an_interval_leaves_the_working_set(void **state __rte_unused)
+{
+	struct mag_magazine *got[2];
+	unsigned int i;
+
+	put_empties(20);
+	mag_cache_working_set_update(cache);
+	for (i = 0; i < 12; i++) {
+		assert_int_equal(mag_depot_take(&cache->depot, &cache->depot.empty, 1, got), 1);
+		mag_arena_put(&cache->arena, got[0]);
+	}
+	put_empties(12);
+	mag_cache_working_set_update(cache);
+	assert_int_equal(mag_cache_reclaim(cache, false), 0);
+	assert_int_equal(mag_depot_total(&cache->depot.empty), 12);
+	assert_int_equal(mag_cache_reclaim(cache, false), 0);
+	assert_int_equal(mag_depot_total(&cache->depot.empty), 12);
+	assert_int_equal(cache->reaps, 1);
+}
+
 static unsigned int reclaimed;
 
 static void
@@ -725,6 +878,17 @@ test_reclaim_asks_the_owner_and_purges_when_memory_is_low(void **state __rte_unu
 	assert_int_equal(other->slab.out, 0);
 	assert_int_equal(other->slot[0].size, other->type);
 	assert_int_equal(mag_cache_destroy(other), 0);
+}
+
+static void
+test_a_reclaim_cache_is_purged_by_a_reclaim_too(void **state __rte_unused)
+{
+	fill(50);
+	assert_int_equal(mag_cache_reclaim(cache, false), 0);
+	assert_int_equal(in_slots(), 0);
+	assert_int_equal(cache->slab.out, 0);
+	assert_int_equal(cache->purges, 1);
+	assert_sizes(ROUNDS);
 }
 
 static void
@@ -1730,7 +1894,13 @@ main(void)
 						setup_reclaim, teardown),
 		T(test_a_reap_skips_an_owner_that_does_not_let_go),
 		T(test_reclaim_asks_the_owner_and_purges_when_memory_is_low),
+		cmocka_unit_test_setup_teardown(test_a_reclaim_cache_is_purged_by_a_reclaim_too,
+						setup_reclaim, teardown),
 		T(test_reclaim_without_need_takes_what_two_intervals_did_not_use),
+		T(test_a_reap_destroys_nothing_before_its_chain_has_left),
+		T(test_a_reap_takes_chain_after_chain_and_what_is_needed_from_none),
+		T(test_a_reap_whose_magazines_others_took_meanwhile_holds_nothing_in_transit),
+		T(test_a_second_reap_in_an_interval_leaves_the_working_set),
 		T(test_one_lcore_gets_what_all_others_hold),
 		T(test_all_of_a_bulk_are_stolen_at_once),
 		T(test_a_thread_without_lcore_id_steals_too),

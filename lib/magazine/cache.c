@@ -264,7 +264,7 @@ mag_cache_type_grown(const struct mag_cache *cache)
 	if (cache->flags & MAG_CACHE_POOL)
 		next = mag_type_pool(cache->expected, slots_of(cache), mag_type_pool_next(type));
 	else
-		next = mag_type_next(cache->chunk_size, type);
+		next = mag_type_next(mag_cache_type_size(cache), type);
 	return RTE_MAX(next, type);
 }
 
@@ -288,7 +288,7 @@ arena_bytes(const struct mag_cache *cache)
 	if (cache->options.rounds != 0)
 		return arena_bytes_for(cache->expected, rounds);
 	if ((cache->flags & MAG_CACHE_POOL) == 0) {
-		for (; rounds != 0; rounds = mag_type_next(cache->chunk_size, rounds))
+		for (; rounds != 0; rounds = mag_type_next(mag_cache_type_size(cache), rounds))
 			bytes = RTE_MAX(bytes, arena_bytes_for(cache->expected, rounds));
 		return bytes;
 	}
@@ -307,7 +307,7 @@ first_type(const struct mag_cache *cache)
 		return cache->options.rounds;
 	if (cache->flags & MAG_CACHE_POOL)
 		return mag_type_pool(cache->expected, running_slots(), POOL_FIRST_MAX);
-	return mag_type_first(cache->chunk_size);
+	return mag_type_first(mag_cache_type_size(cache));
 }
 
 static void
@@ -501,8 +501,8 @@ static int
 perimeter_error(const struct mag_cache *cache)
 {
 	MAG_LOG(ERR,
-		"pool \"%s\": a thread stays in a resize or purge of it: see whether it was stopped, "
-		"and populate again",
+		"pool \"%s\": a thread stays in a resize or purge of it: see whether it was "
+		"stopped, and populate again",
 		cache->name);
 	return -EBUSY;
 }
@@ -788,7 +788,9 @@ params_check(const struct mag_cache_params *params, size_t align)
 static bool
 type_is_reachable(const struct mag_cache_params *params, size_t align, uint32_t rounds)
 {
-	size_t chunk = RTE_ALIGN_CEIL(params->object_size, align);
+	const struct mag_region *region = params->region;
+	size_t chunk = region->elastic != NULL ? region->object_size :
+						 RTE_ALIGN_CEIL(params->object_size, align);
 
 	if (mag_type_is_reachable(chunk, rounds))
 		return true;

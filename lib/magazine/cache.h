@@ -23,8 +23,8 @@ struct mag_pool_params {
 /** A cache for a mempool: pool types, lcore layer enabled at once. rte_errno as mag_cache_create(). */
 struct mag_cache *mag_pool_create(const struct mag_pool_params *params);
 /**
- * The pool is going to have memory of this node, which may be the first of its node. 0, -ENOMEM, or -EBUSY when
- * somebody stays in the resize perimeter.
+ * The pool is going to have memory of this node, which may be the first of its node. 0, -ENOMEM, or
+ * -EBUSY when somebody stays in the resize perimeter.
  */
 int mag_pool_home(struct mag_cache *cache, int node);
 /**

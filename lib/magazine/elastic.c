@@ -134,6 +134,27 @@ layout_error(const struct mag_region *region, const struct mag_region_params *pa
 	return -error;
 }
 
+/* One segment is of one node; others are of the one that was named, or of all that there are. */
+static uint32_t
+nodes_of(const struct mag_region_params *params)
+{
+	return params->mode & MAG_REGION_MONOLITHIC || params->node != MAG_NODE_ANY ?
+		       1 :
+		       mag_numa_nodes();
+}
+
+/*
+ * Objects that there is room for, with so many lcores: a cache has the magazines of the region's
+ * objects, not those of smaller chunks (mag_cache_type_size()).
+ */
+static uint64_t
+room(const struct mag_region *region, uint64_t objects, uint32_t nodes, uint32_t lcores)
+{
+	if (region->mode & MAG_REGION_NOMAGAZINES)
+		return objects;
+	return objects + mag_magazine_max_of(region->object_size, lcores, nodes);
+}
+
 static int
 layout(struct mag_region *region, const struct mag_region_params *params, uint64_t *objects)
 {
@@ -152,9 +173,8 @@ layout(struct mag_region *region, const struct mag_region_params *params, uint64
 	if (mag_poison_wanted())
 		region->stride += MAG_POISON_GAP;
 	region->stride = RTE_ALIGN_CEIL(region->stride, region->align);
-	*objects = params->objects;
-	if ((region->mode & MAG_REGION_NOMAGAZINES) == 0)
-		*objects += mag_magazine_max(region->stride);
+	mag_magazine_lcores_look();
+	*objects = room(region, params->objects, nodes_of(params), mag_magazine_lcores());
 	if (region->mode & MAG_REGION_MONOLITHIC)
 		block = *objects;
 	else if (params->block != 0)
@@ -286,7 +306,7 @@ pages_total(const struct mag_region *region)
 {
 	size_t guard = guard_span(region);
 
-	return guard + region->elastic->segments_max * (pages_span(region) + guard);
+	return guard + region->elastic->segments_all * (pages_span(region) + guard);
 }
 
 /* Addresses alone: memory comes with each segment. */
@@ -395,22 +415,31 @@ segment_init(const struct mag_region *region, struct mag_segment *segment, uint3
 	mag_poison((void *)segment->base, (size_t)region->block * region->stride);
 }
 
+uint32_t
+mag_elastic_segments_max(const struct mag_region *region)
+{
+	const struct mag_elastic *elastic = region->elastic;
+	uint64_t objects = room(region, elastic->objects, elastic->nodes, mag_magazine_lcores());
+
+	return RTE_MIN((objects + region->block - 1) / region->block, elastic->segments_all);
+}
+
 /* A place for one more; false: the region is as large as it may be. */
 static bool
 index_take(struct mag_region *region, uint32_t *index)
 {
 	struct mag_elastic *elastic = region->elastic;
-	uint32_t i;
+	uint32_t i, max = mag_elastic_segments_max(region);
 
 	mag_lock_wait(&region->lock);
-	for (i = elastic->taken_below; i < elastic->segments_max && elastic->taken[i]; i++)
+	for (i = elastic->taken_below; i < max && elastic->taken[i]; i++)
 		;
 	elastic->taken_below = i;
-	if (i < elastic->segments_max)
+	if (i < max)
 		elastic->taken[i] = true;
 	mag_lock_release(&region->lock);
 	*index = i;
-	return i < elastic->segments_max;
+	return i < max;
 }
 
 static void
@@ -596,6 +625,8 @@ mag_elastic_init(struct mag_region *region, const struct mag_region_params *para
 		return layout_error(region, params, "PHYSCONTIG needs hugepages", ENOTSUP);
 	if (layout(region, params, &objects) != 0)
 		return -EINVAL;
+	if ((region->mode & MAG_REGION_MONOLITHIC) == 0)
+		objects = room(region, params->objects, nodes_of(params), RTE_MAX_LCORE);
 	segments = (objects + region->block - 1) / region->block;
 	if (segments > UINT32_MAX)
 		return layout_error(region, params, "that needs too many segments", EINVAL);
@@ -603,13 +634,15 @@ mag_elastic_init(struct mag_region *region, const struct mag_region_params *para
 				  params->node);
 	if (elastic == NULL)
 		return layout_error(region, params, "no memory for its records", ENOMEM);
-	elastic->segments_max = segments;
-	elastic->reserve = RTE_MIN(RTE_MAX(params->reserve, 1u), elastic->segments_max);
+	elastic->objects = params->objects;
+	elastic->nodes = nodes_of(params);
+	elastic->segments_all = segments;
 	elastic->segment_bytes = segment_bytes(region);
 	elastic->trim_last = rte_rdtsc();
 	elastic->process = mag_process_id;
 	elastic->pid = getpid();
 	region->elastic = elastic;
+	elastic->reserve = RTE_MIN(RTE_MAX(params->reserve, 1u), mag_elastic_segments_max(region));
 	if (parts_make(region, params->node) != 0)
 		return -EINVAL;
 	if (mag_region_mirror_make(region, params->mirror,
@@ -735,9 +768,8 @@ mag_elastic_hunger(struct mag_region *region, uint32_t part)
 	uint32_t bit = UINT32_C(1) << part;
 
 	RTE_BUILD_BUG_ON(MAG_PARTS_MAX > 32);
-	if (MAG_STAT(elastic->hungry) & bit ||
-	    MAG_STAT(region->segments) >= elastic->segments_max ||
-	    rte_rdtsc() < MAG_STAT(elastic->rest[part]))
+	if (MAG_STAT(elastic->hungry) & bit || rte_rdtsc() < MAG_STAT(elastic->rest[part]) ||
+	    MAG_STAT(region->segments) >= mag_elastic_segments_max(region))
 		return;
 	atomic_fetch_or_explicit(&elastic->hungry, bit, memory_order_relaxed);
 	if (mag_elastic_observer != NULL)

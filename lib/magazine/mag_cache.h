@@ -237,7 +237,15 @@ int mag_cache_transaction(struct mag_cache *cache, const void *object,
 unsigned int mag_cache_held(struct mag_cache *cache, void **objects, unsigned int max);
 /** @} */
 
-/** The most objects that magazines of slots can ever hold for chunks of this size, on all nodes. */
+/**
+ * The most objects that the magazines of a cache's slots can hold, with chunks of this size and
+ * memory on all nodes of the machine: (lcores + 1 for threads without one) x nodes x 2 x rounds of
+ * the largest type.
+ *
+ * Lcores are the most lcore ids that were in use at once (those that EAL was started with, service
+ * lcores, registered threads), and two more: the answer grows as threads register. To be called
+ * after rte_eal_init().
+ */
 uint64_t mag_magazine_max(size_t chunk);
 
 /**

@@ -44,12 +44,12 @@ int mag_cache_update(struct mag_cache *cache);
  */
 int mag_cache_purge(struct mag_cache *cache);
 /**
- * Turn the lcore layer on again after mag_cache_purge(), at the size in force. Does nothing when it is on, and
- * for a NOMAGAZINES cache. Waits for who is in the resize perimeter, for 6 s at most.
+ * Turn the lcore layer on again after mag_cache_purge(), at the size in force. Does nothing when it
+ * is on, and for a NOMAGAZINES cache. Waits for who is in the resize perimeter, for 6 s at most.
  *
  * @return
- *   0; -EBUSY when somebody else stayed in the resize perimeter for all that time: the layer is as it was; -EDEADLK
- *   when called from a cache's callback.
+ *   0; -EBUSY when somebody else stayed in the resize perimeter for all that time: the layer is as
+ *   it was; -EDEADLK when called from a cache's callback.
  */
 int mag_cache_enable(struct mag_cache *cache);
 

@@ -90,8 +90,10 @@ struct mag_region_params {
 	int node;
 
 	/**
-	 * Not 0: elastic, and has room for so many objects and for those that magazines can hold
-	 * on top of it (mag_magazine_max(), unless NOMAGAZINES).
+	 * Not 0: elastic, and has room for so many objects and, unless NOMAGAZINES, for those on top
+	 * of it that the magazines of one cache can hold: mag_magazine_max(object_size), of one node
+	 * if the region is of one. When more lcores come later, there is room for what they hold
+	 * too, but not in a MONOLITHIC region: there, what such lcores hold is had by stealing it.
 	 */
 	uint64_t objects;
 	uint32_t align;      /**< elastic: of each object, a power of two; 0 means 8 */
@@ -111,11 +113,11 @@ struct mag_region_stats {
 	uint32_t id;              /**< unique in the process */
 	uint32_t mode;            /**< MAG_REGION_* */
 	uint64_t objects;         /**< of all segments */
-	uint64_t objects_max;     /**< elastic: of as many segments as there may be */
+	uint64_t objects_max;     /**< elastic: of as many segments as there may be now */
 	uint64_t objects_free;    /**< of free segments */
 	uint32_t segments;        /**< in use and free */
 	uint32_t segments_free;   /**< not in use by a cache */
-	uint32_t segments_max;    /**< elastic */
+	uint32_t segments_max;    /**< elastic: grows when lcores come */
 	uint32_t segment_objects; /**< objects of a whole segment */
 	uint64_t segment_bytes;   /**< elastic: of a segment, records included */
 	uint64_t memory;          /**< elastic: bytes of all segments */

@@ -4,6 +4,8 @@
 #include <rte_bitops.h>
 #include <rte_branch_prediction.h>
 #include <rte_common.h>
+#include <rte_eal.h>
+#include <rte_lcore.h>
 
 #include "magazine.h"
 #include "numa.h"
@@ -94,10 +96,50 @@ mag_type_pool(uint64_t objects, uint32_t slots, uint32_t limit)
 	return 0;
 }
 
+/* The most at once: it never falls, since who has left may come again. */
+static _Atomic uint32_t lcores_seen;
+
+void
+mag_magazine_lcores_seen(uint32_t lcores)
+{
+	uint32_t seen = MAG_STAT(lcores_seen);
+
+	while (lcores > seen &&
+	       !atomic_compare_exchange_weak_explicit(&lcores_seen, &seen, lcores,
+						      memory_order_relaxed, memory_order_relaxed))
+		;
+}
+
+void
+mag_magazine_lcores_look(void)
+{
+	uint32_t lcore, lcores = 0;
+
+	for (lcore = 0; lcore < RTE_MAX_LCORE; lcore++)
+		lcores += rte_eal_lcore_role(lcore) != ROLE_OFF;
+	mag_magazine_lcores_seen(lcores);
+}
+
+/* A secondary process does not know what lcores the primary has. */
+uint32_t
+mag_magazine_lcores(void)
+{
+	return rte_eal_process_type() == RTE_PROC_SECONDARY ?
+		       RTE_MAX_LCORE :
+		       RTE_MIN(MAG_STAT(lcores_seen) + MAG_LCORES_SPARE, (uint32_t)RTE_MAX_LCORE);
+}
+
+uint64_t
+mag_magazine_max_of(size_t chunk, uint32_t lcores, uint32_t nodes)
+{
+	return (lcores + 1ull) * nodes * 2 * mag_type_largest(chunk);
+}
+
 uint64_t
 mag_magazine_max(size_t chunk)
 {
-	return (RTE_MAX_LCORE + 1ull) * mag_numa_nodes() * 2 * mag_type_largest(chunk);
+	mag_magazine_lcores_look();
+	return mag_magazine_max_of(chunk, mag_magazine_lcores(), mag_numa_nodes());
 }
 
 uint32_t

@@ -28,6 +28,8 @@
 /** Cache lines are counted as 64 bytes here: the unit of a magazine's index. */
 #define MAG_LINE 64u
 #define MAG_ROUNDS_MAX 510u
+/** Lcores that may come after they were counted; when one does, so many again. */
+#define MAG_LCORES_SPARE 2u
 /** What a depot can count. */
 #define MAG_MAGAZINES_MAX ((1u << 24) - 1)
 
@@ -66,8 +68,17 @@ bool mag_type_is_pool(uint64_t rounds);
  *   Rounds, or 0 when not even the smallest type is within the bound.
  */
 uint32_t mag_type_pool(uint64_t objects, uint32_t slots, uint32_t limit);
-/** The most objects that magazines of slots can ever hold for chunks of this size, on all nodes. */
+/** As in mag_cache.h. */
 uint64_t mag_magazine_max(size_t chunk);
+/** The same for so many lcores, and a cache with memory of so many nodes. */
+uint64_t mag_magazine_max_of(size_t chunk, uint32_t lcores, uint32_t nodes);
+
+/** Lcores that magazines are counted for: the most that there were at once, and some to spare. */
+uint32_t mag_magazine_lcores(void);
+/** So many lcores are there at once. */
+void mag_magazine_lcores_seen(uint32_t lcores);
+/** Look how many lcore ids are in use: EAL's, service lcores, registered threads. */
+void mag_magazine_lcores_look(void);
 /** The next bigger pool type, or 0. */
 uint32_t mag_type_pool_next(uint32_t rounds);
 

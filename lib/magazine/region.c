@@ -714,7 +714,7 @@ mag_region_stats_get(const struct mag_region *region, struct mag_region_stats *s
 		stats->mirrors = MAG_STAT(region->mirror->memory);
 	if (elastic == NULL)
 		return;
-	stats->segments_max = elastic->segments_max;
+	stats->segments_max = mag_elastic_segments_max(region);
 	stats->objects_max = mag_region_objects_max(region);
 	stats->segment_bytes = elastic->segment_bytes;
 	stats->memory = stats->segments * stats->segment_bytes;

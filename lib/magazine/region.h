@@ -103,8 +103,11 @@ struct mag_region_map {
 /** What only an elastic region has. */
 struct mag_elastic {
 	/* Never changes after creation. */
-	uint32_t segments_max;
-	uint32_t reserve;           /**< free segments that a part keeps */
+	uint64_t objects; /**< that were asked for: there is room for magazines on top of them */
+	uint32_t nodes;   /**< that its memory is of, at the most */
+	uint32_t
+		segments_all; /**< that there are addresses for: with all lcores that there may be */
+	uint32_t reserve;     /**< free segments that a part keeps */
 	size_t segment_bytes;       /**< records included */
 	char *pages[MAG_PARTS_MAX]; /**< addresses for ordinary pages; NULL: EAL's heap */
 	bool listed;                /**< among the elastic regions of the process that made it */
@@ -157,12 +160,16 @@ mag_region_control_size(uint32_t count)
 			      (size_t)MAG_CONTROL_ALIGN);
 }
 
+/** The most segments that an elastic region may have now: more when more lcores have come. */
+uint32_t mag_elastic_segments_max(const struct mag_region *region);
+
 /** The most objects that the region can have: those it has, if it is not elastic. */
 static inline uint64_t
 mag_region_objects_max(const struct mag_region *region)
 {
-	return region->elastic != NULL ? (uint64_t)region->elastic->segments_max * region->block :
-					 MAG_STAT(region->objects);
+	return region->elastic != NULL ?
+		       (uint64_t)mag_elastic_segments_max(region) * region->block :
+		       MAG_STAT(region->objects);
 }
 
 /** Bytes that a segment spans at the most, from its first object to behind its last. */

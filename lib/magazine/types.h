@@ -126,6 +126,16 @@ struct mag_cache {
 _Static_assert(offsetof(struct mag_cache, slots) == offsetof(struct mag_cache_head, slots),
 	       "slots");
 
+/**
+ * Size by which a library cache has its magazine types: an elastic region has room for the magazines of its objects,
+ * and smaller chunks, which would have larger ones, occupy whole objects all the same.
+ */
+static inline uint32_t
+mag_cache_type_size(const struct mag_cache *cache)
+{
+	return cache->region->elastic != NULL ? cache->region->object_size : cache->chunk_size;
+}
+
 /** All homes of a cache; NULL: the cache itself is its only one. */
 static inline const struct mag_homes *
 mag_cache_homes(const struct mag_cache *cache)

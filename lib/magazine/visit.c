@@ -32,11 +32,11 @@
 /* An allocation that found too few looks again while others are in the middle of something. */
 #define LOOKS 8
 /*
- * Whoever is in the perimeter may be taking memory for a home, and EAL gives other processes 5 s to follow: who waits
- * longer waits for a thread that has stopped in there.
+ * Whoever is in the perimeter may be taking memory for a home, and EAL gives other processes 5 s to
+ * follow: who waits longer waits for a thread that has stopped in there.
  */
 #define PERIMETER_US 6000000
-/* Blocks are asked for on the data path: it waits for another's purge as long as a sweep of its own may take. */
+/* Blocks are asked for on the data path, which waits for another's purge as for a sweep of its own. */
 #define GATHER_US SWEEP_US
 
 static uint64_t
@@ -47,7 +47,7 @@ deadline_in(uint64_t us)
 
 /* The perimeter: one thread, which may enter again. */
 
-/* Until somebody has left the perimeter since `left` was read, until the deadline, or for no reason. */
+/* Until somebody has left since `left` was read, until the deadline, or for no reason. */
 static void
 perimeter_sleep(struct mag_cache *cache, uint32_t left, uint64_t deadline)
 {
@@ -76,7 +76,7 @@ perimeter_enter_within(struct mag_cache *cache, uint64_t us)
 		return true;
 	}
 	for (;;) {
-		/* acquire: read before the perimeter is tried; pairs with the release in mag_perimeter_leave() */
+		/* acquire: before the perimeter is tried; pairs with mag_perimeter_leave() */
 		left = atomic_load_explicit(&cache->perimeter_left, memory_order_acquire);
 		expected = 0;
 		/* acquire: pairs with the release in mag_perimeter_leave() */
@@ -499,7 +499,7 @@ type_is_known(const struct mag_cache *cache, uint32_t rounds)
 		return false;
 	if (cache->flags & MAG_CACHE_POOL)
 		return mag_type_is_pool(rounds);
-	return mag_type_is_reachable(cache->chunk_size, rounds);
+	return mag_type_is_reachable(mag_cache_type_size(cache), rounds);
 }
 
 int

@@ -208,7 +208,7 @@ elastic_due(const struct mag_region_params *params, struct due *due)
 	align = RTE_MAX(align, UINT64_C(8));
 	stride = RTE_ALIGN_CEIL(stride, align);
 	if ((params->mode & MAG_REGION_NOMAGAZINES) == 0)
-		objects += mag_magazine_max(stride);
+		objects += mag_magazine_max(RTE_ALIGN_CEIL((uint64_t)params->object_size, align));
 	if (params->mode & MAG_REGION_MONOLITHIC) {
 		due->einval |= objects > MAG_REGION_BLOCK_MAX;
 		return;

@@ -3,6 +3,7 @@
 /* elastic.c and wait.c: regions that grow and shrink, on ordinary pages; allocations that wait. */
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -85,7 +86,7 @@ setup_bare(void **state __rte_unused)
 	assert_int_equal(mag_region_destroy(region), 0);
 	region_make(&params);
 	assert_int_equal(block, 100);
-	assert_int_equal(region->elastic->segments_max, SEGMENTS);
+	assert_int_equal(mag_elastic_segments_max(region), SEGMENTS);
 	cache_make(MAG_CACHE_NOMAGAZINES);
 	mag_elastic_observer = NULL;
 	return 0;
@@ -228,6 +229,96 @@ test_there_is_room_for_what_magazines_hold(void **state __rte_unused)
 	params.mode = MAG_REGION_NOMAGAZINES;
 	region_make(&params);
 	assert_int_equal(stats().objects_max, 1000);
+}
+
+static uint64_t
+max_on_one_node(void)
+{
+	return mag_magazine_max(SIZE) / mag_numa_nodes();
+}
+
+static void
+test_a_monolithic_region_has_memory_for_the_lcores_that_there_are(void **state __rte_unused)
+{
+	struct mag_region_params params = params_for(1000, MAG_REGION_MONOLITHIC);
+
+	region_make(&params);
+	print_message("# MONOLITHIC, 1000 objects of %u bytes: %" PRIu64 " objects, %" PRIu64
+		      " bytes\n",
+		      SIZE, stats().objects, stats().memory);
+	assert_int_equal(stats().objects, 1000 + max_on_one_node());
+	assert_int_equal(stats().objects_max, stats().objects);
+	assert_in_range(stats().memory, stats().objects * SIZE, (stats().objects * 9 / 8) * SIZE);
+}
+
+static void
+test_smaller_chunks_have_the_magazines_of_the_regions_objects(void **state __rte_unused)
+{
+	struct mag_region_params params = params_for(1000, 0);
+	struct mag_cache_params its = {.name = "small", .object_size = 8, .node = -1};
+	struct mag_cache_stats now;
+	const char *log;
+
+	region_make(&params);
+	its.region = region;
+	its.flags = MAG_CACHE_DYNAMIC;
+	log_begin();
+	its.options = "rounds=62";
+	assert_null(mag_cache_create(&its));
+	log = log_end();
+	assert_logged(log, "the first type is 14, the largest 30");
+	its.options = NULL;
+	cache = mag_cache_create(&its);
+	assert_non_null(cache);
+	mag_cache_stats(cache, &now);
+	assert_int_equal(now.chunk_size, 8);
+	assert_int_equal(now.rounds, 14);
+	assert_int_equal(mag_cache_resize(cache, 30, false), 0);
+	assert_int_equal(mag_cache_type_grown(cache), 30);
+	log_begin();
+	assert_int_equal(mag_cache_resize(cache, 126, false), -EINVAL);
+	log_end();
+}
+
+static void
+stay_run(void *arg)
+{
+	void *object = mag_cache_alloc(cache);
+
+	assert_non_null(object);
+	mag_cache_free(cache, object);
+	mag_lcore_flush();
+	atomic_fetch_add((_Atomic unsigned int *)arg, 1);
+	wait_until(atomic_load((_Atomic unsigned int *)arg) > 100);
+}
+
+static void
+test_there_is_more_room_when_more_lcores_come(void **state __rte_unused)
+{
+	struct mag_region_params params = params_for(1000, 0);
+	struct task task[5];
+	_Atomic unsigned int came = 0;
+	uint64_t before, max;
+	unsigned int i;
+
+	params.block = 1;
+	region_make(&params);
+	cache_make(0);
+	before = stats().objects_max;
+	assert_int_equal(before, 1000 + mag_magazine_max(SIZE));
+	for (i = 0; i < RTE_DIM(task); i++)
+		task_registered(&task[i], stay_run, &came);
+	wait_until(atomic_load(&came) == RTE_DIM(task));
+	assert_true(stats().objects_max > before);
+	max = 1000 + mag_magazine_max(SIZE);
+	assert_int_equal(stats().objects_max, max);
+	mag_region_grow(region, max);
+	assert_int_equal(stats().objects, max);
+	atomic_store(&came, 200);
+	for (i = 0; i < RTE_DIM(task); i++)
+		task_join(&task[i]);
+	/* They may come again. */
+	assert_int_equal(stats().objects_max, max);
 }
 
 /* Bad input */
@@ -1011,6 +1102,9 @@ main(void)
 		T(test_large_objects_get_segments_of_several_pages),
 		T(test_objects_are_as_aligned_as_was_asked_for),
 		T(test_there_is_room_for_what_magazines_hold),
+		T(test_a_monolithic_region_has_memory_for_the_lcores_that_there_are),
+		T(test_smaller_chunks_have_the_magazines_of_the_regions_objects),
+		T(test_there_is_more_room_when_more_lcores_come),
 		T(test_what_cannot_be_is_refused_with_a_sentence),
 		T(test_sizes_beyond_32_bits_are_no_smaller_ones),
 		B(test_an_elastic_region_adopts_nothing),

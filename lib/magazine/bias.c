@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
 #include <linux/membarrier.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -9,6 +11,7 @@
 #include <rte_pause.h>
 
 #include "bias.h"
+#include "log.h"
 
 /* A busy owner that runs is out after some 100 ns; one that does not run needs our CPU. */
 #define SPINS_BEFORE_YIELD 256
@@ -16,6 +19,7 @@
 static struct {
 	bool registered;
 	_Atomic bool forbidden;
+	_Atomic bool given_up;
 	_Atomic uint64_t sent;
 } membarrier_state;
 
@@ -42,7 +46,7 @@ RTE_INIT(mag_bias_register)
 enum mag_bias_mode
 mag_bias_best(void)
 {
-	if (membarrier_state.registered &&
+	if (membarrier_state.registered && !mag_bias_has_given_up() &&
 	    !atomic_load_explicit(&membarrier_state.forbidden, memory_order_relaxed))
 		return MAG_BIAS_MEMBARRIER;
 	return MAG_BIAS_FENCE;
@@ -52,6 +56,8 @@ void
 mag_bias_forbid_membarrier(bool forbid)
 {
 	atomic_store_explicit(&membarrier_state.forbidden, forbid, memory_order_relaxed);
+	if (!forbid)
+		atomic_store_explicit(&membarrier_state.given_up, false, memory_order_relaxed);
 }
 
 uint64_t
@@ -66,7 +72,7 @@ mag_bias_enter_careful(struct mag_bias_owner *owner, struct mag_bias_visitor *vi
 	uint32_t word = atomic_load_explicit(&visitor->word, memory_order_relaxed);
 
 	atomic_store_explicit(&owner->busy, 1, memory_order_relaxed);
-	/* FENCE mode: pairs with the fence of mag_bias_fence(). The bit never changes. */
+	/* FENCE mode: pairs with the fence of mag_bias_fence(). The bit, once set, stays. */
 	if (word & MAG_BIAS_FENCE_BIT)
 		atomic_thread_fence(memory_order_seq_cst);
 	else
@@ -79,14 +85,35 @@ mag_bias_enter_careful(struct mag_bias_owner *owner, struct mag_bias_visitor *vi
 	return false;
 }
 
-void
+int
 mag_bias_fence(enum mag_bias_mode mode)
 {
 	atomic_thread_fence(memory_order_seq_cst);
 	if (mode != MAG_BIAS_MEMBARRIER)
-		return;
+		return 0;
+	if (membarrier_call(MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0)
+		return -errno;
 	atomic_fetch_add_explicit(&membarrier_state.sent, 1, memory_order_relaxed);
-	membarrier_call(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+	return 0;
+}
+
+bool
+mag_bias_has_given_up(void)
+{
+	/* relaxed: it only saves calls in vain; what a visit may do, mag_bias_fence() tells it */
+	return atomic_load_explicit(&membarrier_state.given_up, memory_order_relaxed);
+}
+
+void
+mag_bias_give_up(int error)
+{
+	if (atomic_exchange_explicit(&membarrier_state.given_up, true, memory_order_relaxed))
+		return;
+	MAG_LOG(ERR,
+		"membarrier failed (%s), though it worked when the library was loaded: from now on each get "
+		"and put executes a fence, and what an lcore holds is out of reach of others until it next "
+		"uses the pool; if a seccomp filter refuses it, allow membarrier there",
+		strerror(error));
 }
 
 bool

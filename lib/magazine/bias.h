@@ -27,6 +27,10 @@
  * always set and sends it to mag_bias_enter_careful(). A pool that must never
  * interrupt an lcore (option visit=0) has no visitors: the ASKED bit is the
  * request word, and the owner acts on it when it next comes by.
+ *
+ * A membarrier that fails (a seccomp filter came after load) grants nothing. From then on FENCE is
+ * set where it was not; but an owner that has read its word before may be inside without a fence. So it
+ * is asked, as above, and visited again only when it has acknowledged FENCE (lcore.h).
  */
 
 #include <stdatomic.h>
@@ -114,8 +118,14 @@ mag_bias_announce(struct mag_bias_visitor *visitor, uint32_t bits)
 	atomic_fetch_or_explicit(&visitor->word, bits, memory_order_relaxed);
 }
 
-/** Visitor: one fence for all owners that were announced to. Counts the membarriers sent. */
-void mag_bias_fence(enum mag_bias_mode mode);
+/**
+ * Visitor: one fence for all owners that were announced to. Counts the membarriers sent.
+ *
+ * @return
+ *   0; or the negative errno of a membarrier that failed: an owner that has read its word before may be
+ *   inside without being seen busy, so nothing may be touched.
+ */
+int mag_bias_fence(enum mag_bias_mode mode);
 
 /** Visitor: is the owner out? Waits for it until the TSC reaches the deadline. */
 bool mag_bias_granted(struct mag_bias_owner *owner, uint64_t deadline);
@@ -129,12 +139,19 @@ mag_bias_dismiss(struct mag_bias_visitor *visitor, uint32_t bits)
 }
 
 /**
+ * A membarrier has failed with this errno, and the slots have been let go: this process visits
+ * by membarrier no more. The first time, a line of the log says so.
+ */
+void mag_bias_give_up(int error);
+bool mag_bias_has_given_up(void);
+
+/**
  * What this process can do: MEMBARRIER where the kernel has it (registered when the
- * library was loaded), FENCE elsewhere or after mag_bias_forbid_membarrier().
+ * library was loaded), FENCE elsewhere and once one has failed.
  */
 enum mag_bias_mode mag_bias_best(void);
 
-/** Test hook: pretend that the kernel has no membarrier. */
+/** Test hook: pretend that the kernel has no membarrier, or again that it has one that never failed. */
 void mag_bias_forbid_membarrier(bool forbid);
 
 /** Membarriers that this process has sent. */

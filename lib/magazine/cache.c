@@ -245,7 +245,7 @@ mag_cache_type_bound(const struct mag_cache *cache)
 	uint32_t type = MAG_STAT(cache->type), bound;
 
 	if ((cache->flags & MAG_CACHE_POOL) == 0 || cache->options.rounds != 0 ||
-	    cache->flags & MAG_CACHE_NOMAGAZINES || cache->bias == MAG_BIAS_POLL)
+	    cache->flags & MAG_CACHE_NOMAGAZINES || !mag_cache_may_visit(cache))
 		return type;
 	/* Off, because too many lcores ran: on again when they are gone. */
 	if (type == 0)
@@ -259,7 +259,7 @@ mag_cache_type_grown(const struct mag_cache *cache)
 {
 	uint32_t type = MAG_STAT(cache->type), next;
 
-	if ((cache->flags & MAG_CACHE_DYNAMIC) == 0 || type == 0 || cache->bias == MAG_BIAS_POLL)
+	if ((cache->flags & MAG_CACHE_DYNAMIC) == 0 || type == 0 || !mag_cache_may_visit(cache))
 		return type;
 	if (cache->flags & MAG_CACHE_POOL)
 		next = mag_type_pool(cache->expected, slots_of(cache), mag_type_pool_next(type));

@@ -232,6 +232,7 @@ home_flush_slot(struct mag_cache *cache, uint32_t slot)
 
 	while (!mag_bias_enter_careful(&lcore->owner, &lcore->visitor))
 		sched_yield();
+	mag_lcore_acknowledge(lcore, MAG_STAT(lcore->visitor.word));
 	mag_cache_hand_in(cache, lcore);
 }
 
@@ -272,7 +273,10 @@ slot_hold(struct mag_cache *cache)
 		return hold_shared(cache, SHARED_TRIES);
 	while (mag_bias_enter_careful(&own->owner, &own->visitor)) {
 		word = MAG_STAT(own->visitor.word);
-		if (likely((word & MAG_BIAS_ASKED) == 0))
+		if (likely((word & (MAG_BIAS_ASKED | MAG_BIAS_FENCE_BIT)) == 0))
+			return own;
+		mag_lcore_acknowledge(own, word);
+		if ((word & MAG_BIAS_ASKED) == 0)
 			return own;
 		mag_cache_hand_in(cache, own);
 	}

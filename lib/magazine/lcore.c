@@ -97,6 +97,8 @@ slot_claim(unsigned int lcore)
 
 	if (slot == RTE_MAX_LCORE)
 		return;
+	/* Pairs with the fence of a visitor that finds no owner: its words are read after this. */
+	atomic_thread_fence(memory_order_seq_cst);
 	if (!exit_is_told(slot)) {
 		slot_free(slot);
 		return;
@@ -138,6 +140,13 @@ uint32_t
 mag_lcore_owners(void)
 {
 	return atomic_load_explicit(&slots.owners, memory_order_relaxed);
+}
+
+bool
+mag_lcore_is_owned(uint32_t slot)
+{
+	/* acquire: pairs with the release in slot_free() */
+	return atomic_load_explicit(&slots.owned[slot], memory_order_acquire);
 }
 
 unsigned int

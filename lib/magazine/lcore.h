@@ -53,6 +53,7 @@ struct mag_lcore {
 	_Atomic uint64_t rounds_in;  /**< rounds that came from depot and slabs */
 	_Atomic uint64_t rounds_out; /**< rounds that went to depot and slabs */
 	_Atomic uint32_t exchanges;  /**< magazines changed at the depot */
+	_Atomic uint32_t fenced;     /**< has read FENCE: each entry from then on is by a fence */
 } __attribute__((aligned(128)));
 
 _Static_assert(sizeof(struct mag_lcore) == 128, "one slot is two lines");
@@ -100,6 +101,11 @@ uint32_t mag_lcore_slots(void);
 bool mag_process_is_secondary(void);
 /** Slots that have an owner now. */
 uint32_t mag_lcore_owners(void);
+/**
+ * Has the slot an owner? When it has none, whoever claims it then sees what the caller stored before a full fence that
+ * came before this call.
+ */
+bool mag_lcore_is_owned(uint32_t slot);
 /** lcore id for which the slot was claimed; LCORE_ID_ANY when it has no owner. */
 unsigned int mag_lcore_id_of(uint32_t slot);
 /**
@@ -291,6 +297,21 @@ struct mag_detached mag_lcore_detach_previous(struct mag_lcore *lcore);
 struct mag_detached mag_lcore_detach_loaded(struct mag_lcore *lcore);
 /** Visitor: take up to n rounds off the top of loaded. */
 uint32_t mag_lcore_pick(struct mag_lcore *lcore, void **objects, uint32_t n);
+
+/**
+ * Owner, inside: it has read a visitor word with FENCE. It never reads one without again, so that it always enters by
+ * a fence from then on.
+ */
+static inline void
+mag_lcore_acknowledge(struct mag_lcore *lcore, uint32_t word)
+{
+	if ((word & MAG_BIAS_FENCE_BIT) != 0 && MAG_STAT(lcore->fenced) == 0)
+		/*
+		 * release: who sees this sees busy too, should this entry have had no fence; pairs with
+		 * the acquire in slot_is_fenced()
+		 */
+		atomic_store_explicit(&lcore->fenced, 1, memory_order_release);
+}
 
 /** Objects in both magazines, read without holding the slot. */
 static inline uint32_t

@@ -136,14 +136,71 @@ mag_cache_in_lcores(const struct mag_cache *cache)
 	return sum;
 }
 
+/*
+ * A membarrier reaches the threads of its own process only, and of a secondary process none is an owner. Once
+ * one has failed, an owner can be visited again when it has acknowledged that FENCE is set.
+ */
+
+static bool
+is_for_membarriers(const struct mag_cache *cache)
+{
+	return cache->bias == MAG_BIAS_MEMBARRIER && !mag_process_is_secondary();
+}
+
+static bool
+is_fencing(const struct mag_cache *cache)
+{
+	return is_for_membarriers(cache) && mag_bias_has_given_up();
+}
+
+static bool
+slot_is_fenced(const struct mag_cache *cache, unsigned int slot)
+{
+	/* acquire: pairs with the release in mag_lcore_acknowledge() */
+	return atomic_load_explicit(&cache->slot[slot].fenced, memory_order_acquire);
+}
+
+static bool
+home_is_fenced(const struct mag_cache *cache)
+{
+	unsigned int i, slots = mag_lcore_slots(), own = mag_lcore_slot_number();
+
+	for (i = 0; i < slots; i++)
+		if (i != own && mag_lcore_is_owned(i) && !slot_is_fenced(cache, i))
+			return false;
+	return true;
+}
+
+bool
+mag_cache_may_visit(const struct mag_cache *cache)
+{
+	struct mag_cache *home;
+	unsigned int part;
+
+	if (!is_fencing(cache))
+		return cache->bias == MAG_BIAS_FENCE || is_for_membarriers(cache);
+	MAG_FOREACH_HOME(cache, part, home)
+		if (!home_is_fenced(home))
+			return false;
+	return true;
+}
+
 struct sweep {
 	struct mag_cache *cache;
 	uint32_t bits;
+	bool idle;    /**< nobody uses the cache: no owner needs a fence */
+	bool fencing; /**< no membarrier: only to those who acknowledged FENCE, or do not exist */
 	uint64_t wanted[RTE_ALIGN_MUL_CEIL(MAG_SLOTS, 64) / 64];
 	unsigned int count;
 	bool denied;              /* some owner did not let go ... */
 	unsigned int denied_slot; /* ... of this slot */
 };
+
+static struct sweep
+sweep_make(struct mag_cache *cache, uint32_t bits)
+{
+	return (struct sweep){.cache = cache, .bits = bits, .fencing = is_fencing(cache)};
+}
 
 static bool
 sweep_wants(const struct sweep *sweep, unsigned int slot)
@@ -156,7 +213,16 @@ sweep_announce(struct sweep *sweep, unsigned int slot)
 {
 	sweep->wanted[slot / 64] |= 1ull << (slot % 64);
 	sweep->count++;
-	mag_bias_announce(&sweep->cache->slot[slot].visitor, sweep->bits);
+	mag_bias_announce(&sweep->cache->slot[slot].visitor,
+			  sweep->bits | (sweep->fencing ? MAG_BIAS_FENCE_BIT : 0));
+}
+
+/* The slot is not of the sweep any more. */
+static void
+sweep_drop(struct sweep *sweep, unsigned int slot)
+{
+	mag_bias_dismiss(&sweep->cache->slot[slot].visitor, sweep->bits);
+	sweep->wanted[slot / 64] &= ~(1ull << (slot % 64));
 }
 
 static void
@@ -166,27 +232,61 @@ sweep_dismiss(struct sweep *sweep)
 
 	for (i = 0; i < MAG_SLOT_SHARED; i++)
 		if (sweep_wants(sweep, i))
-			mag_bias_dismiss(&sweep->cache->slot[i].visitor, sweep->bits);
+			sweep_drop(sweep, i);
 }
 
-/* Owners grant, or the slots that do not are counted and dropped from the sweep. */
+/*
+ * Where nobody has claimed the slot, whoever does finds FENCE: it was announced before the fence here, and the
+ * claim comes before a fence too.
+ */
+static bool
+owner_fences(const struct mag_cache *cache, unsigned int slot)
+{
+	return slot == mag_lcore_slot_number() || slot_is_fenced(cache, slot) ||
+	       !mag_lcore_is_owned(slot);
+}
+
+/*
+ * A fence for every owner that was announced to; those that may not have had one are dropped, and it is false: such an
+ * owner may be inside, and not be seen busy. What counts is the fence of this very sweep, not whether others had theirs.
+ */
+static bool
+sweep_fence(struct sweep *sweep)
+{
+	const struct mag_cache *cache = sweep->cache;
+	bool membarrier = is_for_membarriers(cache) && !sweep->fencing, all = true;
+	int ret = mag_bias_fence(membarrier ? MAG_BIAS_MEMBARRIER : MAG_BIAS_FENCE);
+	unsigned int i;
+
+	for (i = 0; i < MAG_SLOT_SHARED && (ret != 0 || sweep->fencing) && !sweep->idle; i++) {
+		if (!sweep_wants(sweep, i) || (ret == 0 && owner_fences(cache, i)))
+			continue;
+		sweep_drop(sweep, i);
+		all = false;
+	}
+	/* The slots first: writing to the log takes its time. */
+	if (ret != 0)
+		mag_bias_give_up(-ret);
+	return all;
+}
+
+/* Owners grant, or the slots that do not are counted and dropped from the sweep. False when any was dropped. */
 static bool
 sweep_await(struct sweep *sweep, uint64_t deadline, _Atomic uint64_t *denied)
 {
 	struct mag_cache *cache = sweep->cache;
+	bool all = sweep_fence(sweep);
 	unsigned int i;
 
-	mag_bias_fence(cache->bias);
 	for (i = 0; i < MAG_SLOT_SHARED; i++) {
 		if (!sweep_wants(sweep, i) || mag_bias_granted(&cache->slot[i].owner, deadline))
 			continue;
 		MAG_STAT_ADD(*denied, 1);
-		mag_bias_dismiss(&cache->slot[i].visitor, sweep->bits);
-		sweep->wanted[i / 64] &= ~(1ull << (i % 64));
+		sweep_drop(sweep, i);
 		sweep->denied = true;
 		sweep->denied_slot = i;
 	}
-	return !sweep->denied;
+	return all && !sweep->denied;
 }
 
 /* Visitor: a magazine leaves its slot, its rounds are in transit. */
@@ -241,25 +341,15 @@ slot_off(struct mag_cache *cache, struct mag_lcore *lcore, struct magazine_pile 
 	atomic_store_explicit(&lcore->size, 0, memory_order_relaxed);
 }
 
-/*
- * May this process visit the owners at all? A membarrier reaches its own threads only, and
- * in a secondary process none of them is an owner.
- */
-static bool
-may_visit(const struct mag_cache *cache)
-{
-	return cache->bias == MAG_BIAS_FENCE ||
-	       (cache->bias == MAG_BIAS_MEMBARRIER && !mag_process_is_secondary());
-}
-
 /* Every slot off, or none: then -EAGAIN. */
 static int
-slots_off(struct mag_cache *cache, struct magazine_pile *pile)
+slots_off(struct mag_cache *cache, struct magazine_pile *pile, bool idle)
 {
-	struct sweep sweep = {.cache = cache, .bits = MAG_BIAS_VISIT | MAG_BIAS_PURGE};
+	struct sweep sweep = sweep_make(cache, MAG_BIAS_VISIT | MAG_BIAS_PURGE);
 	unsigned int i;
 	bool all;
 
+	sweep.idle = idle;
 	mag_lock_wait(&cache->visit);
 	for (i = 0; i < MAG_SLOT_SHARED; i++)
 		sweep_announce(&sweep, i);
@@ -284,12 +374,25 @@ shared_empty(struct mag_cache *cache, struct magazine_pile *pile)
 	mag_lock_release(&cache->shared);
 }
 
-/* POLL mode: nobody is visited; owners hand in when they next come by. */
+/* From here on owners acknowledge, also those that hold nothing, and those that are still to come. */
+static void
+slots_fence(struct mag_cache *cache)
+{
+	unsigned int i;
+
+	for (i = 0; i < MAG_SLOT_SHARED; i++)
+		if ((MAG_STAT(cache->slot[i].visitor.word) & MAG_BIAS_FENCE_BIT) == 0)
+			mag_bias_announce(&cache->slot[i].visitor, MAG_BIAS_FENCE_BIT);
+}
+
+/* Nobody is visited: owners hand in when they next come by. */
 static void
 slots_ask(struct mag_cache *cache)
 {
 	unsigned int i, slots = mag_lcore_slots();
 
+	if (is_fencing(cache))
+		slots_fence(cache);
 	for (i = 0; i < slots; i++)
 		if (mag_lcore_count(&cache->slot[i]) > 0)
 			mag_bias_announce(&cache->slot[i].visitor, MAG_BIAS_ASKED);
@@ -391,21 +494,20 @@ static int
 home_purge(struct mag_cache *cache, bool idle)
 {
 	struct magazine_pile pile = {.count = 0};
+	bool off = (idle || mag_cache_may_visit(cache)) && slots_off(cache, &pile, idle) == 0;
 
-	if (!may_visit(cache) && !idle) {
+	/* Asked again: the sweep may have found that nobody can be visited any more. */
+	if (!off && (idle || mag_cache_may_visit(cache)))
+		return -EAGAIN;
+	if (!off) {
 		slots_ask(cache);
 		shared_empty(cache, &pile);
-		pile_destroy(cache, &pile);
-		depot_zero_and_reap(cache);
-		return -EAGAIN;
-	}
-	if (slots_off(cache, &pile) != 0)
-		return -EAGAIN;
-	if (pile.count > 0)
+	} else if (pile.count > 0) {
 		MAG_STAT_ADD(cache->purges, 1);
+	}
 	pile_destroy(cache, &pile);
 	depot_zero_and_reap(cache);
-	return 0;
+	return off ? 0 : -EAGAIN;
 }
 
 /*
@@ -415,14 +517,15 @@ home_purge(struct mag_cache *cache, bool idle)
 int
 mag_cache_purge_inside(struct mag_cache *cache, bool idle)
 {
-	bool ask = !may_visit(cache) && !idle;
 	struct mag_cache *home;
 	unsigned int part;
 	int ret = 0;
 
 	MAG_FOREACH_HOME(cache, part, home) {
-		ret = home_purge(home, idle);
-		if (ret != 0 && !ask)
+		if (home_purge(home, idle) == 0)
+			continue;
+		ret = -EAGAIN;
+		if (idle || mag_cache_may_visit(cache))
 			break;
 	}
 	if (ret != 0 && part > 0)
@@ -569,7 +672,7 @@ mag_cache_gather(struct mag_cache *cache)
 static bool
 previous_reap(struct mag_cache *cache)
 {
-	struct sweep sweep = {.cache = cache, .bits = MAG_BIAS_VISIT};
+	struct sweep sweep = sweep_make(cache, MAG_BIAS_VISIT);
 	struct magazine_pile pile = {.count = 0};
 	unsigned int i, slots = mag_lcore_slots();
 
@@ -606,9 +709,10 @@ mag_cache_reap_now(struct mag_cache *cache, bool purge)
 		return purge_and_enable(cache, 0);
 	MAG_FOREACH_HOME(cache, part, home) {
 		reaped |= depot_zero_and_reap(home);
-		if (may_visit(home))
+		if (mag_cache_may_visit(home))
 			reaped |= previous_reap(home);
-		else
+		/* Not "else": that visit may have been the first to fail. */
+		if (!mag_cache_may_visit(home))
 			slots_ask(home);
 	}
 	if (reaped)
@@ -811,7 +915,7 @@ rob_announce(struct sweep *sweep, unsigned int n)
 
 	for (i = 0; i < slots && sum < n; i++) {
 		count = mag_lcore_count(&cache->slot[i]);
-		if (i == own || count == 0)
+		if (i == own || count == 0 || (sweep->fencing && !slot_is_fenced(cache, i)))
 			continue;
 		sum += count;
 		sweep_announce(sweep, i);
@@ -823,7 +927,7 @@ static unsigned int
 rob(struct mag_cache *cache, void **objects, unsigned int n, struct mag_request *request,
     uint64_t deadline)
 {
-	struct sweep sweep = {.cache = cache, .bits = MAG_BIAS_VISIT};
+	struct sweep sweep = sweep_make(cache, MAG_BIAS_VISIT);
 	unsigned int i, got = 0;
 
 	rob_announce(&sweep, n);
@@ -941,7 +1045,8 @@ steal_until(struct mag_cache *cache, unsigned int locked, void **objects, unsign
 	unsigned int got = 0, robbed = 1, sweeps = 0;
 
 	while ((got += mag_cache_take(cache, objects + got, n - got, request)) < n &&
-	       !request->refused && can_succeed(cache, n - got, request)) {
+	       !request->refused && mag_cache_may_visit(cache) &&
+	       can_succeed(cache, n - got, request)) {
 		if ((robbed == 0 || sweeps++ >= STEAL_SWEEPS) && rte_rdtsc() >= deadline) {
 			MAG_STAT_ADD(cache->steal_denied, 1);
 			break;
@@ -954,11 +1059,11 @@ steal_until(struct mag_cache *cache, unsigned int locked, void **objects, unsign
 }
 
 /*
- * Nobody may be visited: lcores are asked to hand in when they next come by, and what threads
- * without an lcore hold can be had at once.
+ * Nobody may be visited, or not all: lcores are asked to hand in when they next come by, and what threads
+ * without an lcore hold, and owners that fence, can be had at once.
  */
 static unsigned int
-steal_by_asking(struct mag_cache *cache, void **objects, unsigned int n,
+steal_by_asking(struct mag_cache *cache, unsigned int locked, void **objects, unsigned int n,
 		struct mag_request *request, uint64_t deadline)
 {
 	unsigned int got = mag_cache_take(cache, objects, n, request), robbed, part;
@@ -968,7 +1073,10 @@ steal_by_asking(struct mag_cache *cache, void **objects, unsigned int n,
 		return got;
 	MAG_FOREACH_HOME(cache, part, home) {
 		slots_ask(home);
-		robbed = shared_rob(home, objects + got, n - got, request, deadline);
+		if (is_fencing(home) && part < locked)
+			robbed = rob(home, objects + got, n - got, request, deadline);
+		else
+			robbed = shared_rob(home, objects + got, n - got, request, deadline);
 		mag_home_count(home, robbed, 0);
 		got += robbed;
 	}
@@ -979,7 +1087,7 @@ unsigned int
 mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n,
 		struct mag_request *request)
 {
-	unsigned int got, homes;
+	unsigned int got = 0, homes;
 	uint64_t deadline;
 
 	if (!can_succeed(cache, n, request))
@@ -988,10 +1096,11 @@ mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n,
 	homes = visit_lock_until(cache, deadline);
 	if (homes == 0)
 		return 0;
-	if (may_visit(cache))
+	if (mag_cache_may_visit(cache))
 		got = steal_until(cache, homes, objects, n, request, deadline);
-	else
-		got = steal_by_asking(cache, objects, n, request, deadline);
+	/* Not "else": that visit may have been the first to fail. */
+	if (got < n && !request->refused && !mag_cache_may_visit(cache))
+		got += steal_by_asking(cache, homes, objects + got, n - got, request, deadline);
 	if (got < n && !request->some) {
 		mag_cache_give(cache, objects, got);
 		got = 0;

@@ -11,6 +11,11 @@
 /** Take what other lcores hold: all of n, or none, unless some will do. Returns how many, and ends the request. */
 unsigned int mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n,
 			     struct mag_request *request);
+/**
+ * May this process visit all owners of a cache? If not they are asked: with visit=0, in a secondary process, and
+ * once a membarrier has failed, until each has acknowledged FENCE.
+ */
+bool mag_cache_may_visit(const struct mag_cache *cache);
 /** Objects in the magazines of all slots, read without holding them. */
 uint64_t mag_cache_in_lcores(const struct mag_cache *cache);
 /** Objects that could be had by visiting everybody, in transit included. */

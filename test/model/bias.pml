@@ -8,7 +8,9 @@
  * Safety: owner and visitor are never both in the slot; no object is lost or there twice. Progress: the
  * owner ends wherever the visitor stops, and the visitor wherever the owner stops.
  *
- * FENCE: without membarrier, the owner pays. Checks and mutations: `checks`.
+ * FENCE: without membarrier, the owner pays. FAILS: any membarrier may fail, which grants nothing; from then on the
+ * FENCE bit is set, and a visit is granted when the owner has acknowledged it (slot_hold(), sweep_fence()).
+ * CLAIM: the same with a slot that nobody owns at first, after the failure. Checks and mutations: `checks`.
  */
 
 #include "witness.pml"
@@ -17,10 +19,16 @@
 #define OWNER 0
 #define VISITOR 1
 
-#define VARIABLES 3
+#define VARIABLES 5
 #define BUSY 0
 #define WORD 1 /* the visitor's */
 #define ROUNDS 2
+#define FENCED 3 /* the owner's */
+#define OWNED 4
+
+/* Bits of WORD. */
+#define VISIT 1
+#define FENCE_BIT 2
 
 #include "memory.pml"
 
@@ -47,6 +55,49 @@ inline leave(me)
 #endif
 }
 
+#ifdef CLAIM
+#define FAILS
+#endif
+
+#ifdef FAILS
+/* The fast path, and slot_hold() when that was turned away. */
+inline enter(word, rounds)
+{
+	store(OWNER, BUSY, 1);
+	load(OWNER, WORD, word);
+	if
+	:: word == 0
+	:: else ->
+		store_release(OWNER, BUSY, 0);
+		load(OWNER, WORD, word);
+		store(OWNER, BUSY, 1);
+		if
+#ifndef NO_OWNER_FENCE
+		:: word & FENCE_BIT -> fence(OWNER)
+#endif
+		:: else
+		fi;
+		load(OWNER, WORD, word);
+		word = word & VISIT;
+		if
+		:: word == 0 ->
+			load(OWNER, WORD, word);
+			if
+			:: word & FENCE_BIT ->
+				reached(6)
+#ifdef ACK_RELAXED
+				store(OWNER, FENCED, 1)
+#else
+				store_release(OWNER, FENCED, 1)
+#endif
+			:: else
+			fi;
+			word = 0
+		:: else
+		fi
+	fi
+}
+#else
 inline enter(word, rounds)
 {
 #ifdef ENTER_RELAXED
@@ -68,6 +119,7 @@ inline enter(word, rounds)
 	load(OWNER, WORD, word)
 #endif
 }
+#endif
 
 inline work(rounds)
 {
@@ -89,6 +141,12 @@ proctype owner()
 	byte word, rounds, turn;
 
 	{
+#ifdef CLAIM
+		store(OWNER, OWNED, 1);
+#ifndef NO_CLAIM_FENCE
+		fence(OWNER);
+#endif
+#endif
 		for (turn : 1 .. TURNS) {
 #ifdef OWNER_WAITS
 			do
@@ -135,6 +193,76 @@ inline empty_slot(rounds)
 	slab = slab + rounds
 }
 
+#ifdef FAILS
+/* A sweep over the one slot, as far as its fence: may it look at busy? */
+inline announce(granted)
+{
+	if
+	:: !fencing ->
+		store(VISITOR, WORD, VISIT);
+		fence(VISITOR);
+		if
+		:: fence(OWNER); granted = true
+		:: fencing = true; granted = false
+		fi
+	:: fencing ->
+		store(VISITOR, WORD, VISIT + FENCE_BIT);
+#ifndef NO_VISITOR_FENCE
+		fence(VISITOR);
+#endif
+#ifdef ACK_UNSEEN
+		granted = true;
+#else
+		load(VISITOR, FENCED, granted);
+#endif
+#ifdef CLAIM
+		if
+		:: !granted -> load(VISITOR, OWNED, granted); granted = 1 - granted
+		:: else
+		fi
+#endif
+	fi;
+	if
+	:: fencing && granted -> reached(4)
+	:: !fencing || !granted
+	fi
+}
+
+proctype visitor()
+{
+	byte busy, rounds, visit, looks, granted;
+	bool fencing;
+
+	{
+#ifdef CLAIM
+		fencing = true;
+#endif
+		for (visit : 1 .. VISITS) {
+			announce(granted);
+#ifdef GRANTS_ANYWAY
+			granted = true;
+#endif
+			if
+			:: granted ->
+				load(VISITOR, BUSY, busy);
+				if
+				:: busy == 0 -> empty_slot(rounds)
+				:: busy != 0 -> reached(2)
+				fi
+			:: !granted -> reached(5)
+			fi;
+			/* slots_ask() sets FENCE in the slots of those that were not granted. */
+			store_release(VISITOR, WORD, (fencing -> FENCE_BIT : 0))
+		}
+	} unless {
+#ifdef STOP_VISITOR
+		stop
+#else
+		false
+#endif
+	}
+}
+#else
 proctype visitor()
 {
 	byte busy, rounds, visit, looks;
@@ -188,6 +316,8 @@ proctype visitor()
 #endif
 	}
 }
+
+#endif
 
 proctype stopper()
 {

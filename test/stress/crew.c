@@ -7,6 +7,7 @@
 #include <rte_lcore.h>
 
 #include "crew.h"
+#include "visit.h"
 
 #define STINT_STEPS 2000
 /* Steps in one crew before the next one's turn, on average. */
@@ -68,7 +69,7 @@ worker_leave(struct worker *worker)
 		/* Not while its books are looked at. */
 		crew_gate(part->crew);
 		subject_flush(part->crew->subject);
-		poll |= part->crew->subject->cache->bias == MAG_BIAS_POLL;
+		poll |= !mag_cache_may_visit(part->crew->subject->cache);
 		part = part->next;
 	} while (part != worker);
 	if (poll)

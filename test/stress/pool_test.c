@@ -67,6 +67,24 @@ run_pool_cell(void **state)
 	end_pool_cell(&subject);
 }
 
+/* It begins with membarriers, of which the first one fails; the next cell does so again. */
+static void
+run_filtered_cell(void **state)
+{
+	const struct pool_cell *pool_cell = *state;
+	struct subject subject;
+
+	if (mag_bias_best() != MAG_BIAS_MEMBARRIER) {
+		stress_say("skip: no membarrier here");
+		skip();
+	}
+	begin_pool_cell(pool_cell, &subject);
+	cell_run(&pool_cell->cell, &subject);
+	if (!mag_bias_has_given_up())
+		stress_blame("no membarrier has failed");
+	end_pool_cell(&subject);
+}
+
 /* A thread that is stopped wherever it is, while the others go on. */
 
 static _Atomic uint32_t stops;
@@ -396,21 +414,45 @@ static const struct pool_cell cells[] = {
 	 .options = "block=8"},
 };
 
+/* Pools whose first membarrier fails; those with a filter only. */
+static const struct pool_cell filtered_cells[] = {
+	{{.name = "small_filtered", .plan = PIPE, .out_of_reach = true, .may_refuse = true},
+	 .run = run_filtered_cell,
+	 .objects = 130,
+	 .options = "rounds=62"},
+	{{.name = "steal_filtered", .plan = PIPE, .out_of_reach = true, .may_refuse = true},
+	 .run = run_filtered_cell,
+	 .objects = 128,
+	 .options = "rounds=510"},
+	{{.name = "default_filtered",
+	  .plan = CREW,
+	  .service = true,
+	  .out_of_reach = true,
+	  .may_refuse = true},
+	 .run = run_filtered_cell,
+	 .objects = 8191},
+};
+
 int
 main(int argc, char **argv)
 {
 	struct CMUnitTest tests[RTE_DIM(cells)] = {{NULL}};
 	const char *only = getenv("MAGAZINE_STRESS_ONLY");
-	unsigned int i;
+	const struct pool_cell *cell = cells;
+	unsigned int i, count = RTE_DIM(cells);
 
 	if (stress_start(argc, argv) != 0)
 		return 77;
-	for (i = 0; i < RTE_DIM(cells); i++) {
-		tests[i].name = cells[i].cell.name;
-		tests[i].test_func = cells[i].run != NULL ? cells[i].run : run_pool_cell;
-		tests[i].initial_state = (void *)(uintptr_t)&cells[i];
+	if (stress_filtered()) {
+		cell = filtered_cells;
+		count = RTE_DIM(filtered_cells);
+	}
+	for (i = 0; i < count; i++, cell++) {
+		tests[i].name = cell->cell.name;
+		tests[i].test_func = cell->run != NULL ? cell->run : run_pool_cell;
+		tests[i].initial_state = (void *)(uintptr_t)cell;
 	}
 	if (only != NULL)
 		cmocka_set_test_filter(only);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return _cmocka_run_group_tests("tests", tests, count, NULL, NULL);
 }

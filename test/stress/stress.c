@@ -16,6 +16,7 @@
 #include <rte_lcore.h>
 #include <rte_service.h>
 
+#include "../refuse_call.h"
 #include "stress.h"
 
 #define CELL_MS 1100
@@ -30,6 +31,7 @@ static struct {
 	_Atomic uint64_t threads; /* generators made */
 	cpu_set_t cpus;
 	unsigned int spare;
+	bool filtered;
 	const char *cell;
 	pthread_mutex_t lock; /* guards blame */
 	char blame[256];
@@ -204,6 +206,18 @@ take_arg(int *argc, char **argv, const char *arg)
 	return true;
 }
 
+/* The library was loaded before, and could register. Threads that EAL starts inherit the filter. */
+static bool
+refuse_membarrier(void)
+{
+	int error = stress.seed & 1 ? EPERM : ENOSYS;
+	int ret = refuse_call(__NR_membarrier, error);
+
+	stress_say("membarrier fails with %s%s%s", strerror(error), ret != 0 ? ": no filter: " : "",
+		   ret != 0 ? strerror(-ret) : "");
+	return ret == 0;
+}
+
 int
 stress_start(int argc, char **argv)
 {
@@ -219,6 +233,7 @@ stress_start(int argc, char **argv)
 	workers = RTE_MIN(CPU_COUNT(&stress.cpus), STRESS_CROWD);
 	if (take_arg(&argc, argv, "--crowded"))
 		workers = STRESS_CROWD;
+	stress.filtered = take_arg(&argc, argv, "--filtered");
 	lcores_text(lcores, sizeof(lcores), workers);
 	for (i = 0; i < (int)RTE_DIM(fixed); i++)
 		args[n++] = (char *)(uintptr_t)fixed[i];
@@ -227,10 +242,18 @@ stress_start(int argc, char **argv)
 	stress.seed = env_number("MAGAZINE_SEED", time(NULL));
 	stress_say("seed %" PRIu64 ", %u worker lcores on %d CPUs", stress.seed, workers,
 		   CPU_COUNT(&stress.cpus));
+	if (stress.filtered && !refuse_membarrier())
+		return -1;
 	if (rte_eal_init(n, args) >= 0)
 		return 0;
 	stress_say("EAL does not start: %s", rte_strerror(rte_errno));
 	return -1;
+}
+
+bool
+stress_filtered(void)
+{
+	return stress.filtered;
 }
 
 bool

@@ -64,12 +64,16 @@ rng_once_in(struct rng *rng, uint32_t n)
 /**
  * Start EAL: a main lcore that may run anywhere, one worker lcore per CPU (or, with "--crowded"
  * on the command line, STRESS_CROWD of them), and one lcore that can become a service lcore.
+ * With "--filtered" a seccomp filter makes every membarrier fail from here on.
  *
  * @return
  *   0, or -1 after a line that says why.
  */
 int stress_start(int argc, char **argv);
 #define STRESS_CROWD 8
+
+/** Does every membarrier fail? */
+bool stress_filtered(void);
 
 /** A generator of its own for each thread, all from one seed. */
 struct rng stress_rng(void);

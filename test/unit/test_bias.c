@@ -2,16 +2,20 @@
 #include "eal.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <linux/membarrier.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <rte_cycles.h>
 
+#include "../refuse_call.h"
 #include "bias.h"
 
 static struct {
@@ -198,13 +202,76 @@ test_only_the_membarrier_mode_sends_membarriers(void **state __rte_unused)
 	uint64_t before = mag_bias_membarriers();
 
 	atomic_store(&barriers, 0);
-	mag_bias_fence(MAG_BIAS_FENCE);
-	mag_bias_fence(MAG_BIAS_POLL);
+	assert_int_equal(mag_bias_fence(MAG_BIAS_FENCE), 0);
+	assert_int_equal(mag_bias_fence(MAG_BIAS_POLL), 0);
 	assert_int_equal(mag_bias_membarriers(), before);
 	assert_int_equal(barriers, 0);
-	mag_bias_fence(MAG_BIAS_MEMBARRIER);
+	assert_int_equal(mag_bias_fence(MAG_BIAS_MEMBARRIER), 0);
 	assert_int_equal(mag_bias_membarriers(), before + 1);
 	assert_int_equal(barriers, 1);
+}
+
+static const int errors[] = {EPERM, ENOSYS};
+
+/* In a process of its own: nobody can take a filter away again. */
+static int
+fence_under_a_filter(int error)
+{
+	uint64_t before = mag_bias_membarriers();
+
+	if (refuse_call(__NR_membarrier, error) != 0)
+		return 77;
+	return mag_bias_fence(MAG_BIAS_MEMBARRIER) == -error &&
+			       mag_bias_fence(MAG_BIAS_FENCE) == 0 &&
+			       mag_bias_membarriers() == before ?
+		       0 :
+		       1;
+}
+
+static void
+test_a_membarrier_that_a_filter_refuses_is_no_fence(void **state __rte_unused)
+{
+	unsigned int i;
+	int status;
+	pid_t pid;
+
+	for (i = 0; i < RTE_DIM(errors); i++) {
+		pid = fork();
+		assert_true(pid >= 0);
+		if (pid == 0)
+			_exit(fence_under_a_filter(errors[i]));
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFEXITED(status));
+		if (WEXITSTATUS(status) == 77) {
+			printf("# skip: no seccomp filters here\n");
+			skip();
+		}
+		assert_int_equal(WEXITSTATUS(status), 0);
+	}
+}
+
+static void
+test_that_membarriers_fail_is_said_once_with_the_error_and_the_remedy(void **state __rte_unused)
+{
+	enum mag_bias_mode best = mag_bias_best();
+	const char *log;
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(errors); i++) {
+		assert_false(mag_bias_has_given_up());
+		log_begin();
+		mag_bias_give_up(errors[i]);
+		mag_bias_give_up(errors[i]);
+		log = log_end();
+		assert_int_equal(count_lines(log), 1);
+		assert_logged(log, "magazine: membarrier failed");
+		assert_logged(log, strerror(errors[i]));
+		assert_logged(log, "allow membarrier");
+		assert_true(mag_bias_has_given_up());
+		assert_int_equal(mag_bias_best(), MAG_BIAS_FENCE);
+		mag_bias_forbid_membarrier(false);
+		assert_int_equal(mag_bias_best(), best);
+	}
 }
 
 /* The owner's line on a page that is closed: a visitor comes just when the owner becomes busy. */
@@ -351,6 +418,8 @@ main(void)
 		T(test_a_visit_is_not_granted_while_the_owner_is_busy),
 		T(test_a_visitor_waits_for_the_owner_to_leave),
 		T(test_only_the_membarrier_mode_sends_membarriers),
+		T(test_a_membarrier_that_a_filter_refuses_is_no_fence),
+		T(test_that_membarriers_fail_is_said_once_with_the_error_and_the_remedy),
 		T(test_an_owner_sees_a_visitor_that_comes_when_it_becomes_busy),
 		T(test_a_forbidden_membarrier_is_replaced_by_fences),
 		T(test_owner_and_visitor_exclude_each_other_by_membarrier),

@@ -44,6 +44,20 @@ mag_numa_distance(int from, int to)
 	return from < 4 && to < 4 ? distances[from][to] : 99;
 }
 
+/* Stands in front of the library's own: membarriers fail from the one on that is told, 0 = none. */
+static unsigned int fails_from, fences;
+
+int
+mag_bias_fence(enum mag_bias_mode mode)
+{
+	int (*fence)(enum mag_bias_mode mode);
+
+	fence = (__typeof__(fence))(uintptr_t)dlsym(RTLD_NEXT, "mag_bias_fence");
+	if (mode == MAG_BIAS_MEMBARRIER && fails_from != 0 && ++fences >= fails_from)
+		return -EPERM;
+	return fence(mode);
+}
+
 static int
 node_of(const void *object)
 {
@@ -280,6 +294,66 @@ test_without_visits_a_purge_asks_and_empties_the_depots_on_both_nodes(void **sta
 }
 
 static void
+assert_sizes(uint32_t size)
+{
+	struct mag_cache *home;
+	unsigned int part, i;
+
+	MAG_FOREACH_HOME(cache, part, home)
+		for (i = 0; i < MAG_SLOTS; i++)
+			assert_int_equal(home->slot[i].size, size);
+	assert_int_equal(part, 2);
+}
+
+static void
+begin_to_fail(unsigned int from)
+{
+	if (cache->bias != MAG_BIAS_MEMBARRIER) {
+		printf("# skip: this kernel has no membarrier\n");
+		skip();
+	}
+	mag_bias_forbid_membarrier(false);
+	fences = 0;
+	fails_from = from;
+}
+
+static void
+test_a_membarrier_that_fails_leaves_the_slots_of_its_node_and_lcores_are_asked(
+	void **state __rte_unused)
+{
+	struct mag_cache *home[] = {mag_cache_home(cache, 0), mag_cache_home(cache, 1)};
+	const uint32_t asked = MAG_BIAS_FENCE_BIT | MAG_BIAS_ASKED;
+	uint32_t held;
+
+	/* That of the second node. */
+	run_on_lcore(1, take_some_polled, NULL);
+	held = mag_lcore_count(&home[1]->slot[1]);
+	begin_to_fail(2);
+	assert_int_equal(mag_cache_purge(cache), -EAGAIN);
+	assert_int_equal(mag_lcore_count(&home[0]->slot[1]), 0);
+	assert_int_equal(mag_lcore_count(&home[1]->slot[1]), held);
+	assert_int_equal(home[1]->slot[1].visitor.word, asked);
+	assert_sizes(ROUNDS);
+	/* Now the owner fences on the second node, and not yet on the first: not purged is not purged. */
+	run_on_lcore(1, take_some_polled, NULL);
+	assert_int_equal(mag_cache_purge(cache), -EAGAIN);
+	assert_int_not_equal(mag_lcore_count(&home[0]->slot[1]), 0);
+	assert_int_equal(home[0]->slot[1].visitor.word, asked | MAG_BIAS_HOMES);
+	assert_int_equal(mag_lcore_count(&home[1]->slot[1]), 0);
+	assert_sizes(ROUNDS);
+	assert_int_not_equal(mag_cache_take_all(cache, objects, COUNT, true), 0);
+	run_on_lcore(1, take_some_polled, NULL);
+	run_on_lcore(2, take_some_polled, NULL);
+	assert_int_equal(home[0]->slot[1].fenced, 1);
+	assert_int_equal(home[1]->slot[1].fenced, 1);
+	assert_all_there();
+	assert_int_equal(mag_cache_purge(cache), 0);
+	mag_cache_enable(cache);
+	fails_from = 0;
+	mag_bias_forbid_membarrier(false);
+}
+
+static void
 test_what_is_in_depots_of_any_node_is_had_before_what_lcores_hold(void **state __rte_unused)
 {
 	struct mag_cache *home;
@@ -301,18 +375,6 @@ test_what_is_in_depots_of_any_node_is_had_before_what_lcores_hold(void **state _
 		assert_true(home->slot[1].visited_out > 0);
 	mag_cache_give(cache, objects, COUNT);
 	assert_all_there();
-}
-
-static void
-assert_sizes(uint32_t size)
-{
-	struct mag_cache *home;
-	unsigned int part, i;
-
-	MAG_FOREACH_HOME(cache, part, home)
-		for (i = 0; i < MAG_SLOTS; i++)
-			assert_int_equal(home->slot[i].size, size);
-	assert_int_equal(part, 2);
 }
 
 static void
@@ -805,6 +867,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 			test_without_visits_a_purge_asks_and_empties_the_depots_on_both_nodes,
 			setup_polled, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_membarrier_that_fails_leaves_the_slots_of_its_node_and_lcores_are_asked,
+			setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_what_is_in_depots_of_any_node_is_had_before_what_lcores_hold, setup,
 			teardown),

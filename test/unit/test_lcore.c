@@ -786,6 +786,25 @@ test_an_owner_can_keep_itself_out(void **state __rte_unused)
 }
 
 static void
+test_an_owner_acknowledges_fences_and_nothing_else(void **state __rte_unused)
+{
+	struct mag_lcore *slot = &slots[3];
+
+	mag_lcore_acknowledge(slot, MAG_BIAS_VISIT | MAG_BIAS_HOMES | MAG_BIAS_ASKED);
+	assert_int_equal(slot->fenced, 0);
+	mag_lcore_acknowledge(slot, MAG_BIAS_FENCE_BIT | MAG_BIAS_HOMES);
+	assert_int_equal(slot->fenced, 1);
+}
+
+static void
+test_a_slot_is_owned_from_its_claim_to_its_end(void **state __rte_unused)
+{
+	mag_lcore_claim();
+	assert_true(mag_lcore_is_owned(mag_lcore_slot_number()));
+	assert_false(mag_lcore_is_owned(RTE_MAX_LCORE - 1));
+}
+
+static void
 keep_out_run(void *arg __rte_unused)
 {
 	struct mag_lcore *own = mag_lcore_slot(slots);
@@ -835,6 +854,8 @@ main(void)
 		T(test_who_comes_when_all_slots_are_taken_has_the_shared_one),
 		T(test_a_thread_whose_end_will_not_be_told_has_the_shared_one),
 		T(test_an_owner_can_keep_itself_out),
+		T(test_an_owner_acknowledges_fences_and_nothing_else),
+		T(test_a_slot_is_owned_from_its_claim_to_its_end),
 		T(test_a_thread_without_slot_leaves_the_shared_one_closed),
 	};
 

@@ -21,6 +21,7 @@ static struct mag_cache *cache;
 static _Atomic uint32_t not_held; /* magazines put into the depot by a thread without its slot */
 static unsigned int chains;       /* that reaps have taken */
 static bool chain_is_bare;        /* one was not in transit, or the working set not locked */
+static int fence_error;           /* what a membarrier fails with */
 static _Atomic uint32_t mixed; /* magazines put into the depot that are not of the type in force */
 
 static int
@@ -62,7 +63,6 @@ setup_fence(void **state __rte_unused)
 static int
 teardown(void **state __rte_unused)
 {
-	mag_bias_forbid_membarrier(false);
 	assert_int_equal(mixed, 0);
 	assert_false(chain_is_bare);
 	assert_int_equal(cache->transit, 0);
@@ -70,6 +70,8 @@ teardown(void **state __rte_unused)
 	assert_int_equal(mag_cache_destroy(cache), 0);
 	assert_int_equal(ground.region->part[0].objects_free, COUNT);
 	ground_drop(&ground);
+	mag_bias_forbid_membarrier(false);
+	fence_error = 0;
 	return 0;
 }
 
@@ -160,11 +162,11 @@ mag_depot_head(const struct mag_depot_list *list)
 static uint32_t word_at_fence;
 static _Thread_local void (*at_fence)(void);
 
-void
+int
 mag_bias_fence(enum mag_bias_mode mode)
 {
 	/* clang-format off */
-	static void (*_Atomic fence)(enum mag_bias_mode mode);
+	static int (*_Atomic fence)(enum mag_bias_mode mode);
 	/* clang-format on */
 
 	if (fence == NULL)
@@ -172,7 +174,9 @@ mag_bias_fence(enum mag_bias_mode mode)
 	word_at_fence = MAG_STAT(cache->slot[1].visitor.word) & MAG_BIAS_AWAY;
 	if (at_fence != NULL)
 		at_fence();
-	fence(mode);
+	if (fence_error != 0 && mode == MAG_BIAS_MEMBARRIER)
+		return -fence_error;
+	return fence(mode);
 }
 
 /*
@@ -1411,6 +1415,304 @@ test_fences_do_where_membarriers_are_forbidden(void **state __rte_unused)
 	assert_int_equal(mag_bias_membarriers(), membarriers);
 }
 
+/*
+ * Membarriers that fail. No owner is inside, but it might be: what cannot be seen is not believed.
+ */
+
+static int
+setup_failing(void **state)
+{
+	int ret = setup(state);
+
+	if (cache->bias == MAG_BIAS_MEMBARRIER)
+		fence_error = EPERM;
+	return ret;
+}
+
+static void
+skip_without_membarrier(void)
+{
+	if (fence_error != 0)
+		return;
+	printf("# skip: this kernel has no membarrier\n");
+	skip();
+}
+
+static void
+steal_all(void)
+{
+	struct share share = {.n = COUNT};
+
+	take_run(&share);
+	give_run(&share);
+}
+
+static void
+try_purge(void)
+{
+	assert_int_equal(mag_cache_purge(cache), -EAGAIN);
+}
+
+static void
+try_resize(void)
+{
+	assert_int_equal(mag_cache_resize(cache, 30, true), -EAGAIN);
+}
+
+static void
+try_reap(void)
+{
+	assert_int_equal(mag_cache_reap_now(cache, false), 0);
+}
+
+static void
+try_reap_with_purge(void)
+{
+	assert_int_equal(mag_cache_reap_now(cache, true), -EAGAIN);
+}
+
+static void
+try_reclaim(void)
+{
+	assert_int_equal(mag_cache_reclaim(cache, true), -EAGAIN);
+}
+
+static void
+try_gather(void)
+{
+	assert_int_equal(mag_cache_gather(cache), -EAGAIN);
+}
+
+static void
+test_a_sweep_whose_membarrier_failed_touches_no_slot_and_asks(void **state __rte_unused)
+{
+	static void (*const sweeps[])(void) = {steal_all, try_purge,           try_resize,
+					       try_reap,  try_reap_with_purge, try_reclaim,
+					       try_gather};
+	const struct mag_lcore *slot = &cache->slot[1];
+	unsigned int i, n = 40, count, previous;
+
+	skip_without_membarrier();
+	for (i = 0; i < RTE_DIM(sweeps); i++) {
+		mag_bias_forbid_membarrier(false);
+		run_on_lcore(1, fill_run, &n);
+		count = mag_lcore_count(slot);
+		previous = slot->previous_rounds;
+		assert_true(previous > 0);
+		word_at_fence = 0;
+		log_begin();
+		sweeps[i]();
+		assert_int_equal(count_lines(log_end()), 1);
+		assert_int_not_equal(word_at_fence & MAG_BIAS_VISIT, 0);
+		assert_int_equal(mag_lcore_count(slot), count);
+		assert_int_equal(slot->previous_rounds, previous);
+		assert_int_equal(slot->visited_out, 0);
+		assert_int_equal(slot->visitor.word, MAG_BIAS_FENCE_BIT | MAG_BIAS_ASKED);
+		assert_sizes(ROUNDS);
+		/* From then on nobody tries, but asks. */
+		word_at_fence = 0;
+		log_begin();
+		sweeps[i]();
+		assert_int_equal(count_lines(log_end()), 0);
+		assert_int_equal(word_at_fence & MAG_BIAS_VISIT, 0);
+		assert_int_equal(mag_lcore_count(slot), count);
+		run_on_lcore(1, fill_run, &n);
+		assert_int_equal(slot->visitor.word, MAG_BIAS_FENCE_BIT);
+		cache->slot[1].visitor.word = cache->slot[0].visitor.word = 0;
+		cache->slot[1].fenced = cache->slot[0].fenced = 0;
+	}
+}
+
+static void
+test_an_owner_that_acknowledged_fences_is_visited_again(void **state __rte_unused)
+{
+	uint64_t sent = mag_bias_membarriers();
+	struct share share = {.n = COUNT};
+	unsigned int n = 40, one = 1;
+
+	skip_without_membarrier();
+	run_on_lcore(1, fill_run, &n);
+	run_on_lcore(2, fill_run, &n);
+	steal_all();
+	assert_int_equal(cache->slot[1].fenced, 0);
+	/* Only the first comes by. */
+	run_on_lcore(1, fill_run, &n);
+	assert_int_equal(cache->slot[1].fenced, 1);
+	assert_int_equal(cache->slot[2].fenced, 0);
+	assert_false(mag_cache_may_visit(cache));
+	n = mag_lcore_count(&cache->slot[2]);
+	assert_true(mag_lcore_count(&cache->slot[1]) > 0);
+	take_run(&share);
+	assert_int_equal(share.n, COUNT - n);
+	assert_int_equal(mag_lcore_count(&cache->slot[1]), 0);
+	assert_int_equal(mag_lcore_count(&cache->slot[2]), n);
+	give_run(&share);
+	/* A purge wants all of them. */
+	assert_int_equal(mag_cache_purge(cache), -EAGAIN);
+	assert_sizes(ROUNDS);
+	run_on_lcore(2, fill_run, &one);
+	assert_true(mag_cache_may_visit(cache));
+	assert_int_equal(mag_cache_purge(cache), 0);
+	assert_int_equal(in_slots(), 0);
+	mag_cache_enable(cache);
+	run_on_lcore(2, fill_run, &one);
+	assert_int_equal(mag_cache_take_all(cache, share.objects, COUNT, true), 0);
+	mag_cache_give(cache, share.objects, COUNT);
+	assert_int_equal(mag_cache_resize(cache, 30, true), 0);
+	assert_int_equal(mag_bias_membarriers(), sent);
+}
+
+/* As one that has claimed slot 1 just now, and read its word before. */
+static void
+owner_forgets(void)
+{
+	cache->slot[1].fenced = 0;
+	at_fence = NULL;
+}
+
+static void
+test_an_owner_that_comes_during_a_sweep_is_not_visited_before_it_fences(void **state __rte_unused)
+{
+	unsigned int n = 40, count;
+
+	skip_without_membarrier();
+	try_purge();
+	run_on_lcore(1, fill_run, &n);
+	run_on_lcore(2, fill_run, &n);
+	fill(n);
+	count = mag_lcore_count(&cache->slot[1]);
+	at_fence = owner_forgets;
+	assert_int_equal(mag_cache_purge(cache), -EAGAIN);
+	assert_null(at_fence);
+	assert_int_equal(mag_lcore_count(&cache->slot[1]), count);
+	assert_true(mag_lcore_count(&cache->slot[2]) > 0);
+	assert_sizes(ROUNDS);
+	cache->slot[1].fenced = 1;
+	at_fence = owner_forgets;
+	assert_int_equal(mag_cache_reap_now(cache, false), 0);
+	assert_null(at_fence);
+	assert_int_equal(mag_lcore_count(&cache->slot[1]), count);
+	assert_int_equal(cache->slot[2].previous_rounds, 0);
+	assert_int_equal(cache->slot[1].visitor.word, MAG_BIAS_FENCE_BIT | MAG_BIAS_ASKED);
+}
+
+static void
+test_a_purge_without_membarriers_waits_for_owners_that_fence(void **state __rte_unused)
+{
+	unsigned int n = 40;
+
+	skip_without_membarrier();
+	run_on_lcore(1, fill_run, &n);
+	try_purge();
+	run_on_lcore(1, fill_run, &n);
+	run_on_lcore(2, fill_run, &n);
+	assert_true(mag_bias_enter_careful(&cache->slot[1].owner, &cache->slot[1].visitor));
+	assert_int_equal(mag_cache_purge(cache), -EAGAIN);
+	assert_int_equal(cache->visits_denied, 1);
+	assert_true(mag_lcore_count(&cache->slot[1]) > 0);
+	mag_bias_leave(&cache->slot[1].owner);
+	assert_int_equal(mag_cache_purge(cache), 0);
+	mag_cache_enable(cache);
+}
+
+static _Atomic bool has_filled, leave_now;
+
+static void
+fill_and_stay_run(void *arg)
+{
+	fill_run(arg);
+	atomic_store(&has_filled, true);
+	while (!atomic_load(&leave_now))
+		let_pass(1);
+}
+
+static void
+test_who_claims_a_slot_when_membarriers_failed_fences_from_the_first(void **state __rte_unused)
+{
+	struct share share = {.n = COUNT};
+	unsigned int n = 40;
+	struct task task;
+
+	skip_without_membarrier();
+	fill(n);
+	run_on_lcore(1, fill_run, &n);
+	run_on_lcore(2, fill_run, &n);
+	atomic_store(&leave_now, false);
+	steal_all();
+	run_on_lcore(1, fill_run, &n);
+	run_on_lcore(2, fill_run, &n);
+	task_registered(&task, fill_and_stay_run, &n);
+	wait_until(atomic_load(&has_filled));
+	assert_true(mag_cache_may_visit(cache));
+	assert_int_equal(mag_cache_purge(cache), 0);
+	mag_cache_enable(cache);
+	atomic_store(&leave_now, true);
+	task_join(&task);
+	take_run(&share);
+	assert_int_equal(share.n, COUNT);
+	give_run(&share);
+}
+
+static void
+test_the_magazine_size_changes_when_all_owners_fence(void **state __rte_unused)
+{
+	unsigned int n = 40;
+
+	skip_without_membarrier();
+	run_on_lcore(1, fill_run, &n);
+	run_on_lcore(2, fill_run, &n);
+	steal_all();
+	run_on_lcore(1, fill_run, &n);
+	atomic_fetch_add(&cache->depot.full.contention, 100);
+	mag_cache_update(cache);
+	assert_int_equal(cache->type, ROUNDS);
+	/* Nobody is asked for a change that cannot be. */
+	assert_int_equal(cache->slot[1].visitor.word, MAG_BIAS_FENCE_BIT);
+	run_on_lcore(2, fill_run, &n);
+	atomic_fetch_add(&cache->depot.full.contention, 100);
+	mag_cache_update(cache);
+	assert_int_equal(cache->type, 30);
+}
+
+static void
+test_a_cache_made_when_membarriers_failed_has_fences(void **state __rte_unused)
+{
+	struct ground old_ground = ground;
+	struct mag_cache *old = cache;
+
+	skip_without_membarrier();
+	steal_all();
+	try_purge();
+	setup_flags(MAG_CACHE_DYNAMIC);
+	assert_int_equal(cache->bias, MAG_BIAS_FENCE);
+	assert_int_equal(mag_cache_purge(cache), 0);
+	mag_cache_enable(cache);
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	ground_drop(&ground);
+	ground = old_ground;
+	cache = old;
+}
+
+/* Nobody uses it: no owner needs a fence. */
+static void
+test_a_cache_is_destroyed_though_membarriers_fail(void **state __rte_unused)
+{
+	unsigned int n = 40, times;
+
+	skip_without_membarrier();
+	/* The first time the sweep finds out, then it is known. */
+	for (times = 0; times < 2; times++) {
+		run_on_lcore(1, fill_run, &n);
+		assert_int_equal(mag_cache_destroy(cache), 0);
+		assert_true(mag_bias_has_given_up());
+		ground_drop(&ground);
+		mag_bias_forbid_membarrier(false);
+		setup_flags(MAG_CACHE_DYNAMIC);
+		if (times == 0)
+			try_purge();
+	}
+}
+
 static void
 test_a_visited_owner_uses_the_shared_slot_and_during_a_purge_the_slabs(void **state __rte_unused)
 {
@@ -1864,6 +2166,7 @@ test_nobody_notices_reaps(void **state __rte_unused)
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define F(name) cmocka_unit_test_setup_teardown(name, setup_failing, teardown)
 
 int
 main(void)
@@ -1923,6 +2226,14 @@ main(void)
 		T(test_a_thief_leaves_full_magazines_to_the_depot),
 		cmocka_unit_test_setup_teardown(test_fences_do_where_membarriers_are_forbidden,
 						setup_fence, teardown),
+		F(test_a_sweep_whose_membarrier_failed_touches_no_slot_and_asks),
+		F(test_an_owner_that_acknowledged_fences_is_visited_again),
+		F(test_an_owner_that_comes_during_a_sweep_is_not_visited_before_it_fences),
+		F(test_a_purge_without_membarriers_waits_for_owners_that_fence),
+		F(test_who_claims_a_slot_when_membarriers_failed_fences_from_the_first),
+		F(test_the_magazine_size_changes_when_all_owners_fence),
+		F(test_a_cache_made_when_membarriers_failed_has_fences),
+		F(test_a_cache_is_destroyed_though_membarriers_fail),
 		T(test_a_visited_owner_uses_the_shared_slot_and_during_a_purge_the_slabs),
 		T(test_a_busy_shared_slot_is_passed_by),
 		T(test_a_magazine_of_a_size_no_longer_in_force_is_given_back),

@@ -290,8 +290,8 @@ flow_table_free(struct flow_table *table, struct flow **flows, unsigned int n)
 }
 
 /*
- * A service lcore notices by itself that the region has less than its reserve. This is for who has none:
- * EAL's alarm takes one segment a second at the most.
+ * Maintenance notices within 10 ms that the region has less than its reserve. This is for a load that
+ * takes the reserve faster.
  */
 int
 flow_table_feed(struct flow_table *table)

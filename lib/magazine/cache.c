@@ -32,7 +32,7 @@
 #define SPARE_SLOTS 2
 #define INSTANCE_ENV "MAGAZINE_INSTANCE"
 
-void (*mag_cache_observer)(struct mag_cache *cache);
+void (*mag_cache_observer)(void);
 void (*mag_cache_last_observer)(void);
 
 /*
@@ -151,6 +151,28 @@ mag_cache_list_walk(bool wait, void (*visit)(struct mag_cache *cache, void *arg)
 	return true;
 }
 
+const struct mag_cache *
+mag_cache_list_first(void)
+{
+	struct mag_listing *first;
+	const struct mag_cache *cache;
+
+	pthread_mutex_lock(&list.lock);
+	first = TAILQ_FIRST(&list.caches);
+	cache = first != NULL ? first->cache : NULL;
+	pthread_mutex_unlock(&list.lock);
+	return cache;
+}
+
+bool
+mag_cache_is_mapped(const struct mag_cache *cache)
+{
+	uintptr_t page = sysconf(_SC_PAGESIZE);
+
+	return msync((void *)RTE_ALIGN_FLOOR((uintptr_t)cache, page), page, MS_ASYNC) == 0 ||
+	       errno != ENOMEM;
+}
+
 uint32_t
 mag_cache_listed(void)
 {
@@ -186,18 +208,6 @@ flush_slot_of_all(uint32_t slot)
 	mag_cache_list_walk(true, flush_slot_visit, &slot);
 }
 
-/*
- * rte_eal_cleanup() takes EAL's memory away, with all caches that nobody destroyed in it, and tells nobody.
- */
-static bool
-is_mapped(const void *address)
-{
-	uintptr_t page = sysconf(_SC_PAGESIZE);
-
-	return msync((void *)RTE_ALIGN_FLOOR((uintptr_t)address, page), page, MS_ASYNC) == 0 ||
-	       errno != ENOMEM;
-}
-
 /* Of a thread that ends, which may be after EAL has. */
 static void
 flush_slot_at_exit(uint32_t slot)
@@ -206,7 +216,7 @@ flush_slot_at_exit(uint32_t slot)
 
 	list_enter();
 	listing = TAILQ_FIRST(&list.caches);
-	if (listing != NULL && is_mapped(listing->cache))
+	if (listing != NULL && mag_cache_is_mapped(listing->cache))
 		TAILQ_FOREACH(listing, &list.caches, link)
 			if (!mag_cache_is_gone(listing->cache))
 				mag_cache_flush_slot(listing->cache, slot);
@@ -335,7 +345,7 @@ list_insert(struct mag_cache *cache)
 	MAG_STAT_ADD(list.count, 1);
 	list_leave();
 	if (mag_cache_observer != NULL)
-		mag_cache_observer(cache);
+		mag_cache_observer();
 }
 
 static void

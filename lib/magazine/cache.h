@@ -47,7 +47,7 @@ int mag_cache_take_all(struct mag_cache *cache, void **objects, unsigned int n, 
 /* The list of all caches; maint.c observes it. */
 
 /** Called after a cache was listed, without the list's lock. */
-extern void (*mag_cache_observer)(struct mag_cache *cache);
+extern void (*mag_cache_observer)(void);
 /** Called after the last cache was taken off the list, without the list's lock. */
 extern void (*mag_cache_last_observer)(void);
 /** True when this thread is in the list's critical section. */
@@ -63,6 +63,10 @@ bool mag_cache_list_walk(bool wait, void (*visit)(struct mag_cache *cache, void 
 bool mag_cache_is_gone(const struct mag_cache *cache);
 /** Take those pools off the list, and free them with their regions. Without wait nothing when the list is taken. */
 void mag_cache_list_sweep(bool wait);
+/** The first cache of the list, which may be gone with EAL; NULL when there is none. */
+const struct mag_cache *mag_cache_list_first(void);
+/** rte_eal_cleanup() takes EAL's memory away, with all caches in it: is this one's there? */
+bool mag_cache_is_mapped(const struct mag_cache *cache);
 /** Caches listed now. */
 uint32_t mag_cache_listed(void);
 /** Type that the cache must shrink to, now that more lcores run; the present one if it may stay. */

@@ -54,6 +54,7 @@ void (*mag_elastic_observer)(void);
 
 static TAILQ_HEAD(, mag_region) regions = TAILQ_HEAD_INITIALIZER(regions);
 static struct mag_lock regions_lock;
+static _Atomic uint32_t regions_listed;
 
 bool
 mag_elastic_is_elsewhere(const struct mag_region *region)
@@ -534,6 +535,7 @@ region_list(struct mag_region *region)
 	region->elastic->listed = true;
 	mag_lock_wait(&regions_lock);
 	TAILQ_INSERT_TAIL(&regions, region, elastic->link);
+	MAG_STAT_ADD(regions_listed, 1);
 	mag_lock_release(&regions_lock);
 }
 
@@ -550,6 +552,7 @@ region_unlist(struct mag_region *region)
 		mag_lock_wait(&regions_lock);
 	}
 	TAILQ_REMOVE(&regions, region, elastic->link);
+	MAG_STAT_ADD(regions_listed, -1);
 	mag_lock_release(&regions_lock);
 }
 
@@ -778,11 +781,10 @@ mag_elastic_hunger(struct mag_region *region, uint32_t part)
 
 /* False: the system has no more. */
 static bool
-part_feed(struct mag_region *region, uint32_t part, bool bounded)
+part_feed(struct mag_region *region, uint32_t part)
 {
 	struct mag_elastic *elastic = region->elastic;
-	uint32_t n,
-		want = bounded ? 1 : RTE_MAX(MAG_STAT(region->segments) / GROWTH, elastic->reserve);
+	uint32_t n, want = RTE_MAX(MAG_STAT(region->segments) / GROWTH, elastic->reserve);
 	int ret = 0;
 
 	for (n = 0; n < want && ret == 0; n++)
@@ -808,26 +810,25 @@ has_free(const struct mag_region *region)
 
 /* False: the region has none free, and the system no more. */
 static bool
-region_feed(struct mag_region *region, bool bounded)
+region_feed(struct mag_region *region)
 {
 	uint32_t hungry =
 		atomic_exchange_explicit(&region->elastic->hungry, 0, memory_order_relaxed);
 	bool fed = true;
 
 	for (; hungry != 0; hungry &= hungry - 1)
-		fed &= part_feed(region, rte_bsf32(hungry), bounded);
+		fed &= part_feed(region, rte_bsf32(hungry));
 	return fed || has_free(region);
 }
 
 static void
-region_tend(struct mag_region *region, uint64_t interval, bool bounded,
-	    struct mag_elastic_tended *tended)
+region_tend(struct mag_region *region, uint64_t interval, struct mag_elastic_tended *tended)
 {
 	struct mag_elastic *elastic = region->elastic;
 	uint64_t now = rte_rdtsc();
 
-	tended->low |= !region_feed(region, bounded);
-	if (is_kept(region) || bounded)
+	tended->low |= !region_feed(region);
+	if (is_kept(region))
 		return;
 	if (now - elastic->trim_last >= interval) {
 		region_trim(region, elastic->reserve, true);
@@ -838,7 +839,6 @@ region_tend(struct mag_region *region, uint64_t interval, bool bounded,
 
 struct tending {
 	uint64_t interval;
-	bool bounded;
 	struct mag_elastic_tended tended;
 };
 
@@ -847,7 +847,7 @@ tend_visit(struct mag_region *region, void *arg)
 {
 	struct tending *tending = arg;
 
-	region_tend(region, tending->interval, tending->bounded, &tending->tended);
+	region_tend(region, tending->interval, &tending->tended);
 }
 
 /* Without the lock, and yet nobody destroys the region that is visited. */
@@ -868,10 +868,16 @@ regions_walk(void (*visit)(struct mag_region *region, void *arg), void *arg)
 	mag_lock_release(&regions_lock);
 }
 
-struct mag_elastic_tended
-mag_elastic_tend(uint64_t interval, bool bounded)
+uint32_t
+mag_elastic_listed(void)
 {
-	struct tending tending = {interval, bounded, {.next = UINT64_MAX}};
+	return MAG_STAT(regions_listed);
+}
+
+struct mag_elastic_tended
+mag_elastic_tend(uint64_t interval)
+{
+	struct tending tending = {interval, {.next = UINT64_MAX}};
 
 	regions_walk(tend_visit, &tending);
 	return tending.tended;

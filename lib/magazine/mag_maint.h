@@ -6,10 +6,14 @@
  * @file
  * Maintenance: what is done now and then, and can be asked for.
  *
- * One EAL service ("magazine") updates and reaps all caches of the process; where no
- * service lcore runs it, an EAL alarm does. All of it can be called from any thread,
+ * A control thread of the library wakes when something is due. It turns an EAL service ("magazine")
+ * on, by which a service lcore updates and reaps all caches of the process; where none does within
+ * 50 ms, it does so itself. The thread begins with the first cache and ends with the last.
+ * All of it can be called from any thread,
  * but not on the data path and not from a cache's callbacks: -EDEADLK, or nothing is done. What may call a cache's
  * callbacks is for the process that made the cache: -EPERM elsewhere, and one log line.
+ *
+ * Free pools and caches before rte_eal_cleanup(): it takes their memory away and tells nobody.
  */
 
 #include <stdbool.h>
@@ -106,9 +110,9 @@ int mag_maint_interval(unsigned int interval_ms);
 enum mag_maint_runner {
 	MAG_MAINT_NONE,    /**< nobody: no cache yet */
 	MAG_MAINT_SERVICE, /**< a service lcore */
-	MAG_MAINT_ALARM,   /**< EAL's alarm */
+	MAG_MAINT_THREAD,  /**< the library's control thread */
 };
-/** Who runs maintenance of this process: a service lcore when one did in the last 500 ms. */
+/** Who did the last of it in this process; before it is first due, the control thread. */
 enum mag_maint_runner mag_maint_runner(void);
 /** Updates of caches done since the library was loaded. */
 uint64_t mag_maint_updates(void);

@@ -3,55 +3,80 @@
 /*
  * Update and reap (spec 6 and 7, design 7).
  *
- * One EAL service works for all caches of the process. Services and service lcores change
- * under us and announce nothing, so an EAL alarm looks after it: it finds the service by its
- * name, registers it again when an application has unregistered all services, maps it to
- * the service lcores that there are now, and does the work itself when the service's
- * heartbeat has stopped.
+ * A control thread of ours sleeps until something is due. It then lets a service lcore do the work: it
+ * registers one EAL service for all caches of the process if there is none, maps it to the service lcores
+ * that there are now, and turns its run state on until the work is done, so that an application that stops
+ * a service lcore hardly ever finds it busy because of us. Where no service lcore takes the work up, the
+ * thread does it itself. It begins with the first cache and ends with the last.
+ *
+ * rte_eal_cleanup() tells nobody that it ends EAL. So all that the thread needs lies in the process's own
+ * memory; it looks whether EAL is still there before each turn, and holds EAL's memory lock, whose write
+ * side rte_eal_cleanup() takes, while it works on a pool. Caches of the library are worked on without that lock, because
+ * callbacks, and objects that go back to EAL's heap, may need its write side.
  */
 
 #include <errno.h>
+#include <glob.h>
+#include <limits.h>
 #include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
 
-#include <rte_alarm.h>
 #include <rte_common.h>
 #include <rte_cycles.h>
+#include <rte_eal.h>
+#include <rte_eal_memconfig.h>
 #include <rte_lcore.h>
 #include <rte_memory.h>
 #include <rte_service.h>
 #include <rte_service_component.h>
 
 #include "cache.h"
+#include "compat.h"
 #include "log.h"
 
 #define SERVICE_NAME "magazine"
-/* How often the alarm looks after the service, at the least. */
-#define TICK_MS 1000
-/* A service lcore comes by millions of times a second, unless it is preempted or stuck. */
-#define HEARTBEAT_MS 500
+/* A service lcore comes by millions of times a second, unless it is preempted, stopped or stuck. */
+#define HANDOVER_MS 50
+/* From a turn that found the list of caches taken to the next. */
+#define REST_MS 10
+/*
+ * With elastic regions: the data path leaves word that memory is wanted, and makes no system call to wake
+ * anybody. Their reserve lasts for so long.
+ */
+#define POLL_MS 10
+/* The end of EAL takes milliseconds; a socket of EAL's that is gone for so long was removed by somebody else. */
+#define END_MS 10000
 #define CONTENTION_LIMIT 3
 /* Regions give back what they did not need for so long (spec 10). */
 #define REGION_MS 13000
 #define INTERVAL_MAX_MS 3600000
 
 static struct {
-	/* Written by whoever runs the service, read by the alarm. */
-	_Atomic uint64_t heartbeat __attribute__((aligned(64)));
 	/* TSC of the next work; the one thing that an idle callback looks at. */
 	_Atomic uint64_t due __attribute__((aligned(64)));
 	_Atomic bool reap_requested;
 	_Atomic uint32_t override_ms;
-	_Atomic uint32_t shortest_ms; /* of the intervals of all caches */
 	_Atomic uint64_t updates;
-	_Atomic bool armed;
-	uint64_t reap_allowed;   /* TSC; under the episode lock */
-	struct mag_lock episode; /* one pass at a time */
-	pthread_mutex_t lock;    /* guards registering and mapping */
-	pthread_mutex_t
-		arming; /* one at a time cancels the alarm and sets it anew; not in the alarm */
-	uint64_t stopped_at; /* TSC when the service was seen stopped, 0 = it runs; under lock */
+	_Atomic uint64_t begun, ended; /* passes of service lcores */
+	_Atomic uint32_t runner;       /* enum mag_maint_runner: who made the last pass */
+	uint64_t reap_allowed;         /* TSC; under the episode lock */
+	struct mag_lock episode;       /* one pass at a time */
+	pthread_mutex_t service;       /* guards registering and mapping */
+	pthread_mutex_t lock;          /* guards starting and ending the thread */
+	pthread_t thread;
+	_Atomic bool running;  /* written under the lock */
+	_Atomic bool stop;     /* the thread is to end */
+	sem_t bell;            /* wakes the thread; a signal handler may ring it */
+	char socket[PATH_MAX]; /* EAL's; empty: it has none; of the thread */
+	uint64_t
+		socket_missed; /* TSC when it was first seen gone, 0 = it is there; of the thread */
 } maint = {
-	.lock = PTHREAD_MUTEX_INITIALIZER, .arming = PTHREAD_MUTEX_INITIALIZER, .due = UINT64_MAX};
+	.service = PTHREAD_MUTEX_INITIALIZER, .lock = PTHREAD_MUTEX_INITIALIZER, .due = UINT64_MAX};
 
 static uint64_t
 ms_to_tsc(uint64_t ms)
@@ -87,6 +112,19 @@ resize_wanted(struct mag_cache *cache, uint64_t contention)
 	return type;
 }
 
+static bool
+tables_are_wrong(struct mag_cache *cache)
+{
+	struct mag_cache *home;
+	unsigned int part;
+
+	MAG_FOREACH_HOME(cache, part, home)
+		if (mag_slab_rescale_want(&home->slab) != 0)
+			return true;
+	return false;
+}
+
+/* New tables come from EAL's heap. */
 static void
 tables_rescale(struct mag_cache *cache)
 {
@@ -101,8 +139,9 @@ tables_rescale(struct mag_cache *cache)
 	}
 }
 
-int
-mag_cache_update(struct mag_cache *cache)
+/* All of an update but the tables. */
+static void
+magazines_update(struct mag_cache *cache)
 {
 	struct mag_cache *home;
 	uint64_t contention = 0;
@@ -110,10 +149,6 @@ mag_cache_update(struct mag_cache *cache)
 	uint32_t type;
 	bool resize;
 
-	if (mag_callback_depth != 0)
-		return -EDEADLK;
-	if (mag_cache_is_elsewhere(cache))
-		return -EPERM;
 	MAG_FOREACH_HOME(cache, part, home)
 		contention += mag_depot_contention(&home->depot);
 	type = resize_wanted(cache, contention);
@@ -121,13 +156,74 @@ mag_cache_update(struct mag_cache *cache)
 	mag_cache_working_set_update(cache);
 	if (!resize)
 		atomic_store_explicit(&cache->contention_seen, contention, memory_order_relaxed);
-	tables_rescale(cache);
 	if (resize)
 		mag_cache_change_type(cache, type, false);
 	mag_cache_working_set_reap(cache);
 	MAG_STAT_ADD(cache->updates, 1);
 	MAG_STAT_ADD(maint.updates, 1);
+}
+
+int
+mag_cache_update(struct mag_cache *cache)
+{
+	if (mag_callback_depth != 0)
+		return -EDEADLK;
+	if (mag_cache_is_elsewhere(cache))
+		return -EPERM;
+	tables_rescale(cache);
+	magazines_update(cache);
 	return 0;
+}
+
+/* The end of EAL */
+
+/*
+ * rte_eal_cleanup() closes the socket of EAL's processes well before it takes memory away. Where EAL has
+ * one, its file tells that the end has begun.
+ */
+static void
+eal_socket_find(void)
+{
+	char pattern[PATH_MAX];
+	glob_t found;
+
+	*maint.socket = '\0';
+	maint.socket_missed = 0;
+	if (rte_eal_process_type() == RTE_PROC_PRIMARY)
+		snprintf(pattern, sizeof(pattern), "%s/mp_socket", rte_eal_get_runtime_dir());
+	else
+		snprintf(pattern, sizeof(pattern), "%s/mp_socket_%d_*", rte_eal_get_runtime_dir(),
+			 getpid());
+	if (glob(pattern, 0, NULL, &found) != 0)
+		return;
+	if (found.gl_pathc == 1 && strlen(found.gl_pathv[0]) < sizeof(maint.socket))
+		strcpy(maint.socket, found.gl_pathv[0]);
+	globfree(&found);
+}
+
+static bool
+eal_socket_is_gone(void)
+{
+	uint64_t now = rte_rdtsc();
+
+	if (*maint.socket == '\0' || access(maint.socket, F_OK) == 0) {
+		maint.socket_missed = 0;
+		return false;
+	}
+	if (maint.socket_missed == 0)
+		maint.socket_missed = now;
+	if (now - maint.socket_missed < ms_to_tsc(END_MS))
+		return true;
+	/* Somebody tidied up: it tells nothing any more. */
+	*maint.socket = '\0';
+	return false;
+}
+
+/* It may still end in the next instant. */
+static bool
+eal_is_there(const struct mag_cache *cache)
+{
+	return !eal_socket_is_gone() && mag_cache_is_mapped(cache);
 }
 
 struct pass {
@@ -135,26 +231,85 @@ struct pass {
 	uint64_t next;        /* earliest due of any cache */
 	uint32_t interval_ms; /* shortest of any cache */
 	bool reap;
+	bool guarded; /* not on a service lcore, which rte_eal_cleanup() waits for */
+	bool ended;   /* EAL has ended, or is about to */
 };
+
+/*
+ * Keep EAL's end away from a cache. No memory may come or go until guard_end(), which for caches of the
+ * library is at once. False: it is too late.
+ */
+static bool
+guard_begin(struct pass *pass, const struct mag_cache *cache)
+{
+	if (!pass->guarded)
+		return true;
+	if (!pass->ended && eal_is_there(cache)) {
+		rte_mcfg_mem_read_lock();
+		if (mag_cache_is_mapped(cache))
+			return true;
+		rte_mcfg_mem_read_unlock();
+	}
+	pass->ended = true;
+	return false;
+}
+
+static void
+guard_end(const struct pass *pass)
+{
+	if (pass->guarded)
+		rte_mcfg_mem_read_unlock();
+}
+
+/* Under the guard; true: all is done, with the guard held. */
+static bool
+pass_prepare(struct pass *pass, struct mag_cache *cache, bool due)
+{
+	if (!due || !tables_are_wrong(cache))
+		return true;
+	guard_end(pass);
+	tables_rescale(cache);
+	return guard_begin(pass, cache);
+}
+
+static void
+pass_work(struct pass *pass, struct mag_cache *cache, bool due)
+{
+	uint64_t interval = interval_of(cache);
+
+	if (pass->reap)
+		mag_cache_reap_now(cache, false);
+	if (due)
+		magazines_update(cache);
+	if (due)
+		cache->next_update = rte_rdtsc() + interval;
+	else if (cache->next_update == 0)
+		cache->next_update = pass->now + interval;
+	pass->next = RTE_MIN(pass->next, cache->next_update);
+	pass->interval_ms = RTE_MIN(pass->interval_ms, interval_ms(cache));
+}
 
 static void
 pass_visit(struct mag_cache *cache, void *arg)
 {
 	struct pass *pass = arg;
-	uint64_t interval = interval_of(cache);
+	bool due, pool;
 
-	if (mag_cache_is_gone(cache))
+	if (!guard_begin(pass, cache))
 		return;
-	if (pass->reap)
-		mag_cache_reap_now(cache, false);
-	if (cache->next_update == 0) {
-		cache->next_update = pass->now + interval;
-	} else if (pass->now >= cache->next_update) {
-		mag_cache_update(cache);
-		cache->next_update = rte_rdtsc() + interval;
+	if (mag_cache_is_gone(cache)) {
+		guard_end(pass);
+		return;
 	}
-	pass->next = RTE_MIN(pass->next, cache->next_update);
-	pass->interval_ms = RTE_MIN(pass->interval_ms, interval_ms(cache));
+	due = cache->next_update != 0 && pass->now >= cache->next_update;
+	if (!pass_prepare(pass, cache, due))
+		return;
+	pool = cache->flags & MAG_CACHE_POOL;
+	if (!pool)
+		guard_end(pass);
+	pass_work(pass, cache, due);
+	if (pool)
+		guard_end(pass);
 }
 
 /* Due no later than then: a cache that was listed meanwhile may have made it earlier. */
@@ -177,27 +332,31 @@ low_visit(struct mag_cache *cache, void *arg)
 		mag_cache_reclaim(cache, true);
 }
 
-/* Memory comes and goes with the list of caches let go; bounded: in EAL's interrupt thread. */
+/* Memory comes and goes with the list of caches let go. */
 static uint64_t
-regions_tend(bool bounded)
+regions_tend(void)
 {
 	uint32_t ms = MAG_STAT(maint.override_ms);
-	struct mag_elastic_tended tended =
-		mag_elastic_tend(ms_to_tsc(ms != 0 ? ms : REGION_MS), bounded);
+	struct mag_elastic_tended tended = mag_elastic_tend(ms_to_tsc(ms != 0 ? ms : REGION_MS));
 
-	if (tended.low)
+	if (tended.low) {
 		mag_cache_list_walk(false, low_visit, NULL);
-	/* What the regions have to spare then, the hungry one can have. */
-	if (tended.low && !bounded)
+		/* What the regions have to spare then, the hungry one can have. */
 		mag_elastic_relieve();
+	}
 	return tended.next;
 }
 
-/* All that is due; false when somebody else is at it. */
+/* All that is due; false: somebody else is at it, or EAL ends. */
 static bool
-pass_run(bool bounded)
+pass_run(enum mag_maint_runner runner)
 {
-	struct pass pass = {.now = rte_rdtsc(), .next = UINT64_MAX, .interval_ms = UINT32_MAX};
+	struct pass pass = {
+		.now = rte_rdtsc(),
+		.next = UINT64_MAX,
+		.interval_ms = UINT32_MAX,
+		.guarded = runner == MAG_MAINT_THREAD,
+	};
 	bool done;
 
 	if (mag_cache_list_held() || !mag_lock_try(&maint.episode))
@@ -208,15 +367,18 @@ pass_run(bool bounded)
 	/* acquire: pairs with observe_hunger(): what it was due for is seen in this pass */
 	atomic_exchange_explicit(&maint.due, UINT64_MAX, memory_order_acquire);
 	done = mag_cache_list_walk(false, pass_visit, &pass);
-	if (done)
-		atomic_store_explicit(&maint.shortest_ms, pass.interval_ms, memory_order_relaxed);
 	if (done && pass.reap && pass.interval_ms != UINT32_MAX)
 		maint.reap_allowed = pass.now + ms_to_tsc(pass.interval_ms);
 	else if (!done && pass.reap)
 		atomic_store_explicit(&maint.reap_requested, true, memory_order_release);
-	mag_cache_list_sweep(false);
-	due_by(regions_tend(bounded));
+	done = done && !pass.ended;
+	if (done) {
+		mag_cache_list_sweep(false);
+		due_by(regions_tend());
+	}
 	due_by(done ? pass.next : pass.now);
+	if (done)
+		atomic_store_explicit(&maint.runner, runner, memory_order_relaxed);
 	mag_lock_release(&maint.episode);
 	return done;
 }
@@ -227,27 +389,31 @@ is_due(uint64_t now)
 	return now >= MAG_STAT(maint.due) || MAG_STAT(maint.reap_requested);
 }
 
-/* The service: called in a tight loop, so an idle call is a TSC read and two loads. */
+/* The service */
+
+static void
+bell_ring(void)
+{
+	/* It fails when the bell has rung too often already. */
+	(void)sem_post(&maint.bell);
+}
+
+/* The service: called in a tight loop while its run state is on. */
 static int32_t
 service_callback(void *arg)
 {
-	uint64_t now = rte_rdtsc();
-
 	RTE_SET_USED(arg);
-	atomic_store_explicit(&maint.heartbeat, now, memory_order_relaxed);
-	if (likely(!is_due(now)))
+	if (likely(!is_due(rte_rdtsc())))
 		return -EAGAIN;
-	return pass_run(false) ? 0 : -EAGAIN;
+	MAG_STAT_ADD(maint.begun, 1);
+	if (!pass_run(MAG_MAINT_SERVICE))
+		return -EAGAIN;
+	MAG_STAT_ADD(maint.ended, 1);
+	bell_ring();
+	return 0;
 }
 
-static bool
-service_beats(void)
-{
-	uint64_t beat = MAG_STAT(maint.heartbeat);
-
-	return beat != 0 && rte_rdtsc() < beat + ms_to_tsc(HEARTBEAT_MS);
-}
-
+/* Registered, with the application's run state on: it may be turned off, and stays so then. */
 static int
 service_register(uint32_t *id)
 {
@@ -257,8 +423,9 @@ service_register(uint32_t *id)
 		.capabilities = RTE_SERVICE_CAP_MT_SAFE,
 		.socket_id = SOCKET_ID_ANY,
 	};
+	int ret = rte_service_component_register(&spec, id);
 
-	return rte_service_component_register(&spec, id);
+	return ret != 0 ? ret : rte_service_runstate_set(*id, 1);
 }
 
 /*
@@ -277,133 +444,173 @@ service_lcores_exist(void)
 	return false;
 }
 
-/*
- * Who unregisters a service stops it and waits until no lcore is in it; to start it
- * meanwhile would take it away under an lcore's feet. So one that was stopped stays so for a tick.
- */
-static void
-service_start(uint32_t id, bool registered)
+/* Registered, and on all service lcores that there are now. False: there is no service to be had. */
+static bool
+service_find(uint32_t *id)
 {
-	uint64_t now = rte_rdtsc();
-
-	if (rte_service_runstate_get(id) == 1) {
-		maint.stopped_at = 0;
-	} else if (registered ||
-		   (maint.stopped_at != 0 && now >= maint.stopped_at + ms_to_tsc(TICK_MS))) {
-		rte_service_component_runstate_set(id, 1);
-		rte_service_runstate_set(id, 1);
-		maint.stopped_at = 0;
-	} else if (maint.stopped_at == 0) {
-		maint.stopped_at = now;
-	}
-}
-
-/* Registered, started, and on all service lcores that there are now. */
-static void
-service_tend(bool first)
-{
-	uint32_t lcores[RTE_MAX_LCORE], id;
-	bool registered;
+	uint32_t lcores[RTE_MAX_LCORE];
 	int32_t n, i;
+	bool found;
 
-	if (!first && !service_lcores_exist())
-		return;
-	pthread_mutex_lock(&maint.lock);
-	registered = rte_service_get_by_name(SERVICE_NAME, &id) != 0;
-	if (!registered || service_register(&id) == 0) {
-		n = rte_service_lcore_list(lcores, RTE_DIM(lcores));
-		service_start(id, registered);
-		for (i = 0; i < n; i++)
-			if (rte_service_map_lcore_get(id, lcores[i]) == 0)
-				rte_service_map_lcore_set(id, lcores[i], 1);
-	}
-	pthread_mutex_unlock(&maint.lock);
+	pthread_mutex_lock(&maint.service);
+	found = rte_service_get_by_name(SERVICE_NAME, id) == 0 || service_register(id) == 0;
+	n = found ? rte_service_lcore_list(lcores, RTE_DIM(lcores)) : 0;
+	for (i = 0; i < n; i++)
+		if (rte_service_map_lcore_get(*id, lcores[i]) == 0)
+			rte_service_map_lcore_set(*id, lcores[i], 1);
+	pthread_mutex_unlock(&maint.service);
+	return found;
 }
 
-/* The alarm follows the intervals while the work is its own. */
-static uint32_t
-tick_ms(void)
-{
-	uint32_t shortest = MAG_STAT(maint.shortest_ms);
-
-	return service_beats() || shortest == 0 ? TICK_MS : RTE_MIN(shortest, (uint32_t)TICK_MS);
-}
-
-static void alarm_callback(void *arg);
-
-/* The alarm counts as armed from here on, also while it works. */
+/* Looked up each time: the application may have unregistered it, and its id may be another's. */
 static void
-alarm_set(void)
+service_switch(bool on)
 {
-	int ret = rte_eal_alarm_set(tick_ms() * 1000ull, alarm_callback, NULL);
+	uint32_t id;
 
-	if (ret == 0)
-		return;
-	atomic_store_explicit(&maint.armed, false, memory_order_relaxed);
-	MAG_LOG(WARNING, "EAL alarm: %s: caches are updated by a service lcore only",
-		strerror(-ret));
+	if (service_lcores_exist() && rte_service_get_by_name(SERVICE_NAME, &id) == 0)
+		rte_service_component_runstate_set(id, on);
 }
 
+/* The thread */
+
+/* Until the bell rings, or for so long; UINT64_MAX: for ever. */
 static void
-alarm_callback(void *arg)
+bell_wait(uint64_t ms)
 {
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	/* An hour at a time. */
+	ms = RTE_MIN(ms, (uint64_t)INTERVAL_MAX_MS);
+	until.tv_nsec += ms % 1000 * 1000000;
+	until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	if (sem_clockwait(&maint.bell, CLOCK_MONOTONIC, &until) == 0)
+		while (sem_trywait(&maint.bell) == 0)
+			;
+}
+
+/* Milliseconds, rounded up, until something may be due. */
+static uint64_t
+sleep_ms(void)
+{
+	uint64_t now = rte_rdtsc(), due = MAG_STAT(maint.due), ms = UINT64_MAX;
+
+	if (due != UINT64_MAX)
+		ms = due > now ? (due - now) / ms_to_tsc(1) + 1 : 0;
+	return mag_elastic_listed() > 0 ? RTE_MIN(ms, (uint64_t)POLL_MS) : ms;
+}
+
+/* A service lcore makes a pass; false: none has begun to within the bound. */
+static bool
+service_serves(void)
+{
+	uint64_t begun = MAG_STAT(maint.begun), ended = MAG_STAT(maint.ended), before;
+	uint32_t id;
+
+	if (!service_lcores_exist() || !service_find(&id))
+		return false;
+	service_switch(true);
+	if (rte_service_runstate_get(id) == 1)
+		do {
+			before = begun;
+			bell_wait(HANDOVER_MS);
+			begun = MAG_STAT(maint.begun);
+		} while (MAG_STAT(maint.ended) == ended && begun != before &&
+			 !MAG_STAT(maint.stop));
+	service_switch(false);
+	return MAG_STAT(maint.ended) != ended;
+}
+
+/* False: the thread has nothing to do any more, because EAL has ended. */
+static bool
+thread_turn(void)
+{
+	const struct mag_cache *first = mag_cache_list_first();
+
+	if (first == NULL || !is_due(rte_rdtsc()))
+		bell_wait(first == NULL ? UINT64_MAX : sleep_ms());
+	else if (!mag_cache_is_mapped(first))
+		return false;
+	else if (eal_socket_is_gone() || (!service_serves() && !pass_run(MAG_MAINT_THREAD)))
+		bell_wait(REST_MS);
+	return true;
+}
+
+static void *
+thread_main(void *arg)
+{
+	sigset_t all;
+
 	RTE_SET_USED(arg);
-	service_tend(false);
-	if (!service_beats() && is_due(rte_rdtsc()))
-		pass_run(true);
-	/* When no cache is left, the next one arms the alarm again. */
-	if (mag_cache_listed() > 0)
-		alarm_set();
+	/* The application's signals are its own threads'. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
+	eal_socket_find();
+	while (!MAG_STAT(maint.stop) && thread_turn())
+		;
+	return NULL;
+}
+
+/* Under the lock. */
+static void
+thread_start(void)
+{
+	int ret;
+
+	atomic_store_explicit(&maint.stop, false, memory_order_relaxed);
+	ret = mag_ctrl_thread_create(&maint.thread, "magazine", thread_main, NULL);
+	if (ret == 0)
+		atomic_store_explicit(&maint.running, true, memory_order_relaxed);
 	else
-		atomic_store_explicit(&maint.armed, false, memory_order_relaxed);
+		MAG_LOG(ERR, "control thread: %s: caches are neither updated nor reaped",
+			strerror(-ret));
 }
 
+/* Under the lock, and not by the thread itself. */
 static void
-alarm_arm(void)
+thread_end(void)
 {
-	if (!atomic_exchange_explicit(&maint.armed, true, memory_order_relaxed))
-		alarm_set();
+	atomic_store_explicit(&maint.stop, true, memory_order_relaxed);
+	bell_ring();
+	pthread_join(maint.thread, NULL);
+	atomic_store_explicit(&maint.running, false, memory_order_relaxed);
+	atomic_store_explicit(&maint.runner, MAG_MAINT_NONE, memory_order_relaxed);
 }
 
-/* Waits for a callback that runs: not in it. */
+/* The next pass finds out what is due when. */
 static void
-alarm_disarm(void)
-{
-	rte_eal_alarm_cancel(alarm_callback, NULL);
-	atomic_store_explicit(&maint.armed, false, memory_order_relaxed);
-}
-
-/* The next pass finds out what is due when; the alarm comes as soon as the shortest interval. */
-static void
-restart(uint32_t shortest_ms)
+restart(void)
 {
 	atomic_store_explicit(&maint.due, 0, memory_order_relaxed);
-	atomic_store_explicit(&maint.shortest_ms, shortest_ms, memory_order_relaxed);
-	pthread_mutex_lock(&maint.arming);
-	alarm_disarm();
-	alarm_arm();
-	pthread_mutex_unlock(&maint.arming);
+	bell_ring();
 }
 
 /* A cache was listed. */
 static void
-observe(struct mag_cache *cache)
+observe(void)
 {
-	uint32_t shortest = MAG_STAT(maint.shortest_ms), mine = interval_ms(cache);
+	uint32_t id;
 
-	service_tend(true);
-	restart(shortest == 0 ? mine : RTE_MIN(shortest, mine));
+	service_find(&id);
+	pthread_mutex_lock(&maint.lock);
+	if (!MAG_STAT(maint.running))
+		thread_start();
+	pthread_mutex_unlock(&maint.lock);
+	restart();
 }
 
-/* The last cache is gone: no alarm runs any more when this returns. */
+/* The last cache is gone: no thread runs any more when this returns, unless it is this one. */
 static void
 observe_last(void)
 {
-	pthread_mutex_lock(&maint.arming);
-	alarm_disarm();
-	if (mag_cache_listed() > 0)
-		alarm_arm();
-	pthread_mutex_unlock(&maint.arming);
+	if (MAG_STAT(maint.running) && pthread_equal(pthread_self(), maint.thread))
+		return;
+	pthread_mutex_lock(&maint.lock);
+	if (MAG_STAT(maint.running) && mag_cache_listed() == 0)
+		thread_end();
+	pthread_mutex_unlock(&maint.lock);
 }
 
 /* On the data path: a part of a region is hungry. */
@@ -422,6 +629,7 @@ RTE_INIT(mag_maint_load)
 	mag_cache_observer = observe;
 	mag_cache_last_observer = observe_last;
 	mag_elastic_observer = observe_hunger;
+	sem_init(&maint.bell, 0, 0);
 }
 
 void
@@ -431,6 +639,7 @@ mag_reap_request(void)
 		return;
 	/* release: pairs with the exchange in pass_run() */
 	atomic_store_explicit(&maint.reap_requested, true, memory_order_release);
+	bell_ring();
 }
 
 static void
@@ -455,16 +664,18 @@ mag_maint_interval(unsigned int interval_ms)
 	atomic_store_explicit(&maint.override_ms, interval_ms, memory_order_relaxed);
 	mag_cache_walk(restart_visit, NULL);
 	if (mag_cache_listed() > 0)
-		restart(interval_ms != 0 ? interval_ms : TICK_MS);
+		restart();
 	return 0;
 }
 
 enum mag_maint_runner
 mag_maint_runner(void)
 {
-	if (service_beats())
-		return MAG_MAINT_SERVICE;
-	return MAG_STAT(maint.armed) ? MAG_MAINT_ALARM : MAG_MAINT_NONE;
+	enum mag_maint_runner runner = MAG_STAT(maint.runner);
+
+	if (!MAG_STAT(maint.running))
+		return MAG_MAINT_NONE;
+	return runner == MAG_MAINT_NONE ? MAG_MAINT_THREAD : runner;
 }
 
 uint64_t

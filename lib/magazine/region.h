@@ -281,10 +281,10 @@ struct mag_elastic_tended {
  *
  * @param interval
  *   TSC ticks from trim to trim.
- * @param bounded
- *   Take one segment for a part at the most, and give none back.
  */
-struct mag_elastic_tended mag_elastic_tend(uint64_t interval, bool bounded);
+struct mag_elastic_tended mag_elastic_tend(uint64_t interval);
+/** Elastic regions of the process. */
+uint32_t mag_elastic_listed(void);
 /** Give back what all elastic regions of the process have free beyond their reserve: others need it. */
 void mag_elastic_relieve(void);
 

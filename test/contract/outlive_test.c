@@ -24,8 +24,9 @@
 #define FREE "free" /* it first */
 /* The copy has a thread too that used the pool, and that ends after EAL. */
 #define AND_THREAD "-and-thread"
-/* Maintenance looks around once a second. */
-#define LIVE_ON_US 2200000
+/* Maintenance of these pools, which comes often: some turns of it after the end of EAL. */
+#define OPTIONS "interval=10ms"
+#define LIVE_ON_US 50000
 #define LCORES 2
 
 /* Microseconds from the first pool to the end of EAL, or 0 to end it at once. */
@@ -98,6 +99,15 @@ has_thread(const char *what)
 	return strstr(what, AND_THREAD) != NULL;
 }
 
+/* Text for our ops; for others a pool_config might be something else. */
+static void *
+ops_config(void)
+{
+	static char options[] = OPTIONS;
+
+	return strcmp(harness_ops(), "magazine") == 0 ? options : NULL;
+}
+
 static int
 run_as_child(int argc, char **argv, const char *what)
 {
@@ -109,7 +119,7 @@ run_as_child(int argc, char **argv, const char *what)
 		return HARNESS_REFUSED;
 	start = rte_get_timer_cycles();
 	mp = rte_mempool_create_empty("outlived", 1000, 64, 0, 0, SOCKET_ID_ANY, 0);
-	if (mp == NULL || rte_mempool_set_ops_byname(mp, harness_ops(), NULL) != 0 ||
+	if (mp == NULL || rte_mempool_set_ops_byname(mp, harness_ops(), ops_config()) != 0 ||
 	    rte_mempool_populate_default(mp) != 1000)
 		return 1;
 	user.mp = mp;
@@ -122,8 +132,7 @@ run_as_child(int argc, char **argv, const char *what)
 		return 1;
 	if (has_thread(what))
 		user_end(&user);
-	if (wait_us() == 0)
-		usleep(LIVE_ON_US);
+	usleep(LIVE_ON_US);
 	return 0;
 }
 
@@ -186,35 +195,35 @@ a_thread_that_used_pools_which_were_kept_outlives_eal(void **state __rte_unused)
 	assert_child_lives(KEEP AND_THREAD, NULL, NULL);
 }
 
-/* EAL ends just when the alarm of maintenance is due, a second after the first pool. */
+/* EAL ends at every 100 microseconds of an interval; with MAGAZINE_FULL a thousand times. */
 static void
-sweep_over_the_alarm(const char *what)
+sweep_over_the_interval(const char *what)
 {
-	enum { BATCHES = 3, AT_ONCE = 12, STEP_US = 250, FIRST_US = 1000500 };
-	unsigned int died = 0;
+	enum { AT_ONCE = 5, STEP_US = 100, STEPS = 100, FIRST_US = 20000 };
+	unsigned int died = 0, ends = harness_full() ? 10 * STEPS : STEPS / 2;
 	pid_t pids[AT_ONCE];
 
-	for (unsigned int i = 0; i < BATCHES; i++) {
+	for (unsigned int i = 0; i < ends; i += AT_ONCE) {
 		for (unsigned int j = 0; j < AT_ONCE; j++)
-			pids[j] = start_child(what, FIRST_US - (i * AT_ONCE + j) * STEP_US, NULL,
+			pids[j] = start_child(what, FIRST_US + (i + j) * 7 % STEPS * STEP_US, NULL,
 					      NULL);
 		for (unsigned int j = 0; j < AT_ONCE; j++)
 			died += wait_for_child(pids[j]) != 0;
 	}
 	if (died > 0)
-		fail_msg("%u of %u processes died in rte_eal_cleanup", died, BATCHES * AT_ONCE);
+		fail_msg("%u of %u processes died in or after rte_eal_cleanup", died, ends);
 }
 
 static void
-the_end_of_eal_may_meet_the_alarm_after_pools_were_freed(void **state __rte_unused)
+the_end_of_eal_may_meet_maintenance_after_pools_were_freed(void **state __rte_unused)
 {
-	sweep_over_the_alarm(FREE);
+	sweep_over_the_interval(FREE);
 }
 
 static void
-the_end_of_eal_may_meet_the_alarm_of_pools_that_were_kept(void **state __rte_unused)
+the_end_of_eal_may_meet_maintenance_of_pools_that_were_kept(void **state __rte_unused)
 {
-	sweep_over_the_alarm(KEEP);
+	sweep_over_the_interval(KEEP);
 }
 
 int
@@ -226,8 +235,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(a_process_with_a_service_lcore_outlives_eal),
 		cmocka_unit_test(a_thread_that_used_pools_which_were_freed_outlives_eal),
 		cmocka_unit_test(a_thread_that_used_pools_which_were_kept_outlives_eal),
-		cmocka_unit_test(the_end_of_eal_may_meet_the_alarm_after_pools_were_freed),
-		cmocka_unit_test(the_end_of_eal_may_meet_the_alarm_of_pools_that_were_kept),
+		cmocka_unit_test(the_end_of_eal_may_meet_maintenance_after_pools_were_freed),
+		cmocka_unit_test(the_end_of_eal_may_meet_maintenance_of_pools_that_were_kept),
 	};
 	const char *what = getenv(ENV_CHILD);
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: BSD-3-Clause
-"""Update and reap while testpmd forwards: by a service lcore, by the alarm without one, and asked for all the time."""
+"""Update and reap while testpmd forwards: by a service lcore, by the control thread without one, and asked for all the time."""
 
 import tap
 import testpmd
@@ -8,8 +8,7 @@ from testpmd import COUNT_SECONDS, NULL_PORTS, RING_PORTS, FULL, Testpmd, wait_f
 
 INTERVAL = "interval=10ms"
 UPDATE_SECONDS = 10
-SERVICE_UPDATES = 100 if FULL else 10
-ALARM_UPDATES = 3  # the alarm comes once a second
+UPDATES = 100 if FULL else 10
 REAPS = 2000 if FULL else 200
 
 
@@ -24,22 +23,21 @@ def ours():
         raise tap.Skip(f"maintenance is the driver's, and this run is on {testpmd.OPS}")
 
 
-def wait_updates(pmd, wanted, when):
+def wait_updates(pmd, UPDATES, when):
     first = stats(pmd)["updates"]
     wait_for(lambda: stats(pmd)["updates"] >= first + wanted, UPDATE_SECONDS, f"{wanted} updates {when}")
 
 
 for service, cache in ((True, 0), (True, 250), (False, 0), (False, 250)):
-    who = "a service lcore" if service else "the alarm"
+    who = "a service lcore" if service else "the control thread"
     with tap.case(f"updates by {who}, mempool cache {cache}"):
         ours()
         with Testpmd("updates", NULL_PORTS, 2, service, mbcache=cache, options=INTERVAL) as pmd:
-            wanted = SERVICE_UPDATES if service else ALARM_UPDATES
             with pmd.forwarding("flowgen") as run:
-                wait_updates(pmd, wanted, "while forwarding")
+                wait_updates(pmd, UPDATES, "while forwarding")
             tap.check(run.totals.rx > 0 and run.totals.tx > 0, f"{run.totals}")
             pmd.require_idle()
-            wait_updates(pmd, wanted, "while idle")
+            wait_updates(pmd, UPDATES, "while idle")
             pmd.require_idle()
             pmd.quit()
 

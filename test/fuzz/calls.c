@@ -190,7 +190,7 @@ call_region_tend(struct input *input)
 {
 	uint8_t bits = input_byte(input);
 
-	mag_elastic_tend(bits & 1 ? 0 : UINT64_MAX, bits & 2);
+	mag_elastic_tend(bits & 1 ? 0 : UINT64_MAX);
 }
 
 static void

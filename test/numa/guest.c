@@ -781,7 +781,7 @@ test_a_node_without_memory_does_not_keep_others_from_growing(void **state)
 	mag_elastic_observer = NULL;
 	mag_elastic_hunger(region, 1);
 	mag_fault_nth(1);
-	tended = mag_elastic_tend(UINT64_MAX, false);
+	tended = mag_elastic_tend(UINT64_MAX);
 	mag_fault_nth(0);
 	/* There is memory free on another. */
 	assert_false(tended.low);
@@ -789,7 +789,7 @@ test_a_node_without_memory_does_not_keep_others_from_growing(void **state)
 	assert_int_equal(MAG_STAT(region->elastic->hungry), 0);
 	mag_elastic_hunger(region, 0);
 	assert_int_equal(MAG_STAT(region->elastic->hungry), 1);
-	mag_elastic_tend(UINT64_MAX, false);
+	mag_elastic_tend(UINT64_MAX);
 	assert_int_equal(MAG_STAT(region->elastic->hungry), 0);
 	mag_elastic_observer = observer;
 }

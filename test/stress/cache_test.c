@@ -161,10 +161,10 @@ run_guests(const char *name, bool service)
 }
 
 static void
-caches_come_and_go_under_the_alarm(void **state)
+caches_come_and_go_under_the_control_thread(void **state)
 {
 	RTE_SET_USED(state);
-	run_guests("guests_alarm", false);
+	run_guests("guests_thread", false);
 }
 
 static void
@@ -182,7 +182,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(objects_live_without_magazines),
 		cmocka_unit_test(failing_constructors_lose_nothing),
 		cmocka_unit_test(regions_grow_in_use),
-		cmocka_unit_test(caches_come_and_go_under_the_alarm),
+		cmocka_unit_test(caches_come_and_go_under_the_control_thread),
 		cmocka_unit_test(caches_come_and_go_under_a_service),
 	};
 	const char *only = getenv("MAGAZINE_STRESS_ONLY");

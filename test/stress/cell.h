@@ -15,7 +15,7 @@
 struct cell {
 	const char *name;
 	struct crew_plan plan;
-	bool service;      /**< a service lcore does the maintenance, else EAL's alarm */
+	bool service;      /**< a service lcore does the maintenance, else the control thread */
 	bool out_of_reach; /**< objects may be where nobody can have them: do not drain at stops */
 	bool may_refuse;   /**< refusals that nothing explains are no fault */
 	unsigned int stop_every_ms; /**< for the books to be looked at; 0: BETWEEN_STOPS_MS */

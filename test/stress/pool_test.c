@@ -364,7 +364,7 @@ static const struct pool_cell cells[] = {
 	{{.name = "default", .plan = CREW, .service = true}, .objects = 8191},
 	{{.name = "visited_without_pause", .plan = {.plain = 1, .visitors = 2}, .service = true},
 	 .objects = 8191},
-	{{.name = "alarm", .plan = CREW}, .objects = 8191},
+	{{.name = "thread", .plan = CREW}, .objects = 8191},
 	{{.name = "fence", .plan = CREW, .service = true}, .objects = 8191, .no_membarrier = true},
 	{{.name = "poll", .plan = CREW, .service = true, .out_of_reach = true, .may_refuse = true},
 	 .objects = 8191,

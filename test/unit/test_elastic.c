@@ -572,8 +572,8 @@ test_a_persistent_region_gives_nothing_back_while_it_lives(void **state __rte_un
 	region_make(&params);
 	assert_int_equal(mag_region_grow(region, 3), 3);
 	assert_int_equal(mag_region_trim(region, 0), 0);
-	mag_elastic_tend(0, false);
-	mag_elastic_tend(0, false);
+	mag_elastic_tend(0);
+	mag_elastic_tend(0);
 	assert_int_equal(stats().segments, 4);
 	assert_int_equal(stats().wired, stats().memory);
 }
@@ -683,12 +683,12 @@ test_who_finds_less_than_the_reserve_leaves_word(void **state __rte_unused)
 	assert_non_null(objects[0]);
 	/* The last free segment became a slab. */
 	assert_int_equal(region->elastic->hungry, 1);
-	mag_elastic_tend(UINT64_MAX, false);
+	mag_elastic_tend(UINT64_MAX);
 	assert_int_equal(region->elastic->hungry, 0);
 	assert_int_equal(stats().segments, 2);
 	assert_int_equal(mag_cache_alloc_bulk(cache, objects + 1, SEGMENTS * block), 2 * block - 1);
 	assert_int_equal(region->elastic->hungry, 1);
-	mag_elastic_tend(UINT64_MAX, true);
+	mag_elastic_tend(UINT64_MAX);
 	assert_int_equal(stats().segments, 3);
 	mag_cache_free_bulk(cache, objects, 2 * block);
 }
@@ -713,18 +713,18 @@ test_a_system_without_memory_is_left_alone_for_a_while(void **state __rte_unused
 
 	objects[0] = mag_cache_alloc(cache);
 	mag_fault_nth(1);
-	tended = mag_elastic_tend(UINT64_MAX, false);
+	tended = mag_elastic_tend(UINT64_MAX);
 	mag_fault_nth(0);
 	assert_true(tended.low);
 	assert_int_equal(stats().grow_fails, 1);
 	assert_int_equal(mag_cache_alloc_bulk(cache, objects + 1, SEGMENTS * block), block - 1);
 	assert_int_equal(region->elastic->hungry, 0);
-	assert_false(mag_elastic_tend(UINT64_MAX, false).low);
+	assert_false(mag_elastic_tend(UINT64_MAX).low);
 	assert_int_equal(stats().segments, 1);
 	rte_delay_ms(1100);
 	assert_null(mag_cache_alloc(cache));
 	assert_int_equal(region->elastic->hungry, 1);
-	mag_elastic_tend(UINT64_MAX, false);
+	mag_elastic_tend(UINT64_MAX);
 	assert_int_equal(stats().segments, 2);
 	mag_cache_free_bulk(cache, objects, block);
 }
@@ -736,17 +736,15 @@ test_what_was_not_needed_for_an_interval_is_given_back(void **state __rte_unused
 
 	mag_region_grow(region, SEGMENTS - 1);
 	/* The first interval saw the region grow: not all was free all the time. */
-	mag_elastic_tend(0, false);
+	mag_elastic_tend(0);
 	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 300), 300);
 	mag_cache_free_bulk(cache, objects, 300);
 	/* Three were needed at some time of this one. */
-	mag_elastic_tend(0, false);
+	mag_elastic_tend(0);
 	assert_int_equal(stats().segments, SEGMENTS - 2);
-	mag_elastic_tend(0, true);
-	assert_int_equal(stats().segments, SEGMENTS - 2);
-	mag_elastic_tend(0, false);
+	mag_elastic_tend(0);
 	assert_int_equal(stats().segments, 1);
-	mag_elastic_tend(0, false);
+	mag_elastic_tend(0);
 	assert_int_equal(stats().segments, 1);
 }
 
@@ -757,14 +755,14 @@ test_what_is_freed_during_an_interval_stays_for_another(void **state __rte_unuse
 
 	mag_region_grow(region, SEGMENTS - 1);
 	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 300), 300);
-	mag_elastic_tend(0, false);
-	mag_elastic_tend(0, false);
+	mag_elastic_tend(0);
+	mag_elastic_tend(0);
 	assert_int_equal(stats().segments, 4);
-	mag_elastic_tend(0, false);
+	mag_elastic_tend(0);
 	mag_cache_free_bulk(cache, objects, 300);
-	mag_elastic_tend(0, false);
+	mag_elastic_tend(0);
 	assert_int_equal(stats().segments, 4);
-	mag_elastic_tend(0, false);
+	mag_elastic_tend(0);
 	assert_int_equal(stats().segments, 1);
 }
 
@@ -1074,7 +1072,7 @@ test_nobody_notices_that_memory_comes_and_goes(void **state __rte_unused)
 	}
 	assert_int_equal(mag_region_grow(region, 1), 1);
 	do {
-		mag_elastic_tend(0, false);
+		mag_elastic_tend(0);
 		mag_region_trim(region, 0);
 		all = true;
 		for (unsigned int i = 0; i < RTE_DIM(user); i++)

@@ -4,7 +4,6 @@
 
 #include "eal.h"
 
-#include <rte_alarm.h>
 #include <rte_launch.h>
 #include <rte_service.h>
 #include <rte_service_component.h>
@@ -21,6 +20,7 @@
 
 static struct ground ground;
 static struct mag_cache *cache;
+static unsigned int interval; /* of updates, ms */
 
 static _Thread_local bool in_test;
 /* What goes on in the destructor of a cache that lingers. */
@@ -47,7 +47,8 @@ setup(void **state __rte_unused)
 	params.region = ground.region;
 	cache = mag_pool_create(&params);
 	assert_non_null(cache);
-	assert_int_equal(mag_maint_interval(50), 0);
+	interval = 50;
+	assert_int_equal(mag_maint_interval(interval), 0);
 	return 0;
 }
 
@@ -110,31 +111,12 @@ assert_updates_go_on(enum mag_maint_runner runner)
 	wait_until(mag_maint_runner() == runner);
 }
 
-/* What takes several steps is done in the thread of alarms, so that maintenance's own does not
- * come in between. */
-static struct {
-	int (*run)(unsigned int lcore);
-	unsigned int lcore;
-	int ret;
-	_Atomic bool done;
-} step;
-
-static void
-step_run(void *arg __rte_unused)
+/* Maintenance looks for service lcores when it is due: which it is now. */
+static bool
+is_mapped(unsigned int lcore)
 {
-	step.ret = step.run(step.lcore);
-	atomic_store(&step.done, true);
-}
-
-static void
-undisturbed(int (*run)(unsigned int lcore), unsigned int lcore)
-{
-	step.run = run;
-	step.lcore = lcore;
-	atomic_store(&step.done, false);
-	assert_int_equal(rte_eal_alarm_set(1, step_run, NULL), 0);
-	wait_until(atomic_load(&step.done));
-	assert_int_equal(step.ret, 0);
+	mag_maint_interval(interval);
+	return rte_service_map_lcore_get(service_id(), lcore) == 1;
 }
 
 static void
@@ -142,25 +124,14 @@ come(unsigned int lcore)
 {
 	assert_int_equal(rte_service_lcore_add(lcore), 0);
 	assert_int_equal(rte_service_lcore_start(lcore), 0);
-	wait_until(rte_service_map_lcore_get(service_id(), lcore) == 1);
+	wait_until(is_mapped(lcore));
 }
 
-/* EAL refuses to stop the only lcore of a service that runs. */
-static int
-stop_step(unsigned int lcore)
-{
-	uint32_t id;
-	int ret = rte_service_get_by_name("magazine", &id);
-
-	if (ret == 0)
-		ret = rte_service_map_lcore_set(id, lcore, 0);
-	return ret == 0 ? rte_service_lcore_stop(lcore) : ret;
-}
-
+/* EAL refuses to stop the only lcore of a service while its run state is on: while work is due. */
 static void
 stop(unsigned int lcore)
 {
-	undisturbed(stop_step, lcore);
+	wait_until(rte_service_lcore_stop(lcore) == 0);
 	assert_int_equal(rte_eal_wait_lcore(lcore), 0);
 }
 
@@ -172,33 +143,30 @@ go(unsigned int lcore)
 	assert_int_equal(rte_eal_lcore_role(lcore), ROLE_RTE);
 }
 
-static int
-unregister_step(unsigned int lcore __rte_unused)
+/* Maintenance may look for the service between the steps: then again. */
+static bool
+unregistered(void)
 {
-	uint64_t end = wait_deadline();
 	uint32_t id;
-	int ret = rte_service_get_by_name("magazine", &id);
 
-	if (ret == 0)
-		ret = rte_service_runstate_set(id, 0);
-	while (ret == 0 && rte_service_may_be_active(id) != 0 && !wait_is_over(end))
-		;
-	return ret == 0 ? rte_service_component_unregister(id) : ret;
+	if (rte_service_get_by_name("magazine", &id) != 0 || rte_service_runstate_set(id, 0) != 0)
+		return false;
+	wait_until(rte_service_may_be_active(id) == 0);
+	return rte_service_component_unregister(id) == 0;
 }
 
 static void
-test_without_a_service_lcore_the_alarm_works_and_the_service_waits(void **state __rte_unused)
+test_without_a_service_lcore_the_thread_works_and_the_service_waits(void **state __rte_unused)
 {
 	assert_int_equal(rte_service_lcore_count(), 0);
-	assert_updates_go_on(MAG_MAINT_ALARM);
+	assert_updates_go_on(MAG_MAINT_THREAD);
 	assert_int_equal(rte_service_runstate_get(service_id()), 0);
 }
 
 static void
-test_a_service_lcore_that_comes_takes_the_work_from_the_alarm(void **state __rte_unused)
+test_a_service_lcore_that_comes_takes_the_work_from_the_thread(void **state __rte_unused)
 {
 	come(ONE);
-	wait_until(rte_service_runstate_get(service_id()) == 1);
 	assert_updates_go_on(MAG_MAINT_SERVICE);
 }
 
@@ -271,7 +239,7 @@ entered(struct mag_cache *lingering)
 }
 
 static void
-test_an_episode_under_way_keeps_service_lcores_and_alarm_out(void **state __rte_unused)
+test_an_episode_under_way_keeps_service_lcores_and_thread_out(void **state __rte_unused)
 {
 	struct ground own = ground_make(COUNT, SIZE, 16, MAG_REGION_READONLY);
 	struct mag_cache *lingering = lingering_cache(&own, 0);
@@ -282,7 +250,8 @@ test_an_episode_under_way_keeps_service_lcores_and_alarm_out(void **state __rte_
 	updates = mag_maint_updates();
 	for (i = 0; i < 1000; i++) {
 		mag_reap_request();
-		assert_int_equal(rte_service_run_iter_on_app_lcore(service_id(), 0), 0);
+		/* Refused where the thread itself works, with the run state off. */
+		rte_service_run_iter_on_app_lcore(service_id(), 0);
 	}
 	let_pass(1200);
 	assert_int_equal(mag_maint_updates(), updates);
@@ -335,29 +304,41 @@ test_one_that_goes_leaves_the_work_to_the_other(void **state __rte_unused)
 }
 
 static void
-test_a_stopped_service_lcore_leaves_the_work_to_the_alarm(void **state __rte_unused)
+test_a_stopped_service_lcore_leaves_the_work_to_the_thread(void **state __rte_unused)
 {
 	stop(ONE);
 	assert_int_equal(rte_eal_lcore_role(ONE), ROLE_SERVICE);
-	assert_updates_go_on(MAG_MAINT_ALARM);
+	assert_updates_go_on(MAG_MAINT_THREAD);
 	assert_int_equal(rte_service_lcore_start(ONE), 0);
 	assert_updates_go_on(MAG_MAINT_SERVICE);
 }
 
 static void
-test_a_service_whose_component_was_stopped_is_started_again(void **state __rte_unused)
+test_a_service_lcore_can_be_stopped_and_removed_while_there_are_caches(void **state __rte_unused)
 {
-	assert_int_equal(rte_service_component_runstate_set(service_id(), 0), 0);
-	wait_until(rte_service_runstate_get(service_id()) == 1);
-	assert_updates_go_on(MAG_MAINT_SERVICE);
+	unsigned int i;
+
+	interval = 3600000;
+	for (i = 0; i < 3; i++) {
+		come(TWO);
+		/* The pass that mapped it is over. */
+		wait_until(rte_service_runstate_get(service_id()) == 0);
+		assert_int_equal(rte_service_lcore_stop(TWO), 0);
+		assert_int_equal(rte_service_lcore_stop(ONE), 0);
+		assert_int_equal(rte_eal_wait_lcore(TWO), 0);
+		assert_int_equal(rte_eal_wait_lcore(ONE), 0);
+		assert_int_equal(rte_service_lcore_del(TWO), 0);
+		assert_int_equal(rte_service_lcore_del(ONE), 0);
+		come(ONE);
+	}
 }
 
 static void
-test_when_the_last_one_went_the_alarm_works(void **state __rte_unused)
+test_when_the_last_one_went_the_thread_works(void **state __rte_unused)
 {
 	go(ONE);
 	assert_int_equal(rte_service_lcore_count(), 0);
-	assert_updates_go_on(MAG_MAINT_ALARM);
+	assert_updates_go_on(MAG_MAINT_THREAD);
 	fill(COUNT / 2);
 	wait_until(mag_depot_total(&cache->depot.full) == 0);
 }
@@ -367,8 +348,8 @@ test_an_unregistered_service_is_missed_when_a_service_lcore_comes(void **state _
 {
 	uint32_t id;
 
-	undisturbed(unregister_step, 0);
-	assert_updates_go_on(MAG_MAINT_ALARM);
+	wait_until(unregistered());
+	assert_updates_go_on(MAG_MAINT_THREAD);
 	assert_int_not_equal(rte_service_get_by_name("magazine", &id), 0);
 	assert_int_equal(rte_service_lcore_add(ONE), 0);
 	assert_int_equal(rte_service_lcore_start(ONE), 0);
@@ -394,7 +375,8 @@ test_what_an_lcore_held_when_it_became_a_service_lcore_can_be_had(void **state _
 {
 	unsigned int n = COUNT / 2;
 
-	assert_int_equal(mag_maint_interval(3600000), 0);
+	interval = 3600000;
+	assert_int_equal(mag_maint_interval(interval), 0);
 	run_on_lcore(WORKER, fill_run, &n);
 	assert_true(mag_lcore_count(slot_of(WORKER)) > 0);
 	come(WORKER);
@@ -475,16 +457,16 @@ main(void)
 {
 	/* Each begins with the service lcores that the one before has left. */
 	const struct CMUnitTest tests[] = {
-		T(test_without_a_service_lcore_the_alarm_works_and_the_service_waits),
-		T(test_a_service_lcore_that_comes_takes_the_work_from_the_alarm),
+		T(test_without_a_service_lcore_the_thread_works_and_the_service_waits),
+		T(test_a_service_lcore_that_comes_takes_the_work_from_the_thread),
 		T(test_a_second_one_that_comes_works_too),
-		T(test_an_episode_under_way_keeps_service_lcores_and_alarm_out),
+		T(test_an_episode_under_way_keeps_service_lcores_and_thread_out),
 		T(test_a_request_purges_a_reclaim_cache_and_reaps_others),
 		T(test_requests_of_many_are_served_while_two_service_lcores_work),
 		T(test_one_that_goes_leaves_the_work_to_the_other),
-		T(test_a_stopped_service_lcore_leaves_the_work_to_the_alarm),
-		T(test_a_service_whose_component_was_stopped_is_started_again),
-		T(test_when_the_last_one_went_the_alarm_works),
+		T(test_a_stopped_service_lcore_leaves_the_work_to_the_thread),
+		T(test_a_service_lcore_can_be_stopped_and_removed_while_there_are_caches),
+		T(test_when_the_last_one_went_the_thread_works),
 		T(test_an_unregistered_service_is_missed_when_a_service_lcore_comes),
 		T(test_what_an_lcore_held_when_it_became_a_service_lcore_can_be_had),
 		T(test_what_it_held_is_in_the_slabs_after_a_purge),

@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdlib.h>
 
-#include <rte_alarm.h>
 #include <rte_cycles.h>
 #include <rte_service.h>
 #include <rte_service_component.h>
@@ -69,7 +68,8 @@ test_a_service_lcore_runs_maintenance(void **state __rte_unused)
 {
 	wait_until(mag_maint_runner() == MAG_MAINT_SERVICE);
 	assert_int_equal(rte_service_map_lcore_get(service_id(), SERVICE_LCORE), 1);
-	assert_int_equal(rte_service_runstate_get(service_id()), 1);
+	/* Nothing is due for seconds. */
+	wait_until(rte_service_runstate_get(service_id()) == 0);
 	assert_int_equal(mag_maint_interval(10), 0);
 	wait_until(cache->updates >= 5);
 }
@@ -145,66 +145,54 @@ test_magazines_of_a_contended_pool_grow_and_nothing_is_lost(void **state __rte_u
 	assert_int_equal(mag_cache_available(cache), COUNT);
 }
 
-/* In the thread of alarms, so that the one of maintenance does not come between the steps. */
-static void
-unregister(void *arg)
+/* Maintenance may look for the service between the steps: then again. */
+static bool
+unregistered(void)
 {
-	_Atomic int *ret = arg;
-	uint64_t end = wait_deadline();
 	uint32_t id;
-	int failed;
 
-	failed = rte_service_get_by_name("magazine", &id) != 0 ||
-		 rte_service_runstate_set(id, 0) != 0;
-	while (!failed && rte_service_may_be_active(id) != 0 && !wait_is_over(end))
-		;
-	failed = failed || rte_service_map_lcore_set(id, SERVICE_LCORE, 0) != 0 ||
-		 rte_service_component_unregister(id) != 0;
-	atomic_store(ret, failed);
+	if (rte_service_get_by_name("magazine", &id) != 0 || rte_service_runstate_set(id, 0) != 0)
+		return false;
+	wait_until(rte_service_may_be_active(id) == 0);
+	return rte_service_component_unregister(id) == 0;
 }
 
 static void
 test_a_service_that_was_unregistered_comes_back(void **state __rte_unused)
 {
-	_Atomic int ret = -1;
 	uint64_t updates;
 	uint32_t id;
 
 	assert_int_equal(mag_maint_interval(50), 0);
-	assert_int_equal(rte_eal_alarm_set(1, unregister, &ret), 0);
-	wait_until(atomic_load(&ret) >= 0);
-	assert_int_equal(ret, 0);
+	wait_until(unregistered());
 	wait_until(rte_service_get_by_name("magazine", &id) == 0);
-	wait_until(rte_service_runstate_get(service_id()) == 1);
 	wait_until(mag_maint_runner() == MAG_MAINT_SERVICE);
 	updates = cache->updates;
 	wait_until(cache->updates >= updates + 3);
 }
 
 static void
-test_a_service_that_is_stopped_can_be_unregistered_before_it_is_started_again(
-	void **state __rte_unused)
+test_a_service_that_the_application_stopped_stays_so_and_the_thread_works(void **state __rte_unused)
 {
-	uint32_t id = service_id();
-	uint64_t stopped;
+	uint64_t updates;
 
-	wait_until(rte_service_runstate_get(id) == 1);
-	/* Half way between two looks of the alarm, which began with the cache. */
-	let_pass(500);
-	stopped = rte_get_timer_cycles();
-	assert_int_equal(rte_service_runstate_set(id, 0), 0);
-	wait_until(rte_service_runstate_get(id) == 1);
-	assert_true(rte_get_timer_cycles() - stopped > rte_get_timer_hz() / 10 * 9);
+	assert_int_equal(mag_maint_interval(20), 0);
+	assert_int_equal(rte_service_runstate_set(service_id(), 0), 0);
+	wait_until(mag_maint_runner() == MAG_MAINT_THREAD);
+	updates = cache->updates;
+	wait_until(cache->updates >= updates + 3);
+	assert_int_equal(mag_maint_runner(), MAG_MAINT_THREAD);
+	assert_int_equal(rte_service_runstate_get(service_id()), 0);
+	assert_int_equal(rte_service_runstate_set(service_id(), 1), 0);
+	wait_until(mag_maint_runner() == MAG_MAINT_SERVICE);
 }
 
 static void
-test_a_service_that_was_stopped_or_unmapped_is_set_right(void **state __rte_unused)
+test_a_service_that_was_unmapped_is_mapped_again(void **state __rte_unused)
 {
 	uint32_t id = service_id();
 
 	assert_int_equal(mag_maint_interval(50), 0);
-	assert_int_equal(rte_service_runstate_set(id, 0), 0);
-	wait_until(rte_service_runstate_get(id) == 1);
 	assert_int_equal(rte_service_map_lcore_set(id, SERVICE_LCORE, 0), 0);
 	wait_until(rte_service_map_lcore_get(id, SERVICE_LCORE) == 1);
 	wait_until(mag_maint_runner() == MAG_MAINT_SERVICE);
@@ -390,10 +378,8 @@ test_a_second_request_within_an_interval_is_dropped(void **state __rte_unused)
 	assert_int_equal(mag_depot_total(&cache->depot.full), 0);
 	fill(COUNT / 2);
 	before = cache->zeroes;
-	for (i = 0; i < 100; i++) {
+	for (i = 0; i < 100; i++)
 		mag_reap_request();
-		assert_int_equal(rte_service_run_iter_on_app_lcore(service_id(), 0), 0);
-	}
 	let_pass(200);
 	assert_int_equal(cache->zeroes, before);
 	assert_true(mag_depot_total(&cache->depot.full) > 0);
@@ -410,8 +396,8 @@ main(void)
 		T(test_an_idle_pool_gives_its_objects_back_to_the_slabs),
 		T(test_magazines_of_a_contended_pool_grow_and_nothing_is_lost),
 		T(test_a_service_that_was_unregistered_comes_back),
-		T(test_a_service_that_is_stopped_can_be_unregistered_before_it_is_started_again),
-		T(test_a_service_that_was_stopped_or_unmapped_is_set_right),
+		T(test_a_service_that_the_application_stopped_stays_so_and_the_thread_works),
+		T(test_a_service_that_was_unmapped_is_mapped_again),
 		T(test_a_reap_that_is_requested_is_served_again_after_an_interval),
 		T(test_a_reap_can_be_requested_by_a_signal_handler),
 		T(test_updates_are_an_interval_apart),

@@ -89,15 +89,15 @@ test_nobody_runs_maintenance_before_there_is_a_cache(void **state __rte_unused)
 }
 
 static void
-test_an_alarm_updates_where_no_service_lcore_runs(void **state __rte_unused)
+test_the_thread_updates_where_no_service_lcore_runs(void **state __rte_unused)
 {
 	uint64_t before = mag_maint_updates();
 
-	assert_int_equal(mag_maint_runner(), MAG_MAINT_ALARM);
+	assert_int_equal(mag_maint_runner(), MAG_MAINT_THREAD);
 	assert_int_equal(mag_maint_interval(10), 0);
 	wait_until(cache->updates >= 3);
 	assert_true(mag_maint_updates() >= before + 3);
-	assert_int_equal(mag_maint_runner(), MAG_MAINT_ALARM);
+	assert_int_equal(mag_maint_runner(), MAG_MAINT_THREAD);
 	assert_int_equal(mag_maint_interval(0), 0);
 }
 
@@ -481,12 +481,12 @@ test_an_update_rescales_the_table(void **state __rte_unused)
 }
 
 static void
-test_the_alarm_stops_with_the_last_cache_and_starts_with_the_next(void **state __rte_unused)
+test_the_thread_ends_with_the_last_cache_and_begins_with_the_next(void **state __rte_unused)
 {
 	assert_int_equal(mag_maint_interval(10), 0);
 	wait_until(mag_maint_runner() == MAG_MAINT_NONE);
 	setup(NULL);
-	assert_int_equal(mag_maint_runner(), MAG_MAINT_ALARM);
+	assert_int_equal(mag_maint_runner(), MAG_MAINT_THREAD);
 	wait_until(cache->updates > 0);
 	teardown(NULL);
 	wait_until(mag_maint_runner() == MAG_MAINT_NONE);
@@ -501,7 +501,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nobody_runs_maintenance_before_there_is_a_cache),
-		T(test_an_alarm_updates_where_no_service_lcore_runs),
+		T(test_the_thread_updates_where_no_service_lcore_runs),
 		T(test_an_idle_pool_gives_its_objects_back_to_the_slabs),
 		T(test_an_interval_out_of_range_is_refused),
 		T(test_an_overridden_interval_is_restored_to_the_own_one_of_each_cache),
@@ -524,7 +524,7 @@ main(void)
 						teardown),
 		cmocka_unit_test(test_library_caches_grow_by_their_table_if_dynamic),
 		cmocka_unit_test(test_an_update_rescales_the_table),
-		cmocka_unit_test(test_the_alarm_stops_with_the_last_cache_and_starts_with_the_next),
+		cmocka_unit_test(test_the_thread_ends_with_the_last_cache_and_begins_with_the_next),
 	};
 
 	eal_start(3, NULL);

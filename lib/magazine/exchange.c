@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <string.h>
 
+#include <rte_cycles.h>
 #include <rte_lcore.h>
 #include <rte_pause.h>
 
@@ -19,6 +20,9 @@
 
 /* The shared slot's lock is held for less than this, unless its holder is preempted. */
 #define SHARED_TRIES 1000
+
+/* A visitor stays for the milliseconds of a sweep, unless it has stopped in there, or was killed. */
+#define FLUSH_US 100000
 
 /* Objects of which a bulk is tagged at a time. */
 #define TAGGED_BULK 32
@@ -225,13 +229,20 @@ mag_cache_hand_in(struct mag_cache *cache, struct mag_lcore *lcore)
 	mag_bias_dismiss(&lcore->visitor, MAG_BIAS_ASKED);
 }
 
+/* What a visitor keeps us from handing in stays in the slot: others can have it, or the slot's next owner. */
 static void
 home_flush_slot(struct mag_cache *cache, uint32_t slot)
 {
 	struct mag_lcore *lcore = &cache->slot[slot];
+	uint64_t deadline = rte_rdtsc() + rte_get_tsc_hz() / 1000000 * FLUSH_US;
 
-	while (!mag_bias_enter_careful(&lcore->owner, &lcore->visitor))
+	while (!mag_bias_enter_careful(&lcore->owner, &lcore->visitor)) {
+		if (rte_rdtsc() > deadline) {
+			MAG_STAT_ADD(cache->visits_denied, 1);
+			return;
+		}
 		sched_yield();
+	}
 	mag_lcore_acknowledge(lcore, MAG_STAT(lcore->visitor.word));
 	mag_cache_hand_in(cache, lcore);
 }

@@ -36,6 +36,12 @@
  * follow: who waits longer waits for a thread that has stopped in there.
  */
 #define PERIMETER_US 6000000
+/*
+ * Visitors hold a lock for the milliseconds of a sweep, or of a chain of magazines. Who has one for longer has
+ * stopped there, or was killed: it is counted, and whoever wants the lock comes again later. Maintenance has the
+ * list of all caches meanwhile.
+ */
+#define LOCK_US 100000
 /* Blocks are asked for on the data path, which waits for another's purge as for a sweep of its own. */
 #define GATHER_US SWEEP_US
 
@@ -43,6 +49,25 @@ static uint64_t
 deadline_in(uint64_t us)
 {
 	return rte_rdtsc() + rte_get_tsc_hz() / 1000000 * us;
+}
+
+static bool
+lock_until(struct mag_lock *lock, uint64_t deadline, _Atomic uint64_t *denied)
+{
+	while (!mag_lock_try(lock)) {
+		if (rte_rdtsc() > deadline) {
+			MAG_STAT_ADD(*denied, 1);
+			return false;
+		}
+		sched_yield();
+	}
+	return true;
+}
+
+static bool
+visitor_lock(struct mag_cache *cache, struct mag_lock *lock)
+{
+	return lock_until(lock, deadline_in(LOCK_US), &cache->visits_denied);
 }
 
 /* The perimeter: one thread, which may enter again. */
@@ -350,12 +375,13 @@ slots_off(struct mag_cache *cache, struct magazine_pile *pile, bool idle)
 	bool all;
 
 	sweep.idle = idle;
-	mag_lock_wait(&cache->visit);
+	if (!visitor_lock(cache, &cache->visit))
+		return -EAGAIN;
 	for (i = 0; i < MAG_SLOT_SHARED; i++)
 		sweep_announce(&sweep, i);
-	all = sweep_await(&sweep, deadline_in(SWEEP_US), &cache->visits_denied);
+	all = sweep_await(&sweep, deadline_in(SWEEP_US), &cache->visits_denied) &&
+	      visitor_lock(cache, &cache->shared);
 	if (all) {
-		mag_lock_wait(&cache->shared);
 		for (i = 0; i < MAG_SLOTS; i++)
 			slot_off(cache, &cache->slot[i], pile);
 		mag_lock_release(&cache->shared);
@@ -369,7 +395,8 @@ slots_off(struct mag_cache *cache, struct magazine_pile *pile, bool idle)
 static void
 shared_empty(struct mag_cache *cache, struct magazine_pile *pile)
 {
-	mag_lock_wait(&cache->shared);
+	if (!visitor_lock(cache, &cache->shared))
+		return;
 	slot_empty(cache, &cache->slot[MAG_SLOT_SHARED], pile);
 	mag_lock_release(&cache->shared);
 }
@@ -425,43 +452,43 @@ chain_reap(struct mag_cache *cache, struct mag_depot_list *list, uint32_t want)
 
 /*
  * Chain by chain, with the lock let go between them; no more than could be reaped when this began. The last
- * look finds nothing, and nobody who carries some.
+ * look finds nothing, and nobody who carries some. False: there was no last look, for want of the lock.
  */
 static bool
-list_reap(struct mag_cache *cache, struct mag_depot_list *list)
+list_reap(struct mag_cache *cache, struct mag_depot_list *list, bool *reaped)
 {
-	uint32_t left, begin;
+	uint32_t left = UINT32_MAX;
 	unsigned int taken;
 
-	mag_lock_wait(&cache->working_set);
-	begin = left = mag_depot_reapable(list);
-	mag_lock_release(&cache->working_set);
 	do {
-		mag_lock_wait(&cache->working_set);
+		if (!visitor_lock(cache, &cache->working_set))
+			return false;
+		if (left == UINT32_MAX)
+			left = mag_depot_reapable(list);
 		taken = chain_reap(cache, list, left);
 		mag_lock_release(&cache->working_set);
 		left -= taken;
+		*reaped |= taken > 0;
 	} while (taken > 0);
-	return left < begin;
+	return true;
 }
 
 static bool
-depot_reap(struct mag_cache *cache)
+depot_reap(struct mag_cache *cache, bool *reaped)
 {
-	bool full = list_reap(cache, &cache->depot.full);
-	bool empty = list_reap(cache, &cache->depot.empty);
-
-	return full || empty;
+	return list_reap(cache, &cache->depot.full, reaped) &&
+	       list_reap(cache, &cache->depot.empty, reaped);
 }
 
 static bool
-depot_zero_and_reap(struct mag_cache *cache)
+depot_zero_and_reap(struct mag_cache *cache, bool *reaped)
 {
-	mag_lock_wait(&cache->working_set);
+	if (!visitor_lock(cache, &cache->working_set))
+		return false;
 	if (mag_depot_zero(&cache->depot))
 		MAG_STAT_ADD(cache->zeroes, 1);
 	mag_lock_release(&cache->working_set);
-	return depot_reap(cache);
+	return depot_reap(cache, reaped);
 }
 
 void
@@ -471,7 +498,8 @@ mag_cache_working_set_update(struct mag_cache *cache)
 	unsigned int part;
 
 	MAG_FOREACH_HOME(cache, part, home) {
-		mag_lock_wait(&home->working_set);
+		if (!visitor_lock(home, &home->working_set))
+			continue;
 		mag_depot_update(&home->depot);
 		mag_lock_release(&home->working_set);
 	}
@@ -485,7 +513,7 @@ mag_cache_working_set_reap(struct mag_cache *cache)
 	unsigned int part;
 
 	MAG_FOREACH_HOME(cache, part, home)
-		reaped |= depot_reap(home);
+		depot_reap(home, &reaped);
 	if (reaped)
 		MAG_STAT_ADD(cache->reaps, 1);
 }
@@ -494,6 +522,7 @@ static int
 home_purge(struct mag_cache *cache, bool idle)
 {
 	struct magazine_pile pile = {.count = 0};
+	bool reaped = false;
 	bool off = (idle || mag_cache_may_visit(cache)) && slots_off(cache, &pile, idle) == 0;
 
 	/* Asked again: the sweep may have found that nobody can be visited any more. */
@@ -506,13 +535,12 @@ home_purge(struct mag_cache *cache, bool idle)
 		MAG_STAT_ADD(cache->purges, 1);
 	}
 	pile_destroy(cache, &pile);
-	depot_zero_and_reap(cache);
-	return off ? 0 : -EAGAIN;
+	return depot_zero_and_reap(cache, &reaped) && off ? 0 : -EAGAIN;
 }
 
 /*
- * Homes that were purged before one that does not let go are enabled again. Where owners can only be asked, those
- * of all homes are.
+ * When a home does not let go, those that were purged before it are enabled again, and so is one of which the slots
+ * are empty but not the depot. Where owners can only be asked, those of all homes are.
  */
 int
 mag_cache_purge_inside(struct mag_cache *cache, bool idle)
@@ -528,7 +556,7 @@ mag_cache_purge_inside(struct mag_cache *cache, bool idle)
 		if (idle || mag_cache_may_visit(cache))
 			break;
 	}
-	if (ret != 0 && part > 0)
+	if (ret != 0)
 		mag_cache_enable_inside(cache);
 	return ret;
 }
@@ -676,7 +704,8 @@ previous_reap(struct mag_cache *cache)
 	struct magazine_pile pile = {.count = 0};
 	unsigned int i, slots = mag_lcore_slots();
 
-	mag_lock_wait(&cache->visit);
+	if (!visitor_lock(cache, &cache->visit))
+		return false;
 	for (i = 0; i < slots; i++)
 		sweep_announce(&sweep, i);
 	if (slots > 0)
@@ -686,10 +715,11 @@ previous_reap(struct mag_cache *cache)
 			pile_add(&pile,
 				 visitor_detach(cache, &cache->slot[i], mag_lcore_detach_previous));
 	sweep_dismiss(&sweep);
-	mag_lock_wait(&cache->shared);
-	pile_add(&pile,
-		 visitor_detach(cache, &cache->slot[MAG_SLOT_SHARED], mag_lcore_detach_previous));
-	mag_lock_release(&cache->shared);
+	if (visitor_lock(cache, &cache->shared)) {
+		pile_add(&pile, visitor_detach(cache, &cache->slot[MAG_SLOT_SHARED],
+					       mag_lcore_detach_previous));
+		mag_lock_release(&cache->shared);
+	}
 	mag_lock_release(&cache->visit);
 	pile_destroy(cache, &pile);
 	return pile.count > 0;
@@ -708,7 +738,7 @@ mag_cache_reap_now(struct mag_cache *cache, bool purge)
 	if (purge || cache->flags & MAG_CACHE_RECLAIM)
 		return purge_and_enable(cache, 0);
 	MAG_FOREACH_HOME(cache, part, home) {
-		reaped |= depot_zero_and_reap(home);
+		depot_zero_and_reap(home, &reaped);
 		if (mag_cache_may_visit(home))
 			reaped |= previous_reap(home);
 		/* Not "else": that visit may have been the first to fail. */
@@ -892,13 +922,8 @@ shared_rob(struct mag_cache *cache, void **objects, unsigned int n, struct mag_r
 
 	if (n == 0 || mag_lcore_count(shared) == 0)
 		return 0;
-	while (!mag_lock_try(&cache->shared)) {
-		if (rte_rdtsc() > deadline) {
-			MAG_STAT_ADD(cache->steal_denied, 1);
-			return 0;
-		}
-		sched_yield();
-	}
+	if (!lock_until(&cache->shared, deadline, &cache->steal_denied))
+		return 0;
 	got = slot_rob(cache, shared, objects, n, request);
 	mag_lock_release(&cache->shared);
 	return got;
@@ -951,19 +976,6 @@ rob(struct mag_cache *cache, void **objects, unsigned int n, struct mag_request 
 	return got;
 }
 
-static bool
-home_lock_until(struct mag_cache *cache, uint64_t deadline)
-{
-	while (!mag_lock_try(&cache->visit)) {
-		if (rte_rdtsc() > deadline) {
-			MAG_STAT_ADD(cache->steal_denied, 1);
-			return false;
-		}
-		sched_yield();
-	}
-	return true;
-}
-
 /*
  * A sweep that brought nothing, because an owner is preempted inside an operation, is not
  * repeated while that owner still is: it could not succeed. Such a refusal counts.
@@ -999,7 +1011,7 @@ visit_lock_until(struct mag_cache *cache, uint64_t deadline)
 	unsigned int part;
 
 	MAG_FOREACH_HOME(cache, part, home)
-		if (!home_lock_until(home, deadline)) {
+		if (!lock_until(&home->visit, deadline, &home->steal_denied)) {
 			visit_release(cache, part);
 			return 0;
 		}

@@ -987,10 +987,10 @@ mag_cache_destroy(struct mag_cache *cache)
 	return -EBUSY;
 }
 
-int
-mag_cache_take_all(struct mag_cache *cache, void **objects, unsigned int n, bool steal)
+static __rte_always_inline int
+take_all(struct mag_cache *cache, void **objects, unsigned int n, bool steal, bool may_wait)
 {
-	struct mag_request request = {0};
+	struct mag_request request = {.may_wait = may_wait};
 	unsigned int got = mag_cache_take(cache, objects, n, &request);
 
 	/* Only thieves, under the visit lock, hold objects while they look for more. */
@@ -1005,6 +1005,18 @@ mag_cache_take_all(struct mag_cache *cache, void **objects, unsigned int n, bool
 	if (unlikely(mag_watched(cache)))
 		mag_watch_out(cache, objects, n);
 	return 0;
+}
+
+int
+mag_cache_take_all(struct mag_cache *cache, void **objects, unsigned int n, bool steal)
+{
+	return take_all(cache, objects, n, steal, false);
+}
+
+int
+mag_cache_take_all_slowly(struct mag_cache *cache, void **objects, unsigned int n)
+{
+	return take_all(cache, objects, n, true, true);
 }
 
 /* The public calls: those of mag_inline.h, for who takes their addresses, and what these leave over. */
@@ -1049,12 +1061,18 @@ mag_cache_free_slow(struct mag_cache *cache, void *const *objects, unsigned int 
 }
 
 void
-mag_cache_free_nocache(struct mag_cache *cache, void *object)
+mag_cache_free_nocache_bulk(struct mag_cache *cache, void *const *objects, unsigned int n)
 {
 	if (mag_cache_is_elsewhere(cache))
 		return;
 	if (unlikely(mag_watched(cache)))
-		mag_watch_back(cache, &object, 1, mag_cache_give_past);
+		mag_watch_back(cache, objects, n, mag_cache_give_past);
 	else
-		mag_cache_give_past(cache, &object, 1);
+		mag_cache_give_past(cache, objects, n);
+}
+
+void
+mag_cache_free_nocache(struct mag_cache *cache, void *object)
+{
+	mag_cache_free_nocache_bulk(cache, &object, 1);
 }

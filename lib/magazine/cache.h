@@ -43,6 +43,8 @@ int mag_pool_reset(struct mag_cache *cache);
 
 /** All of n or none: also from other lcores' magazines. 0 or -ENOBUFS. */
 int mag_cache_take_all(struct mag_cache *cache, void **objects, unsigned int n, bool steal);
+/** The same for who may wait: constructors may, too. Not in a callback or a walk. */
+int mag_cache_take_all_slowly(struct mag_cache *cache, void **objects, unsigned int n);
 
 /* The list of all caches; maint.c observes it. */
 

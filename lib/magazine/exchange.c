@@ -81,10 +81,14 @@ call_destructor(const struct mag_callbacks *callbacks, void *object)
 
 static int
 call_constructor(const struct mag_callbacks *callbacks, const struct mag_object_info *object,
-		 const struct mag_object_info *mirror)
+		 const struct mag_object_info *mirror, bool may_wait)
 {
 	int ret;
 
+	/* This thread holds nothing and could wait itself: the constructor is free to do what its caller is. */
+	if (may_wait)
+		return callbacks->constructor(object, mirror, callbacks->arg,
+					      MAG_CONSTRUCT_MAY_WAIT);
 	mag_callback_depth++;
 	ret = callbacks->constructor(object, mirror, callbacks->arg, 0);
 	mag_callback_depth--;
@@ -367,7 +371,7 @@ unconstructed_give(struct mag_cache *cache, void **objects, unsigned int n)
 
 /* Construct n objects; those that could not be are given back. Returns how many stand. */
 static unsigned int
-construct(struct mag_cache *cache, void **objects, unsigned int n)
+construct(struct mag_cache *cache, void **objects, unsigned int n, bool may_wait)
 {
 	const struct mag_callbacks *callbacks = cache->callbacks;
 	struct mag_object_info info, mirror;
@@ -381,8 +385,8 @@ construct(struct mag_cache *cache, void **objects, unsigned int n)
 		object_info(&found, cache, &info);
 		mirror_info(&info, cache, &mirror);
 		mag_watch_lend(cache, objects[i]);
-		if (call_constructor(callbacks, &info, mirror.address != NULL ? &mirror : NULL) !=
-		    0)
+		if (call_constructor(callbacks, &info, mirror.address != NULL ? &mirror : NULL,
+				     may_wait) != 0)
 			break;
 	}
 	if (i < n) {
@@ -438,7 +442,7 @@ home_take(struct mag_cache *cache, void **objects, unsigned int n, struct mag_re
 	objects_retag(cache, objects + got, slab);
 	if (got + slab < n)
 		request->transit += slab;
-	beside = construct(cache, objects + got, slab);
+	beside = construct(cache, objects + got, slab, request->may_wait);
 	if (beside < slab)
 		request->refused = true;
 	else if (got + slab < n)

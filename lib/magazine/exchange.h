@@ -16,6 +16,7 @@ struct mag_request {
 	uint64_t transit; /**< objects that it holds in transit */
 	bool refused;     /**< there are more, but the constructor refused */
 	bool some;        /**< set by who asks: fewer than it wants are welcome, too */
+	bool may_wait;    /**< set by who asks, with no lock held: so may the constructor */
 };
 
 /**

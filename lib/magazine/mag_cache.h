@@ -16,7 +16,7 @@
  * What makes, destroys or resizes something and fails says why in one log line, and with an errno value, which it
  * returns, or leaves in rte_errno where that is said. What fails because there is nothing to be had logs nothing.
  *
- * Callbacks of a cache (constructor, destructor, reclaim) may run with locks of that cache held, in any thread that
+ * Callbacks of a cache (constructor, but for MAG_CONSTRUCT_MAY_WAIT, destructor, reclaim) may run with locks of that cache held, in any thread that
  * allocates or frees, and in maintenance. They may use other caches, whose callbacks do not use this one; they may not
  * allocate from or free to this one, wait, make or destroy caches, make mempools with this driver, nor call anything of
  * mag_maint.h: -EDEADLK. A mempool that they free is gone at once, its records with the next pass of maintenance.
@@ -60,12 +60,21 @@ struct mag_object_info {
 };
 
 /**
+ * Flag of a constructor: its caller is an allocation that waits, and holds no lock. The constructor may do all that its
+ * caller may (sleep, wait for other caches, make some), but for using its own cache.
+ */
+#define MAG_CONSTRUCT_MAY_WAIT 0x1u
+
+/**
  * Constructor: runs when an object leaves the slab layer, not at each allocation.
  * An object stays constructed while it sits in a magazine.
  *
+ * @param flags
+ *   MAG_CONSTRUCT_MAY_WAIT, or 0: it may not wait, on the data path, nor in a steal for an allocation that waits. One that
+ *   would have to wait then refuses, and an allocation that waits comes again.
  * @return
  *   0; anything else stops construction: this object and those not yet constructed go
- *   back to the slab layer.
+ *   back to the slab layer, cleared if the cache is one that clears, and not destructed.
  */
 typedef int (*mag_constructor)(const struct mag_object_info *object,
 			       const struct mag_object_info *mirror, void *arg, unsigned int flags);
@@ -141,6 +150,19 @@ inline void *mag_cache_alloc(struct mag_cache *cache);
  *   from a cache's callback); EPERM (the cache has callbacks, in another process).
  */
 void *mag_cache_alloc_wait(struct mag_cache *cache, uint64_t timeout_us);
+/**
+ * The same for n objects, all or none: an elastic region takes as many segments as are missing. While it sleeps it holds
+ * none, so that two that wait do not keep from each other what each needs; others may have what would have done for it.
+ *
+ * @param objects
+ *   Filled with n addresses, or undefined.
+ * @param n
+ *   How many. More than the cache can ever have are waited for in vain.
+ * @return
+ *   n, or 0 with rte_errno as mag_cache_alloc_wait(). 0 of 0 objects, without waiting.
+ */
+unsigned int mag_cache_alloc_wait_bulk(struct mag_cache *cache, void **objects, unsigned int n,
+				       uint64_t timeout_us);
 
 /**
  * Allocate up to n objects.
@@ -159,8 +181,10 @@ inline unsigned int mag_cache_alloc_bulk(struct mag_cache *cache, void **objects
 inline void mag_cache_free(struct mag_cache *cache, void *object);
 /** Free n objects of this cache; needs no memory and never fails. */
 inline void mag_cache_free_bulk(struct mag_cache *cache, void *const *objects, unsigned int n);
-/** Free an object past the magazines: it is destructed now. */
+/** Free an object past the magazines: it is destructed now, and goes to the slab layer. */
 void mag_cache_free_nocache(struct mag_cache *cache, void *object);
+/** The same for n objects. Needs no memory and never fails; an object that is not out is counted and left alone. */
+void mag_cache_free_nocache_bulk(struct mag_cache *cache, void *const *objects, unsigned int n);
 
 /**
  * Infos of an object that has left the slab layer (it may lie in a magazine).

@@ -1104,6 +1104,8 @@ mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n,
 
 	if (!can_succeed(cache, n, request))
 		return 0;
+	/* Constructors run with the visit locks held from here on. */
+	request->may_wait = false;
 	deadline = deadline_in(STEAL_US);
 	homes = visit_lock_until(cache, deadline);
 	if (homes == 0)

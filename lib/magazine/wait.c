@@ -68,19 +68,30 @@ purge_visit(struct mag_cache *cache, void *arg)
 		mag_cache_reap_now(cache, true);
 }
 
-/* Everything but waiting: what there is, a new segment, what caches of the region hold. */
-static void *
-alloc_hard(struct mag_cache *cache)
+/* Segments, until there may be n objects; false when not even one is to be had. */
+static bool
+grow_for(struct mag_cache *cache, unsigned int n)
 {
-	void *object = mag_cache_alloc(cache);
+	bool grown = false;
 
-	if (object == NULL && mag_cache_reachable(cache) == 0 && grow_hard(cache))
-		object = mag_cache_alloc(cache);
-	if (object == NULL) {
+	while (mag_cache_reachable(cache) < n && grow_hard(cache))
+		grown = true;
+	return grown;
+}
+
+/* Everything but waiting: what there is, new segments, what caches of the region hold. 0, or -ENOBUFS. */
+static int
+alloc_hard(struct mag_cache *cache, void **objects, unsigned int n)
+{
+	int ret = mag_cache_take_all_slowly(cache, objects, n);
+
+	if (ret != 0 && grow_for(cache, n))
+		ret = mag_cache_take_all_slowly(cache, objects, n);
+	if (ret != 0) {
 		mag_cache_walk(purge_visit, cache->region);
-		object = mag_cache_alloc(cache);
+		ret = mag_cache_take_all_slowly(cache, objects, n);
 	}
-	return object;
+	return ret;
 }
 
 /* Objects that can be had; those that others are moving are counted later. */
@@ -113,21 +124,21 @@ sleep_for(struct mag_cache *cache, uint64_t us, uint64_t deadline, uint64_t had)
 	return 0;
 }
 
-void *
-mag_cache_alloc_wait(struct mag_cache *cache, uint64_t timeout_us)
+unsigned int
+mag_cache_alloc_wait_bulk(struct mag_cache *cache, void **objects, unsigned int n,
+			  uint64_t timeout_us)
 {
 	uint64_t first = 1 + rte_rand_max(BACKOFF_FIRST_MS), backoff = first;
 	uint64_t deadline =
 		rte_rdtsc() + us_to_tsc(timeout_us == MAG_WAIT_DEFAULT ? DEFAULT_US : timeout_us);
 	int error = mag_cache_may_deadlock() ? EDEADLK : mag_cache_is_elsewhere(cache) ? EPERM : 0;
 	uint64_t had;
-	void *object;
 
 	while (error == 0) {
 		had = there_are(cache);
-		object = alloc_hard(cache);
-		if (object != NULL)
-			return object;
+		/* What was had of too few is given back before this thread sleeps. */
+		if (alloc_hard(cache, objects, n) == 0)
+			return n;
 		if (rte_rdtsc() >= deadline)
 			error = ETIMEDOUT;
 		else
@@ -135,5 +146,13 @@ mag_cache_alloc_wait(struct mag_cache *cache, uint64_t timeout_us)
 		backoff = backoff * 2 > BACKOFF_MAX_MS ? first : backoff * 2;
 	}
 	rte_errno = error;
-	return NULL;
+	return 0;
+}
+
+void *
+mag_cache_alloc_wait(struct mag_cache *cache, uint64_t timeout_us)
+{
+	void *object;
+
+	return mag_cache_alloc_wait_bulk(cache, &object, 1, timeout_us) == 1 ? object : NULL;
 }

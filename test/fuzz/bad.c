@@ -205,6 +205,7 @@ static void
 list_visit(struct mag_cache *cache, void *arg)
 {
 	struct mag_cache_params params = {.name = "inside", .object_size = 8, .node = -1};
+	void *objects[2];
 	unsigned int *visits = arg;
 	unsigned int i;
 
@@ -218,6 +219,7 @@ list_visit(struct mag_cache *cache, void *arg)
 	rte_errno = 0;
 	model_require(mag_cache_alloc_wait(cache, 1) == NULL && rte_errno == EDEADLK, "errno %d",
 		      rte_errno);
+	model_require(mag_cache_alloc_wait_bulk(cache, objects, 2, 1) == 0, "not waited for");
 	mag_lcore_flush();
 	for (i = 0; i < MODEL_CACHES && model_cache[i].cache != cache; i++)
 		;
@@ -252,7 +254,9 @@ call_wait_signalled(struct input *input)
 		return;
 	process_signals(true);
 	rte_errno = 0;
+	model_waits = true;
 	object = mag_cache_alloc_wait(cache->cache, SIGNAL_WAIT_US);
+	model_waits = false;
 	process_signals(false);
 	model_require(object == NULL, "an object out of nothing");
 	/* The signals may all have come while it did not sleep. */

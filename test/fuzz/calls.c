@@ -232,7 +232,6 @@ destroy_refused(struct model_cache *cache)
 		model_require(process_log_lines() == 1 && strstr(process_log_line(), text) != NULL,
 			      "%u out: %s", cache->out, process_log_line());
 	model_held_unchanged(cache);
-	cache->off = false;
 }
 
 void
@@ -334,7 +333,9 @@ call_alloc_wait(struct input *input)
 		return;
 	before = region_stats(cache->region);
 	rte_errno = 0;
+	model_waits = true;
 	object = mag_cache_alloc_wait(cache->cache, WAIT_US);
+	model_waits = false;
 	if (object != NULL) {
 		model_taken(cache, object);
 		return;
@@ -346,6 +347,36 @@ call_alloc_wait(struct input *input)
 			(model_available(cache) == 0 && (after.segments >= after.segments_max ||
 							 after.grow_fails > before.grow_fails)),
 		"nothing was had, and more was to be had");
+}
+
+void
+call_alloc_wait_bulk(struct input *input)
+{
+	struct model_cache *cache = any_cache(input);
+	struct mag_region_stats before, after;
+	void *objects[BULK];
+	unsigned int n, got, i;
+
+	if (cache == NULL)
+		return;
+	n = room_for(cache, any_number(input));
+	before = region_stats(cache->region);
+	rte_errno = 0;
+	model_waits = true;
+	got = mag_cache_alloc_wait_bulk(cache->cache, objects, n, WAIT_US);
+	model_waits = false;
+	for (i = 0; i < got; i++)
+		model_taken(cache, objects[i]);
+	if (got == n)
+		return;
+	after = region_stats(cache->region);
+	model_require(got == 0 && rte_errno == ETIMEDOUT, "%u objects of %u, errno %d", got, n,
+		      rte_errno);
+	model_require(
+		cache->refused || cache->asks ||
+			(model_available(cache) < n && (after.segments >= after.segments_max ||
+							after.grow_fails > before.grow_fails)),
+		"%u objects were not had, and more were to be had", n);
 }
 
 void
@@ -439,6 +470,26 @@ call_free_nocache(struct input *input)
 	mag_cache_free_nocache(cache->cache, model_given(cache, input_below(input, cache->out)));
 	mag_cache_stats(cache->cache, &after);
 	model_require(after.slab_frees == before.slab_frees + 1, "it went to a magazine");
+}
+
+void
+call_free_nocache_bulk(struct input *input)
+{
+	struct model_cache *cache = any_cache(input);
+	struct mag_cache_stats before, after;
+	void *objects[MODEL_HELD];
+	unsigned int n, i;
+
+	if (cache == NULL)
+		return;
+	n = RTE_MIN(any_number(input), cache->out);
+	mag_cache_stats(cache->cache, &before);
+	for (i = 0; i < n; i++)
+		objects[i] = model_given(cache, i % 8 == 0 ? input_below(input, cache->out) :
+							     cache->out - 1);
+	mag_cache_free_nocache_bulk(cache->cache, objects, n);
+	mag_cache_stats(cache->cache, &after);
+	model_require(after.slab_frees == before.slab_frees + n, "some went to a magazine");
 }
 
 /* What was freed last, into a magazine, comes first. */

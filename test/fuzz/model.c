@@ -31,6 +31,7 @@ struct object {
 
 struct model_region model_region[MODEL_REGIONS];
 struct model_cache model_cache[MODEL_CACHES];
+bool model_waits;
 
 static struct object table[TABLE];
 static uint32_t places[TABLE / 2], seen;
@@ -311,7 +312,9 @@ model_construct(const struct mag_object_info *info, const struct mag_object_info
 	struct model_cache *cache = arg;
 	struct object *object = object_of(cache->region, info->address);
 
-	model_require(flags == 0, "flags 0x%x", flags);
+	/* Nor one that waits, in a steal. */
+	model_require(flags == 0 || (model_waits && flags == MAG_CONSTRUCT_MAY_WAIT), "flags 0x%x",
+		      flags);
 	model_require(region_has(cache->region, info->address), "%p is no object of its region",
 		      info->address);
 	model_require(!object->out, "%p is constructed while it is out", info->address);
@@ -321,6 +324,9 @@ model_construct(const struct mag_object_info *info, const struct mag_object_info
 	content_check(cache->region, object);
 	if (cache->refuse_in != 0 && --cache->refuse_in == 0) {
 		cache->refused = true;
+		object->is_zero |= cache->clears;
+		/* As are those behind it, that nobody is asked for. */
+		cache->region->clears_unseen |= cache->clears;
 		return -1;
 	}
 	content_write(cache, object);

@@ -85,6 +85,8 @@ struct model_cache {
 
 extern struct model_region model_region[MODEL_REGIONS];
 extern struct model_cache model_cache[MODEL_CACHES];
+/** Is the call that is made one that waits? */
+extern bool model_waits;
 
 /** Forget everything; all regions and caches are gone. */
 void model_reset(void);

@@ -11,6 +11,16 @@
 
 void *mirror_of_each(const struct mag_mirror *mirror, const void *object);
 
+unsigned int wait_and_free(struct mag_cache *cache, void **objects, unsigned int n);
+
+unsigned int
+wait_and_free(struct mag_cache *cache, void **objects, unsigned int n)
+{
+	n = mag_cache_alloc_wait_bulk(cache, objects, n, MAG_WAIT_DEFAULT);
+	mag_cache_free_nocache_bulk(cache, objects, n);
+	return MAG_CONSTRUCT_MAY_WAIT;
+}
+
 void *
 mirror_of_each(const struct mag_mirror *mirror, const void *object)
 {

@@ -229,6 +229,102 @@ test_a_nocache_free_destructs_at_once(void **state __rte_unused)
 }
 
 static void
+test_a_nocache_free_of_many_destructs_all_of_them_at_once(void **state __rte_unused)
+{
+	struct mag_cache *cache = cache_with_callbacks(0);
+	void *objects[COUNT];
+
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 40), 40);
+	mag_cache_free_nocache_bulk(cache, objects, 39);
+	assert_int_equal(seen.destructed, 39);
+	assert_int_equal(cache->slab.out, 1);
+	mag_cache_free_nocache_bulk(cache, objects, 0);
+	mag_cache_free_nocache_bulk(cache, objects, 1);
+	assert_int_equal(cache->slab.invalid, 1);
+	mag_cache_free_nocache_bulk(cache, objects + 39, 1);
+	assert_int_equal(seen.wrong, 0);
+	cache_drop(cache);
+}
+
+/* What a constructor is told by its flags, and what it may do. */
+
+static struct {
+	struct mag_cache *inner;
+	unsigned int flags, calls;
+	int waited, walked;
+} patient;
+
+static void
+no_visit(struct mag_cache *cache __rte_unused, void *arg __rte_unused)
+{
+}
+
+static int
+construct_patiently(const struct mag_object_info *object __rte_unused,
+		    const struct mag_object_info *mirror __rte_unused, void *arg __rte_unused,
+		    unsigned int flags)
+{
+	void *inner;
+
+	patient.calls++;
+	patient.flags = flags;
+	log_begin();
+	patient.walked = mag_cache_walk(no_visit, NULL);
+	log_end();
+	rte_errno = 0;
+	inner = mag_cache_alloc_wait(patient.inner, MAG_WAIT_DEFAULT);
+	patient.waited = inner != NULL ? 0 : -rte_errno;
+	if (inner != NULL)
+		mag_cache_free(patient.inner, inner);
+	return 0;
+}
+
+static struct mag_cache *
+patient_make(void)
+{
+	struct mag_cache_params params = params_of(0);
+
+	memset(&patient, 0, sizeof(patient));
+	patient.inner = cache_make(0);
+	params.constructor = construct_patiently;
+	return mag_cache_create(&params);
+}
+
+static void
+patient_drop(struct mag_cache *cache)
+{
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	assert_int_equal(mag_cache_destroy(patient.inner), 0);
+}
+
+static void
+test_a_constructor_may_wait_if_the_allocation_does(void **state __rte_unused)
+{
+	struct mag_cache *cache = patient_make();
+	void *objects[2];
+
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 2), 2);
+	assert_int_equal(patient.flags, 0);
+	assert_int_equal(patient.waited, -EDEADLK);
+	assert_int_equal(patient.walked, -EDEADLK);
+	mag_cache_free_nocache_bulk(cache, objects, 2);
+	assert_int_equal(mag_cache_take_all(cache, objects, 2, true), 0);
+	assert_int_equal(patient.flags, 0);
+	mag_cache_free_nocache_bulk(cache, objects, 2);
+	assert_int_equal(patient.calls, 4);
+	assert_int_equal(mag_cache_alloc_wait_bulk(cache, objects, 2, MAG_WAIT_DEFAULT), 2);
+	assert_int_equal(patient.flags, MAG_CONSTRUCT_MAY_WAIT);
+	assert_int_equal(patient.waited, 0);
+	assert_int_equal(patient.walked, 0);
+	assert_int_equal(patient.calls, 6);
+	mag_cache_free_nocache_bulk(cache, objects, 2);
+	objects[0] = mag_cache_alloc_wait(cache, MAG_WAIT_DEFAULT);
+	assert_int_equal(patient.flags, MAG_CONSTRUCT_MAY_WAIT);
+	mag_cache_free(cache, objects[0]);
+	patient_drop(cache);
+}
+
+static void
 test_a_constructor_that_fails_anywhere_in_a_batch_stops_there(void **state __rte_unused)
 {
 	struct mag_cache *cache;
@@ -1440,6 +1536,8 @@ main(void)
 		T(test_an_object_stays_constructed_in_a_magazine),
 		T(test_each_object_is_constructed_and_destructed_in_turn),
 		T(test_a_nocache_free_destructs_at_once),
+		T(test_a_nocache_free_of_many_destructs_all_of_them_at_once),
+		T(test_a_constructor_may_wait_if_the_allocation_does),
 		T(test_a_constructor_that_fails_anywhere_in_a_batch_stops_there),
 		T(test_one_failing_construction_is_no_object),
 		T(test_clearonfree_zeroes_the_whole_object_after_its_destructor),

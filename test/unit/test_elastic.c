@@ -845,6 +845,31 @@ test_who_waits_has_a_segment_at_once(void **state __rte_unused)
 }
 
 static void
+test_who_waits_for_many_has_all_the_segments_at_once(void **state __rte_unused)
+{
+	void *objects[SEGMENTS * 100];
+	unsigned int n = SEGMENTS * block - 1;
+
+	assert_int_equal(stats().segments, 1);
+	assert_int_equal(mag_cache_alloc_wait_bulk(cache, objects, n, 1000000), n);
+	assert_int_equal(stats().segments, SEGMENTS);
+	mag_cache_free_bulk(cache, objects, n);
+	assert_int_equal(mag_cache_alloc_wait_bulk(cache, objects, 0, 1000000), 0);
+}
+
+static void
+test_who_waits_for_too_many_has_none_and_keeps_none(void **state __rte_unused)
+{
+	void *objects[SEGMENTS * 100 + 1];
+
+	rte_errno = 0;
+	assert_int_equal(mag_cache_alloc_wait_bulk(cache, objects, SEGMENTS * block + 1, 5000), 0);
+	assert_int_equal(rte_errno, ETIMEDOUT);
+	assert_int_equal(mag_cache_available(cache), SEGMENTS * block);
+	assert_int_equal(cache->transit, 0);
+}
+
+static void
 take_all(void **objects)
 {
 	mag_region_grow(region, SEGMENTS);
@@ -901,6 +926,45 @@ wait_run(void *arg)
 	waiter.waits = true;
 	waiter.object = mag_cache_alloc_wait(cache, *(uint64_t *)arg);
 	waiter.error = rte_errno;
+}
+
+#define MANY 10
+
+static struct {
+	void *object[MANY];
+	unsigned int got;
+	_Atomic bool waits;
+} many;
+
+static void
+wait_for_many_run(void *arg __rte_unused)
+{
+	many.waits = true;
+	many.got = mag_cache_alloc_wait_bulk(cache, many.object, MANY, MAG_WAIT_DEFAULT);
+}
+
+static void
+test_who_waits_for_many_holds_none_meanwhile(void **state __rte_unused)
+{
+	void *objects[SEGMENTS * 100];
+	struct task task = {0};
+	unsigned int i;
+
+	take_all(objects);
+	many.waits = false;
+	task_thread(&task, wait_for_many_run, NULL);
+	wait_until(many.waits);
+	for (i = 0; i < MANY - 1; i++)
+		mag_cache_free(cache, objects[i]);
+	/* Long enough for it to have looked more than once. */
+	let_pass(20);
+	assert_false(task.done);
+	wait_until(mag_cache_alloc_bulk(cache, objects, MANY - 1) == MANY - 1);
+	mag_cache_free_bulk(cache, objects, MANY);
+	task_join(&task);
+	assert_int_equal(many.got, MANY);
+	mag_cache_free_bulk(cache, many.object, MANY);
+	mag_cache_free_bulk(cache, objects + MANY, SEGMENTS * block - MANY);
 }
 
 static void
@@ -1125,6 +1189,9 @@ main(void)
 		B(test_a_region_that_cannot_have_a_segment_has_the_caches_on_all_reclaimed),
 		cmocka_unit_test_setup_teardown(test_maintenance_feeds_and_trims, setup, teardown),
 		B(test_who_waits_has_a_segment_at_once),
+		B(test_who_waits_for_many_has_all_the_segments_at_once),
+		B(test_who_waits_for_too_many_has_none_and_keeps_none),
+		B(test_who_waits_for_many_holds_none_meanwhile),
 		B(test_who_waits_has_what_other_regions_have_to_spare),
 		B(test_a_wait_ends_when_it_was_told_to),
 		B(test_who_waits_is_woken_by_a_free),

@@ -24,10 +24,22 @@ static bool chain_is_bare;        /* one was not in transit, or the working set 
 static int fence_error;           /* what a membarrier fails with */
 static _Atomic uint32_t mixed; /* magazines put into the depot that are not of the type in force */
 
+static uint32_t constructor_flags;
+
 static int
-setup_flags(unsigned int flags)
+construct(const struct mag_object_info *object __rte_unused,
+	  const struct mag_object_info *mirror __rte_unused, void *arg __rte_unused,
+	  unsigned int flags)
 {
-	struct mag_cache_params params = {.name = "things", .object_size = SIZE, .node = -1};
+	constructor_flags = flags;
+	return 0;
+}
+
+static int
+setup_constructed(unsigned int flags, mag_constructor constructor)
+{
+	struct mag_cache_params params = {
+		.name = "things", .object_size = SIZE, .constructor = constructor, .node = -1};
 
 	ground = ground_make(COUNT, SIZE, BLOCK, 0);
 	params.region = ground.region;
@@ -39,6 +51,18 @@ setup_flags(unsigned int flags)
 	chains = 0;
 	chain_is_bare = false;
 	return 0;
+}
+
+static int
+setup_flags(unsigned int flags)
+{
+	return setup_constructed(flags, NULL);
+}
+
+static int
+setup_constructor(void **state __rte_unused)
+{
+	return setup_constructed(MAG_CACHE_DYNAMIC, construct);
 }
 
 static int
@@ -1053,6 +1077,36 @@ test_a_thief_sweeps_again_for_what_a_sweep_did_not_bring(void **state __rte_unus
 	assert_int_equal(mag_lcore_count(&cache->slot[2]), NEEDED - TAKEN);
 	mag_cache_free_bulk(cache, had, NEEDED);
 	mag_cache_free_bulk(cache, taken, TAKEN);
+	give_run(&share);
+}
+
+/* While a thief sweeps, its victim has one object again, and somebody frees another one to the slabs. */
+static void
+one_goes_to_the_slabs(void)
+{
+	at_fence = NULL;
+	assert_int_equal(mag_lcore_pick(&cache->slot[1], taken, 1), 1);
+	mag_cache_free_nocache(cache, taken[1]);
+	constructor_flags = UINT32_MAX;
+}
+
+static void
+test_a_constructor_may_not_wait_where_a_thief_holds_visit_locks(void **state __rte_unused)
+{
+	struct share share = {.n = COUNT - NEEDED};
+	unsigned int n = NEEDED;
+	void *had[NEEDED];
+
+	run_on_lcore(1, fill_run, &n);
+	take_run(&share);
+	assert_int_equal(in_slots(), NEEDED);
+	taken[1] = share.objects[--share.n];
+	at_fence = one_goes_to_the_slabs;
+	assert_int_equal(mag_cache_alloc_wait_bulk(cache, had, NEEDED, MAG_WAIT_DEFAULT), NEEDED);
+	assert_null(at_fence);
+	assert_int_equal(constructor_flags, 0);
+	mag_cache_free_bulk(cache, had, NEEDED);
+	mag_cache_free_bulk(cache, taken, 1);
 	give_run(&share);
 }
 
@@ -2212,6 +2266,9 @@ main(void)
 		T(test_a_dying_pool_is_not_stolen_from),
 		T(test_a_thief_is_denied_by_a_busy_owner_and_counts_it),
 		T(test_a_thief_sweeps_again_for_what_a_sweep_did_not_bring),
+		cmocka_unit_test_setup_teardown(
+			test_a_constructor_may_not_wait_where_a_thief_holds_visit_locks,
+			setup_constructor, teardown),
 		T(test_a_thief_gives_up_when_its_time_is_over),
 		T(test_a_thief_gives_up_when_its_time_is_over_though_each_sweep_brings_something),
 		T(test_a_sweep_in_vain_is_not_repeated_while_its_owner_is_inside),

@@ -38,6 +38,7 @@
 #include "cache.h"
 #include "compat.h"
 #include "log.h"
+#include "strangers.h"
 
 #define SERVICE_NAME "magazine"
 /* A service lcore comes by millions of times a second, unless it is preempted, stopped or stuck. */
@@ -159,6 +160,7 @@ magazines_update(struct mag_cache *cache)
 	if (resize)
 		mag_cache_change_type(cache, type, false);
 	mag_cache_working_set_reap(cache);
+	mag_strangers_look(cache);
 	MAG_STAT_ADD(cache->updates, 1);
 	MAG_STAT_ADD(maint.updates, 1);
 }

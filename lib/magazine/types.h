@@ -68,6 +68,11 @@ struct mag_cache {
 	/* Never changes after creation. */
 	struct mag_lcore *slots; /**< the slots below: what mag_inline.h looks for */
 	char name[MAG_CACHE_NAMESIZE];
+	/**
+	 * Zero. A process in which the pool's handler is another one's number (strangers.h) takes this for a struct rte_ring or
+	 * rte_stack: of no room and no objects, so that code refuses, and writes nowhere.
+	 */
+	char closed[6 * RTE_CACHE_LINE_SIZE - MAG_CACHE_NAMESIZE - sizeof(void *)];
 	uint32_t id;
 	uint32_t flags;
 	uint32_t object_size;
@@ -101,6 +106,8 @@ struct mag_cache {
 	uint32_t perimeter_depth;    /**< of that thread alone */
 	_Atomic uint32_t perimeter_left; /**< how often it was left: the futex of those who wait */
 	uint64_t next_update; /**< TSC, 0 = one interval from now; under the list's lock */
+	uint64_t
+		update_allocs; /**< of a pool, allocations until the last update; under the list's lock */
 	_Atomic uint64_t contention_seen; /**< contention at the last update */
 	struct mag_lock working_set;      /**< guards reaplimits and reaps */
 	struct mag_lock visit;            /**< one sweep over the slots at a time */

@@ -3,11 +3,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <rte_log.h>
 
 #include "harness.h"
 #include "logtap.h"
+
+#define WAIT_MS 20000
 
 static char *text;
 static size_t text_len;
@@ -45,6 +48,22 @@ bool
 logtap_has(const char *wanted)
 {
 	return strcasestr(text, wanted) != NULL;
+}
+
+bool
+logtap_wait(const char *wanted)
+{
+	bool has = false;
+
+	for (unsigned int i = 0; !has && i < WAIT_MS; i++) {
+		usleep(1000);
+		/* Other threads write to it. */
+		flockfile(stream);
+		fflush(stream);
+		has = logtap_has(wanted);
+		funlockfile(stream);
+	}
+	return has;
 }
 
 const char *

@@ -19,6 +19,9 @@ unsigned int logtap_lines(void);
 /** Was @p text logged? Upper and lower case count as the same. */
 bool logtap_has(const char *text);
 
+/** Is @p text logged within some seconds, while lines still come? */
+bool logtap_wait(const char *text);
+
 /** The whole text. */
 const char *logtap_text(void);
 

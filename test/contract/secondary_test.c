@@ -10,13 +10,20 @@
 
 #include <rte_eal.h>
 #include <rte_lcore.h>
+#include <rte_memzone.h>
 
 #include "harness.h"
+#include "logtap.h"
 #include "pool.h"
 
 /* Set in a copy of this program that is the secondary process: what it does. */
 #define ENV_CHILD "CONTRACT_SECONDARY"
 #define ENV_POOL "CONTRACT_SECONDARY_POOL" /* ... with which pool */
+#define GIFT "contract-gift"
+
+#ifndef RTE_EAL_PMD_PATH
+#define RTE_EAL_PMD_PATH ""
+#endif
 
 #define COUNT 1000
 #define ROUNDS 14
@@ -80,15 +87,55 @@ take(struct rte_mempool *mp, unsigned int n)
 	return 0;
 }
 
+/* Of the primary for a process that has another handler of the pool's number. */
+struct gift {
+	_Atomic bool given, enough;
+	void *objects[COUNT];
+};
+
+static struct gift *
+gift_find(void)
+{
+	const struct rte_memzone *zone = rte_memzone_lookup(GIFT);
+
+	return zone != NULL ? zone->addr : NULL;
+}
+
+/* 0 when all that we give is lost, and nothing else happens. */
+static int
+be_a_stranger(struct rte_mempool *mp)
+{
+	struct gift *gift = gift_find();
+	unsigned int i;
+	int ret = 0;
+
+	if (mp == NULL || gift == NULL ||
+	    strcmp(rte_mempool_get_ops(mp->ops_index)->name, harness_ops()) == 0)
+		return 3;
+	for (i = 0; i < COUNT; i += BULK)
+		rte_mempool_put_bulk(mp, gift->objects + i, RTE_MIN((unsigned int)BULK, COUNT - i));
+	if (rte_mempool_get(mp, &objects[0]) == 0 || rte_mempool_avail_count(mp) != 0)
+		ret = 5;
+	gift->given = true;
+	while (!gift->enough)
+		usleep(1000);
+	return ret;
+}
+
 static int
 run_as_child(int argc, char **argv, const char *what)
 {
+	bool stranger = strcmp(what, "stranger") == 0;
 	struct rte_mempool *mp;
 	int ret;
 
+	if (stranger)
+		unsetenv("MAGAZINE_PLUGIN");
 	if (harness_start_secondary(argc, argv, 1) < 0)
 		return HARNESS_REFUSED;
 	mp = rte_mempool_lookup(getenv(ENV_POOL));
+	if (stranger)
+		return be_a_stranger(mp);
 	if (mp == NULL || strcmp(rte_mempool_get_ops(mp->ops_index)->name, harness_ops()) != 0)
 		return 3;
 	ret = strcmp(what, "turns") == 0 ? turns(mp) : take(mp, atoi(what));
@@ -170,6 +217,46 @@ a_secondary_process_asks_for_what_lcores_of_the_primary_hold(void **state __rte_
 	assert_int_equal(take(mp, COUNT), 0);
 }
 
+/* The plugin that the other process has in the place of ours; hint: is it this one that says so? */
+static void
+strangers_lose_what_they_free(const char *plugin, bool hint)
+{
+	struct gift *gift;
+	pid_t pid;
+
+	if (access(plugin, R_OK) != 0)
+		SKIP_TEST("there is no %s", plugin);
+	rte_mempool_free(mp);
+	mp = pool_make(POOL_SPEC(COUNT, 64, .config = "interval=10ms"));
+	setenv(ENV_POOL, mp->name, 1);
+	gift = rte_memzone_reserve(GIFT, sizeof(*gift), SOCKET_ID_ANY, 0)->addr;
+	gift->given = gift->enough = false;
+	assert_int_equal(rte_mempool_get_bulk(mp, gift->objects, COUNT), 0);
+	logtap_open();
+	pid = harness_copy(ENV_CHILD, "stranger", (const char *[]){"-d", plugin, NULL});
+	while (!gift->given && child_runs(pid))
+		usleep(1000);
+	hint = !hint || logtap_wait("none of its 1000 objects is free");
+	gift->enough = true;
+	logtap_close();
+	assert_int_equal(child_end(pid), 0);
+	assert_true(hint);
+	/* Lost, and nothing of the pool is touched. */
+	pool_assert_free(mp, 0);
+	rte_mempool_put_bulk(mp, gift->objects, COUNT);
+	pool_assert_free(mp, COUNT);
+	assert_int_equal(take(mp, COUNT), 0);
+	rte_memzone_free(rte_memzone_lookup(GIFT));
+}
+
+static void
+what_a_process_without_the_driver_frees_is_lost_and_said_so(void **state __rte_unused)
+{
+	harness_need_ours("that nothing is done to a pool by rings and stacks");
+	strangers_lose_what_they_free(RTE_EAL_PMD_PATH "/librte_mempool_ring.so", true);
+	strangers_lose_what_they_free(RTE_EAL_PMD_PATH "/librte_mempool_stack.so", false);
+}
+
 static _Atomic bool enough;
 
 static int
@@ -212,6 +299,7 @@ main(int argc, char **argv)
 		T(what_a_secondary_process_leaves_in_magazines_the_primary_has),
 		T(a_secondary_process_asks_for_what_lcores_of_the_primary_hold),
 		T(two_processes_at_once_never_have_the_same_object),
+		T(what_a_process_without_the_driver_frees_is_lost_and_said_so),
 	};
 	const char *what = getenv(ENV_CHILD);
 

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "eal.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <rte_eal.h>
+#include <rte_ring.h>
+#include <rte_stack.h>
+
+#include "cache.h"
+#include "ground.h"
+#include "strangers.h"
+
+#define BLOCK 16
+#define COUNT 256
+#define SIZE 64
+#define HINT "none of its 256 objects is free"
+
+static struct ground ground;
+static struct mag_cache *cache;
+
+static int
+setup(void **state __rte_unused)
+{
+	struct mag_pool_params params = {
+		.name = "twenty-five-characters-xx",
+		.object_size = SIZE,
+		.objects = COUNT,
+		.options = mag_options_default,
+		.node = -1,
+	};
+
+	params.options.interval_ms = 3600000;
+	ground = ground_make(COUNT, SIZE, BLOCK, MAG_REGION_READONLY);
+	params.region = ground.region;
+	cache = mag_pool_create(&params);
+	assert_non_null(cache);
+	return 0;
+}
+
+static int
+teardown(void **state __rte_unused)
+{
+	mag_pool_free(cache);
+	ground_drop(&ground);
+	return 0;
+}
+
+/* As a secondary process has it. */
+static int
+socket_open(struct sockaddr_un *address)
+{
+	int its = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	snprintf(address->sun_path, sizeof(address->sun_path), "%s/mp_socket_1_1",
+		 rte_eal_get_runtime_dir());
+	assert_int_equal(bind(its, (struct sockaddr *)address, sizeof(*address)), 0);
+	return its;
+}
+
+static bool
+look_says(void)
+{
+	log_begin();
+	mag_strangers_look(cache);
+	return strstr(log_end(), HINT) != NULL;
+}
+
+static void
+test_a_pool_that_stays_empty_beside_other_processes_is_told_of_once(void **state __rte_unused)
+{
+	struct sockaddr_un address;
+	void *objects[COUNT];
+	int its = socket_open(&address);
+
+	assert_false(look_says());
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
+	/* Since the last look something came and went. */
+	assert_false(look_says());
+	mag_cache_free(cache, objects[0]);
+	objects[0] = mag_cache_alloc(cache);
+	assert_false(look_says());
+	/* One is free. */
+	mag_cache_free(cache, objects[0]);
+	assert_false(look_says());
+	objects[0] = mag_cache_alloc(cache);
+	assert_false(look_says());
+	/* Nobody else is there: a socket that was left behind is nobody. */
+	close(its);
+	assert_false(look_says());
+	unlink(address.sun_path);
+	assert_false(look_says());
+	its = socket_open(&address);
+	assert_true(look_says());
+	assert_false(look_says());
+	close(its);
+	unlink(address.sun_path);
+	mag_cache_free_bulk(cache, objects, COUNT);
+}
+
+/* What a process does in which the pool's handler is another one's number. */
+static void
+test_code_for_rings_and_stacks_finds_no_room_and_no_objects(void **state __rte_unused)
+{
+	static const enum rte_ring_sync_type types[] = {RTE_RING_SYNC_MT, RTE_RING_SYNC_ST,
+							RTE_RING_SYNC_MT_RTS, RTE_RING_SYNC_MT_HTS};
+	struct rte_ring *ring = (struct rte_ring *)cache;
+	struct rte_stack *stack = (struct rte_stack *)cache;
+	struct mag_cache *before = malloc(sizeof(*before));
+	void *objects[2] = {cache, cache};
+	unsigned int i;
+
+	memcpy(before, cache, sizeof(*before));
+	assert_int_equal(rte_ring_mp_enqueue_bulk(ring, objects, 2, NULL), 0);
+	assert_int_equal(rte_ring_mc_dequeue_bulk(ring, objects, 2, NULL), 0);
+	assert_int_equal(rte_ring_mc_dequeue_burst(ring, objects, 2, NULL), 0);
+	assert_int_equal(rte_ring_count(ring), 0);
+	assert_int_equal(rte_stack_push(stack, objects, 2), 0);
+	assert_int_equal(rte_stack_pop(stack, objects, 2), 0);
+	assert_int_equal(rte_stack_count(stack), 0);
+	assert_memory_equal(before, cache, sizeof(*before));
+	for (i = 0; i < RTE_DIM(types); i++) {
+		ring->prod.sync_type = ring->cons.sync_type = types[i];
+		assert_int_equal(rte_ring_enqueue_bulk(ring, objects, 2, NULL), 0);
+		assert_int_equal(rte_ring_dequeue_bulk(ring, objects, 2, NULL), 0);
+	}
+	ring->prod.sync_type = ring->cons.sync_type = 0;
+	free(before);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_a_pool_that_stays_empty_beside_other_processes_is_told_of_once),
+		T(test_code_for_rings_and_stacks_finds_no_room_and_no_objects),
+	};
+
+	eal_start(1, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -102,8 +102,11 @@ setup(void **state __rte_unused)
 {
 	const struct rte_memzone *zone =
 		rte_memzone_reserve(SHARED, sizeof(*shared), SOCKET_ID_ANY, 0);
-	struct mag_region_params of = {
-		.name = "shared", .object_size = SIZE, .objects = OBJECTS, .node = -1};
+	struct mag_region_params of = {.name = "shared",
+				       .object_size = SIZE,
+				       .objects = OBJECTS,
+				       .block = OBJECTS / 4,
+				       .node = -1};
 	struct mag_cache_params params = {.name = "plain", .object_size = SIZE, .node = -1};
 
 	assert_non_null(zone);

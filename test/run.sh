@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# All tests. Test programs are found from the build, scripts by being executable in test/arm, test/dataplane,
-# test/numa, test/bench, test/model or test/mutation: a new one needs no change here. Each speaks TAP (cmocka does, asked to);
+# All tests. Test programs are found from the build, scripts by being executable in test/style, test/arm,
+# test/dataplane, test/numa, test/bench, test/model or test/mutation: a new one needs no change here. Each speaks TAP (cmocka does, asked to);
 # one that does not counts as one test, by its exit status: 0 passed, 77 skipped, anything else failed.
 #
 # A test finds in its environment: MAGAZINE_BUILD and MAGAZINE_PLUGIN, the build folder and the driver;
@@ -30,6 +30,10 @@ usage() {
 
 	  --full           longer: MAGAZINE_FULL=1 for the tests, and all time limits times four
 	  --only SUITE...  only these of: ${SUITES[*]}
+
+	style compiles each file by itself and looks for headers that are used and not included; with --full also
+	against the headers of Debian's other versions of DPDK, downloaded once into build-headers/, and any time
+	against those in the folders that MAGAZINE_HEADERS names.
 
 	arm is the unit suite again, built for AArch64 in build-arm/ and run under qemu; the libraries it needs are
 	Debian's of that architecture, downloaded once; where they or the tools cannot be had it is skipped.
@@ -261,7 +265,6 @@ run_scripts() {
 run_style() {
 	local version log=$HOST_ROOT/build/testlog/style.log files=()
 
-	echo style
 	version=$(clang-format --version | sed 's/.*version \([0-9]*\).*/\1/')
 	case $version in
 	14 | 19) ;;
@@ -371,7 +374,10 @@ main() {
 			host_hugepages $HUGE_MB $HUGE_LEAST_MB && huge=1
 		fi
 		sanitizer_options
-		! wanted style || run_style
+		! wanted style || {
+			run_scripts style
+			run_style
+		}
 		! wanted unit || run_suite unit "$HOST_ROOT/build" unit $times
 		! wanted arm || run_scripts arm
 		! wanted contract || run_suite contract "$HOST_ROOT/build" contract $times

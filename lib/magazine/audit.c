@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <execinfo.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -5,6 +5,8 @@
  * names: "lose" an object in 1000 puts, "crash", or "hang" in one of them.
  */
 
+#include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -3,6 +3,7 @@
 /* Getting and putting on one lcore: nothing but whole bulks, nothing lost, nothing written to. */
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>

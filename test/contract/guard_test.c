@@ -3,9 +3,11 @@
 /* Pools that check what is given back to them: options guard=1 and audit=1. */
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_lcore.h>
 #include <rte_mbuf.h>
 
 #include "harness.h"

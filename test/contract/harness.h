@@ -3,17 +3,16 @@
 #ifndef CONTRACT_HARNESS_H
 #define CONTRACT_HARNESS_H
 
-#include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-#include <cmocka.h>
-
 #include <rte_common.h>
 #include <rte_mempool.h>
+
+#include "../cmocka_any.h"
 
 /**
  * @file

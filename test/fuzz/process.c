@@ -17,6 +17,7 @@
 #include <rte_lcore.h>
 #include <rte_log.h>
 #include <rte_malloc.h>
+#include <rte_per_lcore.h>
 
 #include "cache.h"
 #include "eal_files.h"

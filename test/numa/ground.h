@@ -7,16 +7,15 @@
  * chosen nodes, and what EAL and the kernel say of a page.
  */
 
-#include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include <cmocka.h>
-
 #include <rte_mempool.h>
+#include <rte_memzone.h>
 
+#include "../cmocka_any.h"
 #include "cache.h"
 
 #define NODES_MAX 8

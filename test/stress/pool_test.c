@@ -8,11 +8,13 @@
 #include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
+#include <rte_lcore.h>
 #include <rte_log.h>
 
 #include "cell.h"

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <rte_lcore.h>
 #include <rte_log.h>
 
 #include "accounts.h"

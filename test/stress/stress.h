@@ -12,15 +12,14 @@
  */
 
 #include <inttypes.h>
-#include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include <cmocka.h>
-
 #include <rte_common.h>
+
+#include "../cmocka_any.h"
 
 /** The compiler's own names for a build with ThreadSanitizer. */
 #if defined(__SANITIZE_THREAD__)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <rte_lcore.h>
 #include <rte_mempool.h>
 
 #include "cache.h"

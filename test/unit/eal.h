@@ -8,17 +8,17 @@
  * EAL's heap.
  */
 
-#include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
+#include <string.h>
 
 #include <rte_common.h>
 #include <rte_lcore.h>
+
+#include "../cmocka_any.h"
 
 /** Longest wait for something that must happen; it does long before. */
 #define WAIT_SECONDS 40

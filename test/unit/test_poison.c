@@ -7,6 +7,7 @@
 
 #include "eal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>

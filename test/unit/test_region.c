@@ -2,6 +2,7 @@
 #include "eal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <rte_errno.h>

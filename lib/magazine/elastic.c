@@ -9,7 +9,6 @@
  */
 
 #include <errno.h>
-#include <numa.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +32,11 @@
 #include "numa.h"
 #include "poison.h"
 #include "region.h"
+
+/* The kernel's, from Linux 5.18 on: of pages that mlockall(2) has locked, too. */
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
 
 #define PAGE ((size_t)2 << 20)
 /* EAL's header of an element of its heap. */
@@ -333,24 +337,35 @@ pages_take(const struct mag_region *region, uint32_t part, uint32_t index)
 {
 	size_t span = pages_span(region);
 	char *addr = region->elastic->pages[part] + index * (span + guard_span(region));
-	int node = region->part[part].node, tags = is_tagged(region) ? mag_memtag_prot() : 0;
+	int tags = is_tagged(region) ? mag_memtag_prot() : 0;
 
 	if (mprotect(addr, span, PROT_READ | PROT_WRITE | tags) != 0)
 		return NULL;
-	if (node != MAG_NODE_ANY && numa_available() >= 0)
-		numa_tonode_memory(addr, span, node);
+	mag_numa_bind(addr, span, region->part[part].node);
 	return addr;
 }
 
-static void
+/* False: the pages stay as they are, for the next segment that comes here. */
+static bool
 pages_give(const struct mag_region *region, struct mag_segment *segment)
 {
+	static _Atomic bool said;
 	size_t span = pages_span(region);
 
 	if (is_tagged(region))
 		mag_memtag_restore(segment->base, (size_t)region->block * region->stride);
-	madvise(segment, span, MADV_DONTNEED);
+	if (madvise(segment, span, MADV_DONTNEED) != 0 &&
+	    madvise(segment, span, MADV_DONTNEED_LOCKED) != 0) {
+		if (!atomic_exchange(&said, true))
+			MAG_LOG(ERR,
+				"region \"%s\": the system does not take %zu bytes back (madvise: %s): they are "
+				"kept for the next segment; memory that mlockall() locked needs Linux 5.18",
+				region->name, span, strerror(errno));
+		return false;
+	}
+	/* Should this fail, a stray access meets pages of zeros instead of a fault: they hold nothing any more. */
 	mprotect(segment, span, PROT_NONE);
+	return true;
 }
 
 /* Segments */
@@ -380,20 +395,21 @@ memory_take(const struct mag_region *region, uint32_t part, uint32_t index)
 	return zone != NULL ? zone->addr : NULL;
 }
 
-static void
+/* False: the system has not taken it back. */
+static bool
 memory_give(const struct mag_region *region, struct mag_segment *segment)
 {
 	char name[RTE_MEMZONE_NAMESIZE];
 
 	mag_unpoison(segment, region->elastic->segment_bytes);
-	if (region->elastic->pages[segment->part] != NULL) {
-		pages_give(region, segment);
-	} else if ((region->mode & MAG_REGION_PHYSCONTIG) == 0) {
-		rte_free(segment);
-	} else {
+	if (region->elastic->pages[segment->part] != NULL)
+		return pages_give(region, segment);
+	if (region->mode & MAG_REGION_PHYSCONTIG) {
 		memzone_name(region, segment->index, name);
-		rte_memzone_free(rte_memzone_lookup(name));
+		return rte_memzone_free(rte_memzone_lookup(name)) == 0;
 	}
+	rte_free(segment);
+	return true;
 }
 
 static void
@@ -512,16 +528,20 @@ static uint32_t
 part_trim(struct mag_region *region, uint32_t part, uint32_t keep, uint32_t max)
 {
 	struct mag_segment *segment;
-	uint32_t trimmed, index;
+	uint32_t trimmed = 0, index, i;
+	bool given;
 
-	for (trimmed = 0; trimmed < max; trimmed++) {
+	for (i = 0; i < max; i++) {
 		segment = segment_withdraw(region, part, keep);
 		if (segment == NULL)
 			break;
 		index = segment->index;
 		mag_segment_mirror_remove(region, segment);
-		memory_give(region, segment);
-		index_give(region, index);
+		given = memory_give(region, segment);
+		trimmed += given;
+		/* A memzone that stays keeps its name. Pages that stay are those of the next segment of this index. */
+		if (given || region->elastic->pages[part] != NULL)
+			index_give(region, index);
 	}
 	MAG_STAT_ADD(region->elastic->trimmed, trimmed);
 	return trimmed;

@@ -5,6 +5,7 @@
 #include <numaif.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <rte_common.h>
@@ -17,6 +18,7 @@
 
 /* Two cache lines: the adjacent-line prefetcher makes one false-sharing unit of them. */
 #define META_ALIGN 128
+#define NODE_BITS (CHAR_BIT * sizeof(unsigned long))
 #define MTBF_MIN_MS 2
 #define MTBF_MAX_MS 3600000
 
@@ -53,6 +55,24 @@ mag_numa_node_of(const void *addr)
 	if (move_pages(0, 1, &page, NULL, &node, 0) != 0 || node < 0)
 		return MAG_NODE_ANY;
 	return node;
+}
+
+void
+mag_numa_bind(void *addr, size_t bytes, int node)
+{
+	static _Atomic bool said;
+	unsigned long nodes[RTE_MAX_NUMA_NODES / NODE_BITS + 1] = {0};
+
+	if (node < 0 || node >= RTE_MAX_NUMA_NODES || numa_available() < 0)
+		return;
+	nodes[node / NODE_BITS] = 1ul << node % NODE_BITS;
+	/* The kernel takes one bit less than it is told of. */
+	if (mbind(addr, bytes, MPOL_BIND, nodes, RTE_DIM(nodes) * NODE_BITS, 0) != 0 &&
+	    !atomic_exchange_explicit(&said, true, memory_order_relaxed))
+		MAG_LOG(WARNING,
+			"memory for node %d lies wherever it is first used (mbind: %s): in a container, allow "
+			"mbind, or give it CAP_SYS_NICE",
+			node, strerror(errno));
 }
 
 /* xorshift64: the failures must repeat from a printed seed, they need no quality. */

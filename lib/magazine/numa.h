@@ -26,6 +26,9 @@ int mag_numa_distance(int from, int to);
 /** Node that holds the page at addr, asked of the kernel; MAG_NODE_ANY if it is not known. */
 int mag_numa_node_of(const void *addr);
 
+/** Pages that nobody has touched come from this node, if there is one and the kernel lets us: else a log line says so once. */
+void mag_numa_bind(void *addr, size_t bytes, int node);
+
 /**
  * Metadata memory, zeroed, aligned to 128 bytes.
  *

@@ -2,14 +2,18 @@
 
 /* elastic.c and wait.c: regions that grow and shrink, on ordinary pages; allocations that wait. */
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <numa.h>
+#include <numaif.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <rte_cycles.h>
@@ -514,6 +518,123 @@ test_memory_that_is_given_back_is_the_systems(void **state __rte_unused)
 	mag_cache_free_bulk(cache, objects, SEGMENTS * block);
 	assert_int_equal(mag_region_trim(region, 0), SEGMENTS);
 	assert_int_equal(resident((void *)base, len), 0);
+}
+
+/* From Linux 5.18 on, under its name of 2022. */
+static bool
+kernel_drops_locked_pages(void)
+{
+	void *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	bool drops;
+
+	assert_ptr_not_equal(page, MAP_FAILED);
+	drops = mlock(page, PAGE) == 0 && madvise(page, PAGE, 24) == 0;
+	munmap(page, PAGE);
+	return drops;
+}
+
+static void
+test_memory_that_is_locked_is_given_back_too(void **state __rte_unused)
+{
+	size_t len = (size_t)block * SIZE;
+	void *objects[100];
+
+	if (!kernel_drops_locked_pages()) {
+		printf("# skip: this kernel does not drop locked pages\n");
+		skip();
+	}
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, block), block);
+	assert_int_equal(mlock(objects[0], len), 0);
+	mag_cache_free_bulk(cache, objects, block);
+	assert_int_equal(mag_region_trim(region, 0), 1);
+	assert_int_equal(resident(objects[0], len), 0);
+	/* And taken again. */
+	assert_int_equal(mag_region_grow(region, 1), 1);
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, block), block);
+	memset(objects[0], 1, SIZE);
+	mag_cache_free_bulk(cache, objects, block);
+}
+
+/* Stand in front of libc's and libnuma's own: they fail with this. */
+static int madvise_error, mbind_error;
+
+int
+madvise(void *addr, size_t length, int advice)
+{
+	int (*real)(void *addr, size_t length, int advice) =
+		(int (*)(void *, size_t, int))(uintptr_t)dlsym(RTLD_NEXT, "madvise");
+
+	if (madvise_error == 0)
+		return real(addr, length, advice);
+	errno = madvise_error;
+	return -1;
+}
+
+long
+mbind(void *addr, unsigned long length, int mode, const unsigned long *nodes,
+      unsigned long node_max, unsigned int flags)
+{
+	if (mbind_error == 0)
+		return syscall(SYS_mbind, addr, length, mode, nodes, node_max, flags);
+	errno = mbind_error;
+	return -1;
+}
+
+static void
+test_memory_that_the_system_does_not_take_back_is_not_counted_and_used_again(
+	void **state __rte_unused)
+{
+	void *objects[SEGMENTS * 100];
+	uint64_t trimmed = stats().trimmed;
+	const char *log;
+	unsigned int i;
+
+	assert_int_equal(mag_region_grow(region, SEGMENTS - 1), SEGMENTS - 1);
+	madvise_error = EINVAL;
+	log_begin();
+	assert_int_equal(mag_region_trim(region, 0), 0);
+	log = log_end();
+	assert_int_equal(count_lines(log), 1);
+	assert_logged(log, "region \"elastic\": the system does not take");
+	assert_logged(log, strerror(EINVAL));
+	assert_int_equal(stats().trimmed, trimmed);
+	log_begin();
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(mag_region_grow(region, SEGMENTS), SEGMENTS);
+		assert_int_equal(mag_cache_alloc_bulk(cache, objects, SEGMENTS * block),
+				 SEGMENTS * block);
+		memset(objects[i], i, SIZE);
+		mag_cache_free_bulk(cache, objects, SEGMENTS * block);
+		assert_int_equal(mag_region_trim(region, 0), 0);
+	}
+	assert_int_equal(count_lines(log_end()), 0);
+	madvise_error = 0;
+	assert_int_equal(mag_region_grow(region, 1), 1);
+	assert_int_equal(mag_region_trim(region, 0), 1);
+	assert_int_equal(stats().trimmed, trimmed + 1);
+}
+
+static void
+test_memory_whose_node_the_kernel_does_not_choose_is_memory_all_the_same(void **state __rte_unused)
+{
+	const char *log;
+	void *object;
+
+	if (numa_available() < 0) {
+		printf("# skip: this kernel knows of no nodes\n");
+		skip();
+	}
+	mbind_error = EPERM;
+	log_begin();
+	assert_int_equal(mag_region_grow(region, 2), 2);
+	mbind_error = 0;
+	log = log_end();
+	assert_int_equal(count_lines(log), 1);
+	assert_logged(log, "mbind");
+	assert_logged(log, strerror(EPERM));
+	object = mag_cache_alloc(cache);
+	assert_non_null(object);
+	mag_cache_free(cache, object);
 }
 
 static void
@@ -1175,6 +1296,9 @@ main(void)
 		B(test_a_region_takes_and_gives_back_what_it_is_told_to),
 		B(test_a_region_is_destroyed_and_grows_where_its_list_and_pages_are),
 		B(test_memory_that_is_given_back_is_the_systems),
+		B(test_memory_that_is_locked_is_given_back_too),
+		B(test_memory_that_the_system_does_not_take_back_is_not_counted_and_used_again),
+		B(test_memory_whose_node_the_kernel_does_not_choose_is_memory_all_the_same),
 		B(test_segments_in_use_stay),
 		B(test_indices_are_used_again),
 		B(test_a_segment_that_could_not_be_had_leaves_its_index),

@@ -23,19 +23,39 @@ struct request {
 	int ret;
 };
 
+struct names {
+	struct rte_tel_data *data;
+	unsigned int count;
+	unsigned int left; /* that have no place in the answer */
+};
+
 static void
 list_visit(struct mag_cache *cache, void *arg)
 {
-	rte_tel_data_add_array_string(arg, cache->name);
+	struct names *names = arg;
+
+	/* The last place says how many there are more. */
+	if (names->count == RTE_TEL_MAX_ARRAY_ENTRIES - 1 ||
+	    rte_tel_data_add_array_string(names->data, cache->name) != 0)
+		names->left++;
+	else
+		names->count++;
 }
 
 static int
 handle_list(const char *command, const char *params, struct rte_tel_data *data)
 {
+	struct names names = {.data = data};
+	char more[32];
+
 	RTE_SET_USED(command);
 	RTE_SET_USED(params);
 	rte_tel_data_start_array(data, RTE_TEL_STRING_VAL);
-	mag_cache_walk(list_visit, data);
+	mag_cache_walk(list_visit, &names);
+	if (names.left > 0) {
+		snprintf(more, sizeof(more), "... and %u more", names.left);
+		rte_tel_data_add_array_string(data, more);
+	}
 	return 0;
 }
 

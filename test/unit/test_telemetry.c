@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <rte_eal.h>
+#include <rte_telemetry.h>
 
 #include "cache.h"
 #include "ground.h"
@@ -86,6 +87,33 @@ static void
 test_the_list_has_every_cache(void **state __rte_unused)
 {
 	assert_answer("/magazine/list", "\"seen\"");
+}
+
+#define MANY (RTE_TEL_MAX_ARRAY_ENTRIES + 10)
+
+static void
+test_a_list_that_is_not_whole_says_so(void **state __rte_unused)
+{
+	struct mag_cache_params params = {
+		.object_size = SIZE, .flags = MAG_CACHE_NOMAGAZINES, .node = -1};
+	static struct mag_cache *many[MANY];
+	unsigned int i;
+	char name[16];
+
+	params.name = name;
+	for (i = 0; i < MANY; i++) {
+		snprintf(name, sizeof(name), "%u", i);
+		many[i] = mag_cache_create(&params);
+		assert_non_null(many[i]);
+	}
+	assert_answer("/magazine/list", "\"... and 12 more\"]");
+	assert_int_equal(mag_cache_destroy(many[--i]), 0);
+	while (i > RTE_TEL_MAX_ARRAY_ENTRIES - 2)
+		assert_int_equal(mag_cache_destroy(many[--i]), 0);
+	/* With "seen" as many as fit, and one that need not be counted. */
+	assert_null(strstr(ask("/magazine/list"), "more"));
+	while (i > 0)
+		assert_int_equal(mag_cache_destroy(many[--i]), 0);
 }
 
 static void
@@ -194,6 +222,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_the_list_has_every_cache),
+		T(test_a_list_that_is_not_whole_says_so),
 		T(test_stats_are_those_of_the_cache_that_is_named),
 		T(test_lcores_are_those_that_did_something),
 		T(test_a_region_is_that_of_its_cache),

@@ -19,8 +19,6 @@
 #include "log.h"
 #include "numa.h"
 
-/* Objects of at most this size are cleared when they reach the slab layer (spec 2). */
-#define CLEAR_MIN (2 * RTE_CACHE_LINE_SIZE)
 #define ALIGN_MIN 8
 /* Objects of a cache without a region, and their alignment. */
 #define INTRINSIC_MAX (1u << 30)
@@ -624,6 +622,14 @@ mag_pool_create(const struct mag_pool_params *params)
 	}
 	if (!copy_is_first(params->name) || !name_is_good("pool", params->name))
 		return NULL;
+	if (params->options.clear_min != MAG_CLEAR_MIN_LINES) {
+		MAG_LOG(ERR,
+			"pool \"%s\": option clear_min=%u: objects of a pool are never cleared: "
+			"leave it out",
+			params->name, params->options.clear_min);
+		rte_errno = EINVAL;
+		return NULL;
+	}
 	cache = cache_alloc("pool", params->name, params->node);
 	if (cache == NULL)
 		return NULL;
@@ -883,7 +889,8 @@ cache_create(const struct mag_cache_params *params, size_t align)
 		return NULL;
 	}
 	cache->flags = params->flags;
-	if (region->object_size <= CLEAR_MIN && (region->mode & MAG_REGION_READONLY) == 0)
+	if (region->object_size <= mag_options_clear_min(&options) &&
+	    (region->mode & MAG_REGION_READONLY) == 0)
 		cache->flags |= MAG_CACHE_CLEARONFREE;
 	cache->object_size = params->object_size;
 	cache->chunk_size = RTE_ALIGN_CEIL(params->object_size, align);

@@ -44,8 +44,9 @@ extern "C" {
  */
 #define MAG_CACHE_NOMAGAZINES 0x1u /**< straight to the slab layer */
 #define MAG_CACHE_DYNAMIC 0x2u     /**< magazines may be resized */
-#define MAG_CACHE_CLEARONFREE 0x4u /**< zero an object when it reaches the slab layer */
-#define MAG_CACHE_RECLAIM 0x8u     /**< reap means purge for this cache */
+/** Zero an object when it reaches the slab layer. By itself up to two CPU cache lines (option clear_min). */
+#define MAG_CACHE_CLEARONFREE 0x4u
+#define MAG_CACHE_RECLAIM 0x8u /**< reap means purge for this cache */
 /** @} */
 
 struct mag_cache;

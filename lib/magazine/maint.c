@@ -52,7 +52,6 @@
 #define POLL_MS 10
 /* The end of EAL takes milliseconds; a socket of EAL's that is gone for so long was removed by somebody else. */
 #define END_MS 10000
-#define CONTENTION_LIMIT 3
 /* Regions give back what they did not need for so long (spec 10). */
 #define REGION_MS 13000
 #define INTERVAL_MAX_MS 3600000
@@ -108,7 +107,7 @@ resize_wanted(struct mag_cache *cache, uint64_t contention)
 
 	if (bound < type || type == 0)
 		return bound;
-	if (contention > seen && contention - seen > CONTENTION_LIMIT)
+	if (contention > seen && contention - seen > cache->options.contention)
 		return mag_cache_type_grown(cache);
 	return type;
 }

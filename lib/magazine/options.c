@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <rte_common.h>
 #include <rte_kvargs.h>
@@ -14,6 +16,10 @@
 #define INTERVAL_MIN_MS 10
 #define INTERVAL_MAX_MS (3600 * 1000)
 #define BLOCK_MAX 4096
+#define CONTENTION_MAX 1000000
+#define CLEAR_MIN_MAX (1024 * 1024)
+/* Where the C library does not know it, as on AArch64. */
+#define LINE_SIZE_FILE "/sys/devices/system/cpu/cpu0/cache/index0/coherency_line_size"
 
 struct parser {
 	const char *who;
@@ -95,6 +101,18 @@ set_mirror(struct mag_options *options, const char *value)
 }
 
 static bool
+set_contention(struct mag_options *options, const char *value)
+{
+	return set_number(&options->contention, value, CONTENTION_MAX);
+}
+
+static bool
+set_clear_min(struct mag_options *options, const char *value)
+{
+	return set_number(&options->clear_min, value, CLEAR_MIN_MAX);
+}
+
+static bool
 set_switch(bool *option, const char *value)
 {
 	unsigned long number;
@@ -151,6 +169,8 @@ static const struct {
 	{"magazines", "must be 0 or 1", set_magazines},
 	{"guard", "must be 0, 1 or panic", set_guard},
 	{"audit", "must be 0 or 1", set_audit},
+	{"contention", "must be 0 to 1000000 takes", set_contention},
+	{"clear_min", "must be 0 (never) or 1 to 1048576 bytes", set_clear_min},
 };
 
 static int
@@ -169,7 +189,7 @@ set_pair(struct parser *parser, const char *key, const char *value)
 	}
 	MAG_LOG(ERR,
 		"%s: option %s=%s: unknown key, must be one of rounds, interval, block, mirror, "
-		"visit, magazines, guard, audit",
+		"visit, magazines, guard, audit, contention, clear_min",
 		parser->who, key, value != NULL ? value : "");
 	return -1;
 }
@@ -181,7 +201,9 @@ is_switches_only(const struct mag_options *options)
 	       options->interval_ms == mag_options_default.interval_ms &&
 	       options->block == mag_options_default.block &&
 	       options->mirror == mag_options_default.mirror &&
-	       options->visit == mag_options_default.visit;
+	       options->visit == mag_options_default.visit &&
+	       options->contention == mag_options_default.contention &&
+	       options->clear_min == mag_options_default.clear_min;
 }
 
 int
@@ -227,4 +249,30 @@ mag_options_parse(const char *who, const char *text, struct mag_options *options
 		return -EINVAL;
 	*options = parser.options;
 	return 0;
+}
+
+uint32_t
+mag_options_line(long told, const char *path)
+{
+	unsigned long line = 0;
+	char text[32];
+	FILE *file;
+
+	if (told > 0)
+		return told;
+	file = fopen(path, "r");
+	if (file == NULL)
+		return RTE_CACHE_LINE_SIZE;
+	if (fgets(text, sizeof(text), file) != NULL)
+		line = strtoul(text, NULL, 10);
+	fclose(file);
+	return line > 0 && line <= UINT16_MAX ? line : RTE_CACHE_LINE_SIZE;
+}
+
+uint32_t
+mag_options_clear_min(const struct mag_options *options)
+{
+	if (options->clear_min != MAG_CLEAR_MIN_LINES)
+		return options->clear_min;
+	return 2 * mag_options_line(sysconf(_SC_LEVEL1_DCACHE_LINESIZE), LINE_SIZE_FILE);
 }

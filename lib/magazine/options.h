@@ -28,18 +28,28 @@ struct mag_options {
 	bool magazines;       /**< false: straight to the slab layer */
 	bool audit;           /**< who had and gave back each object is recorded */
 	enum mag_guard guard; /**< is each free checked */
+	uint32_t
+		contention; /**< takes between two updates that may meet others; magazines grow for more */
+	/** A library cache clears objects of up to so many bytes when they are freed; or MAG_CLEAR_MIN_LINES. */
+	uint32_t clear_min;
 };
+
+/** Two CPU cache lines, of the machine that this runs on. */
+#define MAG_CLEAR_MIN_LINES UINT32_MAX
 
 /** Environment variable that is read for all caches and regions: magazines, guard and audit alone. */
 #define MAG_SWITCHES_ENV "MAGAZINE_SWITCHES"
 
 #define MAG_INTERVAL_MS 11000u
+#define MAG_CONTENTION_LIMIT 3u
 
 /** What holds for keys that a text does not name. */
 static const struct mag_options mag_options_default = {
 	.interval_ms = MAG_INTERVAL_MS,
 	.visit = true,
 	.magazines = true,
+	.contention = MAG_CONTENTION_LIMIT,
+	.clear_min = MAG_CLEAR_MIN_LINES,
 };
 
 /**
@@ -63,5 +73,17 @@ int mag_options_begin(struct mag_options *options);
  *   0, or -EINVAL after one log line that names key, value and what is allowed.
  */
 int mag_options_parse(const char *who, const char *text, struct mag_options *options);
+
+/** Option clear_min in bytes. */
+uint32_t mag_options_clear_min(const struct mag_options *options);
+/**
+ * Bytes of a CPU cache line.
+ *
+ * @param told
+ *   By the C library; 0 or less: it does not know.
+ * @param path
+ *   Of the file in which the kernel says it; where there is none, it is what DPDK was built for.
+ */
+uint32_t mag_options_line(long told, const char *path);
 
 #endif /* MAG_OPTIONS_H */

@@ -25,6 +25,7 @@
 #define FLAGS_KNOWN                                                                                \
 	(MAG_CACHE_NOMAGAZINES | MAG_CACHE_DYNAMIC | MAG_CACHE_CLEARONFREE | MAG_CACHE_RECLAIM)
 #define CLEAR_MIN 128
+#define CLEAR_MIN_OPTION 512
 #define ALIGN_MAX (2u << 20)
 #define OBJECTS_MAX (UINT64_C(1) << 40)
 #define BYTES_MAX (UINT64_C(1) << 47)
@@ -290,7 +291,10 @@ static const struct {
 	{"guard=1,rounds=14", false},
 	{"guard=1,audit=0,magazines=0", false},
 	{"audit=1", false},
+	{"clear_min=512", false},
+	{"clear_min=0,contention=0", false},
 	{"rounds=7", true},
+	{"clear_min=-1", true},
 	{"bogus=1", true},
 	{"visit=2", true},
 	{"interval=0", true},
@@ -415,6 +419,14 @@ cache_due(const struct mag_cache_params *params, const struct model_region *regi
 	return due;
 }
 
+static uint32_t
+clear_min(const char *text)
+{
+	if (option_is(text, "clear_min=0,contention=0"))
+		return 0;
+	return option_is(text, "clear_min=512") ? CLEAR_MIN_OPTION : CLEAR_MIN;
+}
+
 static void
 cache_describe(struct model_cache *model, struct model_region *region,
 	       const struct mag_cache_params *params)
@@ -426,9 +438,9 @@ cache_describe(struct model_cache *model, struct model_region *region,
 	model->asks = option_is(params->options, "visit=0");
 	model->audited = region->mode & MAG_REGION_AUDIT;
 	model->guarded = model->audited || option_is(params->options, "guard=1");
-	model->clears =
-		params->flags & MAG_CACHE_CLEARONFREE ||
-		(region->object_size <= CLEAR_MIN && (region->mode & MAG_REGION_READONLY) == 0);
+	model->clears = params->flags & MAG_CACHE_CLEARONFREE ||
+			(region->object_size <= clear_min(params->options) &&
+			 (region->mode & MAG_REGION_READONLY) == 0);
 	model->reaps_all = params->flags & MAG_CACHE_RECLAIM;
 	model->constructs = params->constructor != NULL;
 	model->destructs = params->destructor != NULL;

@@ -118,6 +118,19 @@ cache_with_callbacks(unsigned int flags)
 	return cache;
 }
 
+static struct mag_pool_params
+pool_params(uint64_t objects)
+{
+	return (struct mag_pool_params){
+		.name = "pool",
+		.object_size = SIZE,
+		.objects = objects,
+		.region = ground.region,
+		.options = mag_options_default,
+		.node = -1,
+	};
+}
+
 static void
 cache_drop(struct mag_cache *cache)
 {
@@ -445,7 +458,7 @@ test_what_a_constructor_refused_and_did_not_come_to_is_cleared(void **state __rt
 static void
 test_large_objects_are_left_alone_unless_asked(void **state __rte_unused)
 {
-	const uint32_t size = 2 * RTE_CACHE_LINE_SIZE + 8;
+	const uint32_t size = mag_options_clear_min(&mag_options_default) + 8;
 	struct ground large = ground_make(BLOCK, size, BLOCK, 0);
 	struct mag_cache_params params = {
 		.name = "large", .object_size = size, .region = large.region, .node = -1};
@@ -460,11 +473,14 @@ test_large_objects_are_left_alone_unless_asked(void **state __rte_unused)
 }
 
 static void
-assert_cleared(uint32_t size, uint32_t mode, bool cleared)
+assert_cleared(uint32_t size, uint32_t mode, const char *options, bool cleared)
 {
 	struct ground small = ground_make(BLOCK, size, BLOCK, mode);
-	struct mag_cache_params params = {
-		.name = "small", .object_size = size, .region = small.region, .node = -1};
+	struct mag_cache_params params = {.name = "small",
+					  .object_size = size,
+					  .region = small.region,
+					  .options = options,
+					  .node = -1};
 	struct mag_cache *cache = mag_cache_create(&params);
 	char *object;
 
@@ -481,10 +497,35 @@ assert_cleared(uint32_t size, uint32_t mode, bool cleared)
 static void
 test_objects_of_up_to_two_cache_lines_are_cleared(void **state __rte_unused)
 {
-	assert_cleared(8, 0, true);
-	assert_cleared(2 * RTE_CACHE_LINE_SIZE, 0, true);
-	assert_cleared(2 * RTE_CACHE_LINE_SIZE + 8, 0, false);
-	assert_cleared(64, MAG_REGION_READONLY, false);
+	uint32_t lines = mag_options_clear_min(&mag_options_default);
+
+	assert_cleared(8, 0, NULL, true);
+	assert_cleared(lines, 0, NULL, true);
+	assert_cleared(lines + 8, 0, NULL, false);
+	assert_cleared(64, MAG_REGION_READONLY, NULL, false);
+}
+
+static void
+test_an_option_says_which_objects_are_cleared(void **state __rte_unused)
+{
+	assert_cleared(8, 0, "clear_min=0", false);
+	assert_cleared(64, 0, "clear_min=63", false);
+	assert_cleared(64, 0, "clear_min=64", true);
+	assert_cleared(2048, 0, "clear_min=2048", true);
+	assert_cleared(64, MAG_REGION_READONLY, "clear_min=64", false);
+}
+
+static void
+test_a_pool_is_told_that_it_clears_nothing(void **state __rte_unused)
+{
+	struct mag_pool_params params = pool_params(COUNT);
+
+	params.options.clear_min = 64;
+	rte_errno = 0;
+	log_begin();
+	assert_null(mag_pool_create(&params));
+	assert_logged(log_end(), "pool \"pool\": option clear_min=64: objects of a pool");
+	assert_int_equal(rte_errno, EINVAL);
 }
 
 static void
@@ -749,19 +790,6 @@ test_every_allocation_that_fails_leaks_nothing(void **state __rte_unused)
 	assert_int_equal(nth, 5);
 	cache_drop(cache);
 	assert_int_equal(heap_balance(), before);
-}
-
-static struct mag_pool_params
-pool_params(uint64_t objects)
-{
-	return (struct mag_pool_params){
-		.name = "pool",
-		.object_size = SIZE,
-		.objects = objects,
-		.region = ground.region,
-		.options = mag_options_default,
-		.node = -1,
-	};
 }
 
 static void
@@ -1546,6 +1574,8 @@ main(void)
 		T(test_what_a_constructor_refused_and_did_not_come_to_is_cleared),
 		T(test_large_objects_are_left_alone_unless_asked),
 		T(test_objects_of_up_to_two_cache_lines_are_cleared),
+		T(test_an_option_says_which_objects_are_cleared),
+		T(test_a_pool_is_told_that_it_clears_nothing),
 		T(test_object_info_says_which_object_it_is),
 		T(test_object_info_of_anything_else_is_an_error),
 		T(test_the_constructor_is_told_the_same_as_object_info),

@@ -255,6 +255,31 @@ test_more_than_three_contentions_an_interval_make_magazines_grow(void **state __
 	assert_int_equal(cache->resizes, 1);
 }
 
+static int
+setup_patient(void **state __rte_unused)
+{
+	struct mag_options options = mag_options_default;
+
+	options.contention = 5;
+	setup_pool(COUNT, options);
+	assert_int_equal(mag_cache_resize(cache, 14, true), 0);
+	mag_cache_update(cache);
+	return 0;
+}
+
+static void
+test_an_option_says_for_how_many_contentions_magazines_grow(void **state __rte_unused)
+{
+	uint32_t type = cache->type;
+
+	contend(5);
+	mag_cache_update(cache);
+	assert_int_equal(cache->type, type);
+	contend(6);
+	mag_cache_update(cache);
+	assert_int_equal(cache->type, mag_type_pool_next(type));
+}
+
 static void
 test_a_resize_does_not_cause_the_next_one(void **state __rte_unused)
 {
@@ -510,6 +535,9 @@ main(void)
 		T(test_two_idle_updates_reap_the_depot_and_one_does_not),
 		T(test_what_the_last_interval_needed_is_kept),
 		G(test_more_than_three_contentions_an_interval_make_magazines_grow),
+		cmocka_unit_test_setup_teardown(
+			test_an_option_says_for_how_many_contentions_magazines_grow, setup_patient,
+			teardown),
 		G(test_a_resize_does_not_cause_the_next_one),
 		G(test_magazines_grow_to_the_bound_and_not_beyond),
 		G(test_a_growth_that_was_denied_is_tried_again),

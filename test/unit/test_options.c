@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "options.h"
 
@@ -17,6 +18,8 @@ assert_options(const struct mag_options *options, const struct mag_options *want
 	assert_int_equal(options->mirror, wanted->mirror);
 	assert_int_equal(options->visit, wanted->visit);
 	assert_int_equal(options->magazines, wanted->magazines);
+	assert_int_equal(options->contention, wanted->contention);
+	assert_int_equal(options->clear_min, wanted->clear_min);
 }
 
 static struct mag_options
@@ -101,6 +104,56 @@ test_block_and_switches_are_read(void **state __rte_unused)
 }
 
 static void
+test_the_contention_limit_is_three_unless_said_otherwise(void **state __rte_unused)
+{
+	assert_int_equal(mag_options_default.contention, 3);
+	assert_int_equal(parse_good("contention=0").contention, 0);
+	assert_int_equal(parse_good("contention=1000000").contention, 1000000);
+}
+
+static void
+test_what_is_cleared_has_two_cache_lines_unless_said_otherwise(void **state __rte_unused)
+{
+	struct mag_options options = mag_options_default;
+	long line = sysconf(_SC_LEVEL1_DCACHE_LINESIZE);
+
+	if (line > 0)
+		assert_int_equal(mag_options_clear_min(&options), 2 * line);
+	options = parse_good("clear_min=0");
+	assert_int_equal(mag_options_clear_min(&options), 0);
+	options = parse_good("clear_min=1048576");
+	assert_int_equal(mag_options_clear_min(&options), 1048576);
+}
+
+static uint32_t
+line_of(const char *text)
+{
+	char path[] = "/tmp/magazine-line-XXXXXX";
+	int fd = mkstemp(path);
+	uint32_t line;
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+	line = mag_options_line(0, path);
+	unlink(path);
+	return line;
+}
+
+static void
+test_a_cache_line_is_what_the_library_or_the_kernel_knows_of_it(void **state __rte_unused)
+{
+	assert_int_equal(mag_options_line(32, "/nowhere"), 32);
+	assert_int_equal(mag_options_line(0, "/nowhere"), RTE_CACHE_LINE_SIZE);
+	assert_int_equal(mag_options_line(-1, "/nowhere"), RTE_CACHE_LINE_SIZE);
+	assert_int_equal(line_of("256\n"), 256);
+	assert_int_equal(line_of(""), RTE_CACHE_LINE_SIZE);
+	assert_int_equal(line_of("0\n"), RTE_CACHE_LINE_SIZE);
+	assert_int_equal(line_of("unknown\n"), RTE_CACHE_LINE_SIZE);
+	assert_int_equal(line_of("99999999999999999999\n"), RTE_CACHE_LINE_SIZE);
+}
+
+static void
 test_a_key_sets_its_own_option_only(void **state __rte_unused)
 {
 	struct mag_options wanted = mag_options_default, options;
@@ -108,8 +161,9 @@ test_a_key_sets_its_own_option_only(void **state __rte_unused)
 	wanted.rounds = 126;
 	options = parse_good("rounds=126");
 	assert_options(&options, &wanted);
-	wanted = (struct mag_options){254, 2000, 9, 64, false, false};
-	options = parse_good("mirror=64,magazines=0,visit=0,block=9,interval=2,rounds=254");
+	wanted = (struct mag_options){254, 2000, 9, 64, false, false, false, false, 7, 100};
+	options = parse_good("mirror=64,magazines=0,visit=0,block=9,interval=2,rounds=254,"
+			     "clear_min=100,contention=7");
 	assert_options(&options, &wanted);
 }
 
@@ -151,6 +205,11 @@ test_a_bad_value_is_refused_with_key_value_and_what_is_allowed(void **state __rt
 		{"visit", "yes", "0 or 1"},
 		{"magazines", "2", "0 or 1"},
 		{"magazines", "off", "0 or 1"},
+		{"contention", "1000001", "0 to 1000000 takes"},
+		{"contention", "-1", "0 to 1000000 takes"},
+		{"clear_min", "1048577", "0 (never) or 1 to 1048576 bytes"},
+		{"clear_min", "64b", "0 (never) or 1 to 1048576 bytes"},
+		{"clear_min", "-1", "0 (never) or 1 to 1048576 bytes"},
 	};
 	char text[64], pair[80];
 	unsigned int i;
@@ -171,7 +230,8 @@ test_an_unknown_key_is_refused_with_the_keys_there_are(void **state __rte_unused
 	const char *log = parse_bad("rounds=14,bogus=1");
 
 	assert_logged(log, "bogus=1");
-	assert_logged(log, "rounds, interval, block, mirror, visit, magazines");
+	assert_logged(log, "rounds, interval, block, mirror, visit, magazines, guard, audit, "
+			   "contention, clear_min");
 	parse_bad("Rounds=14");
 	parse_bad("round=14");
 	parse_bad("=14");
@@ -235,8 +295,8 @@ test_switches_for_all_are_where_options_begin(void **state __rte_unused)
 static void
 test_other_options_are_no_switches(void **state __rte_unused)
 {
-	const char *texts[] = {"rounds=14", "interval=12", "block=3",
-			       "mirror=8",  "visit=0",     "guard=1,visit=0"};
+	const char *texts[] = {"rounds=14", "interval=12",     "block=3",      "mirror=8",
+			       "visit=0",   "guard=1,visit=0", "contention=5", "clear_min=64"};
 	struct mag_options options;
 	unsigned int i;
 
@@ -262,6 +322,9 @@ main(void)
 		cmocka_unit_test(test_rounds_may_be_any_pool_type),
 		cmocka_unit_test(test_an_interval_is_in_seconds_or_milliseconds),
 		cmocka_unit_test(test_block_and_switches_are_read),
+		cmocka_unit_test(test_the_contention_limit_is_three_unless_said_otherwise),
+		cmocka_unit_test(test_what_is_cleared_has_two_cache_lines_unless_said_otherwise),
+		cmocka_unit_test(test_a_cache_line_is_what_the_library_or_the_kernel_knows_of_it),
 		cmocka_unit_test(test_a_key_sets_its_own_option_only),
 		cmocka_unit_test(test_a_bad_value_is_refused_with_key_value_and_what_is_allowed),
 		cmocka_unit_test(test_an_unknown_key_is_refused_with_the_keys_there_are),

@@ -66,8 +66,9 @@ test_a_new_cache_tells_what_it_was_made_from(void **state __rte_unused)
 	assert_int_equal(now.region_mode, cache->region->mode);
 	/* Cleared by itself, where cache lines are so long. */
 	assert_int_equal(now.flags,
-			 MAG_CACHE_DYNAMIC |
-				 (SIZE <= 2 * RTE_CACHE_LINE_SIZE ? MAG_CACHE_CLEARONFREE : 0));
+			 MAG_CACHE_DYNAMIC | (SIZE <= mag_options_clear_min(&mag_options_default) ?
+						      MAG_CACHE_CLEARONFREE :
+						      0));
 	assert_int_equal(now.object_size, SIZE - 4);
 	assert_int_equal(now.chunk_size, SIZE);
 	assert_int_equal(now.align, 16);

@@ -21,6 +21,9 @@ import statistics
 import subprocess
 import sys
 import time
+import traceback
+
+import testpmd_words
 
 OPS = "magazine"
 PROMPT = b"testpmd> "
@@ -59,6 +62,17 @@ class Failure(Exception):
 
 class Interrupted(Exception):
     """Ctrl-C or SIGTERM."""
+
+
+def unforeseen(error):
+    """In one sentence: an error of the system as it is, a fault of ours with its place."""
+    if isinstance(error, OSError):
+        return str(error)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"{type(error).__name__} '{error}' at {os.path.basename(place.filename)}:{place.lineno}: a fault of this script; "
+        "please report it with the options that it was given"
+    )
 
 
 # What testpmd says when it does not start, and what to do about it.
@@ -211,7 +225,10 @@ def lcore_arguments(count):
 
 
 class Telemetry:
-    """DPDK's telemetry socket; a command that is not known gives None."""
+    """DPDK's telemetry socket; a command that is not known gives None.
+
+    An answer of another kind than expected is one sentence to the user.
+    """
 
     def __init__(self, path):
         self.path = path
@@ -220,16 +237,40 @@ class Telemetry:
         try:
             self.socket.connect(path)
             self.length = json.loads(self.socket.recv(4096))["max_output_len"]
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise Failure(f"telemetry {path}: {error}; is this DPDK built without telemetry?") from error
 
-    def ask(self, command):
+    def ask(self, command, keys=()):
+        """The answer; with keys, one that has to be a dictionary with these numbers."""
         try:
             self.socket.send(command.encode())
-            reply = json.loads(self.socket.recv(self.length))
-        except (OSError, ValueError) as error:
+            said = self.socket.recv(self.length).decode(errors="replace")
+        except OSError as error:
             raise Failure(f"telemetry {self.path}, asked {command}: {error}; did testpmd die?") from error
-        return reply.get(command.split(",")[0])
+        try:
+            reply = json.loads(said)
+        except ValueError:
+            reply = None
+        answer = reply.get(command.split(",")[0]) if isinstance(reply, dict) else None
+        wrong = not isinstance(reply, dict) or (
+            keys and not (isinstance(answer, dict) and all(isinstance(answer.get(key), int) for key in keys))
+        )
+        if wrong:
+            expected = f"numbers for {', '.join(keys)}" if keys else "a dictionary"
+            raise Failure(
+                f"telemetry {self.path}, asked {command}, expected {expected}, and came {testpmd_words.said(said)}"
+            )
+        return answer
+
+    def ask_list(self, command, otherwise=None):
+        """The answer, which has to be a list; of a command that is not known, otherwise."""
+        answer = self.ask(command)
+        answer = otherwise if answer is None else answer
+        if not isinstance(answer, list):
+            raise Failure(
+                f"telemetry {self.path}, asked {command}, expected a list, and came {testpmd_words.said(repr(answer))}"
+            )
+        return answer
 
     def close(self):
         self.socket.close()
@@ -242,6 +283,7 @@ class Testpmd:
         self.ops = ops
         self.output = b""
         self.telemetry = None
+        self.dump = testpmd_words.MempoolDump(self.run)
         self.runtime = os.path.join(RUNTIME, prefix)
         self.command = self.command_line(options, ops, prefix, plugin, huge)
         environment = dict(os.environ)
@@ -326,10 +368,12 @@ class Testpmd:
         if selected and selected[1].decode() != self.ops:
             raise Failure(f"testpmd made its pool with {selected[1].decode()}, not {self.ops}")
         self.telemetry = Telemetry(os.path.join(self.runtime, "dpdk_telemetry.v2"))
-        self.ports = self.telemetry.ask("/ethdev/list")
-        self.pools = [name for name in self.telemetry.ask("/mempool/list") if name.startswith("mb_pool_")]
+        self.ports = self.telemetry.ask_list("/ethdev/list")
+        self.pools = [name for name in self.telemetry.ask_list("/mempool/list") if str(name).startswith("mb_pool_")]
         if not self.ports:
             raise Failure(f"testpmd on {self.ops} has no ports; choose others with --vdev")
+        if not self.pools:
+            raise Failure(f"testpmd on {self.ops} has no pool named mb_pool_..., which holds its mbufs")
 
     def run(self, command):
         """One console command; its output."""
@@ -351,7 +395,7 @@ class Testpmd:
         best = None
         for _ in range(5):
             begin = time.monotonic()
-            stats = [self.telemetry.ask(f"/ethdev/stats,{port}") for port in self.ports]
+            stats = [self.telemetry.ask(f"/ethdev/stats,{port}", ("ipackets", "opackets")) for port in self.ports]
             took = time.monotonic() - begin
             if best is None or took < best[0]:
                 received = sum(port["ipackets"] for port in stats)
@@ -364,24 +408,30 @@ class Testpmd:
         """Of all pools together: mbufs, free in the handler, free in rte_mempool's caches."""
         size = common = cached = 0
         for pool in self.pools:
-            text = self.run(f"dump_mempool {pool}")
-            size += int(re.search(r"\bsize=(\d+)", text)[1])
-            common += int(re.search(r"common_pool_count=(\d+)", text)[1])
-            found = re.search(r"total_cache_count=(\d+)", text)
-            cached += int(found[1]) if found else 0
+            try:
+                asked, text = self.dump.ask(pool)
+                size += testpmd_words.number(asked, text, "size")
+                common += testpmd_words.number(asked, text, "common_pool_count")
+                cached += testpmd_words.number(asked, text, "total_cache_count", otherwise=0)
+            except testpmd_words.Unexpected as wrong:
+                raise Failure(f"testpmd on {self.ops}, {wrong}") from wrong
         return {"mbufs": size, "in_handler": common, "in_mempool_caches": cached, "free": common + cached}
 
     def caches(self):
         """The magazine driver's own statistics of each pool, if it is there and tells them."""
         result = []
-        for name in self.telemetry.ask("/magazine/list") or []:
-            stats = self.telemetry.ask(f"/magazine/stats,{name}")
-            if stats:
-                lcores = self.telemetry.ask(f"/magazine/lcores,{name}") or []
-                if isinstance(lcores, dict):
-                    # Columns: telemetry of DPDK 22.11 has no arrays of dictionaries.
-                    lcores = [dict(zip(lcores, row)) for row in zip(*lcores.values())]
-                result.append({"name": name, **stats, "lcores": lcores})
+        for name in self.telemetry.ask_list("/magazine/list", otherwise=[]):
+            stats = self.telemetry.ask(f"/magazine/stats,{name}", ("rounds", "free"))
+            lcores = self.telemetry.ask(f"/magazine/lcores,{name}") or {}
+            try:
+                # Columns: telemetry of DPDK 22.11 has no arrays of dictionaries.
+                lcores = [dict(zip(lcores, row)) for row in zip(*lcores.values())]
+            except (AttributeError, TypeError) as error:
+                raise Failure(
+                    f"telemetry {self.telemetry.path}, asked /magazine/lcores,{name}, expected columns, and came "
+                    f"{testpmd_words.said(repr(lcores))}"
+                ) from error
+            result.append({"name": name, **stats, "lcores": lcores})
         return result
 
     def end(self):
@@ -623,7 +673,10 @@ class Signals:
 
 def check_memory(options, needed):
     with open("/proc/meminfo", encoding="ascii") as file:
-        available = int(re.search(r"MemAvailable: *([0-9]+) kB", file.read())[1]) // 1024
+        found = re.search(r"MemAvailable: *([0-9]+) kB", file.read())
+    if not found:
+        return
+    available = int(found[1]) // 1024
     if needed > available * 3 // 4:
         raise Failure(
             f"--mbufs {options.mbufs}: that takes {needed} MB, too much for this machine, which has "
@@ -632,9 +685,10 @@ def check_memory(options, needed):
 
 
 def start_all(options, pmds):
-    plugin = os.environ["FORWARD_PLUGIN"]
-    prefix = os.environ["MAGAZINE_FILE_PREFIX"]
-    huge = os.environ["MAGAZINE_HUGE"] == "1"
+    plugin, prefix, huge = (os.environ.get(f) for f in ("FORWARD_PLUGIN", "MAGAZINE_FILE_PREFIX", "MAGAZINE_HUGE"))
+    if plugin is None or prefix is None:
+        raise Failure("this part sees to nothing of the machine; run app/forward.sh, which starts it")
+    huge = huge == "1"
     handlers = [OPS] if options.no_compare else [OPS, options.against]
     if not huge:
         check_memory(options, memory_mb(options) * len(handlers))
@@ -714,6 +768,9 @@ def main():
         status = 1
     except Failure as failure:
         print(f"forward.sh: {failure}", file=sys.stderr)
+        status = 1
+    except Exception as error:  # noqa: BLE001 a user sees no traceback
+        print(f"forward.sh: {unforeseen(error)}", file=sys.stderr)
         status = 1
     finally:
         Signals.deferred = True

@@ -429,6 +429,9 @@ def main():
     except (Failure, OSError) as failure:
         print(f"bench.sh: {failure}", file=sys.stderr)
         return 1
+    except Exception as error:  # noqa: BLE001 a user sees no traceback
+        print(f"bench.sh: {forward.unforeseen(error)}", file=sys.stderr)
+        return 1
     ours = [row for row in results["rows"] if row.get("why", "").startswith("FAILED") and "magazine" in row["handler"]]
     return 1 if ours else 0
 

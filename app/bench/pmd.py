@@ -82,6 +82,8 @@ def measure(name, rounds, say):
 
 def row(name, setting, rates, state):
     ratios = [mine / base for mine, base in zip(rates[setting], rates[BASE]) if base]
+    if not ratios:
+        return {"scene": name, "handler": label(setting), "why": f"no packet moved on {label(BASE)}"}
     quartiles = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
     return {
         "scene": name, "handler": label(setting), "packets_per_second": statistics.median(rates[setting]),

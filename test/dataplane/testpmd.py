@@ -41,6 +41,11 @@ import types
 
 import tap
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "app"))
+
+import testpmd_words  # noqa: E402
+
 PROMPT = "testpmd> "
 START_SECONDS = 90
 COMMAND_SECONDS = 60
@@ -56,7 +61,6 @@ NULL_PORTS = ("net_null0,copy=1", "net_null1,copy=1")
 RING_PORTS = ("net_ring0", "net_ring1")
 TELEMETRY_MAX = 1 << 20
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILT_PLUGIN = ROOT / "build/drivers/mempool/magazine/librte_mempool_magazine.so"
 PROGRAM = os.environ.get("MAGAZINE_TESTPMD", "dpdk-testpmd")
 OPS = os.environ.get("MAGAZINE_TEST_OPS") or "magazine"
@@ -182,6 +186,7 @@ class Testpmd:
         self._more = threading.Condition()
         self._eof = False
         self._telemetry = None
+        self._dump = testpmd_words.MempoolDump(self.command, self._refused)
         command = ["unshare", "--net", "--"] if netns else []
         command += [PROGRAM, *lcore_options(cores, service), "--no-pci", f"--file-prefix={self.prefix}"]
         command += [] if HUGE else ["--no-huge", "-m", str(NO_HUGE_MB)]
@@ -263,6 +268,11 @@ class Testpmd:
         """Lines that complain, of either stream, since the start."""
         with self._more:
             return [line for line in self.lines if ERROR_WORDS.search(line) and not HARMLESS.search(line)]
+
+    def _refused(self):
+        """That words of another version are not known is no complaint."""
+        with self._more:
+            self.lines = [line for line in self.lines if line != testpmd_words.UNKNOWN]
 
     def require_no_errors(self, but=()):
         """Nothing complained, except for the lines in but."""
@@ -383,13 +393,15 @@ class Testpmd:
 
     def pool(self, name):
         """What the pool says of itself."""
-        text = self.command(f"dump_mempool {name}")
+        try:
+            asked, text = self._dump.ask(name)
+        except testpmd_words.Unexpected as wrong:
+            raise tap.Failure(str(wrong)) from None
 
         def field(pattern, otherwise=None):
             match = re.search(pattern, text, re.MULTILINE)
-            tap.check(match or otherwise is not None, f"dump_mempool {name} shows no {pattern}:\n{text}")
+            tap.check(match or otherwise is not None, f"{asked} shows no {pattern}:\n{text}")
             return match[1] if match else otherwise
-        tap.check(field(r"^mempool <([^>]*)>") == name, f"dump_mempool {name}: {text}")
         return Pool(name, field(r"ops_name: <([^>]*)>"), int(field(r"^ +size=(\d+)")),
                     int(field(r"populated_size=(\d+)")), int(field(r"common_pool_count=(\d+)")),
                     int(field(r"total_cache_count=(\d+)", "0")), int(field(r" cache_size=(\d+)", "0")),

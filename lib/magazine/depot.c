@@ -8,6 +8,8 @@
 
 #define COUNT_MASK 0xffffffu
 #define TAG_MASK 0xffffffffffffull
+/* Most magazines that one take has, but for a reap. */
+#define TAKE_MAX 2
 
 #ifdef MAG_TSAN
 atomic_flag mag_u128_lock = ATOMIC_FLAG_INIT;
@@ -43,6 +45,24 @@ uint32_t
 mag_depot_total(const struct mag_depot_list *list)
 {
 	return mag_depot_head(list).total;
+}
+
+uint64_t
+mag_depot_in(const struct mag_depot_list *list)
+{
+	/* acquire: pairs with mag_depot_reap(): what is counted is not on the list any more */
+	uint64_t reaped = atomic_load_explicit(&list->reaped, memory_order_acquire);
+	struct mag_depot_head head = mag_depot_head(list);
+
+	return reaped + head.tag * TAKE_MAX + head.total;
+}
+
+uint64_t
+mag_depot_out(const struct mag_depot_list *list)
+{
+	/* acquire: the tag is read after it, and so is all that follows */
+	return atomic_load_explicit(&list->reaped, memory_order_acquire) +
+	       mag_depot_taken(list) * TAKE_MAX;
 }
 
 void
@@ -204,6 +224,8 @@ mag_depot_reap(struct mag_depot *depot, struct mag_depot_list *list, unsigned in
 			break;
 	}
 	list->reaplimit -= taken;
+	/* release: what is counted is off the list; pairs with mag_depot_in() */
+	atomic_fetch_add_explicit(&list->reaped, taken, memory_order_release);
 	return taken;
 }
 

@@ -43,6 +43,7 @@ struct mag_depot_list {
 	struct mag_u128 head;
 	_Atomic uint32_t contention; /**< takes whose first exchange failed */
 	uint32_t reaplimit;          /**< under the cache's working set lock */
+	_Atomic uint64_t reaped;     /**< magazines; written under the same lock */
 } __attribute__((aligned(128)));
 
 struct mag_depot {
@@ -87,6 +88,14 @@ mag_depot_taken(const struct mag_depot_list *list)
 
 /** Magazines on the list now. */
 uint32_t mag_depot_total(const struct mag_depot_list *list);
+
+/**
+ * Magazines that came to the list so far, and those that left it, without a lock. Takes leave no more behind than
+ * their number, so each counts for the most that it may have had. The difference of the first, read before a moment,
+ * and the second, read after it, is never more than was on the list at that moment.
+ */
+uint64_t mag_depot_in(const struct mag_depot_list *list);
+uint64_t mag_depot_out(const struct mag_depot_list *list);
 
 /** Working set update: reaplimit = min; min = total. Maintenance only. */
 void mag_depot_update(struct mag_depot *depot);

@@ -14,13 +14,6 @@
 /** This process, among all that share memory: never 0. */
 extern uint32_t mag_process_id;
 
-/** An id of the nth thing that this process makes, unlike those of all other processes. */
-static inline uint64_t
-mag_process_unique(uint32_t nth)
-{
-	return (uint64_t)mag_process_id << 32 | nth;
-}
-
 /**
  * Draw another id. For the child of a fork(), which starts as a copy of its parent, before it uses anything
  * of this library. Makes system calls only.

@@ -101,7 +101,7 @@ region_alloc(const struct mag_region_params *params)
 		return NULL;
 	}
 	snprintf(region->name, sizeof(region->name), "%s", params->name);
-	region->id = mag_process_unique(MAG_STAT_ADD(ids, 1) + 1);
+	region->id = MAG_STAT_ADD(ids, 1) + 1;
 	region->mode = params->mode;
 	region->object_size = params->object_size;
 	region->stride = params->stride != 0 ? params->stride : params->object_size;
@@ -547,6 +547,8 @@ mag_region_remove(struct mag_region *region, struct mag_segment *segment)
 	segment_remove(region, segment);
 	atomic_fetch_sub_explicit(&region->segments, 1, memory_order_relaxed);
 	atomic_fetch_sub_explicit(&region->objects, segment->count, memory_order_relaxed);
+	/* release: who counts them as gone does not see them; pairs with mag_region_out() */
+	atomic_fetch_add_explicit(&region->removed, segment->count, memory_order_release);
 }
 
 static struct mag_segment *
@@ -557,8 +559,17 @@ segment_take(struct mag_region *region, struct mag_segment_list *list)
 	if (segment == NULL)
 		return NULL;
 	segment_remove(region, segment);
-	atomic_fetch_add_explicit(&region->allocations, 1, memory_order_relaxed);
+	/* release: who counts it as taken does not see it free; pairs with mag_region_out() */
+	atomic_fetch_add_explicit(&region->allocations, 1, memory_order_release);
 	return segment;
+}
+
+uint64_t
+mag_region_out(const struct mag_region *region)
+{
+	/* acquire: what is read next is not older; pairs with who removes and takes segments */
+	return atomic_load_explicit(&region->allocations, memory_order_acquire) * region->block +
+	       atomic_load_explicit(&region->removed, memory_order_acquire);
 }
 
 void

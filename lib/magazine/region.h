@@ -128,7 +128,7 @@ struct mag_elastic {
 
 struct mag_region {
 	char name[MAG_REGION_NAMESIZE];
-	uint64_t id;
+	uint32_t id;
 	uint32_t align;                  /**< of each object; adopted: 1 */
 	struct mag_elastic *elastic;     /**< NULL: adopted memory */
 	struct mag_mirror_owner *mirror; /**< NULL: none */
@@ -146,6 +146,7 @@ struct mag_region {
 	_Atomic uint32_t parts; /**< at least 1 */
 	_Atomic uint32_t segments;
 	_Atomic uint64_t objects; /**< of all segments */
+	_Atomic uint64_t removed; /**< objects of segments that went back to the system */
 	_Atomic uint64_t allocations;
 	_Atomic uint64_t frees;
 	struct mag_region_map *_Atomic map; /**< NULL: there is one part */
@@ -237,6 +238,9 @@ void mag_region_eaten(struct mag_region *region, uint32_t part);
 /** The region of an intrinsic cache: NULL with rte_errno as mag_region_create(). */
 struct mag_region *mag_region_intrinsic(const char *name, uint32_t object_size, uint32_t align,
 					int node);
+
+/** Objects of segments that were taken from the region, each counted as whole, or removed. For mag_slab_in(). */
+uint64_t mag_region_out(const struct mag_region *region);
 
 /** Forget all memory: nothing of it may be in use any more. Touches no object. */
 void mag_region_reset(struct mag_region *region);

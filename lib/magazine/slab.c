@@ -70,6 +70,8 @@ mag_slab_reset(struct mag_slab_layer *layer)
 	TAILQ_INIT(&layer->full);
 	atomic_store_explicit(&layer->slabs_partial, 0, memory_order_relaxed);
 	atomic_store_explicit(&layer->slabs_full, 0, memory_order_relaxed);
+	/* What is forgotten is not out any more. */
+	COUNT_ADD(layer->frees, atomic_load_explicit(&layer->out, memory_order_relaxed));
 	atomic_store_explicit(&layer->out, 0, memory_order_relaxed);
 	atomic_store_explicit(&layer->moving, 0, memory_order_relaxed);
 	atomic_store_explicit(&layer->in_use, 0, memory_order_relaxed);
@@ -273,6 +275,36 @@ mag_slab_available(const struct mag_slab_layer *layer)
 	return in_use > out ? sum + in_use - out : sum;
 }
 
+static uint64_t
+counted(const _Atomic uint64_t *counter)
+{
+	/* acquire: what is read next is not older; pairs with the releases of the lock and in slab_give() */
+	return atomic_load_explicit(counter, memory_order_acquire);
+}
+
+/*
+ * A slab that left counts as a whole one; where it was none, the difference is only smaller. Slabs that left are
+ * read before in_use, which has lost their objects by then.
+ */
+uint64_t
+mag_slab_in(const struct mag_slab_layer *layer)
+{
+	const struct mag_region *region = layer->region;
+	uint64_t sum = counted(&layer->destroyed) * region->block;
+
+	/* All that there is is out, one by one. */
+	if (is_intrinsic(layer))
+		return counted(&layer->allocs);
+	sum += counted(&layer->in_use) + counted(&layer->frees);
+	return sum + counted(&region->part[layer->part].objects_free);
+}
+
+uint64_t
+mag_slab_out(const struct mag_slab_layer *layer)
+{
+	return counted(&layer->destroyed) * layer->region->block + counted(&layer->allocs);
+}
+
 static void
 moving_begin(struct mag_slab_layer *layer, uint64_t objects)
 {
@@ -436,8 +468,10 @@ slab_give(struct mag_slab_layer *layer, struct mag_slab *slab, uint32_t index)
 		moving_begin(layer, layer->region->block);
 		list_remove(layer, slab, was_full);
 		table_remove(layer, slab);
-		COUNT_ADD(layer->destroyed, 1);
 		COUNT_ADD(layer->in_use, -(uint64_t)slab->segment->count);
+		/* release: who counts the slab as gone does not see its objects; pairs with mag_slab_in() */
+		atomic_thread_fence(memory_order_release);
+		COUNT_ADD(layer->destroyed, 1);
 		return true;
 	}
 	if (was_full) {

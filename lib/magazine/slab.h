@@ -193,6 +193,14 @@ unsigned int mag_slab_held(struct mag_slab_layer *layer, void **objects, unsigne
  */
 uint64_t mag_slab_available(const struct mag_slab_layer *layer);
 
+/**
+ * What came into the layer and its part of the region so far, and what went out, in objects, without a lock. With
+ * mag_region_out() added to both, the first read before a moment and the second after it, the difference is never
+ * more than was free there at that moment; it is exact when nothing moves.
+ */
+uint64_t mag_slab_in(const struct mag_slab_layer *layer);
+uint64_t mag_slab_out(const struct mag_slab_layer *layer);
+
 /** Update, first step: does the table need another size? 0 = no, else the size. */
 uint32_t mag_slab_rescale_want(const struct mag_slab_layer *layer);
 /** Move to a table of this size; nothing happens when it cannot be had. */

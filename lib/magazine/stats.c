@@ -3,14 +3,177 @@
 #include <string.h>
 
 #include <rte_lcore.h>
+#include <rte_pause.h>
 
 #include "cache.h"
+
+/*
+ * Free objects, never more than there were at some moment of the call. Each place where they can be (a home's
+ * slots, its depot, its slabs, the region) is read twice: what came in so far, of all places, and after
+ * that what went out, of all places. No lock is taken, and objects move meanwhile. But an object counts as gone
+ * out before it comes in elsewhere, and before a user has it. So at the moment between the two readings each free
+ * object is in one place at most, and none that is with a user is in any. Until that moment no less came in
+ * than was read before it, and no more went out than is read after it: the difference is too small by what moves
+ * meanwhile, never too large, and exact when nothing moves. mag_cache_reachable() errs to the other side.
+ */
+
+/* Looks at a slot whose owner is at work; what the slot holds is not counted if all of them find it so. */
+#define LOOKS 8
+
+struct flow {
+	uint64_t slots[MAG_PARTS_MAX];     /**< objects, of each home */
+	uint64_t magazines[MAG_PARTS_MAX]; /**< full ones of its depot */
+	uint64_t slabs;                    /**< objects, of all homes and the region */
+};
+
+/* The homes of a cache as they were at first: objects of one that comes meanwhile are not counted. */
+struct homes {
+	const struct mag_homes *of;
+	const struct mag_cache *main;
+	uint32_t count;
+};
+
+static const struct mag_cache *
+home_of(const struct homes *homes, uint32_t part)
+{
+	return homes->of != NULL ? homes->of->home[part] : homes->main;
+}
+
+static uint64_t
+counted(const _Atomic uint64_t *counter)
+{
+	/* acquire: what is read next is not older; pairs with the releases of whatever moves objects */
+	return atomic_load_explicit(counter, memory_order_acquire);
+}
+
+static uint32_t
+counted32(const _Atomic uint32_t *counter)
+{
+	/* acquire: as in counted() */
+	return atomic_load_explicit(counter, memory_order_acquire);
+}
+
+/* To users, depot, slabs and visitors. */
+static uint64_t
+slot_out(const struct mag_lcore *slot)
+{
+	return counted(&slot->allocs) + counted(&slot->rounds_out) + counted(&slot->visited_out);
+}
+
+/*
+ * No counter tells what came in. It is what went out and what is there, at a moment without anybody in the slot: busy is
+ * looked at between any two loads. If nothing went out meanwhile, whole operations in between were frees.
+ */
+static uint64_t
+slot_in(const struct mag_lcore *slot, const _Atomic uint32_t *busy)
+{
+	uint64_t out = 0, held;
+	unsigned int look;
+	bool used;
+
+	for (look = 0; look < LOOKS; look++) {
+		out = slot_out(slot);
+		used = counted32(busy) != 0;
+		held = counted32(&slot->previous_rounds);
+		used |= counted32(busy) != 0;
+		held += counted32(&slot->rounds);
+		used |= counted32(busy) != 0;
+		if (!used && slot_out(slot) == out)
+			return out + held;
+		rte_pause();
+	}
+	return out;
+}
+
+static uint64_t
+home_slots_in(const struct mag_cache *home, unsigned int slots)
+{
+	const struct mag_lcore *shared = &home->slot[MAG_SLOT_SHARED];
+	uint64_t sum = slot_in(shared, &home->shared.holder);
+	unsigned int i;
+
+	for (i = 0; i < slots; i++)
+		sum += slot_in(&home->slot[i], &home->slot[i].owner.busy);
+	return sum;
+}
+
+static uint64_t
+home_slots_out(const struct mag_cache *home, unsigned int slots)
+{
+	uint64_t sum = slot_out(&home->slot[MAG_SLOT_SHARED]);
+	unsigned int i;
+
+	for (i = 0; i < slots; i++)
+		sum += slot_out(&home->slot[i]);
+	return sum;
+}
+
+static void
+flow_in(const struct homes *homes, unsigned int slots, struct flow *in)
+{
+	const struct mag_region *region = homes->main->region;
+	const struct mag_cache *home;
+	uint32_t part;
+
+	in->slabs = mag_region_out(region);
+	for (part = 0; part < homes->count; part++) {
+		home = home_of(homes, part);
+		in->slabs += mag_slab_in(&home->slab);
+		in->slots[part] = home_slots_in(home, slots);
+	}
+	/* Last here, and first in flow_out(): a take between the two readings counts for more than it took. */
+	for (part = 0; part < homes->count; part++)
+		in->magazines[part] = mag_depot_in(&home_of(homes, part)->depot.full);
+	/* acquire: as in counted() */
+	atomic_thread_fence(memory_order_acquire);
+}
+
+/* rounds: in a full magazine of each depot. Its type cannot change while a magazine is in there. */
+static void
+flow_out(const struct homes *homes, unsigned int slots, struct flow *out, uint32_t *rounds)
+{
+	const struct mag_cache *home;
+	uint32_t part;
+
+	for (part = 0; part < homes->count; part++) {
+		home = home_of(homes, part);
+		rounds[part] = counted32(&home->type);
+		out->magazines[part] = mag_depot_out(&home->depot.full);
+	}
+	/* acquire: as in counted() */
+	atomic_thread_fence(memory_order_acquire);
+	out->slabs = 0;
+	for (part = 0; part < homes->count; part++) {
+		home = home_of(homes, part);
+		out->slabs += mag_slab_out(&home->slab);
+		out->slots[part] = home_slots_out(home, slots);
+	}
+	out->slabs += mag_region_out(homes->main->region);
+}
+
+static uint64_t
+rest(uint64_t in, uint64_t out)
+{
+	return (int64_t)(in - out) > 0 ? in - out : 0;
+}
 
 uint64_t
 mag_cache_available(const struct mag_cache *cache)
 {
-	/* What moves may be counted twice; no count exceeds what there is. */
-	return RTE_MIN(mag_cache_reachable(cache), MAG_STAT(cache->region->objects));
+	struct homes homes = {.of = mag_cache_homes(cache), .main = cache};
+	unsigned int slots = mag_lcore_slots();
+	uint32_t rounds[MAG_PARTS_MAX], part;
+	struct flow in, out;
+	uint64_t sum;
+
+	homes.count = homes.of != NULL ? homes.of->count : 1;
+	flow_in(&homes, slots, &in);
+	flow_out(&homes, slots, &out, rounds);
+	sum = rest(in.slabs, out.slabs);
+	for (part = 0; part < homes.count; part++)
+		sum += rest(in.slots[part], out.slots[part]) +
+		       rest(in.magazines[part], out.magazines[part]) * rounds[part];
+	return RTE_MIN(sum, MAG_STAT(cache->region->objects));
 }
 
 static void
@@ -45,24 +208,10 @@ slab_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
 }
 
 static void
-lcore_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
-{
-	unsigned int i;
-
-	for (i = 0; i < MAG_SLOTS; i++) {
-		/* acquire: pairs with the release in mag_lcore_swap(), as in mag_lcore_count() */
-		stats->loaded += atomic_load_explicit(&cache->slot[i].rounds, memory_order_acquire);
-		stats->previous += MAG_STAT(cache->slot[i].previous_rounds);
-	}
-}
-
-static void
 home_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
 {
 	depot_stats(cache, stats);
 	slab_stats(cache, stats);
-	lcore_stats(cache, stats);
-	stats->slab_frees_no_magazine += MAG_STAT(cache->no_magazine);
 	stats->zeroes += MAG_STAT(cache->zeroes);
 	stats->resizes += MAG_STAT(cache->resizes);
 	stats->purges += MAG_STAT(cache->purges);
@@ -90,15 +239,13 @@ mag_cache_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
 	stats->object_size = cache->object_size;
 	stats->chunk_size = cache->chunk_size;
 	stats->align = cache->align;
-	stats->region_align = cache->region->align;
 	stats->slab_objects = cache->region->block;
-	stats->slab_size = mag_region_segment_span(cache->region);
 	stats->rounds = MAG_STAT(cache->slot[MAG_SLOT_SHARED].size);
 	stats->objects = MAG_STAT(cache->region->objects);
 	stats->free = mag_cache_available(cache);
+	stats->in_lcores = mag_cache_in_lcores(cache);
 	MAG_FOREACH_HOME(cache, part, home)
 		home_stats(home, stats);
-	stats->in_lcores = stats->loaded + stats->previous;
 	stats->alloc_fails += stats->slab_fails;
 	if (stats->contention_total > seen)
 		stats->contention = stats->contention_total - seen;

@@ -73,7 +73,7 @@ struct mag_cache {
 	 * rte_stack: of no room and no objects, so that code refuses, and writes nowhere.
 	 */
 	char closed[6 * RTE_CACHE_LINE_SIZE - MAG_CACHE_NAMESIZE - sizeof(void *)];
-	uint64_t id;
+	uint32_t id;
 	uint32_t flags;
 	uint32_t object_size;
 	uint32_t chunk_size;
@@ -94,7 +94,7 @@ struct mag_cache {
 	_Atomic uint32_t type;
 	_Atomic bool off;   /**< purged, and not yet enabled again by whoever did it */
 	_Atomic bool dying; /**< a pool is being freed: steal no more */
-	/** A pool was freed by who cannot take it off the list (also another process): whoever next leaves the list does, and frees this. */
+	/** A pool was freed by who cannot take it off the list: whoever next leaves the list does, and frees this. */
 	_Atomic bool gone;
 	/** Of the main one: what is looked at (audit.h). Bits are only added. */
 	_Atomic uint32_t watch;
@@ -119,8 +119,6 @@ struct mag_cache {
 	_Atomic uint64_t transit;
 	_Atomic uint64_t zeroes, resizes, purges, reaps, updates;
 	_Atomic uint64_t alloc_fails, steals, steal_denied, visits_denied;
-	_Atomic uint64_t
-		no_magazine; /**< objects freed to the slabs, for want of an empty magazine */
 	/** Objects that threads on the shared slot had from, or gave to, the slab layer. */
 	_Atomic uint64_t beside_allocs, beside_frees;
 	_Atomic uint64_t steal_rest;   /**< TSC until which a denied sweep is not repeated ... */

@@ -136,6 +136,34 @@ test_a_take_is_counted_once_however_many_it_took(void **state __rte_unused)
 }
 
 static void
+assert_no_more_than_there_are(uint64_t in)
+{
+	uint64_t total = mag_depot_total(&depot.full);
+
+	assert_true((int64_t)(in - mag_depot_out(&depot.full)) <= (int64_t)total);
+	assert_int_equal(mag_depot_in(&depot.full) - mag_depot_out(&depot.full), total);
+}
+
+static void
+test_what_came_in_less_what_went_out_later_is_no_more_than_there_are(void **state __rte_unused)
+{
+	struct mag_magazine *got[MAG_DEPOT_CHAIN];
+	uint64_t in;
+
+	put(0, 10);
+	in = mag_depot_in(&depot.full);
+	assert_no_more_than_there_are(in);
+	assert_int_equal(mag_depot_take(&depot, &depot.full, 2, got), 2);
+	assert_no_more_than_there_are(in);
+	assert_int_equal(mag_depot_take(&depot, &depot.full, 1, got), 1);
+	assert_no_more_than_there_are(in);
+	in = mag_depot_in(&depot.full);
+	mag_depot_zero(&depot);
+	assert_int_equal(mag_depot_reap(&depot, &depot.full, 7, got), 7);
+	assert_no_more_than_there_are(in);
+}
+
+static void
 test_min_is_the_lowest_total_since_the_last_update(void **state __rte_unused)
 {
 	put(0, 10);
@@ -910,6 +938,7 @@ main(void)
 		T(test_two_are_taken_at_once_the_upper_one_first),
 		T(test_full_and_empty_lists_know_nothing_of_each_other),
 		T(test_a_take_is_counted_once_however_many_it_took),
+		T(test_what_came_in_less_what_went_out_later_is_no_more_than_there_are),
 		T(test_min_is_the_lowest_total_since_the_last_update),
 		T(test_a_take_of_two_lowers_min_by_two),
 		T(test_an_update_remembers_min_and_starts_over),

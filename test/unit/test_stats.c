@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cache.h"
 #include "ground.h"
+#include "stepper.h"
 
 #define BLOCK 16
 #define COUNT (16 * BLOCK)
@@ -72,14 +75,11 @@ test_a_new_cache_tells_what_it_was_made_from(void **state __rte_unused)
 	assert_int_equal(now.object_size, SIZE - 4);
 	assert_int_equal(now.chunk_size, SIZE);
 	assert_int_equal(now.align, 16);
-	assert_int_equal(now.region_align, cache->region->align);
 	assert_int_equal(now.slab_objects, BLOCK);
-	assert_int_equal(now.slab_size, BLOCK * SIZE);
 	assert_int_equal(now.rounds, ROUNDS);
 	assert_int_equal(now.objects, COUNT);
 	assert_int_equal(now.free, COUNT);
 	assert_int_equal(now.table_size, 64);
-	assert_int_equal(now.loaded + now.previous + now.slab_frees_no_magazine, 0);
 	assert_int_equal(now.in_lcores + now.depot_full + now.depot_empty + now.depot_full_taken +
 				 now.depot_empty_taken + now.contention + now.contention_total +
 				 now.zeroes + now.resizes + now.purges + now.reaps + now.updates,
@@ -137,8 +137,6 @@ test_depot_counts_are_magazines_and_takes(void **state __rte_unused)
 	fill_run(&n);
 	now = stats();
 	assert_int_equal(now.in_lcores, 2 * ROUNDS);
-	assert_int_equal(now.loaded, ROUNDS);
-	assert_int_equal(now.previous, ROUNDS);
 	assert_int_equal(now.depot_full, 3);
 	assert_int_equal(now.depot_empty, 0);
 	assert_int_equal(now.depot_empty_taken, 5);
@@ -170,41 +168,6 @@ test_maintenance_counts(void **state __rte_unused)
 	assert_int_equal(stats().rounds, 0);
 	mag_cache_enable(cache);
 	assert_int_equal(stats().rounds, 30);
-}
-
-static void
-test_frees_that_find_no_magazine_are_counted(void **state __rte_unused)
-{
-	struct mag_magazine *taken[1000];
-	unsigned int i, n = 0;
-	void *objects[COUNT];
-
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
-	while ((taken[n] = mag_arena_get(&cache->arena, ROUNDS)) != NULL)
-		n++;
-	mag_cache_free(cache, objects[0]);
-	mag_cache_free_bulk(cache, objects + 1, 10);
-	assert_int_equal(stats().slab_frees_no_magazine, 11);
-	mag_cache_free_nocache(cache, objects[11]);
-	for (i = 0; i < n; i++)
-		mag_arena_put(&cache->arena, taken[i]);
-	/* Neither does one count that goes by the magazines, or finds some, or the layer off. */
-	mag_cache_free_bulk(cache, objects + 12, 20);
-	assert_int_equal(mag_cache_purge(cache), 0);
-	mag_cache_free_bulk(cache, objects + 32, COUNT - 32);
-	assert_int_equal(stats().slab_frees_no_magazine, 11);
-	mag_cache_enable(cache);
-}
-
-static void
-test_ids_are_of_the_process_that_made_it(void **state __rte_unused)
-{
-	struct mag_region_stats region;
-
-	mag_region_stats_get(cache->region, &region);
-	assert_true(stats().id >> 32 == mag_process_id);
-	assert_true(region.id >> 32 == mag_process_id);
-	assert_true(stats().region_id == region.id);
 }
 
 static struct mag_slot_stats slots[MAG_SLOTS];
@@ -305,7 +268,509 @@ test_stolen_objects_are_allocations_of_the_thief(void **state __rte_unused)
 	assert_int_equal(allocs_less_frees(), 0);
 }
 
+/* Counts of what is free, while objects move: of a pool with memory on one node, or on two. */
+
+#define PART 160
+#define POOL_SIZE 64
+#define POOL_BLOCK 32
+#define SLOTS_MOVED 3 /* of lcores; beside them there is the shared one */
+#define SPOTS 3       /* at which something moves while one count is taken */
+#define COUNTS 250
+#define LOAD_MORE 16
+#define LOAD_COUNTS 20000
+#define LOAD_KEPT 20
+
+static struct {
+	unsigned int parts;
+	char *memory;
+	unsigned int all;
+	void *objects[2 * PART];
+	_Atomic unsigned int held; /* by this test, for sure */
+	unsigned int counts;
+	uint64_t too_many; /* 0: never */
+	uintptr_t place;
+} pool;
+
+static void
+pool_adopt(struct mag_region *region, unsigned int part)
+{
+	void *objects[PART];
+	unsigned int i;
+
+	for (i = 0; i < PART; i++)
+		objects[i] = pool.memory + ((size_t)part * PART + i) * POOL_SIZE;
+	assert_int_equal(mag_region_adopt(region, objects, PART, part), 0);
+}
+
+static int
+setup_pool(void **state)
+{
+	struct mag_region_params params = {.name = "ground",
+					   .object_size = POOL_SIZE,
+					   .block = POOL_BLOCK,
+					   .mode = MAG_REGION_READONLY,
+					   .node = -1};
+	struct mag_pool_params of = {.name = "moved",
+				     .object_size = POOL_SIZE,
+				     .options = mag_options_default,
+				     .node = -1};
+	unsigned int part;
+
+	memset(&pool, 0, sizeof(pool));
+	pool.parts = *(const unsigned int *)*state;
+	pool.all = pool.parts * PART;
+	pool.memory = aligned_alloc(POOL_SIZE, (size_t)pool.all * POOL_SIZE);
+	of.region = mag_region_create(&params);
+	assert_non_null(of.region);
+	of.objects = pool.all;
+	of.options.rounds = ROUNDS;
+	cache = mag_pool_create(&of);
+	assert_non_null(cache);
+	for (part = 0; part < pool.parts; part++) {
+		assert_int_equal(mag_pool_home(cache, part), 0);
+		pool_adopt(of.region, part);
+	}
+	/* Nobody else moves anything. */
+	assert_int_equal(mag_maint_interval(3600000), 0);
+	return 0;
+}
+
+static int
+teardown_pool(void **state __rte_unused)
+{
+	struct mag_region *region = cache->region;
+
+	assert_int_equal(mag_cache_available(cache), pool.all);
+	assert_int_equal(cache->transit, 0);
+	mag_pool_free(cache);
+	assert_int_equal(mag_region_destroy(region), 0);
+	free(pool.memory);
+	return 0;
+}
+
+static void
+take(unsigned int n)
+{
+	unsigned int held = pool.held;
+
+	pool.held += mag_cache_alloc_bulk(cache, pool.objects + held, n);
+}
+
+static void
+give(unsigned int n)
+{
+	pool.held -= n;
+	mag_cache_free_bulk(cache, pool.objects + pool.held, n);
+}
+
+static void
+count_now(uintptr_t place)
+{
+	uint64_t n = mag_cache_available(cache), most = pool.all - pool.held;
+
+	pool.counts++;
+	if (n <= most || pool.too_many != 0)
+		return;
+	pool.too_many = n - most;
+	pool.place = place;
+}
+
+static void
+assert_never_too_many(void)
+{
+	char text[256];
+
+	printf("# %u counts\n", pool.counts);
+	if (pool.too_many == 0)
+		return;
+	stepper_describe(pool.place, text, sizeof(text));
+	fail_msg("%u more than are free, at %s", (unsigned int)pool.too_many, text);
+}
+
+static void
+skip_without_steps(void)
+{
+	if (STEPPER_WORKS)
+		return;
+	printf("# skip: needs x86-64 and no sanitizer: goes instruction by instruction\n");
+	skip();
+}
+
+/* Everything by which objects move. */
+
+static void
+move_by_magazines(void)
+{
+	static const unsigned int bulks[] = {1, 3, 8, 14, 20, 28, 29, 40, 70};
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(bulks); i++) {
+		take(bulks[i]);
+		give(bulks[i]);
+	}
+	take(100);
+	while (pool.held > 0)
+		give(RTE_MIN(pool.held, 1 + pool.held % 9));
+}
+
+static void
+move_past_magazines(void)
+{
+	take(40);
+	while (pool.held > 0)
+		mag_cache_free_nocache(cache, pool.objects[--pool.held]);
+}
+
+static void
+move_by_hand_in(void)
+{
+	take(40);
+	give(40);
+	if (mag_lcore_slot_number() != MAG_SLOT_SHARED)
+		mag_cache_flush_slot(cache, mag_lcore_slot_number());
+}
+
+static void
+move_by_maintenance(void)
+{
+	mag_cache_update(cache);
+	mag_cache_reap_now(cache, false);
+	take(60);
+	give(60);
+	mag_cache_reap_now(cache, true);
+	take(60);
+	give(60);
+	mag_cache_resize(cache, 30, false);
+	take(60);
+	give(60);
+	mag_cache_resize(cache, ROUNDS, false);
+}
+
+static void
+move_all(void)
+{
+	take(pool.all);
+	while (pool.held > 0)
+		give(RTE_MIN(pool.held, 33u));
+}
+
+static void
+move_blocks(void)
+{
+	void *first[2];
+	unsigned int i, j;
+
+	mag_cache_gather(cache);
+	if (mag_cache_take_blocks(cache, first, RTE_DIM(first)) != 0)
+		return;
+	for (i = 0; i < RTE_DIM(first); i++)
+		for (j = 0; j < POOL_BLOCK; j++)
+			pool.objects[i * POOL_BLOCK + j] = (char *)first[i] + j * POOL_SIZE;
+	pool.held = RTE_DIM(first) * POOL_BLOCK;
+	give(RTE_DIM(first) * POOL_BLOCK);
+}
+
+static void (*const moves[])(void) = {
+	move_by_magazines, move_past_magazines, move_by_hand_in, move_by_maintenance,
+	move_all,          move_blocks,
+};
+
+static void
+lcores_fill(void)
+{
+	unsigned int lcore, n = 50;
+
+	for (lcore = 1; lcore < SLOTS_MOVED; lcore++)
+		run_on_lcore(lcore, fill_run, &n);
+}
+
+static void
+step_mover(void *arg __rte_unused)
+{
+	unsigned int i;
+
+	/* Once without steps: what is bound late is bound then. */
+	move_by_magazines();
+	for (i = 0; i < RTE_DIM(moves); i++) {
+		stepper_begin(count_now);
+		moves[i]();
+		stepper_end();
+	}
+}
+
+static void
+test_no_count_is_too_high_at_any_instruction_of_a_move(void **state __rte_unused)
+{
+	skip_without_steps();
+	lcores_fill();
+	step_mover(NULL);
+	assert_never_too_many();
+}
+
+static void
+test_no_count_is_too_high_at_any_instruction_of_a_move_beside_the_lcores(void **state __rte_unused)
+{
+	skip_without_steps();
+	lcores_fill();
+	run_on_thread(step_mover, NULL);
+	assert_never_too_many();
+}
+
+/* The other way round: things move, whole moves, between two instructions of a count. */
+
+static struct {
+	unsigned int step;
+	unsigned int spot[SPOTS];
+	unsigned int last; /* of these; 0: to the end */
+	void (*move)(void);
+} count;
+
+/* This thread stands for the owner of each slot in turn. */
+static void
+as_owner_of(unsigned int slot)
+{
+	mag_lcore_offset = (slot < SLOTS_MOVED ? slot : MAG_SLOT_SHARED) * sizeof(struct mag_lcore);
+}
+
+static void
+move_between_slots(void)
+{
+	unsigned int n = 1 + random_below(50);
+
+	as_owner_of(random_below(SLOTS_MOVED + 1));
+	take(n);
+	as_owner_of(random_below(SLOTS_MOVED + 1));
+	give(pool.held);
+}
+
+static void
+move_something(void)
+{
+	if (random_below(2) == 0)
+		move_between_slots();
+	else
+		moves[random_below(RTE_DIM(moves))]();
+}
+
+static void
+at_step(uintptr_t place)
+{
+	unsigned int i;
+
+	pool.place = place;
+	count.step++;
+	if (count.step == count.last)
+		stepper_end();
+	for (i = 0; i < SPOTS; i++) {
+		if (count.spot[i] != count.step)
+			continue;
+		count.move();
+		as_owner_of(SLOTS_MOVED);
+	}
+}
+
+static uint64_t
+stepped_count(void)
+{
+	uint64_t n;
+
+	count.step = 0;
+	stepper_begin(at_step);
+	n = mag_cache_available(cache);
+	stepper_end();
+	pool.counts++;
+	return n;
+}
+
+static void
+count_with(void (*move)(void))
+{
+	uint64_t n;
+
+	count.move = move;
+	n = stepped_count();
+	if (n > pool.all)
+		pool.too_many = n - pool.all;
+	if (mag_cache_available(cache) != pool.all)
+		pool.too_many = UINT64_MAX;
+}
+
+/* How many instructions there are. */
+static unsigned int
+count_once(void)
+{
+	memset(&count, 0, sizeof(count));
+	stepped_count();
+	printf("# each of %u instructions\n", count.step);
+	return count.step;
+}
+
+static void
+step_counter(void *arg __rte_unused)
+{
+	unsigned int i, j, steps = count_once();
+
+	for (i = 0; i < COUNTS && pool.too_many == 0; i++) {
+		for (j = 0; j < SPOTS; j++)
+			count.spot[j] = 1 + random_below(steps);
+		count_with(move_something);
+	}
+}
+
+/* A slot whose next get makes its previous magazine the loaded one. */
+
+static struct mag_lcore *
+swapping_slot(void)
+{
+	return &cache->slot[1];
+}
+
+static void
+prepare_swap(void)
+{
+	mag_cache_reap_now(cache, true);
+	as_owner_of(1);
+	take(2 * ROUNDS);
+	give(2 * ROUNDS);
+	take(ROUNDS);
+	as_owner_of(SLOTS_MOVED);
+	give(ROUNDS);
+	if (swapping_slot()->rounds != 0 || swapping_slot()->previous_rounds != ROUNDS)
+		pool.too_many = UINT64_MAX;
+}
+
+static void
+move_by_swap(void)
+{
+	as_owner_of(1);
+	take(1);
+	as_owner_of(2);
+	give(1);
+}
+
+/* One that was counted, and no more, when the count began. */
+static void
+swap_begins(void)
+{
+	swapping_slot()->owner.busy = 1;
+	swapping_slot()->allocs++;
+}
+
+static void
+swap_ends(void)
+{
+	swapping_slot()->allocs--;
+	swapping_slot()->owner.busy = 0;
+	move_by_swap();
+}
+
+static void
+step_counter_beside_swaps(void *arg __rte_unused)
+{
+	unsigned int i, steps;
+
+	prepare_swap();
+	steps = count_once();
+	for (i = 1; i <= steps && pool.too_many == 0; i++) {
+		prepare_swap();
+		count.spot[0] = count.last = i;
+		count_with(move_by_swap);
+		prepare_swap();
+		swap_begins();
+		count_with(swap_ends);
+	}
+}
+
+/* No bound of what there is: it would hide a count that is too high. */
+static void
+count_unbounded(void (*run)(void *arg))
+{
+	lcores_fill();
+	MAG_STAT_ADD(cache->region->objects, pool.all);
+	run_on_thread(run, NULL);
+	MAG_STAT_ADD(cache->region->objects, -(uint64_t)pool.all);
+	assert_never_too_many();
+}
+
+static void
+test_no_count_is_too_high_while_objects_move_between_its_instructions(void **state __rte_unused)
+{
+	skip_without_steps();
+	count_unbounded(step_counter);
+}
+
+static void
+test_no_count_is_too_high_while_magazines_change_places(void **state __rte_unused)
+{
+	skip_without_steps();
+	count_unbounded(step_counter_beside_swaps);
+}
+
+/* And under load. */
+
+static _Atomic bool load_stop;
+static _Atomic unsigned int load_ready;
+
+static void
+load_run(void *arg)
+{
+	unsigned int kept = 0, n, seed = 1 + *(unsigned int *)arg;
+	void *objects[LOAD_KEPT + LOAD_MORE];
+
+	while (kept < LOAD_KEPT)
+		kept += mag_cache_alloc_bulk(cache, objects + kept, LOAD_KEPT - kept);
+	atomic_fetch_add(&load_ready, 1);
+	while (!atomic_load(&load_stop)) {
+		n = mag_cache_alloc_bulk(cache, objects + kept, 1 + rand_r(&seed) % LOAD_MORE);
+		if (n > 0 && rand_r(&seed) % 8 == 0)
+			mag_cache_free_nocache(cache, objects[kept + --n]);
+		mag_cache_free_bulk(cache, objects + kept, n);
+	}
+	mag_cache_free_bulk(cache, objects, kept);
+}
+
+static void
+load_reap_run(void *arg __rte_unused)
+{
+	while (!atomic_load(&load_stop)) {
+		mag_cache_reap_now(cache, random_below(2) == 0);
+		mag_cache_update(cache);
+		sched_yield();
+	}
+}
+
+static void
+test_no_count_is_too_high_under_load(void **state __rte_unused)
+{
+	unsigned int number[] = {0, 1, 2, 3}, i;
+	struct task task[RTE_DIM(number)], reaper;
+
+	atomic_store(&load_stop, false);
+	atomic_store(&load_ready, 0);
+	for (i = 0; i < RTE_DIM(number); i++)
+		if (i < 2)
+			task_lcore(&task[i], 1 + i, load_run, &number[i]);
+		else
+			task_thread(&task[i], load_run, &number[i]);
+	wait_until(atomic_load(&load_ready) == RTE_DIM(number));
+	pool.held = RTE_DIM(number) * LOAD_KEPT;
+	task_thread(&reaper, load_reap_run, NULL);
+	for (i = 0; i < LOAD_COUNTS && pool.too_many == 0; i++)
+		count_now(0);
+	atomic_store(&load_stop, true);
+	task_join(&reaper);
+	for (i = 0; i < RTE_DIM(number); i++)
+		task_join(&task[i]);
+	pool.held = 0;
+	assert_never_too_many();
+}
+
+static const unsigned int one_node = 1, two_nodes = 2;
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define P(name, nodes)                                                                             \
+	cmocka_unit_test_prestate_setup_teardown(name, setup_pool, teardown_pool,                  \
+						 (void *)(uintptr_t) & (nodes))
 
 int
 main(void)
@@ -315,12 +780,18 @@ main(void)
 		T(test_slab_counts_follow_objects_out_and_back),
 		T(test_depot_counts_are_magazines_and_takes),
 		T(test_maintenance_counts),
-		T(test_frees_that_find_no_magazine_are_counted),
-		T(test_ids_are_of_the_process_that_made_it),
 		T(test_each_slot_counts_its_own),
 		T(test_frees_of_a_slot_never_fall_below_zero),
 		T(test_allocations_less_frees_are_the_objects_out),
 		T(test_stolen_objects_are_allocations_of_the_thief),
+		P(test_no_count_is_too_high_at_any_instruction_of_a_move, one_node),
+		P(test_no_count_is_too_high_at_any_instruction_of_a_move_beside_the_lcores,
+		  one_node),
+		P(test_no_count_is_too_high_while_objects_move_between_its_instructions, one_node),
+		P(test_no_count_is_too_high_while_objects_move_between_its_instructions, two_nodes),
+		P(test_no_count_is_too_high_while_magazines_change_places, one_node),
+		P(test_no_count_is_too_high_under_load, one_node),
+		P(test_no_count_is_too_high_under_load, two_nodes),
 	};
 
 	eal_start(3, NULL);

@@ -1850,7 +1850,8 @@ request_and_end(struct share *have, unsigned int n)
 
 	assert_int_equal(mag_cache_take(cache, objects, n + 1, &request), n);
 	assert_int_equal(MAG_STAT(cache->transit), n);
-	assert_int_equal(mag_cache_available(cache), n);
+	assert_int_equal(mag_cache_reachable(cache), n);
+	assert_int_equal(mag_cache_available(cache), 0);
 	run_on_thread(one_run, &ret);
 	assert_int_equal(ret, -ENOBUFS);
 	assert_true(MAG_STAT(cache->steal_denied) > denied);

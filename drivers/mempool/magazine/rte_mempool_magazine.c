@@ -77,11 +77,14 @@ node_of_object(void *object)
 	return segment != NULL ? node_of_socket(segment->socket_id) : node_of_foreign(object);
 }
 
-/* Objects that users hold, as far as can be told: those in rte_mempool's caches are not out. */
+/*
+ * Objects that users hold for sure: those in rte_mempool's caches are not out, nor are those that maintenance
+ * moves about at this moment.
+ */
 static uint64_t
 objects_out(const struct rte_mempool *mp)
 {
-	uint64_t in = mag_cache_available(mp->pool_data);
+	uint64_t in = mag_cache_reachable(mp->pool_data);
 	unsigned int i;
 
 	for (i = 0; mp->cache_size > 0 && i < RTE_MAX_LCORE; i++)
@@ -374,7 +377,7 @@ magazine_dequeue_contig_blocks(struct rte_mempool *mp, void **first, unsigned in
 
 	for (tries = 0; mag_cache_take_blocks(cache, first, n) != 0; tries++)
 		if (tries == GATHER_TRIES ||
-		    mag_cache_available(cache) < (uint64_t)n * cache->region->block ||
+		    mag_cache_reachable(cache) < (uint64_t)n * cache->region->block ||
 		    MAG_STAT(cache->dying) || mag_cache_gather(cache) != 0)
 			return -ENOBUFS;
 	return 0;

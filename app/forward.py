@@ -23,12 +23,13 @@ import sys
 import time
 import traceback
 
+import patience
 import testpmd_words
 
 OPS = "magazine"
 PROMPT = b"testpmd> "
 ROUND_SECONDS = 0.44  # with start and stop, a round of each takes a second
-START_SECONDS = 60
+START_SECONDS = 60  # these two for an idle machine
 COMMAND_SECONDS = 20
 RUNTIME = "/var/run/dpdk"
 MODES = ("io", "mac", "macswap", "flowgen", "rxonly", "txonly", "csum", "icmpecho", "noisy", "5tswap")
@@ -243,6 +244,7 @@ class Telemetry:
     def ask(self, command, keys=()):
         """The answer; with keys, one that has to be a dictionary with these numbers."""
         try:
+            self.socket.settimeout(patience.scaled(COMMAND_SECONDS))
             self.socket.send(command.encode())
             said = self.socket.recv(self.length).decode(errors="replace")
         except OSError as error:
@@ -325,9 +327,11 @@ class Testpmd:
     def read(self, deadline, done):
         """Collects output until done(output), the end of the process, or the deadline."""
         while not done(self.output):
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self.console], [], [], left)[0]:
+            left = deadline.left()
+            if not left:
                 return False
+            if not select.select([self.console], [], [], left)[0]:
+                continue
             try:
                 data = os.read(self.console, 65536)
             except OSError as error:
@@ -359,7 +363,7 @@ class Testpmd:
         return ""
 
     def wait_ready(self):
-        if not self.read(time.monotonic() + START_SECONDS, lambda output: PROMPT in output):
+        if not self.read(patience.Deadline(START_SECONDS), lambda output: PROMPT in output):
             raise Failure(
                 f"testpmd on {self.ops} did not start ({self.how_it_ended()}); its last lines:\n"
                 f"{self.last_lines()}\nforward.sh: it was run as: {shlex.join(self.command)}{self.hint()}"
@@ -383,7 +387,7 @@ class Testpmd:
             self.process.stdin.flush()
         except BrokenPipeError:
             pass
-        if not self.read(time.monotonic() + COMMAND_SECONDS, lambda output: PROMPT in output):
+        if not self.read(patience.Deadline(COMMAND_SECONDS), lambda output: PROMPT in output):
             raise Failure(
                 f"testpmd on {self.ops}, told '{command}', {self.how_it_ended()}; its last lines:\n"
                 f"{self.last_lines()}"
@@ -445,7 +449,7 @@ class Testpmd:
             stop()
             with contextlib.suppress(subprocess.TimeoutExpired, OSError):
                 # Its output has to be read, or it cannot end.
-                self.read(time.monotonic() + 5, lambda output: False)
+                self.read(patience.Deadline(5), lambda output: False)
                 self.process.wait(1)
                 break
         with contextlib.suppress(OSError):

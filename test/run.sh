@@ -28,7 +28,8 @@ usage() {
 	', N skipped' if something was. The exit status is 0 if nothing failed, 1 if something did, 2 if the
 	tests could not be run.
 
-	  --full           longer: MAGAZINE_FULL=1 for the tests, and all time limits times four
+	  --full           longer: MAGAZINE_FULL=1 for the tests, and all time limits times four; limits grow
+	                   with the load of the machine, too
 	  --only SUITE...  only these of: ${SUITES[*]}
 
 	style compiles each file by itself and looks for headers that are used and not included; with --full also
@@ -150,7 +151,7 @@ read_tap() {
 
 how_it_ended() {
 	case $1 in
-	124 | 137) echo "was stopped after $2 s" ;;
+	124 | 137) echo "was stopped after $2 s, or more on a busy machine" ;;
 	66) echo "reports from ThreadSanitizer" ;;
 	*) if [ "$1" -gt 128 ]; then echo "died of signal $(kill -l $(($1 - 128)))"; else echo "exit status $1"; fi ;;
 	esac
@@ -163,7 +164,7 @@ run_one() {
 
 	log=$build/testlog/${name//\//-}.log
 	start=$EPOCHREALTIME
-	host_run timeout -k 10 "$limit" env \
+	host_run python3 -B "$HOST_ROOT/app/patience.py" "$limit" env \
 		CMOCKA_MESSAGE_OUTPUT=TAP \
 		PYTHONDONTWRITEBYTECODE=1 \
 		MAGAZINE_BUILD="$build" \

@@ -19,8 +19,9 @@ import tempfile
 import time
 
 TEST = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(TEST / "dataplane"))
+sys.path[:0] = [str(TEST / "dataplane"), str(TEST.parent / "app")]
 
+import patience  # noqa: E402
 import tap  # noqa: E402
 
 ROOT = TEST.parent
@@ -165,7 +166,7 @@ def make_sysroot():
 def say(command):
     """Its exit status and what it said."""
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          timeout=BUILD_SECONDS)
+                          timeout=patience.scaled(BUILD_SECONDS))
     return done.returncode, done.stdout
 
 
@@ -207,7 +208,7 @@ def run(program, cpu):
         raise tap.Skip(LEFT_OUT[program["name"]])
     environment = {**os.environ, **program["env"], "CMOCKA_MESSAGE_OUTPUT": "TAP"}
     begin = time.monotonic()
-    done = subprocess.run(["timeout", "-k", "5", str(PROGRAM_SECONDS), EMULATOR, "-cpu", cpu, "-L", SYSROOT,
+    done = subprocess.run(["timeout", "-k", "5", str(patience.scaled(PROGRAM_SECONDS)), EMULATOR, "-cpu", cpu, "-L", SYSROOT,
                            *program["cmd"]], env=environment,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True, errors="replace")

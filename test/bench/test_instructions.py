@@ -19,8 +19,9 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "test/dataplane"))
+sys.path[:0] = [str(ROOT / "test/dataplane"), str(ROOT / "app")]
 
+import patience  # noqa: E402
 import tap  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("MAGAZINE_BUILD") or ROOT / "build")
@@ -68,7 +69,7 @@ def read_build():
         raise tap.Skip("valgrind is not installed: it is in the package valgrind")
     tap.check(PROGRAM.exists(), f"{PROGRAM} is missing: build it with ninja -C {BUILD}")
     require_build()
-    output = subprocess.run([PROGRAM, "--build"], check=True, capture_output=True, text=True, timeout=SECONDS).stdout
+    output = subprocess.run([PROGRAM, "--build"], check=True, capture_output=True, text=True, timeout=patience.scaled(SECONDS)).stdout
     said = dict(line.split() for line in output.splitlines())
     return Key(said["architecture"], said["compiler"], said["dpdk"]), int(said["operations"])
 
@@ -81,7 +82,7 @@ def run_program():
                    f"--dump-after={COUNTED}", "--combine-dumps=yes", f"--callgrind-out-file={counts}", str(PROGRAM)]
         if PLUGIN:
             command.append(f"--plugin={PLUGIN}")
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, cwd=folder,
+        done = subprocess.run(command, capture_output=True, text=True, timeout=patience.scaled(SECONDS), cwd=folder,
                               env={**os.environ, "GLIBC_TUNABLES": TUNABLES, "RUNTIME_DIRECTORY": folder})
         output = done.stdout + done.stderr
         tap.check(done.returncode == 0, f"{' '.join(command)}: exit status {done.returncode}\n{output}")

@@ -14,8 +14,9 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "test/dataplane"))
+sys.path[:0] = [str(ROOT / "test/dataplane"), str(ROOT / "app")]
 
+import patience  # noqa: E402
 import tap  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("MAGAZINE_BUILD") or ROOT / "build")
@@ -37,7 +38,7 @@ def bench(*options, before=(), **env):
         out = pathlib.Path(folder) / "out.json"
         run = subprocess.run([*before, PROGRAM, *options, f"--benchmark_out={out}", "--benchmark_out_format=json"],
                              env={**os.environ, "MAGAZINE_FILE_PREFIX": PREFIX, **env}, text=True,
-                             capture_output=True, timeout=SECONDS * (4 if FULL else 1))
+                             capture_output=True, timeout=patience.scaled(SECONDS * (4 if FULL else 1)))
         rows = {}
         if out.exists() and out.stat().st_size:
             for row in json.loads(out.read_text())["benchmarks"]:

@@ -6,9 +6,13 @@
  */
 
 #include <errno.h>
+#include <glob.h>
+#include <limits.h>
+#include <mntent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <rte_cycles.h>
@@ -71,14 +75,49 @@ line_of(const char *file, const char *name)
 	return value;
 }
 
-/* Pages that are not the system's to give away: hugepages, or 2 MiB of ordinary ones. */
+/* Hugepages that are in files of this EAL, whoever maps them. */
+static size_t
+pages_in_files(void)
+{
+	FILE *mounts = setmntent("/proc/self/mounts", "r");
+	char pattern[PATH_MAX];
+	struct mntent *mount;
+	size_t bytes = 0;
+	struct stat file;
+	glob_t found;
+
+	assert_non_null(mounts);
+	while ((mount = getmntent(mounts)) != NULL) {
+		if (strcmp(mount->mnt_type, "hugetlbfs") != 0)
+			continue;
+		snprintf(pattern, sizeof(pattern), "%s/%smap_*", mount->mnt_dir,
+			 harness_file_prefix());
+		if (glob(pattern, 0, NULL, &found) == 0)
+			for (size_t i = 0; i < found.gl_pathc; i++)
+				if (stat(found.gl_pathv[i], &file) == 0)
+					bytes += file.st_blocks * 512;
+		globfree(&found);
+	}
+	endmntent(mounts);
+	return bytes / HUGEPAGE;
+}
+
+/*
+ * Pages that are not the system's to give away because of this process: hugepages that it maps or
+ * has files of, or 2 MiB of ordinary ones. What other processes take or return is not among them.
+ */
 static size_t
 pages_used(void)
 {
-	if (rte_eal_has_hugepages())
-		return line_of("/proc/meminfo", "HugePages_Total:") -
-		       line_of("/proc/meminfo", "HugePages_Free:");
-	return line_of("/proc/self/status", "VmRSS:") / 2048;
+	size_t mapped, in_files;
+
+	if (!rte_eal_has_hugepages())
+		return line_of("/proc/self/status", "VmRSS:") / 2048;
+	mapped = (line_of("/proc/self/smaps_rollup", "Private_Hugetlb:") +
+		  line_of("/proc/self/smaps_rollup", "Shared_Hugetlb:")) /
+		 2048;
+	in_files = pages_in_files();
+	return RTE_MAX(mapped, in_files);
 }
 
 static void
@@ -147,7 +186,7 @@ load_down(void)
 	}
 }
 
-/* Others may take hugepages at the same time, and give them back: then it is looked again. */
+/* Maintenance may be about to return some: then it is looked again. */
 static void
 assert_pages(size_t least, size_t most)
 {

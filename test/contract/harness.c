@@ -16,6 +16,7 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 
+#include "../patience.h"
 #include "harness.h"
 
 #define OURS "magazine"
@@ -31,6 +32,8 @@
 static int program_argc;
 static char **program_argv;
 static uint64_t random_state;
+static char prefix[128];
+static unsigned int time_limit, time_waited; /* seconds: on an idle machine; until the alarm */
 
 static bool
 env_is(const char *name, const char *value)
@@ -52,6 +55,12 @@ const char *
 harness_ops(void)
 {
 	return env_text("MAGAZINE_TEST_OPS", OURS);
+}
+
+const char *
+harness_file_prefix(void)
+{
+	return prefix;
 }
 
 bool
@@ -106,10 +115,24 @@ seed_random(void)
 }
 
 static void
+time_begin(unsigned int seconds)
+{
+	time_limit = seconds;
+	time_waited = seconds;
+	alarm(seconds);
+}
+
+static void
 time_is_up(int signo __rte_unused)
 {
 	static const char text[] = "\nBail out! The time limit of the program has passed\n";
+	unsigned int most = time_limit * patience();
 
+	if (time_waited < most) {
+		alarm(most - time_waited);
+		time_waited = most;
+		return;
+	}
 	if (write(STDOUT_FILENO, text, sizeof(text) - 1) < 0)
 		_exit(3);
 	_exit(2);
@@ -147,7 +170,6 @@ static int
 start_eal(int argc, char **argv, unsigned int nb_lcores, const char *plugin, const char *primary)
 {
 	char *args[MAX_EAL_ARGS];
-	char prefix[128];
 	int n = 0;
 
 	snprintf(prefix, sizeof(prefix), "%s-contract-%d",
@@ -177,7 +199,7 @@ start(int argc, char **argv, unsigned int nb_lcores, const char *primary)
 	program_argv = argv;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	signal(SIGALRM, time_is_up);
-	alarm(harness_full() ? TIME_LIMIT_FULL_SECONDS : TIME_LIMIT_SECONDS);
+	time_begin(harness_full() ? TIME_LIMIT_FULL_SECONDS : TIME_LIMIT_SECONDS);
 	return start_eal(argc, argv, nb_lcores, env_text("MAGAZINE_PLUGIN", NULL), primary);
 }
 
@@ -330,7 +352,7 @@ static int
 probe(int argc, char **argv, unsigned int nb_lcores)
 {
 	argv[1] = argv[0];
-	alarm(PROBE_LIMIT_SECONDS);
+	alarm(PROBE_LIMIT_SECONDS * patience());
 	if (start_eal(argc - 1, argv + 1, nb_lcores, NULL, NULL) < 0)
 		return 1;
 	rte_eal_cleanup();

@@ -78,6 +78,9 @@ int harness_copy_status(pid_t pid);
 /** Name of the mempool ops under test. */
 const char *harness_ops(void);
 
+/** What the files of this program's EAL are named after; empty before it is started. */
+const char *harness_file_prefix(void);
+
 /** Are the longer variants asked for? */
 bool harness_full(void);
 

@@ -9,11 +9,10 @@ import ctypes
 import os
 import socket
 import threading
-import time
 
 import packets
 import tap
-from testpmd import FULL, StartRefused, Testpmd
+from testpmd import FULL, StartRefused, Testpmd, patience
 
 INTERFACE = "magtap0"
 CLONE_NEWNET = 0x40000000
@@ -55,12 +54,14 @@ def exchange(end, frames, matches):
     """Send each frame and wait for the answer to it."""
     for i, frame in enumerate(frames):
         end.send(frame)
-        deadline = time.monotonic() + ANSWER_SECONDS
+        deadline = patience.Deadline(ANSWER_SECONDS)
         while True:
-            end.settimeout(max(deadline - time.monotonic(), 0.001))
+            end.settimeout(max(deadline.left(), 0.001))
             try:
                 answer = end.recv(packets.SNAPLEN)
             except TimeoutError:
+                if deadline.left():
+                    continue
                 raise tap.Failure(f"packet {i}: no answer within {ANSWER_SECONDS} s\n{frame.hex()}") from None
             if matches(frame, answer):
                 break

@@ -44,9 +44,11 @@ import tap
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "app"))
 
+import patience  # noqa: E402
 import testpmd_words  # noqa: E402
 
 PROMPT = "testpmd> "
+# Limits, for an idle machine.
 START_SECONDS = 90
 COMMAND_SECONDS = 60
 TRAFFIC_SECONDS = 60
@@ -118,6 +120,16 @@ def runtime_dir(prefix):
     return pathlib.Path(base) / "dpdk" / prefix
 
 
+def hugepage_files_of(prefix):
+    """Bytes of hugepages in files of a prefix, whoever maps them."""
+    total = 0
+    for where in hugepage_mounts():
+        for path in glob.glob(f"{glob.escape(where)}/{glob.escape(prefix)}map_*"):
+            with contextlib.suppress(FileNotFoundError):
+                total += os.stat(path).st_blocks * 512
+    return total
+
+
 def remove_files_of(prefix):
     """Remove what a process leaves behind under its prefix: sockets, configuration and hugepage files."""
     shutil.rmtree(runtime_dir(prefix), ignore_errors=True)
@@ -153,12 +165,12 @@ def _die_with_parent():
 
 def wait_for(condition, seconds, what):
     """Poll condition() until it returns something true, and return that; fail after the given time."""
-    deadline = time.monotonic() + seconds
+    deadline = patience.Deadline(seconds)
     while True:
         value = condition()
         if value:
             return value
-        tap.check(time.monotonic() < deadline, f"not within {seconds} s: {what}")
+        tap.check(deadline.left(), f"not within {seconds} s: {what}")
         time.sleep(POLL_SECONDS)
 
 
@@ -254,12 +266,12 @@ class Testpmd:
 
     def _until_prompt(self, seconds, after=""):
         """Wait for the first prompt after the pattern; return the text before it."""
-        deadline = time.monotonic() + seconds
+        deadline = patience.Deadline(seconds)
         with self._more:
             while (end := self._prompt_after(after)) < 0:
                 tap.check(not self._eof, f"testpmd ended with status {self.process.poll()}")
-                left = deadline - time.monotonic()
-                tap.check(left > 0, f"no prompt within {seconds} s")
+                left = deadline.left()
+                tap.check(left, f"no prompt within {seconds} s")
                 self._more.wait(left)
             answer, self._text = self._text[:end], self._text[end + len(PROMPT):]
             return answer
@@ -447,6 +459,7 @@ class Testpmd:
             client.recv(TELEMETRY_MAX)
             self._telemetry = client
         try:
+            self._telemetry.settimeout(patience.scaled(COMMAND_SECONDS))
             self._telemetry.send(query.encode())
             answer = json.loads(self._telemetry.recv(TELEMETRY_MAX))
         except (OSError, ValueError) as why:
@@ -467,7 +480,7 @@ class Testpmd:
         """
         os.write(self._terminal, b"quit\n")
         try:
-            status = self.process.wait(QUIT_SECONDS)
+            status = patience.wait(self.process, QUIT_SECONDS)
         except subprocess.TimeoutExpired:
             raise tap.Failure(f"quit: not ended within {QUIT_SECONDS} s\n{self.describe()}") from None
         self._reader.join(COMMAND_SECONDS)

@@ -20,8 +20,9 @@ import time
 import typing
 
 FOLDER = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(FOLDER.parent / "dataplane"))
+sys.path[:0] = [str(FOLDER.parent / "dataplane"), str(FOLDER.parents[1] / "app")]
 
+import patience  # noqa: E402
 import tap  # noqa: E402
 
 FULL = os.environ.get("MAGAZINE_FULL") == "1"
@@ -79,7 +80,7 @@ def bound_memory():
 
 def run(command, folder, **options):
     done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          timeout=SECONDS, **options)
+                          timeout=patience.scaled(SECONDS), **options)
     tap.check(done.returncode == 0, f"{' '.join(command)}: exit status {done.returncode}\n{done.stdout[-2000:]}")
     return done.stdout
 

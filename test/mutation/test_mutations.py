@@ -23,8 +23,9 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-sys.path.insert(0, str(HERE.parent / "dataplane"))
+sys.path[:0] = [str(HERE.parent / "dataplane"), str(ROOT / "app")]
 
+import patience  # noqa: E402
 import tap  # noqa: E402
 
 BUILD_SECONDS = 600
@@ -107,7 +108,7 @@ class Copy:
             shutil.copytree(ROOT, self.root, ignore=shutil.ignore_patterns("build*", ".git"))
 
     def _command(self, *command):
-        return subprocess.run(command, cwd=self.root, capture_output=True, text=True, timeout=BUILD_SECONDS)
+        return subprocess.run(command, cwd=self.root, capture_output=True, text=True, timeout=patience.scaled(BUILD_SECONDS))
 
     def configure(self):
         """Set the build folder up; compiles faster than the default, tests the same lines."""
@@ -124,6 +125,7 @@ class Copy:
         env = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP", MAGAZINE_FILE_PREFIX=PREFIX, MAGAZINE_BUILD=str(self.build))
         start = time.monotonic()
         limit = max(HANG_SECONDS, HANG_FACTOR * self.seconds[name]) if name in self.seconds else TEST_SECONDS
+        limit = patience.scaled(limit)
         process = subprocess.Popen(
             ["stdbuf", "-oL", self.build / f"test/unit/test_{name}"],
             cwd=self.root, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

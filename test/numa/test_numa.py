@@ -22,8 +22,9 @@ import time
 import typing
 
 TEST = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(TEST / "dataplane"))
+sys.path[:0] = [str(TEST / "dataplane"), str(TEST.parent / "app")]
 
+import patience  # noqa: E402
 import tap  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("MAGAZINE_BUILD") or TEST.parent / "build")
@@ -236,7 +237,7 @@ def start(name, kernel, folder):
     console, results = folder / f"{name}.console", folder / f"{name}.results"
     initramfs.write_bytes(make_initramfs(distances))
     # timeout(1), since this script may be killed.
-    command = ["timeout", "-k", "5", str(SECONDS), QEMU, "-nodefaults", "-no-user-config", "-no-reboot",
+    command = ["timeout", "-k", "5", str(patience.scaled(SECONDS)), QEMU, "-nodefaults", "-no-user-config", "-no-reboot",
                "-display", "none", "-machine", "pc", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", str(CPUS),
                "-m", str(MEGABYTES), "-kernel", kernel, "-initrd", initramfs,
                "-append", "console=ttyS0 loglevel=4 panic=-1 no_timer_check mitigations=off random.trust_cpu=on",

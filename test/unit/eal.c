@@ -17,6 +17,8 @@
 #include <rte_log.h>
 #include <rte_malloc.h>
 
+#include "../patience.h"
+
 #define MAX_ARGS 24
 
 #if defined(__SANITIZE_THREAD__)
@@ -116,7 +118,8 @@ bool
 wait_is_over(uint64_t deadline)
 {
 	usleep(100);
-	return now_ms() > deadline;
+	return now_ms() > deadline &&
+	       now_ms() > deadline + (patience() - 1) * UINT64_C(1000) * WAIT_SECONDS;
 }
 
 void

@@ -33,7 +33,8 @@ membarrier_call(int command)
  * Registering takes milliseconds once threads run: done when the library is
  * loaded, which is before EAL starts its lcores.
  */
-RTE_INIT(mag_bias_register)
+void
+mag_bias_register(void)
 {
 	long supported = membarrier_call(MEMBARRIER_CMD_QUERY);
 
@@ -41,6 +42,11 @@ RTE_INIT(mag_bias_register)
 		return;
 	membarrier_state.registered =
 		membarrier_call(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
+}
+
+RTE_INIT(mag_bias_load)
+{
+	mag_bias_register();
 }
 
 enum mag_bias_mode

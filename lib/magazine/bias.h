@@ -145,6 +145,9 @@ mag_bias_dismiss(struct mag_bias_visitor *visitor, uint32_t bits)
 void mag_bias_give_up(int error);
 bool mag_bias_has_given_up(void);
 
+/** Register with the kernel: when the library is loaded, and again in a forked child that takes over. */
+void mag_bias_register(void);
+
 /**
  * What this process can do: MEMBARRIER where the kernel has it (registered when the
  * library was loaded), FENCE elsewhere and once one has failed.

@@ -48,6 +48,7 @@ TAILQ_HEAD(listings, mag_listing);
 static struct {
 	pthread_mutex_t lock;
 	struct listings caches;
+	struct listings inherited; /* a forked child's: those of the process that it comes from */
 	_Atomic uint32_t count;
 	_Atomic bool
 		some_gone; /* of the caches listed: mag_cache_list_sweep() has something to do */
@@ -56,6 +57,7 @@ static struct {
 } list = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.caches = TAILQ_HEAD_INITIALIZER(list.caches),
+	.inherited = TAILQ_HEAD_INITIALIZER(list.inherited),
 };
 
 /* A signal handler may read it: it must not be allocated when it is first touched. */
@@ -147,6 +149,69 @@ mag_cache_list_walk(bool wait, void (*visit)(struct mag_cache *cache, void *arg)
 	if (wait)
 		mag_cache_list_sweep(true);
 	return true;
+}
+
+/* A callback, or a walk, that forks has the list already, and so has it in the child. */
+void
+mag_cache_list_fork_begin(void)
+{
+	if (!list_held)
+		pthread_mutex_lock(&list.lock);
+}
+
+void
+mag_cache_list_fork_end(void)
+{
+	if (!list_held)
+		pthread_mutex_unlock(&list.lock);
+}
+
+void
+mag_cache_list_forked(void)
+{
+	TAILQ_CONCAT(&list.inherited, &list.caches, link);
+	atomic_store_explicit(&list.count, 0, memory_order_relaxed);
+}
+
+static bool
+listing_take_over(struct mag_listing *listing, uint32_t from)
+{
+	struct mag_cache *cache = listing->cache;
+
+	/* acquire, release: the rest of the cache is as the dead left it */
+	if (!atomic_compare_exchange_strong_explicit(&cache->process, &from, mag_process_id,
+						     memory_order_acq_rel, memory_order_relaxed))
+		return false;
+	cache->pid = getpid();
+	cache->listing = listing;
+	TAILQ_REMOVE(&list.inherited, listing, link);
+	TAILQ_INSERT_TAIL(&list.caches, listing, link);
+	MAG_STAT_ADD(list.count, 1);
+	return true;
+}
+
+int
+mag_cache_list_take_over(uint32_t from)
+{
+	struct mag_listing *listing, *next;
+	int caches = 0;
+
+	if (pthread_mutex_trylock(&list.lock) != 0)
+		return -EAGAIN;
+	/* The oldest decides which of several children it is. */
+	for (listing = TAILQ_FIRST(&list.inherited); listing != NULL; listing = next) {
+		next = TAILQ_NEXT(listing, link);
+		if (mag_elastic_is_of_pages(listing->cache->region))
+			continue;
+		if (listing_take_over(listing, from))
+			caches++;
+		else if (caches == 0)
+			break;
+	}
+	TAILQ_FOREACH(listing, &list.caches, link)
+		mag_elastic_take_over(listing->cache->region, from);
+	pthread_mutex_unlock(&list.lock);
+	return caches;
 }
 
 const struct mag_cache *
@@ -898,6 +963,7 @@ cache_create(const struct mag_cache_params *params, size_t align)
 	cache->region = params->region;
 	cache->options = options;
 	cache->expected = mag_region_objects_max(params->region);
+	cache->is_own = cache->callbacks != NULL || mag_elastic_is_of_pages(region);
 	if (region->mode & MAG_REGION_PSEUDO) {
 		cache->flags |= MAG_CACHE_DYNAMIC | MAG_CACHE_CLEARONFREE;
 		/* Nobody knows: as many in the depot as lcores can hold. */

@@ -65,6 +65,16 @@ bool mag_cache_list_walk(bool wait, void (*visit)(struct mag_cache *cache, void 
 bool mag_cache_is_gone(const struct mag_cache *cache);
 /** Take those pools off the list, and free them with their regions. Without wait nothing when the list is taken. */
 void mag_cache_list_sweep(bool wait);
+/** Hold the list across fork(), and let it go again, in the parent and the child. */
+void mag_cache_list_fork_begin(void);
+void mag_cache_list_fork_end(void);
+/** In a forked child, between these: the caches are its parent's. */
+void mag_cache_list_forked(void);
+/**
+ * That parent is dead: its caches become this process's. Returns how many; 0 when there are none, or another child has
+ * them; -EAGAIN when the list is taken.
+ */
+int mag_cache_list_take_over(uint32_t from);
 /** The first cache of the list, which may be gone with EAL; NULL when there is none. */
 const struct mag_cache *mag_cache_list_first(void);
 /** rte_eal_cleanup() takes EAL's memory away, with all caches in it: is this one's there? */

@@ -66,11 +66,17 @@ mag_elastic_is_elsewhere(const struct mag_region *region)
 	return region->elastic != NULL && region->elastic->process != mag_process_id;
 }
 
+bool
+mag_elastic_is_of_pages(const struct mag_region *region)
+{
+	return region->elastic != NULL && region->elastic->pages[0] != NULL;
+}
+
 /* Ordinary pages come and go in the process that has them mapped. */
 static bool
 pages_are_elsewhere(const struct mag_region *region)
 {
-	return region->elastic->pages[0] != NULL && mag_elastic_is_elsewhere(region);
+	return mag_elastic_is_of_pages(region) && mag_elastic_is_elsewhere(region);
 }
 
 /* Layout */
@@ -886,6 +892,29 @@ regions_walk(void (*visit)(struct mag_region *region, void *arg), void *arg)
 		next = TAILQ_NEXT(region, elastic->link);
 	}
 	mag_lock_release(&regions_lock);
+}
+
+void
+mag_elastic_forked(void)
+{
+	TAILQ_INIT(&regions);
+	atomic_store_explicit(&regions_listed, 0, memory_order_relaxed);
+	atomic_store_explicit(&regions_lock.holder, 0, memory_order_relaxed);
+}
+
+bool
+mag_elastic_take_over(struct mag_region *region, uint32_t from)
+{
+	if (region->elastic == NULL || region->elastic->process == mag_process_id)
+		return true;
+	if (region->elastic->process != from || mag_elastic_is_of_pages(region))
+		return false;
+	region->elastic->process = mag_process_id;
+	region->elastic->pid = getpid();
+	region->elastic->tended = 0;
+	if (region->elastic->listed)
+		region_list(region);
+	return true;
 }
 
 uint32_t

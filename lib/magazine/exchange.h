@@ -29,13 +29,13 @@ extern _Thread_local unsigned int mag_callback_depth;
 void mag_cache_elsewhere_report(const struct mag_cache *cache);
 
 /**
- * Are constructor and destructor addresses in another process, the one that made the cache (design 10)? Says so in a log
- * line: who wants to call them is refused.
+ * Are constructor and destructor addresses in another process, the one that made the cache, or its memory only that
+ * one's (design 10)? Says so in a log line: who wants to call them, or use it, is refused.
  */
 static inline bool
 mag_cache_is_elsewhere(const struct mag_cache *cache)
 {
-	if (likely(cache->callbacks == NULL || cache->process == mag_process_id))
+	if (likely(!cache->is_own || cache->process == mag_process_id))
 		return false;
 	mag_cache_elsewhere_report(cache);
 	return true;

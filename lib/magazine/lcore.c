@@ -19,11 +19,14 @@ static struct {
 	pthread_key_t exit_key;
 	bool has_exit_key;
 	void (*flush)(uint32_t slot);
+	bool (*is_heir)(void); /* NULL: not in a process that may have been forked */
 } slots;
 
 bool
 mag_process_is_secondary(void)
 {
+	if (unlikely(slots.is_heir != NULL && !slots.is_heir()))
+		return true;
 	return rte_eal_process_type() == RTE_PROC_SECONDARY;
 }
 
@@ -155,6 +158,35 @@ mag_lcore_id_of(uint32_t slot)
 	return slot < RTE_MAX_LCORE ?
 		       atomic_load_explicit(&slots.lcore[slot], memory_order_relaxed) :
 		       LCORE_ID_ANY;
+}
+
+void
+mag_lcore_on_fork(bool (*is_heir)(void))
+{
+	slots.is_heir = is_heir;
+}
+
+void
+mag_lcore_forked(void)
+{
+	/* The slot is the parent's thread's, who goes on in it: this one's end is not its end. */
+	mag_lcore_offset = MAG_SLOT_SHARED * sizeof(struct mag_lcore);
+	if (slots.has_exit_key)
+		pthread_setspecific(slots.exit_key, NULL);
+}
+
+void
+mag_lcore_take_over(void)
+{
+	uint32_t slot;
+
+	atomic_store_explicit(&slots.owners, 0, memory_order_relaxed);
+	for (slot = 0; slot < RTE_MAX_LCORE; slot++) {
+		atomic_store_explicit(&slots.lcore[slot], LCORE_ID_ANY, memory_order_relaxed);
+		slot_free(slot);
+	}
+	/* The dead may have claimed more since. */
+	atomic_store_explicit(&slots.high, RTE_MAX_LCORE, memory_order_release);
 }
 
 void

@@ -97,7 +97,9 @@ void mag_lcore_claim(void);
  * secondary process that is not known, and the answer is all there are.
  */
 uint32_t mag_lcore_slots(void);
-/** Is this a secondary process of DPDK's? Then no thread of it owns a slot. */
+/**
+ * Is this a secondary process of DPDK's, or a forked child that has not taken over? Then no thread of it owns a slot.
+ */
 bool mag_process_is_secondary(void);
 /** Slots that have an owner now. */
 uint32_t mag_lcore_owners(void);
@@ -113,6 +115,12 @@ unsigned int mag_lcore_id_of(uint32_t slot);
  * thread that owns none is there anyway.
  */
 void mag_lcore_keep_out(struct mag_lcore *lcore, bool out);
+/** Whether this process, if it is a forked child, has taken over its parent's caches; set once, at load. */
+void mag_lcore_on_fork(bool (*is_heir)(void));
+/** In a forked child: its only thread has no slot. */
+void mag_lcore_forked(void);
+/** The threads that owned slots are dead: all slots can be claimed, with what is in them. */
+void mag_lcore_take_over(void);
 /** What is to be done for a slot whose owner's thread ends; set once, at load. */
 void mag_lcore_on_exit(void (*flush)(uint32_t slot));
 

@@ -38,6 +38,7 @@
 #include "cache.h"
 #include "compat.h"
 #include "log.h"
+#include "maint.h"
 #include "strangers.h"
 
 #define SERVICE_NAME "magazine"
@@ -612,6 +613,32 @@ observe_last(void)
 	if (MAG_STAT(maint.running) && mag_cache_listed() == 0)
 		thread_end();
 	pthread_mutex_unlock(&maint.lock);
+}
+
+void
+mag_maint_fork_begin(void)
+{
+	pthread_mutex_lock(&maint.lock);
+	pthread_mutex_lock(&maint.service);
+}
+
+void
+mag_maint_fork_end(void)
+{
+	pthread_mutex_unlock(&maint.service);
+	pthread_mutex_unlock(&maint.lock);
+}
+
+void
+mag_maint_forked(void)
+{
+	atomic_store_explicit(&maint.running, false, memory_order_relaxed);
+	atomic_store_explicit(&maint.runner, MAG_MAINT_NONE, memory_order_relaxed);
+	atomic_store_explicit(&maint.reap_requested, false, memory_order_relaxed);
+	atomic_store_explicit(&maint.due, UINT64_MAX, memory_order_relaxed);
+	atomic_store_explicit(&maint.episode.holder, 0, memory_order_relaxed);
+	/* Somebody may have been waiting for it. */
+	sem_init(&maint.bell, 0, 0);
 }
 
 /* On the data path: a part of a region is hungry. */

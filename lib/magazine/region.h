@@ -287,6 +287,12 @@ struct mag_elastic_tended {
  *   TSC ticks from trim to trim.
  */
 struct mag_elastic_tended mag_elastic_tend(uint64_t interval);
+/** Ordinary pages, which only the process has that made the region? */
+bool mag_elastic_is_of_pages(const struct mag_region *region);
+/** In a forked child: the elastic regions are those of its parent, which goes on with their list. */
+void mag_elastic_forked(void);
+/** That parent is dead: a region becomes this process's. False: it is not to be had here. */
+bool mag_elastic_take_over(struct mag_region *region, uint32_t from);
 /** Elastic regions of the process. */
 uint32_t mag_elastic_listed(void);
 /** Give back what all elastic regions of the process have free beyond their reserve: others need it. */

@@ -78,12 +78,14 @@ struct mag_cache {
 	uint32_t object_size;
 	uint32_t chunk_size;
 	uint32_t align;
-	uint32_t process; /**< mag_process_id of who made it: owner of the callbacks */
+	/** mag_process_id of who made it, or took it over: owner of the callbacks. */
+	_Atomic uint32_t process;
 	pid_t pid;        /**< of that process, for log lines: no identity */
 	enum mag_bias_mode bias;
 	int node;
 	uint64_t expected; /**< objects that a pool is going to have */
 	struct mag_options options;
+	bool is_own; /**< has callbacks, or memory that no other process has: only for the process that made it */
 	struct mag_callbacks *callbacks; /**< NULL: none; only for the process that made it */
 	struct mag_region *region;
 	struct mag_cache *main; /**< the cache of which this is a home; itself, of the first home */

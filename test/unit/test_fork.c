@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* What fork() leaves in the child, while the parent lives and when it is dead. */
+
+#include "eal.h"
+#include "eal_files.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cache.h"
+#include "fork.h"
+#include "ground.h"
+
+#define COUNT 4096
+#define SIZE 64
+#define TURNS 20000
+#define BULK 40
+/* Set in a copy of this program: what it does, and the descriptor on which its children report. */
+#define ENV_ROLE "UNIT_FORK_ROLE"
+#define ENV_REPORT "UNIT_FORK_REPORT"
+#define DAEMON "daemon"     /* forks, and exits at once */
+#define SIBLINGS "siblings" /* forks twice, and exits */
+#define DAEMONS 5
+
+#if defined(__SANITIZE_THREAD__)
+const char *__tsan_default_options(void);
+
+/* Children of this program start threads. */
+const char *
+__tsan_default_options(void)
+{
+	return "die_after_fork=0";
+}
+#endif
+
+static struct ground ground;
+static struct mag_cache *cache;
+/* Shared by the processes: who has an object now. */
+static _Atomic uint32_t *owner;
+
+/* Memory of the objects that processes share, which a ground's is not. */
+static int
+setup(void **state __rte_unused)
+{
+	struct mag_region_params region = {.name = "shared",
+					   .object_size = SIZE,
+					   .mode = MAG_REGION_READONLY | MAG_REGION_SHARED,
+					   .node = -1};
+	struct mag_pool_params params = {
+		.name = "pool",
+		.object_size = SIZE,
+		.objects = COUNT,
+		.options = mag_options_default,
+		.node = -1,
+	};
+	static void *address[COUNT];
+	unsigned int i;
+
+	ground = (struct ground){.memory = mmap(NULL, COUNT * SIZE, PROT_READ | PROT_WRITE,
+						MAP_SHARED | MAP_ANONYMOUS, -1, 0)};
+	for (i = 0; i < COUNT; i++)
+		address[i] = ground.memory + i * SIZE;
+	owner = mmap(NULL, COUNT * sizeof(*owner), PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	params.region = mag_region_create(&region);
+	if (params.region == NULL || mag_region_adopt(params.region, address, COUNT, -1) != 0)
+		return -1;
+	cache = mag_pool_create(&params);
+	return cache != NULL ? 0 : -1;
+}
+
+static int
+teardown(void **state __rte_unused)
+{
+	struct mag_region *region = cache->region;
+
+	mag_pool_free(cache);
+	mag_region_destroy(region);
+	munmap(ground.memory, COUNT * SIZE);
+	munmap((void *)owner, COUNT * sizeof(*owner));
+	return 0;
+}
+
+/* Returns the objects that somebody else had at the same time. */
+static unsigned int
+turns(void)
+{
+	uint32_t me = mag_process_id;
+	void *objects[BULK];
+	unsigned int turn, i, n, clashes = 0;
+
+	for (turn = 0; turn < TURNS; turn++) {
+		n = 1 + turn % BULK;
+		if (mag_cache_take_all(cache, objects, n, true) != 0)
+			continue;
+		for (i = 0; i < n; i++)
+			clashes +=
+				atomic_exchange(&owner[((char *)objects[i] - ground.memory) / SIZE],
+						me) != 0;
+		for (i = 0; i < n; i++)
+			clashes +=
+				atomic_exchange(&owner[((char *)objects[i] - ground.memory) / SIZE],
+						0) != me;
+		mag_cache_give(cache, objects, n);
+	}
+	return clashes;
+}
+
+static pid_t
+child_start(int (*work)(void))
+{
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(work());
+	return pid;
+}
+
+static int
+child_status(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void
+turns_run(void *arg)
+{
+	*(unsigned int *)arg = turns();
+}
+
+static int
+child_takes_turns(void)
+{
+	return mag_lcore_slot_number() != MAG_SLOT_SHARED || turns() != 0 ||
+	       mag_lcore_slot_number() != MAG_SLOT_SHARED || mag_maint_runner() != MAG_MAINT_NONE;
+}
+
+static void
+test_parent_and_children_use_a_pool_at_once(void **state __rte_unused)
+{
+	unsigned int clashes[2] = {1, 1};
+	pid_t child[2];
+
+	assert_int_equal(turns(), 0);
+	assert_int_not_equal(mag_lcore_slot_number(), MAG_SLOT_SHARED);
+	child[0] = child_start(child_takes_turns);
+	child[1] = child_start(child_takes_turns);
+	run_on_lcore(1, turns_run, &clashes[0]);
+	clashes[1] = turns();
+	assert_int_equal(child_status(child[0]), 0);
+	assert_int_equal(child_status(child[1]), 0);
+	assert_int_equal(clashes[0], 0);
+	assert_int_equal(clashes[1], 0);
+	assert_int_equal(mag_cache_available(cache), COUNT);
+}
+
+static uint32_t parent_id;
+
+static int
+child_ends_its_thread(void)
+{
+	if (mag_process_id == parent_id)
+		return 1;
+	pthread_exit(NULL);
+}
+
+static void
+test_a_child_that_ends_leaves_the_slot_of_its_parent_alone(void **state __rte_unused)
+{
+	uint32_t held;
+
+	turns();
+	parent_id = mag_process_id;
+	held = mag_lcore_count(mag_lcore_slot(cache->slot));
+	assert_true(held > 0);
+	assert_int_equal(child_status(child_start(child_ends_its_thread)), 0);
+	assert_int_equal(mag_lcore_count(mag_lcore_slot(cache->slot)), held);
+	assert_int_equal(mag_process_id, parent_id);
+}
+
+static int
+child_makes_a_cache(void)
+{
+	struct mag_cache_params params = {.name = "own", .object_size = SIZE, .node = -1};
+	struct mag_cache *own = mag_cache_create(&params);
+	uint64_t end = wait_deadline();
+	void *object;
+
+	if (own == NULL || mag_cache_listed() != 1 || mag_maint_runner() != MAG_MAINT_THREAD)
+		return 1;
+	object = mag_cache_alloc(own);
+	if (object == NULL)
+		return 2;
+	mag_cache_free(own, object);
+	if (mag_maint_interval(10) != 0)
+		return 3;
+	while (own->updates < 3)
+		if (wait_is_over(end))
+			return 4;
+	if (cache->process != parent_id)
+		return 5;
+	if (mag_cache_destroy(own) != 0 || mag_maint_runner() != MAG_MAINT_NONE)
+		return 6;
+	return 0;
+}
+
+static void
+test_a_child_maintains_its_own_caches_and_no_others(void **state __rte_unused)
+{
+	parent_id = mag_process_id;
+	assert_int_equal(child_status(child_start(child_makes_a_cache)), 0);
+	assert_int_equal(mag_cache_listed(), 1);
+	assert_int_equal(mag_maint_interval(10), 0);
+	wait_until(cache->updates >= 3);
+	assert_int_equal(mag_maint_interval(0), 0);
+}
+
+static void
+destruct(void *object __rte_unused, void *arg __rte_unused)
+{
+}
+
+static struct mag_cache *callbacks;
+
+static int
+child_uses_callbacks(void)
+{
+	return mag_cache_alloc(callbacks) != NULL ||
+	       mag_cache_reap_now(callbacks, false) != -EPERM ||
+	       mag_cache_destroy(callbacks) != -EPERM;
+}
+
+static void
+test_a_cache_with_callbacks_stays_the_parents(void **state __rte_unused)
+{
+	struct mag_cache_params params = {
+		.name = "callbacks", .object_size = SIZE, .destructor = destruct, .node = -1};
+
+	callbacks = mag_cache_create(&params);
+	assert_non_null(callbacks);
+	assert_int_equal(child_status(child_start(child_uses_callbacks)), 0);
+	assert_int_equal(mag_cache_destroy(callbacks), 0);
+}
+
+static int
+child_walks(void)
+{
+	return mag_cache_listed() != 0;
+}
+
+static void
+fork_visit(struct mag_cache *visited __rte_unused, void *arg)
+{
+	*(pid_t *)arg = child_start(child_walks);
+}
+
+static void
+test_a_walk_over_caches_may_fork(void **state __rte_unused)
+{
+	pid_t pid = -1;
+
+	assert_int_equal(mag_cache_walk(fork_visit, &pid), 0);
+	assert_int_equal(child_status(pid), 0);
+}
+
+static void
+test_forks_do_not_disturb_maintenance(void **state __rte_unused)
+{
+	unsigned int i;
+	uint64_t updates;
+
+	assert_int_equal(mag_maint_interval(1), 0);
+	for (i = 0; i < 50; i++)
+		assert_int_equal(child_status(child_start(child_walks)), 0);
+	updates = cache->updates;
+	wait_until(cache->updates >= updates + 3);
+	assert_int_equal(mag_maint_interval(0), 0);
+}
+
+/* Copies of this program whose parent dies */
+
+/* Until this process has taken over, or its sibling has. */
+static char
+inherit(uint32_t before)
+{
+	uint64_t end = wait_deadline();
+
+	while (!wait_is_over(end)) {
+		if (turns() != 0)
+			return 'x';
+		if (cache->process != before) {
+			/* Time for another look. */
+			let_pass(20);
+			return mag_fork_is_heir() ? 'h' : 's';
+		}
+	}
+	return 't';
+}
+
+/* What an heir can do: an lcore's slot, updates, a purge of all slots. */
+static char
+reign(void)
+{
+	uint64_t updates = cache->updates, end = wait_deadline();
+
+	if (turns() != 0 || mag_lcore_slot_number() == MAG_SLOT_SHARED)
+		return '1';
+	if (mag_maint_interval(10) != 0)
+		return '2';
+	while (cache->updates < updates + 3)
+		if (wait_is_over(end))
+			return '3';
+	if (mag_maint_runner() != MAG_MAINT_THREAD || mag_maint_interval(0) != 0)
+		return '4';
+	while (mag_cache_reap_now(cache, true) != 0)
+		if (wait_is_over(end))
+			return '5';
+	return mag_cache_available(cache) == COUNT ? 'h' : '6';
+}
+
+/* The child of a copy: it reports one character. */
+static void
+child_of_the_dead(uint32_t before)
+{
+	int report = atoi(getenv(ENV_REPORT));
+	char what = inherit(before);
+
+	/* A sibling that still takes turns holds objects. */
+	if (what == 'h' && strcmp(getenv(ENV_ROLE), DAEMON) == 0) {
+		what = reign();
+		teardown(NULL);
+	}
+	if (write(report, &what, 1) != 1)
+		abort();
+	eal_files_remove();
+	_exit(0);
+}
+
+static int
+run_copy(const char *role)
+{
+	unsigned int i, children = strcmp(role, DAEMON) == 0 ? 1 : 2;
+	uint32_t before;
+
+	eal_start(2, NULL);
+	if (setup(NULL) != 0 || turns() != 0)
+		return 1;
+	before = mag_process_id;
+	for (i = 0; i < children; i++)
+		if (fork() == 0)
+			child_of_the_dead(before);
+	_exit(0);
+}
+
+/* What its children reported: so many characters. */
+static void
+copy_run(const char *role, char *reports, unsigned int n)
+{
+	char text[16];
+	int pipes[2];
+	pid_t pid;
+
+	assert_int_equal(pipe(pipes), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		snprintf(text, sizeof(text), "%d", pipes[1]);
+		setenv(ENV_ROLE, role, 1);
+		setenv(ENV_REPORT, text, 1);
+		execl("/proc/self/exe", "test_fork", NULL);
+		_exit(127);
+	}
+	close(pipes[1]);
+	assert_int_equal(child_status(pid), 0);
+	for (; n > 0; n--, reports++)
+		if (poll(&(struct pollfd){.fd = pipes[0], .events = POLLIN}, 1,
+			 WAIT_SECONDS * 2000) != 1 ||
+		    read(pipes[0], reports, 1) != 1)
+			fail_msg("no child of \"%s\" reports", role);
+	close(pipes[0]);
+}
+
+static void
+test_a_daemon_whose_parent_exits_takes_over(void **state __rte_unused)
+{
+	unsigned int i;
+	char report;
+
+	for (i = 0; i < DAEMONS; i++) {
+		copy_run(DAEMON, &report, 1);
+		assert_int_equal(report, 'h');
+	}
+}
+
+static void
+test_one_of_two_children_takes_over(void **state __rte_unused)
+{
+	char reports[2];
+
+	copy_run(SIBLINGS, reports, 2);
+	assert_true((reports[0] == 'h' && reports[1] == 's') ||
+		    (reports[0] == 's' && reports[1] == 'h'));
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_parent_and_children_use_a_pool_at_once),
+		T(test_a_child_that_ends_leaves_the_slot_of_its_parent_alone),
+		T(test_a_child_maintains_its_own_caches_and_no_others),
+		T(test_a_cache_with_callbacks_stays_the_parents),
+		T(test_a_walk_over_caches_may_fork),
+		T(test_forks_do_not_disturb_maintenance),
+		cmocka_unit_test(test_a_daemon_whose_parent_exits_takes_over),
+		cmocka_unit_test(test_one_of_two_children_takes_over),
+	};
+	const char *role = getenv(ENV_ROLE);
+
+	if (role != NULL)
+		return run_copy(role);
+	eal_start(2, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

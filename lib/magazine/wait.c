@@ -68,13 +68,14 @@ purge_visit(struct mag_cache *cache, void *arg)
 		mag_cache_reap_now(cache, true);
 }
 
-/* Segments, until there may be n objects; false when not even one is to be had. */
+/* As many segments as are missing for n objects, however many others take of them; false when there is none to be had. */
 static bool
 grow_for(struct mag_cache *cache, unsigned int n)
 {
+	uint64_t there = mag_cache_reachable(cache);
 	bool grown = false;
 
-	while (mag_cache_reachable(cache) < n && grow_hard(cache))
+	for (; there < n && grow_hard(cache); there += cache->region->block)
 		grown = true;
 	return grown;
 }

@@ -83,6 +83,8 @@ is_poisoned(const void *address)
 
 static struct {
 	unsigned int constructed, destructed, poisoned;
+	unsigned int refuse_at; /* the nth is refused; 0: none */
+	char *refused;
 } seen;
 
 static int
@@ -92,7 +94,10 @@ construct(const struct mag_object_info *object, const struct mag_object_info *mi
 	seen.constructed++;
 	seen.poisoned += is_poisoned(object->address);
 	memset(object->address, 1, object->size);
-	return 0;
+	if (seen.constructed != seen.refuse_at)
+		return 0;
+	seen.refused = object->address;
+	return -1;
 }
 
 static void
@@ -107,7 +112,7 @@ static struct mag_region *region;
 static struct mag_cache *cache;
 
 static void
-make(bool callbacks)
+make_with(bool callbacks, unsigned int flags)
 {
 	struct mag_region_params place = {
 		.name = "place",
@@ -121,6 +126,7 @@ make(bool callbacks)
 		.object_size = SIZE,
 		.constructor = callbacks ? construct : NULL,
 		.destructor = callbacks ? destruct : NULL,
+		.flags = flags,
 		.node = -1,
 	};
 
@@ -131,6 +137,12 @@ make(bool callbacks)
 	cache = mag_cache_create(&params);
 	assert_non_null(cache);
 	mag_region_grow(region, COUNT / BLOCK - 1);
+}
+
+static void
+make(bool callbacks)
+{
+	make_with(callbacks, 0);
 }
 
 static void
@@ -192,6 +204,24 @@ test_callbacks_may_touch_what_users_may_not(void **state __rte_unused)
 	assert_int_equal(seen.destructed, COUNT);
 	assert_int_equal(seen.poisoned, 0);
 	assert_true(is_poisoned(objects[0]));
+	drop();
+}
+
+/* The library touches them: what a constructor refused, and what it did not come to. */
+static void
+test_what_is_cleared_is_not_touched_afterwards(void **state __rte_unused)
+{
+	void *objects[3];
+
+	make_with(true, MAG_CACHE_CLEARONFREE);
+	seen.refuse_at = 2;
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 3), 1);
+	assert_int_equal(seen.poisoned, 0);
+	assert_ptr_not_equal(seen.refused, objects[0]);
+	assert_true(is_poisoned(seen.refused));
+	assert_true(is_poisoned(seen.refused + SIZE - 1));
+	assert_false(is_poisoned(objects[0]));
+	mag_cache_free(cache, objects[0]);
 	drop();
 }
 
@@ -339,6 +369,7 @@ main(void)
 		cmocka_unit_test(test_an_object_may_be_touched_while_it_is_allocated),
 		cmocka_unit_test(test_what_lies_between_objects_is_never_touched),
 		cmocka_unit_test(test_callbacks_may_touch_what_users_may_not),
+		cmocka_unit_test(test_what_is_cleared_is_not_touched_afterwards),
 		cmocka_unit_test(test_memory_that_goes_back_may_be_touched),
 		cmocka_unit_test(test_adopted_objects_are_armed_by_their_first_free),
 		cmocka_unit_test(test_it_can_be_switched_off),

@@ -797,6 +797,13 @@ mag_elastic_hunger(struct mag_region *region, uint32_t part)
 	uint32_t bit = UINT32_C(1) << part;
 
 	RTE_BUILD_BUG_ON(MAG_PARTS_MAX > 32);
+	/* Maintenance of that process cannot be told from here, and its own threads still have to. */
+	if (mag_elastic_is_elsewhere(region)) {
+		if ((MAG_STAT(elastic->hungry_elsewhere) & bit) == 0)
+			atomic_fetch_or_explicit(&elastic->hungry_elsewhere, bit,
+						 memory_order_relaxed);
+		return;
+	}
 	if (MAG_STAT(elastic->hungry) & bit || rte_rdtsc() < MAG_STAT(elastic->rest[part]) ||
 	    MAG_STAT(region->segments) >= mag_elastic_segments_max(region))
 		return;
@@ -838,10 +845,11 @@ has_free(const struct mag_region *region)
 static bool
 region_feed(struct mag_region *region)
 {
-	uint32_t hungry =
-		atomic_exchange_explicit(&region->elastic->hungry, 0, memory_order_relaxed);
+	struct mag_elastic *elastic = region->elastic;
+	uint32_t hungry = atomic_exchange_explicit(&elastic->hungry, 0, memory_order_relaxed);
 	bool fed = true;
 
+	hungry |= atomic_exchange_explicit(&elastic->hungry_elsewhere, 0, memory_order_relaxed);
 	for (; hungry != 0; hungry &= hungry - 1)
 		fed &= part_feed(region, rte_bsf32(hungry));
 	return fed || has_free(region);

@@ -815,6 +815,40 @@ test_who_finds_less_than_the_reserve_leaves_word(void **state __rte_unused)
 	mag_cache_free_bulk(cache, objects, 2 * block);
 }
 
+static unsigned int told;
+
+static void
+observer_count(void)
+{
+	told++;
+}
+
+/* Else nobody would tell maintenance of it: not the other process, which cannot, nor threads that find it said. */
+static void
+test_hunger_in_another_process_hides_that_of_our_own_from_nobody(void **state __rte_unused)
+{
+	void *object;
+
+	told = 0;
+	mag_elastic_observer = observer_count;
+	region->elastic->process++;
+	mag_elastic_hunger(region, 0);
+	region->elastic->process--;
+	assert_int_equal(told, 0);
+	object = mag_cache_alloc(cache);
+	assert_non_null(object);
+	assert_int_equal(told, 1);
+	mag_elastic_tend(UINT64_MAX);
+	assert_int_equal(stats().segments, 2);
+	/* What only the other one said. */
+	region->elastic->process++;
+	mag_elastic_hunger(region, 0);
+	region->elastic->process--;
+	mag_elastic_tend(UINT64_MAX);
+	assert_int_equal(stats().segments, 3);
+	mag_cache_free(cache, object);
+}
+
 static void
 test_a_region_that_is_as_large_as_it_may_be_asks_nobody(void **state __rte_unused)
 {
@@ -1308,6 +1342,7 @@ main(void)
 		T(test_guard_pages_lie_before_and_behind_each_segment),
 		T(test_guard_pages_are_not_contiguous_in_io_memory),
 		B(test_who_finds_less_than_the_reserve_leaves_word),
+		B(test_hunger_in_another_process_hides_that_of_our_own_from_nobody),
 		B(test_a_region_that_is_as_large_as_it_may_be_asks_nobody),
 		B(test_a_system_without_memory_is_left_alone_for_a_while),
 		B(test_what_was_not_needed_for_an_interval_is_given_back),

@@ -29,6 +29,8 @@
 
 struct record {
 	struct mag_lock lock; /* a report may read what somebody else writes */
+	uint32_t process;     /* mag_process_id: the stack has addresses of that process */
+	pid_t pid;            /* for log lines */
 	struct mag_transaction last;
 };
 
@@ -88,7 +90,7 @@ transaction_now(struct mag_transaction *now, enum mag_transaction_kind kind)
 }
 
 static bool
-record_read(const struct mag_cache *cache, const void *object, struct mag_transaction *last)
+record_read(const struct mag_cache *cache, const void *object, struct record *copy)
 {
 	struct record *record = cache->region->audit != NULL ?
 					mag_mirror_of(&cache->region->audit->find, object) :
@@ -97,9 +99,11 @@ record_read(const struct mag_cache *cache, const void *object, struct mag_transa
 	if (record == NULL)
 		return false;
 	mag_lock_spin(&record->lock);
-	*last = record->last;
+	copy->process = record->process;
+	copy->pid = record->pid;
+	copy->last = record->last;
 	mag_lock_release(&record->lock);
-	return last->kind != MAG_TRANSACTION_NONE;
+	return copy->last.kind != MAG_TRANSACTION_NONE;
 }
 
 static void
@@ -108,6 +112,8 @@ record_write(const struct mag_cache *cache, const void *object, const struct mag
 	struct record *record = mag_mirror_of(&cache->region->audit->find, object);
 
 	mag_lock_spin(&record->lock);
+	record->process = mag_process_id;
+	record->pid = mag_process_pid;
 	record->last = *now;
 	mag_lock_release(&record->lock);
 }
@@ -126,32 +132,40 @@ records_write(const struct mag_cache *cache, void *const *objects, unsigned int 
 
 /* Reports */
 
+/* elsewhere: the process, if it is another one, whose functions nobody can name here. */
 static void
-log_transaction(const char *when, const struct mag_transaction *transaction)
+log_transaction(const char *when, const struct mag_transaction *transaction, pid_t elsewhere)
 {
-	char **names = backtrace_symbols(transaction->stack, transaction->depth);
-	char lcore[16] = "none";
+	char **names =
+		elsewhere == 0 ? backtrace_symbols(transaction->stack, transaction->depth) : NULL;
+	char lcore[16] = "none", process[24] = "";
 	uint32_t i;
+
+	if (elsewhere != 0)
+		snprintf(process, sizeof(process), "process %d, ", elsewhere);
 
 	if (transaction->lcore != LCORE_ID_ANY)
 		snprintf(lcore, sizeof(lcore), "%u", transaction->lcore);
-	MAG_LOG(ERR, "  %s by thread %u, lcore %s, %" PRIu64 ".%03u s after the start:", when,
-		transaction->thread, lcore, transaction->time_ms / 1000,
+	MAG_LOG(ERR, "  %s by %sthread %u, lcore %s, %" PRIu64 ".%03u s after the start:", when,
+		process, transaction->thread, lcore, transaction->time_ms / 1000,
 		(unsigned int)(transaction->time_ms % 1000));
 	for (i = 0; i < transaction->depth; i++)
-		MAG_LOG(ERR, "    %s", names != NULL ? names[i] : "?");
+		if (names != NULL)
+			MAG_LOG(ERR, "    %s", names[i]);
+		else
+			MAG_LOG(ERR, "    [%p]", transaction->stack[i]);
 	free(names);
 }
 
 static void
 log_last(const struct mag_cache *cache, const void *object)
 {
-	struct mag_transaction last;
+	struct record record;
 
-	if (record_read(cache, object, &last))
-		log_transaction(last.kind == MAG_TRANSACTION_ALLOC ? "last allocated" :
-								     "last freed",
-				&last);
+	if (record_read(cache, object, &record))
+		log_transaction(record.last.kind == MAG_TRANSACTION_ALLOC ? "last allocated" :
+									    "last freed",
+				&record.last, record.process != mag_process_id ? record.pid : 0);
 	else if (cache->region->audit == NULL)
 		MAG_LOG(ERR, "  (who had it before: with option audit=1, or MAG_REGION_AUDIT)");
 }
@@ -205,7 +219,7 @@ bad_free(struct mag_cache *cache, const void *object, enum mag_slab_verdict verd
 	MAG_LOG(ERR, "%s \"%s\": free of %p: %s: refused, %" PRIu64 " so far", kind_of(cache),
 		cache->name, object, text, n);
 	transaction_now(&now, MAG_TRANSACTION_FREE);
-	log_transaction("now freed", &now);
+	log_transaction("now freed", &now, 0);
 	if (found->address != NULL)
 		log_last(cache, found->address);
 	if (cache->options.guard == MAG_GUARD_PANIC)
@@ -340,12 +354,16 @@ int
 mag_cache_transaction(struct mag_cache *cache, const void *object, struct mag_transaction *last)
 {
 	struct mag_object_info info;
+	struct record record;
 
 	if (cache->region->audit == NULL)
 		return -ENOTSUP;
 	if (mag_cache_object_info(cache, object, &info, NULL) != 0)
 		return -EINVAL;
-	return record_read(cache, object, last) ? 0 : -ENOENT;
+	if (!record_read(cache, object, &record))
+		return -ENOENT;
+	*last = record.last;
+	return 0;
 }
 
 static int

@@ -646,7 +646,7 @@ cache_alloc(const char *kind, const char *name, int node)
 	cache->node = node;
 	cache->main = cache;
 	cache->process = mag_process_id;
-	cache->pid = getpid();
+	cache->pid = mag_process_pid;
 	return cache;
 }
 

@@ -669,7 +669,7 @@ mag_elastic_init(struct mag_region *region, const struct mag_region_params *para
 	elastic->segment_bytes = segment_bytes(region);
 	elastic->trim_last = rte_rdtsc();
 	elastic->process = mag_process_id;
-	elastic->pid = getpid();
+	elastic->pid = mag_process_pid;
 	region->elastic = elastic;
 	elastic->reserve = RTE_MIN(RTE_MAX(params->reserve, 1u), mag_elastic_segments_max(region));
 	if (parts_make(region, params->node) != 0)

@@ -239,7 +239,7 @@ enum mag_transaction_kind {
 	MAG_TRANSACTION_FREE,
 };
 
-/** What last happened to an object. */
+/** What last happened to an object, in whichever process: the stack, and the time, are that one's. */
 struct mag_transaction {
 	uint64_t time_ms; /**< since the library was loaded */
 	uint32_t kind;    /**< enum mag_transaction_kind */

@@ -11,6 +11,7 @@
 #include "process.h"
 
 uint32_t mag_process_id;
+pid_t mag_process_pid;
 
 /*
  * What differs between processes where the kernel gives no random number, because a filter of system calls
@@ -41,6 +42,7 @@ mag_process_renew(void)
 			id = draw_without_kernel();
 	while (id == 0 || id == before);
 	mag_process_id = id;
+	mag_process_pid = getpid();
 }
 
 /* Before any other constructor can take a lock. */

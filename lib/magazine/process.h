@@ -10,9 +10,12 @@
  */
 
 #include <stdint.h>
+#include <sys/types.h>
 
 /** This process, among all that share memory: never 0. */
 extern uint32_t mag_process_id;
+/** Its pid, as it sees it itself: for log lines, no identity. */
+extern pid_t mag_process_pid;
 
 /**
  * Draw another id. For the child of a fork(), which starts as a copy of its parent, before it uses anything

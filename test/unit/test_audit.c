@@ -554,6 +554,27 @@ test_who_destroys_too_early_hears_who_holds_objects(void **state __rte_unused)
 	mag_cache_free(cache, object);
 }
 
+/* Functions of that process have no names here. */
+static void
+test_what_another_process_did_is_told_with_its_number(void **state __rte_unused)
+{
+	uint32_t own = mag_process_id;
+	char expected[64];
+	const char *log;
+	void *object;
+
+	mag_process_id ^= 1u << 31;
+	object = allocate_here();
+	mag_process_id = own;
+	snprintf(expected, sizeof(expected), "last allocated by process %d, thread", getpid());
+	log_begin();
+	assert_int_equal(mag_cache_destroy(cache), -EBUSY);
+	log = log_end();
+	assert_logged(log, expected);
+	assert_logged(log, "magazine:     [0x");
+	mag_cache_free(cache, object);
+}
+
 static void
 test_audit_needs_a_region_with_room_for_it(void **state __rte_unused)
 {
@@ -752,6 +773,7 @@ main(void)
 		T(test_a_second_free_is_reported_with_both_stacks, setup_audit),
 		T(test_a_transaction_is_that_of_an_object, setup_audit),
 		T(test_who_destroys_too_early_hears_who_holds_objects, setup_audit),
+		T(test_what_another_process_did_is_told_with_its_number, setup_audit),
 		T(test_audit_needs_a_region_with_room_for_it, setup_plain),
 		T(test_a_switch_audits_all_caches_that_can_be, setup_plain),
 		T(test_an_object_with_users_is_not_freed, setup_plain),

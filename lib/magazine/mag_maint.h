@@ -106,9 +106,25 @@ void mag_reap_request(void);
  */
 int mag_maint_interval(unsigned int interval_ms);
 
+/**
+ * Stop maintenance of this process, and wait until it has: a pass that is under way is finished,
+ * with its destructors. From then on nothing of the library runs but what the application calls,
+ * until the next cache or pool is made (or the destruction of one is refused): caches work, but are
+ * not updated, a reap that is requested waits, and elastic regions grow only where
+ * mag_region_grow() or an allocation that waits makes them.
+ *
+ * To be called before rte_eal_cleanup() by an application that keeps pools or caches: EAL takes
+ * their memory away then, and nothing may look at it any more. One that has freed them all has no
+ * maintenance to stop.
+ *
+ * @return
+ *   0, also when there was none; -EDEADLK: called from a cache's callback, or from a walk.
+ */
+int mag_maint_stop(void);
+
 /** Who runs maintenance now. */
 enum mag_maint_runner {
-	MAG_MAINT_NONE,    /**< nobody: no cache yet */
+	MAG_MAINT_NONE,    /**< nobody: no cache yet, or mag_maint_stop() */
 	MAG_MAINT_SERVICE, /**< a service lcore */
 	MAG_MAINT_THREAD,  /**< the library's control thread */
 };

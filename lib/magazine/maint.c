@@ -349,7 +349,7 @@ regions_tend(void)
 	return tended.next;
 }
 
-/* All that is due; false: somebody else is at it, or EAL ends. */
+/* All that is due; false: somebody else is at it, maintenance was stopped, or EAL ends. */
 static bool
 pass_run(enum mag_maint_runner runner)
 {
@@ -363,6 +363,11 @@ pass_run(enum mag_maint_runner runner)
 
 	if (mag_cache_list_held() || !mag_lock_try(&maint.episode))
 		return false;
+	/* Under the lock: mag_maint_stop() waits for it when it has said so. */
+	if (MAG_STAT(maint.stop)) {
+		mag_lock_release(&maint.episode);
+		return false;
+	}
 	/* acquire, release: a request made before this episode is served by it */
 	pass.reap = atomic_exchange_explicit(&maint.reap_requested, false, memory_order_acq_rel) &&
 		    pass.now >= maint.reap_allowed;
@@ -405,7 +410,7 @@ static int32_t
 service_callback(void *arg)
 {
 	RTE_SET_USED(arg);
-	if (likely(!is_due(rte_rdtsc())))
+	if (likely(!is_due(rte_rdtsc())) || MAG_STAT(maint.stop))
 		return -EAGAIN;
 	MAG_STAT_ADD(maint.begun, 1);
 	if (!pass_run(MAG_MAINT_SERVICE))
@@ -668,6 +673,23 @@ mag_reap_request(void)
 	/* release: pairs with the exchange in pass_run() */
 	atomic_store_explicit(&maint.reap_requested, true, memory_order_release);
 	bell_ring();
+}
+
+int
+mag_maint_stop(void)
+{
+	if (mag_cache_may_deadlock()) {
+		MAG_LOG(ERR, "stop of maintenance: not from a cache's callback, nor from a walk");
+		return -EDEADLK;
+	}
+	pthread_mutex_lock(&maint.lock);
+	if (MAG_STAT(maint.running))
+		thread_end();
+	pthread_mutex_unlock(&maint.lock);
+	/* A service lcore may still be in a pass, which may want the lock above. */
+	mag_lock_wait(&maint.episode);
+	mag_lock_release(&maint.episode);
+	return 0;
 }
 
 static void

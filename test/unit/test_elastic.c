@@ -79,7 +79,7 @@ cache_make(unsigned int flags)
 	cache = cache_on(region, "elastic", flags);
 }
 
-/* So many whole segments, no magazines, and maintenance is told nothing. */
+/* So many whole segments, no magazines, and no maintenance that sees how few there are. */
 static int
 setup_bare(void **state __rte_unused)
 {
@@ -93,6 +93,7 @@ setup_bare(void **state __rte_unused)
 	assert_int_equal(block, 100);
 	assert_int_equal(mag_elastic_segments_max(region), SEGMENTS);
 	cache_make(MAG_CACHE_NOMAGAZINES);
+	assert_int_equal(mag_maint_stop(), 0);
 	mag_elastic_observer = NULL;
 	return 0;
 }
@@ -100,7 +101,7 @@ setup_bare(void **state __rte_unused)
 static int
 setup(void **state __rte_unused)
 {
-	struct mag_region_params params = params_for(10000, 0);
+	struct mag_region_params params = params_for(30000, 0);
 
 	region_make(&params);
 	cache_make(0);
@@ -1292,6 +1293,8 @@ test_nobody_notices_that_memory_comes_and_goes(void **state __rte_unused)
 		else
 			task_thread(&user[i].task, user_run, &user[i]);
 	}
+	/* It is this test that tends the region. */
+	assert_int_equal(mag_maint_stop(), 0);
 	do {
 		mag_elastic_tend(0);
 		mag_region_trim(region, 0);

@@ -255,6 +255,48 @@ test_a_reap_can_be_requested_by_a_signal_handler(void **state __rte_unused)
 	wait_until(cache->updates >= before + 3);
 }
 
+static _Atomic unsigned int begun, ended;
+
+static void
+slow_destructor(void *object __rte_unused, void *arg __rte_unused)
+{
+	atomic_fetch_add(&begun, 1);
+	let_pass(1);
+	atomic_fetch_add(&ended, 1);
+}
+
+static void
+test_a_stop_waits_for_the_pass_of_a_service_lcore(void **state __rte_unused)
+{
+	struct ground other = ground_make(400, SIZE, 16, 0);
+	struct mag_cache_params params = {
+		.name = "slow",
+		.object_size = SIZE,
+		.region = other.region,
+		.destructor = slow_destructor,
+		.node = -1,
+	};
+	struct mag_cache *slow = mag_cache_create(&params);
+	void *objects[400];
+	uint64_t updates;
+
+	assert_non_null(slow);
+	assert_int_equal(mag_cache_alloc_bulk(slow, objects, 400), 400);
+	mag_cache_free_bulk(slow, objects, 400);
+	wait_until(mag_maint_runner() == MAG_MAINT_SERVICE);
+	assert_int_equal(mag_maint_interval(1), 0);
+	wait_until(begun > 0);
+	assert_int_equal(mag_maint_stop(), 0);
+	assert_int_equal(begun, ended);
+	updates = mag_maint_updates();
+	let_pass(50);
+	assert_int_equal(mag_maint_updates(), updates);
+	assert_int_equal(begun, ended);
+	assert_int_equal(mag_maint_runner(), MAG_MAINT_NONE);
+	assert_int_equal(mag_cache_destroy(slow), 0);
+	ground_drop(&other);
+}
+
 static void
 test_updates_are_an_interval_apart(void **state __rte_unused)
 {
@@ -400,6 +442,7 @@ main(void)
 		T(test_a_service_that_was_unmapped_is_mapped_again),
 		T(test_a_reap_that_is_requested_is_served_again_after_an_interval),
 		T(test_a_reap_can_be_requested_by_a_signal_handler),
+		T(test_a_stop_waits_for_the_pass_of_a_service_lcore),
 		T(test_updates_are_an_interval_apart),
 		T(test_updates_that_find_the_list_taken_are_done_when_it_is_free),
 		T(test_a_request_that_finds_the_list_taken_is_served_when_it_is_free),

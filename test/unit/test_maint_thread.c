@@ -2,9 +2,11 @@
 #include "eal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <rte_cycles.h>
+#include <rte_eal.h>
 
 #include "cache.h"
 #include "ground.h"
@@ -518,6 +520,110 @@ test_the_thread_ends_with_the_last_cache_and_begins_with_the_next(void **state _
 	assert_int_equal(mag_maint_interval(0), 0);
 }
 
+/* Destructors that have begun, and ended. */
+static _Atomic unsigned int begun, ended;
+
+static void
+slow_destructor(void *object __rte_unused, void *arg __rte_unused)
+{
+	atomic_fetch_add(&begun, 1);
+	let_pass(1);
+	atomic_fetch_add(&ended, 1);
+}
+
+static void
+stopping_destructor(void *object __rte_unused, void *arg)
+{
+	*(int *)arg = mag_maint_stop();
+}
+
+static struct mag_cache *
+cache_with(mag_destructor destructor, void *arg, const struct ground *over)
+{
+	struct mag_cache_params params = {
+		.name = "destructed",
+		.object_size = SIZE,
+		.region = over->region,
+		.destructor = destructor,
+		.arg = arg,
+		.node = -1,
+	};
+	struct mag_cache *made = mag_cache_create(&params);
+
+	assert_non_null(made);
+	return made;
+}
+
+static void
+test_after_a_stop_nothing_runs_until_the_next_cache(void **state __rte_unused)
+{
+	struct ground other = ground_make(400, SIZE, BLOCK, 0);
+	struct mag_cache *slow = cache_with(slow_destructor, NULL, &other);
+	uint64_t updates;
+	void *objects[400];
+
+	atomic_store(&begun, 0);
+	atomic_store(&ended, 0);
+	assert_int_equal(mag_cache_alloc_bulk(slow, objects, 400), 400);
+	mag_cache_free_bulk(slow, objects, 400);
+	assert_int_equal(mag_maint_interval(1), 0);
+	wait_until(begun > 0);
+	assert_int_equal(mag_maint_stop(), 0);
+	assert_int_equal(begun, ended);
+	assert_int_equal(mag_maint_runner(), MAG_MAINT_NONE);
+	updates = mag_maint_updates();
+	mag_reap_request();
+	assert_int_equal(mag_maint_interval(1), 0);
+	fill(100);
+	let_pass(50);
+	assert_int_equal(mag_maint_updates(), updates);
+	assert_int_equal(mag_maint_stop(), 0);
+	assert_int_equal(begun, ended);
+	assert_int_equal(mag_cache_destroy(slow), 0);
+	slow = cache_with(NULL, NULL, &other);
+	wait_until(mag_maint_updates() > updates);
+	assert_int_equal(mag_maint_runner(), MAG_MAINT_THREAD);
+	assert_int_equal(mag_cache_destroy(slow), 0);
+	assert_int_equal(mag_maint_interval(0), 0);
+	ground_drop(&other);
+}
+
+static void
+test_a_callback_does_not_stop_maintenance(void **state __rte_unused)
+{
+	struct ground other = ground_make(64, SIZE, BLOCK, 0);
+	int ret = 0;
+	struct mag_cache *stopping = cache_with(stopping_destructor, &ret, &other);
+	const char *log;
+
+	log_begin();
+	mag_cache_free_nocache(stopping, mag_cache_alloc(stopping));
+	log = log_end();
+	assert_logged(log, "callback");
+	assert_int_equal(ret, -EDEADLK);
+	assert_int_equal(mag_maint_runner(), MAG_MAINT_THREAD);
+	assert_int_equal(mag_cache_destroy(stopping), 0);
+	ground_drop(&other);
+}
+
+/* The last one: the pool is kept, and EAL takes its memory away. */
+static void
+test_eal_ends_after_a_stop_while_there_are_pools(void **state __rte_unused)
+{
+#if defined(__SANITIZE_THREAD__)
+	/* ThreadSanitizer cannot see how EAL's own threads end. */
+	printf("# skip: ThreadSanitizer\n");
+	skip();
+#endif
+	assert_int_equal(mag_maint_interval(1), 0);
+	setup(NULL);
+	fill(100);
+	wait_until(cache->updates > 0);
+	assert_int_equal(mag_maint_stop(), 0);
+	assert_int_equal(rte_eal_cleanup(), 0);
+	let_pass(50);
+}
+
 #define G(name) cmocka_unit_test_setup_teardown(name, setup_growing, teardown)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
@@ -553,6 +659,9 @@ main(void)
 		cmocka_unit_test(test_library_caches_grow_by_their_table_if_dynamic),
 		cmocka_unit_test(test_an_update_rescales_the_table),
 		cmocka_unit_test(test_the_thread_ends_with_the_last_cache_and_begins_with_the_next),
+		T(test_after_a_stop_nothing_runs_until_the_next_cache),
+		T(test_a_callback_does_not_stop_maintenance),
+		cmocka_unit_test(test_eal_ends_after_a_stop_while_there_are_pools),
 	};
 
 	eal_start(3, NULL);

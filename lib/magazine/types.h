@@ -80,7 +80,7 @@ struct mag_cache {
 	uint32_t align;
 	/** mag_process_id of who made it, or took it over: owner of the callbacks. */
 	_Atomic uint32_t process;
-	pid_t pid;        /**< of that process, for log lines: no identity */
+	pid_t pid; /**< of that process, for log lines: no identity */
 	enum mag_bias_mode bias;
 	int node;
 	uint64_t expected; /**< objects that a pool is going to have */

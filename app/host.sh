@@ -11,6 +11,7 @@ HOST_RUNTIME=/var/run/dpdk
 HOST_MOUNT=/dev/hugepages
 HOST_MARK=magazine # device name of a hugetlbfs that one of these scripts mounted
 HOST_MARK_DIR=magazine+dir # the same, and the folder was made for it
+HOST_UNMOUNT_TRIES=10 # twice a second
 
 HOST_SCRATCH=
 HOST_PREFIX=
@@ -220,7 +221,8 @@ host_find_page_size() {
 	[ -w "$HOST_HUGE_DIR/nr_hugepages" ]
 }
 
-# Finds or makes a hugetlbfs of our page size. The open folder keeps others from unmounting it.
+# Finds or makes a hugetlbfs of our page size. The open folder keeps others from unmounting it; the lock, shared
+# with the others of these scripts, tells the last of them that it is.
 host_mount() {
 	local mark=$HOST_MARK page found
 
@@ -241,20 +243,44 @@ host_mount() {
 		fi
 	fi
 	exec {HOST_HUGE_FD}<"$HOST_MOUNT"
+	flock -s -n "$HOST_HUGE_FD"
 }
 
-# The last of these scripts to leave unmounts what the first of them mounted.
+# host_users FOLDER: 'process 12 (name)' of each that works in it, has a file of it open or mapped.
+host_users() {
+	local proc found=
+
+	for proc in /proc/[0-9]*; do
+		{ find "$proc/cwd" "$proc/root" "$proc/fd" -maxdepth 1 -type l -printf '%l\n'
+			awk '{ print $6 }' "$proc/maps"; } 2>/dev/null | awk -v dir="$1" \
+			'$0 == dir || index($0, dir "/") == 1 { found = 1 } END { exit !found }' || continue
+		found+="${found:+, }process ${proc#/proc/} ($(cat "$proc/comm" 2>/dev/null))"
+	done
+	printf '%s' "${found:-no process that can be seen}"
+}
+
+# The last of these scripts to leave unmounts what the first of them mounted, or says why it cannot.
 host_unmount() {
-	local mark
+	local mark tries last=1
 
 	[ -n "$HOST_HUGE_FD" ] || return 0
+	flock -x -n "$HOST_HUGE_FD" || last=0
 	exec {HOST_HUGE_FD}<&-
 	HOST_HUGE_FD=
+	[ $last = 1 ] || return 0
 	mark=$(awk -v dir="$HOST_MOUNT" '$2 == dir && $3 == "hugetlbfs" { print $1; exit }' /proc/mounts)
 	case $mark in
 	"$HOST_MARK" | "$HOST_MARK_DIR")
-		umount "$HOST_MOUNT" 2>/dev/null || return 0
-		[ "$mark" != $HOST_MARK_DIR ] || rmdir "$HOST_MOUNT"
+		# A process that has just been killed lets go of its pages a little later.
+		for ((tries = 0; tries < HOST_UNMOUNT_TRIES; tries++)); do
+			if umount "$HOST_MOUNT" 2>/dev/null; then
+				[ "$mark" != $HOST_MARK_DIR ] || rmdir "$HOST_MOUNT"
+				return
+			fi
+			sleep 0.5
+		done
+		host_say "left: hugetlbfs on $HOST_MOUNT, in use by $(host_users "$HOST_MOUNT"); when they have" \
+			"ended, as root: umount $HOST_MOUNT$([ "$mark" != $HOST_MARK_DIR ] || echo " && rmdir $HOST_MOUNT")"
 		;;
 	esac
 }
@@ -331,7 +357,7 @@ host_hugepages() {
 }
 
 host_hugepages_return() {
-	local nr=$HOST_HUGE_DIR/nr_hugepages added=$HOST_HUGE_ADDED
+	local nr=$HOST_HUGE_DIR/nr_hugepages added=$HOST_HUGE_ADDED done=1
 
 	HOST_HUGE_MB=0
 	[ -n "$HOST_HUGE_DIR" ] && [ -r "$nr" ] || return 0
@@ -340,17 +366,21 @@ host_hugepages_return() {
 	if [ "$added" -gt 0 ]; then
 		host_hold
 		host_huge_count
-		echo $((HOST_HUGE_COUNT > added ? HOST_HUGE_COUNT - added : 0)) >"$nr"
+		{ echo $((HOST_HUGE_COUNT > added ? HOST_HUGE_COUNT - added : 0)) >"$nr"; } 2>/dev/null || done=0
 		HOST_HUGE_ADDED=0
 		host_release
-		host_say "gave back $((added * HOST_HUGE_KB / 1024)) MB of hugepages"
+		if [ $done = 1 ]; then
+			host_say "gave back $((added * HOST_HUGE_KB / 1024)) MB of hugepages"
+		else
+			host_say "left: $added hugepages of $HOST_HUGE_KB kB; as root, write $added less to $nr"
+		fi
 	fi
 	host_unlock
 }
 
 # Ends what was started here and has not ended: known by our file prefix in its environment.
 host_kill_leftovers() {
-	local signal environ pid found
+	local signal environ pid found last=
 
 	[ -n "$HOST_PREFIX" ] || return 0
 	for signal in TERM KILL KILL; do
@@ -360,11 +390,13 @@ host_kill_leftovers() {
 			pid=${environ#/proc/}
 			pid=${pid%/environ}
 			[ "$pid" != $$ ] || continue
-			kill -$signal "$pid" 2>/dev/null && found=1
+			kill -$signal "$pid" 2>/dev/null && found=1 last=$pid
 		done
 		[ $found = 1 ] || return 0
 		sleep 0.5
 	done
+	! grep -qzsx "MAGAZINE_FILE_PREFIX=$HOST_PREFIX" "/proc/$last/environ" ||
+		host_say "left: process $last ($(cat "/proc/$last/comm" 2>/dev/null)), which signal 9 does not end"
 }
 
 # Removes the files that EAL made under our prefix and that its end has left behind.

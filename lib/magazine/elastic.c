@@ -864,11 +864,11 @@ region_tend(struct mag_region *region, uint64_t interval, struct mag_elastic_ten
 	tended->low |= !region_feed(region);
 	if (is_kept(region))
 		return;
-	if (now - elastic->trim_last >= interval) {
+	if (now - MAG_STAT(elastic->trim_last) >= interval) {
 		region_trim(region, elastic->reserve, true);
-		elastic->trim_last = now;
+		atomic_store_explicit(&elastic->trim_last, now, memory_order_relaxed);
 	}
-	tended->next = RTE_MIN(tended->next, elastic->trim_last + interval);
+	tended->next = RTE_MIN(tended->next, MAG_STAT(elastic->trim_last) + interval);
 }
 
 struct tending {

@@ -116,7 +116,7 @@ struct mag_elastic {
 
 	TAILQ_ENTRY(mag_region) link; /**< of these, under their lock */
 	uint32_t tended;              /**< threads that tend it, under the same lock */
-	uint64_t trim_last;           /**< TSC; of who tends */
+	_Atomic uint64_t trim_last;   /**< TSC */
 	_Atomic uint32_t hungry;      /**< a bit for each part, with maintenance told */
 	_Atomic uint32_t
 		hungry_elsewhere; /**< from other processes: maintenance sees it at its next turn */

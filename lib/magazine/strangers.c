@@ -64,13 +64,13 @@ void
 mag_strangers_look(struct mag_cache *cache)
 {
 	static _Atomic bool said;
-	uint64_t allocs, before = cache->update_allocs;
+	uint64_t allocs, before = MAG_STAT(cache->update_allocs);
 	unsigned int attached;
 
 	if ((cache->flags & MAG_CACHE_POOL) == 0 || MAG_STAT(said) || mag_process_is_secondary())
 		return;
 	allocs = allocs_of(cache);
-	cache->update_allocs = allocs;
+	atomic_store_explicit(&cache->update_allocs, allocs, memory_order_relaxed);
 	/* A pool at work takes objects that came back in every interval. */
 	if (allocs == 0 || allocs != before || mag_cache_reachable(cache) != 0)
 		return;

@@ -108,8 +108,7 @@ struct mag_cache {
 	uint32_t perimeter_depth;    /**< of that thread alone */
 	_Atomic uint32_t perimeter_left; /**< how often it was left: the futex of those who wait */
 	uint64_t next_update; /**< TSC, 0 = one interval from now; under the list's lock */
-	uint64_t
-		update_allocs; /**< of a pool, allocations until the last update; under the list's lock */
+	_Atomic uint64_t update_allocs;   /**< of a pool, allocations until the last update */
 	_Atomic uint64_t contention_seen; /**< contention at the last update */
 	struct mag_lock working_set;      /**< guards reaplimits and reaps */
 	struct mag_lock visit;            /**< one sweep over the slots at a time */

@@ -14,6 +14,7 @@
 #include <rte_lcore.h>
 
 #include "calls.h"
+#include "numa.h"
 #include "process.h"
 
 #define MODES_ELASTIC                                                                              \
@@ -209,7 +210,10 @@ elastic_due(const struct mag_region_params *params, struct due *due)
 	align = RTE_MAX(align, UINT64_C(8));
 	stride = RTE_ALIGN_CEIL(stride, align);
 	if ((params->mode & MAG_REGION_NOMAGAZINES) == 0)
-		objects += mag_magazine_max(RTE_ALIGN_CEIL((uint64_t)params->object_size, align));
+		objects += mag_magazine_max(RTE_ALIGN_CEIL((uint64_t)params->object_size, align)) /
+			   (params->mode & MAG_REGION_MONOLITHIC || params->node >= 0 ?
+				    mag_numa_nodes() :
+				    1);
 	if (params->mode & MAG_REGION_MONOLITHIC) {
 		due->einval |= objects > MAG_REGION_BLOCK_MAX;
 		return;

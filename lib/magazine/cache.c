@@ -726,6 +726,15 @@ pool_leave_word(struct mag_cache *cache)
 bool
 mag_pool_free(struct mag_cache *cache)
 {
+	/* Only that process knows its list. Where it has ended, the records stay until the primary ends. */
+	if (cache->process != mag_process_id) {
+		MAG_LOG(NOTICE,
+			"pool \"%s\": freed by another process than %d, which made it: its records stay "
+			"until maintenance of that one comes by",
+			cache->name, cache->pid);
+		pool_leave_word(cache);
+		return false;
+	}
 	/* A walk goes on behind this cache, or somebody with the list waits for what this callback holds. */
 	if (mag_cache_may_deadlock()) {
 		pool_leave_word(cache);

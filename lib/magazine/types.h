@@ -96,7 +96,7 @@ struct mag_cache {
 	_Atomic uint32_t type;
 	_Atomic bool off;   /**< purged, and not yet enabled again by whoever did it */
 	_Atomic bool dying; /**< a pool is being freed: steal no more */
-	/** A pool was freed by who cannot take it off the list: whoever next leaves the list does, and frees this. */
+	/** A pool was freed by who cannot take it off the list (also another process): whoever next leaves the list does, and frees this. */
 	_Atomic bool gone;
 	/** Of the main one: what is looked at (audit.h). Bits are only added. */
 	_Atomic uint32_t watch;

@@ -290,6 +290,15 @@ harness_copy_with_our_number(const char *variable, const char *value)
 	return -1;
 }
 
+bool
+harness_copy_runs(pid_t pid)
+{
+	siginfo_t info = {.si_pid = 0};
+
+	assert_int_equal(waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT), 0);
+	return info.si_pid == 0;
+}
+
 int
 harness_copy_status(pid_t pid)
 {

@@ -10,17 +10,22 @@
 #include <unistd.h>
 
 #include <rte_eal.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
 #include <rte_memzone.h>
 
+#include "cache.h"
 #include "harness.h"
-#include "mag_cache.h"
-#include "mag_maint.h"
-#include "visit.h"
+#include "logtap.h"
+#include "pool.h"
+#include "rte_mempool_magazine.h"
 
 /* Set in a copy of this program that is the secondary process: what it does. */
 #define ENV_CHILD "CONTRACT_PROCESS"
 
 #define SHARED "contract-processes"
+#define CHUNK "contract-chunk"
+#define WAIT_MS 20000
 #define LCORES 2
 #define OBJECTS 1000
 #define SIZE 256
@@ -31,6 +36,7 @@ struct shared {
 	pid_t tid;
 	struct mag_cache *plain;
 	struct mag_cache *with_callbacks;
+	_Atomic bool made, freed;
 };
 
 static struct shared *shared;
@@ -79,6 +85,93 @@ child_with_our_number(void)
 	return 0;
 }
 
+/* Without a callback for its memory: rte_mempool would call it in whatever process frees the pool. */
+static struct rte_mempool *
+pool_anywhere(void)
+{
+	struct rte_mempool *mp = pool_empty(POOL_SPEC(OBJECTS, 64, .config = "interval=10ms"));
+	const struct rte_memzone *zone =
+		rte_memzone_reserve_aligned(CHUNK, pool_chunk_size(mp, OBJECTS), SOCKET_ID_ANY,
+					    RTE_MEMZONE_IOVA_CONTIG, RTE_CACHE_LINE_SIZE);
+
+	assert_non_null(zone);
+	assert_int_equal(
+		rte_mempool_populate_iova(mp, zone->addr, zone->iova, zone->len, NULL, NULL),
+		OBJECTS);
+	return mp;
+}
+
+static struct rte_mempool *found;
+
+static void
+pool_find(struct rte_mempool *mp, void *arg __rte_unused)
+{
+	if (mp->populated_size == OBJECTS)
+		found = mp;
+}
+
+/* The one pool that there is, whoever made it. */
+static struct rte_mempool *
+the_pool(void)
+{
+	found = NULL;
+	rte_mempool_walk(pool_find, NULL);
+	return found;
+}
+
+static void
+count_visit(struct mag_cache *cache __rte_unused, void *arg)
+{
+	++*(unsigned int *)arg;
+}
+
+static unsigned int
+caches_listed(void)
+{
+	unsigned int visits = 0;
+
+	mag_cache_walk(count_visit, &visits);
+	return visits;
+}
+
+/* Until maintenance has taken those off the list that are gone. */
+static bool
+list_comes_to(unsigned int caches)
+{
+	unsigned int ms;
+
+	for (ms = 0; ms < WAIT_MS && mag_cache_listed() != caches; ms++)
+		usleep(1000);
+	return mag_cache_listed() == caches;
+}
+
+static int
+child_frees(void)
+{
+	struct rte_mempool *mp = the_pool();
+
+	HOLDS(mp != NULL);
+	logtap_open();
+	rte_mempool_free(mp);
+	logtap_close();
+	HOLDS(logtap_has("freed while 3 of its 1000 objects are out"));
+	HOLDS(logtap_has("which made it"));
+	return 0;
+}
+
+static int
+child_makes(bool stay)
+{
+	pool_anywhere();
+	HOLDS(caches_listed() == 1);
+	shared->made = true;
+	while (stay && !shared->freed)
+		usleep(1000);
+	HOLDS(!stay || list_comes_to(0));
+	HOLDS(!stay || caches_listed() == 0);
+	return 0;
+}
+
 static int
 run_as_child(int argc, char **argv, const char *what)
 {
@@ -92,6 +185,10 @@ run_as_child(int argc, char **argv, const char *what)
 	shared = zone->addr;
 	if (strcmp(what, "number") == 0)
 		ret = child_with_our_number();
+	else if (strcmp(what, "free") == 0)
+		ret = child_frees();
+	else if (strncmp(what, "make", 4) == 0)
+		ret = child_makes(strcmp(what, "make and stay") == 0);
 	return rte_eal_cleanup() == 0 ? ret : 4;
 }
 
@@ -153,6 +250,108 @@ a_process_with_our_number_is_another_one(void **state __rte_unused)
 	assert_int_equal(status, 0);
 }
 
+static size_t
+heap_used(void)
+{
+	struct rte_malloc_socket_stats stats;
+	unsigned int i;
+	size_t sum = 0;
+
+	for (i = 0; i < rte_socket_count(); i++)
+		if (rte_malloc_get_socket_stats(rte_socket_id_by_idx(i), &stats) == 0)
+			sum += stats.heap_allocsz_bytes;
+	return sum;
+}
+
+static uint64_t
+updates_of(const struct rte_mempool *mp)
+{
+	struct mag_cache_stats stats;
+
+	mag_cache_stats(rte_mempool_magazine_cache(mp), &stats);
+	return stats.updates;
+}
+
+static void
+assert_is_updated(const struct rte_mempool *mp)
+{
+	uint64_t before = updates_of(mp);
+	unsigned int ms;
+
+	for (ms = 0; ms < WAIT_MS && updates_of(mp) < before + 3; ms++)
+		usleep(1000);
+	assert_true(updates_of(mp) >= before + 3);
+}
+
+/* Those of the fixture. */
+#define LISTED 2
+
+static void
+a_pool_freed_by_a_secondary_process_leaves_the_list_of_who_made_it(void **state __rte_unused)
+{
+	size_t before = heap_used();
+	struct rte_mempool *mp = pool_anywhere(), *later;
+	void *objects[3];
+	int status;
+
+	assert_int_equal(rte_mempool_get_bulk(mp, objects, 3), 0);
+	assert_int_equal(caches_listed(), LISTED + 1);
+	status = harness_copy_status(harness_copy(ENV_CHILD, "free", NULL));
+	rte_memzone_free(rte_memzone_lookup(CHUNK));
+	assert_int_equal(status, 0);
+	assert_true(list_comes_to(LISTED));
+	assert_int_equal(caches_listed(), LISTED);
+	assert_int_equal(heap_used(), before);
+	later = pool_anywhere();
+	assert_is_updated(later);
+	rte_mempool_free(later);
+	rte_memzone_free(rte_memzone_lookup(CHUNK));
+}
+
+static void
+pool_of_a_secondary_is_freed(const char *what)
+{
+	pid_t pid = harness_copy(ENV_CHILD, what, NULL);
+	struct rte_mempool *mp;
+	int status = 0;
+
+	while (!shared->made && harness_copy_runs(pid))
+		usleep(1000);
+	if (strcmp(what, "make") == 0 || !shared->made)
+		status = harness_copy_status(pid);
+	assert_true(shared->made);
+	logtap_open();
+	mp = the_pool();
+	rte_mempool_free(mp);
+	logtap_close();
+	shared->freed = true;
+	if (strcmp(what, "make") != 0)
+		status = harness_copy_status(pid);
+	assert_int_equal(status, 0);
+	assert_non_null(mp);
+	assert_true(logtap_has("which made it"));
+	rte_memzone_free(rte_memzone_lookup(CHUNK));
+	assert_int_equal(caches_listed(), LISTED);
+}
+
+static void
+a_pool_of_a_secondary_process_leaves_its_list_when_we_free_it(void **state __rte_unused)
+{
+	pool_of_a_secondary_is_freed("make and stay");
+}
+
+static void
+a_pool_of_a_process_that_has_ended_is_freed_all_the_same(void **state __rte_unused)
+{
+	struct rte_mempool *later;
+
+	pool_of_a_secondary_is_freed("make");
+	later = pool_anywhere();
+	assert_is_updated(later);
+	rte_mempool_free(later);
+	rte_memzone_free(rte_memzone_lookup(CHUNK));
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -160,6 +359,9 @@ main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_process_with_our_number_is_another_one),
+		T(a_pool_freed_by_a_secondary_process_leaves_the_list_of_who_made_it),
+		T(a_pool_of_a_secondary_process_leaves_its_list_when_we_free_it),
+		T(a_pool_of_a_process_that_has_ended_is_freed_all_the_same),
 	};
 	const char *what = getenv(ENV_CHILD);
 

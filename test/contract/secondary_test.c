@@ -144,15 +144,6 @@ run_as_child(int argc, char **argv, const char *what)
 	return rte_eal_cleanup() == 0 ? ret : 4;
 }
 
-static bool
-child_runs(pid_t pid)
-{
-	siginfo_t info = {.si_pid = 0};
-
-	assert_int_equal(waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT), 0);
-	return info.si_pid == 0;
-}
-
 static int
 child_end(pid_t pid)
 {
@@ -236,7 +227,7 @@ strangers_lose_what_they_free(const char *plugin, bool hint)
 	assert_int_equal(rte_mempool_get_bulk(mp, gift->objects, COUNT), 0);
 	logtap_open();
 	pid = harness_copy(ENV_CHILD, "stranger", (const char *[]){"-d", plugin, NULL});
-	while (!gift->given && child_runs(pid))
+	while (!gift->given && harness_copy_runs(pid))
 		usleep(1000);
 	hint = !hint || logtap_wait("none of its 1000 objects is free");
 	gift->enough = true;
@@ -281,7 +272,7 @@ two_processes_at_once_never_have_the_same_object(void **state __rte_unused)
 	assert_int_equal(rte_eal_remote_launch(worker_main, NULL, 1), 0);
 	pid = harness_copy(ENV_CHILD, "turns", NULL);
 	/* Whoever asks for all sweeps over what the others hold. */
-	while (child_runs(pid))
+	while (harness_copy_runs(pid))
 		assert_int_not_equal(take(mp, COUNT), 2);
 	ret = child_end(pid);
 	enough = true;

@@ -1018,6 +1018,28 @@ test_pools_that_are_freed_in_a_callback_go_with_the_next_walk(void **state __rte
 }
 
 static void
+test_pools_that_another_process_frees_go_with_the_next_walk_of_who_made_them(
+	void **state __rte_unused)
+{
+	uint32_t count = mag_cache_listed();
+	uint64_t before = heap_balance();
+	unsigned int i;
+
+	ending_make();
+	for (i = 0; i < RTE_DIM(ending); i++) {
+		ending[i]->process++;
+		log_begin();
+		assert_false(mag_pool_free(ending[i]));
+		assert_logged(log_end(), "freed by another process");
+		assert_int_equal(mag_cache_listed(), count + RTE_DIM(ending));
+		ending[i]->process--;
+	}
+	assert_int_equal(mag_cache_walk(never_visit, NULL), 0);
+	assert_int_equal(mag_cache_listed(), count);
+	assert_int_equal(heap_balance(), before);
+}
+
+static void
 test_pools_that_are_freed_in_a_callback_go_with_the_next_pass_of_maintenance(
 	void **state __rte_unused)
 {
@@ -1599,6 +1621,7 @@ main(void)
 		T(test_a_pool_that_is_purged_stays_off_when_it_starts_again),
 		T(test_pools_that_are_freed_in_a_walk_go_when_it_is_over),
 		T(test_pools_that_are_freed_in_a_callback_go_with_the_next_walk),
+		T(test_pools_that_another_process_frees_go_with_the_next_walk_of_who_made_them),
 		T(test_pools_that_are_freed_in_a_callback_go_with_the_next_pass_of_maintenance),
 		T(test_a_pool_that_lost_its_memory_starts_again),
 		T(test_all_or_none_takes_none_when_it_cannot_take_all),

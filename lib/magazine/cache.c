@@ -402,7 +402,7 @@ list_insert(struct mag_cache *cache)
 {
 	list_enter();
 	if (cache->id == 0)
-		cache->id = ++list.next_id;
+		cache->id = mag_process_unique(++list.next_id);
 	cache->next_update = 0;
 	TAILQ_INSERT_TAIL(&list.caches, cache->listing, link);
 	MAG_STAT_ADD(list.count, 1);

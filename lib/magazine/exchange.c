@@ -498,8 +498,11 @@ home_put(struct mag_cache *cache, void *const *objects, unsigned int n)
 		/* No empty magazine in the depot: make one, with the slot let go. */
 		if (size != 0)
 			magazine = mag_arena_get(&cache->arena, size);
-		if (magazine == NULL)
+		if (magazine == NULL) {
+			if (size != 0)
+				MAG_STAT_ADD(cache->no_magazine, n - done);
 			break;
+		}
 	}
 	if (magazine != NULL)
 		mag_arena_put(&cache->arena, magazine);

@@ -110,7 +110,7 @@ struct mag_region_params {
 
 /** Figures of a region, each exact, all of about the same moment. */
 struct mag_region_stats {
-	uint32_t id;              /**< unique in the process */
+	uint64_t id;              /**< unique among all processes that share the memory */
 	uint32_t mode;            /**< MAG_REGION_* */
 	uint64_t objects;         /**< of all segments */
 	uint64_t objects_max;     /**< elastic: of as many segments as there may be now */

@@ -18,18 +18,22 @@ extern "C" {
 /** Counters of a cache, which begin with it and never go back, and figures of now; of all its NUMA nodes together. */
 struct mag_cache_stats {
 	char name[MAG_CACHE_NAMESIZE]; /**< need not be unique */
-	uint32_t id;                   /**< unique in the process */
+	uint64_t id;                   /**< unique among all processes that share the memory */
 	uint32_t flags;                /**< MAG_CACHE_* */
-	uint32_t region_id;            /**< of its region, unique in the process */
+	uint64_t region_id;            /**< of its region, unique likewise */
 	uint32_t region_mode;          /**< MAG_REGION_* */
 	uint64_t object_size;          /**< bytes */
 	uint64_t chunk_size;           /**< bytes, alignment included */
 	uint32_t align;                /**< bytes */
+	uint32_t region_align;         /**< of the region's objects; 1: adopted, nothing is known */
 	uint32_t slab_objects;         /**< objects of a whole slab: a contiguous block */
+	uint64_t slab_size;            /**< bytes from its first object to behind its last */
 	uint32_t rounds;               /**< magazine size in force; 0 = lcore layer off */
 	uint64_t objects;              /**< of the region */
 	uint64_t free;                 /**< as mag_cache_available() */
 	uint64_t in_lcores;            /**< objects now in loaded and previous magazines */
+	uint64_t loaded;               /**< objects now in loaded magazines */
+	uint64_t previous;             /**< objects now in previous magazines */
 	uint64_t depot_full;           /**< full magazines now */
 	uint64_t depot_empty;          /**< empty magazines now */
 	uint64_t depot_full_taken;     /**< takes from the full list */
@@ -38,7 +42,7 @@ struct mag_cache_stats {
 	uint64_t contention_total;     /**< all of these */
 	uint64_t zeroes;               /**< working sets zeroed */
 	uint64_t resizes;              /**< changes of the magazine size */
-	uint64_t purges;               /**< that took a magazine from some lcore */
+	uint64_t purges;               /**< of all nodes, that took a magazine from some lcore */
 	uint64_t reaps;                /**< by updates and on request, that had something to take */
 	uint64_t updates;              /**< by maintenance and by mag_cache_update() */
 	uint64_t slabs_created;        /**< segments taken from the region */
@@ -47,6 +51,8 @@ struct mag_cache_stats {
 	uint64_t slabs_full;           /**< slabs without one, now */
 	uint64_t slab_allocs;          /**< objects that left the slab layer */
 	uint64_t slab_frees;           /**< objects that came back to it */
+	/** Objects that users freed and that came back to it because no empty magazine was to be had. */
+	uint64_t slab_frees_no_magazine;
 	uint64_t slab_fails;    /**< slabs that could not be made, of those that were tried */
 	uint64_t alloc_fails;   /**< objects that could not be constructed, and slab_fails */
 	uint64_t invalid_frees; /**< refused frees, where they are noticed: see mag_cache_free() */

@@ -17,6 +17,13 @@ extern uint32_t mag_process_id;
 /** Its pid, as it sees it itself: for log lines, no identity. */
 extern pid_t mag_process_pid;
 
+/** An id of the nth thing that this process makes, unlike those of all other processes. */
+static inline uint64_t
+mag_process_unique(uint32_t nth)
+{
+	return (uint64_t)mag_process_id << 32 | nth;
+}
+
 /**
  * Draw another id. For the child of a fork(), which starts as a copy of its parent, before it uses anything
  * of this library. Makes system calls only.

@@ -101,7 +101,7 @@ region_alloc(const struct mag_region_params *params)
 		return NULL;
 	}
 	snprintf(region->name, sizeof(region->name), "%s", params->name);
-	region->id = MAG_STAT_ADD(ids, 1) + 1;
+	region->id = mag_process_unique(MAG_STAT_ADD(ids, 1) + 1);
 	region->mode = params->mode;
 	region->object_size = params->object_size;
 	region->stride = params->stride != 0 ? params->stride : params->object_size;

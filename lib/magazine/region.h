@@ -130,7 +130,7 @@ struct mag_elastic {
 
 struct mag_region {
 	char name[MAG_REGION_NAMESIZE];
-	uint32_t id;
+	uint64_t id;
 	uint32_t align;                  /**< of each object; adopted: 1 */
 	struct mag_elastic *elastic;     /**< NULL: adopted memory */
 	struct mag_mirror_owner *mirror; /**< NULL: none */

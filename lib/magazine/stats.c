@@ -208,10 +208,24 @@ slab_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
 }
 
 static void
+lcore_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
+{
+	unsigned int i;
+
+	for (i = 0; i < MAG_SLOTS; i++) {
+		/* acquire: pairs with the release in mag_lcore_swap(), as in mag_lcore_count() */
+		stats->loaded += atomic_load_explicit(&cache->slot[i].rounds, memory_order_acquire);
+		stats->previous += MAG_STAT(cache->slot[i].previous_rounds);
+	}
+}
+
+static void
 home_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
 {
 	depot_stats(cache, stats);
 	slab_stats(cache, stats);
+	lcore_stats(cache, stats);
+	stats->slab_frees_no_magazine += MAG_STAT(cache->no_magazine);
 	stats->zeroes += MAG_STAT(cache->zeroes);
 	stats->resizes += MAG_STAT(cache->resizes);
 	stats->purges += MAG_STAT(cache->purges);
@@ -239,13 +253,15 @@ mag_cache_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
 	stats->object_size = cache->object_size;
 	stats->chunk_size = cache->chunk_size;
 	stats->align = cache->align;
+	stats->region_align = cache->region->align;
 	stats->slab_objects = cache->region->block;
+	stats->slab_size = mag_region_segment_span(cache->region);
 	stats->rounds = MAG_STAT(cache->slot[MAG_SLOT_SHARED].size);
 	stats->objects = MAG_STAT(cache->region->objects);
 	stats->free = mag_cache_available(cache);
-	stats->in_lcores = mag_cache_in_lcores(cache);
 	MAG_FOREACH_HOME(cache, part, home)
 		home_stats(home, stats);
+	stats->in_lcores = stats->loaded + stats->previous;
 	stats->alloc_fails += stats->slab_fails;
 	if (stats->contention_total > seen)
 		stats->contention = stats->contention_total - seen;

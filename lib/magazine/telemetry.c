@@ -6,6 +6,7 @@
  */
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -79,19 +80,34 @@ add_rows(struct rte_tel_data *data, const char *name, const struct row *rows, un
 		add_count(data, rows[i].name, rows[i].value);
 }
 
+/* As text: readers of JSON that count in floating point would take ids of one process for the same. */
+static void
+add_id(struct rte_tel_data *data, const char *name, uint64_t id)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "0x%016" PRIx64, id);
+	rte_tel_data_add_dict_string(data, name, text);
+}
+
 static void
 add_stats(struct rte_tel_data *data, const struct mag_cache_stats *stats)
 {
 	const struct row rows[] = {
-		{"id", stats->id},
-		{"region_id", stats->region_id},
+		{"flags", stats->flags},
 		{"region_mode", stats->region_mode},
 		{"object_size", stats->object_size},
+		{"chunk_size", stats->chunk_size},
+		{"align", stats->align},
+		{"region_align", stats->region_align},
 		{"slab_objects", stats->slab_objects},
+		{"slab_size", stats->slab_size},
 		{"rounds", stats->rounds},
 		{"objects", stats->objects},
 		{"free", stats->free},
 		{"in_lcores", stats->in_lcores},
+		{"loaded", stats->loaded},
+		{"previous", stats->previous},
 		{"depot_full", stats->depot_full},
 		{"depot_empty", stats->depot_empty},
 		{"depot_full_taken", stats->depot_full_taken},
@@ -109,6 +125,7 @@ add_stats(struct rte_tel_data *data, const struct mag_cache_stats *stats)
 		{"slabs_full", stats->slabs_full},
 		{"slab_allocs", stats->slab_allocs},
 		{"slab_frees", stats->slab_frees},
+		{"slab_frees_no_magazine", stats->slab_frees_no_magazine},
 		{"slab_fails", stats->slab_fails},
 		{"alloc_fails", stats->alloc_fails},
 		{"invalid_frees", stats->invalid_frees},
@@ -122,6 +139,8 @@ add_stats(struct rte_tel_data *data, const struct mag_cache_stats *stats)
 	};
 
 	add_rows(data, stats->name, rows, RTE_DIM(rows));
+	add_id(data, "id", stats->id);
+	add_id(data, "region_id", stats->region_id);
 }
 
 /* The first cache of the name. */
@@ -174,7 +193,6 @@ answer_region(struct mag_cache *cache, struct rte_tel_data *data)
 	mag_region_stats_get(region, &stats);
 
 	const struct row rows[] = {
-		{"id", stats.id},
 		{"mode", stats.mode},
 		{"elastic", region->elastic != NULL},
 		{"objects", stats.objects},
@@ -197,6 +215,7 @@ answer_region(struct mag_cache *cache, struct rte_tel_data *data)
 	};
 
 	add_rows(data, region->name, rows, RTE_DIM(rows));
+	add_id(data, "id", stats.id);
 }
 
 static int

@@ -73,7 +73,7 @@ struct mag_cache {
 	 * rte_stack: of no room and no objects, so that code refuses, and writes nowhere.
 	 */
 	char closed[6 * RTE_CACHE_LINE_SIZE - MAG_CACHE_NAMESIZE - sizeof(void *)];
-	uint32_t id;
+	uint64_t id;
 	uint32_t flags;
 	uint32_t object_size;
 	uint32_t chunk_size;
@@ -120,6 +120,8 @@ struct mag_cache {
 	_Atomic uint64_t transit;
 	_Atomic uint64_t zeroes, resizes, purges, reaps, updates;
 	_Atomic uint64_t alloc_fails, steals, steal_denied, visits_denied;
+	_Atomic uint64_t
+		no_magazine; /**< objects freed to the slabs, for want of an empty magazine */
 	/** Objects that threads on the shared slot had from, or gave to, the slab layer. */
 	_Atomic uint64_t beside_allocs, beside_frees;
 	_Atomic uint64_t steal_rest;   /**< TSC until which a denied sweep is not repeated ... */

@@ -518,8 +518,9 @@ mag_cache_working_set_reap(struct mag_cache *cache)
 		MAG_STAT_ADD(cache->reaps, 1);
 }
 
+/* held: set when a slot had a magazine. */
 static int
-home_purge(struct mag_cache *cache, bool idle)
+home_purge(struct mag_cache *cache, bool idle, bool *held)
 {
 	struct magazine_pile pile = {.count = 0};
 	bool reaped = false;
@@ -531,9 +532,8 @@ home_purge(struct mag_cache *cache, bool idle)
 	if (!off) {
 		slots_ask(cache);
 		shared_empty(cache, &pile);
-	} else if (pile.count > 0) {
-		MAG_STAT_ADD(cache->purges, 1);
 	}
+	*held |= off && pile.count > 0;
 	pile_destroy(cache, &pile);
 	return depot_zero_and_reap(cache, &reaped) && off ? 0 : -EAGAIN;
 }
@@ -545,12 +545,13 @@ home_purge(struct mag_cache *cache, bool idle)
 int
 mag_cache_purge_inside(struct mag_cache *cache, bool idle)
 {
+	bool held = false;
 	struct mag_cache *home;
 	unsigned int part;
 	int ret = 0;
 
 	MAG_FOREACH_HOME(cache, part, home) {
-		if (home_purge(home, idle) == 0)
+		if (home_purge(home, idle, &held) == 0)
 			continue;
 		ret = -EAGAIN;
 		if (idle || mag_cache_may_visit(cache))
@@ -558,6 +559,8 @@ mag_cache_purge_inside(struct mag_cache *cache, bool idle)
 	}
 	if (ret != 0)
 		mag_cache_enable_inside(cache);
+	if (ret == 0 && held)
+		MAG_STAT_ADD(cache->purges, 1);
 	return ret;
 }
 

@@ -1098,7 +1098,7 @@ test_a_cache_with_objects_out_is_not_destroyed_and_stays_usable(void **state __r
 {
 	struct mag_cache *cache = cache_make(0);
 	void *objects[COUNT];
-	uint32_t id = cache->id;
+	uint64_t id = cache->id;
 	const char *log;
 
 	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 40), 40);

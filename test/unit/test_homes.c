@@ -417,6 +417,7 @@ test_purge_resize_and_reap_are_of_both_homes(void **state __rte_unused)
 	assert_int_equal(mag_cache_purge(cache), 0);
 	mag_cache_stats(cache, &stats);
 	assert_int_equal(stats.in_lcores + stats.depot_full, 0);
+	assert_int_equal(stats.purges, 1);
 	assert_sizes(0);
 	mag_cache_enable(cache);
 	assert_sizes(ROUNDS);

@@ -75,11 +75,14 @@ test_a_new_cache_tells_what_it_was_made_from(void **state __rte_unused)
 	assert_int_equal(now.object_size, SIZE - 4);
 	assert_int_equal(now.chunk_size, SIZE);
 	assert_int_equal(now.align, 16);
+	assert_int_equal(now.region_align, cache->region->align);
 	assert_int_equal(now.slab_objects, BLOCK);
+	assert_int_equal(now.slab_size, BLOCK * SIZE);
 	assert_int_equal(now.rounds, ROUNDS);
 	assert_int_equal(now.objects, COUNT);
 	assert_int_equal(now.free, COUNT);
 	assert_int_equal(now.table_size, 64);
+	assert_int_equal(now.loaded + now.previous + now.slab_frees_no_magazine, 0);
 	assert_int_equal(now.in_lcores + now.depot_full + now.depot_empty + now.depot_full_taken +
 				 now.depot_empty_taken + now.contention + now.contention_total +
 				 now.zeroes + now.resizes + now.purges + now.reaps + now.updates,
@@ -137,6 +140,8 @@ test_depot_counts_are_magazines_and_takes(void **state __rte_unused)
 	fill_run(&n);
 	now = stats();
 	assert_int_equal(now.in_lcores, 2 * ROUNDS);
+	assert_int_equal(now.loaded, ROUNDS);
+	assert_int_equal(now.previous, ROUNDS);
 	assert_int_equal(now.depot_full, 3);
 	assert_int_equal(now.depot_empty, 0);
 	assert_int_equal(now.depot_empty_taken, 5);
@@ -168,6 +173,41 @@ test_maintenance_counts(void **state __rte_unused)
 	assert_int_equal(stats().rounds, 0);
 	mag_cache_enable(cache);
 	assert_int_equal(stats().rounds, 30);
+}
+
+static void
+test_frees_that_find_no_magazine_are_counted(void **state __rte_unused)
+{
+	struct mag_magazine *taken[1000];
+	unsigned int i, n = 0;
+	void *objects[COUNT];
+
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
+	while ((taken[n] = mag_arena_get(&cache->arena, ROUNDS)) != NULL)
+		n++;
+	mag_cache_free(cache, objects[0]);
+	mag_cache_free_bulk(cache, objects + 1, 10);
+	assert_int_equal(stats().slab_frees_no_magazine, 11);
+	mag_cache_free_nocache(cache, objects[11]);
+	for (i = 0; i < n; i++)
+		mag_arena_put(&cache->arena, taken[i]);
+	/* Neither does one count that goes by the magazines, or finds some, or the layer off. */
+	mag_cache_free_bulk(cache, objects + 12, 20);
+	assert_int_equal(mag_cache_purge(cache), 0);
+	mag_cache_free_bulk(cache, objects + 32, COUNT - 32);
+	assert_int_equal(stats().slab_frees_no_magazine, 11);
+	mag_cache_enable(cache);
+}
+
+static void
+test_ids_are_of_the_process_that_made_it(void **state __rte_unused)
+{
+	struct mag_region_stats region;
+
+	mag_region_stats_get(cache->region, &region);
+	assert_true(stats().id >> 32 == mag_process_id);
+	assert_true(region.id >> 32 == mag_process_id);
+	assert_true(stats().region_id == region.id);
 }
 
 static struct mag_slot_stats slots[MAG_SLOTS];
@@ -780,6 +820,8 @@ main(void)
 		T(test_slab_counts_follow_objects_out_and_back),
 		T(test_depot_counts_are_magazines_and_takes),
 		T(test_maintenance_counts),
+		T(test_frees_that_find_no_magazine_are_counted),
+		T(test_ids_are_of_the_process_that_made_it),
 		T(test_each_slot_counts_its_own),
 		T(test_frees_of_a_slot_never_fall_below_zero),
 		T(test_allocations_less_frees_are_the_objects_out),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -129,6 +130,105 @@ test_stats_are_those_of_the_cache_that_is_named(void **state __rte_unused)
 	assert_answer("/magazine/stats,seen", "\"free\":256");
 }
 
+/* clang-format off */
+#define COUNT_OF(name, field)                                                                      \
+	{name, offsetof(struct mag_cache_stats, field), sizeof(((struct mag_cache_stats *)0)->field)}
+#define SAME(field) COUNT_OF(#field, field)
+/* clang-format on */
+
+static const struct figure {
+	const char *name;
+	size_t offset, size;
+} figures[] = {
+	SAME(flags),
+	SAME(region_mode),
+	SAME(object_size),
+	SAME(chunk_size),
+	SAME(align),
+	SAME(region_align),
+	SAME(slab_objects),
+	SAME(slab_size),
+	SAME(rounds),
+	SAME(objects),
+	SAME(free),
+	SAME(in_lcores),
+	SAME(loaded),
+	SAME(previous),
+	SAME(depot_full),
+	SAME(depot_empty),
+	SAME(depot_full_taken),
+	SAME(depot_empty_taken),
+	COUNT_OF("depot_contention", contention),
+	COUNT_OF("depot_contention_total", contention_total),
+	SAME(zeroes),
+	SAME(resizes),
+	SAME(purges),
+	SAME(reaps),
+	SAME(updates),
+	SAME(slabs_created),
+	SAME(slabs_destroyed),
+	SAME(slabs_partial),
+	SAME(slabs_full),
+	SAME(slab_allocs),
+	SAME(slab_frees),
+	SAME(slab_frees_no_magazine),
+	SAME(slab_fails),
+	SAME(alloc_fails),
+	SAME(invalid_frees),
+	SAME(in_use),
+	SAME(in_use_max),
+	SAME(rescales),
+	SAME(table_size),
+	SAME(steals),
+	COUNT_OF("steals_denied", steal_denied),
+	SAME(visits_denied),
+};
+
+static uint64_t
+figure_of(const struct mag_cache_stats *stats, const struct figure *figure)
+{
+	const void *at = (const char *)stats + figure->offset;
+
+	return figure->size == sizeof(uint64_t) ? *(const uint64_t *)at : *(const uint32_t *)at;
+}
+
+/* What each counter is, is shown where it is counted; here, that none is another's. */
+static void
+test_every_figure_of_a_cache_is_told_by_its_name(void **state __rte_unused)
+{
+	_Atomic uint64_t *counters[] = {
+		&cache->zeroes,        &cache->resizes,      &cache->purges,
+		&cache->reaps,         &cache->updates,      &cache->no_magazine,
+		&cache->alloc_fails,   &cache->steals,       &cache->steal_denied,
+		&cache->visits_denied, &cache->slab.created, &cache->slab.destroyed,
+		&cache->slab.fails,    &cache->slab.invalid, &cache->slab.in_use_max,
+	};
+	struct mag_cache_stats stats;
+	char expected[128];
+	const char *told;
+	unsigned int i;
+
+	/* Different numbers, as far as they are not of what the cache is. */
+	for (i = 0; i < RTE_DIM(counters); i++)
+		atomic_store(counters[i], 101 + i);
+	atomic_store(&cache->slab.rescales, 130);
+	atomic_store(&cache->depot.full.contention, 250);
+	atomic_store(&cache->contention_seen, 50);
+	run_on_lcore(1, fill_run, NULL);
+	mag_cache_stats(cache, &stats);
+	told = ask("/magazine/stats,seen");
+	for (i = 0; i < RTE_DIM(figures); i++) {
+		snprintf(expected, sizeof(expected), "\"%s\":%" PRIu64, figures[i].name,
+			 figure_of(&stats, &figures[i]));
+		if (strstr(told, expected) == NULL)
+			fail_msg("no %s in %s", expected, told);
+	}
+	snprintf(expected, sizeof(expected),
+		 "\"id\":\"0x%016" PRIx64 "\",\"region_id\":\"0x%016" PRIx64 "\"", stats.id,
+		 stats.region_id);
+	assert_non_null(strstr(told, expected));
+}
+
 static void
 test_lcores_are_those_that_did_something(void **state __rte_unused)
 {
@@ -144,12 +244,11 @@ test_lcores_are_those_that_did_something(void **state __rte_unused)
 static void
 test_a_region_is_that_of_its_cache(void **state __rte_unused)
 {
-	char id[32];
+	char id[64];
 
-	snprintf(id, sizeof(id), "\"id\":%u,\"mode\":0,\"elastic\":0", ground.region->id);
+	snprintf(id, sizeof(id), "\"id\":\"0x%016" PRIx64 "\"", ground.region->id);
 	assert_answer("/magazine/region,seen", id);
-	snprintf(id, sizeof(id), "\"region_id\":%u,\"region_mode\":0", ground.region->id);
-	assert_answer("/magazine/stats,seen", id);
+	assert_answer("/magazine/region,seen", "\"mode\":0,\"elastic\":0");
 	assert_answer("/magazine/region,seen", "\"objects\":256");
 	assert_answer("/magazine/region,seen", "\"memory\":0");
 }
@@ -224,6 +323,7 @@ main(void)
 		T(test_the_list_has_every_cache),
 		T(test_a_list_that_is_not_whole_says_so),
 		T(test_stats_are_those_of_the_cache_that_is_named),
+		T(test_every_figure_of_a_cache_is_told_by_its_name),
 		T(test_lcores_are_those_that_did_something),
 		T(test_a_region_is_that_of_its_cache),
 		T(test_held_objects_of_a_guarded_cache_are_told_with_who_has_them),

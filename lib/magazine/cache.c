@@ -1096,6 +1096,18 @@ mag_cache_take_all(struct mag_cache *cache, void **objects, unsigned int n, bool
 }
 
 int
+mag_cache_steal_all(struct mag_cache *cache, void **objects, unsigned int n)
+{
+	struct mag_request request = {0};
+
+	if (MAG_STAT(cache->dying) || mag_cache_steal(cache, objects, n, &request) < n)
+		return -ENOBUFS;
+	if (unlikely(mag_watched(cache)))
+		mag_watch_out(cache, objects, n);
+	return 0;
+}
+
+int
 mag_cache_take_all_slowly(struct mag_cache *cache, void **objects, unsigned int n)
 {
 	return take_all(cache, objects, n, true, true);

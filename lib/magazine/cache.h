@@ -45,6 +45,8 @@ int mag_pool_reset(struct mag_cache *cache);
 int mag_cache_take_all(struct mag_cache *cache, void **objects, unsigned int n, bool steal);
 /** The same for who may wait: constructors may, too. Not in a callback or a walk. */
 int mag_cache_take_all_slowly(struct mag_cache *cache, void **objects, unsigned int n);
+/** For what mag_cache_take_all() refused without a steal. 0 or -ENOBUFS. */
+int mag_cache_steal_all(struct mag_cache *cache, void **objects, unsigned int n);
 
 /* The list of all caches; maint.c observes it. */
 

@@ -37,10 +37,11 @@
 #include "magazine.h"
 
 struct mag_lcore {
-	/* The visitor's line; the owner only reads it. */
+	/* The visitor's line; the owner only reads it, but for what it notes when it is refused. */
 	struct mag_bias_visitor visitor;
 	_Atomic uint32_t size;        /**< rounds of the type in force; 0 = layer off */
 	_Atomic uint64_t visited_out; /**< rounds that visitors took away */
+	_Atomic uint64_t refused; /**< the driver's: which optional request was, last; 0: none */
 
 	/* The owner's line. */
 	struct mag_bias_owner owner __attribute__((aligned(64)));

@@ -488,6 +488,65 @@ an_optional_refill_takes_nothing_from_other_lcores(void **state __rte_unused)
 	rte_mempool_free(mp);
 }
 
+/* As drivers do that fill an lcore's cache themselves, and have no second try. */
+static int
+fill_as_a_driver(struct rte_mempool *mp, unsigned int needed)
+{
+	struct rte_mempool_cache *own = rte_mempool_default_cache(mp, rte_lcore_id());
+	unsigned int n = needed + own->size - own->len;
+	int ret = rte_mempool_ops_dequeue_bulk(mp, &own->objs[own->len], n);
+
+	if (ret == 0)
+		own->len += n;
+	return ret;
+}
+
+static void
+a_driver_that_fills_an_lcores_cache_has_what_others_hold(void **state __rte_unused)
+{
+	unsigned int lcore = rte_get_next_lcore(-1, 1, 0), most = 1000 - FEW, round;
+	struct rte_mempool *mp;
+	void *objs[1000];
+
+	harness_need_ours("steals");
+	mp = make_pool(1000, 8);
+	for (round = 0; round < 2; round++) {
+		assert_int_equal(rte_eal_remote_launch(leave_few_in_magazines, mp, lcore), 0);
+		assert_int_equal(rte_eal_wait_lcore(lcore), 0);
+		assert_int_equal(rte_mempool_generic_get(mp, objs, most, NULL), 0);
+		/* At the second poll of a queue at the latest. */
+		if (fill_as_a_driver(mp, 4) != 0)
+			assert_int_equal(fill_as_a_driver(mp, 4), 0);
+		assert_int_equal(rte_mempool_default_cache(mp, rte_lcore_id())->len, 12);
+		assert_int_equal(rte_mempool_avail_count(mp), FEW);
+		rte_mempool_generic_put(mp, objs, most, NULL);
+		rte_mempool_cache_flush(NULL, mp);
+	}
+	rte_mempool_free(mp);
+}
+
+static void
+a_users_cache_takes_nothing_optional_from_other_lcores(void **state __rte_unused)
+{
+	unsigned int lcore = rte_get_next_lcore(-1, 1, 0), most = 1000 - FEW;
+	struct rte_mempool_cache *own = rte_mempool_cache_create(8, SOCKET_ID_ANY);
+	struct rte_mempool *mp;
+	void *objs[1000];
+
+	harness_need_ours("steals");
+	assert_non_null(own);
+	mp = make_pool(1000, 0);
+	assert_int_equal(rte_eal_remote_launch(leave_few_in_magazines, mp, lcore), 0);
+	assert_int_equal(rte_eal_wait_lcore(lcore), 0);
+	assert_int_equal(rte_mempool_generic_get(mp, objs, most, NULL), 0);
+	assert_int_equal(rte_mempool_generic_get(mp, &objs[most], 1, own), 0);
+	assert_int_equal(own->len, 0);
+	pool_assert_free(mp, FEW - 1);
+	rte_mempool_generic_put(mp, objs, most + 1, NULL);
+	rte_mempool_cache_free(own);
+	rte_mempool_free(mp);
+}
+
 static void
 any_other_lcore_drains_the_pool_too(void **state __rte_unused)
 {
@@ -640,6 +699,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(lcores_and_threads_of_all_kinds_together),
 		cmocka_unit_test(one_lcore_drains_the_pool_though_all_magazines_are_full),
 		cmocka_unit_test(an_optional_refill_takes_nothing_from_other_lcores),
+		cmocka_unit_test(a_driver_that_fills_an_lcores_cache_has_what_others_hold),
+		cmocka_unit_test(a_users_cache_takes_nothing_optional_from_other_lcores),
 		cmocka_unit_test(any_other_lcore_drains_the_pool_too),
 		cmocka_unit_test(a_thread_without_lcore_drains_the_pool_too),
 		cmocka_unit_test(one_lcore_drains_the_pool_while_others_spin),

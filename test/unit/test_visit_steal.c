@@ -2,8 +2,11 @@
 #include "eal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include <rte_malloc.h>
 #include <rte_mempool.h>
 
 #include "cache.h"
@@ -454,6 +457,320 @@ test_an_empty_pool_refuses_the_refill_and_the_request_without_a_membarrier(
 	assert_int_equal(mag_bias_membarriers(), sent);
 }
 
+/*
+ * As a driver fills an lcore's cache that has less than it needs: itself, with its size besides, and without a second
+ * try. The cache is smaller here than what the other lcore has.
+ */
+#define NEEDED 64
+#define SMALL 100
+
+static int
+fill_as_a_driver(void)
+{
+	struct rte_mempool_cache *own = rte_mempool_default_cache(pool, rte_lcore_id());
+	unsigned int n = NEEDED + own->size - own->len;
+	int ret = rte_mempool_ops_dequeue_bulk(pool, &own->objs[own->len], n);
+
+	if (ret == 0)
+		own->len += n;
+	return ret;
+}
+
+static void
+shrink_own_cache(void)
+{
+	struct rte_mempool_cache *own = rte_mempool_default_cache(pool, rte_lcore_id());
+
+	own->size = SMALL;
+	own->flushthresh = SMALL * 3 / 2;
+}
+
+/* From the last on, wherever they are. */
+static void
+get_the_rest(unsigned int n)
+{
+	struct rte_mempool_cache *own = rte_mempool_default_cache(pool, rte_lcore_id());
+	unsigned int i;
+
+	for (i = 0; i < own->len; i++)
+		had[POOL_OBJECTS - n + i] = own->objs[i];
+	n -= own->len;
+	own->len = 0;
+	if (n > 0)
+		assert_int_equal(rte_mempool_generic_get(pool, &had[POOL_OBJECTS - n], n, NULL), 0);
+}
+
+static void
+assert_refused_without_a_visit(int ret, uint64_t sent)
+{
+	assert_int_equal(ret, -ENOBUFS);
+	assert_int_equal(mag_bias_membarriers(), sent);
+	assert_int_equal(mag_lcore_count(&cache->slot[1]), AWAY);
+}
+
+static void
+test_a_refill_without_a_second_try_is_refused_once(void **state __rte_unused)
+{
+	uint64_t sent = mag_bias_membarriers();
+
+	shrink_own_cache();
+	assert_refused_without_a_visit(fill_as_a_driver(), sent);
+	assert_int_equal(fill_as_a_driver(), 0);
+	assert_int_equal(mag_bias_membarriers(), sent + 1);
+	assert_int_equal(rte_mempool_default_cache(pool, rte_lcore_id())->len, NEEDED + SMALL);
+	get_the_rest(AWAY);
+}
+
+/* What it had of its own, and gave back when that was too little, was not asked for otherwise. */
+static void
+test_a_refill_is_refused_once_with_some_objects_of_its_own(void **state __rte_unused)
+{
+	uint64_t sent = mag_bias_membarriers();
+	unsigned int i, n = 10, len = NEEDED + SMALL;
+	struct rte_mempool_cache *own = rte_mempool_default_cache(pool, rte_lcore_id());
+
+	shrink_own_cache();
+	rte_mempool_generic_put(pool, had, n, NULL);
+	assert_refused_without_a_visit(fill_as_a_driver(), sent);
+	assert_int_equal(fill_as_a_driver(), 0);
+	assert_int_equal(mag_bias_membarriers(), sent + 1);
+	assert_int_equal(own->len, len);
+	for (i = 0; i < n; i++)
+		had[i] = own->objs[--own->len];
+	get_the_rest(AWAY);
+}
+
+static void
+test_a_refill_that_was_served_is_not_remembered(void **state __rte_unused)
+{
+	struct rte_mempool_cache *own = rte_mempool_default_cache(pool, rte_lcore_id());
+	uint64_t sent = mag_bias_membarriers();
+
+	shrink_own_cache();
+	assert_refused_without_a_visit(fill_as_a_driver(), sent);
+	rte_mempool_generic_put(pool, had, NEEDED + SMALL, NULL);
+	assert_int_equal(fill_as_a_driver(), 0);
+	memcpy(had, own->objs, own->len * sizeof(had[0]));
+	own->len = 0;
+	assert_refused_without_a_visit(fill_as_a_driver(), sent);
+	get_the_rest(AWAY);
+}
+
+static void
+test_a_refill_that_no_lcore_can_serve_stays_remembered(void **state __rte_unused)
+{
+	uint64_t sent = mag_bias_membarriers();
+	unsigned int i, more = AWAY - NEEDED - SMALL + 1;
+
+	shrink_own_cache();
+	assert_refused_without_a_visit(fill_as_a_driver(), sent);
+	assert_int_equal(rte_mempool_generic_get(pool, &had[POOL_OBJECTS - more], more, NULL), 0);
+	for (i = 0; i < 5; i++)
+		assert_int_equal(fill_as_a_driver(), -ENOBUFS);
+	rte_mempool_generic_put(pool, &had[POOL_OBJECTS - more], more, NULL);
+	assert_int_equal(fill_as_a_driver(), 0);
+	get_the_rest(AWAY);
+}
+
+/* The direct request is served by the fast path, by both magazines, and past them. */
+static void
+test_a_refusal_is_forgotten_with_the_request_that_follows(void **state __rte_unused)
+{
+	static const unsigned int direct[] = {1, 60, 1, 20};
+	uint64_t sent = mag_bias_membarriers();
+	unsigned int i;
+
+	shrink_own_cache();
+	rte_mempool_generic_put(pool, had, 82, NULL);
+	for (i = 0; i < RTE_DIM(direct); i++) {
+		assert_refused_without_a_visit(fill_as_a_driver(), sent);
+		assert_int_equal(rte_mempool_generic_get(pool, had, direct[i], NULL), 0);
+	}
+	assert_refused_without_a_visit(fill_as_a_driver(), sent);
+	/* One that is refused, too. */
+	assert_int_equal(rte_mempool_generic_get(pool, had, POOL_OBJECTS, NULL), -ENOBUFS);
+	assert_refused_without_a_visit(fill_as_a_driver(), sent);
+	get_the_rest(AWAY);
+}
+
+static void
+direct_run(void *arg)
+{
+	*(int *)arg = rte_mempool_generic_get(pool, had, POOL_OBJECTS, NULL);
+}
+
+static void
+test_what_other_threads_ask_for_does_not_count(void **state __rte_unused)
+{
+	int ret = 0;
+
+	shrink_own_cache();
+	assert_refused_without_a_visit(fill_as_a_driver(), mag_bias_membarriers());
+	run_on_thread(direct_run, &ret);
+	assert_int_equal(ret, -ENOBUFS);
+	run_on_registered(direct_run, &ret);
+	assert_int_equal(ret, -ENOBUFS);
+	assert_int_equal(fill_as_a_driver(), 0);
+	get_the_rest(AWAY);
+}
+
+static void
+test_a_refusal_is_forgotten_with_its_pool(void **state)
+{
+	const struct mag_cache *before = cache;
+
+	shrink_own_cache();
+	assert_refused_without_a_visit(fill_as_a_driver(), mag_bias_membarriers());
+	get_the_rest(AWAY);
+	teardown_pool(state);
+	setup_pool(state);
+	if (cache != before)
+		printf("# the second pool is elsewhere\n");
+	shrink_own_cache();
+	assert_refused_without_a_visit(fill_as_a_driver(), mag_bias_membarriers());
+	get_the_rest(AWAY);
+}
+
+/* Of a user */
+
+static void
+get_by_a_cache_run(void *arg)
+{
+	struct rte_mempool_cache *own = rte_mempool_cache_create(SMALL, SOCKET_ID_ANY);
+	unsigned int i, *got = arg;
+
+	assert_non_null(own);
+	for (i = 0; i < 5; i++, ++*got)
+		if (rte_mempool_generic_get(pool, &had[POOL_OBJECTS - AWAY + *got], 1, own) != 0 ||
+		    own->len != 0)
+			break;
+	rte_mempool_cache_free(own);
+}
+
+static void
+test_a_users_cache_interrupts_nobody_for_what_is_optional(void **state __rte_unused)
+{
+	uint64_t sent = mag_bias_membarriers();
+	unsigned int got = 0;
+
+	get_by_a_cache_run(&got);
+	assert_int_equal(got, 5);
+	run_on_thread(get_by_a_cache_run, &got);
+	assert_int_equal(got, 10);
+	assert_int_equal(mag_bias_membarriers() - sent, 10);
+	assert_int_equal(mag_lcore_count(&cache->slot[1]), AWAY - 10);
+	get_the_rest(AWAY - 10);
+}
+
+/* Memory with a table where a cache has its own, and before it what a cache has there. */
+static void
+table_init(struct rte_mempool_cache *table, uint32_t size, uint32_t flushthresh, uint32_t len)
+{
+	memset(table, 0, sizeof(*table));
+	table->size = size;
+	table->flushthresh = flushthresh;
+	table->len = len;
+}
+
+static void
+assert_mandatory(struct rte_mempool_cache *table, unsigned int n)
+{
+	uint64_t sent = mag_bias_membarriers();
+
+	assert_int_equal(rte_mempool_ops_dequeue_bulk(pool, table->objs, n), 0);
+	assert_true(mag_bias_membarriers() > sent);
+	/* Back to the other one's magazines, and nowhere else. */
+	memcpy(&had[POOL_OBJECTS - AWAY], table->objs, n * sizeof(had[0]));
+	get_the_rest(AWAY - n);
+	rte_mempool_generic_put(pool, had + POOL_OBJECTS - AWAY, AWAY, NULL);
+	mag_cache_reap_now(cache, true);
+	run_on_lcore(1, put_away_run, had + POOL_OBJECTS - AWAY);
+	assert_int_equal(mag_lcore_count(&cache->slot[1]), AWAY);
+}
+
+static void
+test_a_table_that_is_no_cache_is_served_at_once(void **state __rte_unused)
+{
+	static struct rte_mempool_cache elsewhere;
+	struct rte_mempool_cache stack;
+	struct rte_mempool_cache *heap = rte_malloc(NULL, 2 * sizeof(*heap), RTE_CACHE_LINE_SIZE);
+	struct rte_mempool_cache *crooked = RTE_PTR_ADD(heap, 8);
+
+	assert_non_null(heap);
+	/* What would be a cache, but not in EAL's memory: a static one, and on the stack. */
+	table_init(&elsewhere, SMALL, SMALL * 3 / 2, 0);
+	assert_mandatory(&elsewhere, SMALL + 1);
+	table_init(&stack, SMALL, SMALL * 3 / 2, 0);
+	assert_mandatory(&stack, SMALL + 1);
+	/* In EAL's memory, but each with something that a cache to be filled has not. */
+	table_init(heap, 0, 0, 0);
+	assert_mandatory(heap, SMALL + 1);
+	table_init(heap, SMALL, SMALL * 3 / 2 + 1, 0);
+	assert_mandatory(heap, SMALL + 1);
+	table_init(heap, SMALL, SMALL * 3 / 2, 1);
+	assert_mandatory(heap, SMALL + 1);
+	table_init(heap, SMALL, SMALL * 3 / 2, 0);
+	assert_mandatory(heap, SMALL);
+	table_init(heap, SMALL, SMALL, 0);
+	assert_mandatory(heap, SMALL / 2 + 1);
+	table_init(crooked, SMALL, SMALL * 3 / 2, 0);
+	assert_mandatory(crooked, SMALL + 1);
+	get_the_rest(AWAY);
+	rte_free(heap);
+}
+
+/* It is taken for one, and yet not refused for ever. */
+static void
+test_a_table_that_looks_like_a_cache_is_refused_once(void **state __rte_unused)
+{
+	struct rte_mempool_cache *heap = rte_malloc(NULL, sizeof(*heap), RTE_CACHE_LINE_SIZE);
+	uint64_t sent = mag_bias_membarriers();
+
+	assert_non_null(heap);
+	table_init(heap, SMALL, SMALL * 3 / 2, 0);
+	assert_refused_without_a_visit(rte_mempool_ops_dequeue_bulk(pool, heap->objs, SMALL + 1),
+				       sent);
+	assert_mandatory(heap, SMALL + 1);
+	/* As later versions of rte_mempool have it. */
+	table_init(heap, SMALL, SMALL, 0);
+	sent = mag_bias_membarriers();
+	assert_refused_without_a_visit(rte_mempool_ops_dequeue_bulk(pool, heap->objs, SMALL / 2),
+				       sent);
+	assert_mandatory(heap, SMALL / 2);
+	get_the_rest(AWAY);
+	rte_free(heap);
+}
+
+/* Of a thread that shares its slot: results of requests, one after the other. */
+static void
+table_and_direct_run(void *arg)
+{
+	struct rte_mempool_cache *heap = rte_malloc(NULL, sizeof(*heap), RTE_CACHE_LINE_SIZE);
+	int *ret = arg;
+
+	rte_mempool_generic_put(pool, had, 3, NULL);
+	table_init(heap, SMALL, SMALL * 3 / 2, 0);
+	ret[0] = rte_mempool_ops_dequeue_bulk(pool, heap->objs, SMALL + 1);
+	ret[1] = rte_mempool_generic_get(pool, had, 3, NULL);
+	ret[2] = rte_mempool_ops_dequeue_bulk(pool, heap->objs, SMALL + 1);
+	ret[3] = rte_mempool_ops_dequeue_bulk(pool, heap->objs, SMALL + 1);
+	memcpy(&had[POOL_OBJECTS - AWAY], heap->objs, (SMALL + 1) * sizeof(had[0]));
+	rte_free(heap);
+}
+
+static void
+test_a_thread_that_shares_its_slot_has_its_refusals_remembered_too(void **state __rte_unused)
+{
+	int ret[4] = {0};
+
+	run_on_thread(table_and_direct_run, ret);
+	assert_int_equal(ret[0], -ENOBUFS);
+	assert_int_equal(ret[1], 0);
+	assert_int_equal(ret[2], -ENOBUFS);
+	assert_int_equal(ret[3], 0);
+	get_the_rest(AWAY - SMALL - 1);
+}
+
 static void
 blocks_run(void *arg)
 {
@@ -493,6 +810,17 @@ main(void)
 		POOL(test_an_optional_refill_empties_nobodys_magazines),
 		POOL(test_an_optional_refill_is_not_stolen_when_the_request_is_served),
 		POOL(test_an_empty_pool_refuses_the_refill_and_the_request_without_a_membarrier),
+		POOL(test_a_refill_without_a_second_try_is_refused_once),
+		POOL(test_a_refill_is_refused_once_with_some_objects_of_its_own),
+		POOL(test_a_refill_that_was_served_is_not_remembered),
+		POOL(test_a_refill_that_no_lcore_can_serve_stays_remembered),
+		POOL(test_a_refusal_is_forgotten_with_the_request_that_follows),
+		POOL(test_what_other_threads_ask_for_does_not_count),
+		POOL(test_a_refusal_is_forgotten_with_its_pool),
+		POOL(test_a_users_cache_interrupts_nobody_for_what_is_optional),
+		POOL(test_a_table_that_is_no_cache_is_served_at_once),
+		POOL(test_a_table_that_looks_like_a_cache_is_refused_once),
+		POOL(test_a_thread_that_shares_its_slot_has_its_refusals_remembered_too),
 		POOL(test_blocks_are_refused_while_a_thread_stays_in_the_perimeter),
 	};
 

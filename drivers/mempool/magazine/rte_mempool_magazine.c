@@ -14,7 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_eal.h>
 #include <rte_errno.h>
+#include <rte_lcore.h>
 #include <rte_memory.h>
 #include <rte_mempool.h>
 
@@ -28,8 +30,14 @@
 #define GATHER_TRIES 3
 /* Objects of no bytes, too, are apart by rte_mempool's headers, which are longer. */
 #define APART_MIN 8
-/* Most that rte_mempool fills a cache with: its size, and what a request is short of. */
+/*
+ * Most that a cache of rte_mempool is filled with: up to 25.11 its size and what a request is short of, which may be as
+ * much as the largest size; from 26.07 on half its size.
+ */
 #define REFILL_MAX (2 * RTE_MEMPOOL_CACHE_MAX_SIZE)
+
+_Static_assert(sizeof(((struct rte_mempool_cache *)0)->objs) <= REFILL_MAX * sizeof(void *),
+	       "no refill has more than a cache has room for");
 
 /*
  * Set while this thread lays out the objects of a chunk: rte_mempool's helper frees each
@@ -220,14 +228,101 @@ magazine_enqueue(struct rte_mempool *mp, void *const *objects, unsigned int n)
 }
 
 /*
- * rte_mempool asks to fill its cache with more than is needed, and asks again for what is
- * needed when that is refused: nobody's magazines are emptied for the first.
+ * rte_mempool asks to fill a cache with more than is needed, and asks again for what is needed when that is
+ * refused: nobody's magazines are emptied for the first. Which requests are of that kind only their table
+ * tells. Drivers of network devices that fill a cache themselves have no second try; theirs look the same,
+ * but come again. So a refused refill is noted, and not refused again before anything else was asked for.
  */
-static bool
-is_optional_refill(const struct rte_mempool *mp, void *const *objects)
+
+/* Of an lcore: any place in it, because drivers keep what is there. */
+static const struct rte_mempool_cache *
+lcore_cache_at(const struct rte_mempool *mp, void *const *objects)
 {
-	return mp->cache_size > 0 && (const void *)objects >= (const void *)mp->local_cache &&
-	       (const void *)objects < (const void *)(mp->local_cache + RTE_MAX_LCORE);
+	uintptr_t offset = (uintptr_t)objects - (uintptr_t)mp->local_cache;
+
+	if (mp->cache_size == 0 || (uintptr_t)objects < (uintptr_t)mp->local_cache ||
+	    offset >= RTE_MAX_LCORE * sizeof(mp->local_cache[0]))
+		return NULL;
+	return &mp->local_cache[offset / sizeof(mp->local_cache[0])];
+}
+
+/* Of 22.11 to 25.11, or of later ones: empty, as it is when rte_mempool fills it. */
+__attribute__((no_sanitize("address", "thread"))) static bool
+is_cache_to_fill(const struct rte_mempool_cache *cache, unsigned int n)
+{
+	uint32_t size = cache->size;
+
+	if (size == 0 || size > RTE_MEMPOOL_CACHE_MAX_SIZE || cache->len != 0)
+		return false;
+	if (cache->flushthresh == size && n == size / 2)
+		return true;
+	return cache->flushthresh == size * 3 / 2 && n > size &&
+	       n - size <= RTE_MEMPOOL_CACHE_MAX_SIZE;
+}
+
+/*
+ * Of a user: rte_mempool_cache_create() has it from EAL's heap. What lies before a table may be read only if that is
+ * memory, so it must be in the same page; without hugepages all of EAL's memory is there all the time.
+ */
+static const struct rte_mempool_cache *
+user_cache_at(void *const *objects, unsigned int n)
+{
+	const struct rte_mempool_cache *cache =
+		RTE_PTR_SUB(objects, offsetof(struct rte_mempool_cache, objs));
+	const struct rte_memseg_list *list;
+
+	/* Most tables are told by that: the search for their memory is long for an empty pool. */
+	if (!rte_is_aligned((void *)(uintptr_t)cache, RTE_CACHE_LINE_SIZE))
+		return NULL;
+	list = rte_mem_virt2memseg_list(objects);
+	if (list == NULL || list->external || rte_mem_virt2memseg_list(cache) != list)
+		return NULL;
+	if (rte_eal_has_hugepages() &&
+	    (uintptr_t)cache / list->page_sz != (uintptr_t)objects / list->page_sz)
+		return NULL;
+	return is_cache_to_fill(cache, n) ? cache : NULL;
+}
+
+/* Where a refusal is noted: in this thread's slot, or of those that share one in that of the lcore's number. */
+static _Atomic uint64_t *
+refused_note(const struct rte_mempool *mp)
+{
+	struct mag_cache *cache = mp->pool_data;
+	struct mag_lcore *slot = mag_lcore_slot(cache->slot);
+
+	if (unlikely(slot == &cache->slot[MAG_SLOT_SHARED]))
+		slot = &cache->slot[RTE_MIN(rte_lcore_id(), (unsigned int)MAG_SLOT_SHARED)];
+	return &slot->refused;
+}
+
+/*
+ * What is noted: how many objects the slot has handed out. The fast path changes that number; all other
+ * requests come to dequeue_slow(), which erases the note. The shared slot has no fast path, and its number is
+ * that of other threads too: there the cache is noted that was to be filled.
+ */
+static uint64_t
+refusal_of(const struct rte_mempool_cache *refilled, uint64_t had)
+{
+	return mag_lcore_slot_number() == MAG_SLOT_SHARED ? (uintptr_t)refilled : had + 1;
+}
+
+static __rte_noinline int
+dequeue_by_steal(struct rte_mempool *mp, void **objects, unsigned int n, uint64_t had)
+{
+	const struct rte_mempool_cache *refilled = lcore_cache_at(mp, objects);
+	_Atomic uint64_t *note = refused_note(mp);
+	int ret = -ENOBUFS;
+
+	if (refilled == NULL)
+		refilled = user_cache_at(objects, n);
+	/* relaxed: a note is of this thread alone, or of those who take the lock of the shared slot */
+	if (refilled == NULL ||
+	    atomic_load_explicit(note, memory_order_relaxed) == refusal_of(refilled, had))
+		ret = mag_cache_steal_all(mp->pool_data, objects, n);
+	had = MAG_STAT(pool_slot(mp)->allocs);
+	atomic_store_explicit(note, ret != 0 && refilled != NULL ? refusal_of(refilled, had) : 0,
+			      memory_order_relaxed);
+	return ret;
 }
 
 /*
@@ -238,14 +333,23 @@ static __rte_noinline int
 dequeue_slow(struct rte_mempool *mp, void **objects, unsigned int n)
 {
 	void *before[REFILL_MAX];
+	_Atomic uint64_t *note;
+	uint64_t had;
 	int ret;
 
 	if (mag_lcore_get_both(pool_slot(mp), objects, n))
 		return 0;
+	had = MAG_STAT(pool_slot(mp)->allocs);
 	if (n <= REFILL_MAX)
 		memcpy(before, objects, n * sizeof(objects[0]));
-	ret = mag_cache_take_all(mp->pool_data, objects, n, !is_optional_refill(mp, objects));
-	if (unlikely(ret != 0) && n <= REFILL_MAX)
+	if (likely(mag_cache_take_all(mp->pool_data, objects, n, false) == 0)) {
+		note = refused_note(mp);
+		if (unlikely(MAG_STAT(*note) != 0))
+			atomic_store_explicit(note, 0, memory_order_relaxed);
+		return 0;
+	}
+	ret = dequeue_by_steal(mp, objects, n, had);
+	if (ret != 0 && n <= REFILL_MAX)
 		memcpy(objects, before, n * sizeof(objects[0]));
 	return ret;
 }

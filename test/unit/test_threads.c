@@ -499,7 +499,7 @@ control_run(void *arg)
 static void
 test_control_threads_are_joined_or_detached(void **state __rte_unused)
 {
-	pthread_t thread;
+	pthread_t thread = 0;
 	unsigned int turn;
 
 	atomic_store(&controls, 0);

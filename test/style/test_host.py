@@ -38,7 +38,7 @@ def run(body):
         script = SCRIPT.format(host=shlex.quote(str(HOST)), folder=folder, body=body)
         done = subprocess.run(["unshare", "--mount", "--propagation", "private", "bash", "-c", script, "host"],
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=SECONDS, check=False)
-        if "cannot mount" in done.stdout or "unshare failed" in done.stdout:
+        if done.stdout.startswith(("cannot mount", "unshare: ")):
             raise tap.Skip(f"needs to mount hugetlbfs: {done.stdout.strip()}")
         left = os.path.exists(f"{folder}/huge")
     return done.stdout, left

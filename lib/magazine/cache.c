@@ -863,6 +863,8 @@ params_check(const struct mag_cache_params *params, size_t align)
 			       0 :
 			       params_error(params, "objects of more than 1 GiB need a region",
 					    EINVAL);
+	if (region->mode & MAG_REGION_MIRRORED)
+		return params_error(params, "a mirror cannot be a cache's own region", EINVAL);
 	if (params->object_size > region->object_size ||
 	    RTE_ALIGN_CEIL(params->object_size, align) > region->object_size)
 		return params_error(params, "objects of the region are too small", E2BIG);

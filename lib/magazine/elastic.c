@@ -6,6 +6,9 @@
  *
  * A segment is one element of EAL's heap, of a few whole hugepages less EAL's header, so that its
  * pages are free when it is; or ordinary pages where EAL has no hugepages.
+ *
+ * A mirror region has no lists and no maintenance of its own: each of its segments comes and goes
+ * with the one of the same index of its first region, and has no records of objects.
  */
 
 #include <errno.h>
@@ -66,10 +69,14 @@ mag_elastic_is_elsewhere(const struct mag_region *region)
 	return region->elastic != NULL && region->elastic->process != mag_process_id;
 }
 
+/* Its own memory, or that of its mirror. */
 bool
 mag_elastic_is_of_pages(const struct mag_region *region)
 {
-	return region->elastic != NULL && region->elastic->pages[0] != NULL;
+	const struct mag_region *mirror = region->second;
+
+	return region->elastic != NULL && (region->elastic->pages[0] != NULL ||
+					   (mirror != NULL && mirror->elastic->pages[0] != NULL));
 }
 
 /* Ordinary pages come and go in the process that has them mapped. */
@@ -85,6 +92,12 @@ static bool
 is_tagged(const struct mag_region *region)
 {
 	return region->mode & MAG_REGION_MEMTAG;
+}
+
+static bool
+is_mirror(const struct mag_region *region)
+{
+	return region->mode & MAG_REGION_MIRRORED;
 }
 
 /* Bytes that may be lost until the first object is aligned; and, with tags, a granule behind the last one. */
@@ -113,6 +126,12 @@ static size_t
 bytes_for(const struct mag_region *region, uint64_t objects)
 {
 	return overhead(region) + objects * ((size_t)region->stride + MAG_CONTROL_OBJECT);
+}
+
+static size_t
+control_size(const struct mag_region *region)
+{
+	return is_mirror(region) ? 0 : mag_region_control_size(region->block);
 }
 
 /* Objects of a segment of as few pages as leave little over. */
@@ -161,7 +180,7 @@ nodes_of(const struct mag_region_params *params)
 static uint64_t
 room(const struct mag_region *region, uint64_t objects, uint32_t nodes, uint32_t lcores)
 {
-	if (region->mode & MAG_REGION_NOMAGAZINES)
+	if (region->mode & (MAG_REGION_NOMAGAZINES | MAG_REGION_MIRRORED))
 		return objects;
 	return objects + mag_magazine_max_of(region->object_size, lcores, nodes);
 }
@@ -181,7 +200,7 @@ layout(struct mag_region *region, const struct mag_region_params *params, uint64
 	    params->objects > BYTES_MAX / region->stride)
 		return layout_error(region, params, "that is too much", EINVAL);
 	region->object_size = RTE_ALIGN_CEIL(region->object_size, region->align);
-	if (mag_poison_wanted())
+	if (mag_poison_wanted() && !is_mirror(region))
 		region->stride += MAG_POISON_GAP;
 	region->stride = RTE_ALIGN_CEIL(region->stride, region->align);
 	mag_magazine_lcores_look();
@@ -394,7 +413,8 @@ memory_take(const struct mag_region *region, uint32_t part, uint32_t index)
 	if (region->elastic->pages[part] != NULL)
 		return pages_take(region, part, index);
 	if ((region->mode & MAG_REGION_PHYSCONTIG) == 0)
-		return rte_malloc_socket("magazine", region->elastic->segment_bytes, 0, node);
+		return (is_mirror(region) ? rte_zmalloc_socket : rte_malloc_socket)(
+			"magazine", region->elastic->segment_bytes, 0, node);
 	memzone_name(region, index, name);
 	zone = rte_memzone_reserve_aligned(name, region->elastic->segment_bytes, node,
 					   RTE_MEMZONE_IOVA_CONTIG, ALIGN_BASE);
@@ -422,7 +442,7 @@ static void
 segment_init(const struct mag_region *region, struct mag_segment *segment, uint32_t part,
 	     uint32_t index)
 {
-	size_t control = mag_region_control_size(region->block);
+	size_t control = control_size(region);
 
 	memset(segment, 0, RECORD + control);
 	segment->control = RTE_PTR_ADD(segment, RECORD);
@@ -434,15 +454,57 @@ segment_init(const struct mag_region *region, struct mag_segment *segment, uint3
 	segment->node = region->part[part].node;
 	segment->part = part;
 	segment->whole = true;
-	/* Nothing is with a user, and what is between objects never is. */
-	mag_poison((void *)segment->base, (size_t)region->block * region->stride);
+	/* Nothing is with a user, and what is between objects never is; mirrors always are. */
+	if (!is_mirror(region))
+		mag_poison((void *)segment->base, (size_t)region->block * region->stride);
+	else if (region->mode & MAG_REGION_PHYSCONTIG)
+		memset((void *)segment->base, 0, (size_t)region->block * region->stride);
+}
+
+/* The segment of the mirror region, if there is one, that lives with this one: 0, or -ENOMEM. */
+static int
+second_take(struct mag_region *region, struct mag_segment *segment)
+{
+	struct mag_region *mirror = region->second;
+	uint32_t part;
+
+	if (mirror == NULL)
+		return 0;
+	/* On the node that its memory was asked for on, or else on that of the objects. */
+	part = MAG_STAT(mirror->parts) > 1 ? segment->part : 0;
+	segment->second = memory_take(mirror, part, segment->index);
+	if (segment->second == NULL) {
+		MAG_STAT_ADD(mirror->elastic->grow_fails, 1);
+		return -ENOMEM;
+	}
+	segment_init(mirror, segment->second, part, segment->index);
+	mag_mirror_pair_add(mirror->pair, segment->base, segment->second->base);
+	MAG_STAT_ADD(mirror->elastic->grown, 1);
+	return 0;
+}
+
+static void
+second_give(struct mag_region *region, struct mag_segment *segment)
+{
+	struct mag_region *mirror = region->second;
+
+	if (mirror == NULL)
+		return;
+	mag_mirror_pair_remove(mirror->pair, segment->base, segment->second->base);
+	memory_give(mirror, segment->second);
+	segment->second = NULL;
+	MAG_STAT_ADD(mirror->elastic->trimmed, 1);
 }
 
 uint32_t
 mag_elastic_segments_max(const struct mag_region *region)
 {
 	const struct mag_elastic *elastic = region->elastic;
-	uint64_t objects = room(region, elastic->objects, elastic->nodes, mag_magazine_lcores());
+	uint64_t objects;
+
+	if (region->first != NULL)
+		return mag_elastic_segments_max(region->first);
+	objects = room(region, elastic->objects, elastic->nodes, mag_magazine_lcores());
 
 	return RTE_MIN((objects + region->block - 1) / region->block, elastic->segments_all);
 }
@@ -485,8 +547,11 @@ segment_make(struct mag_region *region, uint32_t part, uint32_t index)
 	if (segment == NULL)
 		return NULL;
 	segment_init(region, segment, part, index);
-	if (mag_segment_mirror_add(region, segment) == 0)
-		return segment;
+	if (mag_segment_mirror_add(region, segment) == 0) {
+		if (second_take(region, segment) == 0)
+			return segment;
+		mag_segment_mirror_remove(region, segment);
+	}
 	memory_give(region, segment);
 	return NULL;
 }
@@ -542,6 +607,7 @@ part_trim(struct mag_region *region, uint32_t part, uint32_t keep, uint32_t max)
 		if (segment == NULL)
 			break;
 		index = segment->index;
+		second_give(region, segment);
 		mag_segment_mirror_remove(region, segment);
 		given = memory_give(region, segment);
 		trimmed += given;
@@ -615,7 +681,7 @@ is_of_pages(const struct mag_region *region)
 static size_t
 segment_bytes(const struct mag_region *region)
 {
-	size_t bytes = RECORD + mag_region_control_size(region->block) + slack(region) +
+	size_t bytes = RECORD + control_size(region) + slack(region) +
 		       (size_t)region->block * region->stride;
 	size_t whole = RTE_ALIGN_CEIL(bytes + ELEMENT, PAGE) - ELEMENT;
 
@@ -635,13 +701,9 @@ memory_make(struct mag_region *region)
 	return NULL;
 }
 
-int
-mag_elastic_init(struct mag_region *region, const struct mag_region_params *params)
+static int
+modes_check(const struct mag_region *region, const struct mag_region_params *params)
 {
-	struct mag_elastic *elastic;
-	uint64_t objects = 0, segments;
-	const char *missing;
-
 	if (is_tagged(region) && mag_memtag_missing() != NULL)
 		return layout_error(region, params, mag_memtag_missing(), ENOTSUP);
 	if (params->mode & MAG_REGION_PHYSCONTIG &&
@@ -652,6 +714,39 @@ mag_elastic_init(struct mag_region *region, const struct mag_region_params *para
 			ENOTSUP);
 	if (params->mode & MAG_REGION_PHYSCONTIG && !rte_eal_has_hugepages())
 		return layout_error(region, params, "PHYSCONTIG needs hugepages", ENOTSUP);
+	return 0;
+}
+
+/* Its records, with room for so many segments, and for whose indices are its own to give. */
+static int
+elastic_make(struct mag_region *region, const struct mag_region_params *params, uint32_t segments,
+	     uint32_t indices)
+{
+	region->elastic = mag_meta_zalloc(sizeof(*region->elastic) +
+						  indices * sizeof(region->elastic->taken[0]),
+					  params->node);
+	if (region->elastic == NULL)
+		return layout_error(region, params, "no memory for its records", ENOMEM);
+	region->elastic->objects = params->objects;
+	region->elastic->nodes = nodes_of(params);
+	region->elastic->segments_all = segments;
+	region->elastic->segment_bytes = segment_bytes(region);
+	region->elastic->trim_last = rte_rdtsc();
+	region->elastic->process = mag_process_id;
+	region->elastic->pid = mag_process_pid;
+	return 0;
+}
+
+int
+mag_elastic_init(struct mag_region *region, const struct mag_region_params *params)
+{
+	struct mag_elastic *elastic;
+	uint64_t objects = 0, segments;
+	const char *missing;
+	int ret = modes_check(region, params);
+
+	if (ret != 0)
+		return ret;
 	if (layout(region, params, &objects) != 0)
 		return -EINVAL;
 	if ((region->mode & MAG_REGION_MONOLITHIC) == 0)
@@ -659,18 +754,9 @@ mag_elastic_init(struct mag_region *region, const struct mag_region_params *para
 	segments = (objects + region->block - 1) / region->block;
 	if (segments > UINT32_MAX)
 		return layout_error(region, params, "that needs too many segments", EINVAL);
-	elastic = mag_meta_zalloc(sizeof(*elastic) + segments * sizeof(elastic->taken[0]),
-				  params->node);
-	if (elastic == NULL)
-		return layout_error(region, params, "no memory for its records", ENOMEM);
-	elastic->objects = params->objects;
-	elastic->nodes = nodes_of(params);
-	elastic->segments_all = segments;
-	elastic->segment_bytes = segment_bytes(region);
-	elastic->trim_last = rte_rdtsc();
-	elastic->process = mag_process_id;
-	elastic->pid = mag_process_pid;
-	region->elastic = elastic;
+	if (elastic_make(region, params, segments, segments) != 0)
+		return -ENOMEM;
+	elastic = region->elastic;
 	elastic->reserve = RTE_MIN(RTE_MAX(params->reserve, 1u), mag_elastic_segments_max(region));
 	if (parts_make(region, params->node) != 0)
 		return -EINVAL;
@@ -682,6 +768,115 @@ mag_elastic_init(struct mag_region *region, const struct mag_region_params *para
 		return layout_error(region, params, missing, ENOMEM);
 	region_list(region);
 	return 0;
+}
+
+/* Mirror regions */
+
+/* A mirror is on the node that was asked for, or else has the parts of its first region. */
+static int
+mirror_parts_make(struct mag_region *region, const struct mag_region *first, int node)
+{
+	uint32_t part, parts = MAG_STAT(first->parts);
+
+	if (node != MAG_NODE_ANY)
+		return parts_make(region, node);
+	for (part = 0; part < parts; part++)
+		mag_region_part_of_node(region, first->part[part].node);
+	return 0;
+}
+
+/* Bytes from the first object of a segment to that of any other, at the least. */
+static uint64_t
+bases_apart(const struct mag_region *region)
+{
+	uint64_t pitch = region->elastic->pages[0] != NULL ?
+				 pages_span(region) + guard_span(region) :
+				 region->elastic->segment_bytes + ELEMENT;
+
+	return pitch - slack(region);
+}
+
+static int
+pair_make(struct mag_region *region, const struct mag_region *first)
+{
+	const struct mag_mirror_side object = {first->stride, bases_apart(first)};
+	const struct mag_mirror_side its = {region->stride, bases_apart(region)};
+	int node = first->part[0].node;
+
+	region->pair = mag_meta_zalloc(sizeof(*region->pair), node);
+	if (region->pair == NULL)
+		return -ENOMEM;
+	*region->pair = (struct mag_mirror_pair){.side = {object, its}, .block = region->block};
+	if (mag_mirror_pair_init(region->pair, region->object_size, first->elastic->segments_all,
+				 node) == 0)
+		return 0;
+	mag_meta_free(region->pair);
+	region->pair = NULL;
+	return -ENOMEM;
+}
+
+/* Nobody uses the first region: all its segments are free, and whole. All have mirrors, or none. */
+static int
+mirror_bind(struct mag_region *region, struct mag_region *first)
+{
+	uint32_t part, parts = MAG_STAT(first->parts);
+	struct mag_segment *segment;
+	int ret = 0;
+
+	first->second = region;
+	for (part = 0; part < parts; part++)
+		TAILQ_FOREACH(segment, &first->part[part].whole, link)
+			if (ret == 0)
+				ret = second_take(first, segment);
+	if (ret == 0) {
+		region->first = first;
+		region->references++;
+		return 0;
+	}
+	for (part = 0; part < parts; part++)
+		TAILQ_FOREACH(segment, &first->part[part].whole, link)
+			if (segment->second != NULL)
+				second_give(first, segment);
+	first->second = NULL;
+	return ret;
+}
+
+int
+mag_elastic_mirror_init(struct mag_region *region, struct mag_region *first,
+			const struct mag_region_params *params)
+{
+	uint64_t objects;
+	int ret = modes_check(region, params);
+
+	if (ret != 0)
+		return ret;
+	if (layout(region, params, &objects) != 0)
+		return -EINVAL;
+	if (elastic_make(region, params, first->elastic->segments_all, 0) != 0)
+		return -ENOMEM;
+	if (mirror_parts_make(region, first, params->node) != 0)
+		return -EINVAL;
+	if ((is_of_pages(region) && pages_set_aside(region) != 0) || pair_make(region, first) != 0)
+		return layout_error(region, params,
+				    "no memory or addresses for its records: give EAL more memory",
+				    ENOMEM);
+	/* Nobody tends the first meanwhile. */
+	region_unlist(first);
+	ret = mirror_bind(region, first);
+	region_list(first);
+	return ret == 0 ? 0 :
+			  layout_error(region, params,
+				       "no memory for a segment: reserve more hugepages", ENOMEM);
+}
+
+/* The first region is going, with all its segments. */
+static void
+mirror_unbind(struct mag_region *region)
+{
+	if (region == NULL)
+		return;
+	region->first = NULL;
+	region->references--;
 }
 
 void
@@ -696,6 +891,7 @@ mag_elastic_fini(struct mag_region *region)
 		if (elastic->pages[part] != NULL)
 			munmap(elastic->pages[part] - guard_span(region), pages_total(region));
 	}
+	mirror_unbind(region->second);
 	region->elastic = NULL;
 	mag_meta_free(elastic);
 }
@@ -706,8 +902,10 @@ mag_region_grow(struct mag_region *region, unsigned int segments)
 	unsigned int had;
 	int error = 0;
 
-	if (region->elastic == NULL) {
-		MAG_LOG(ERR, "region \"%s\": is not elastic, and does not grow", region->name);
+	if (region->elastic == NULL || is_mirror(region)) {
+		MAG_LOG(ERR, "region \"%s\": is %s", region->name,
+			is_mirror(region) ? "a mirror, and grows with its first region" :
+					    "not elastic, and does not grow");
 		rte_errno = EINVAL;
 		return 0;
 	}
@@ -723,10 +921,11 @@ mag_region_grow(struct mag_region *region, unsigned int segments)
 	return had;
 }
 
+/* A segment goes with its mirror: one that stays keeps the other. */
 static bool
 is_kept(const struct mag_region *region)
 {
-	return region->mode & (MAG_REGION_PERSISTENT | MAG_REGION_MONOLITHIC);
+	return region->mode & MAG_REGION_MONOLITHIC || mag_region_is_persistent(region);
 }
 
 static uint64_t
@@ -783,7 +982,8 @@ region_trim(struct mag_region *region, uint32_t keep, bool spare)
 unsigned int
 mag_region_trim(struct mag_region *region, unsigned int keep)
 {
-	if (region->elastic == NULL || is_kept(region) || pages_are_elsewhere(region))
+	if (region->elastic == NULL || is_mirror(region) || is_kept(region) ||
+	    pages_are_elsewhere(region))
 		return 0;
 	return region_trim(region, keep, false);
 }
@@ -910,6 +1110,13 @@ mag_elastic_forked(void)
 	atomic_store_explicit(&regions_lock.holder, 0, memory_order_relaxed);
 }
 
+static void
+process_set(struct mag_region *region)
+{
+	region->elastic->process = mag_process_id;
+	region->elastic->pid = getpid();
+}
+
 bool
 mag_elastic_take_over(struct mag_region *region, uint32_t from)
 {
@@ -917,8 +1124,9 @@ mag_elastic_take_over(struct mag_region *region, uint32_t from)
 		return true;
 	if (region->elastic->process != from || mag_elastic_is_of_pages(region))
 		return false;
-	region->elastic->process = mag_process_id;
-	region->elastic->pid = getpid();
+	process_set(region);
+	if (region->second != NULL)
+		process_set(region->second);
 	region->elastic->tended = 0;
 	if (region->elastic->listed)
 		region_list(region);

@@ -110,7 +110,8 @@ struct mag_cache_params {
  *
  * @return
  *   The cache, or NULL with rte_errno: EINVAL (a parameter; the alignment is no power of two
- *   or larger than a segment; magazines wanted on a NOMAGAZINES region), E2BIG (the region's objects
+ *   or larger than a segment; magazines wanted on a NOMAGAZINES region;
+ *   a mirror region), E2BIG (the region's objects
  *   are too small), EBUSY (two caches use the region), ENOMEM, EEXIST (a second copy of this library
  *   is in the process), EDEADLK (called from a cache's callback).
  */

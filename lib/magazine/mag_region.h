@@ -23,6 +23,8 @@
  *
  * All functions may be called from any thread, but not on the data path. One thread at a time adopts into a region, and
  * nobody uses it while it is destroyed.
+ * An elastic region may have a *mirror region*: mag_region_mirror_create().
+ *
  * Functions that fail say why in one log line, and in rte_errno if they do not return it.
  */
 
@@ -68,6 +70,8 @@ extern "C" {
  * who runs over the end of a segment is stopped there.
  */
 #define MAG_REGION_GUARD 0x400u
+/** Handed out only together with its first region: mag_region_mirror_create() makes those. */
+#define MAG_REGION_MIRRORED 0x800u
 /** @} */
 
 /** Most objects of a contiguous block. */
@@ -102,13 +106,16 @@ struct mag_region_params {
 	uint32_t reserve;
 
 	/**
-	 * Bytes of each object's mirror, up to MAG_MIRROR_MAX; 0 = none. Adopted objects then lie at
-	 * least a stride apart.
+	 * Bytes of each object's mirror, up to MAG_MIRROR_MAX; 0 = none, or a mirror region. Adopted
+	 * objects then lie at least a stride apart.
 	 */
 	uint32_t mirror;
 };
 
-/** Figures of a region, each exact, all of about the same moment. */
+/**
+ * Figures of a region, each exact, all of about the same moment. What of a mirror region is free
+ * and in use is what is of its first region; memory and what the system was asked for are its own.
+ */
 struct mag_region_stats {
 	uint64_t id;              /**< unique among all processes that share the memory */
 	uint32_t mode;            /**< MAG_REGION_* */
@@ -141,6 +148,36 @@ struct mag_region_stats {
 struct mag_region *mag_region_create(const struct mag_region_params *params);
 
 /**
+ * Make the mirror region of an elastic region: a region of its own (name, id, mode, node, pages,
+ * object size, alignment) whose segment i, object j is the mirror of segment i, object j of the
+ * first.
+ *
+ * When a segment of the first comes, so does that of the mirror, or the first's does not come
+ * either; they go together. So a first region does not give back what its PERSISTENT mirror may
+ * not, nor the other way round. Objects of the mirror are there whether those of the first are
+ * allocated or free, are zeroed when their memory comes, and not written to otherwise.
+ * mag_region_mirror() of the first region tells how to find them (mag_mirror.h); constructors and
+ * mag_cache_object_info() have them as second info.
+ *
+ * A mirror region is of no cache, does not adopt, grow or trim by itself, and has no mirror. It is
+ * destroyed after its first region.
+ *
+ * @param first
+ *   The region; no cache uses it yet, and nobody else meanwhile. Its mode does not bind the mirror.
+ * @param params
+ *   name, object_size, stride, align and node (-1: that of each object) are the mirror's own, and
+ *   so is mode: any of READONLY, SHARED, PUREDATA, PERSISTENT, PHYSCONTIG, GUARD, and MIRRORED,
+ *   which it always is. All else is its first region's, and 0 here.
+ * @return
+ *   The mirror region, or NULL with rte_errno: EINVAL (a parameter; the first is a mirror), ENOTSUP
+ *   (the first has adopted memory; one of the two is MEMTAG; a mode that cannot be had here),
+ *   EEXIST (the first has mirrors, of either form), EBUSY (a cache uses the first), EPERM (another
+ *   process made the first), ENOMEM. The first region is then as it was.
+ */
+struct mag_region *mag_region_mirror_create(struct mag_region *first,
+					    const struct mag_region_params *params);
+
+/**
  * Give the objects at these addresses to the region.
  *
  * @param region
@@ -168,8 +205,9 @@ int mag_region_adopt(struct mag_region *region, void *const *objects, uint32_t c
  *   How many, on each node of the region.
  * @return
  *   How many were had. Fewer, with the reason in rte_errno, when the region is as large as it
- *   may be (ENOSPC) or the system has no more (ENOMEM). 0 for adopted memory (EINVAL), and in another process than
- *   the one that made it where the region is of ordinary pages (EPERM).
+ *   may be (ENOSPC) or the system has no more (ENOMEM). 0 for adopted memory and mirror regions
+ *   (EINVAL), and in another process than the one that made it where the region, or its mirror, is
+ *   of ordinary pages (EPERM).
  */
 unsigned int mag_region_grow(struct mag_region *region, unsigned int segments);
 
@@ -179,8 +217,8 @@ unsigned int mag_region_grow(struct mag_region *region, unsigned int segments);
  * Objects in magazines are in use: mag_cache_reap_now() first.
  *
  * @return
- *   How many were given back; 0 for adopted memory, and for PERSISTENT and MONOLITHIC regions, and where
- *   mag_region_grow() says EPERM.
+ *   How many were given back; 0 for adopted memory, for PERSISTENT and MONOLITHIC regions, for
+ *   mirror regions, and where mag_region_grow() says EPERM.
  */
 unsigned int mag_region_trim(struct mag_region *region, unsigned int keep);
 
@@ -201,7 +239,8 @@ int mag_memtag_enable(void);
  * Destroy a region. Adopted memory is the caller's again, other memory the system's.
  *
  * @return
- *   0; -EBUSY when a cache uses the region; -EPERM: it is elastic and another process made it, which destroys it.
+ *   0; -EBUSY when a cache uses the region, or it is the mirror of a region that is still there;
+ *   -EPERM: it is elastic and another process made it, which destroys it.
  */
 int mag_region_destroy(struct mag_region *region);
 

@@ -19,6 +19,12 @@ struct head {
 	uint32_t segments;
 };
 
+static uint64_t
+reciprocal(uint32_t distance)
+{
+	return (UINT64_C(1) << 42) / distance + 1;
+}
+
 static struct head *
 head_of(char *mirrors)
 {
@@ -125,7 +131,7 @@ mag_mirror_init(struct mag_mirror_owner *owner, uint32_t bytes, uint32_t distanc
 	owner->find.bytes = bytes;
 	owner->find.back = RTE_ALIGN_CEIL(bytes, 8u);
 	owner->find.stride = whole <= LINE ? rte_align32pow2(whole) : RTE_ALIGN_CEIL(whole, LINE);
-	owner->find.reciprocal = (UINT64_C(1) << 42) / distance + 1;
+	owner->find.reciprocal = reciprocal(distance);
 	owner->places = (GRANULE - 1) / distance + 1;
 	while (entries < 4 * granules && entries < UINT32_C(1) << 30)
 		entries *= 2;
@@ -262,4 +268,173 @@ mag_mirror_remove(struct mag_mirror_owner *owner, uintptr_t first, uint32_t coun
 {
 	granules_put(owner, mag_mirror_granule(first),
 		     mag_mirror_granule(first + (count - 1) * stride) + 1);
+}
+
+/* Pairs */
+
+/* Of as many entries as keep the table half empty. */
+static int
+way_init(struct mag_mirror_way *way, const struct mag_mirror_pair *pair, unsigned int from,
+	 uint32_t segments, int node)
+{
+	const struct mag_mirror_side *side = &pair->side[from];
+	uint64_t span = (uint64_t)pair->block * side->stride, of_segment, entries = TABLE_MIN;
+
+	way->shift = RTE_MIN(63u - __builtin_clzll(side->apart), (unsigned int)MAG_MIRROR_SHIFT);
+	way->low = (UINT32_C(1) << way->shift) - 1;
+	way->reciprocal = reciprocal(side->stride);
+	way->stride = pair->side[!from].stride;
+	of_segment = RTE_MIN((span >> way->shift) + 2, (uint64_t)pair->block);
+	while (entries / 2 < of_segment * segments)
+		entries *= 2;
+	if (entries > UINT64_C(1) << 31)
+		return -ENOMEM;
+	way->pieces = mag_meta_zalloc(
+		sizeof(*way->pieces) + entries * sizeof(way->pieces->piece[0]), node);
+	if (way->pieces == NULL)
+		return -ENOMEM;
+	way->pieces->mask = entries - 1;
+	return 0;
+}
+
+int
+mag_mirror_pair_init(struct mag_mirror_pair *pair, uint32_t bytes, uint32_t segments, int node)
+{
+	pair->find = (struct mag_mirror){.bytes = bytes};
+	if (way_init(&pair->find.there, pair, 0, segments, node) == 0 &&
+	    way_init(&pair->find.home, pair, 1, segments, node) == 0)
+		return 0;
+	mag_mirror_pair_fini(pair);
+	return -ENOMEM;
+}
+
+void
+mag_mirror_pair_fini(struct mag_mirror_pair *pair)
+{
+	mag_meta_free(pair->find.there.pieces);
+	mag_meta_free(pair->find.home.pieces);
+	pair->find.there.pieces = NULL;
+	pair->find.home.pieces = NULL;
+}
+
+static uintptr_t
+piece_granule(const struct mag_mirror_pieces *pieces, uint64_t i)
+{
+	return __atomic_load_n(&pieces->piece[i].granule, __ATOMIC_RELAXED);
+}
+
+/* That of the granule, or NULL. */
+static struct mag_mirror_piece *
+piece_find(struct mag_mirror_pieces *pieces, uintptr_t granule)
+{
+	uint64_t i = mag_mirror_hash(granule, pieces->mask), n;
+
+	for (n = 0; n <= pieces->mask && piece_granule(pieces, i) != 0; n++) {
+		if (piece_granule(pieces, i) == granule)
+			return &pieces->piece[i];
+		i = (i + 1) & pieces->mask;
+	}
+	return NULL;
+}
+
+/* That of the granule; a new one leads nowhere yet. There is room. */
+static struct mag_mirror_piece *
+piece_get(struct mag_mirror_pieces *pieces, uintptr_t granule)
+{
+	struct mag_mirror_piece *piece = piece_find(pieces, granule);
+	uint64_t i = mag_mirror_hash(granule, pieces->mask);
+
+	if (piece != NULL)
+		return piece;
+	while (piece_granule(pieces, i) > GONE)
+		i = (i + 1) & pieces->mask;
+	piece = &pieces->piece[i];
+	__atomic_store_n(&piece->below, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&piece->split, UINT64_MAX, __ATOMIC_RELAXED);
+	/* release: who finds the granule finds these */
+	__atomic_store_n(&piece->granule, granule, __ATOMIC_RELEASE);
+	return piece;
+}
+
+/* What is gone need not be passed by when nothing lies behind it. */
+static void
+piece_remove(struct mag_mirror_pieces *pieces, struct mag_mirror_piece *piece)
+{
+	uint64_t i = piece - pieces->piece;
+
+	__atomic_store_n(&piece->granule, GONE, __ATOMIC_RELAXED);
+	if (piece_granule(pieces, (i + 1) & pieces->mask) != 0)
+		return;
+	for (; piece_granule(pieces, i) == GONE; i = (i - 1) & pieces->mask)
+		__atomic_store_n(&pieces->piece[i].granule, 0, __ATOMIC_RELAXED);
+}
+
+/*
+ * From the first object of a segment in a granule, which may be its first of all. Readers have at
+ * most objects of the other segment in the granule: their side of the split stays the same,
+ * whatever they see of this one. Who gets an object of this one has it from somebody who was told
+ * of the segment after this.
+ */
+static void
+piece_add(const struct mag_mirror_way *way, uintptr_t at, uintptr_t to, bool begins)
+{
+	struct mag_mirror_piece *piece = piece_get(way->pieces, (at >> way->shift) + 2);
+	uint64_t offset = at & way->low;
+
+	to -= (offset * way->reciprocal >> 42) * way->stride;
+	__atomic_store_n(begins ? &piece->from : &piece->below, to, __ATOMIC_RELAXED);
+	if (begins)
+		__atomic_store_n(&piece->split, offset, __ATOMIC_RELAXED);
+}
+
+static void
+piece_drop(const struct mag_mirror_way *way, uintptr_t at, bool begins)
+{
+	struct mag_mirror_piece *piece = piece_find(way->pieces, (at >> way->shift) + 2);
+
+	if (begins)
+		__atomic_store_n(&piece->split, UINT64_MAX, __ATOMIC_RELAXED);
+	else
+		__atomic_store_n(&piece->below, 0, __ATOMIC_RELAXED);
+	if (piece->below == 0 && piece->split == UINT64_MAX)
+		piece_remove(way->pieces, piece);
+}
+
+/* In each granule where an object begins. */
+static void
+way_change(const struct mag_mirror_pair *pair, const struct mag_mirror_way *way, uintptr_t base,
+	   uintptr_t to, bool add)
+{
+	uint64_t distance = pair->side[way == &pair->find.home].stride, i = 0;
+	uintptr_t at;
+
+	while (i < pair->block) {
+		at = base + i * distance;
+		if (add)
+			piece_add(way, at, to + i * way->stride, i == 0);
+		else
+			piece_drop(way, at, i == 0);
+		i += ((at | way->low) - at) / distance + 1;
+	}
+}
+
+static void
+pair_change(struct mag_mirror_pair *pair, uintptr_t object, uintptr_t its, bool add)
+{
+	mag_lock_wait(&pair->lock);
+	way_change(pair, &pair->find.there, object, its, add);
+	way_change(pair, &pair->find.home, its, object, add);
+	mag_lock_release(&pair->lock);
+}
+
+void
+mag_mirror_pair_add(struct mag_mirror_pair *pair, uintptr_t object, uintptr_t its)
+{
+	pair_change(pair, object, its, true);
+}
+
+void
+mag_mirror_pair_remove(struct mag_mirror_pair *pair, uintptr_t object, uintptr_t its)
+{
+	pair_change(pair, object, its, false);
 }

@@ -25,6 +25,9 @@
  * EAL's memseg lists, or of the addresses set aside for ordinary pages: neither ever changes. Each segment
  * is one allocation, records included. Whoever finds fewer free segments than the reserve leaves word that
  * the part is hungry and goes on; who takes memory from the system and gives it back holds no lock then.
+ *
+ * A mirror region is an elastic one whose segments are on no list: each is known to its first
+ * region's segment of the same index, and is free or allocated when that one is.
  */
 
 #include <stdatomic.h>
@@ -61,6 +64,7 @@ struct mag_segment {
 	bool free;                     /**< under the region's lock */
 	bool whole;                    /**< `block` objects at the region's stride */
 	void *control;                 /**< room for the slab layer, zeroed when adopted */
+	struct mag_segment *second;    /**< of the mirror region, with the same index; NULL: none */
 	TAILQ_ENTRY(mag_segment) link; /**< on a free list, when free */
 };
 
@@ -136,6 +140,9 @@ struct mag_region {
 	struct mag_mirror_owner *mirror; /**< NULL: none */
 	struct mag_mirror_owner *audit;  /**< each object's last transaction; NULL: not audited */
 	bool mirrored;                   /**< there is, or is going to be, a mirror */
+	struct mag_region *second;       /**< its mirror region; NULL: none */
+	struct mag_region *first;        /**< of a mirror region, while it is one's */
+	struct mag_mirror_pair *pair;    /**< of a mirror region: how both find each other */
 	uint32_t mode;                   /**< MAG_REGION_* */
 	uint32_t stride;                 /**< bytes from object to object */
 	uint32_t object_size;            /**< bytes that a user may touch */
@@ -180,6 +187,17 @@ static inline uint64_t
 mag_region_segment_span(const struct mag_region *region)
 {
 	return (uint64_t)region->block * region->stride;
+}
+
+/** Memory is not given back: its own, or its mirror region's or first one's, which go together. */
+static inline bool
+mag_region_is_persistent(const struct mag_region *region)
+{
+	uint32_t mode = region->mode;
+
+	mode |= region->second != NULL ? region->second->mode : 0;
+	mode |= region->first != NULL ? region->first->mode : 0;
+	return mode & MAG_REGION_PERSISTENT;
 }
 
 /** Bytes from one object to the next, at the least. */
@@ -266,6 +284,12 @@ void mag_segment_mirror_remove(struct mag_region *region, const struct mag_segme
  *   0, -EINVAL, -ENOTSUP or -ENOMEM, after a log line; the region is destroyed by the caller.
  */
 int mag_elastic_init(struct mag_region *region, const struct mag_region_params *params);
+/**
+ * Lay a mirror region out, and take a segment for each that the first region, which nobody uses,
+ * has: 0, or -EINVAL, -ENOTSUP or -ENOMEM after a log line.
+ */
+int mag_elastic_mirror_init(struct mag_region *region, struct mag_region *first,
+			    const struct mag_region_params *params);
 /** An elastic region that another process made, and lists? */
 bool mag_elastic_is_elsewhere(const struct mag_region *region);
 /** Give all memory back: nothing is in use any more. */
@@ -289,7 +313,7 @@ struct mag_elastic_tended {
  *   TSC ticks from trim to trim.
  */
 struct mag_elastic_tended mag_elastic_tend(uint64_t interval);
-/** Ordinary pages, which only the process has that made the region? */
+/** Ordinary pages, of it or its mirror, which only the process has that made the region? */
 bool mag_elastic_is_of_pages(const struct mag_region *region);
 /** In a forked child: the elastic regions are those of its parent, which goes on with their list. */
 void mag_elastic_forked(void);

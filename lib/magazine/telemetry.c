@@ -2,6 +2,7 @@
 
 /*
  * Telemetry: /magazine/list, /magazine/stats,NAME, /magazine/lcores,NAME, /magazine/region,NAME,
+ * /magazine/mirror,NAME,
  * /magazine/held,NAME, /magazine/reap[,NAME].
  */
 
@@ -185,9 +186,8 @@ handle_stats(const char *command, const char *params, struct rte_tel_data *data)
 }
 
 static void
-answer_region(struct mag_cache *cache, struct rte_tel_data *data)
+add_region(struct rte_tel_data *data, const struct mag_region *region)
 {
-	const struct mag_region *region = cache->region;
 	struct mag_region_stats stats;
 
 	mag_region_stats_get(region, &stats);
@@ -216,6 +216,29 @@ answer_region(struct mag_cache *cache, struct rte_tel_data *data)
 
 	add_rows(data, region->name, rows, RTE_DIM(rows));
 	add_id(data, "id", stats.id);
+}
+
+static void
+answer_region(struct mag_cache *cache, struct rte_tel_data *data)
+{
+	add_region(data, cache->region);
+}
+
+/* Nothing when there is none. */
+static void
+answer_mirror(struct mag_cache *cache, struct rte_tel_data *data)
+{
+	if (cache->region->second != NULL)
+		add_region(data, cache->region->second);
+	else
+		rte_tel_data_start_dict(data);
+}
+
+static int
+handle_mirror(const char *command, const char *params, struct rte_tel_data *data)
+{
+	RTE_SET_USED(command);
+	return handle(params, data, answer_visit, answer_mirror);
 }
 
 static int
@@ -392,6 +415,10 @@ RTE_INIT(mag_telemetry_load)
 	rte_telemetry_register_cmd(
 		"/magazine/region", handle_region,
 		"Figures of the region of a cache. Parameters: name of the cache");
+	rte_telemetry_register_cmd(
+		"/magazine/mirror", handle_mirror,
+		"Figures of the mirror region that the region of a cache has, or nothing. "
+		"Parameters: name of the cache");
 	rte_telemetry_register_cmd(
 		"/magazine/held", handle_held,
 		"Objects of a guarded cache that are with users, and who has them "

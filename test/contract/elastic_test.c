@@ -27,6 +27,7 @@
 #include "heap.h"
 #include "mag_cache.h"
 #include "mag_maint.h"
+#include "mag_mirror.h"
 #include "mag_region.h"
 
 #define SIZE 256
@@ -398,6 +399,83 @@ a_region_leaves_nothing_behind(void **state __rte_unused)
 	cache_make();
 }
 
+#define MIRRORED 20000
+/* Of a segment: no more than a hugepage, which is contiguous whatever IOVAs are. */
+#define MIRROR_SIZE 200
+
+/* Each object has a mirror that begins zeroed, in segments as its mode has them, and leads back. */
+static void
+mirrors_check(uint32_t mode)
+{
+	const struct mag_mirror *find = mag_region_mirror(region);
+	static const char zero[MIRROR_SIZE];
+	struct mag_object_info info;
+	struct mag_region_stats stats;
+	char *its;
+
+	mag_region_stats_get(region, &stats);
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, MIRRORED), MIRRORED);
+	for (unsigned int i = 0; i < MIRRORED; i++) {
+		its = mag_mirror_of(find, objects[i]);
+		assert_memory_equal(its, zero, MIRROR_SIZE);
+		memset(its, i + 1, MIRROR_SIZE);
+		memset(objects[i], 0, SIZE);
+		assert_int_equal(mag_cache_object_info(cache, objects[i], &info, NULL), 0);
+		if (info.segment_object == 0 && mode & MAG_REGION_PHYSCONTIG)
+			assert_contiguous(its, (size_t)stats.segment_objects * MIRROR_SIZE);
+	}
+	for (unsigned int i = 0; i < MIRRORED; i++) {
+		its = mag_mirror_of(find, objects[i]);
+		assert_true(its[0] == (char)(i + 1) && its[MIRROR_SIZE - 1] == (char)(i + 1));
+		assert_ptr_equal(mag_mirror_object(find, its), objects[i]);
+	}
+	mag_cache_free_bulk(cache, objects, MIRRORED);
+}
+
+static void
+mirror_region_use(uint32_t mode)
+{
+	struct mag_region_params params = {
+		.name = "mirror", .object_size = MIRROR_SIZE, .mode = mode, .node = -1};
+	struct mag_region_stats stats;
+	struct mag_region *mirror;
+
+	region_make(2 * MIRRORED, 0);
+	mirror = mag_region_mirror_create(region, &params);
+	assert_non_null(mirror);
+	cache_make();
+	for (unsigned int turn = 0; turn < 3; turn++) {
+		mag_region_grow(region, 3);
+		mirrors_check(mode);
+		assert_int_equal(mag_cache_purge(cache), 0);
+		mag_cache_enable(cache);
+		mag_region_trim(region, 0);
+		mag_region_stats_get(mirror, &stats);
+		assert_int_equal(stats.segments, 0);
+		assert_int_equal(stats.memory, 0);
+	}
+	teardown(NULL);
+	assert_int_equal(mag_region_destroy(mirror), 0);
+}
+
+static void
+a_mirror_region_has_pages_of_its_own(void **state __rte_unused)
+{
+	static const uint32_t modes[] = {0, MAG_REGION_PHYSCONTIG, MAG_REGION_GUARD};
+	struct heap_use before = {0}, after;
+
+	for (unsigned int i = 0; i < 2 * RTE_DIM(modes); i++) {
+		if (i == RTE_DIM(modes))
+			before = heap_use_now();
+		if (rte_eal_has_hugepages() || modes[i % 3] != MAG_REGION_PHYSCONTIG)
+			mirror_region_use(modes[i % 3]);
+	}
+	after = heap_use_now();
+	heap_assert_same(&before, &after);
+	region_make(OBJECTS, 0);
+	cache_make();
+}
+
 int
 main(int argc, char **argv)
 {
@@ -406,6 +484,7 @@ main(int argc, char **argv)
 		cmocka_unit_test_teardown(small_allocations_of_others_keep_no_page, teardown),
 		cmocka_unit_test_teardown(physcontig_segments_are_contiguous, teardown),
 		cmocka_unit_test_teardown(a_region_leaves_nothing_behind, teardown),
+		cmocka_unit_test_teardown(a_mirror_region_has_pages_of_its_own, teardown),
 		cmocka_unit_test_teardown(a_service_lcore_gives_it_back, teardown),
 		cmocka_unit_test_teardown(a_service_lcore_feeds, teardown),
 	};

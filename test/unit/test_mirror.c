@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* mirror.c and mag_mirror.h: memory beside objects, found without a lock. Addresses of objects are made up. */
+/*
+ * mirror.c and mag_mirror.h: memory beside objects, and objects of two regions, found without a lock. Addresses of
+ * objects are made up, but for those of caches.
+ */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -19,6 +22,7 @@
 #define LINE 64
 
 static struct mag_mirror_owner owner;
+static struct mag_mirror_pair pair;
 static uint64_t balance;
 
 static int
@@ -34,6 +38,7 @@ teardown(void **state __rte_unused)
 	mag_fault_nth(0);
 	if (owner.find.table != NULL)
 		mag_mirror_fini(&owner);
+	mag_mirror_pair_fini(&pair);
 	assert_int_equal(heap_balance(), balance);
 	return 0;
 }
@@ -295,6 +300,168 @@ test_every_allocation_that_fails_leaks_nothing(void **state __rte_unused)
 		assert_non_null(mirror_of(BASE + i * GRANULE));
 }
 
+/* Pairs of segments of two regions */
+
+#define PAIRS 40
+
+/* Both segments of each pair, wherever they lie; base 0: it is not there. */
+static struct {
+	uintptr_t object;
+	uintptr_t its;
+} pairs[PAIRS];
+
+static void
+pairs_make(uint32_t block, const struct mag_mirror_side *object, const struct mag_mirror_side *its)
+{
+	pair = (struct mag_mirror_pair){.side = {*object, *its}, .block = block};
+	assert_int_equal(mag_mirror_pair_init(&pair, its->stride, PAIRS, -1), 0);
+	memset(pairs, 0, sizeof(pairs));
+}
+
+/* Each object of each pair, either way. */
+static void
+check_pairs(void)
+{
+	uint32_t i, j, step = RTE_MAX(pair.block / 97, 1u);
+	uintptr_t object, its;
+
+	for (i = 0; i < PAIRS; i++)
+		for (j = 0; pairs[i].object != 0 && j < pair.block;
+		     j +=
+		     j + step < pair.block || j == pair.block - 1 ? step : pair.block - 1 - j) {
+			object = pairs[i].object + (uintptr_t)j * pair.side[0].stride;
+			its = pairs[i].its + (uintptr_t)j * pair.side[1].stride;
+			assert_ptr_equal(mag_mirror_of(&pair.find, (void *)object), its);
+			assert_ptr_equal(mag_mirror_object(&pair.find, (void *)its), object);
+		}
+}
+
+/* The segments that follow each other as closely as they may, in another order on either side. */
+static uintptr_t
+place_in(const struct mag_mirror_side *side, unsigned int i, uintptr_t skew)
+{
+	return BASE + skew + i * RTE_ALIGN_CEIL(side->apart, 8u);
+}
+
+static void
+pairs_come_and_go(uintptr_t skew, uintptr_t its_skew)
+{
+	unsigned int turn, i;
+
+	for (turn = 0; turn < 6 * PAIRS; turn++) {
+		i = random_below(PAIRS);
+		if (pairs[i].object != 0) {
+			mag_mirror_pair_remove(&pair, pairs[i].object, pairs[i].its);
+			pairs[i].object = 0;
+		} else {
+			pairs[i].object = place_in(&pair.side[0], i, skew);
+			pairs[i].its = place_in(&pair.side[1], PAIRS - i, its_skew);
+			mag_mirror_pair_add(&pair, pairs[i].object, pairs[i].its);
+		}
+		if (turn % 8 == 0)
+			check_pairs();
+	}
+	check_pairs();
+}
+
+static void
+test_the_objects_of_two_segments_lead_to_each_other(void **state __rte_unused)
+{
+	static const uint32_t strides[] = {8,    24,   64,    192,     2176,
+					   4096, 9024, 70001, 1 << 21, 5000000};
+	static const uint32_t blocks[] = {1, 2, 7, 100, 4000};
+	struct mag_mirror_side side[2];
+	unsigned int i, j, k;
+
+	for (i = 0; i < RTE_DIM(blocks); i++)
+		for (j = 0; j < RTE_DIM(strides); j++)
+			for (k = 0; k < RTE_DIM(strides); k++) {
+				if ((uint64_t)blocks[i] * RTE_MAX(strides[j], strides[k]) >
+				    64 * GRANULE)
+					continue;
+				side[0].stride = strides[j];
+				side[1].stride = strides[k];
+				side[0].apart = (uint64_t)blocks[i] * strides[j] + 72;
+				side[1].apart =
+					(uint64_t)blocks[i] * strides[k] + random_below(5000);
+				pairs_make(blocks[i], &side[0], &side[1]);
+				pairs_come_and_go(random_below(GRANULE / 8) * 8,
+						  random_below(GRANULE / 8) * 8);
+				mag_mirror_pair_fini(&pair);
+			}
+}
+
+/* Each segment has objects in as many granules, of 8 KiB, as it can, and shares none. */
+static void
+test_a_table_has_room_for_all_segments(void **state __rte_unused)
+{
+	const struct mag_mirror_side side = {.stride = 64, .apart = (3 << 12) - 64};
+	unsigned int i, used = 0;
+	uint64_t place;
+
+	pairs_make((3 << 12) / 64 - 1, &side, &side);
+	for (i = 0; i < PAIRS; i++) {
+		pairs[i].object = BASE + (5 * i << 13) + (1 << 13) - 64;
+		pairs[i].its = BASE + GRANULE * (i + 1);
+		mag_mirror_pair_add(&pair, pairs[i].object, pairs[i].its);
+	}
+	check_pairs();
+	for (place = 0; place <= pair.find.there.pieces->mask; place++)
+		used += pair.find.there.pieces->piece[place].granule != 0;
+	assert_int_equal(used, 3 * PAIRS);
+	assert_true(used * 2 <= pair.find.there.pieces->mask + 1);
+	for (i = 0; i < PAIRS; i++)
+		mag_mirror_pair_remove(&pair, pairs[i].object, pairs[i].its);
+	for (place = 0; place <= pair.find.there.pieces->mask; place++)
+		assert_int_equal(pair.find.there.pieces->piece[place].granule, 0);
+	assert_null(mag_mirror_of(&pair.find, (void *)BASE));
+	assert_null(mag_mirror_object(&pair.find, (void *)BASE));
+}
+
+static void
+pair_look_run(void *arg)
+{
+	unsigned int *lost = arg, i;
+	uintptr_t object, its;
+
+	while (!stop)
+		for (i = 1; i < PAIRS; i += 2) {
+			object = pairs[i].object + (pair.block - 1) * pair.side[0].stride;
+			its = pairs[i].its + (pair.block - 1) * pair.side[1].stride;
+			*lost += mag_mirror_of(&pair.find, (void *)object) != (void *)its;
+			*lost += mag_mirror_object(&pair.find, (void *)pairs[i].its) !=
+				 (void *)pairs[i].object;
+		}
+}
+
+static void
+test_readers_do_not_notice_the_neighbours_in_a_granule(void **state __rte_unused)
+{
+	const struct mag_mirror_side object = {.stride = 72, .apart = 10 * 72 + 8};
+	const struct mag_mirror_side its = {.stride = 200, .apart = 10 * 200};
+	struct task task = {0};
+	unsigned int lost = 0, turn, i;
+
+	pairs_make(10, &object, &its);
+	for (i = 0; i < PAIRS; i++) {
+		pairs[i].object = place_in(&object, i, 24);
+		pairs[i].its = place_in(&its, PAIRS - i, 40);
+		if (i % 2 == 1)
+			mag_mirror_pair_add(&pair, pairs[i].object, pairs[i].its);
+	}
+	stop = false;
+	task_thread(&task, pair_look_run, &lost);
+	for (turn = 0; turn < 2000; turn++) {
+		for (i = 0; i < PAIRS; i += 2)
+			mag_mirror_pair_add(&pair, pairs[i].object, pairs[i].its);
+		for (i = 0; i < PAIRS; i += 2)
+			mag_mirror_pair_remove(&pair, pairs[i].object, pairs[i].its);
+	}
+	stop = true;
+	task_join(&task);
+	assert_int_equal(lost, 0);
+}
+
 /* Caches */
 
 #define SIZE 192
@@ -378,6 +545,507 @@ test_caches_of_elastic_and_adopted_regions_have_mirrors(void **state __rte_unuse
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
+/* Mirror regions */
+
+static struct mag_region *first, *second;
+
+static struct mag_region_params
+first_params(uint64_t objects)
+{
+	return (struct mag_region_params){.name = "first",
+					  .object_size = SIZE,
+					  .objects = objects,
+					  .block = 50,
+					  .mode = MAG_REGION_NOMAGAZINES,
+					  .node = -1};
+}
+
+static struct mag_region_params
+second_params(uint32_t object_size, uint32_t mode)
+{
+	return (struct mag_region_params){
+		.name = "second", .object_size = object_size, .mode = mode, .node = -1};
+}
+
+static void
+regions_make(const struct mag_region_params *its, const struct mag_region_params *params)
+{
+	first = mag_region_create(its);
+	assert_non_null(first);
+	second = mag_region_mirror_create(first, params);
+	assert_non_null(second);
+}
+
+static void
+regions_drop(void)
+{
+	assert_int_equal(mag_region_destroy(first), 0);
+	assert_int_equal(mag_region_destroy(second), 0);
+	first = second = NULL;
+}
+
+static struct mag_region_stats
+stats_of(const struct mag_region *region)
+{
+	struct mag_region_stats stats;
+
+	mag_region_stats_get(region, &stats);
+	return stats;
+}
+
+static void
+assert_alike(uint32_t segments)
+{
+	struct mag_region_stats one = stats_of(first), two = stats_of(second);
+
+	assert_int_equal(one.segments, segments);
+	assert_int_equal(two.segments, segments);
+	assert_int_equal(one.segments_max, two.segments_max);
+	assert_int_equal(one.segment_objects, two.segment_objects);
+	assert_int_equal(one.objects, two.objects);
+	assert_int_equal(one.objects_free, two.objects_free);
+	assert_int_equal(one.segments_free, two.segments_free);
+	assert_int_equal(one.allocations, two.allocations);
+	assert_int_equal(two.memory, segments * two.segment_bytes);
+	assert_int_equal(two.grown - two.trimmed, segments);
+	assert_int_equal(one.mirrors, two.memory);
+}
+
+static int
+note_mirror(const struct mag_object_info *object, const struct mag_object_info *mirror, void *arg,
+	    unsigned int flags __rte_unused)
+{
+	unsigned int *seen = arg;
+
+	assert_non_null(mirror);
+	assert_null(mirror->bufctl);
+	assert_int_equal(mirror->region_index, object->region_index);
+	assert_int_equal(mirror->segment_object, object->segment_object);
+	memcpy(mirror->address, &object->region_index, sizeof(object->region_index));
+	(*seen)++;
+	return 0;
+}
+
+/* All objects have a mirror each, which begins zeroed, is written to from end to end, and is none of theirs. */
+static void
+use_all(uint32_t size, uint32_t align)
+{
+	const struct mag_mirror *find = mag_region_mirror(first);
+	uint64_t n = stats_of(first).objects_max, i, got;
+	void **objects = calloc(n, sizeof(*objects));
+	struct mag_object_info info, mirror;
+	unsigned char *its, zero[8] = {0};
+	unsigned int seen = 0;
+	struct mag_cache_params params = {.name = "mirrored",
+					  .object_size = SIZE,
+					  .region = first,
+					  .constructor = note_mirror,
+					  .arg = &seen,
+					  .flags = MAG_CACHE_NOMAGAZINES,
+					  .node = -1};
+	struct mag_cache *cache = mag_cache_create(&params);
+
+	assert_non_null(cache);
+	for (got = 0; got < n; got++) {
+		objects[got] = mag_cache_alloc_wait(cache, 1000000);
+		assert_non_null(objects[got]);
+		memset(objects[got], 0xee, SIZE);
+		its = mag_mirror_of(find, objects[got]);
+		assert_int_equal((uintptr_t)its % align, 0);
+		assert_int_equal(mag_cache_object_info(cache, objects[got], &info, &mirror), 0);
+		assert_int_equal(memcmp(its, &info.region_index, 8), 0);
+		assert_true(size < 16 || memcmp(its + size - 8, zero, 8) == 0);
+		assert_true(size < 10000 || memcmp(its + 5000, zero, 8) == 0);
+		assert_ptr_equal(mirror.address, its);
+		assert_int_equal(mirror.size, size);
+		assert_int_equal(mirror.region_index, info.region_index);
+		memset(its, (int)got, size);
+	}
+	assert_int_equal(seen, n);
+	assert_alike(stats_of(first).segments_max);
+	for (i = 0; i < n; i++) {
+		its = mag_mirror_of(find, objects[i]);
+		assert_int_equal(its[0], (unsigned char)i);
+		assert_int_equal(its[size - 1], (unsigned char)i);
+		assert_ptr_equal(mag_mirror_object(find, its), objects[i]);
+		assert_int_equal(*(unsigned char *)objects[i], 0xee);
+	}
+	mag_cache_free_bulk(cache, objects, n);
+	/* A mirror is no less there when its object is free. */
+	assert_int_equal(*(unsigned char *)mag_mirror_of(find, objects[n - 1]),
+			 (unsigned char)(n - 1));
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	free(objects);
+}
+
+static void
+test_a_mirror_region_has_any_size_and_mode_of_its_own(void **state __rte_unused)
+{
+	static const struct {
+		uint32_t mode; /* of the first */
+		uint32_t block;
+		uint32_t size, stride, align, its_mode;
+	} cases[] = {
+		{0, 50, 64, 0, 0, 0},
+		{0, 50, 8, 0, 0, MAG_REGION_PUREDATA},
+		{0, 1, 24, 0, 0, 0},
+		{0, 50, 5000, 0, 0, MAG_REGION_SHARED},
+		{0, 50, 100, 200, 64, MAG_REGION_READONLY},
+		{0, 50, 4096, 0, 4096, MAG_REGION_GUARD},
+		{0, 7, 100000, 0, 0, MAG_REGION_MIRRORED},
+		{0, 0, 72, 0, 8, 0},
+		{MAG_REGION_GUARD, 50, 64, 0, 0, 0},
+		{MAG_REGION_READONLY | MAG_REGION_SHARED, 50, 64, 0, 65536, 0},
+		{MAG_REGION_PERSISTENT, 50, 64, 0, 0, MAG_REGION_GUARD},
+		{MAG_REGION_MONOLITHIC, 0, 3000, 0, 0, MAG_REGION_GUARD},
+		{MAG_REGION_AUDIT, 50, 64, 0, 0, 0},
+	};
+	struct mag_region_params its, params;
+	uint64_t before = heap_balance();
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(cases); i++) {
+		its = first_params(600);
+		its.mode |= cases[i].mode;
+		its.block = cases[i].block;
+		params = second_params(cases[i].size, cases[i].its_mode);
+		params.stride = cases[i].stride;
+		params.align = cases[i].align;
+		regions_make(&its, &params);
+		assert_int_equal(stats_of(second).mode, cases[i].its_mode | MAG_REGION_MIRRORED);
+		assert_true(stats_of(second).id != stats_of(first).id);
+		use_all(RTE_ALIGN_CEIL(cases[i].size, RTE_MAX(cases[i].align, 8u)),
+			RTE_MAX(cases[i].align, 8u));
+		regions_drop();
+		assert_int_equal(heap_balance(), before);
+	}
+}
+
+static void
+test_segments_and_their_mirrors_come_and_go_together(void **state __rte_unused)
+{
+	struct mag_region_params its = first_params(500), params = second_params(4000, 0);
+	const struct mag_mirror *find;
+	struct mag_segment *segment;
+	unsigned int turn;
+	char *mirror;
+
+	its.reserve = 3;
+	regions_make(&its, &params);
+	find = mag_region_mirror(first);
+	assert_alike(3);
+	for (turn = 0; turn < 20; turn++) {
+		assert_int_equal(mag_region_grow(first, 7), 7);
+		assert_alike(10);
+		TAILQ_FOREACH(segment, &first->part[0].whole, link) {
+			assert_int_equal(segment->second->index, segment->index);
+			mirror = mag_mirror_of(find, (void *)segment->base);
+			assert_ptr_equal(mirror, segment->second->base);
+			assert_int_equal(mirror[0], 0);
+			assert_int_equal(mirror[49 * 4000 + 3999], 0);
+			memset(mirror, 0x5a, 50 * 4000);
+		}
+		segment = TAILQ_FIRST(&first->part[0].whole);
+		mirror = (char *)segment->base;
+		assert_int_equal(mag_region_trim(first, 3), 7);
+		assert_alike(3);
+		/* Those that stay are as they were. */
+		assert_int_equal(*(char *)mag_mirror_of(find, mirror), 0x5a);
+		assert_int_equal(mag_region_trim(first, 0), 3);
+		assert_alike(0);
+		assert_null(mag_mirror_of(find, mirror));
+		assert_int_equal(mag_region_grow(first, 3), 3);
+	}
+	regions_drop();
+}
+
+static void
+test_a_segment_without_its_mirror_does_not_come(void **state __rte_unused)
+{
+	struct mag_region_params its = first_params(500), params = second_params(4000, 0);
+	uint64_t before;
+	unsigned int nth;
+
+	/* Of more than a granule: each has records of its own. */
+	its.objects = 60000;
+	its.block = 12000;
+	its.mode |= MAG_REGION_AUDIT;
+	params.object_size = 8;
+	regions_make(&its, &params);
+	before = heap_balance();
+	for (nth = 1;; nth++) {
+		log_begin();
+		mag_fault_nth(nth);
+		if (mag_region_grow(first, 1) == 1)
+			break;
+		mag_fault_nth(0);
+		assert_logged(log_end(), "no memory");
+		assert_int_equal(heap_balance(), before);
+		assert_alike(1);
+		assert_int_equal(stats_of(first).grow_fails, nth);
+	}
+	mag_fault_nth(0);
+	log_end();
+	/* The segment, its records, its mirror. */
+	assert_true(nth > 3);
+	assert_int_equal(stats_of(second).grow_fails, 1);
+	assert_int_equal(mag_region_grow(first, 3), 3);
+	assert_alike(5);
+	regions_drop();
+}
+
+static void
+test_a_mirror_region_that_cannot_be_leaves_the_first_as_it_was(void **state __rte_unused)
+{
+	struct mag_region_params its = first_params(500), params = second_params(4000, 0);
+	uint64_t before;
+	unsigned int nth;
+
+	its.reserve = 3;
+	first = mag_region_create(&its);
+	assert_non_null(first);
+	before = heap_balance();
+	for (nth = 1; nth < 20; nth++) {
+		log_begin();
+		mag_fault_nth(nth);
+		second = mag_region_mirror_create(first, &params);
+		mag_fault_nth(0);
+		assert_int_equal(count_lines(log_end()), second == NULL);
+		if (second != NULL)
+			break;
+		assert_int_equal(rte_errno, ENOMEM);
+		assert_int_equal(heap_balance(), before);
+		assert_null(mag_region_mirror(first));
+		assert_int_equal(mag_region_grow(first, 1), 1);
+		assert_int_equal(mag_region_trim(first, 3), 1);
+	}
+	/* The region, its records, those of the pairs and either way, three segments. */
+	assert_int_equal(nth, 9);
+	assert_alike(3);
+	regions_drop();
+}
+
+static void
+test_what_stays_keeps_what_goes_with_it(void **state __rte_unused)
+{
+	struct mag_region_params its = first_params(500);
+	struct mag_region_params params = second_params(4000, MAG_REGION_PERSISTENT);
+
+	regions_make(&its, &params);
+	assert_int_equal(mag_region_grow(first, 5), 5);
+	assert_int_equal(mag_region_trim(first, 0), 0);
+	mag_elastic_relieve();
+	mag_elastic_tend(0);
+	assert_alike(6);
+	assert_int_equal(stats_of(first).wired, stats_of(first).memory);
+	assert_int_equal(stats_of(second).wired, stats_of(second).memory);
+	regions_drop();
+	its.mode |= MAG_REGION_PERSISTENT;
+	params.mode = 0;
+	regions_make(&its, &params);
+	assert_int_equal(stats_of(second).wired, stats_of(second).memory);
+	regions_drop();
+}
+
+static void
+test_maintenance_gives_back_both(void **state __rte_unused)
+{
+	struct mag_region_params its = first_params(500), params = second_params(4000, 0);
+
+	regions_make(&its, &params);
+	assert_int_equal(mag_region_grow(first, 5), 5);
+	mag_elastic_relieve();
+	assert_alike(1);
+	assert_int_equal(mag_region_grow(first, 5), 5);
+	mag_elastic_tend(0);
+	mag_elastic_tend(0);
+	assert_alike(1);
+	regions_drop();
+}
+
+static void
+assert_no_mirror(struct mag_region *of, const struct mag_region_params *params, int error,
+		 const char *text)
+{
+	uint64_t before = heap_balance();
+	const char *log;
+
+	log_begin();
+	rte_errno = 0;
+	assert_null(mag_region_mirror_create(of, params));
+	assert_int_equal(rte_errno, error);
+	log = log_end();
+	assert_logged(log, text);
+	assert_int_equal(count_lines(log), 1);
+	assert_int_equal(heap_balance(), before);
+}
+
+static void
+test_parameters_of_a_mirror_region_that_cannot_be(void **state __rte_unused)
+{
+	static const struct {
+		size_t offset; /* of 32 bits, which get the value */
+		uint32_t value;
+		int error;
+		const char *text;
+	} cases[] = {
+#define CASE(field, value, error, text)                                                            \
+	{offsetof(struct mag_region_params, field), value, error, text}
+		CASE(object_size, 0, EINVAL, "an object size above 0"),
+		CASE(object_size, UINT32_MAX, EINVAL, "too much"),
+		CASE(stride, 8, EINVAL, "a stride of at least"),
+		CASE(align, 48, EINVAL, "a power of two"),
+		CASE(node, 77, EINVAL, "node 77"),
+		CASE(objects, 10, EINVAL, "must be 0: they are its first region's"),
+		CASE(block, 10, EINVAL, "must be 0: they are its first region's"),
+		CASE(segment_size, 65536, EINVAL, "must be 0: they are its first region's"),
+		CASE(reserve, 2, EINVAL, "must be 0: they are its first region's"),
+		CASE(mirror, 8, EINVAL, "must be 0: they are its first region's"),
+		CASE(mode, MAG_REGION_MONOLITHIC, EINVAL, "all else is its first region's"),
+		CASE(mode, MAG_REGION_NOMAGAZINES, EINVAL, "all else is its first region's"),
+		CASE(mode, MAG_REGION_SHAREOK, EINVAL, "all else is its first region's"),
+		CASE(mode, MAG_REGION_AUDIT, EINVAL, "all else is its first region's"),
+		CASE(mode, 0x10000, EINVAL, "all else is its first region's"),
+		CASE(mode, MAG_REGION_MEMTAG, ENOTSUP, "no region with memory tags"),
+		CASE(mode, MAG_REGION_PHYSCONTIG, ENOTSUP, "PHYSCONTIG needs hugepages"),
+		CASE(mode, MAG_REGION_PHYSCONTIG | MAG_REGION_GUARD, ENOTSUP, "ordinary pages"),
+#undef CASE
+	};
+	struct mag_region_params its = first_params(500), params;
+	unsigned int i;
+
+	first = mag_region_create(&its);
+	assert_non_null(first);
+	for (i = 0; i < RTE_DIM(cases); i++) {
+		params = second_params(4000, 0);
+		memcpy((char *)&params + cases[i].offset, &cases[i].value, sizeof(uint32_t));
+		assert_no_mirror(first, &params, cases[i].error, cases[i].text);
+	}
+	params = second_params(4000, 0);
+	params.name = "";
+	assert_no_mirror(first, &params, EINVAL, "a name of 1 to 63");
+	assert_null(mag_region_mirror(first));
+	assert_int_equal(mag_region_destroy(first), 0);
+}
+
+static void
+test_regions_that_have_no_mirror_region(void **state __rte_unused)
+{
+	struct mag_region_params its = first_params(500), params = second_params(4000, 0);
+	struct mag_cache_params of_cache = {
+		.name = "cache", .object_size = SIZE, .flags = MAG_CACHE_NOMAGAZINES, .node = -1};
+	struct ground ground = ground_make(4, 64, 4, 0);
+	struct mag_cache *cache;
+
+	assert_no_mirror(NULL, &params, EINVAL, "needs a first region");
+	assert_no_mirror(ground.region, &params, ENOTSUP, "adopted memory");
+	ground_drop(&ground);
+	its.mirror = 8;
+	first = mag_region_create(&its);
+	assert_no_mirror(first, &params, EEXIST, "has mirrors");
+	assert_int_equal(mag_region_destroy(first), 0);
+	its.mirror = 0;
+	first = mag_region_create(&its);
+	of_cache.region = first;
+	cache = mag_cache_create(&of_cache);
+	assert_no_mirror(first, &params, EBUSY, "a cache uses");
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	second = mag_region_mirror_create(first, &params);
+	assert_non_null(second);
+	assert_no_mirror(first, &params, EEXIST, "has mirrors");
+	assert_no_mirror(second, &params, EINVAL, "a mirror has no mirror");
+	regions_drop();
+	its.mode |= MAG_REGION_MIRRORED;
+	log_begin();
+	assert_null(mag_region_create(&its));
+	assert_int_equal(rte_errno, EINVAL);
+	assert_logged(log_end(), "MIRRORED: mag_region_mirror_create()");
+}
+
+static void
+test_a_mirror_region_is_only_that(void **state __rte_unused)
+{
+	struct mag_region_params its = first_params(500), params = second_params(4000, 0);
+	struct mag_cache_params of_cache = {.name = "cache", .object_size = 64, .node = -1};
+	static char memory[64];
+	void *address = memory;
+
+	regions_make(&its, &params);
+	of_cache.region = second;
+	log_begin();
+	assert_null(mag_cache_create(&of_cache));
+	assert_int_equal(rte_errno, EINVAL);
+	assert_logged(log_end(), "a mirror cannot be a cache's own region");
+	log_begin();
+	assert_int_equal(mag_region_grow(second, 1), 0);
+	assert_int_equal(rte_errno, EINVAL);
+	assert_logged(log_end(), "grows with its first region");
+	assert_int_equal(mag_region_trim(second, 0), 0);
+	assert_alike(1);
+	log_begin();
+	assert_int_equal(mag_region_adopt(second, &address, 1, -1), -EINVAL);
+	assert_int_equal(mag_region_destroy(second), -EBUSY);
+	assert_logged(log_end(), "is the mirror of \"first\": destroy that first");
+	assert_alike(1);
+	assert_int_equal(mag_region_destroy(first), 0);
+	assert_int_equal(stats_of(second).memory, 0);
+	assert_int_equal(mag_region_destroy(second), 0);
+}
+
+/* Segments come and go under those who have objects, and look for their mirrors. */
+static void
+work_run(void *arg)
+{
+	struct mag_cache *cache = arg;
+	const struct mag_mirror *find = mag_region_mirror(first);
+	void *objects[40], *its;
+	unsigned int i, n;
+
+	while (!stop) {
+		n = mag_cache_alloc_bulk(cache, objects, RTE_DIM(objects));
+		for (i = 0; i < n; i++) {
+			its = mag_mirror_of(find, objects[i]);
+			memcpy(its, &objects[i], sizeof(its));
+			assert_ptr_equal(mag_mirror_object(find, its), objects[i]);
+		}
+		for (i = 0; i < n; i++)
+			assert_ptr_equal(*(void **)mag_mirror_of(find, objects[i]), objects[i]);
+		mag_cache_free_bulk(cache, objects, n);
+	}
+}
+
+static void
+test_nobody_notices_that_segments_and_mirrors_come_and_go(void **state __rte_unused)
+{
+	struct mag_region_params its = first_params(500), params = second_params(200, 0);
+	struct mag_cache_params of_cache = {
+		.name = "cache", .object_size = SIZE, .flags = MAG_CACHE_NOMAGAZINES, .node = -1};
+	struct task task[2] = {0};
+	struct mag_cache *cache;
+	unsigned int turn, i;
+
+	its.block = 5;
+	regions_make(&its, &params);
+	of_cache.region = first;
+	cache = mag_cache_create(&of_cache);
+	assert_non_null(cache);
+	stop = false;
+	for (i = 0; i < 2; i++)
+		task_thread(&task[i], work_run, cache);
+	for (turn = 0; turn < 500; turn++) {
+		log_begin();
+		mag_region_grow(first, 30);
+		log_end();
+		mag_region_trim(first, turn % 20);
+	}
+	stop = true;
+	for (i = 0; i < 2; i++)
+		task_join(&task[i]);
+	assert_alike(stats_of(first).segments);
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	regions_drop();
+}
+
 static void
 test_a_region_without_mirrors_says_so(void **state __rte_unused)
 {
@@ -453,6 +1121,19 @@ main(void)
 		T(test_readers_do_not_notice_what_comes_and_goes),
 		T(test_every_allocation_that_fails_leaks_nothing),
 		T(test_caches_of_elastic_and_adopted_regions_have_mirrors),
+		T(test_the_objects_of_two_segments_lead_to_each_other),
+		T(test_a_table_has_room_for_all_segments),
+		T(test_readers_do_not_notice_the_neighbours_in_a_granule),
+		T(test_a_mirror_region_has_any_size_and_mode_of_its_own),
+		T(test_segments_and_their_mirrors_come_and_go_together),
+		T(test_a_segment_without_its_mirror_does_not_come),
+		T(test_a_mirror_region_that_cannot_be_leaves_the_first_as_it_was),
+		T(test_what_stays_keeps_what_goes_with_it),
+		T(test_maintenance_gives_back_both),
+		T(test_parameters_of_a_mirror_region_that_cannot_be),
+		T(test_regions_that_have_no_mirror_region),
+		T(test_a_mirror_region_is_only_that),
+		T(test_nobody_notices_that_segments_and_mirrors_come_and_go),
 		T(test_a_region_without_mirrors_says_so),
 		T(test_mirrored_objects_lie_a_stride_apart),
 		T(test_an_adoption_that_fails_leaks_nothing),

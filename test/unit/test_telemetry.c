@@ -254,6 +254,36 @@ test_a_region_is_that_of_its_cache(void **state __rte_unused)
 }
 
 static void
+test_a_mirror_region_is_told_of_by_its_cache(void **state __rte_unused)
+{
+	struct mag_region_params first = {
+		.name = "first", .object_size = 64, .objects = 100, .node = -1};
+	struct mag_region_params second = {.name = "second", .object_size = 5000, .node = -1};
+	struct mag_cache_params params = {.name = "mirrored", .object_size = 64, .node = -1};
+	struct mag_region *mirror;
+	struct mag_cache *mirrored;
+	char id[64];
+
+	params.region = mag_region_create(&first);
+	assert_non_null(params.region);
+	mirror = mag_region_mirror_create(params.region, &second);
+	assert_non_null(mirror);
+	mirrored = mag_cache_create(&params);
+	assert_non_null(mirrored);
+	snprintf(id, sizeof(id), "\"id\":\"0x%016" PRIx64 "\"", mirror->id);
+	assert_answer("/magazine/mirror,mirrored", id);
+	snprintf(id, sizeof(id), "\"name\":\"second\",\"mode\":%u", MAG_REGION_MIRRORED);
+	assert_answer("/magazine/mirror,mirrored", id);
+	assert_answer("/magazine/mirror,mirrored", "\"grown\":1");
+	assert_answer("/magazine/region,mirrored", "\"name\":\"first\"");
+	assert_answer("/magazine/mirror,seen", "{}");
+	assert_answer("/magazine/mirror,nobody", "null");
+	assert_int_equal(mag_cache_destroy(mirrored), 0);
+	assert_int_equal(mag_region_destroy(params.region), 0);
+	assert_int_equal(mag_region_destroy(mirror), 0);
+}
+
+static void
 hold_run(void *arg)
 {
 	*(void **)arg = mag_cache_alloc(*(struct mag_cache **)arg);
@@ -326,6 +356,7 @@ main(void)
 		T(test_every_figure_of_a_cache_is_told_by_its_name),
 		T(test_lcores_are_those_that_did_something),
 		T(test_a_region_is_that_of_its_cache),
+		T(test_a_mirror_region_is_told_of_by_its_cache),
 		T(test_held_objects_of_a_guarded_cache_are_told_with_who_has_them),
 		T(test_held_objects_of_a_cache_that_is_not_guarded_are_not_known),
 		T(test_a_reap_can_be_asked_for),

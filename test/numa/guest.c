@@ -29,9 +29,10 @@
 #define ELASTIC_SIZE 2048
 #define ELASTIC_OBJECTS 20000
 #define SEGMENTS 2
+#define MIRROR_SIZE 1000
 
 static struct pool pool;
-static void *objects[ALL_MAX];
+static void *objects[ALL_MAX], *mirrors[ALL_MAX];
 static int found[ALL_MAX];
 static unsigned int count;
 
@@ -771,6 +772,53 @@ test_segments_are_hugepages_of_their_node(void **state __rte_unused)
 	assert_huge_free(before);
 }
 
+/* Without a node of its own a mirror is where its object is. */
+static void
+mirrors_lie_on(int asked)
+{
+	struct mag_region_params params = {
+		.name = "mirror", .object_size = MIRROR_SIZE, .node = asked};
+	unsigned int node, i, want = region->block / 2;
+	const struct mag_mirror *find;
+	struct mag_region *mirror;
+
+	mirror = mag_region_mirror_create(region, &params);
+	assert_non_null(mirror);
+	find = mag_region_mirror(region);
+	cache_make(NULL);
+	assert_non_null(cache);
+	for (node = 0; node < nodes; node++) {
+		run_on(lcore_of(node, 0), elastic_take, &want);
+		assert_int_equal(count, want);
+		for (i = 0; i < count; i++) {
+			mirrors[i] = mag_mirror_of(find, objects[i]);
+			memset(mirrors[i], 1, MIRROR_SIZE);
+			assert_ptr_equal(mag_mirror_object(find, mirrors[i]), objects[i]);
+		}
+		nodes_of(mirrors, count, found);
+		for (i = 0; i < count; i++)
+			assert_int_equal(found[i], asked < 0 ? (int)node : asked);
+		run_on(lcore_of(node, 1), elastic_give, NULL);
+	}
+	assert_int_equal(mag_cache_destroy(cache), 0);
+	cache = NULL;
+	assert_int_equal(mag_region_destroy(region), 0);
+	region = NULL;
+	assert_int_equal(mag_region_destroy(mirror), 0);
+}
+
+static void
+test_mirrors_lie_on_the_node_that_was_asked_for_or_on_that_of_their_object(void **state)
+{
+	int node;
+
+	for (node = -1; node < (int)nodes; node++) {
+		if (region == NULL)
+			setup_elastic(state);
+		mirrors_lie_on(node);
+	}
+}
+
 /* Maintenance is not told, and leaves it alone. */
 static void
 test_a_node_without_memory_does_not_keep_others_from_growing(void **state)
@@ -839,6 +887,9 @@ main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_segments_are_hugepages_of_their_node,
 						setup_elastic, teardown_elastic),
 		cmocka_unit_test_setup_teardown(
+			test_mirrors_lie_on_the_node_that_was_asked_for_or_on_that_of_their_object,
+			setup_elastic, teardown_elastic),
+		cmocka_unit_test_setup_teardown(
 			test_a_node_without_memory_does_not_keep_others_from_growing, setup_elastic,
 			teardown_elastic),
 	};
@@ -848,6 +899,9 @@ main(int argc, char **argv)
 						setup_elastic, teardown_elastic),
 		cmocka_unit_test_setup_teardown(test_an_elastic_region_has_memory_of_each_node,
 						setup_elastic, teardown_elastic),
+		cmocka_unit_test_setup_teardown(
+			test_mirrors_lie_on_the_node_that_was_asked_for_or_on_that_of_their_object,
+			setup_elastic, teardown_elastic),
 	};
 	int failed;
 

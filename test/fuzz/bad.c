@@ -199,6 +199,32 @@ call_region_adopt_wrong(struct input *input)
 	model_require(process_log_lines() == 1, "no line, or several");
 }
 
+/* A mirror region is of no cache, and nothing by itself. */
+void
+call_mirror_wrong(struct input *input)
+{
+	struct model_region *region = any_region(input);
+	struct mag_cache_params of_cache = {.name = "mirror", .object_size = 8, .node = -1};
+	struct mag_region_params of_mirror = {.name = "mirror", .object_size = 8, .node = -1};
+	static char memory[8];
+	void *object = memory;
+
+	if (region == NULL || region->second == NULL)
+		return;
+	of_cache.region = region->second;
+	rte_errno = 0;
+	model_require(mag_cache_create(&of_cache) == NULL && rte_errno == EINVAL, "errno %d",
+		      rte_errno);
+	model_require(mag_region_mirror_create(region->second, &of_mirror) == NULL &&
+			      rte_errno == EINVAL,
+		      "errno %d", rte_errno);
+	model_require(mag_region_grow(region->second, 1) == 0 && rte_errno == EINVAL, "errno %d",
+		      rte_errno);
+	model_require(mag_region_adopt(region->second, &object, 1, -1) == -EINVAL, "it adopts");
+	model_require(process_log_lines() == 4, "no line, or several");
+	model_require(mag_region_trim(region->second, 0) == 0, "it trims");
+}
+
 /* Calls from where they are forbidden */
 
 static void

@@ -21,6 +21,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* A call is here as often as it shall be likely. */
 static void (*const calls[])(struct input *input) = {
 	call_region_create,
+	call_region_mirror,
+	call_region_mirror,
 	call_region_adopt,
 	call_region_grow,
 	call_region_trim,
@@ -63,6 +65,7 @@ static void (*const calls[])(struct input *input) = {
 	call_free_bulk_wrong,
 	call_info_wrong,
 	call_region_adopt_wrong,
+	call_mirror_wrong,
 	call_in_list,
 	call_wait_signalled,
 	call_fault_next,
@@ -84,6 +87,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bad_begin();
 	/* What most calls need. */
 	call_region_create(&input);
+	if (input_byte(&input) & 1)
+		call_region_mirror(&input);
 	call_cache_create(&input);
 	while (input.left > 0) {
 		model_call();

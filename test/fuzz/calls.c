@@ -178,7 +178,7 @@ call_region_trim(struct input *input)
 	before = region_stats(region);
 	gave = mag_region_trim(region->region, keep);
 	want = before.segments_free > keep ? before.segments_free - keep : 0;
-	if (!region->elastic || region->mode & (MAG_REGION_PERSISTENT | MAG_REGION_MONOLITHIC))
+	if (!region->elastic || region->persistent || region->mode & MAG_REGION_MONOLITHIC)
 		want = 0;
 	model_require(gave == want || rte_socket_count() > 1, "%u segments given back, not %u",
 		      gave, want);
@@ -196,6 +196,8 @@ call_region_tend(struct input *input)
 static void
 region_gone(struct model_region *region)
 {
+	/* It is nobody's mirror any more. */
+	model_require(mag_region_destroy(region->second) == 0, "a mirror stays");
 	while (region->chunks > 0)
 		chunk_free(&region->chunk[--region->chunks]);
 	region->region = NULL;
@@ -209,6 +211,10 @@ call_region_destroy(struct input *input)
 
 	if (region == NULL || input_byte(input) & 1)
 		return;
+	if (region->second != NULL)
+		model_require(mag_region_destroy(region->second) == -EBUSY &&
+				      process_log_lines() == 1,
+			      "a mirror that goes first");
 	ret = mag_region_destroy(region->region);
 	model_require(ret == (region->caches > 0 ? -EBUSY : 0), "returned %d", ret);
 	model_require(process_log_lines() == (ret != 0), "no line, or several");

@@ -11,6 +11,7 @@
 
 /* create.c, calls.c: as they are meant, and with parameters that may be anything. */
 void call_region_create(struct input *input);
+void call_region_mirror(struct input *input);
 void call_region_adopt(struct input *input);
 void call_region_grow(struct input *input);
 void call_region_trim(struct input *input);
@@ -47,6 +48,7 @@ void call_free_wrong(struct input *input);
 void call_free_bulk_wrong(struct input *input);
 void call_info_wrong(struct input *input);
 void call_region_adopt_wrong(struct input *input);
+void call_mirror_wrong(struct input *input);
 void call_in_list(struct input *input);
 void call_wait_signalled(struct input *input);
 void call_fault_next(struct input *input);

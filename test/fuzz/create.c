@@ -85,7 +85,7 @@ name_is_good(const char *name)
 /* What must come of a call: the errors that are due, and those that may come. */
 struct due {
 	bool fails;
-	bool e2big, einval, enotsup, ebusy;
+	bool e2big, einval, enotsup, ebusy, eexist;
 	bool may_einval, may_enomem;
 };
 
@@ -104,7 +104,9 @@ due_check(const struct due *due, bool made, const char *what)
 	model_require((rte_errno == EINVAL && (due->einval || due->may_einval)) ||
 			      (rte_errno == E2BIG && due->e2big) ||
 			      (rte_errno == ENOTSUP && due->enotsup) ||
-			      (rte_errno == EBUSY && due->ebusy) || (rte_errno == ENOMEM && enomem),
+			      (rte_errno == EBUSY && due->ebusy) ||
+			      (rte_errno == EEXIST && due->eexist) ||
+			      (rte_errno == ENOMEM && enomem),
 		      "%s: errno %d: %s", what, rte_errno, process_log_line());
 }
 
@@ -268,12 +270,88 @@ call_region_create(struct input *input)
 	model->stride = params.stride != 0 ? params.stride : params.object_size;
 	model->object_size = params.object_size;
 	model->mirror = params.mirror;
+	model->persistent = params.mode & MAG_REGION_PERSISTENT;
 	model->align = 1;
 	if (model->elastic) {
 		model->align = RTE_MAX(params.align, 8u);
 		model->object_size = RTE_ALIGN_CEIL(params.object_size, model->align);
 		model->stride = RTE_ALIGN_CEIL(model->stride, model->align);
 	}
+}
+
+/* Mirror regions */
+
+#define MODES_MIRROR                                                                               \
+	(MAG_REGION_READONLY | MAG_REGION_SHARED | MAG_REGION_PUREDATA | MAG_REGION_PERSISTENT |   \
+	 MAG_REGION_PHYSCONTIG | MAG_REGION_GUARD | MAG_REGION_MIRRORED)
+
+static struct mag_region_params
+mirror_params(struct input *input)
+{
+	struct mag_region_params params = {.name = "mirror", .node = -(int)input_below(input, 2)};
+
+	params.object_size = any_of(input, 1, 8, 24, 64, 100, 512, 5000);
+	if (input_seldom(input, 3))
+		params.stride = params.object_size + 8 * input_below(input, 16);
+	params.align = any_of(input, 0, 0, 8, 64, 4096);
+	params.mode =
+		input_byte(input) & (MAG_REGION_READONLY | MAG_REGION_SHARED | MAG_REGION_PUREDATA);
+	if (input_seldom(input, 4))
+		params.mode |= MAG_REGION_PERSISTENT;
+	if (input_seldom(input, 4))
+		params.mode |= MAG_REGION_GUARD | MAG_REGION_MIRRORED;
+	return params;
+}
+
+static struct due
+mirror_due(const struct mag_region_params *params, const struct model_region *first)
+{
+	uint64_t stride = params->stride != 0 ? params->stride : params->object_size;
+	uint64_t align = params->align != 0 ? params->align : 8;
+	struct mag_region_stats stats;
+	struct due due = {0};
+
+	mag_region_stats_get(first->region, &stats);
+	due.enotsup = !first->elastic || params->mode & (MAG_REGION_PHYSCONTIG | MAG_REGION_MEMTAG);
+	due.eexist = first->mirror != 0;
+	due.ebusy = first->caches != 0;
+	due.einval = !name_is_good(params->name) || params->object_size == 0 ||
+		     stride < params->object_size || stride > UINT32_MAX / 2 ||
+		     (params->mode & ~(MODES_MIRROR | MAG_REGION_MEMTAG)) != 0 ||
+		     params->objects != 0 || params->block != 0 || params->segment_size != 0 ||
+		     params->reserve != 0 || params->mirror != 0 || !rte_is_power_of_2(align) ||
+		     align > ALIGN_MAX || !node_is_known(params->node);
+	/* Of all the objects that there may be once all lcores have come. */
+	due.may_einval =
+		stats.objects_max > OBJECTS_MAX / 2 ||
+		stats.objects_max + OBJECTS_MANY > BYTES_MAX / RTE_MAX(stride, UINT64_C(1));
+	due.may_enomem = stats.objects_max > OBJECTS_MANY || RTE_MAX(stride, align) > BYTES_MANY;
+	due.fails = due.einval || due.enotsup || due.eexist || due.ebusy;
+	return due;
+}
+
+void
+call_region_mirror(struct input *input)
+{
+	struct model_region *model = any_region(input);
+	struct mag_region_params params;
+	struct mag_region *second;
+	struct due due;
+
+	if (model == NULL)
+		return;
+	params = mirror_params(input);
+	while (input_seldom(input, 5))
+		region_params_spoil(&params, input);
+	due = mirror_due(&params, model);
+	rte_errno = 0;
+	second = mag_region_mirror_create(model->region, &params);
+	due_check(&due, second != NULL, "a mirror region");
+	if (second == NULL)
+		return;
+	model->second = second;
+	model->mirror = RTE_ALIGN_CEIL(params.object_size, RTE_MAX(params.align, 8u));
+	model->persistent |= (params.mode & MAG_REGION_PERSISTENT) != 0;
 }
 
 /* Caches */

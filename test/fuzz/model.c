@@ -142,6 +142,12 @@ may_be_cleared(const struct model_cache *cache)
 	       !(cache->constructs && cache->destructs);
 }
 
+static uint32_t
+mirror_bytes(const struct model_region *region)
+{
+	return RTE_MIN(region->mirror, MODEL_BYTES);
+}
+
 static void
 mirror_check(const struct model_region *region, const struct object *object)
 {
@@ -152,9 +158,10 @@ mirror_check(const struct model_region *region, const struct object *object)
 	model_require(mag_mirror_object(find, its) == object->address,
 		      "the mirror of %p is another's", object->address);
 	if (!object->mirrored || (region->elastic && !object->out))
-		if (is_filled_with(its, region->mirror, 0))
+		if (is_filled_with(its, mirror_bytes(region), 0))
 			return;
-	model_require(object->mirrored && pattern_is(its, region->mirror, object->mirror_pattern),
+	model_require(object->mirrored &&
+			      pattern_is(its, mirror_bytes(region), object->mirror_pattern),
 		      "the mirror of %p is not as it was left", object->address);
 }
 
@@ -164,7 +171,7 @@ mirror_write(const struct model_region *region, struct object *object)
 	object->mirrored = true;
 	object->mirror_pattern = pattern_new();
 	pattern_write(mag_mirror_of(mag_region_mirror(region->region), object->address),
-		      region->mirror, object->mirror_pattern);
+		      mirror_bytes(region), object->mirror_pattern);
 }
 
 static int
@@ -522,6 +529,26 @@ region_check(const struct model_region *region, const struct mag_region_stats *s
 		      stats->memory);
 }
 
+/* A mirror region is as its first region in all but memory. */
+static void
+second_check(const struct model_region *region, const struct mag_region_stats *first)
+{
+	struct mag_region_stats stats;
+
+	mag_region_stats_get(region->second, &stats);
+	model_require(stats.segments == first->segments && stats.objects == first->objects &&
+			      stats.segments_max == first->segments_max &&
+			      stats.objects_free == first->objects_free &&
+			      stats.segments_free == first->segments_free,
+		      "%u segments, and %u of its mirror", first->segments, stats.segments);
+	model_require(stats.memory == first->mirrors &&
+			      stats.memory == stats.segments * stats.segment_bytes,
+		      "%" PRIu64 " bytes of mirrors", first->mirrors);
+	model_require(stats.grown - stats.trimmed == stats.segments,
+		      "%" PRIu64 " mirrors grown, %" PRIu64 " trimmed, %u there", stats.grown,
+		      stats.trimmed, stats.segments);
+}
+
 void
 model_check(void)
 {
@@ -545,5 +572,7 @@ model_check(void)
 			slabs += stats.slabs_partial + stats.slabs_full;
 		}
 		region_check(&model_region[i], &region, in_use, slabs);
+		if (model_region[i].second != NULL)
+			second_check(&model_region[i], &region);
 	}
 }

@@ -53,10 +53,12 @@ struct model_region {
 	uint32_t mode;
 	uint32_t object_size; /**< bytes that may be written */
 	uint32_t stride;
-	uint32_t align; /**< of all objects */
-	uint32_t mirror;
-	bool clears_unseen; /**< some cache of it did, or does, and calls nobody */
-	uint64_t objects;   /**< of all chunks */
+	uint32_t align;            /**< of all objects */
+	uint32_t mirror;           /**< bytes of each object's, of either form */
+	struct mag_region *second; /**< its mirror region; NULL: none */
+	bool persistent;           /**< it, or its mirror region */
+	bool clears_unseen;        /**< some cache of it did, or does, and calls nobody */
+	uint64_t objects;          /**< of all chunks */
 	struct model_chunk chunk[MODEL_CHUNKS];
 	unsigned int chunks, caches;
 };

@@ -2,10 +2,6 @@
 #include "eal.h"
 
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
-#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -55,23 +51,26 @@ test_threads_of_a_process_are_told_apart(void **state __rte_unused)
 	assert_int_not_equal(mag_process_thread(), other);
 }
 
+static bool forbidden;
+
+/*
+ * In the place of the C library's, which does not always make a system call that a filter can refuse:
+ * later versions have it from the kernel's shared code.
+ */
+ssize_t
+getrandom(void *buffer, size_t size, unsigned int flags)
+{
+	if (!forbidden)
+		return syscall(SYS_getrandom, buffer, size, flags);
+	errno = EPERM;
+	return -1;
+}
+
 /* As a sandbox that forbids it. */
 static void
 forbid_getrandom(void)
 {
-	struct sock_filter filter[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_getrandom, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = {.len = RTE_DIM(filter), .filter = filter};
-	uint32_t number;
-
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0 ||
-	    getrandom(&number, sizeof(number), GRND_NONBLOCK) != -1)
-		_exit(1);
+	forbidden = true;
 }
 
 struct told {

@@ -11,7 +11,8 @@ HOST_RUNTIME=/var/run/dpdk
 HOST_MOUNT=/dev/hugepages
 HOST_MARK=magazine # device name of a hugetlbfs that one of these scripts mounted
 HOST_MARK_DIR=magazine+dir # the same, and the folder was made for it
-HOST_UNMOUNT_TRIES=10 # twice a second
+HOST_USERS=.magazine-users # a file in there that each of these scripts holds open
+HOST_UNMOUNT_TRIES=10      # twice a second
 
 HOST_SCRATCH=
 HOST_PREFIX=
@@ -221,8 +222,8 @@ host_find_page_size() {
 	[ -w "$HOST_HUGE_DIR/nr_hugepages" ]
 }
 
-# Finds or makes a hugetlbfs of our page size. The open folder keeps others from unmounting it; the lock, shared
-# with the others of these scripts, tells the last of them that it is.
+# Finds or makes a hugetlbfs of our page size. The open file keeps others from unmounting it; the lock, shared
+# with the others of these scripts, tells the last of them that it is. EAL locks the folder itself: not that one.
 host_mount() {
 	local mark=$HOST_MARK page found
 
@@ -242,7 +243,7 @@ host_mount() {
 			return 1
 		fi
 	fi
-	exec {HOST_HUGE_FD}<"$HOST_MOUNT"
+	exec {HOST_HUGE_FD}>"$HOST_MOUNT/$HOST_USERS" || return
 	flock -s -n "$HOST_HUGE_FD"
 }
 
@@ -264,7 +265,7 @@ host_unmount() {
 	local mark tries last=1
 
 	[ -n "$HOST_HUGE_FD" ] || return 0
-	flock -x -n "$HOST_HUGE_FD" || last=0
+	if flock -x -n "$HOST_HUGE_FD"; then rm -f "$HOST_MOUNT/$HOST_USERS"; else last=0; fi
 	exec {HOST_HUGE_FD}<&-
 	HOST_HUGE_FD=
 	[ $last = 1 ] || return 0

@@ -61,6 +61,9 @@ def main():
             tap.check(f"process {pid} (sleep)" in line, f"no process {pid} in: {said}")
             tap.check(re.search(r"as root: umount (\S+/huge) && rmdir \1$", line), said)
             tap.check(said.endswith("\nmounted\nnot mounted\n"), f"its remedy is none:\n{said}")
+    with tap.case("EAL, which locks the folder while it starts, finds it unlocked"):
+        said, left = run("(begin; flock -x -n $HOST_MOUNT true && echo unlocked; exit 0); mounted")
+        tap.check(said == "unlocked\nnot mounted\n" and not left, f"{said}\nfolder left: {left}")
     with tap.case("the last of several unmounts it, and the others say nothing"):
         said, left = run("(begin; while [ ! -e $HOST_MOUNT/../go ]; do sleep 0.1; done; exit 0) & sleep 0.5\n"
                          "(begin; exit 0); mounted; touch $HOST_MOUNT/../go; wait; mounted")

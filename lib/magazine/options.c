@@ -113,6 +113,12 @@ set_clear_min(struct mag_options *options, const char *value)
 }
 
 static bool
+set_pressure(struct mag_options *options, const char *value)
+{
+	return set_number(&options->pressure, value, 100);
+}
+
+static bool
 set_switch(bool *option, const char *value)
 {
 	unsigned long number;
@@ -171,6 +177,7 @@ static const struct {
 	{"audit", "must be 0 or 1", set_audit},
 	{"contention", "must be 0 to 1000000 takes", set_contention},
 	{"clear_min", "must be 0 (never) or 1 to 1048576 bytes", set_clear_min},
+	{"pressure", "must be 0 (never low) or 1 to 100 (percent of the time)", set_pressure},
 };
 
 static int
@@ -189,7 +196,7 @@ set_pair(struct parser *parser, const char *key, const char *value)
 	}
 	MAG_LOG(ERR,
 		"%s: option %s=%s: unknown key, must be one of rounds, interval, block, mirror, "
-		"visit, magazines, guard, audit, contention, clear_min",
+		"visit, magazines, guard, audit, contention, clear_min, pressure",
 		parser->who, key, value != NULL ? value : "");
 	return -1;
 }
@@ -216,7 +223,10 @@ mag_options_begin(struct mag_options *options)
 		return -EINVAL;
 	if (is_switches_only(options))
 		return 0;
-	MAG_LOG(ERR, MAG_SWITCHES_ENV "=%s: must be of magazines, guard and audit alone", text);
+	MAG_LOG(ERR,
+		MAG_SWITCHES_ENV "=%s: must be of magazines, guard, audit and "
+				 "pressure alone",
+		text);
 	return -EINVAL;
 }
 

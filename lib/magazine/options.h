@@ -32,20 +32,23 @@ struct mag_options {
 		contention; /**< takes between two updates that may meet others; magazines grow for more */
 	/** A library cache clears objects of up to so many bytes when they are freed; or MAG_CLEAR_MIN_LINES. */
 	uint32_t clear_min;
+	uint32_t pressure; /**< memory counts as low from this percentage on; 0 = never */
 };
 
 /** Two CPU cache lines, of the machine that this runs on. */
 #define MAG_CLEAR_MIN_LINES UINT32_MAX
 
-/** Environment variable that is read for all caches and regions: magazines, guard and audit alone. */
+/** Environment variable that is read for all caches and regions: magazines, guard, audit and pressure alone. */
 #define MAG_SWITCHES_ENV "MAGAZINE_SWITCHES"
 
 #define MAG_INTERVAL_MS 11000u
 #define MAG_CONTENTION_LIMIT 3u
+#define MAG_PRESSURE 10u
 
 /** What holds for keys that a text does not name. */
 static const struct mag_options mag_options_default = {
 	.interval_ms = MAG_INTERVAL_MS,
+	.pressure = MAG_PRESSURE,
 	.visit = true,
 	.magazines = true,
 	.contention = MAG_CONTENTION_LIMIT,

@@ -20,6 +20,7 @@ assert_options(const struct mag_options *options, const struct mag_options *want
 	assert_int_equal(options->magazines, wanted->magazines);
 	assert_int_equal(options->contention, wanted->contention);
 	assert_int_equal(options->clear_min, wanted->clear_min);
+	assert_int_equal(options->pressure, wanted->pressure);
 }
 
 static struct mag_options
@@ -161,9 +162,9 @@ test_a_key_sets_its_own_option_only(void **state __rte_unused)
 	wanted.rounds = 126;
 	options = parse_good("rounds=126");
 	assert_options(&options, &wanted);
-	wanted = (struct mag_options){254, 2000, 9, 64, false, false, false, false, 7, 100};
+	wanted = (struct mag_options){254, 2000, 9, 64, false, false, false, false, 7, 100, 3};
 	options = parse_good("mirror=64,magazines=0,visit=0,block=9,interval=2,rounds=254,"
-			     "clear_min=100,contention=7");
+			     "clear_min=100,contention=7,pressure=3");
 	assert_options(&options, &wanted);
 }
 
@@ -210,6 +211,9 @@ test_a_bad_value_is_refused_with_key_value_and_what_is_allowed(void **state __rt
 		{"clear_min", "1048577", "0 (never) or 1 to 1048576 bytes"},
 		{"clear_min", "64b", "0 (never) or 1 to 1048576 bytes"},
 		{"clear_min", "-1", "0 (never) or 1 to 1048576 bytes"},
+		{"pressure", "101", "0 (never low) or 1 to 100 (percent of the time)"},
+		{"pressure", "-1", "0 (never low) or 1 to 100 (percent of the time)"},
+		{"pressure", "10%", "0 (never low) or 1 to 100 (percent of the time)"},
 	};
 	char text[64], pair[80];
 	unsigned int i;
@@ -293,6 +297,22 @@ test_switches_for_all_are_where_options_begin(void **state __rte_unused)
 }
 
 static void
+test_memory_is_low_from_a_tenth_of_the_time_on_unless_said_otherwise(void **state __rte_unused)
+{
+	struct mag_options options;
+
+	assert_int_equal(mag_options_default.pressure, 10);
+	assert_int_equal(parse_good("pressure=0").pressure, 0);
+	assert_int_equal(parse_good("pressure=100").pressure, 100);
+	setenv(MAG_SWITCHES_ENV, "pressure=0", 1);
+	assert_int_equal(mag_options_begin(&options), 0);
+	assert_int_equal(options.pressure, 0);
+	assert_int_equal(mag_options_parse("x", "pressure=30", &options), 0);
+	assert_int_equal(options.pressure, 30);
+	unsetenv(MAG_SWITCHES_ENV);
+}
+
+static void
 test_other_options_are_no_switches(void **state __rte_unused)
 {
 	const char *texts[] = {"rounds=14", "interval=12",     "block=3",      "mirror=8",
@@ -318,6 +338,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_text_changes_nothing),
+		cmocka_unit_test(
+			test_memory_is_low_from_a_tenth_of_the_time_on_unless_said_otherwise),
 		cmocka_unit_test(test_the_interval_is_eleven_seconds_unless_said_otherwise),
 		cmocka_unit_test(test_rounds_may_be_any_pool_type),
 		cmocka_unit_test(test_an_interval_is_in_seconds_or_milliseconds),

@@ -58,6 +58,7 @@
 #define REST_MS 1000
 
 void (*mag_elastic_observer)(void);
+void (*mag_shortage_observer)(void);
 
 static TAILQ_HEAD(, mag_region) regions = TAILQ_HEAD_INITIALIZER(regions);
 static struct mag_lock regions_lock;
@@ -1012,6 +1013,28 @@ mag_elastic_hunger(struct mag_region *region, uint32_t part)
 		mag_elastic_observer();
 }
 
+/* Of intrinsic caches, which have no region to be hungry. */
+static struct {
+	_Atomic bool seen;
+	_Atomic uint64_t rest; /* TSC until which another one is not told */
+} shortage;
+
+static uint64_t
+rest_end(void)
+{
+	return rte_rdtsc() + rte_get_tsc_hz() / 1000 * REST_MS;
+}
+
+void
+mag_elastic_shortage(void)
+{
+	if (mag_shortage_observer == NULL || rte_rdtsc() < MAG_STAT(shortage.rest))
+		return;
+	atomic_store_explicit(&shortage.rest, rest_end(), memory_order_relaxed);
+	atomic_store_explicit(&shortage.seen, true, memory_order_relaxed);
+	mag_shortage_observer();
+}
+
 /* False: the system has no more. */
 static bool
 part_feed(struct mag_region *region, uint32_t part)
@@ -1024,8 +1047,7 @@ part_feed(struct mag_region *region, uint32_t part)
 		ret = mag_elastic_grow(region, part);
 	if (ret != -ENOMEM)
 		return true;
-	atomic_store_explicit(&elastic->rest[part], rte_rdtsc() + rte_get_tsc_hz() / 1000 * REST_MS,
-			      memory_order_relaxed);
+	atomic_store_explicit(&elastic->rest[part], rest_end(), memory_order_relaxed);
 	return false;
 }
 
@@ -1145,6 +1167,7 @@ mag_elastic_tend(uint64_t interval)
 	struct tending tending = {interval, {.next = UINT64_MAX}};
 
 	regions_walk(tend_visit, &tending);
+	tending.tended.low |= atomic_exchange_explicit(&shortage.seen, false, memory_order_relaxed);
 	return tending.tended;
 }
 

@@ -91,7 +91,9 @@ int mag_cache_reap_now(struct mag_cache *cache, bool purge);
 int mag_cache_reclaim(struct mag_cache *cache, bool memory_low);
 
 /**
- * Request a reap of all caches. Served by maintenance, at most once per update
+ * Request that all caches are reclaimed, as by mag_cache_reclaim(), with memory low if it is when the request is
+ * served: when EAL had no memory for an object cache in the last second, or tasks of the system wait for memory for
+ * as much of the time as the cache's option pressure says. Served by maintenance, at most once per update
  * interval; further requests are dropped. Safe in a signal handler.
  */
 void mag_reap_request(void);

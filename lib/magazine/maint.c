@@ -39,6 +39,7 @@
 #include "compat.h"
 #include "log.h"
 #include "maint.h"
+#include "pressure.h"
 #include "strangers.h"
 
 #define SERVICE_NAME "magazine"
@@ -53,6 +54,13 @@
 #define POLL_MS 10
 /* The end of EAL takes milliseconds; a socket of EAL's that is gone for so long was removed by somebody else. */
 #define END_MS 10000
+/* Memory is low for so long after there was none for somebody. */
+#define LOW_MS 1000
+/*
+ * Chains of magazines that a pass reaps of each list; then other caches, and whatever else a service lcore does
+ * or waits for the lock of EAL's memory, have their turn.
+ */
+#define REAP_CHAINS 8
 /* Regions give back what they did not need for so long (spec 10). */
 #define REGION_MS 13000
 #define INTERVAL_MAX_MS 3600000
@@ -66,6 +74,7 @@ static struct {
 	_Atomic uint64_t begun, ended; /* passes of service lcores */
 	_Atomic uint32_t runner;       /* enum mag_maint_runner: who made the last pass */
 	uint64_t reap_allowed;         /* TSC; under the episode lock */
+	uint64_t low_until;            /* TSC; under the episode lock */
 	struct mag_lock episode;       /* one pass at a time */
 	pthread_mutex_t service;       /* guards registering and mapping */
 	pthread_mutex_t lock;          /* guards starting and ending the thread */
@@ -142,7 +151,7 @@ tables_rescale(struct mag_cache *cache)
 
 /* All of an update but the tables. */
 static void
-magazines_update(struct mag_cache *cache)
+magazines_update(struct mag_cache *cache, unsigned int chains)
 {
 	struct mag_cache *home;
 	uint64_t contention = 0;
@@ -159,7 +168,7 @@ magazines_update(struct mag_cache *cache)
 		atomic_store_explicit(&cache->contention_seen, contention, memory_order_relaxed);
 	if (resize)
 		mag_cache_change_type(cache, type, false);
-	mag_cache_working_set_reap(cache);
+	mag_cache_working_set_reap(cache, chains);
 	mag_strangers_look(cache);
 	MAG_STAT_ADD(cache->updates, 1);
 	MAG_STAT_ADD(maint.updates, 1);
@@ -173,7 +182,7 @@ mag_cache_update(struct mag_cache *cache)
 	if (mag_cache_is_elsewhere(cache))
 		return -EPERM;
 	tables_rescale(cache);
-	magazines_update(cache);
+	magazines_update(cache, UINT_MAX);
 	return 0;
 }
 
@@ -232,7 +241,9 @@ struct pass {
 	uint64_t now;
 	uint64_t next;        /* earliest due of any cache */
 	uint32_t interval_ms; /* shortest of any cache */
+	uint32_t pressure;    /* of the system's memory, in hundredths of a percent */
 	bool reap;
+	bool relieve; /* what regions have to spare goes back to the system */
 	bool guarded; /* not on a service lcore, which rte_eal_cleanup() waits for */
 	bool ended;   /* EAL has ended, or is about to */
 };
@@ -274,15 +285,48 @@ pass_prepare(struct pass *pass, struct mag_cache *cache, bool due)
 	return guard_begin(pass, cache);
 }
 
+/* There was none for somebody a moment ago, or tasks of the system wait for it. */
+static bool
+memory_is_low(const struct pass *pass, const struct mag_cache *cache)
+{
+	uint32_t percent = cache->options.pressure;
+
+	return pass->now < maint.low_until || (percent != 0 && pass->pressure >= percent * 100);
+}
+
+/* What its slabs get, the system can have: a pool's memory is rte_mempool's. */
+static bool
+is_of_the_system(const struct mag_cache *cache)
+{
+	return cache->region->elastic != NULL || cache->region->mode & MAG_REGION_PSEUDO;
+}
+
+/* A reap that is larger than a pass goes on in the next one, at once. */
+static void
+pass_reap(struct pass *pass, struct mag_cache *cache, bool due)
+{
+	bool low = memory_is_low(pass, cache), purge;
+
+	purge = due && low && is_of_the_system(cache) && pass->now >= cache->next_purge;
+	if (due)
+		magazines_update(cache, REAP_CHAINS);
+	else if (MAG_STAT(cache->reaping))
+		mag_cache_working_set_reap(cache, REAP_CHAINS);
+	if (purge)
+		cache->next_purge = pass->now + ms_to_tsc(LOW_MS);
+	if (pass->reap || purge)
+		mag_cache_reclaim(cache, low);
+	pass->relieve |= purge;
+	if (MAG_STAT(cache->reaping))
+		pass->next = pass->now;
+}
+
 static void
 pass_work(struct pass *pass, struct mag_cache *cache, bool due)
 {
 	uint64_t interval = interval_of(cache);
 
-	if (pass->reap)
-		mag_cache_reap_now(cache, false);
-	if (due)
-		magazines_update(cache);
+	pass_reap(pass, cache, due);
 	if (due)
 		cache->next_update = rte_rdtsc() + interval;
 	else if (cache->next_update == 0)
@@ -330,22 +374,24 @@ static void
 low_visit(struct mag_cache *cache, void *arg)
 {
 	RTE_SET_USED(arg);
-	if (!mag_cache_is_gone(cache) && cache->region->elastic != NULL)
+	if (!mag_cache_is_gone(cache) && is_of_the_system(cache))
 		mag_cache_reclaim(cache, true);
 }
 
 /* Memory comes and goes with the list of caches let go. */
 static uint64_t
-regions_tend(void)
+regions_tend(bool relieve)
 {
 	uint32_t ms = MAG_STAT(maint.override_ms);
 	struct mag_elastic_tended tended = mag_elastic_tend(ms_to_tsc(ms != 0 ? ms : REGION_MS));
 
 	if (tended.low) {
+		maint.low_until = rte_rdtsc() + ms_to_tsc(LOW_MS);
 		mag_cache_list_walk(false, low_visit, NULL);
-		/* What the regions have to spare then, the hungry one can have. */
-		mag_elastic_relieve();
 	}
+	/* What the regions have to spare then, the hungry one can have, or the system. */
+	if (tended.low || relieve)
+		mag_elastic_relieve();
 	return tended.next;
 }
 
@@ -373,6 +419,7 @@ pass_run(enum mag_maint_runner runner)
 		    pass.now >= maint.reap_allowed;
 	/* acquire: pairs with observe_hunger(): what it was due for is seen in this pass */
 	atomic_exchange_explicit(&maint.due, UINT64_MAX, memory_order_acquire);
+	pass.pressure = mag_pressure();
 	done = mag_cache_list_walk(false, pass_visit, &pass);
 	if (done && pass.reap && pass.interval_ms != UINT32_MAX)
 		maint.reap_allowed = pass.now + ms_to_tsc(pass.interval_ms);
@@ -381,7 +428,7 @@ pass_run(enum mag_maint_runner runner)
 	done = done && !pass.ended;
 	if (done) {
 		mag_cache_list_sweep(false);
-		due_by(regions_tend());
+		due_by(regions_tend(pass.relieve));
 	}
 	due_by(done ? pass.next : pass.now);
 	if (done)
@@ -654,6 +701,14 @@ observe_hunger(void)
 	atomic_store_explicit(&maint.due, 0, memory_order_release);
 }
 
+/* EAL's heap had no object for an intrinsic cache. */
+static void
+observe_shortage(void)
+{
+	observe_hunger();
+	bell_ring();
+}
+
 RTE_INIT(mag_maint_load)
 {
 	/* A second copy of the library may find the first one's pointer here. */
@@ -662,6 +717,7 @@ RTE_INIT(mag_maint_load)
 	mag_cache_observer = observe;
 	mag_cache_last_observer = observe_last;
 	mag_elastic_observer = observe_hunger;
+	mag_shortage_observer = observe_shortage;
 	sem_init(&maint.bell, 0, 0);
 }
 

@@ -296,13 +296,16 @@ bool mag_elastic_is_elsewhere(const struct mag_region *region);
 void mag_elastic_fini(struct mag_region *region);
 /** Data path: a part has fewer free segments than its reserve. */
 void mag_elastic_hunger(struct mag_region *region, uint32_t part);
+/** EAL's heap has no object for an intrinsic cache: says so to maintenance, once a second at most. */
+void mag_elastic_shortage(void);
 /** Take one segment of a part from the system: 0, -ENOSPC, -ENOMEM, or -EPERM: another process has its pages. */
 int mag_elastic_grow(struct mag_region *region, uint32_t part);
 
 /** What tending all elastic regions of the process came to. */
 struct mag_elastic_tended {
 	uint64_t next; /**< TSC of the next turn; UINT64_MAX: none */
-	bool low;      /**< the system had no memory for a segment, and its region has none free */
+	/** The system had no memory for a segment, and its region has none free; or none for an intrinsic cache. */
+	bool low;
 };
 
 /**
@@ -326,5 +329,7 @@ void mag_elastic_relieve(void);
 
 /** Called on the data path when some part became hungry; set by maintenance. */
 extern void (*mag_elastic_observer)(void);
+/** Called by mag_elastic_shortage(), which had to go to EAL's heap: may make a system call. Set by maintenance. */
+extern void (*mag_shortage_observer)(void);
 
 #endif /* MAG_REGION_PRIVATE_H */

@@ -343,6 +343,8 @@ system_alloc(struct mag_slab_layer *layer, void **objects, unsigned int n,
 		atomic_fetch_add_explicit(transit, got, memory_order_relaxed);
 	mag_lock_release(&layer->lock);
 	MAG_STAT_ADD(layer->region->objects, got);
+	if (unlikely(got < n))
+		mag_elastic_shortage();
 	return got;
 }
 

@@ -110,9 +110,11 @@ struct mag_cache {
 	uint64_t next_update; /**< TSC, 0 = one interval from now; under the list's lock */
 	_Atomic uint64_t update_allocs;   /**< of a pool, allocations until the last update */
 	_Atomic uint64_t contention_seen; /**< contention at the last update */
-	struct mag_lock working_set;      /**< guards reaplimits and reaps */
-	struct mag_lock visit;            /**< one sweep over the slots at a time */
-	struct mag_lock shared;           /**< guards the shared slot */
+	uint64_t next_purge;         /**< TSC: none before for low memory; under the list's lock */
+	_Atomic bool reaping;        /**< of the main one: a reap has begun and is not over */
+	struct mag_lock working_set; /**< guards reaplimits and reaps */
+	struct mag_lock visit;       /**< one sweep over the slots at a time */
+	struct mag_lock shared;      /**< guards the shared slot */
 	/**
 	 * Of the main one: objects in hands that will put them where they can be had (reap, purge,
 	 * steal), or may: those of a request that wants more.

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -450,12 +451,18 @@ chain_reap(struct mag_cache *cache, struct mag_depot_list *list, uint32_t want)
 	return taken;
 }
 
+/* What a reap came to: there was something to take; there still may be. */
+struct reaped {
+	bool some, more;
+};
+
 /*
- * Chain by chain, with the lock let go between them; no more than could be reaped when this began. The last
- * look finds nothing, and nobody who carries some. False: there was no last look, for want of the lock.
+ * Chain by chain, with the lock let go between them; no more than could be reaped when this began. With chains
+ * enough the last look finds nothing, and nobody who carries some. False: there was no look, for want of the lock.
  */
 static bool
-list_reap(struct mag_cache *cache, struct mag_depot_list *list, bool *reaped)
+list_reap(struct mag_cache *cache, struct mag_depot_list *list, unsigned int chains,
+	  struct reaped *reaped)
 {
 	uint32_t left = UINT32_MAX;
 	unsigned int taken;
@@ -468,27 +475,33 @@ list_reap(struct mag_cache *cache, struct mag_depot_list *list, bool *reaped)
 		taken = chain_reap(cache, list, left);
 		mag_lock_release(&cache->working_set);
 		left -= taken;
-		*reaped |= taken > 0;
-	} while (taken > 0);
+		reaped->some |= taken > 0;
+	} while (taken > 0 && --chains > 0);
+	reaped->more |= taken > 0 && left > 0;
 	return true;
 }
 
 static bool
-depot_reap(struct mag_cache *cache, bool *reaped)
+depot_reap(struct mag_cache *cache, unsigned int chains, struct reaped *reaped)
 {
-	return list_reap(cache, &cache->depot.full, reaped) &&
-	       list_reap(cache, &cache->depot.empty, reaped);
+	return list_reap(cache, &cache->depot.full, chains, reaped) &&
+	       list_reap(cache, &cache->depot.empty, chains, reaped);
 }
 
 static bool
 depot_zero_and_reap(struct mag_cache *cache, bool *reaped)
 {
+	struct reaped all = {false, false};
+	bool done;
+
 	if (!visitor_lock(cache, &cache->working_set))
 		return false;
 	if (mag_depot_zero(&cache->depot))
 		MAG_STAT_ADD(cache->zeroes, 1);
 	mag_lock_release(&cache->working_set);
-	return depot_reap(cache, reaped);
+	done = depot_reap(cache, UINT_MAX, &all);
+	*reaped |= all.some;
+	return done;
 }
 
 void
@@ -505,17 +518,20 @@ mag_cache_working_set_update(struct mag_cache *cache)
 	}
 }
 
-void
-mag_cache_working_set_reap(struct mag_cache *cache)
+bool
+mag_cache_working_set_reap(struct mag_cache *cache, unsigned int chains)
 {
+	struct reaped reaped = {false, false};
 	struct mag_cache *home;
-	bool reaped = false;
 	unsigned int part;
+	bool begun;
 
 	MAG_FOREACH_HOME(cache, part, home)
-		depot_reap(home, &reaped);
-	if (reaped)
+		depot_reap(home, chains, &reaped);
+	begun = atomic_exchange_explicit(&cache->reaping, reaped.more, memory_order_relaxed);
+	if (reaped.some && !begun)
 		MAG_STAT_ADD(cache->reaps, 1);
+	return reaped.more;
 }
 
 /* held: set when a slot had a magazine. */
@@ -768,7 +784,7 @@ mag_cache_reclaim(struct mag_cache *cache, bool memory_low)
 	}
 	if (memory_low || cache->flags & MAG_CACHE_RECLAIM)
 		return purge_and_enable(cache, 0);
-	mag_cache_working_set_reap(cache);
+	mag_cache_working_set_reap(cache, UINT_MAX);
 	return 0;
 }
 

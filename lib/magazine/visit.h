@@ -30,7 +30,13 @@ int mag_cache_gather(struct mag_cache *cache);
 int mag_cache_change_type(struct mag_cache *cache, uint32_t rounds, bool wait);
 /** The two halves of an update's work on the depot (spec 5). */
 void mag_cache_working_set_update(struct mag_cache *cache);
-void mag_cache_working_set_reap(struct mag_cache *cache);
+/**
+ * @param chains
+ *   Of each list of each home, at most.
+ * @return
+ *   There may be more to reap: the next call goes on with it, and counts as the same reap.
+ */
+bool mag_cache_working_set_reap(struct mag_cache *cache, unsigned int chains);
 /** Enter the resize perimeter; false when somebody else is in it, and with wait stays for 6 s. */
 bool mag_perimeter_enter(struct mag_cache *cache, bool wait);
 void mag_perimeter_leave(struct mag_cache *cache);

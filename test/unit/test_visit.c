@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -788,7 +789,7 @@ test_a_reap_destroys_nothing_before_its_chain_has_left(void **state __rte_unused
 	mag_cache_working_set_update(other);
 	memset(&destruction, 0, sizeof(destruction));
 	destruction.cache = other;
-	mag_cache_working_set_reap(other);
+	mag_cache_working_set_reap(other, UINT_MAX);
 	assert_int_equal(destruction.objects, 4 * ROUNDS);
 	assert_int_equal(destruction.left, 0);
 	assert_int_equal(destruction.transit, 4 * ROUNDS);
@@ -819,10 +820,27 @@ test_a_reap_takes_chain_after_chain_and_what_is_needed_from_none(void **state __
 		mag_arena_put(&cache->arena, got[0]);
 	}
 	put_empties(needed);
-	mag_cache_working_set_reap(cache);
+	mag_cache_working_set_reap(cache, UINT_MAX);
 	assert_int_equal(chains, 3);
 	assert_int_equal(mag_depot_total(&cache->depot.empty), needed);
 	assert_int_equal(cache->arena.out, needed);
+	assert_int_equal(cache->reaps, 1);
+}
+
+static void
+test_a_reap_in_steps_takes_a_chain_at_each_and_counts_once(void **state __rte_unused)
+{
+	put_empties(2 * MAG_DEPOT_CHAIN + 8);
+	mag_cache_working_set_update(cache);
+	mag_cache_working_set_update(cache);
+	assert_true(mag_cache_working_set_reap(cache, 1));
+	assert_int_equal(mag_depot_total(&cache->depot.empty), MAG_DEPOT_CHAIN + 8);
+	assert_true(mag_cache_working_set_reap(cache, 1));
+	assert_int_equal(mag_depot_total(&cache->depot.empty), 8);
+	assert_false(mag_cache_working_set_reap(cache, 1));
+	assert_int_equal(mag_depot_total(&cache->depot.empty), 0);
+	assert_int_equal(cache->reaps, 1);
+	assert_false(mag_cache_working_set_reap(cache, 1));
 	assert_int_equal(cache->reaps, 1);
 }
 
@@ -845,7 +863,7 @@ test_a_reap_whose_magazines_others_took_meanwhile_holds_nothing_in_transit(
 	mag_cache_working_set_update(cache);
 	mag_cache_working_set_update(cache);
 	before_chain = snatch;
-	mag_cache_working_set_reap(cache);
+	mag_cache_working_set_reap(cache, UINT_MAX);
 	assert_null(before_chain);
 	assert_int_equal(mag_depot_total(&cache->depot.full), 0);
 	assert_int_equal(cache->transit, 0);
@@ -2259,6 +2277,7 @@ main(void)
 		T(test_reclaim_without_need_takes_what_two_intervals_did_not_use),
 		T(test_a_reap_destroys_nothing_before_its_chain_has_left),
 		T(test_a_reap_takes_chain_after_chain_and_what_is_needed_from_none),
+		T(test_a_reap_in_steps_takes_a_chain_at_each_and_counts_once),
 		T(test_a_reap_whose_magazines_others_took_meanwhile_holds_nothing_in_transit),
 		T(test_a_second_reap_in_an_interval_leaves_the_working_set),
 		T(test_one_lcore_gets_what_all_others_hold),

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Maintenance: requests to reap, memory that is low, and reaps that are larger than a pass. */
+
+#include "eal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cache.h"
+#include "ground.h"
+#include "numa.h"
+#include "pressure.h"
+
+#define SIZE 64
+#define COUNT 8192
+#define FILLED 500
+
+enum { INTRINSIC, ADOPTED, ELASTIC, POOL, DEAF, CACHES };
+
+static char pressure[] = "/tmp/magazine-pressure-XXXXXX";
+static struct ground ground[CACHES];
+static struct mag_region *elastic;
+static struct mag_cache *cache[CACHES];
+static _Atomic uint64_t asked[CACHES];
+
+static void
+kernel_says(const char *percent)
+{
+	FILE *file = fopen(pressure, "w");
+
+	assert_non_null(file);
+	fprintf(file, "some avg10=%s avg60=0.00 avg300=0.00 total=0\n", percent);
+	fclose(file);
+}
+
+static void
+count_asked(void *arg)
+{
+	atomic_fetch_add((_Atomic uint64_t *)arg, 1);
+}
+
+static void
+make(unsigned int which, struct mag_region *region, const char *options)
+{
+	struct mag_cache_params params = {
+		.name = "things",
+		.object_size = SIZE,
+		.region = region,
+		.reclaim = count_asked,
+		.arg = &asked[which],
+		.options = options,
+		.node = -1,
+	};
+
+	cache[which] = mag_cache_create(&params);
+	assert_non_null(cache[which]);
+}
+
+static void
+make_pool(void)
+{
+	struct mag_pool_params params = {
+		.name = "pool",
+		.object_size = SIZE,
+		.objects = COUNT,
+		.region = ground[POOL].region,
+		.options = mag_options_default,
+		.node = -1,
+	};
+
+	cache[POOL] = mag_pool_create(&params);
+	assert_non_null(cache[POOL]);
+}
+
+static void
+fill(struct mag_cache *one, unsigned int n)
+{
+	void *objects[COUNT];
+
+	assert_int_equal(mag_cache_alloc_bulk(one, objects, n), n);
+	mag_cache_free_bulk(one, objects, n);
+}
+
+static int
+setup(void **state __rte_unused)
+{
+	const struct mag_region_params params = {
+		.name = "elastic", .objects = COUNT, .object_size = SIZE, .node = -1};
+	unsigned int i;
+
+	/* What was read before is read again after a second. */
+	kernel_says("0.00");
+	let_pass(1100);
+	ground[ADOPTED] = ground_make(COUNT, SIZE, 16, 0);
+	ground[POOL] = ground_make(COUNT, SIZE, 16, MAG_REGION_READONLY);
+	elastic = mag_region_create(&params);
+	assert_non_null(elastic);
+	make(INTRINSIC, NULL, NULL);
+	make(ADOPTED, ground[ADOPTED].region, NULL);
+	make(ELASTIC, elastic, NULL);
+	make(DEAF, NULL, "pressure=0");
+	make_pool();
+	for (i = 0; i < CACHES; i++)
+		fill(cache[i], FILLED);
+	return 0;
+}
+
+static int
+teardown(void **state __rte_unused)
+{
+	assert_int_equal(mag_maint_interval(0), 0);
+	mag_pool_free(cache[POOL]);
+	assert_int_equal(mag_cache_destroy(cache[INTRINSIC]), 0);
+	assert_int_equal(mag_cache_destroy(cache[ADOPTED]), 0);
+	assert_int_equal(mag_cache_destroy(cache[ELASTIC]), 0);
+	assert_int_equal(mag_cache_destroy(cache[DEAF]), 0);
+	assert_int_equal(mag_region_destroy(elastic), 0);
+	ground_drop(&ground[ADOPTED]);
+	ground_drop(&ground[POOL]);
+	return 0;
+}
+
+/* At most one is served in an interval; then there was a pass at the least. */
+static void
+request(void)
+{
+	uint64_t before = asked[INTRINSIC], updates;
+
+	assert_int_equal(mag_maint_interval(20), 0);
+	wait_until((mag_reap_request(), asked[INTRINSIC] > before));
+	updates = cache[POOL]->updates;
+	wait_until(cache[POOL]->updates > updates + 1);
+}
+
+static void
+test_a_request_asks_every_owner_and_visits_nobody(void **state __rte_unused)
+{
+	uint64_t before[CACHES];
+	unsigned int i;
+
+	for (i = 0; i < CACHES; i++)
+		before[i] = asked[i];
+	request();
+	for (i = 0; i < CACHES; i++) {
+		assert_true(i == POOL || asked[i] > before[i]);
+		assert_int_equal(cache[i]->purges, 0);
+		assert_int_equal(cache[i]->zeroes, 0);
+		assert_int_equal(cache[i]->visits_denied, 0);
+		assert_true(mag_lcore_slot(cache[i]->slot)->previous_rounds > 0);
+	}
+}
+
+static void
+test_a_request_purges_all_when_memory_is_low(void **state __rte_unused)
+{
+	unsigned int i;
+
+	kernel_says("10.00");
+	assert_int_equal(mag_maint_interval(20), 0);
+	wait_until((mag_reap_request(), cache[POOL]->purges > 0));
+	for (i = 0; i < CACHES; i++)
+		if (i != DEAF)
+			wait_until(cache[i]->purges > 0);
+	assert_int_equal(cache[DEAF]->purges, 0);
+}
+
+static bool
+has_many_updates(void)
+{
+	return cache[POOL]->updates > 10 && cache[ADOPTED]->updates > 10 &&
+	       cache[DEAF]->updates > 10;
+}
+
+static void
+test_pressure_purges_what_the_system_can_have_back(void **state __rte_unused)
+{
+	kernel_says("99.99");
+	assert_int_equal(mag_maint_interval(20), 0);
+	wait_until(cache[INTRINSIC]->purges > 0 && cache[ELASTIC]->purges > 0);
+	assert_true(asked[ELASTIC] > 0);
+	wait_until(has_many_updates());
+	assert_int_equal(cache[POOL]->purges, 0);
+	assert_int_equal(cache[ADOPTED]->purges, 0);
+	assert_int_equal(cache[DEAF]->purges, 0);
+	wait_until(cache[INTRINSIC]->slab.out == 0);
+}
+
+static void
+test_pressure_below_the_limit_purges_nothing(void **state __rte_unused)
+{
+	uint64_t updates;
+	unsigned int i;
+
+	kernel_says("9.99");
+	assert_int_equal(mag_maint_interval(20), 0);
+	wait_until(has_many_updates());
+	/* Another look is taken within a second. */
+	let_pass(1200);
+	updates = cache[INTRINSIC]->updates;
+	wait_until(cache[INTRINSIC]->updates > updates + 1);
+	for (i = 0; i < CACHES; i++)
+		assert_int_equal(cache[i]->purges, 0);
+}
+
+static void
+test_an_object_that_the_heap_cannot_give_makes_the_others_give_back(void **state __rte_unused)
+{
+	void *objects[COUNT];
+	unsigned int n;
+
+	/* Those of other caches alone: the first steals from nobody who has some. */
+	mag_fault_nth(1);
+	n = mag_cache_alloc_bulk(cache[INTRINSIC], objects, FILLED + 100);
+	mag_fault_nth(0);
+	assert_true(n < FILLED + 100);
+	wait_until(cache[DEAF]->purges > 0 && cache[ELASTIC]->purges > 0);
+	wait_until(cache[DEAF]->slab.out == 0);
+	assert_int_equal(cache[POOL]->purges, 0);
+	mag_cache_free_bulk(cache[INTRINSIC], objects, n);
+}
+
+/* Due now, and no more for an hour. */
+static void
+due_visit(struct mag_cache *visited, void *arg)
+{
+	visited->next_update = visited == arg ? 1 : UINT64_MAX;
+}
+
+static void
+test_a_reap_that_is_larger_than_a_pass_goes_on_in_the_next(void **state __rte_unused)
+{
+	struct mag_cache *one = cache[ADOPTED], *deaf = cache[DEAF];
+	uint32_t magazines;
+	uint64_t updates;
+
+	assert_int_equal(mag_cache_resize(one, 62, true), 0);
+	fill(one, COUNT);
+	magazines = mag_depot_total(&one->depot.full);
+	assert_true(magazines > 8 * MAG_DEPOT_CHAIN);
+	mag_cache_working_set_update(one);
+	mag_cache_working_set_update(one);
+	updates = one->updates;
+	mag_cache_walk(due_visit, one);
+	/* A cache that comes is looked at, and the others with it. */
+	make(DEAF, NULL, NULL);
+	wait_until(mag_depot_total(&one->depot.full) == 0);
+	assert_int_equal(one->updates, updates + 1);
+	assert_int_equal(one->reaps, 1);
+	wait_until(one->transit == 0);
+	assert_int_equal(mag_cache_destroy(cache[DEAF]), 0);
+	cache[DEAF] = deaf;
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_a_request_asks_every_owner_and_visits_nobody),
+		T(test_a_request_purges_all_when_memory_is_low),
+		T(test_pressure_purges_what_the_system_can_have_back),
+		T(test_pressure_below_the_limit_purges_nothing),
+		T(test_an_object_that_the_heap_cannot_give_makes_the_others_give_back),
+		T(test_a_reap_that_is_larger_than_a_pass_goes_on_in_the_next),
+	};
+	int file = mkstemp(pressure), ret;
+
+	mag_pressure_file = pressure;
+	eal_start(2, NULL);
+	ret = cmocka_run_group_tests(tests, NULL, NULL);
+	close(file);
+	unlink(pressure);
+	return ret;
+}

@@ -726,7 +726,10 @@ pool_leave_word(struct mag_cache *cache)
 bool
 mag_pool_free(struct mag_cache *cache)
 {
-	/* Only that process knows its list. Where it has ended, the records stay until the primary ends. */
+	/*
+	 * Only that process knows its list. Where it has ended, the records stay until the primary
+	 * ends.
+	 */
 	if (cache->process != mag_process_id) {
 		MAG_LOG(NOTICE,
 			"pool \"%s\": freed by another process than %d, which made it: its records stay "

@@ -31,8 +31,9 @@ int mag_pool_home(struct mag_cache *cache, int node);
  * Free a pool's cache whatever is out: its objects' memory is gone. Touches no object.
  *
  * @return
- *   False, when called from a callback or a walk, or in another process than the one that made it: nobody does anything for the pool any more, and who next leaves the
- *   list of that process, or its maintenance, frees it, and its region with it. Where that process has ended, nobody does.
+ *   False, when called from a callback or a walk, or in another process than the one that made it:
+ *   nobody does anything for the pool any more, and who next leaves the list of that process, or
+ *   its maintenance, frees it, and its region with it. Where that process has ended, nobody does.
  */
 bool mag_pool_free(struct mag_cache *cache);
 /**

@@ -998,7 +998,9 @@ mag_elastic_hunger(struct mag_region *region, uint32_t part)
 	uint32_t bit = UINT32_C(1) << part;
 
 	RTE_BUILD_BUG_ON(MAG_PARTS_MAX > 32);
-	/* Maintenance of that process cannot be told from here, and its own threads still have to. */
+	/*
+	 * Maintenance of that process cannot be told from here, and its own threads still have to.
+	 */
 	if (mag_elastic_is_elsewhere(region)) {
 		if ((MAG_STAT(elastic->hungry_elsewhere) & bit) == 0)
 			atomic_fetch_or_explicit(&elastic->hungry_elsewhere, bit,

@@ -21,9 +21,10 @@
  * allocate from or free to this one, wait, make or destroy caches, make mempools with this driver, nor call anything of
  * mag_maint.h: -EDEADLK. A mempool that they free is gone at once, its records with the next pass of maintenance.
  *
- * A cache lies in memory that all processes of the DPDK application share, and without callbacks each of them may use
- * it, by its address. Callbacks are addresses in the process that made the cache: in others such a cache gives
- * nothing, takes nothing back, and each call says so in a log line.
+ * A cache lies in memory that all processes of the DPDK application share, and without callbacks
+ * each of them may use it, by its address. Callbacks are addresses in the process that made the
+ * cache: in others such a cache gives nothing, takes nothing back, and each call says so in a log
+ * line.
  */
 
 #include <stdbool.h>
@@ -121,9 +122,9 @@ struct mag_cache *mag_cache_create(const struct mag_cache_params *params);
  * Destroy a cache. Nobody may use it any more.
  *
  * @return
- *   0, also for NULL; -EBUSY when objects are out (their number is logged), an lcore is using it, or somebody is
- *   resizing it: the cache stays fully usable; -EDEADLK (called from a cache's callback); -EPERM: another process made
- *   it (logged): it is destroyed there.
+ *   0, also for NULL; -EBUSY when objects are out (their number is logged), an lcore is using it,
+ *   or somebody is resizing it: the cache stays fully usable; -EDEADLK (called from a cache's
+ *   callback); -EPERM: another process made it (logged): it is destroyed there.
  */
 int mag_cache_destroy(struct mag_cache *cache);
 
@@ -240,7 +241,9 @@ enum mag_transaction_kind {
 	MAG_TRANSACTION_FREE,
 };
 
-/** What last happened to an object, in whichever process: the stack, and the time, are that one's. */
+/**
+ * What last happened to an object, in whichever process: the stack, and the time, are that one's.
+ */
 struct mag_transaction {
 	uint64_t time_ms; /**< since the library was loaded */
 	uint32_t kind;    /**< enum mag_transaction_kind */

@@ -8,10 +8,10 @@
  *
  * A control thread of the library wakes when something is due. It turns an EAL service ("magazine")
  * on, by which a service lcore updates and reaps all caches of the process; where none does within
- * 50 ms, it does so itself. The thread begins with the first cache and ends with the last.
- * All of it can be called from any thread,
- * but not on the data path and not from a cache's callbacks: -EDEADLK, or nothing is done. What may call a cache's
- * callbacks is for the process that made the cache: -EPERM elsewhere, and one log line.
+ * 50 ms, it does so itself. The thread begins with the first cache and ends with the last. All of
+ * it can be called from any thread, but not on the data path and not from a cache's callbacks:
+ * -EDEADLK, or nothing is done. What may call a cache's callbacks is for the process that made the
+ * cache: -EPERM elsewhere, and one log line.
  *
  * Free pools and caches before rte_eal_cleanup(): it takes their memory away and tells nobody.
  */
@@ -31,7 +31,8 @@ extern "C" {
  * somebody else is in the resize perimeter, or an lcore does not let go, the size stays as it is.
  *
  * @return
- *   0; -EDEADLK (called from a cache's callback) or -EPERM (the cache has callbacks, in another process): nothing is done.
+ *   0; -EDEADLK (called from a cache's callback) or -EPERM (the cache has callbacks, in another
+ *   process): nothing is done.
  */
 int mag_cache_update(struct mag_cache *cache);
 
@@ -40,12 +41,13 @@ int mag_cache_update(struct mag_cache *cache);
  * mag_cache_enable().
  *
  * @return
- *   0; -EDEADLK (called from a cache's callback); -EPERM (the cache has callbacks, in another process);
- *   -EBUSY when somebody else is in the resize perimeter; -EAGAIN when an lcore was preempted inside
- *   an operation and did not let go in time, or somebody stayed in a lock for 100 ms: the layer stays on, at its size, though some nodes may have been
- *   emptied. With visit=0, and in a secondary process, always -EAGAIN: owners are asked to hand in when they next
- *   come by; what the depot and threads without an lcore id held is in the slabs. The same, once membarrier(2) has
- *   failed in this process, until every owner has come by.
+ *   0; -EDEADLK (called from a cache's callback); -EPERM (the cache has callbacks, in another
+ *   process); -EBUSY when somebody else is in the resize perimeter; -EAGAIN when an lcore was
+ *   preempted inside an operation and did not let go in time, or somebody stayed in a lock for 100
+ *   ms: the layer stays on, at its size, though some nodes may have been emptied. With visit=0, and
+ *   in a secondary process, always -EAGAIN: owners are asked to hand in when they next come by;
+ *   what the depot and threads without an lcore id held is in the slabs. The same, once
+ *   membarrier(2) has failed in this process, until every owner has come by.
  */
 int mag_cache_purge(struct mag_cache *cache);
 /**
@@ -85,8 +87,8 @@ int mag_cache_reap_now(struct mag_cache *cache, bool purge);
  * a RECLAIM cache, purge and enable instead.
  *
  * @return
- *   0; -EDEADLK (called from a cache's callback) or -EPERM (the cache has callbacks, in another process): nothing is
- *   done; where it purges also as mag_cache_purge().
+ *   0; -EDEADLK (called from a cache's callback) or -EPERM (the cache has callbacks, in another
+ *   process): nothing is done; where it purges also as mag_cache_purge().
  */
 int mag_cache_reclaim(struct mag_cache *cache, bool memory_low);
 

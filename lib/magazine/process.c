@@ -14,8 +14,9 @@ uint32_t mag_process_id;
 pid_t mag_process_pid;
 
 /*
- * What differs between processes where the kernel gives no random number, because a filter of system calls
- * forbids it: bytes that each program got from the kernel at its start, and what a fork() changes.
+ * What differs between processes where the kernel gives no random number, because a filter of
+ * system calls forbids it: bytes that each program got from the kernel at its start, and what a
+ * fork() changes.
  */
 static uint64_t
 draw_without_kernel(void)

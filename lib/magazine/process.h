@@ -5,8 +5,9 @@
 /*
  * Which process this is, for words in shared memory that say who made or holds something.
  *
- * A pid does not tell: primary and secondary may each be number 1 of a container. So a process draws a
- * number at random when it loads the library. The pid is for people, who read it in a log line.
+ * A pid does not tell: primary and secondary may each be number 1 of a container. So a process
+ * draws a number at random when it loads the library. The pid is for people, who read it in a log
+ * line.
  */
 
 #include <stdint.h>
@@ -25,8 +26,8 @@ mag_process_unique(uint32_t nth)
 }
 
 /**
- * Draw another id. For the child of a fork(), which starts as a copy of its parent, before it uses anything
- * of this library. Makes system calls only.
+ * Draw another id. For the child of a fork(), which starts as a copy of its parent, before it uses
+ * anything of this library. Makes system calls only.
  */
 void mag_process_renew(void);
 

@@ -298,7 +298,10 @@ void mag_elastic_fini(struct mag_region *region);
 void mag_elastic_hunger(struct mag_region *region, uint32_t part);
 /** EAL's heap has no object for an intrinsic cache: says so to maintenance, once a second at most. */
 void mag_elastic_shortage(void);
-/** Take one segment of a part from the system: 0, -ENOSPC, -ENOMEM, or -EPERM: another process has its pages. */
+/**
+ * Take one segment of a part from the system: 0, -ENOSPC, -ENOMEM, or -EPERM: another process has
+ * its pages.
+ */
 int mag_elastic_grow(struct mag_region *region, uint32_t part);
 
 /** What tending all elastic regions of the process came to. */

@@ -5,14 +5,18 @@
 /*
  * Secondary processes that use a pool without its driver (spec 6, design 10).
  *
- * rte_mempool knows handlers by their number in each process's own table. A process that did not load the driver, or
- * loaded plugins in another order, calls another handler with a pool of ours, or none. Nothing of ours runs there, so all
- * that can be seen is that objects leave and do not come back.
+ * rte_mempool knows handlers by their number in each process's own table. A process that did not
+ * load the driver, or loaded plugins in another order, calls another handler with a pool of ours,
+ * or none. Nothing of ours runs there, so all that can be seen is that objects leave and do not
+ * come back.
  */
 
 #include "types.h"
 
-/** At each update of a pool, under the list's lock: says once when strangers may be why it has no objects. */
+/**
+ * At each update of a pool, under the list's lock: says once when strangers may be why it has no
+ * objects.
+ */
 void mag_strangers_look(struct mag_cache *cache);
 
 #endif /* MAG_STRANGERS_H */

@@ -69,8 +69,9 @@ struct mag_cache {
 	struct mag_lcore *slots; /**< the slots below: what mag_inline.h looks for */
 	char name[MAG_CACHE_NAMESIZE];
 	/**
-	 * Zero. A process in which the pool's handler is another one's number (strangers.h) takes this for a struct rte_ring or
-	 * rte_stack: of no room and no objects, so that code refuses, and writes nowhere.
+	 * Zero. A process in which the pool's handler is another one's number (strangers.h) takes
+	 * this for a struct rte_ring or rte_stack: of no room and no objects, so that code refuses,
+	 * and writes nowhere.
 	 */
 	char closed[6 * RTE_CACHE_LINE_SIZE - MAG_CACHE_NAMESIZE - sizeof(void *)];
 	uint64_t id;
@@ -96,7 +97,10 @@ struct mag_cache {
 	_Atomic uint32_t type;
 	_Atomic bool off;   /**< purged, and not yet enabled again by whoever did it */
 	_Atomic bool dying; /**< a pool is being freed: steal no more */
-	/** A pool was freed by who cannot take it off the list (also another process): whoever next leaves the list does, and frees this. */
+	/**
+	 * A pool was freed by who cannot take it off the list (also another process): whoever next
+	 * leaves the list does, and frees this.
+	 */
 	_Atomic bool gone;
 	/** Of the main one: what is looked at (audit.h). Bits are only added. */
 	_Atomic uint32_t watch;

@@ -66,15 +66,18 @@ int harness_start_secondary(int argc, char **argv, unsigned int nb_lcores);
  */
 pid_t harness_copy(const char *variable, const char *value, const char *const *extra);
 
-/** A copy whose process and thread numbers are those of this process, in a namespace of its own, as in containers. */
+/**
+ * A copy whose process and thread numbers are those of this process, in a namespace of its own, as
+ * in containers.
+ */
 pid_t harness_copy_with_our_number(const char *variable, const char *value);
 
 /** Has a copy not ended yet? */
 bool harness_copy_runs(pid_t pid);
 
 /**
- * Wait for a copy's end. Skips the test if it ended by HARNESS_REFUSED or HARNESS_NO_NAMESPACE, else returns its status
- * as waitpid() has it.
+ * Wait for a copy's end. Skips the test if it ended by HARNESS_REFUSED or HARNESS_NO_NAMESPACE,
+ * else returns its status as waitpid() has it.
  */
 int harness_copy_status(pid_t pid);
 

@@ -67,7 +67,10 @@ destruct(void *object __rte_unused, void *arg __rte_unused)
 	constructed--;
 }
 
-/* Our process and thread numbers are those of the primary, which is in the perimeter of both caches. */
+/*
+ * Our process and thread numbers are those of the primary, which is in the perimeter of both
+ * caches.
+ */
 static int
 child_with_our_number(void)
 {
@@ -85,7 +88,9 @@ child_with_our_number(void)
 	return 0;
 }
 
-/* Without a callback for its memory: rte_mempool would call it in whatever process frees the pool. */
+/*
+ * Without a callback for its memory: rte_mempool would call it in whatever process frees the pool.
+ */
 static struct rte_mempool *
 pool_anywhere(void)
 {

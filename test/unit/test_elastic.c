@@ -485,7 +485,9 @@ test_a_region_takes_and_gives_back_what_it_is_told_to(void **state __rte_unused)
 	assert_int_equal(mag_region_grow(region, 1), 1);
 }
 
-/* As in a process that found the region in shared memory; its pages are private to their process. */
+/*
+ * As in a process that found the region in shared memory; its pages are private to their process.
+ */
 static void
 test_a_region_is_destroyed_and_grows_where_its_list_and_pages_are(void **state __rte_unused)
 {
@@ -826,7 +828,10 @@ observer_count(void)
 	told++;
 }
 
-/* Else nobody would tell maintenance of it: not the other process, which cannot, nor threads that find it said. */
+/*
+ * Else nobody would tell maintenance of it: not the other process, which cannot, nor threads that
+ * find it said.
+ */
 static void
 test_hunger_in_another_process_hides_that_of_our_own_from_nobody(void **state __rte_unused)
 {

@@ -531,6 +531,9 @@ RTE_INIT(magazine_register)
 		return;
 	}
 	rte_mempool_register_ops(&ops);
-	/* Now: a process may free a pool that it did not make. magazine_alloc() tries again, and says so if it fails. */
+	/*
+	 * Now: a process may free a pool that it did not make. magazine_alloc() tries again, and
+	 * says so if it fails.
+	 */
 	rte_mempool_event_callback_register(on_event, NULL);
 }

@@ -178,8 +178,9 @@ test_they_do_so_while_maintenance_reaps_and_others_steal(void **state __rte_unus
 
 struct repeat {
 	unsigned int slot;
-	unsigned int strays; /* times that it had another slot */
-	unsigned int failed; /* to register */
+	unsigned int strays;           /* times that it had another slot */
+	unsigned int failed;           /* to register */
+	_Atomic unsigned int *claimed; /* slots */
 };
 
 static void
@@ -191,6 +192,10 @@ repeat_run(void *arg)
 	repeat->failed = rte_thread_register() != 0;
 	fill_run(&n);
 	repeat->slot = mag_lcore_slot_number();
+	/* Both have their slots: one that had ended already would have left its own to the other. */
+	atomic_fetch_add(repeat->claimed, 1);
+	while (atomic_load(repeat->claimed) < 2)
+		sched_yield();
 	for (turn = 0; turn < TURNS; turn++) {
 		rte_thread_unregister();
 		fill_run(&n);
@@ -206,7 +211,8 @@ static void
 test_one_thread_that_registers_again_and_again_keeps_its_slot(void **state __rte_unused)
 {
 	unsigned int owners = mag_lcore_owners(), i;
-	struct repeat repeat[2] = {{0}};
+	_Atomic unsigned int claimed = 0;
+	struct repeat repeat[2] = {{.claimed = &claimed}, {.claimed = &claimed}};
 	struct task task[2];
 
 	for (i = 0; i < 2; i++)

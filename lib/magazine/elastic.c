@@ -1053,6 +1053,13 @@ part_feed(struct mag_region *region, uint32_t part)
 	return false;
 }
 
+/* Still: what was short when it left word may have got segments back meanwhile. */
+static bool
+is_short(const struct mag_region *region, uint32_t part)
+{
+	return MAG_STAT(region->part[part].segments_free) < region->elastic->reserve;
+}
+
 /* Of any part: its caches have objects from each. */
 static bool
 has_free(const struct mag_region *region)
@@ -1075,7 +1082,8 @@ region_feed(struct mag_region *region)
 
 	hungry |= atomic_exchange_explicit(&elastic->hungry_elsewhere, 0, memory_order_relaxed);
 	for (; hungry != 0; hungry &= hungry - 1)
-		fed &= part_feed(region, rte_bsf32(hungry));
+		if (is_short(region, rte_bsf32(hungry)))
+			fed &= part_feed(region, rte_bsf32(hungry));
 	return fed || has_free(region);
 }
 

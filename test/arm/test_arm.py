@@ -54,6 +54,7 @@ ALSO_OLD = ("depot", "memtag")
 # Programs that make no sense here, and why.
 LEFT_OUT = {
     "copies": "executes itself, which emulation of one process does not go along with",
+    "fork": "its children start threads and execute it, which emulation of one process does not go along with",
     "stops": "goes instruction by instruction, on x86-64 only",
 }
 

@@ -292,8 +292,9 @@ with tap.case("and so do the hugepages that it maps, and those in its files"):
     with start(many) as run:
         grown, both = grown_and_back(run, many)
         run.end(by=signal.SIGINT)
+    # A page more may be left: the segment that stays may be another than the first, and its mirrors lie elsewhere.
     for came, left in both:
-        tap.check(came >> 11 >= grown >> 21 and left == 0, f"memory grew by {grown}; kB of hugepages, mapped and in "
+        tap.check(came >> 11 >= grown >> 21 and left <= 2048, f"memory grew by {grown}; kB of hugepages, mapped and in "
                   f"files, that came, and that were left: {both}\n{run.describe()}")
 
 with tap.case("where there is no memory for more flows packets wait, and none is lost"):

@@ -835,7 +835,7 @@ observer_count(void)
 static void
 test_hunger_in_another_process_hides_that_of_our_own_from_nobody(void **state __rte_unused)
 {
-	void *object;
+	void *object, *objects[100];
 
 	told = 0;
 	mag_elastic_observer = observer_count;
@@ -848,12 +848,17 @@ test_hunger_in_another_process_hides_that_of_our_own_from_nobody(void **state __
 	assert_int_equal(told, 1);
 	mag_elastic_tend(UINT64_MAX);
 	assert_int_equal(stats().segments, 2);
-	/* What only the other one said. */
+	/* What only the other one said, and what is no longer so. */
 	region->elastic->process++;
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, block), block);
 	mag_elastic_hunger(region, 0);
 	region->elastic->process--;
 	mag_elastic_tend(UINT64_MAX);
 	assert_int_equal(stats().segments, 3);
+	mag_elastic_hunger(region, 0);
+	mag_elastic_tend(UINT64_MAX);
+	assert_int_equal(stats().segments, 3);
+	mag_cache_free_bulk(cache, objects, block);
 	mag_cache_free(cache, object);
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: BSD-3-Clause
-"""Update and reap while testpmd forwards: by a service lcore, by the control thread without one, and asked for all the time."""
+"""Update and reap while testpmd forwards: by a service lcore, by the control thread, and asked for all the time."""
 
 import tap
 import testpmd
@@ -23,7 +23,7 @@ def ours():
         raise tap.Skip(f"maintenance is the driver's, and this run is on {testpmd.OPS}")
 
 
-def wait_updates(pmd, UPDATES, when):
+def wait_updates(pmd, wanted, when):
     first = stats(pmd)["updates"]
     wait_for(lambda: stats(pmd)["updates"] >= first + wanted, UPDATE_SECONDS, f"{wanted} updates {when}")
 

@@ -214,17 +214,17 @@ mag_cache_list_take_over(uint32_t from)
 	return caches;
 }
 
-const struct mag_cache *
-mag_cache_list_first(void)
+bool
+mag_cache_list_first(const struct mag_cache **cache)
 {
 	struct mag_listing *first;
-	const struct mag_cache *cache;
 
-	pthread_mutex_lock(&list.lock);
+	if (pthread_mutex_trylock(&list.lock) != 0)
+		return false;
 	first = TAILQ_FIRST(&list.caches);
-	cache = first != NULL ? first->cache : NULL;
+	*cache = first != NULL ? first->cache : NULL;
 	pthread_mutex_unlock(&list.lock);
-	return cache;
+	return true;
 }
 
 bool

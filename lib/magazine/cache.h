@@ -78,8 +78,8 @@ void mag_cache_list_forked(void);
  * them; -EAGAIN when the list is taken.
  */
 int mag_cache_list_take_over(uint32_t from);
-/** The first cache of the list, which may be gone with EAL; NULL when there is none. */
-const struct mag_cache *mag_cache_list_first(void);
+/** The first cache of the list, which may be gone with EAL; NULL when there is none. False: the list is taken. */
+bool mag_cache_list_first(const struct mag_cache **cache);
 /** rte_eal_cleanup() takes EAL's memory away, with all caches in it: is this one's there? */
 bool mag_cache_is_mapped(const struct mag_cache *cache);
 /** Caches listed now. */

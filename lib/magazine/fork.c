@@ -120,16 +120,16 @@ mag_fork_is_heir(void)
 static void
 prepare(void)
 {
-	mag_maint_fork_begin();
 	mag_cache_list_fork_begin();
+	mag_maint_fork_begin();
 	family.forking = getpid();
 }
 
 static void
 in_parent(void)
 {
-	mag_cache_list_fork_end();
 	mag_maint_fork_end();
+	mag_cache_list_fork_end();
 }
 
 static void
@@ -141,9 +141,9 @@ in_child(void)
 	mag_lcore_forked();
 	mag_cache_list_forked();
 	mag_elastic_forked();
-	mag_cache_list_fork_end();
 	mag_maint_forked();
 	mag_maint_fork_end();
+	mag_cache_list_fork_end();
 	family.parent = family.forking;
 	atomic_store_explicit(&family.look, 0, memory_order_relaxed);
 	atomic_store_explicit(&family.child, true, memory_order_relaxed);

@@ -581,9 +581,12 @@ service_serves(void)
 static bool
 thread_turn(void)
 {
-	const struct mag_cache *first = mag_cache_list_first();
+	const struct mag_cache *first;
 
-	if (first == NULL || !is_due(rte_rdtsc()))
+	/* Not waited for: who has the list may want to end this thread, or fork. */
+	if (!mag_cache_list_first(&first))
+		bell_wait(REST_MS);
+	else if (first == NULL || !is_due(rte_rdtsc()))
 		bell_wait(first == NULL ? UINT64_MAX : sleep_ms());
 	else if (!mag_cache_is_mapped(first))
 		return false;

@@ -1179,7 +1179,7 @@ test_a_thief_gives_up_when_its_time_is_over(void **state __rte_unused)
  * vain, and none brings enough.
  */
 
-static void *hidden[NEEDED];
+static void *hidden[ROUNDS];
 static unsigned int hidden_count;
 
 static void

@@ -39,7 +39,7 @@ with tap.case("one port closed, the other goes on, another one is attached"), Te
     pmd.start_ports()
     pmd.forward("io", ports=(0,))
     pmd.require_idle()
-    attached = pmd.command("port attach net_null7,copy=1")
+    attached = pmd.command("port attach net_null7")
     tap.check("Port 1 is attached" in attached, attached)
     pmd.start_ports()
     pmd.forward("io")

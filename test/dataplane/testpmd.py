@@ -59,7 +59,10 @@ POLL_SECONDS = 0.02
 NO_HUGE_MB = 256
 ENOUGH_HUGEPAGES = 128
 MBUFS = 8192
-NULL_PORTS = ("net_null0,copy=1", "net_null1,copy=1")
+LIBDPDK = subprocess.run(["pkg-config", "--modversion", "libdpdk"], stdout=subprocess.PIPE, text=True, check=False).stdout
+# With a copy of each packet; from 25.07 on net_null does not free what it has copied.
+COPY = ",copy=1" if tuple(map(int, re.findall(r"\d+", LIBDPDK)[:2])) < (25, 7) else ""
+NULL_PORTS = (f"net_null0{COPY}", f"net_null1{COPY}")
 RING_PORTS = ("net_ring0", "net_ring1")
 TELEMETRY_MAX = 1 << 20
 

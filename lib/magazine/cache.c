@@ -96,6 +96,18 @@ list_enter(void)
 	list_held = true;
 }
 
+/* The same; without wait false when somebody else has it. */
+static bool
+list_enter_if(bool wait)
+{
+	if (wait)
+		pthread_mutex_lock(&list.lock);
+	else if (pthread_mutex_trylock(&list.lock) != 0)
+		return false;
+	list_held = true;
+	return true;
+}
+
 static void
 list_leave(void)
 {
@@ -136,11 +148,8 @@ mag_cache_list_walk(bool wait, void (*visit)(struct mag_cache *cache, void *arg)
 {
 	struct mag_listing *listing;
 
-	if (wait)
-		pthread_mutex_lock(&list.lock);
-	else if (pthread_mutex_trylock(&list.lock) != 0)
+	if (!list_enter_if(wait))
 		return false;
-	list_held = true;
 	TAILQ_FOREACH(listing, &list.caches, link)
 		/* Maintenance may not even look at a cache before it knows that EAL is still there. */
 		if (!wait || !mag_cache_is_gone(listing->cache))
@@ -182,7 +191,7 @@ listing_take_over(struct mag_listing *listing, uint32_t from)
 	if (!atomic_compare_exchange_strong_explicit(&cache->process, &from, mag_process_id,
 						     memory_order_acq_rel, memory_order_relaxed))
 		return false;
-	cache->pid = getpid();
+	cache->pid = mag_process_pid;
 	cache->listing = listing;
 	TAILQ_REMOVE(&list.inherited, listing, link);
 	TAILQ_INSERT_TAIL(&list.caches, listing, link);
@@ -775,11 +784,8 @@ mag_cache_list_sweep(bool wait)
 
 	if (likely(!MAG_STAT(list.some_gone)) || mag_cache_may_deadlock())
 		return;
-	if (wait)
-		pthread_mutex_lock(&list.lock);
-	else if (pthread_mutex_trylock(&list.lock) != 0)
+	if (!list_enter_if(wait))
 		return;
-	list_held = true;
 	gone_take(&gone);
 	list_leave();
 	while ((listing = TAILQ_FIRST(&gone)) != NULL) {

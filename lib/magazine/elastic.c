@@ -1146,7 +1146,7 @@ static void
 process_set(struct mag_region *region)
 {
 	region->elastic->process = mag_process_id;
-	region->elastic->pid = getpid();
+	region->elastic->pid = mag_process_pid;
 }
 
 bool

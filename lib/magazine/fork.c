@@ -26,7 +26,6 @@ static struct {
 	uint64_t owner_start;
 	uint32_t owner_id;
 	pid_t parent;          /* of this process, when it was forked */
-	pid_t forking;         /* this process, known before the child can be without it */
 	_Atomic uint64_t look; /* TSC of the next look; UINT64_MAX: there is nothing to wait for */
 	_Atomic bool child;    /* and no heir yet */
 } family;
@@ -69,7 +68,7 @@ owner_is_dead(void)
 static void
 owner_is_me(void)
 {
-	family.owner = getpid();
+	family.owner = mag_process_pid;
 	family.owner_start = start_of(family.owner);
 	family.owner_id = mag_process_id;
 }
@@ -88,7 +87,7 @@ take_over(void)
 	mag_lcore_take_over();
 	MAG_LOG(NOTICE,
 		"process %d, which made %d caches, is dead: its child %d updates and reaps them from now on",
-		family.owner, caches, getpid());
+		family.owner, caches, mag_process_pid);
 	owner_is_me();
 	/* release: who sees it finds the slots free */
 	atomic_store_explicit(&family.child, false, memory_order_release);
@@ -122,7 +121,6 @@ prepare(void)
 {
 	mag_cache_list_fork_begin();
 	mag_maint_fork_begin();
-	family.forking = getpid();
 }
 
 static void
@@ -137,6 +135,7 @@ in_child(void)
 {
 	if (!MAG_STAT(family.child))
 		family.owner_id = mag_process_id;
+	family.parent = mag_process_pid;
 	mag_process_renew();
 	mag_lcore_forked();
 	mag_cache_list_forked();
@@ -144,7 +143,6 @@ in_child(void)
 	mag_maint_forked();
 	mag_maint_fork_end();
 	mag_cache_list_fork_end();
-	family.parent = family.forking;
 	atomic_store_explicit(&family.look, 0, memory_order_relaxed);
 	atomic_store_explicit(&family.child, true, memory_order_relaxed);
 }

@@ -825,9 +825,16 @@ test_a_node_without_memory_does_not_keep_others_from_growing(void **state)
 {
 	void (*observer)(void) = mag_elastic_observer;
 	struct mag_elastic_tended tended;
+	unsigned int one = 1;
 
 	RTE_SET_USED(state);
 	mag_elastic_observer = NULL;
+	/* A node that has its reserve free would not be fed. */
+	cache_make(NULL);
+	assert_non_null(cache);
+	run_on(lcore_of(1, 0), elastic_take, &one);
+	assert_int_equal(MAG_STAT(region->part[1].segments_free), 0);
+	assert_int_not_equal(MAG_STAT(region->part[0].segments_free), 0);
 	mag_elastic_hunger(region, 1);
 	mag_fault_nth(1);
 	tended = mag_elastic_tend(UINT64_MAX);
@@ -841,6 +848,7 @@ test_a_node_without_memory_does_not_keep_others_from_growing(void **state)
 	mag_elastic_tend(UINT64_MAX);
 	assert_int_equal(MAG_STAT(region->elastic->hungry), 0);
 	mag_elastic_observer = observer;
+	run_on(lcore_of(1, 0), elastic_give, NULL);
 }
 
 int

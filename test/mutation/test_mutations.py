@@ -1,12 +1,13 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: BSD-3-Clause
-"""Each line that an invariant relies on is broken in turn, in a copy of the tree: a test must fail.
+"""Each line that a concurrent invariant relies on is broken in turn, in a copy of the tree: a test must fail.
 
 mutations.txt says how (its head explains the format). By default the mutations marked core, with MAGAZINE_FULL=1
 all of them. A mutation fails its case when it does not apply to exactly one place, does not compile, or
 survives. A program that does not end counts as one that failed.
 
-MAGAZINE_MUTATIONS=PATTERN runs those whose "file: title" the pattern is found in.
+test_mutations.py --check only lists the entries that do not apply to exactly one place, without a build; its exit
+status is 1 if there are any. MAGAZINE_MUTATIONS=PATTERN runs those whose title the pattern is found in.
 """
 
 import contextlib
@@ -28,6 +29,7 @@ sys.path[:0] = [str(HERE.parent / "dataplane"), str(ROOT / "app")]
 import patience  # noqa: E402
 import tap  # noqa: E402
 
+ENTRIES_MAX = 40
 BUILD_SECONDS = 600
 # Of a program that is not mutated; one that takes this many times as long as it took so, hangs.
 TEST_SECONDS = 240
@@ -39,42 +41,53 @@ PREFIX = f"{os.environ.get('MAGAZINE_FILE_PREFIX') or 'magazine'}-mutation-{os.g
 class Mutation:
     """One entry of the table."""
 
-    def __init__(self, file, title):
-        self.file = file
+    def __init__(self, title, core):
         self.title = title
-        self.core = False
+        self.core = core
         self.programs = []
         self.old = []
         self.new = []
 
     def __str__(self):
-        return f"{self.file}: {self.title}"
+        return self.title
 
-    def apply(self, text):
-        """The text with the mutation; its old lines must be there once."""
-        old = "\n".join(self.old) + "\n"
-        places = len(re.findall("^" + re.escape(old), text, re.MULTILINE))
-        tap.check(places == 1, f"the old lines are in {places} places of {self.file}, must be one:\n{old}")
-        return re.sub("^" + re.escape(old), lambda _: "".join(f"{line}\n" for line in self.new), text, flags=re.MULTILINE)
+    def places(self, texts):
+        """Where the old lines are: path and offset of each place in these texts by path."""
+        old = re.compile("^" + re.escape("".join(f"{line}\n" for line in self.old)), re.MULTILINE)
+        return [(path, found.start()) for path, text in texts.items() for found in old.finditer(text)]
+
+    def place(self, texts):
+        """The one place; fails the case if there is none, or more than one."""
+        places = self.places(texts)
+        names = " ".join(str(path.relative_to(ROOT)) for path, _ in places)
+        tap.check(len(places) == 1, f"the old lines are in {len(places)} places, must be one: {names}\n" + "\n".join(self.old))
+        return places[0]
+
+
+def sources(root):
+    """The text of each file that is mutated, by its path."""
+    return {
+        path: path.read_text()
+        for folder in ("lib/magazine", "drivers")
+        for path in sorted((root / folder).rglob("*.[ch]"))
+    }
 
 
 def read_table(path):
     """All mutations of the file, in its order."""
     mutations = []
     for number, line in enumerate(path.read_text().splitlines(), 1):
-        head = re.fullmatch(r"(core )?(\S+\.[ch]): (.*)", line)
         if not line or line.startswith("#"):
             continue
-        if head:
-            mutations.append(Mutation(head[2], head[3]))
-            mutations[-1].core = bool(head[1])
-        elif line.startswith("kill: ") and mutations and not mutations[-1].programs:
+        if line.startswith("kill: ") and mutations and not mutations[-1].programs:
             mutations[-1].programs = line.split()[1:]
         elif line[0] in " -+" and mutations and mutations[-1].programs:
             if line[0] != "+":
                 mutations[-1].old.append(line[1:])
             if line[0] != "-":
                 mutations[-1].new.append(line[1:])
+        elif line[0].isalpha() and (not mutations or mutations[-1].old):
+            mutations.append(Mutation(line.removeprefix("core "), line.startswith("core ")))
         else:
             raise SystemExit(f"{path.name}:{number}: not understood: {line}")
     return mutations
@@ -169,9 +182,11 @@ def remove_runtime_files():
 
 def show_killed(copy, mutation):
     """Apply, build, run, restore; fails the case unless a test failed."""
-    path = copy.root / "lib/magazine" / mutation.file
+    path, start = mutation.place(sources(ROOT))
+    path = copy.root / path.relative_to(ROOT)
     text = path.read_text()
-    path.write_text(mutation.apply(text))
+    old, new = ("".join(f"{line}\n" for line in lines) for lines in (mutation.old, mutation.new))
+    path.write_text(text[:start] + new + text[start + len(old) :])
     try:
         problem = copy.make(mutation.programs)
         tap.check(not problem, f"does not compile:\n{problem}")
@@ -185,23 +200,39 @@ def show_killed(copy, mutation):
     raise tap.Failure(f"survived {' '.join(mutation.programs)}")
 
 
-def chosen():
+def chosen(table):
     """The mutations of this run."""
     pattern = os.environ.get("MAGAZINE_MUTATIONS")
     full = os.environ.get("MAGAZINE_FULL") == "1"
-    for mutation in read_table(HERE / "mutations.txt"):
-        if re.search(pattern, str(mutation)) if pattern else full or mutation.core:
-            yield mutation
+    return [entry for entry in table if (re.search(pattern, entry.title) if pattern else full or entry.core)]
+
+
+def check(table):
+    """Whether each entry applies to one place; prints those that do not."""
+    texts = sources(ROOT)
+    wrong = 0
+    for mutation in table:
+        try:
+            mutation.place(texts)
+        except tap.Failure as problem:
+            wrong += 1
+            print(f"{mutation}: {problem}\n")
+    return wrong == 0
 
 
 def main():
     # Stopped by a time limit too, what was started and copied is gone.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    # By file, so that each build has little to do.
-    mutations = sorted(chosen(), key=lambda mutation: mutation.file)
+    table = read_table(HERE / "mutations.txt")
+    if sys.argv[1:] == ["--check"]:
+        sys.exit(0 if check(table) else 1)
+    mutations = chosen(table)
     programs = sorted({name for mutation in mutations for name in mutation.programs})
     with tempfile.TemporaryDirectory(prefix="magazine-mutation-") as folder:
         copy = Copy(pathlib.Path(folder))
+        with tap.case("each mutation applies to one place, and there are at most 40"):
+            tap.check(len(table) <= ENTRIES_MAX, f"there are {len(table)}")
+            tap.check(check(table), "some do not")
         with tap.case("without a mutation the programs pass"):
             copy.configure()
             problem = copy.make(programs)

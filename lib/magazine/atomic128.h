@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "mag_inline.h" /* MAG_TSAN */
+#include "counter.h"
 
 struct mag_u128 {
 	_Alignas(16) uint64_t lo;

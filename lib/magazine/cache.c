@@ -17,6 +17,7 @@
 #include "audit.h"
 #include "cache.h"
 #include "log.h"
+#include "meta.h"
 #include "numa.h"
 
 #define ALIGN_MIN 8

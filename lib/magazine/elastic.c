@@ -29,9 +29,12 @@
 #include <rte_memory.h>
 #include <rte_memzone.h>
 
+#include "counter.h"
+#include "fault.h"
 #include "log.h"
 #include "magazine.h"
 #include "memtag.h"
+#include "meta.h"
 #include "numa.h"
 #include "poison.h"
 #include "region.h"

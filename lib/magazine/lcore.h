@@ -32,6 +32,7 @@
 #include <rte_common.h>
 
 #include "bias.h"
+#include "counter.h"
 #include "depot.h"
 #include "mag_inline.h"
 #include "magazine.h"
@@ -153,20 +154,6 @@ mag_copy(void **to, void *const *from, size_t n)
 	for (end = to + (n & ~(size_t)7); to != end; to += 8, from += 8)
 		__builtin_memcpy(to, from, 8 * sizeof(void *));
 }
-
-/*
- * A counter with one writer, read by others. As an atomic load and an atomic store it is
- * three instructions, as a plain addition one: the fast path takes the latter, but for
- * ThreadSanitizer.
- */
-#ifdef MAG_TSAN
-#define MAG_COUNT(counter, n)                                                                      \
-	atomic_store_explicit(&(counter),                                                          \
-			      atomic_load_explicit(&(counter), memory_order_relaxed) + (n),        \
-			      memory_order_relaxed)
-#else
-#define MAG_COUNT(counter, n) (*(__typeof__(MAG_STAT(counter)) *)&(counter) += (n))
-#endif
 
 _Static_assert(MAG_ROUNDS_MAX < MAG_BIAS_BIT_MIN, "any visitor bit exceeds any number of rounds");
 

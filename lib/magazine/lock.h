@@ -4,8 +4,8 @@
 
 /*
  * The lock of everything that is not the fast path: C11 atomics, so that
- * ThreadSanitizer sees it, and the holder's process (process.h) in the word, so that a
- * cleaner can tell a lock whose holder died from one that is merely held.
+ * ThreadSanitizer sees it. The word of a lock that is held names the holder's process
+ * (process.h): what to look at in a debugger when a process has died with it.
  *
  * Two ways to wait. The data path spins and makes no system call: its critical
  * sections are a few dozen instructions. The control path gives the CPU away,
@@ -21,10 +21,6 @@
 #include <rte_pause.h>
 
 #include "process.h"
-
-/** Read a counter that others write; add to one that others write too. */
-#define MAG_STAT(counter) atomic_load_explicit(&(counter), memory_order_relaxed)
-#define MAG_STAT_ADD(counter, n) atomic_fetch_add_explicit(&(counter), n, memory_order_relaxed)
 
 struct mag_lock {
 	_Atomic uint32_t holder; /**< mag_process_id of the holder, 0 = free */

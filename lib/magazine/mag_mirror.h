@@ -28,6 +28,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "mag_memtag.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -97,20 +99,6 @@ struct mag_region;
  * long as the region.
  */
 const struct mag_mirror *mag_region_mirror(const struct mag_region *region);
-
-/**
- * An address without the tag that its pointer may have, on AArch64, in the upper byte: what look-ups are
- * about. Not for users.
- */
-static inline uintptr_t
-mag_memtag_strip(uintptr_t address)
-{
-#if defined(__aarch64__)
-	return address & (UINTPTR_MAX >> 8);
-#else
-	return address;
-#endif
-}
 
 /** The granule of an address: not 0, and not 1. Not for users. */
 static inline uintptr_t

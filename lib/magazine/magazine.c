@@ -7,7 +7,9 @@
 #include <rte_eal.h>
 #include <rte_lcore.h>
 
+#include "counter.h"
 #include "magazine.h"
+#include "meta.h"
 #include "numa.h"
 
 #define BLOCK_MIN 128u

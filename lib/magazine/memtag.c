@@ -7,7 +7,7 @@
 #include <rte_common.h>
 #include <rte_cycles.h>
 
-#include "mag_mirror.h"
+#include "mag_memtag.h"
 #include "mag_region.h"
 #include "memtag.h"
 

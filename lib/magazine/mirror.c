@@ -5,8 +5,9 @@
 #include <rte_bitops.h>
 #include <rte_common.h>
 
+#include "counter.h"
+#include "meta.h"
 #include "mirror.h"
-#include "numa.h"
 
 #define GRANULE (UINT64_C(1) << MAG_MIRROR_SHIFT)
 #define LINE 64u

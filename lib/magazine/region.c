@@ -7,7 +7,9 @@
 #include <rte_common.h>
 #include <rte_errno.h>
 
+#include "counter.h"
 #include "log.h"
+#include "meta.h"
 #include "numa.h"
 #include "options.h"
 #include "poison.h"

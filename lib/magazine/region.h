@@ -41,6 +41,7 @@
 
 #include <rte_common.h>
 
+#include "counter.h"
 #include "lock.h"
 #include "mag_region.h"
 #include "mirror.h"

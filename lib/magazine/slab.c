@@ -5,7 +5,8 @@
 #include <rte_branch_prediction.h>
 #include <rte_common.h>
 
-#include "numa.h"
+#include "counter.h"
+#include "meta.h"
 #include "slab.h"
 
 #define TABLE_INITIAL 64u
@@ -16,12 +17,6 @@
 
 _Static_assert(sizeof(struct mag_slab) <= MAG_CONTROL_SEGMENT, "a segment has room for a slab");
 _Static_assert(sizeof(struct mag_bufctl) == MAG_CONTROL_OBJECT, "8 bytes of metadata an object");
-
-/* Counters have one writer at a time, the holder of the lock, and readers without it. */
-#define COUNT_ADD(counter, n)                                                                      \
-	atomic_store_explicit(&(counter),                                                          \
-			      atomic_load_explicit(&(counter), memory_order_relaxed) + (n),        \
-			      memory_order_relaxed)
 
 static uint32_t
 table_size(const struct mag_slab_layer *layer)
@@ -71,7 +66,7 @@ mag_slab_reset(struct mag_slab_layer *layer)
 	atomic_store_explicit(&layer->slabs_partial, 0, memory_order_relaxed);
 	atomic_store_explicit(&layer->slabs_full, 0, memory_order_relaxed);
 	/* What is forgotten is not out any more. */
-	COUNT_ADD(layer->frees, atomic_load_explicit(&layer->out, memory_order_relaxed));
+	MAG_COUNT_LOCKED(layer->frees, atomic_load_explicit(&layer->out, memory_order_relaxed));
 	atomic_store_explicit(&layer->out, 0, memory_order_relaxed);
 	atomic_store_explicit(&layer->moving, 0, memory_order_relaxed);
 	atomic_store_explicit(&layer->in_use, 0, memory_order_relaxed);
@@ -166,14 +161,14 @@ list_add(struct mag_slab_layer *layer, struct mag_slab *slab, bool tail)
 {
 	if (slab->free == 0) {
 		TAILQ_INSERT_TAIL(&layer->full, slab, link);
-		COUNT_ADD(layer->slabs_full, 1);
+		MAG_COUNT_LOCKED(layer->slabs_full, 1);
 		return;
 	}
 	if (tail)
 		TAILQ_INSERT_TAIL(&layer->partial, slab, link);
 	else
 		TAILQ_INSERT_HEAD(&layer->partial, slab, link);
-	COUNT_ADD(layer->slabs_partial, 1);
+	MAG_COUNT_LOCKED(layer->slabs_partial, 1);
 }
 
 static void
@@ -181,10 +176,10 @@ list_remove(struct mag_slab_layer *layer, struct mag_slab *slab, bool was_full)
 {
 	if (was_full) {
 		TAILQ_REMOVE(&layer->full, slab, link);
-		COUNT_ADD(layer->slabs_full, -1);
+		MAG_COUNT_LOCKED(layer->slabs_full, -1);
 	} else {
 		TAILQ_REMOVE(&layer->partial, slab, link);
-		COUNT_ADD(layer->slabs_partial, -1);
+		MAG_COUNT_LOCKED(layer->slabs_partial, -1);
 	}
 }
 
@@ -213,7 +208,7 @@ in_use_add(struct mag_slab_layer *layer, uint64_t objects)
 {
 	uint64_t in_use;
 
-	COUNT_ADD(layer->in_use, objects);
+	MAG_COUNT_LOCKED(layer->in_use, objects);
 	in_use = atomic_load_explicit(&layer->in_use, memory_order_relaxed);
 	if (in_use > atomic_load_explicit(&layer->in_use_max, memory_order_relaxed))
 		atomic_store_explicit(&layer->in_use_max, in_use, memory_order_relaxed);
@@ -224,7 +219,7 @@ static void
 slab_enter(struct mag_slab_layer *layer, struct mag_slab *slab)
 {
 	table_insert(layer, slab);
-	COUNT_ADD(layer->created, 1);
+	MAG_COUNT_LOCKED(layer->created, 1);
 	in_use_add(layer, slab->segment->count);
 }
 
@@ -257,8 +252,8 @@ take_from_partial(struct mag_slab_layer *layer, void **objects, unsigned int n)
 			list_add(layer, slab, false);
 		}
 	}
-	COUNT_ADD(layer->out, got);
-	COUNT_ADD(layer->allocs, got);
+	MAG_COUNT_LOCKED(layer->out, got);
+	MAG_COUNT_LOCKED(layer->allocs, got);
 	return got;
 }
 
@@ -334,11 +329,11 @@ system_alloc(struct mag_slab_layer *layer, void **objects, unsigned int n,
 			break;
 	}
 	mag_lock_spin(&layer->lock);
-	COUNT_ADD(layer->out, got);
-	COUNT_ADD(layer->allocs, got);
+	MAG_COUNT_LOCKED(layer->out, got);
+	MAG_COUNT_LOCKED(layer->allocs, got);
 	in_use_add(layer, got);
 	if (got < n)
-		COUNT_ADD(layer->fails, 1);
+		MAG_COUNT_LOCKED(layer->fails, 1);
 	if (got < n && transit != NULL)
 		atomic_fetch_add_explicit(transit, got, memory_order_relaxed);
 	mag_lock_release(&layer->lock);
@@ -355,9 +350,9 @@ system_free(struct mag_slab_layer *layer, void *const *objects, unsigned int n)
 
 	MAG_STAT_ADD(layer->region->objects, -(uint64_t)n);
 	mag_lock_spin(&layer->lock);
-	COUNT_ADD(layer->out, -(uint64_t)n);
-	COUNT_ADD(layer->frees, n);
-	COUNT_ADD(layer->in_use, -(uint64_t)n);
+	MAG_COUNT_LOCKED(layer->out, -(uint64_t)n);
+	MAG_COUNT_LOCKED(layer->frees, n);
+	MAG_COUNT_LOCKED(layer->in_use, -(uint64_t)n);
 	mag_lock_release(&layer->lock);
 	for (i = 0; i < n; i++)
 		mag_meta_free(objects[i]);
@@ -393,7 +388,7 @@ mag_slab_alloc(struct mag_slab_layer *layer, void **objects, unsigned int n,
 		}
 		moving_end(layer, layer->region->block);
 		if (slab == NULL && TAILQ_EMPTY(&layer->partial)) {
-			COUNT_ADD(layer->fails, 1);
+			MAG_COUNT_LOCKED(layer->fails, 1);
 			break;
 		}
 		got += take_from_partial(layer, objects + got, n - got);
@@ -442,8 +437,8 @@ mag_slab_alloc_blocks(struct mag_slab_layer *layer, void **first, unsigned int n
 		slab = slab_make(first[got]);
 		slab_enter(layer, slab);
 		first[got] = (void *)slab->segment->base;
-		COUNT_ADD(layer->out, slab->free);
-		COUNT_ADD(layer->allocs, slab->free);
+		MAG_COUNT_LOCKED(layer->out, slab->free);
+		MAG_COUNT_LOCKED(layer->allocs, slab->free);
 		while (slab->free > 0)
 			slab_take(slab);
 		list_add(layer, slab, false);
@@ -470,10 +465,10 @@ slab_give(struct mag_slab_layer *layer, struct mag_slab *slab, uint32_t index)
 		moving_begin(layer, layer->region->block);
 		list_remove(layer, slab, was_full);
 		table_remove(layer, slab);
-		COUNT_ADD(layer->in_use, -(uint64_t)slab->segment->count);
+		MAG_COUNT_LOCKED(layer->in_use, -(uint64_t)slab->segment->count);
 		/* release: who counts the slab as gone does not see its objects; pairs with mag_slab_in() */
 		atomic_thread_fence(memory_order_release);
-		COUNT_ADD(layer->destroyed, 1);
+		MAG_COUNT_LOCKED(layer->destroyed, 1);
 		return true;
 	}
 	if (was_full) {
@@ -503,12 +498,12 @@ mag_slab_free(struct mag_slab_layer *layer, void *const *objects, unsigned int n
 		if (slab == NULL || !slab_index(slab, (uintptr_t)objects[i], &index))
 			slab = table_find(layer, (uintptr_t)objects[i], &index);
 		if (unlikely(slab == NULL || !bufctl_is_out(slab, index))) {
-			COUNT_ADD(layer->invalid, 1);
+			MAG_COUNT_LOCKED(layer->invalid, 1);
 			continue;
 		}
 		good++;
-		COUNT_ADD(layer->out, -(uint64_t)1);
-		COUNT_ADD(layer->frees, 1);
+		MAG_COUNT_LOCKED(layer->out, -(uint64_t)1);
+		MAG_COUNT_LOCKED(layer->frees, 1);
 		if (!slab_give(layer, slab, index))
 			continue;
 		empty = slab;
@@ -637,7 +632,7 @@ mag_slab_hand_back(struct mag_slab_layer *layer, const void *object, bool guarde
 	mag_lock_spin(&layer->lock);
 	verdict = hand_back(layer, mag_memtag_strip((uintptr_t)object), guarded, found);
 	if (verdict != MAG_SLAB_GOOD)
-		COUNT_ADD(layer->invalid, 1);
+		MAG_COUNT_LOCKED(layer->invalid, 1);
 	mag_lock_release(&layer->lock);
 	return verdict;
 }
@@ -777,7 +772,7 @@ mag_slab_rescale(struct mag_slab_layer *layer, uint32_t size, int node)
 	atomic_store_explicit(&layer->table_size, size, memory_order_relaxed);
 	table_refill(layer, &layer->partial);
 	table_refill(layer, &layer->full);
-	COUNT_ADD(layer->rescales, 1);
+	MAG_COUNT_LOCKED(layer->rescales, 1);
 	mag_lock_release(&layer->lock);
 	mag_meta_free(old);
 }

@@ -6,9 +6,9 @@
 #include <rte_errno.h>
 
 #include "calls.h"
+#include "fault.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
-#include "numa.h"
 #include "process.h"
 
 #define SIGNAL_WAIT_US 20000

@@ -2,6 +2,7 @@
 
 /* Several nodes for real: runs in the machine that test_numa.py starts. Nodes are those of the kernel. */
 
+#include "fault.h"
 #include "ground.h"
 
 #include <numa.h>

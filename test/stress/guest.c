@@ -12,9 +12,9 @@
 
 #include "cache.h"
 #include "crew.h"
+#include "fault.h"
 #include "guest.h"
 #include "heap.h"
-#include "numa.h"
 #include "rte_mempool_magazine.h"
 
 #define OBJECTS_MAX 2000

@@ -26,7 +26,7 @@ heap_allocations(void)
 #include <dlfcn.h>
 #include <pthread.h>
 
-#include "numa.h"
+#include "meta.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 

@@ -18,8 +18,8 @@
 #include <rte_log.h>
 
 #include "cell.h"
+#include "fault.h"
 #include "heap.h"
-#include "numa.h"
 #include "rte_mempool_magazine.h"
 #include "slow.h"
 #include "stress.h"

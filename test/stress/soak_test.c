@@ -19,11 +19,11 @@
 
 #include "accounts.h"
 #include "cell.h"
+#include "fault.h"
 #include "guest.h"
 #include "heap.h"
 #include "lives.h"
 #include "mag_maint.h"
-#include "numa.h"
 #include "slow.h"
 #include "stress.h"
 

@@ -28,7 +28,7 @@ ROOT = TEST.parent
 HERE = ROOT / "build-headers"
 LIBRARY = ROOT / "lib/magazine"
 DRIVER = ROOT / "drivers/mempool/magazine"
-PUBLIC = ("mag_cache.h", "mag_inline.h", "mag_maint.h", "mag_mirror.h", "mag_region.h", "mag_stats.h",
+PUBLIC = ("mag_cache.h", "mag_inline.h", "mag_maint.h", "mag_memtag.h", "mag_mirror.h", "mag_region.h", "mag_stats.h",
           "rte_mempool_magazine.h")
 FOLDERS = (LIBRARY, DRIVER, TEST / "unit")  # where "..." is looked for
 

@@ -16,8 +16,8 @@
 #include <rte_errno.h>
 
 #include "cache.h"
+#include "fault.h"
 #include "ground.h"
-#include "numa.h"
 
 #define BLOCK 8
 #define COUNT (4 * BLOCK)

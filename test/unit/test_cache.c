@@ -11,6 +11,7 @@
 #include <rte_errno.h>
 
 #include "cache.h"
+#include "fault.h"
 #include "ground.h"
 #include "numa.h"
 

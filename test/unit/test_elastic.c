@@ -21,6 +21,7 @@
 
 #include "cache.h"
 #include "eal.h"
+#include "fault.h"
 #include "ground.h"
 #include "mag_maint.h"
 #include "mag_stats.h"

@@ -3,6 +3,7 @@
 /* A cache with memory on two nodes, on a machine that may have one: the nodes are said to be there. */
 
 #include "eal.h"
+#include "fault.h"
 #include "ground.h"
 
 #include <dlfcn.h>

@@ -12,7 +12,7 @@
 #include <rte_malloc.h>
 
 #include "cache.h"
-#include "numa.h"
+#include "fault.h"
 
 #define SIZE 200
 #define ALIGN 64

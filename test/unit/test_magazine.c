@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fault.h"
 #include "magazine.h"
-#include "numa.h"
 
 #define BLOCK 4096
 

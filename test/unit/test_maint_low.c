@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "cache.h"
+#include "fault.h"
 #include "ground.h"
-#include "numa.h"
 #include "pressure.h"
 
 #define SIZE 64

@@ -13,9 +13,9 @@
 
 #include "cache.h"
 #include "eal.h"
+#include "fault.h"
 #include "ground.h"
 #include "mirror.h"
-#include "numa.h"
 
 #define GRANULE ((uintptr_t)1 << MAG_MIRROR_SHIFT)
 #define BASE ((uintptr_t)0x100000000000)

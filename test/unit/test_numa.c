@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "fault.h"
+#include "meta.h"
 #include "numa.h"
 
 static void

@@ -8,8 +8,8 @@
 #include <rte_errno.h>
 
 #include "cache.h"
+#include "fault.h"
 #include "ground.h"
-#include "numa.h"
 
 #define SIZE 64
 #define BLOCK 8

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fault.h"
 #include "ground.h"
-#include "numa.h"
 #include "slab.h"
 
 #define BLOCK 8

@@ -356,7 +356,7 @@ arena_bytes_for(uint64_t objects, uint32_t rounds)
 {
 	uint64_t magazines = objects / rounds + 1 + 2 * (running_slots() + 1 + SPARE_SLOTS);
 
-	return magazines * mag_magazine_bytes(rounds);
+	return magazines * mag_arena_magazine_bytes(rounds);
 }
 
 /* The arena serves whatever type the cache may come to. */

@@ -26,8 +26,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arena.h"
 #include "atomic128.h"
-#include "magazine.h"
 
 /**
  * Magazines that a reap takes at once, at most. The working set is locked while they are destroyed,

@@ -31,13 +31,14 @@
 
 #include "counter.h"
 #include "fault.h"
+#include "lcores.h"
 #include "log.h"
-#include "magazine.h"
 #include "memtag.h"
 #include "meta.h"
 #include "numa.h"
 #include "poison.h"
 #include "region.h"
+#include "type.h"
 
 /* The kernel's, from Linux 5.18 on: of pages that mlockall(2) has locked, too. */
 #ifndef MADV_DONTNEED_LOCKED
@@ -186,7 +187,7 @@ room(const struct mag_region *region, uint64_t objects, uint32_t nodes, uint32_t
 {
 	if (region->mode & (MAG_REGION_NOMAGAZINES | MAG_REGION_MIRRORED))
 		return objects;
-	return objects + mag_magazine_max_of(region->object_size, lcores, nodes);
+	return objects + mag_type_objects_max(region->object_size, lcores, nodes);
 }
 
 static int
@@ -207,8 +208,8 @@ layout(struct mag_region *region, const struct mag_region_params *params, uint64
 	if (mag_poison_wanted() && !is_mirror(region))
 		region->stride += MAG_POISON_GAP;
 	region->stride = RTE_ALIGN_CEIL(region->stride, region->align);
-	mag_magazine_lcores_look();
-	*objects = room(region, params->objects, nodes_of(params), mag_magazine_lcores());
+	mag_lcores_look();
+	*objects = room(region, params->objects, nodes_of(params), mag_lcores());
 	if (region->mode & MAG_REGION_MONOLITHIC)
 		block = *objects;
 	else if (params->block != 0)
@@ -508,7 +509,7 @@ mag_elastic_segments_max(const struct mag_region *region)
 
 	if (region->first != NULL)
 		return mag_elastic_segments_max(region->first);
-	objects = room(region, elastic->objects, elastic->nodes, mag_magazine_lcores());
+	objects = room(region, elastic->objects, elastic->nodes, mag_lcores());
 
 	return RTE_MIN((objects + region->block - 1) / region->block, elastic->segments_all);
 }

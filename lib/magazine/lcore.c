@@ -6,6 +6,7 @@
 #include <rte_prefetch.h>
 
 #include "lcore.h"
+#include "lcores.h"
 
 _Thread_local size_t mag_lcore_offset __attribute__((tls_model("initial-exec"))) =
 	MAG_SLOT_SHARED * sizeof(struct mag_lcore);
@@ -108,7 +109,7 @@ slot_claim(unsigned int lcore)
 	}
 	atomic_store_explicit(&slots.lcore[slot], lcore, memory_order_relaxed);
 	atomic_fetch_add_explicit(&slots.owners, 1, memory_order_relaxed);
-	mag_magazine_lcores_seen(mag_lcore_owners());
+	mag_lcores_seen(mag_lcore_owners());
 	high = atomic_load_explicit(&slots.high, memory_order_relaxed);
 	/* release: a sweep that reads it sees the claim */
 	while (slot >= high &&

@@ -31,11 +31,12 @@
 #include <rte_branch_prediction.h>
 #include <rte_common.h>
 
+#include "arena.h"
 #include "bias.h"
 #include "counter.h"
 #include "depot.h"
 #include "mag_inline.h"
-#include "magazine.h"
+#include "type.h"
 
 struct mag_lcore {
 	/* The visitor's line; the owner only reads it, but for what it notes when it is refused. */

@@ -10,8 +10,8 @@
 
 #include "log.h"
 #include "mag_mirror.h"
-#include "magazine.h"
 #include "options.h"
+#include "type.h"
 
 #define INTERVAL_MIN_MS 10
 #define INTERVAL_MAX_MS (3600 * 1000)

@@ -29,16 +29,17 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
+#include "arena.h"
 #include "depot.h"
 #include "lcore.h"
 #include "lock.h"
 #include "mag_cache.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
-#include "magazine.h"
 #include "options.h"
 #include "region.h"
 #include "slab.h"
+#include "type.h"
 
 /** Flags above the public ones: what kind of user. */
 #define MAG_CACHE_POOL 0x100u /**< pool types of magazines; objects are never written to */

@@ -3,7 +3,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-#include "magazine.h"
+#include "arena.h"
 #include "region.h"
 #include "slow.h"
 #include "stress.h"

@@ -13,6 +13,7 @@
 #include "cache.h"
 #include "fault.h"
 #include "ground.h"
+#include "lcores.h"
 #include "numa.h"
 
 #define BLOCK 16

@@ -4,13 +4,10 @@
 #include <rte_bitops.h>
 #include <rte_branch_prediction.h>
 #include <rte_common.h>
-#include <rte_eal.h>
-#include <rte_lcore.h>
 
-#include "counter.h"
-#include "magazine.h"
+#include "arena.h"
 #include "meta.h"
-#include "numa.h"
+#include "type.h"
 
 #define BLOCK_MIN 128u
 #define BLOCK_MAX (BLOCK_MIN << (MAG_ARENA_ORDERS - 1))
@@ -19,144 +16,8 @@
 _Static_assert(sizeof(struct mag_magazine) == 2 * sizeof(void *), "two words of header");
 _Static_assert(HEADER + MAG_ROUNDS_MAX * sizeof(void *) == BLOCK_MAX, "the largest fills a block");
 
-/* Spec 3. */
-static const struct mag_type types[] = {
-	{14, 128, 512}, {30, 96, 256}, {46, 64, 128}, {62, 32, 64},
-	{94, 16, 32},   {126, 8, 16},  {142, 0, 8},   {158, 0, 0},
-};
-
-/* Design 6: each fills a power of two with its header. */
-static const uint32_t pool_types[] = {14, 30, 62, 126, 254, 510};
-
-static const struct mag_type *
-type_row(uint32_t rounds)
-{
-	unsigned int i;
-
-	for (i = 0; i < RTE_DIM(types) - 1 && types[i].rounds != rounds; i++)
-		;
-	return &types[i];
-}
-
-uint32_t
-mag_type_first(size_t chunk)
-{
-	unsigned int i;
-
-	for (i = 0; i < RTE_DIM(types) - 1 && chunk <= types[i].min_object; i++)
-		;
-	return types[i].rounds;
-}
-
-uint32_t
-mag_type_next(size_t chunk, uint32_t rounds)
-{
-	const struct mag_type *type = type_row(rounds);
-
-	return chunk < type->max_object ? type[1].rounds : 0;
-}
-
-bool
-mag_type_is_reachable(size_t chunk, uint32_t rounds)
-{
-	uint32_t type = mag_type_first(chunk);
-
-	while (type != 0 && type != rounds)
-		type = mag_type_next(chunk, type);
-	return type != 0;
-}
-
-uint32_t
-mag_type_largest(size_t chunk)
-{
-	uint32_t rounds = mag_type_first(chunk), next;
-
-	while ((next = mag_type_next(chunk, rounds)) != 0)
-		rounds = next;
-	return rounds;
-}
-
-bool
-mag_type_is_pool(uint64_t rounds)
-{
-	unsigned int i;
-
-	for (i = 0; i < RTE_DIM(pool_types); i++)
-		if (pool_types[i] == rounds)
-			return true;
-	return false;
-}
-
-uint32_t
-mag_type_pool(uint64_t objects, uint32_t slots, uint32_t limit)
-{
-	unsigned int i = RTE_DIM(pool_types);
-
-	while (i-- > 0)
-		if (pool_types[i] <= limit && 2ull * slots * pool_types[i] <= objects / 4)
-			return pool_types[i];
-	return 0;
-}
-
-/* The most at once: it never falls, since who has left may come again. */
-static _Atomic uint32_t lcores_seen;
-
-void
-mag_magazine_lcores_seen(uint32_t lcores)
-{
-	uint32_t seen = MAG_STAT(lcores_seen);
-
-	while (lcores > seen &&
-	       !atomic_compare_exchange_weak_explicit(&lcores_seen, &seen, lcores,
-						      memory_order_relaxed, memory_order_relaxed))
-		;
-}
-
-void
-mag_magazine_lcores_look(void)
-{
-	uint32_t lcore, lcores = 0;
-
-	for (lcore = 0; lcore < RTE_MAX_LCORE; lcore++)
-		lcores += rte_eal_lcore_role(lcore) != ROLE_OFF;
-	mag_magazine_lcores_seen(lcores);
-}
-
-/* A secondary process does not know what lcores the primary has. */
-uint32_t
-mag_magazine_lcores(void)
-{
-	return rte_eal_process_type() == RTE_PROC_SECONDARY ?
-		       RTE_MAX_LCORE :
-		       RTE_MIN(MAG_STAT(lcores_seen) + MAG_LCORES_SPARE, (uint32_t)RTE_MAX_LCORE);
-}
-
-uint64_t
-mag_magazine_max_of(size_t chunk, uint32_t lcores, uint32_t nodes)
-{
-	return (lcores + 1ull) * nodes * 2 * mag_type_largest(chunk);
-}
-
-uint64_t
-mag_magazine_max(size_t chunk)
-{
-	mag_magazine_lcores_look();
-	return mag_magazine_max_of(chunk, mag_magazine_lcores(), mag_numa_nodes());
-}
-
-uint32_t
-mag_type_pool_next(uint32_t rounds)
-{
-	unsigned int i;
-
-	for (i = 0; i + 1 < RTE_DIM(pool_types); i++)
-		if (pool_types[i] == rounds)
-			return pool_types[i + 1];
-	return 0;
-}
-
 size_t
-mag_magazine_bytes(uint32_t rounds)
+mag_arena_magazine_bytes(uint32_t rounds)
 {
 	return rte_align64pow2(RTE_MAX(HEADER + rounds * sizeof(void *), (size_t)BLOCK_MIN));
 }
@@ -221,7 +82,7 @@ block_lines(unsigned int order)
 static unsigned int
 magazine_order(uint32_t rounds)
 {
-	return rte_log2_u32(mag_magazine_bytes(rounds) / BLOCK_MIN);
+	return rte_log2_u32(mag_arena_magazine_bytes(rounds) / BLOCK_MIN);
 }
 
 int
@@ -229,7 +90,7 @@ mag_arena_init(struct mag_arena *arena, size_t bytes, int node)
 {
 	size_t at;
 
-	*arena = (struct mag_arena){.node = node};
+	*arena = (struct mag_arena){0};
 	arena->size = RTE_ALIGN_CEIL(bytes, BLOCK_MAX);
 	arena->base = mag_meta_zalloc(arena->size, node);
 	arena->order = mag_meta_zalloc(arena->size / BLOCK_MIN, node);

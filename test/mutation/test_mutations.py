@@ -1,41 +1,65 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: BSD-3-Clause
-"""Each line that a concurrent invariant relies on is broken in turn, in a copy of the tree: a test must fail.
+"""Lines of lib/magazine and of the driver are broken in copies of the tree: a test must fail.
 
-mutations.txt says how (its head explains the format). By default the mutations marked core, with MAGAZINE_FULL=1
-all of them. A mutation fails its case when it does not apply to exactly one place, does not compile, or
-survives. A program that does not end counts as one that failed.
+Stored mutations (mutations.txt; its head explains the format) break what a concurrent invariant relies on and no
+operator breaks. By default those marked core, with MAGAZINE_FULL=1 all. Each must apply to exactly one place,
+compile, and be killed: a test fails, or the program does not end.
 
-test_mutations.py --check only lists the entries that do not apply to exactly one place, without a build; its exit
-status is 1 if there are any. MAGAZINE_MUTATIONS=PATTERN runs those whose title the pattern is found in.
+Mutants by operator (operators.py says which) are taken at random from all lines: by default as many as fit into
+85 s, with MAGAZINE_FULL=1 into twenty minutes, and then those of memory orders under ThreadSanitizer. Each is run
+against the programs that execute its function (coverage.py), by default against five of them that are quick.
+Not counted: a mutant that does not compile, or of which the compiler makes the same code. Survivors are printed as
+FILE:LINE, operator and changed line. Some survive because they change nothing that can be seen, and which are tried
+differs from run to run, so a survivor by itself fails nothing. The run fails when so few are killed that with a
+true share of SHARE_LEAST there would be one such run in a million: that takes tests that are gone, not bad luck.
+
+    test_mutations.py            the test
+    test_mutations.py --check    list the stored mutations that do not apply to exactly one place; builds nothing
+    test_mutations.py --list     list all mutants by operator
+    test_mutations.py --map      measure which program executes which file, into programs.txt
+
+MAGAZINE_SEED=N repeats the choice of a run, which prints its seed. MAGAZINE_SECONDS=N is the time for mutants by
+operator. MAGAZINE_MUTATIONS=PATTERN runs all of those, stored or not, that the pattern is found in: a title, or
+"FILE: FUNCTION: OPERATOR: changed line" as printed.
 """
 
+import collections
+import concurrent.futures
 import contextlib
+import hashlib
+import itertools
+import json
+import math
 import os
 import pathlib
+import queue
+import random
 import re
-import selectors
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
-HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
-sys.path[:0] = [str(HERE.parent / "dataplane"), str(ROOT / "app")]
-
-import patience  # noqa: E402
-import tap  # noqa: E402
+import coverage
+import operators
+import tree
+from tree import HERE, ROOT, sources, tap
 
 ENTRIES_MAX = 40
-BUILD_SECONDS = 600
-# Of a program that is not mutated; one that takes this many times as long as it took so, hangs.
-TEST_SECONDS = 240
-HANG_FACTOR = 8
-HANG_SECONDS = 30
-PREFIX = f"{os.environ.get('MAGAZINE_FILE_PREFIX') or 'magazine'}-mutation-{os.getpid()}"
+WORKERS = min(os.cpu_count() or 1, 8)
+# From the start of the script on, with the build.
+SECONDS = 85
+SECONDS_FULL = 1300
+SECONDS_ORDER = 500
+PROGRAMS = 5
+QUICK_SECONDS = 8
+BASE_SECONDS = 1
+SHARE_LEAST = 0.6
+CHANCE = 1e-6
+TSAN = {"MAGAZINE_SANITIZER": "thread", "MAGAZINE_POISON": "0", "TSAN_OPTIONS": "halt_on_error=1 exitcode=66"}
 
 
 class Mutation:
@@ -60,17 +84,15 @@ class Mutation:
         """The one place; fails the case if there is none, or more than one."""
         places = self.places(texts)
         names = " ".join(str(path.relative_to(ROOT)) for path, _ in places)
-        tap.check(len(places) == 1, f"the old lines are in {len(places)} places, must be one: {names}\n" + "\n".join(self.old))
+        old = "\n".join(self.old)
+        tap.check(len(places) == 1, f"the old lines are in {len(places)} places, must be one: {names}\n{old}")
         return places[0]
 
-
-def sources(root):
-    """The text of each file that is mutated, by its path."""
-    return {
-        path: path.read_text()
-        for folder in ("lib/magazine", "drivers")
-        for path in sorted((root / folder).rglob("*.[ch]"))
-    }
+    def change(self, texts):
+        """The file that it changes, and the new text of that."""
+        path, start = self.place(texts)
+        old, new = ("".join(f"{line}\n" for line in lines) for lines in (self.old, self.new))
+        return path.relative_to(ROOT), texts[path][:start] + new + texts[path][start + len(old) :]
 
 
 def read_table(path):
@@ -93,120 +115,6 @@ def read_table(path):
     return mutations
 
 
-def end(process):
-    """Kill a program and all that it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-class Copy:
-    """A copy of the tree with a build folder of its own."""
-
-    def __init__(self, folder):
-        self.root = folder / "tree"
-        self.build = self.root / "build"
-        self.seconds = {}
-        self._copy()
-
-    def _copy(self):
-        listed = subprocess.run(["git", "-C", ROOT, "ls-files", "-z"], capture_output=True)
-        if listed.returncode == 0:
-            for name in filter(None, listed.stdout.decode().split("\0")):
-                if (ROOT / name).is_file():
-                    (self.root / name).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copy2(ROOT / name, self.root / name)
-        else:
-            # Not a checkout: everything but what was built.
-            shutil.copytree(ROOT, self.root, ignore=shutil.ignore_patterns("build*", ".git"))
-
-    def _command(self, *command):
-        return subprocess.run(command, cwd=self.root, capture_output=True, text=True, timeout=patience.scaled(BUILD_SECONDS))
-
-    def configure(self):
-        """Set the build folder up; compiles faster than the default, tests the same lines."""
-        done = self._command("meson", "setup", self.build, "-Dtests=true", "-Doptimization=1", "-Ddebug=false")
-        tap.check(done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:])
-
-    def make(self, programs):
-        """Build these programs; the compiler's words when that fails."""
-        done = self._command("ninja", "-C", str(self.build), *(f"test/unit/test_{name}" for name in programs))
-        return "" if done.returncode == 0 else done.stdout[-3000:]
-
-    def run(self, name):
-        """Run a test program to its first failure: what failed, or "" when nothing did."""
-        env = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP", MAGAZINE_FILE_PREFIX=PREFIX, MAGAZINE_BUILD=str(self.build))
-        start = time.monotonic()
-        limit = max(HANG_SECONDS, HANG_FACTOR * self.seconds[name]) if name in self.seconds else TEST_SECONDS
-        limit = patience.scaled(limit)
-        process = subprocess.Popen(
-            ["stdbuf", "-oL", self.build / f"test/unit/test_{name}"],
-            cwd=self.root, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            start_new_session=True)  # fmt: skip
-        try:
-            failure = self._watch(process, start + limit)
-        finally:
-            end(process)
-        if not failure:
-            self.seconds.setdefault(name, time.monotonic() - start)
-        return failure
-
-    @staticmethod
-    def _watch(process, deadline):
-        """Read until a test fails, the program ends, or the deadline is over."""
-        text = b""
-        with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)
-            while True:
-                if not selector.select(max(0, deadline - time.monotonic())):
-                    return "it does not end"
-                more = os.read(process.stdout.fileno(), 65536)
-                text += more
-                failed = re.search(rb"^not ok \d+ - (\S+)$", text, re.MULTILINE)
-                if failed:
-                    return failed[1].decode()
-                if not more:
-                    break
-        status = process.wait()
-        if status < 0:
-            return f"died of {signal.Signals(-status).name}"
-        return f"exit status {status}" if status else ""
-
-
-def remove_runtime_files():
-    """What EAL left of programs that were killed."""
-    folder = pathlib.Path(os.environ.get("XDG_RUNTIME_DIR", "/tmp") if os.getuid() else "/var/run") / "dpdk"
-    for left in folder.glob(f"{PREFIX}-unit-*"):
-        shutil.rmtree(left, ignore_errors=True)
-
-
-def show_killed(copy, mutation):
-    """Apply, build, run, restore; fails the case unless a test failed."""
-    path, start = mutation.place(sources(ROOT))
-    path = copy.root / path.relative_to(ROOT)
-    text = path.read_text()
-    old, new = ("".join(f"{line}\n" for line in lines) for lines in (mutation.old, mutation.new))
-    path.write_text(text[:start] + new + text[start + len(old) :])
-    try:
-        problem = copy.make(mutation.programs)
-        tap.check(not problem, f"does not compile:\n{problem}")
-        for name in mutation.programs:
-            failure = copy.run(name)
-            if failure:
-                tap.note(f"{mutation}: {name}: {failure}")
-                return
-    finally:
-        path.write_text(text)
-    raise tap.Failure(f"survived {' '.join(mutation.programs)}")
-
-
-def chosen(table):
-    """The mutations of this run."""
-    pattern = os.environ.get("MAGAZINE_MUTATIONS")
-    full = os.environ.get("MAGAZINE_FULL") == "1"
-    return [entry for entry in table if (re.search(pattern, entry.title) if pattern else full or entry.core)]
-
-
 def check(table):
     """Whether each entry applies to one place; prints those that do not."""
     texts = sources(ROOT)
@@ -216,34 +124,284 @@ def check(table):
             mutation.place(texts)
         except tap.Failure as problem:
             wrong += 1
-            print(f"{mutation}: {problem}\n")
+            print(f"{mutation}: {problem}\n", flush=True)
     return wrong == 0
 
 
+def all_mutants(texts):
+    """Mutants by operator of all files."""
+    return [one for path, text in texts.items() for one in operators.mutants_of(path.relative_to(ROOT), text)]
+
+
+def describe(mutant):
+    """A line that says where it is, what was done, and what came of it."""
+    was = "" if mutant.operator == "delete" else f" (was: {mutant.old_line})"
+    return f"{mutant.path}:{mutant.line}: {mutant.key}{was}"
+
+
+class Farm:
+    """Copies of the tree, one for each worker, and what runs in them."""
+
+    def __init__(self, first):
+        self.first = first
+        self.pool = concurrent.futures.ThreadPoolExecutor(WORKERS)
+        self.free = queue.Queue()
+        self.objects = {}
+
+    def build(self, programs):
+        """Build the first copy, and make the other workers' copies of it."""
+        problem = self.first.make(programs)
+        tap.check(not problem, problem)
+        self.objects = objects_of(self.first, programs)
+        self.free.put(self.first)
+        for number in range(1, WORKERS):
+            self.free.put(self.first.clone(self.first.root.parent / f"{self.first.root.name}-{number}"))
+
+    @contextlib.contextmanager
+    def copy(self):
+        copy = self.free.get()
+        try:
+            yield copy
+        finally:
+            self.free.put(copy)
+
+    def baseline(self, programs):
+        """Run the programs without a mutation: what failed of which."""
+
+        def run(name):
+            with self.copy() as copy:
+                return name, copy.run(name)
+
+        failures = {name: why for name, why in self.pool.map(run, programs) if why}
+        for copy in list(self.free.queue):
+            self.first.seconds.update(copy.seconds)
+        for copy in list(self.free.queue):
+            copy.seconds.update(self.first.seconds)
+        return failures
+
+    def attempt(self, file, text, programs):
+        """What kills a changed file: ("killed", by what), or ("survived" or "same" or "invalid", why)."""
+        with self.copy() as copy:
+            path = copy.root / file
+            old = path.read_text()
+            path.write_text(text)
+            try:
+                problem = copy.make(programs)
+                if problem:
+                    return "invalid", problem
+                if objects_of(copy, programs).items() <= self.objects.items():
+                    return "same", ""
+                for name in programs:
+                    failure = copy.run(name)
+                    if failure:
+                        return "killed", f"{name}: {failure}"
+                return "survived", " ".join(programs) or "no test executes it"
+            finally:
+                path.write_text(old)
+
+
+def objects_of(copy, programs):
+    """A digest of each object file of the code under test and of these programs."""
+    places = [*tree.SOURCES, *(f"{copy.program(name)}.p" for name in programs)]
+    objects = (path for place in places for path in (copy.build / place).rglob("*.o"))
+    return {path.relative_to(copy.build): hashlib.sha1(path.read_bytes()).digest() for path in objects}
+
+
+def unit_programs(copy):
+    """The names of all programs that a mutant can be run against."""
+    listed = subprocess.run(["meson", "introspect", "--tests", copy.build], capture_output=True, text=True, check=True)
+    tests = json.loads(listed.stdout)
+    return [test["name"] for test in tests if "unit" in [suite.split(":")[-1] for suite in test["suite"]]]
+
+
+def chance(killed, tried):
+    """The chance that no more are killed, if the true share were SHARE_LEAST."""
+    return sum(math.comb(tried, k) * SHARE_LEAST**k * (1 - SHARE_LEAST) ** (tried - k) for k in range(killed + 1))
+
+
+class Sample:
+    """Mutants by operator in random order, tried until the time is over."""
+
+    def __init__(self, farm, mutants, known, most):
+        self.farm, self.mutants, self.known, self.most = farm, mutants, known, most
+        self.results = []
+
+    def programs(self, mutant, names):
+        return self.known.programs(mutant.path, mutant.function, names)[: self.most]
+
+    def run(self, texts, names, deadline):
+        """Each worker takes the next one, and at least one; what has begun is finished."""
+        todo = iter(self.mutants)
+        lock = threading.Lock()
+
+        def work(_):
+            for turn in itertools.count():
+                if turn > 0 and deadline is not None and time.monotonic() >= deadline:
+                    return
+                with lock:
+                    mutant = next(todo, None)
+                if mutant is None:
+                    return
+                programs = self.programs(mutant, names)
+                result, why = self.farm.attempt(mutant.path, mutant.apply(texts[ROOT / mutant.path]), programs)
+                with lock:
+                    self.results.append((mutant, result))
+                    if result == "survived":
+                        tap.note(f"survived {why}: {describe(mutant)}")
+                    elif self.most is None and result == "killed":
+                        tap.note(f"killed by {why}: {describe(mutant)}")
+
+        list(self.farm.pool.map(work, range(WORKERS)))
+
+    def count(self):
+        """How many of each result."""
+        count = collections.Counter(result for _, result in self.results)
+        tried = count["killed"] + count["survived"]
+        tap.note(f"{count['killed']} of {tried} killed; {count['same']} make the same code, {count['invalid']} do not compile")
+        return count
+
+    def report(self):
+        """Print the shares; fails the case if they are too low."""
+        files = {}
+        for mutant, result in self.results:
+            if result in ("killed", "survived"):
+                files.setdefault(mutant.path.name, []).append(result == "killed")
+        for name, kills in sorted(files.items()):
+            tap.note(f"{name}: {sum(kills)} of {len(kills)} killed")
+        count = self.count()
+        killed, tried = count["killed"], count["killed"] + count["survived"]
+        tap.check(tried > 0, "none could be tried")
+        tap.check(chance(killed, tried) > CHANCE, f"only {killed} of {tried} killed")
+
+
+def run_stored(farm, mutations, texts):
+    """A case for each stored mutation."""
+
+
+    def attempt(mutation):
+        try:
+            return farm.attempt(*mutation.change(texts), mutation.programs)
+        except tap.Failure as problem:
+            return "not tried", problem
+
+    for mutation, (word, why) in zip(mutations, farm.pool.map(attempt, mutations)):
+        with tap.case(f"killed: {mutation}"):
+            tap.check(word == "killed", f"{word}: {why}")
+            tap.note(f"{mutation}: {why}")
+
+
+def run_order(first, texts, mutants, measured):
+    """Memory orders, under ThreadSanitizer."""
+    with tap.case("some weakened memory orders make a race that ThreadSanitizer sees"):
+        first.before = ["setarch", "-R"]
+        first.configure("-Db_sanitize=thread", "-Db_lundef=false")
+        first.env = TSAN
+        sample = Sample(Farm(first), mutants, coverage.Map(measured), None)
+        everything = unit_programs(first)
+        names = sorted({name for one in mutants for name in sample.programs(one, everything)})
+        sample.farm.build(names)
+        failures = sample.farm.baseline(names)
+        tap.note(f"not used, since they fail as it is: {failures}" if failures else "all pass as it is")
+        sample.run(texts, [name for name in names if name not in failures], time.monotonic() + SECONDS_ORDER)
+        tap.check(sample.count()["killed"] > 0, "none was killed")
+
+
+class Plan:
+    """What this run does."""
+
+    def __init__(self):
+        self.full = os.environ.get("MAGAZINE_FULL") == "1"
+        self.pattern = os.environ.get("MAGAZINE_MUTATIONS")
+        seed = int(os.environ.get("MAGAZINE_SEED") or random.randrange(1 << 32))
+        self.seconds = int(os.environ.get("MAGAZINE_SECONDS") or (SECONDS_FULL if self.full else SECONDS))
+        self.table = read_table(HERE / "mutations.txt")
+        self.texts = sources(ROOT)
+        self.stored = [one for one in self.table if self.wants(one.title, self.full or one.core)]
+        mutants = [one for one in all_mutants(self.texts) if self.wants(f"{one.path}: {one.key}", True)]
+        random.Random(seed).shuffle(mutants)
+        self.orders = [one for one in mutants if one.operator == "order"]
+        self.mutants = [one for one in mutants if one.operator != "order"]
+        tap.note(f"seed {seed}; {len(self.mutants)} mutants by operator, {len(self.orders)} of memory orders")
+
+    def wants(self, text, otherwise):
+        return bool(re.search(self.pattern, text)) if self.pattern else otherwise
+
+    def programs(self, names, known):
+        """The programs to build: all, those that a pattern needs, or those that are quick."""
+        needed = {name for mutation in self.stored for name in mutation.programs}
+        if self.full:
+            needed |= set(names)
+        elif self.pattern:
+            needed |= {name for one in self.mutants for name in known.programs(one.path, one.function, names)}
+        else:
+            needed |= {name for name in names if known.seconds.get(name, 0) <= QUICK_SECONDS}
+        return [name for name in names if name in needed]
+
+
+def run_measure(first, names):
+    """What each program executes; the case fails when one of them does."""
+    with tap.case("without a mutation the programs pass"):
+        first.configure("-Db_coverage=true")
+        with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+            done, failures = coverage.measure(first, names or unit_programs(first), pool)
+        tap.check(not failures, failures)
+    return done
+
+
+def run(folder, begin):
+    """All of it, in copies of the tree in this folder."""
+    plan = Plan()
+    with tap.case("each stored mutation applies to one place, and there are at most 40"):
+        tap.check(len(plan.table) <= ENTRIES_MAX, f"there are {len(plan.table)}")
+        tap.check(check(plan.table), "some do not")
+    first = tree.Tree.of_checkout(folder / "tree")
+    measured = None
+    if plan.full:
+        covered = tree.Tree.of_checkout(folder / "covered")
+        measured = run_measure(covered, None)
+        first.seconds = covered.seconds
+    known = coverage.Map(measured)
+    farm, names = Farm(first), []
+    with tap.case("it builds, and programs pass as it is"):
+        first.configure()
+        first.seconds = first.seconds or known.seconds
+        names = plan.programs(unit_programs(first), known)
+        farm.build(names)
+        # The slower ones have passed in the unit suite.
+        failures = farm.baseline([name for name in names if first.seconds.get(name, 0) <= BASE_SECONDS])
+        tap.check(not failures, failures)
+    if not names:
+        return
+    run_stored(farm, plan.stored, plan.texts)
+    if plan.mutants:
+        with tap.case("enough mutants by operator are killed"):
+            sample = Sample(farm, plan.mutants, known, None if plan.full or plan.pattern else PROGRAMS)
+            sample.run(plan.texts, names, None if plan.pattern else begin + plan.seconds)
+            sample.report()
+    if plan.orders and (plan.full or plan.pattern):
+        run_order(tree.Tree.of_checkout(folder / "tsan"), plan.texts, plan.orders, measured)
+
+
 def main():
+    begin = time.monotonic()
     # Stopped by a time limit too, what was started and copied is gone.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    table = read_table(HERE / "mutations.txt")
     if sys.argv[1:] == ["--check"]:
-        sys.exit(0 if check(table) else 1)
-    mutations = chosen(table)
-    programs = sorted({name for mutation in mutations for name in mutation.programs})
+        sys.exit(0 if check(read_table(HERE / "mutations.txt")) else 1)
+    if sys.argv[1:] == ["--list"]:
+        for mutant in all_mutants(sources(ROOT)):
+            print(describe(mutant))
+        return
     with tempfile.TemporaryDirectory(prefix="magazine-mutation-") as folder:
-        copy = Copy(pathlib.Path(folder))
-        with tap.case("each mutation applies to one place, and there are at most 40"):
-            tap.check(len(table) <= ENTRIES_MAX, f"there are {len(table)}")
-            tap.check(check(table), "some do not")
-        with tap.case("without a mutation the programs pass"):
-            copy.configure()
-            problem = copy.make(programs)
-            tap.check(not problem, problem)
-            for name in programs:
-                failure = copy.run(name)
-                tap.check(not failure, f"{name}: {failure}")
-        for mutation in mutations if len(copy.seconds) == len(programs) else []:
-            with tap.case(f"killed: {mutation}"):
-                show_killed(copy, mutation)
-        remove_runtime_files()
+        try:
+            if sys.argv[1:] == ["--map"]:
+                first = tree.Tree.of_checkout(pathlib.Path(folder) / "tree")
+                coverage.write(run_measure(first, None), first.seconds)
+            else:
+                run(pathlib.Path(folder), begin)
+        finally:
+            tree.end_all()
+            tree.remove_runtime_files()
     tap.finish()
 
 

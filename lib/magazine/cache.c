@@ -16,9 +16,12 @@
 
 #include "audit.h"
 #include "cache.h"
+#include "elastic.h"
+#include "elastic_service.h"
 #include "log.h"
 #include "meta.h"
 #include "numa.h"
+#include "region_create.h"
 
 #define ALIGN_MIN 8
 /* Objects of a cache without a region, and their alignment. */

@@ -3,7 +3,8 @@
 #define MAG_COUNTER_H
 
 /*
- * Counters that are read without a lock. Which macro adds to one depends on how many threads write it:
+ * Counters that are read without a lock. Which macro adds to one depends on how many threads write
+ * it:
  *
  *   MAG_STAT_ADD      any number, at any time;
  *   MAG_COUNT_LOCKED  one at a time, which holds a lock;
@@ -33,8 +34,9 @@
 	atomic_store_explicit(&(counter), MAG_STAT(counter) + (n), memory_order_relaxed)
 
 /**
- * Add to a counter of which the caller is the only writer. An atomic load and an atomic store are three
- * instructions, a plain addition is one: the fast path uses that, except under ThreadSanitizer.
+ * Add to a counter of which the caller is the only writer. An atomic load and an atomic store are
+ * three instructions, a plain addition is one: the fast path uses that, except under
+ * ThreadSanitizer.
  */
 #ifdef MAG_TSAN
 #define MAG_COUNT(counter, n) MAG_COUNT_LOCKED(counter, n)

@@ -3,14 +3,16 @@
 #define MAG_FAULT_H
 
 /*
- * Injected faults (spec, Fault injection): allocations of backing memory and of metadata that fail on
- * purpose, the nth one or at random.
+ * Injected faults (spec, Fault injection): allocations of backing memory and of metadata that fail
+ * on purpose, the nth one or at random.
  */
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/** Shall this allocation of backing memory fail? For those that do not come from mag_meta_zalloc(). */
+/**
+ * Shall this allocation of backing memory fail? For those that do not come from mag_meta_zalloc().
+ */
 bool mag_fault_strikes(void);
 /** Fail the nth allocation from now (1 = the next), once; 0 switches it off. */
 void mag_fault_nth(unsigned int nth);

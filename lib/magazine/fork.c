@@ -13,6 +13,7 @@
 
 #include "bias.h"
 #include "cache.h"
+#include "elastic_service.h"
 #include "fork.h"
 #include "log.h"
 #include "maint.h"

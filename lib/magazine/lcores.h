@@ -3,8 +3,8 @@
 #define MAG_LCORES_H
 
 /*
- * How many lcores there are: what magazines hold, and so how much memory is set aside for that, grows with
- * their number.
+ * How many lcores there are: what magazines hold, and so how much memory is set aside for that,
+ * grows with their number.
  */
 
 #include <stdint.h>
@@ -13,8 +13,8 @@
 #define MAG_LCORES_SPARE 2u
 
 /**
- * Lcores that memory is set aside for: the most that there were at once, and some to spare. In a secondary
- * process, which does not know those of the primary, all that there can be.
+ * Lcores that memory is set aside for: the most that there were at once, and some to spare. In a
+ * secondary process, which does not know those of the primary, all that there can be.
  */
 uint32_t mag_lcores(void);
 /** So many lcores are there at once. */

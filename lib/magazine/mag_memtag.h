@@ -14,8 +14,8 @@ extern "C" {
 #endif
 
 /**
- * An address without the tag that its pointer may have in the upper byte, on AArch64. Objects are looked up by
- * such addresses.
+ * An address without the tag that its pointer may have in the upper byte, on AArch64. Objects are
+ * looked up by such addresses.
  */
 static inline uintptr_t
 mag_memtag_strip(uintptr_t address)

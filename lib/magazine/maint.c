@@ -37,6 +37,7 @@
 
 #include "cache.h"
 #include "compat.h"
+#include "elastic_service.h"
 #include "log.h"
 #include "maint.h"
 #include "pressure.h"

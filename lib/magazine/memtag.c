@@ -106,8 +106,9 @@ mag_memtag_pointer(const void *address)
 }
 
 /*
- * The first one is any. From then on they go round in small steps, at most STEP and the three that may be in the way,
- * so that a tag does not come again within three times: freed into a magazine, emptied into the slabs, somebody else's.
+ * The first one is any. From then on they go round in small steps, at most STEP and the three that
+ * may be in the way, so that a tag does not come again within three times: freed into a magazine,
+ * emptied into the slabs, somebody else's.
  */
 static uint32_t
 tag_after(uint32_t tag, uint32_t used)

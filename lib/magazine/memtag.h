@@ -5,9 +5,9 @@
 /*
  * Memory tags (spec 12): the memory tagging extension of AArch64.
  *
- * Each 16 bytes of memory that was mapped for it have a tag of 4 bits, and so has a pointer, in bits 59 to 56. In a
- * thread that checks (mag_memtag_enable()) a load or store whose tags differ faults. Memory begins with tag 0, and
- * so do pointers that were computed: objects never have it.
+ * Each 16 bytes of memory that was mapped for it have a tag of 4 bits, and so has a pointer, in
+ * bits 59 to 56. In a thread that checks (mag_memtag_enable()) a load or store whose tags differ
+ * faults. Memory begins with tag 0, and so do pointers that were computed: objects never have it.
  *
  * Tags are chosen here and not by the processor's IRG, which gives 0 in threads that do not check.
  */
@@ -23,13 +23,15 @@ const char *mag_memtag_missing(void);
 /** What mmap() and mprotect() have to be told for memory with tags. */
 int mag_memtag_prot(void);
 
-/* All below: whole granules of memory that was mapped so; nothing happens where there are no tags. */
+/*
+ * All below: whole granules of memory that was mapped so; nothing happens where there are no tags.
+ */
 
 /** The pointer to an address that matches its tag. */
 void *mag_memtag_pointer(const void *address);
 /**
- * Another tag for an object: not the one it has, nor, as far as they stay as they are, those of the granules before and
- * behind it, which must be mapped so too.
+ * Another tag for an object: not the one it has, nor, as far as they stay as they are, those of the
+ * granules before and behind it, which must be mapped so too.
  *
  * @param object
  *   With any tag.

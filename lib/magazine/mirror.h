@@ -6,9 +6,10 @@
  * Mirrors (spec 10): how their memory comes and goes, and how the objects of two regions lead to
  * each other.
  *
- * Bytes beside the objects: the mirrors of all objects that begin in one granule of 2 MiB are one allocation, with a
- * place for each multiple of the distance of objects: two objects are never closer, so each has
- * its own. Granules are counted as often as there are segments with objects in them.
+ * Bytes beside the objects: the mirrors of all objects that begin in one granule of 2 MiB are one
+ * allocation, with a place for each multiple of the distance of objects: two objects are never
+ * closer, so each has its own. Granules are counted as often as there are segments with objects in
+ * them.
  *
  * Readers hold no lock: an entry is filled before its granule is stored, a granule that is
  * gone leaves a 1 behind, and a table that is too small is replaced and kept.

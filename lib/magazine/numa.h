@@ -18,8 +18,8 @@ int mag_numa_distance(int from, int to);
 int mag_numa_node_of(const void *addr);
 
 /**
- * Let pages that nobody has touched yet come from this node. Nothing happens when there is no such node; when the
- * kernel refuses, one log line of the process says so.
+ * Let pages that nobody has touched yet come from this node. Nothing happens when there is no such
+ * node; when the kernel refuses, one log line of the process says so.
  */
 void mag_numa_bind(void *addr, size_t bytes, int node);
 

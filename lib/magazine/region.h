@@ -3,31 +3,25 @@
 #define MAG_REGION_PRIVATE_H
 
 /*
- * Regions: backing memory cut into segments of objects (spec 10).
+ * Regions: backing memory cut into segments of objects (spec, Regions).
  *
- * A region over adopted memory is fed chunk by chunk with the addresses of
- * objects that somebody else laid out. Runs of objects at a constant stride
- * are cut into segments of `block` objects; what is left of a run is a shorter
- * segment, a tail. Segment records, and room for the control record that the
- * slab layer keeps of each segment, are allocated when the memory is adopted:
- * the data path allocates nothing.
+ * A region is lists of free segments. Where segments come from is not its concern: adopt.h cuts
+ * memory that somebody else laid out, elastic.h takes memory from the system and gives it back. All
+ * records are allocated when memory comes: the data path allocates nothing.
  *
- * A segment is free or allocated. Whole segments (of `block` objects at the
- * region's own stride) and tails have a list each, so that contiguous blocks can be
- * asked for.
+ * A segment is free or allocated. Whole segments (of `block` objects at the region's own stride)
+ * and tails have a list each, so that contiguous blocks can be asked for.
  *
- * The memory of one NUMA node is a part of the region, with lists of its own. Parts are
- * numbered in the order in which their nodes first come; memory whose node is not known is of
- * part 0. Which part an address is of is looked up in a table of where parts begin, which there
- * is only if there are several.
+ * The memory of one NUMA node is a part of the region, with lists of its own. Parts are numbered in
+ * the order in which their nodes first come; memory whose node is not known is of part 0. Which
+ * part an address is of is looked up in a map (map.h), which there is only if there are several.
  *
- * An elastic region (elastic.c) has a part for each node from the beginning, and its map is that of
- * EAL's memseg lists, or of the addresses set aside for ordinary pages: neither ever changes. Each segment
- * is one allocation, records included. Whoever finds fewer free segments than the reserve leaves word that
- * the part is hungry and goes on; who takes memory from the system and gives it back holds no lock then.
+ * A mirror region is a region whose segments are on no list: each belongs to the first region's
+ * segment of the same index, and is free or allocated when that one is.
  *
- * A mirror region is an elastic one whose segments are on no list: each is known to its first
- * region's segment of the same index, and is free or allocated when that one is.
+ * The lock guards the lists and is a leaf: nothing is waited for while it is held. Counts are also
+ * read without it. In a debugger: lock.holder, and part[i].segments_free against the length of
+ * part[i].whole and part[i].tails.
  */
 
 #include <stdatomic.h>
@@ -35,41 +29,24 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
-#include <sys/types.h>
 
 #include <rte_config.h>
 
-#include <rte_common.h>
-
-#include "counter.h"
 #include "lock.h"
 #include "mag_region.h"
+#include "map.h"
 #include "mirror.h"
+#include "segment.h"
 
-/** Room that a segment has for the slab layer's records: per segment, and per object. */
-#define MAG_CONTROL_SEGMENT 128
-#define MAG_CONTROL_OBJECT 8
-#define MAG_CONTROL_ALIGN 64
-/** Internal mode: no segments at all, objects come one by one from EAL's heap (spec 2, intrinsic caches). */
+/**
+ * Internal mode: no segments at all, objects come one by one from EAL's heap (spec, intrinsic
+ * caches).
+ */
 #define MAG_REGION_PSEUDO 0x80000000u
 /** Room that an audited region has for what is recorded of an object. */
 #define MAG_AUDIT_BYTES 168
-
-struct mag_segment {
-	uintptr_t base;                /**< address of object 0 */
-	uint32_t stride;               /**< bytes from object to object; 0 when there is only one */
-	uint32_t count;                /**< objects */
-	uint32_t index;                /**< in the region */
-	int32_t node;                  /**< NUMA node of the memory */
-	uint8_t part;                  /**< of the region */
-	bool free;                     /**< under the region's lock */
-	bool whole;                    /**< `block` objects at the region's stride */
-	void *control;                 /**< room for the slab layer, zeroed when adopted */
-	struct mag_segment *second;    /**< of the mirror region, with the same index; NULL: none */
-	TAILQ_ENTRY(mag_segment) link; /**< on a free list, when free */
-};
-
-TAILQ_HEAD(mag_segment_list, mag_segment);
+/** Most parts: nodes that DPDK knows. */
+#define MAG_PARTS_MAX RTE_MAX_NUMA_NODES
 
 /** The memory of one adopted chunk's records, in one allocation. */
 struct mag_extent {
@@ -77,9 +54,6 @@ struct mag_extent {
 	uint32_t segments;
 	struct mag_segment segment[];
 };
-
-/** Most parts: nodes that DPDK knows. */
-#define MAG_PARTS_MAX RTE_MAX_NUMA_NODES
 
 /** The free memory of one node. */
 struct mag_region_part {
@@ -91,47 +65,7 @@ struct mag_region_part {
 	uint32_t free_min; /**< fewest free segments since the last trim; under the lock */
 };
 
-/**
- * Where parts begin: addresses from begin on, up to the next one's, are of the part; those below
- * the first one are of part 0. Never changes once it is published; old ones are kept until the
- * region is reset, for those who still look at them.
- */
-struct mag_region_map {
-	struct mag_region_map *older;
-	uint32_t count;
-	struct mag_region_begin {
-		uintptr_t begin;
-		uint32_t part;
-	} at[];
-};
-
-/** What only an elastic region has. */
-struct mag_elastic {
-	/* Never changes after creation. */
-	uint64_t objects; /**< that were asked for: there is room for magazines on top of them */
-	uint32_t nodes;   /**< that its memory is of, at the most */
-	uint32_t
-		segments_all; /**< that there are addresses for: with all lcores that there may be */
-	uint32_t reserve;     /**< free segments that a part keeps */
-	size_t segment_bytes;       /**< records included */
-	char *pages[MAG_PARTS_MAX]; /**< addresses for ordinary pages; NULL: EAL's heap */
-	bool listed;                /**< among the elastic regions of the process that made it */
-	uint32_t process; /**< mag_process_id of that one: owner of the list, and of the pages */
-	pid_t pid;        /**< of that process, for log lines: no identity */
-
-	TAILQ_ENTRY(mag_region) link; /**< of these, under their lock */
-	uint32_t tended;              /**< threads that tend it, under the same lock */
-	_Atomic uint64_t trim_last;   /**< TSC */
-	_Atomic uint32_t hungry;      /**< a bit for each part, with maintenance told */
-	_Atomic uint32_t
-		hungry_elsewhere; /**< from other processes: maintenance sees it at its next turn */
-	/** By part, TSC before which nobody asks for more: its node has none. */
-	_Atomic uint64_t rest[MAG_PARTS_MAX];
-	_Atomic uint64_t grown, trimmed, grow_fails;
-	uint32_t taken_below; /**< all indices below it are taken; under the region's lock */
-	/** By index, under the region's lock: there is such a segment, or it comes or goes. */
-	bool taken[];
-};
+struct mag_elastic;
 
 struct mag_region {
 	char name[MAG_REGION_NAMESIZE];
@@ -159,29 +93,9 @@ struct mag_region {
 	_Atomic uint64_t removed; /**< objects of segments that went back to the system */
 	_Atomic uint64_t allocations;
 	_Atomic uint64_t frees;
-	struct mag_region_map *_Atomic map; /**< NULL: there is one part */
+	struct mag_map *_Atomic map; /**< NULL: there is one part */
 	struct mag_region_part part[MAG_PARTS_MAX];
 };
-
-/** Bytes of the records of a segment of so many objects. */
-static inline size_t
-mag_region_control_size(uint32_t count)
-{
-	return RTE_ALIGN_CEIL(MAG_CONTROL_SEGMENT + (size_t)count * MAG_CONTROL_OBJECT,
-			      (size_t)MAG_CONTROL_ALIGN);
-}
-
-/** The most segments that an elastic region may have now: more when more lcores have come. */
-uint32_t mag_elastic_segments_max(const struct mag_region *region);
-
-/** The most objects that the region can have: those it has, if it is not elastic. */
-static inline uint64_t
-mag_region_objects_max(const struct mag_region *region)
-{
-	return region->elastic != NULL ?
-		       (uint64_t)mag_elastic_segments_max(region) * region->block :
-		       MAG_STAT(region->objects);
-}
 
 /** Bytes that a segment spans at the most, from its first object to behind its last. */
 static inline uint64_t
@@ -208,41 +122,31 @@ mag_region_apart(const struct mag_region *region)
 	return region->mirrored ? region->stride : region->object_size;
 }
 
+/** A region without memory; NULL with rte_errno, after a log line. */
+struct mag_region *mag_region_alloc(const struct mag_region_params *params);
+/** Free it, and what is recorded of adopted memory. */
+void mag_region_free(struct mag_region *region);
+
 /** Take a reference: one cache uses the region, and relies on its objects being so aligned. */
 int mag_region_attach(struct mag_region *region, uint32_t align);
 void mag_region_detach(struct mag_region *region, uint32_t align);
-
-/** As mag_region_create(), whatever MAGAZINE_SWITCHES says. */
-struct mag_region *mag_region_make(const struct mag_region_params *params);
-/** As mag_region_adopt(); nothing can fail any more, and nobody can have an object yet, when tell is called. */
-int mag_region_adopt_told(struct mag_region *region, void *const *objects, uint32_t count, int node,
-			  void (*tell)(void *arg), void *arg);
 
 /**
  * Part of the memory of a node, made when there is none yet. Objects of a new part are
  * out of reach of the caches that use the region until they know the part.
  */
 uint32_t mag_region_part_of_node(struct mag_region *region, int node);
+/** Part for memory of a node that comes now: a new one only while no cache uses the region. */
+uint32_t mag_region_part_of_memory(struct mag_region *region, int node);
 
 /** Part of an address of an object. */
 static inline uint32_t
 mag_region_part_of(const struct mag_region *region, const void *address)
 {
-	/* acquire: pairs with the release of who makes a map */
-	const struct mag_region_map *map = atomic_load_explicit(&region->map, memory_order_acquire);
-	uintptr_t at = mag_memtag_strip((uintptr_t)address);
-	uint32_t low = 0, high, middle;
+	/* acquire: pairs with the release in mag_map_publish() */
+	const struct mag_map *map = atomic_load_explicit(&region->map, memory_order_acquire);
 
-	if (map == NULL)
-		return 0;
-	for (high = map->count; low < high;) {
-		middle = (low + high) / 2;
-		if (map->at[middle].begin <= at)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low == 0 ? 0 : map->at[low - 1].part;
+	return map == NULL ? 0 : mag_map_part(map, address);
 }
 
 /**
@@ -253,14 +157,11 @@ struct mag_segment *mag_region_get(struct mag_region *region, uint32_t part);
 /** A whole segment, or NULL. */
 struct mag_segment *mag_region_get_whole(struct mag_region *region, uint32_t part);
 void mag_region_put(struct mag_region *region, struct mag_segment *segment);
-/** Data path, no lock held: an elastic part that has fewer free segments than its reserve is hungry. */
-void mag_region_eaten(struct mag_region *region, uint32_t part);
 
-/** The region of an intrinsic cache: NULL with rte_errno as mag_region_create(). */
-struct mag_region *mag_region_intrinsic(const char *name, uint32_t object_size, uint32_t align,
-					int node);
-
-/** Objects of segments that were taken from the region, each counted as whole, or removed. For mag_slab_in(). */
+/**
+ * Objects of segments that were taken from the region, each counted as whole, or removed. For
+ * mag_slab_in().
+ */
 uint64_t mag_region_out(const struct mag_region *region);
 
 /** Forget all memory: nothing of it may be in use any more. Touches no object. */
@@ -270,70 +171,12 @@ void mag_region_reset(struct mag_region *region);
 void mag_region_insert(struct mag_region *region, struct mag_segment *segment);
 void mag_region_remove(struct mag_region *region, struct mag_segment *segment);
 
-/** Mirrors, and an audit's records, for what is to come, when the stride is known: 0, or -ENOMEM. */
+/**
+ * Mirrors, and an audit's records, for what is to come, when the stride is known: 0, or -ENOMEM.
+ */
 int mag_region_mirror_make(struct mag_region *region, uint32_t bytes, uint64_t granules);
 /** The mirrors of a segment come and go: 0, or -ENOMEM. Nothing to do when there are none. */
-int mag_segment_mirror_add(struct mag_region *region, const struct mag_segment *segment);
-void mag_segment_mirror_remove(struct mag_region *region, const struct mag_segment *segment);
-
-/* Elastic regions */
-
-/**
- * Lay an elastic region out, and take its reserve.
- *
- * @return
- *   0, -EINVAL, -ENOTSUP or -ENOMEM, after a log line; the region is destroyed by the caller.
- */
-int mag_elastic_init(struct mag_region *region, const struct mag_region_params *params);
-/**
- * Lay a mirror region out, and take a segment for each that the first region, which nobody uses,
- * has: 0, or -EINVAL, -ENOTSUP or -ENOMEM after a log line.
- */
-int mag_elastic_mirror_init(struct mag_region *region, struct mag_region *first,
-			    const struct mag_region_params *params);
-/** An elastic region that another process made, and lists? */
-bool mag_elastic_is_elsewhere(const struct mag_region *region);
-/** Give all memory back: nothing is in use any more. */
-void mag_elastic_fini(struct mag_region *region);
-/** Data path: a part has fewer free segments than its reserve. */
-void mag_elastic_hunger(struct mag_region *region, uint32_t part);
-/** EAL's heap has no object for an intrinsic cache: says so to maintenance, once a second at most. */
-void mag_elastic_shortage(void);
-/**
- * Take one segment of a part from the system: 0, -ENOSPC, -ENOMEM, or -EPERM: another process has
- * its pages.
- */
-int mag_elastic_grow(struct mag_region *region, uint32_t part);
-
-/** What tending all elastic regions of the process came to. */
-struct mag_elastic_tended {
-	uint64_t next; /**< TSC of the next turn; UINT64_MAX: none */
-	/** The system had no memory for a segment, and its region has none free; or none for an intrinsic cache. */
-	bool low;
-};
-
-/**
- * Feed the hungry, and at intervals give back what was not needed during the last one. Holds no lock
- * while memory comes or goes.
- *
- * @param interval
- *   TSC ticks from trim to trim.
- */
-struct mag_elastic_tended mag_elastic_tend(uint64_t interval);
-/** Ordinary pages, of it or its mirror, which only the process has that made the region? */
-bool mag_elastic_is_of_pages(const struct mag_region *region);
-/** In a forked child: the elastic regions are those of its parent, which goes on with their list. */
-void mag_elastic_forked(void);
-/** That parent is dead: a region becomes this process's. False: it is not to be had here. */
-bool mag_elastic_take_over(struct mag_region *region, uint32_t from);
-/** Elastic regions of the process. */
-uint32_t mag_elastic_listed(void);
-/** Give back what all elastic regions of the process have free beyond their reserve: others need it. */
-void mag_elastic_relieve(void);
-
-/** Called on the data path when some part became hungry; set by maintenance. */
-extern void (*mag_elastic_observer)(void);
-/** Called by mag_elastic_shortage(), which had to go to EAL's heap: may make a system call. Set by maintenance. */
-extern void (*mag_shortage_observer)(void);
+int mag_region_mirror_add(struct mag_region *region, const struct mag_segment *segment);
+void mag_region_mirror_remove(struct mag_region *region, const struct mag_segment *segment);
 
 #endif /* MAG_REGION_PRIVATE_H */

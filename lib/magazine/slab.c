@@ -6,13 +6,16 @@
 #include <rte_common.h>
 
 #include "counter.h"
+#include "elastic_service.h"
 #include "meta.h"
 #include "slab.h"
 
 #define TABLE_INITIAL 64u
 #define TABLE_MAX 8192u
 #define NO_OBJECT UINT16_MAX
-/* Objects that are looked at with the lock held once, when all that are with users are looked for. */
+/*
+ * Objects that are looked at with the lock held once, when all that are with users are looked for.
+ */
 #define HELD_STEP 512u
 
 _Static_assert(sizeof(struct mag_slab) <= MAG_CONTROL_SEGMENT, "a segment has room for a slab");
@@ -273,13 +276,16 @@ mag_slab_available(const struct mag_slab_layer *layer)
 static uint64_t
 counted(const _Atomic uint64_t *counter)
 {
-	/* acquire: what is read next is not older; pairs with the releases of the lock and in slab_give() */
+	/*
+	 * acquire: what is read next is not older; pairs with the releases of the lock and in
+	 * slab_give()
+	 */
 	return atomic_load_explicit(counter, memory_order_acquire);
 }
 
 /*
- * A slab that left counts as a whole one; where it was none, the difference is only smaller. Slabs that left are
- * read before in_use, which has lost their objects by then.
+ * A slab that left counts as a whole one; where it was none, the difference is only smaller. Slabs
+ * that left are read before in_use, which has lost their objects by then.
  */
 uint64_t
 mag_slab_in(const struct mag_slab_layer *layer)
@@ -380,6 +386,7 @@ mag_slab_alloc(struct mag_slab_layer *layer, void **objects, unsigned int n,
 		mag_lock_release(&layer->lock);
 		moving_begin(layer, layer->region->block);
 		segment = mag_region_get(layer->region, layer->part);
+		mag_region_eaten(layer->region, layer->part);
 		slab = segment != NULL ? slab_make(segment) : NULL;
 		mag_lock_spin(&layer->lock);
 		if (slab != NULL) {
@@ -413,6 +420,7 @@ whole_segments_take(struct mag_slab_layer *layer, void **segments, unsigned int 
 	moving_begin(layer, (uint64_t)n * region->block);
 	for (got = 0; got < n; got++) {
 		segments[got] = mag_region_get_whole(region, layer->part);
+		mag_region_eaten(region, layer->part);
 		if (segments[got] == NULL)
 			break;
 	}
@@ -466,7 +474,10 @@ slab_give(struct mag_slab_layer *layer, struct mag_slab *slab, uint32_t index)
 		list_remove(layer, slab, was_full);
 		table_remove(layer, slab);
 		MAG_COUNT_LOCKED(layer->in_use, -(uint64_t)slab->segment->count);
-		/* release: who counts the slab as gone does not see its objects; pairs with mag_slab_in() */
+		/*
+		 * release: who counts the slab as gone does not see its objects; pairs with
+		 * mag_slab_in()
+		 */
 		atomic_thread_fence(memory_order_release);
 		MAG_COUNT_LOCKED(layer->destroyed, 1);
 		return true;
@@ -667,7 +678,10 @@ struct place {
 	uint32_t rescales;
 };
 
-/* The slab at this place, or the next one of its bucket: each slab is in one bucket by its first entry. */
+/*
+ * The slab at this place, or the next one of its bucket: each slab is in one bucket by its first
+ * entry.
+ */
 static const struct mag_slab *
 place_slab(const struct mag_slab_layer *layer, struct place *place)
 {

@@ -182,8 +182,8 @@ enum mag_slab_verdict mag_slab_hand_back(struct mag_slab_layer *layer, const voi
 int mag_slab_use(struct mag_slab_layer *layer, const void *object, bool guarded, int change,
 		 uint32_t max, uint32_t *left);
 /**
- * Addresses of up to max objects that are with users, of a guarded cache. Returns how many. The lock is let go after
- * each slab: what comes and goes meanwhile may be missed.
+ * Addresses of up to max objects that are with users, of a guarded cache. Returns how many. The
+ * lock is let go after each slab: what comes and goes meanwhile may be missed.
  */
 unsigned int mag_slab_held(struct mag_slab_layer *layer, void **objects, unsigned int max);
 
@@ -194,9 +194,10 @@ unsigned int mag_slab_held(struct mag_slab_layer *layer, void **objects, unsigne
 uint64_t mag_slab_available(const struct mag_slab_layer *layer);
 
 /**
- * What came into the layer and its part of the region so far, and what went out, in objects, without a lock. With
- * mag_region_out() added to both, the first read before a moment and the second after it, the difference is never
- * more than was free there at that moment; it is exact when nothing moves.
+ * What came into the layer and its part of the region so far, and what went out, in objects,
+ * without a lock. With mag_region_out() added to both, the first read before a moment and the
+ * second after it, the difference is never more than was free there at that moment; it is exact
+ * when nothing moves.
  */
 uint64_t mag_slab_in(const struct mag_slab_layer *layer);
 uint64_t mag_slab_out(const struct mag_slab_layer *layer);

@@ -5,8 +5,8 @@
 /*
  * Types of magazines: how many rounds they hold (spec, Magazine types).
  *
- * A library cache begins with the type that suits the size of its chunks, and may grow to larger ones step by
- * step. The types of a pool fill a power of two of bytes with their header.
+ * A library cache begins with the type that suits the size of its chunks, and may grow to larger
+ * ones step by step. The types of a pool fill a power of two of bytes with their header.
  */
 
 #include <stdbool.h>
@@ -47,8 +47,8 @@ uint32_t mag_type_pool(uint64_t objects, uint32_t slots, uint32_t limit);
 uint32_t mag_type_pool_next(uint32_t rounds);
 
 /**
- * The most objects that the magazines of a library cache can hold: mag_magazine_max() for so many lcores, and
- * memory on so many nodes.
+ * The most objects that the magazines of a library cache can hold: mag_magazine_max() for so many
+ * lcores, and memory on so many nodes.
  */
 uint64_t mag_type_objects_max(size_t chunk, uint32_t lcores, uint32_t nodes);
 

@@ -11,6 +11,8 @@
 #include <rte_random.h>
 
 #include "cache.h"
+#include "elastic_grow.h"
+#include "elastic_service.h"
 #include "exchange.h"
 #include "visit.h"
 

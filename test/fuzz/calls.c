@@ -11,6 +11,7 @@
 
 #include "cache.h"
 #include "calls.h"
+#include "elastic_service.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
 #include "process.h"

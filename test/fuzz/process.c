@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "elastic_service.h"
 #include "process.h"
 
 #include <pthread.h>

@@ -314,7 +314,7 @@ assert_extents_lie_on(const struct mag_region *region, uint32_t part, int node)
 				continue;
 			assert_int_equal(segment->node, node);
 			assert_lies_on(segment, sizeof(*segment), node);
-			assert_lies_on(segment->control, mag_region_control_size(segment->count),
+			assert_lies_on(segment->control, mag_segment_control_size(segment->count),
 				       node);
 			seen++;
 		}

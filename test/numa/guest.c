@@ -2,6 +2,8 @@
 
 /* Several nodes for real: runs in the machine that test_numa.py starts. Nodes are those of the kernel. */
 
+#include "elastic.h"
+#include "elastic_service.h"
 #include "fault.h"
 #include "ground.h"
 

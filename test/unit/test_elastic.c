@@ -21,6 +21,8 @@
 
 #include "cache.h"
 #include "eal.h"
+#include "elastic.h"
+#include "elastic_service.h"
 #include "fault.h"
 #include "ground.h"
 #include "mag_maint.h"

@@ -12,6 +12,7 @@
 #include <rte_malloc.h>
 
 #include "cache.h"
+#include "elastic_service.h"
 #include "fault.h"
 
 #define SIZE 200

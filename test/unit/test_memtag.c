@@ -16,6 +16,7 @@
 #include "cache.h"
 #include "ground.h"
 #include "mag_maint.h"
+#include "map.h"
 #include "memtag.h"
 
 #define SIZE 64
@@ -406,8 +407,8 @@ static void
 test_parts_are_found_whatever_the_tag(void **state __rte_unused)
 {
 	struct {
-		struct mag_region_map map;
-		struct mag_region_begin begin[2];
+		struct mag_map map;
+		struct mag_map_begin begin[2];
 	} two = {.map = {.count = 2}, .begin = {{0x1000, 0}, {0x2000, 1}}};
 	static struct mag_region parts;
 

@@ -13,6 +13,7 @@
 
 #include "cache.h"
 #include "eal.h"
+#include "elastic_service.h"
 #include "fault.h"
 #include "ground.h"
 #include "mirror.h"

@@ -20,10 +20,12 @@
 #include <rte_memory.h>
 #include <rte_mempool.h>
 
+#include "adopt.h"
 #include "audit.h"
 #include "cache.h"
 #include "log.h"
 #include "numa.h"
+#include "region_create.h"
 #include "rte_mempool_magazine.h"
 
 /* Objects may reach magazines again between gathering them and taking the blocks. */
@@ -458,8 +460,7 @@ magazine_populate(struct rte_mempool *mp, unsigned int max_objects, void *addr, 
 		ret = mag_pool_home(cache, node);
 	}
 	if (ret == 0)
-		ret = mag_region_adopt_told(cache->region, layout.objects, layout.count, node, tell,
-					    &telling);
+		ret = mag_adopt(cache->region, layout.objects, layout.count, node, tell, &telling);
 	free(layout.objects);
 	return ret == 0 ? (int)layout.count : ret;
 }

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MAG_SEGMENT_H
+#define MAG_SEGMENT_H
+
+/*
+ * A segment: objects at a constant distance, and room for what the slab layer records of them.
+ *
+ * It is free, and on a list of its region, or in use as a slab. All but the link never changes
+ * while the region has it.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include <rte_common.h>
+
+/** Room that a segment has for the slab layer's records: per segment, and per object. */
+#define MAG_CONTROL_SEGMENT 128
+#define MAG_CONTROL_OBJECT 8
+#define MAG_CONTROL_ALIGN 64
+
+struct mag_segment {
+	uintptr_t base;                /**< address of object 0 */
+	uint32_t stride;               /**< bytes from object to object; 0 when there is only one */
+	uint32_t count;                /**< objects */
+	uint32_t index;                /**< in the region */
+	int32_t node;                  /**< NUMA node of the memory */
+	uint8_t part;                  /**< of the region */
+	bool whole;                    /**< `block` objects at the region's stride */
+	void *control;                 /**< room for the slab layer, zeroed when adopted */
+	struct mag_segment *second;    /**< of the mirror region, with the same index; NULL: none */
+	TAILQ_ENTRY(mag_segment) link; /**< on a list of the free ones; under the region's lock */
+};
+
+TAILQ_HEAD(mag_segment_list, mag_segment);
+
+/** Bytes of the records of a segment of so many objects. */
+static inline size_t
+mag_segment_control_size(uint32_t count)
+{
+	return RTE_ALIGN_CEIL(MAG_CONTROL_SEGMENT + (size_t)count * MAG_CONTROL_OBJECT,
+			      (size_t)MAG_CONTROL_ALIGN);
+}
+
+#endif /* MAG_SEGMENT_H */

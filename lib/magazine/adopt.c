@@ -160,7 +160,8 @@ mag_adopt(struct mag_region *region, void *const *objects, uint32_t count, int n
 			 region->part[0].node, &map) != 0) {
 		mag_meta_free(extent);
 		MAG_LOG(ERR,
-			"region \"%s\": no memory for the records of %u objects: give EAL more memory",
+			"region \"%s\": no memory for the records of %u objects: give EAL more "
+			"memory",
 			region->name, count);
 		return -ENOMEM;
 	}

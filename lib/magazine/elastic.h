@@ -52,9 +52,8 @@ struct mag_elastic {
 	/* Never changes after creation. */
 	uint64_t objects; /**< that were asked for: there is room for magazines on top of them */
 	uint32_t nodes;   /**< that its memory is of, at the most */
-	uint32_t
-		segments_all; /**< that there are addresses for: with all lcores that there may be */
-	uint32_t reserve;     /**< free segments that a part keeps */
+	uint32_t segments_all;      /**< that have addresses: with as many lcores as may come */
+	uint32_t reserve;           /**< free segments that a part keeps */
 	size_t segment_bytes;       /**< records included */
 	char *pages[MAG_PARTS_MAX]; /**< addresses for ordinary pages; NULL: EAL's heap */
 	bool listed;                /**< among the elastic regions of the process that made it */
@@ -62,13 +61,13 @@ struct mag_elastic {
 	pid_t pid;        /**< of that process, for log lines: no identity */
 
 	TAILQ_ENTRY(mag_region) link; /**< of these, under their lock */
-	uint32_t tended;              /**< threads that tend it, under the same lock */
+	uint32_t in_service;          /**< threads that service it, under the same lock */
 	_Atomic uint64_t trim_last;   /**< TSC */
-	_Atomic uint32_t hungry;      /**< a bit for each part, with maintenance told */
+	_Atomic uint32_t wanted;      /**< a bit for each part that asked maintenance for more */
 	_Atomic uint32_t
-		hungry_elsewhere; /**< from other processes: maintenance sees it at its next turn */
-	/** By part, TSC before which nobody asks for more: its node has none. */
-	_Atomic uint64_t rest[MAG_PARTS_MAX];
+		wanted_elsewhere; /**< by other processes: maintenance looks at its next turn */
+	/** By part, TSC before which no more is asked for: its node had none. */
+	_Atomic uint64_t retry_at[MAG_PARTS_MAX];
 	_Atomic uint64_t grown, trimmed, grow_fails;
 	uint32_t taken_below; /**< all indices below it are taken; under the region's lock */
 	/** By index, under the region's lock: there is such a segment, or it comes or goes. */

@@ -119,7 +119,7 @@ memory_make(struct mag_region *region)
 	if ((mag_elastic_wants_pages(region) && mag_elastic_pages_reserve(region) != 0) ||
 	    map_make(region) != 0)
 		return "no memory or addresses for its records: give EAL more memory";
-	if (mag_elastic_parts_grow(region, region->elastic->reserve, &error) == 0)
+	if (mag_elastic_grow_parts(region, region->elastic->reserve, &error) == 0)
 		return "no memory for a segment: reserve more hugepages";
 	return NULL;
 }
@@ -284,7 +284,7 @@ mag_elastic_mirror_init(struct mag_region *region, struct mag_region *first,
 		return mag_elastic_layout_error(
 			region, params,
 			"no memory or addresses for its records: give EAL more memory", ENOMEM);
-	/* Nobody tends the first meanwhile. */
+	/* The first region is not serviced meanwhile. */
 	mag_elastic_unlist(first);
 	ret = mirror_bind(region, first);
 	mag_elastic_list(first);
@@ -313,7 +313,7 @@ mag_elastic_fini(struct mag_region *region)
 
 	mag_elastic_unlist(region);
 	for (part = 0; part < parts; part++)
-		mag_elastic_part_trim(region, part, 0, UINT32_MAX);
+		mag_elastic_trim_part(region, part, 0, UINT32_MAX);
 	mag_elastic_pages_release(region);
 	mirror_unbind(region->second);
 	region->elastic = NULL;

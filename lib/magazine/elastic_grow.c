@@ -156,7 +156,7 @@ mag_elastic_grow(struct mag_region *region, uint32_t part)
 
 /* So many segments of each part, or fewer, and the error that came last; returns how many. */
 unsigned int
-mag_elastic_parts_grow(struct mag_region *region, unsigned int segments, int *error)
+mag_elastic_grow_parts(struct mag_region *region, unsigned int segments, int *error)
 {
 	uint32_t part, parts = MAG_STAT(region->parts);
 	unsigned int i, had = 0;
@@ -192,7 +192,7 @@ segment_withdraw(struct mag_region *region, uint32_t part, uint32_t keep)
 }
 
 uint32_t
-mag_elastic_part_trim(struct mag_region *region, uint32_t part, uint32_t keep, uint32_t max)
+mag_elastic_trim_part(struct mag_region *region, uint32_t part, uint32_t keep, uint32_t max)
 {
 	struct mag_segment *segment;
 	uint32_t trimmed = 0, index, i;
@@ -259,7 +259,7 @@ mag_elastic_trim(struct mag_region *region, uint32_t keep, bool spare)
 	uint64_t before = look ? heaps_size() : 0;
 
 	for (part = 0; part < parts; part++)
-		trimmed += mag_elastic_part_trim(region, part, keep,
+		trimmed += mag_elastic_trim_part(region, part, keep,
 						 spare ? part_spare(region, part) : UINT32_MAX);
 	if (look && trimmed > 0 && heaps_size() >= before && !atomic_exchange(&said, true))
 		MAG_LOG(NOTICE,
@@ -291,7 +291,7 @@ mag_region_grow(struct mag_region *region, unsigned int segments)
 		rte_errno = EINVAL;
 		return 0;
 	}
-	had = mag_elastic_parts_grow(region, segments, &error);
+	had = mag_elastic_grow_parts(region, segments, &error);
 	if (error == 0)
 		return had;
 	MAG_LOG(ERR, "region \"%s\": grew by %u segments, not by %u of each node: %s", region->name,

@@ -25,12 +25,12 @@ int mag_elastic_grow(struct mag_region *region, uint32_t part);
  * So many segments of each part, or fewer; error: the last one, as a positive errno. Returns how
  * many.
  */
-unsigned int mag_elastic_parts_grow(struct mag_region *region, unsigned int segments, int *error);
+unsigned int mag_elastic_grow_parts(struct mag_region *region, unsigned int segments, int *error);
 /**
  * Give free segments of a part back, up to max of them, until keep are left. Returns how many the
  * system took.
  */
-uint32_t mag_elastic_part_trim(struct mag_region *region, uint32_t part, uint32_t keep,
+uint32_t mag_elastic_trim_part(struct mag_region *region, uint32_t part, uint32_t keep,
 			       uint32_t max);
 /**
  * Give free segments of all parts back, all but keep of each.

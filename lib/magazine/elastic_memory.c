@@ -118,8 +118,9 @@ pages_give(const struct mag_region *region, struct mag_segment *segment)
 	    madvise(segment, span, MADV_DONTNEED_LOCKED) != 0) {
 		if (!atomic_exchange(&said, true))
 			MAG_LOG(ERR,
-				"region \"%s\": the system does not take %zu bytes back (madvise: %s): they are "
-				"kept for the next segment; memory that mlockall() locked needs Linux 5.18",
+				"region \"%s\": the system does not take %zu bytes back "
+				"(madvise: %s): they are kept for the next segment; memory that "
+				"mlockall() locked needs Linux 5.18",
 				region->name, span, strerror(errno));
 		return false;
 	}

@@ -17,12 +17,12 @@
 #include "lock.h"
 #include "process.h"
 
-/* An eighth of what there is at a time, so that a growing load is not fed by the spoon. */
+/* A part gets an eighth of what there is at a time: few passes when a load grows. */
 #define GROWTH 8
-#define REST_MS 1000
+#define RETRY_MS 1000
 
-void (*mag_elastic_observer)(void);
-void (*mag_shortage_observer)(void);
+void (*mag_elastic_on_want)(void);
+void (*mag_elastic_on_shortage)(void);
 
 static TAILQ_HEAD(, mag_region) regions = TAILQ_HEAD_INITIALIZER(regions);
 static struct mag_lock regions_lock;
@@ -38,14 +38,14 @@ mag_elastic_list(struct mag_region *region)
 	mag_lock_release(&regions_lock);
 }
 
-/* Not before nobody tends it. */
+/* Waits until no thread services it. */
 void
 mag_elastic_unlist(struct mag_region *region)
 {
 	if (!region->elastic->listed)
 		return;
 	mag_lock_wait(&regions_lock);
-	while (region->elastic->tended > 0) {
+	while (region->elastic->in_service > 0) {
 		mag_lock_release(&regions_lock);
 		sched_yield();
 		mag_lock_wait(&regions_lock);
@@ -58,18 +58,18 @@ mag_elastic_unlist(struct mag_region *region)
 /* How more is asked for */
 
 void
-mag_region_eaten(struct mag_region *region, uint32_t part)
+mag_elastic_keep_reserve(struct mag_region *region, uint32_t part)
 {
 	const struct mag_elastic *elastic = region->elastic;
 
 	if (unlikely(elastic != NULL &&
 		     atomic_load_explicit(&region->part[part].segments_free, memory_order_relaxed) <
 			     elastic->reserve))
-		mag_elastic_hunger(region, part);
+		mag_elastic_want(region, part);
 }
 
 void
-mag_elastic_hunger(struct mag_region *region, uint32_t part)
+mag_elastic_want(struct mag_region *region, uint32_t part)
 {
 	struct mag_elastic *elastic = region->elastic;
 	uint32_t bit = UINT32_C(1) << part;
@@ -79,46 +79,46 @@ mag_elastic_hunger(struct mag_region *region, uint32_t part)
 	 * Maintenance of that process cannot be told from here, and its own threads still have to.
 	 */
 	if (mag_elastic_is_elsewhere(region)) {
-		if ((MAG_STAT(elastic->hungry_elsewhere) & bit) == 0)
-			atomic_fetch_or_explicit(&elastic->hungry_elsewhere, bit,
+		if ((MAG_STAT(elastic->wanted_elsewhere) & bit) == 0)
+			atomic_fetch_or_explicit(&elastic->wanted_elsewhere, bit,
 						 memory_order_relaxed);
 		return;
 	}
-	if (MAG_STAT(elastic->hungry) & bit || rte_rdtsc() < MAG_STAT(elastic->rest[part]) ||
+	if (MAG_STAT(elastic->wanted) & bit || rte_rdtsc() < MAG_STAT(elastic->retry_at[part]) ||
 	    MAG_STAT(region->segments) >= mag_elastic_segments_max(region))
 		return;
-	atomic_fetch_or_explicit(&elastic->hungry, bit, memory_order_relaxed);
-	if (mag_elastic_observer != NULL)
-		mag_elastic_observer();
+	atomic_fetch_or_explicit(&elastic->wanted, bit, memory_order_relaxed);
+	if (mag_elastic_on_want != NULL)
+		mag_elastic_on_want();
 }
 
-/* Of intrinsic caches, which have no region to be hungry. */
+/* Of intrinsic caches, whose regions have no parts that want more. */
 static struct {
 	_Atomic bool seen;
-	_Atomic uint64_t rest; /* TSC until which another one is not told */
+	_Atomic uint64_t retry_at; /* TSC before which another one is not reported */
 } shortage;
 
 static uint64_t
-rest_end(void)
+retry_time(void)
 {
-	return rte_rdtsc() + rte_get_tsc_hz() / 1000 * REST_MS;
+	return rte_rdtsc() + rte_get_tsc_hz() / 1000 * RETRY_MS;
 }
 
 void
 mag_elastic_shortage(void)
 {
-	if (mag_shortage_observer == NULL || rte_rdtsc() < MAG_STAT(shortage.rest))
+	if (mag_elastic_on_shortage == NULL || rte_rdtsc() < MAG_STAT(shortage.retry_at))
 		return;
-	atomic_store_explicit(&shortage.rest, rest_end(), memory_order_relaxed);
+	atomic_store_explicit(&shortage.retry_at, retry_time(), memory_order_relaxed);
 	atomic_store_explicit(&shortage.seen, true, memory_order_relaxed);
-	mag_shortage_observer();
+	mag_elastic_on_shortage();
 }
 
 /* Service */
 
-/* False: the system has no more. */
+/* False: the system has no memory. */
 static bool
-part_feed(struct mag_region *region, uint32_t part)
+part_grow(struct mag_region *region, uint32_t part)
 {
 	struct mag_elastic *elastic = region->elastic;
 	uint32_t n, want = RTE_MAX(MAG_STAT(region->segments) / GROWTH, elastic->reserve);
@@ -128,11 +128,11 @@ part_feed(struct mag_region *region, uint32_t part)
 		ret = mag_elastic_grow(region, part);
 	if (ret != -ENOMEM)
 		return true;
-	atomic_store_explicit(&elastic->rest[part], rest_end(), memory_order_relaxed);
+	atomic_store_explicit(&elastic->retry_at[part], retry_time(), memory_order_relaxed);
 	return false;
 }
 
-/* Still: what was short when it left word may have got segments back meanwhile. */
+/* Segments may have come back since the part asked. */
 static bool
 is_short(const struct mag_region *region, uint32_t part)
 {
@@ -151,51 +151,51 @@ has_free(const struct mag_region *region)
 	return false;
 }
 
-/* False: the region has none free, and the system no more. */
+/* False: the region has no free segment, and the system no memory for one. */
 static bool
-region_feed(struct mag_region *region)
+region_grow(struct mag_region *region)
 {
 	struct mag_elastic *elastic = region->elastic;
-	uint32_t hungry = atomic_exchange_explicit(&elastic->hungry, 0, memory_order_relaxed);
-	bool fed = true;
+	uint32_t wanted = atomic_exchange_explicit(&elastic->wanted, 0, memory_order_relaxed);
+	bool grown = true;
 
-	hungry |= atomic_exchange_explicit(&elastic->hungry_elsewhere, 0, memory_order_relaxed);
-	for (; hungry != 0; hungry &= hungry - 1)
-		if (is_short(region, rte_bsf32(hungry)))
-			fed &= part_feed(region, rte_bsf32(hungry));
-	return fed || has_free(region);
+	wanted |= atomic_exchange_explicit(&elastic->wanted_elsewhere, 0, memory_order_relaxed);
+	for (; wanted != 0; wanted &= wanted - 1)
+		if (is_short(region, rte_bsf32(wanted)))
+			grown &= part_grow(region, rte_bsf32(wanted));
+	return grown || has_free(region);
 }
 
 static void
-region_tend(struct mag_region *region, uint64_t interval, struct mag_elastic_tended *tended)
+region_service(struct mag_region *region, uint64_t interval, struct mag_elastic_serviced *serviced)
 {
 	struct mag_elastic *elastic = region->elastic;
 	uint64_t now = rte_rdtsc();
 
-	tended->low |= !region_feed(region);
+	serviced->low |= !region_grow(region);
 	if (mag_elastic_is_kept(region))
 		return;
 	if (now - MAG_STAT(elastic->trim_last) >= interval) {
 		mag_elastic_trim(region, elastic->reserve, true);
 		atomic_store_explicit(&elastic->trim_last, now, memory_order_relaxed);
 	}
-	tended->next = RTE_MIN(tended->next, MAG_STAT(elastic->trim_last) + interval);
+	serviced->next = RTE_MIN(serviced->next, MAG_STAT(elastic->trim_last) + interval);
 }
 
-struct tending {
+struct pass {
 	uint64_t interval;
-	struct mag_elastic_tended tended;
+	struct mag_elastic_serviced serviced;
 };
 
 static void
-tend_visit(struct mag_region *region, void *arg)
+service_visit(struct mag_region *region, void *arg)
 {
-	struct tending *tending = arg;
+	struct pass *pass = arg;
 
-	region_tend(region, tending->interval, &tending->tended);
+	region_service(region, pass->interval, &pass->serviced);
 }
 
-/* Without the lock, and yet nobody destroys the region that is visited. */
+/* Visits without the lock; in_service keeps the region that is visited from being destroyed. */
 static void
 regions_walk(void (*visit)(struct mag_region *region, void *arg), void *arg)
 {
@@ -203,28 +203,28 @@ regions_walk(void (*visit)(struct mag_region *region, void *arg), void *arg)
 
 	mag_lock_wait(&regions_lock);
 	for (region = TAILQ_FIRST(&regions); region != NULL; region = next) {
-		region->elastic->tended++;
+		region->elastic->in_service++;
 		mag_lock_release(&regions_lock);
 		visit(region, arg);
 		mag_lock_wait(&regions_lock);
-		region->elastic->tended--;
+		region->elastic->in_service--;
 		next = TAILQ_NEXT(region, elastic->link);
 	}
 	mag_lock_release(&regions_lock);
 }
 
-struct mag_elastic_tended
-mag_elastic_tend(uint64_t interval)
+struct mag_elastic_serviced
+mag_elastic_service(uint64_t interval)
 {
-	struct tending tending = {interval, {.next = UINT64_MAX}};
+	struct pass pass = {interval, {.next = UINT64_MAX}};
 
-	regions_walk(tend_visit, &tending);
-	tending.tended.low |= atomic_exchange_explicit(&shortage.seen, false, memory_order_relaxed);
-	return tending.tended;
+	regions_walk(service_visit, &pass);
+	pass.serviced.low |= atomic_exchange_explicit(&shortage.seen, false, memory_order_relaxed);
+	return pass.serviced;
 }
 
 static void
-relieve_visit(struct mag_region *region, void *arg)
+trim_visit(struct mag_region *region, void *arg)
 {
 	RTE_SET_USED(arg);
 	if (!mag_elastic_is_kept(region))
@@ -232,9 +232,9 @@ relieve_visit(struct mag_region *region, void *arg)
 }
 
 void
-mag_elastic_relieve(void)
+mag_elastic_trim_all(void)
 {
-	regions_walk(relieve_visit, NULL);
+	regions_walk(trim_visit, NULL);
 }
 
 uint32_t
@@ -270,7 +270,7 @@ mag_elastic_take_over(struct mag_region *region, uint32_t from)
 	process_set(region);
 	if (region->second != NULL)
 		process_set(region->second);
-	region->elastic->tended = 0;
+	region->elastic->in_service = 0;
 	if (region->elastic->listed)
 		mag_elastic_list(region);
 	return true;

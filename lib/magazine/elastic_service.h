@@ -10,12 +10,12 @@
  * serviced counts the threads that do so, and is not destroyed before they are through.
  *
  * The data path takes no memory from the system. A thread that leaves a part fewer free segments
- * than the region's reserve sets the part's bit, and wakes maintenance up if the bit was not set.
+ * than the region's reserve sets the part's bit, and tells maintenance if the bit was not set.
  * Maintenance then takes segments for the part: an eighth of what there is, or the reserve if that
  * is more. When the system has none, the part is not asked for again for a second.
  *
  * A region of another process than the one that made it has its bits in a word of its own, since
- * maintenance of that process cannot be woken up from here: it looks at its next turn.
+ * maintenance of that process cannot be told from here: it looks at its next turn.
  *
  * In a debugger: elastic->wanted (a bit for each part that asked), elastic->retry_at,
  * elastic->in_service.
@@ -33,19 +33,19 @@ void mag_elastic_list(struct mag_region *region);
 void mag_elastic_unlist(struct mag_region *region);
 
 /**
- * Data path, no lock held: an elastic part that has fewer free segments than its reserve is
- * hungry.
+ * Data path, no lock held: ask for more if the region is elastic and the part has fewer free
+ * segments than its reserve.
  */
-void mag_region_eaten(struct mag_region *region, uint32_t part);
-/** Data path: a part has fewer free segments than its reserve. */
-void mag_elastic_hunger(struct mag_region *region, uint32_t part);
+void mag_elastic_keep_reserve(struct mag_region *region, uint32_t part);
+/** Data path: ask maintenance for segments of a part. */
+void mag_elastic_want(struct mag_region *region, uint32_t part);
 /**
- * EAL's heap has no object for an intrinsic cache: says so to maintenance, once a second at most.
+ * Tell maintenance, once a second at most, that EAL's heap has no object for an intrinsic cache.
  */
 void mag_elastic_shortage(void);
 
-/** What tending all elastic regions of the process came to. */
-struct mag_elastic_tended {
+/** What service of all elastic regions of the process came to. */
+struct mag_elastic_serviced {
 	uint64_t next; /**< TSC of the next turn; UINT64_MAX: none */
 	/**
 	 * The system had no memory for a segment, and its region has none free; or none for an
@@ -55,13 +55,13 @@ struct mag_elastic_tended {
 };
 
 /**
- * Feed the hungry, and at intervals give back what was not needed during the last one. Holds no
- * lock while memory comes or goes.
+ * Take segments for the parts that asked, and at intervals give back those that were not needed
+ * during the last one. Holds no lock while memory comes or goes.
  *
  * @param interval
  *   TSC ticks from trim to trim.
  */
-struct mag_elastic_tended mag_elastic_tend(uint64_t interval);
+struct mag_elastic_serviced mag_elastic_service(uint64_t interval);
 /**
  * In a forked child: the elastic regions are those of its parent, which goes on with their list.
  */
@@ -70,18 +70,15 @@ void mag_elastic_forked(void);
 bool mag_elastic_take_over(struct mag_region *region, uint32_t from);
 /** Elastic regions of the process. */
 uint32_t mag_elastic_listed(void);
-/**
- * Give back what all elastic regions of the process have free beyond their reserve: others need
- * it.
- */
-void mag_elastic_relieve(void);
+/** Give back all free segments beyond the reserves, of all elastic regions of the process. */
+void mag_elastic_trim_all(void);
 
-/** Called on the data path when some part became hungry; set by maintenance. */
-extern void (*mag_elastic_observer)(void);
+/** Called on the data path when a part asks for segments. Set by maintenance. */
+extern void (*mag_elastic_on_want)(void);
 /**
- * Called by mag_elastic_shortage(), which had to go to EAL's heap: may make a system call. Set by
- * maintenance.
+ * Called by mag_elastic_shortage(). May make a system call: the caller has been to EAL's heap. Set
+ * by maintenance.
  */
-extern void (*mag_shortage_observer)(void);
+extern void (*mag_elastic_on_shortage)(void);
 
 #endif /* MAG_ELASTIC_SERVICE_H */

@@ -244,7 +244,7 @@ struct pass {
 	uint32_t interval_ms; /* shortest of any cache */
 	uint32_t pressure;    /* of the system's memory, in hundredths of a percent */
 	bool reap;
-	bool relieve; /* what regions have to spare goes back to the system */
+	bool trim;    /* what regions have to spare goes back to the system */
 	bool guarded; /* not on a service lcore, which rte_eal_cleanup() waits for */
 	bool ended;   /* EAL has ended, or is about to */
 };
@@ -317,7 +317,7 @@ pass_reap(struct pass *pass, struct mag_cache *cache, bool due)
 		cache->next_purge = pass->now + ms_to_tsc(LOW_MS);
 	if (pass->reap || purge)
 		mag_cache_reclaim(cache, low);
-	pass->relieve |= purge;
+	pass->trim |= purge;
 	if (MAG_STAT(cache->reaping))
 		pass->next = pass->now;
 }
@@ -381,19 +381,20 @@ low_visit(struct mag_cache *cache, void *arg)
 
 /* Memory comes and goes with the list of caches let go. */
 static uint64_t
-regions_tend(bool relieve)
+regions_service(bool trim)
 {
 	uint32_t ms = MAG_STAT(maint.override_ms);
-	struct mag_elastic_tended tended = mag_elastic_tend(ms_to_tsc(ms != 0 ? ms : REGION_MS));
+	struct mag_elastic_serviced serviced =
+		mag_elastic_service(ms_to_tsc(ms != 0 ? ms : REGION_MS));
 
-	if (tended.low) {
+	if (serviced.low) {
 		maint.low_until = rte_rdtsc() + ms_to_tsc(LOW_MS);
 		mag_cache_list_walk(false, low_visit, NULL);
 	}
-	/* What the regions have to spare then, the hungry one can have, or the system. */
-	if (tended.low || relieve)
-		mag_elastic_relieve();
-	return tended.next;
+	/* What regions have to spare then goes to the one that wants more, or to the system. */
+	if (serviced.low || trim)
+		mag_elastic_trim_all();
+	return serviced.next;
 }
 
 /* All that is due; false: somebody else is at it, maintenance was stopped, or EAL ends. */
@@ -418,7 +419,7 @@ pass_run(enum mag_maint_runner runner)
 	/* acquire, release: a request made before this episode is served by it */
 	pass.reap = atomic_exchange_explicit(&maint.reap_requested, false, memory_order_acq_rel) &&
 		    pass.now >= maint.reap_allowed;
-	/* acquire: pairs with observe_hunger(): what it was due for is seen in this pass */
+	/* acquire: pairs with observe_want(): what it was due for is seen in this pass */
 	atomic_exchange_explicit(&maint.due, UINT64_MAX, memory_order_acquire);
 	pass.pressure = mag_pressure();
 	done = mag_cache_list_walk(false, pass_visit, &pass);
@@ -429,7 +430,7 @@ pass_run(enum mag_maint_runner runner)
 	done = done && !pass.ended;
 	if (done) {
 		mag_cache_list_sweep(false);
-		due_by(regions_tend(pass.relieve));
+		due_by(regions_service(pass.trim));
 	}
 	due_by(done ? pass.next : pass.now);
 	if (done)
@@ -697,9 +698,9 @@ mag_maint_forked(void)
 	sem_init(&maint.bell, 0, 0);
 }
 
-/* On the data path: a part of a region is hungry. */
+/* On the data path: a part of a region has fewer free segments than its reserve. */
 static void
-observe_hunger(void)
+observe_want(void)
 {
 	/* release: pairs with the exchange in pass_run() */
 	atomic_store_explicit(&maint.due, 0, memory_order_release);
@@ -709,7 +710,7 @@ observe_hunger(void)
 static void
 observe_shortage(void)
 {
-	observe_hunger();
+	observe_want();
 	bell_ring();
 }
 
@@ -720,8 +721,8 @@ RTE_INIT(mag_maint_load)
 		return;
 	mag_cache_observer = observe;
 	mag_cache_last_observer = observe_last;
-	mag_elastic_observer = observe_hunger;
-	mag_shortage_observer = observe_shortage;
+	mag_elastic_on_want = observe_want;
+	mag_elastic_on_shortage = observe_shortage;
 	sem_init(&maint.bell, 0, 0);
 }
 

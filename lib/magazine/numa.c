@@ -54,7 +54,7 @@ mag_numa_bind(void *addr, size_t bytes, int node)
 	if (mbind(addr, bytes, MPOL_BIND, nodes, RTE_DIM(nodes) * NODE_BITS, 0) != 0 &&
 	    !atomic_exchange_explicit(&said, true, memory_order_relaxed))
 		MAG_LOG(WARNING,
-			"memory for node %d lies wherever it is first used (mbind: %s): in a container, allow "
-			"mbind, or give it CAP_SYS_NICE",
+			"memory for node %d lies wherever it is first used (mbind: %s): in a "
+			"container, allow mbind, or give it CAP_SYS_NICE",
 			node, strerror(errno));
 }

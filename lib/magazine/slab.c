@@ -377,7 +377,7 @@ mag_slab_alloc(struct mag_slab_layer *layer, void **objects, unsigned int n,
 		return system_alloc(layer, objects, n, transit);
 	/* Who finds nothing does not look like somebody who is moving objects. */
 	if (unlikely(mag_slab_available(layer) == 0)) {
-		mag_region_eaten(layer->region, layer->part);
+		mag_elastic_keep_reserve(layer->region, layer->part);
 		return 0;
 	}
 	mag_lock_spin(&layer->lock);
@@ -386,7 +386,7 @@ mag_slab_alloc(struct mag_slab_layer *layer, void **objects, unsigned int n,
 		mag_lock_release(&layer->lock);
 		moving_begin(layer, layer->region->block);
 		segment = mag_region_get(layer->region, layer->part);
-		mag_region_eaten(layer->region, layer->part);
+		mag_elastic_keep_reserve(layer->region, layer->part);
 		slab = segment != NULL ? slab_make(segment) : NULL;
 		mag_lock_spin(&layer->lock);
 		if (slab != NULL) {
@@ -420,7 +420,7 @@ whole_segments_take(struct mag_slab_layer *layer, void **segments, unsigned int 
 	moving_begin(layer, (uint64_t)n * region->block);
 	for (got = 0; got < n; got++) {
 		segments[got] = mag_region_get_whole(region, layer->part);
-		mag_region_eaten(region, layer->part);
+		mag_elastic_keep_reserve(region, layer->part);
 		if (segments[got] == NULL)
 			break;
 	}

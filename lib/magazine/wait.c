@@ -57,7 +57,7 @@ grow_hard(struct mag_cache *cache)
 	int ret = grow_near(cache);
 
 	if (ret == -ENOMEM) {
-		mag_elastic_relieve();
+		mag_elastic_trim_all();
 		ret = grow_near(cache);
 	}
 	return ret == 0;

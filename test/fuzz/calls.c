@@ -191,7 +191,7 @@ call_region_tend(struct input *input)
 {
 	uint8_t bits = input_byte(input);
 
-	mag_elastic_tend(bits & 1 ? 0 : UINT64_MAX);
+	mag_elastic_service(bits & 1 ? 0 : UINT64_MAX);
 }
 
 static void

@@ -170,7 +170,7 @@ process_start(void)
 	/* Maintenance is what an input says it is. */
 	mag_cache_observer = NULL;
 	mag_cache_last_observer = NULL;
-	mag_elastic_observer = NULL;
+	mag_elastic_on_want = NULL;
 	log_start();
 	owners_start();
 	timer_start();

@@ -725,12 +725,12 @@ elastic_take_all_and_wait(void *arg)
 static void
 test_who_waits_has_new_memory_of_its_own_node(void **state __rte_unused)
 {
-	void (*observer)(void) = mag_elastic_observer;
+	void (*observer)(void) = mag_elastic_on_want;
 	struct mag_region_stats stats;
 	unsigned int node;
 
-	/* Maintenance hears of no hunger. */
-	mag_elastic_observer = NULL;
+	/* Maintenance is not asked for more. */
+	mag_elastic_on_want = NULL;
 	for (node = 0; node < nodes; node++) {
 		cache_make(NULL);
 		assert_non_null(cache);
@@ -743,7 +743,7 @@ test_who_waits_has_new_memory_of_its_own_node(void **state __rte_unused)
 		cache = NULL;
 		mag_region_trim(region, 1);
 	}
-	mag_elastic_observer = observer;
+	mag_elastic_on_want = observer;
 }
 
 static void
@@ -826,31 +826,31 @@ test_mirrors_lie_on_the_node_that_was_asked_for_or_on_that_of_their_object(void 
 static void
 test_a_node_without_memory_does_not_keep_others_from_growing(void **state)
 {
-	void (*observer)(void) = mag_elastic_observer;
-	struct mag_elastic_tended tended;
+	void (*observer)(void) = mag_elastic_on_want;
+	struct mag_elastic_serviced serviced;
 	unsigned int one = 1;
 
 	RTE_SET_USED(state);
-	mag_elastic_observer = NULL;
-	/* A node that has its reserve free would not be fed. */
+	mag_elastic_on_want = NULL;
+	/* A node that has its reserve free would get no more. */
 	cache_make(NULL);
 	assert_non_null(cache);
 	run_on(lcore_of(1, 0), elastic_take, &one);
 	assert_int_equal(MAG_STAT(region->part[1].segments_free), 0);
 	assert_int_not_equal(MAG_STAT(region->part[0].segments_free), 0);
-	mag_elastic_hunger(region, 1);
+	mag_elastic_want(region, 1);
 	mag_fault_nth(1);
-	tended = mag_elastic_tend(UINT64_MAX);
+	serviced = mag_elastic_service(UINT64_MAX);
 	mag_fault_nth(0);
 	/* There is memory free on another. */
-	assert_false(tended.low);
-	mag_elastic_hunger(region, 1);
-	assert_int_equal(MAG_STAT(region->elastic->hungry), 0);
-	mag_elastic_hunger(region, 0);
-	assert_int_equal(MAG_STAT(region->elastic->hungry), 1);
-	mag_elastic_tend(UINT64_MAX);
-	assert_int_equal(MAG_STAT(region->elastic->hungry), 0);
-	mag_elastic_observer = observer;
+	assert_false(serviced.low);
+	mag_elastic_want(region, 1);
+	assert_int_equal(MAG_STAT(region->elastic->wanted), 0);
+	mag_elastic_want(region, 0);
+	assert_int_equal(MAG_STAT(region->elastic->wanted), 1);
+	mag_elastic_service(UINT64_MAX);
+	assert_int_equal(MAG_STAT(region->elastic->wanted), 0);
+	mag_elastic_on_want = observer;
 	run_on(lcore_of(1, 0), elastic_give, NULL);
 }
 

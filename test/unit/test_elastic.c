@@ -97,7 +97,7 @@ setup_bare(void **state __rte_unused)
 	assert_int_equal(mag_elastic_segments_max(region), SEGMENTS);
 	cache_make(MAG_CACHE_NOMAGAZINES);
 	assert_int_equal(mag_maint_stop(), 0);
-	mag_elastic_observer = NULL;
+	mag_elastic_on_want = NULL;
 	return 0;
 }
 
@@ -114,7 +114,7 @@ setup(void **state __rte_unused)
 static int
 teardown(void **state __rte_unused)
 {
-	mag_elastic_observer = observer;
+	mag_elastic_on_want = observer;
 	mag_maint_interval(0);
 	mag_fault_nth(0);
 	if (cache != NULL)
@@ -702,8 +702,8 @@ test_a_persistent_region_gives_nothing_back_while_it_lives(void **state __rte_un
 	region_make(&params);
 	assert_int_equal(mag_region_grow(region, 3), 3);
 	assert_int_equal(mag_region_trim(region, 0), 0);
-	mag_elastic_tend(0);
-	mag_elastic_tend(0);
+	mag_elastic_service(0);
+	mag_elastic_service(0);
 	assert_int_equal(stats().segments, 4);
 	assert_int_equal(stats().wired, stats().memory);
 }
@@ -808,17 +808,17 @@ test_who_finds_less_than_the_reserve_leaves_word(void **state __rte_unused)
 {
 	void *objects[SEGMENTS * 100];
 
-	assert_int_equal(region->elastic->hungry, 0);
+	assert_int_equal(region->elastic->wanted, 0);
 	objects[0] = mag_cache_alloc(cache);
 	assert_non_null(objects[0]);
 	/* The last free segment became a slab. */
-	assert_int_equal(region->elastic->hungry, 1);
-	mag_elastic_tend(UINT64_MAX);
-	assert_int_equal(region->elastic->hungry, 0);
+	assert_int_equal(region->elastic->wanted, 1);
+	mag_elastic_service(UINT64_MAX);
+	assert_int_equal(region->elastic->wanted, 0);
 	assert_int_equal(stats().segments, 2);
 	assert_int_equal(mag_cache_alloc_bulk(cache, objects + 1, SEGMENTS * block), 2 * block - 1);
-	assert_int_equal(region->elastic->hungry, 1);
-	mag_elastic_tend(UINT64_MAX);
+	assert_int_equal(region->elastic->wanted, 1);
+	mag_elastic_service(UINT64_MAX);
 	assert_int_equal(stats().segments, 3);
 	mag_cache_free_bulk(cache, objects, 2 * block);
 }
@@ -836,30 +836,30 @@ observer_count(void)
  * find it said.
  */
 static void
-test_hunger_in_another_process_hides_that_of_our_own_from_nobody(void **state __rte_unused)
+test_a_want_of_another_process_does_not_hide_that_of_our_own(void **state __rte_unused)
 {
 	void *object, *objects[100];
 
 	told = 0;
-	mag_elastic_observer = observer_count;
+	mag_elastic_on_want = observer_count;
 	region->elastic->process++;
-	mag_elastic_hunger(region, 0);
+	mag_elastic_want(region, 0);
 	region->elastic->process--;
 	assert_int_equal(told, 0);
 	object = mag_cache_alloc(cache);
 	assert_non_null(object);
 	assert_int_equal(told, 1);
-	mag_elastic_tend(UINT64_MAX);
+	mag_elastic_service(UINT64_MAX);
 	assert_int_equal(stats().segments, 2);
 	/* What only the other one said, and what is no longer so. */
 	region->elastic->process++;
 	assert_int_equal(mag_cache_alloc_bulk(cache, objects, block), block);
-	mag_elastic_hunger(region, 0);
+	mag_elastic_want(region, 0);
 	region->elastic->process--;
-	mag_elastic_tend(UINT64_MAX);
+	mag_elastic_service(UINT64_MAX);
 	assert_int_equal(stats().segments, 3);
-	mag_elastic_hunger(region, 0);
-	mag_elastic_tend(UINT64_MAX);
+	mag_elastic_want(region, 0);
+	mag_elastic_service(UINT64_MAX);
 	assert_int_equal(stats().segments, 3);
 	mag_cache_free_bulk(cache, objects, block);
 	mag_cache_free(cache, object);
@@ -873,30 +873,30 @@ test_a_region_that_is_as_large_as_it_may_be_asks_nobody(void **state __rte_unuse
 	mag_region_grow(region, SEGMENTS);
 	assert_int_equal(mag_cache_alloc_bulk(cache, objects, SEGMENTS * block + 1),
 			 SEGMENTS * block);
-	assert_int_equal(region->elastic->hungry, 0);
+	assert_int_equal(region->elastic->wanted, 0);
 	mag_cache_free_bulk(cache, objects, SEGMENTS * block);
 }
 
 static void
 test_a_system_without_memory_is_left_alone_for_a_while(void **state __rte_unused)
 {
-	struct mag_elastic_tended tended;
+	struct mag_elastic_serviced serviced;
 	void *objects[SEGMENTS * 100];
 
 	objects[0] = mag_cache_alloc(cache);
 	mag_fault_nth(1);
-	tended = mag_elastic_tend(UINT64_MAX);
+	serviced = mag_elastic_service(UINT64_MAX);
 	mag_fault_nth(0);
-	assert_true(tended.low);
+	assert_true(serviced.low);
 	assert_int_equal(stats().grow_fails, 1);
 	assert_int_equal(mag_cache_alloc_bulk(cache, objects + 1, SEGMENTS * block), block - 1);
-	assert_int_equal(region->elastic->hungry, 0);
-	assert_false(mag_elastic_tend(UINT64_MAX).low);
+	assert_int_equal(region->elastic->wanted, 0);
+	assert_false(mag_elastic_service(UINT64_MAX).low);
 	assert_int_equal(stats().segments, 1);
 	rte_delay_ms(1100);
 	assert_null(mag_cache_alloc(cache));
-	assert_int_equal(region->elastic->hungry, 1);
-	mag_elastic_tend(UINT64_MAX);
+	assert_int_equal(region->elastic->wanted, 1);
+	mag_elastic_service(UINT64_MAX);
 	assert_int_equal(stats().segments, 2);
 	mag_cache_free_bulk(cache, objects, block);
 }
@@ -908,15 +908,15 @@ test_what_was_not_needed_for_an_interval_is_given_back(void **state __rte_unused
 
 	mag_region_grow(region, SEGMENTS - 1);
 	/* The first interval saw the region grow: not all was free all the time. */
-	mag_elastic_tend(0);
+	mag_elastic_service(0);
 	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 300), 300);
 	mag_cache_free_bulk(cache, objects, 300);
 	/* Three were needed at some time of this one. */
-	mag_elastic_tend(0);
+	mag_elastic_service(0);
 	assert_int_equal(stats().segments, SEGMENTS - 2);
-	mag_elastic_tend(0);
+	mag_elastic_service(0);
 	assert_int_equal(stats().segments, 1);
-	mag_elastic_tend(0);
+	mag_elastic_service(0);
 	assert_int_equal(stats().segments, 1);
 }
 
@@ -927,19 +927,19 @@ test_what_is_freed_during_an_interval_stays_for_another(void **state __rte_unuse
 
 	mag_region_grow(region, SEGMENTS - 1);
 	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 300), 300);
-	mag_elastic_tend(0);
-	mag_elastic_tend(0);
+	mag_elastic_service(0);
+	mag_elastic_service(0);
 	assert_int_equal(stats().segments, 4);
-	mag_elastic_tend(0);
+	mag_elastic_service(0);
 	mag_cache_free_bulk(cache, objects, 300);
-	mag_elastic_tend(0);
+	mag_elastic_service(0);
 	assert_int_equal(stats().segments, 4);
-	mag_elastic_tend(0);
+	mag_elastic_service(0);
 	assert_int_equal(stats().segments, 1);
 }
 
 static void
-test_maintenance_feeds_and_trims(void **state __rte_unused)
+test_maintenance_grows_and_trims(void **state __rte_unused)
 {
 	void *objects[1000];
 	unsigned int n = 0;
@@ -983,7 +983,7 @@ test_a_region_that_cannot_have_a_segment_has_the_caches_on_all_reclaimed(void **
 	on_ground = full_cache_make(ground.region, "ground");
 	on_other_too = full_cache_make(other, "other too");
 	object = mag_cache_alloc(cache);
-	assert_int_equal(region->elastic->hungry, 1);
+	assert_int_equal(region->elastic->wanted, 1);
 	mag_fault_nth(1);
 	observer();
 	/* Whichever comes first, the one between them was passed by then. */
@@ -1255,7 +1255,7 @@ test_who_waits_has_what_the_other_cache_of_the_region_holds(void **state __rte_u
 	assert_int_equal(mag_cache_destroy(other), 0);
 }
 
-/* Everybody allocates, waits and frees, while the region is fed and trimmed. */
+/* Everybody allocates, waits and frees, while the region grows and is trimmed. */
 
 #define TURNS 3000
 
@@ -1311,7 +1311,7 @@ test_nobody_notices_that_memory_comes_and_goes(void **state __rte_unused)
 	/* It is this test that tends the region. */
 	assert_int_equal(mag_maint_stop(), 0);
 	do {
-		mag_elastic_tend(0);
+		mag_elastic_service(0);
 		mag_region_trim(region, 0);
 		all = true;
 		for (unsigned int i = 0; i < RTE_DIM(user); i++)
@@ -1360,13 +1360,13 @@ main(void)
 		T(test_guard_pages_lie_before_and_behind_each_segment),
 		T(test_guard_pages_are_not_contiguous_in_io_memory),
 		B(test_who_finds_less_than_the_reserve_leaves_word),
-		B(test_hunger_in_another_process_hides_that_of_our_own_from_nobody),
+		B(test_a_want_of_another_process_does_not_hide_that_of_our_own),
 		B(test_a_region_that_is_as_large_as_it_may_be_asks_nobody),
 		B(test_a_system_without_memory_is_left_alone_for_a_while),
 		B(test_what_was_not_needed_for_an_interval_is_given_back),
 		B(test_what_is_freed_during_an_interval_stays_for_another),
 		B(test_a_region_that_cannot_have_a_segment_has_the_caches_on_all_reclaimed),
-		cmocka_unit_test_setup_teardown(test_maintenance_feeds_and_trims, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_maintenance_grows_and_trims, setup, teardown),
 		B(test_who_waits_has_a_segment_at_once),
 		B(test_who_waits_for_many_has_all_the_segments_at_once),
 		B(test_who_waits_for_too_many_has_none_and_keeps_none),
@@ -1382,6 +1382,6 @@ main(void)
 	};
 
 	eal_start(3, NULL);
-	observer = mag_elastic_observer;
+	observer = mag_elastic_on_want;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

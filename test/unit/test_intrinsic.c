@@ -357,6 +357,6 @@ main(void)
 
 	eal_start(2, NULL);
 	/* What fails here is not told to maintenance, which would purge. */
-	mag_shortage_observer = NULL;
+	mag_elastic_on_shortage = NULL;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -835,8 +835,8 @@ test_what_stays_keeps_what_goes_with_it(void **state __rte_unused)
 	regions_make(&its, &params);
 	assert_int_equal(mag_region_grow(first, 5), 5);
 	assert_int_equal(mag_region_trim(first, 0), 0);
-	mag_elastic_relieve();
-	mag_elastic_tend(0);
+	mag_elastic_trim_all();
+	mag_elastic_service(0);
 	assert_alike(6);
 	assert_int_equal(stats_of(first).wired, stats_of(first).memory);
 	assert_int_equal(stats_of(second).wired, stats_of(second).memory);
@@ -855,11 +855,11 @@ test_maintenance_gives_back_both(void **state __rte_unused)
 
 	regions_make(&its, &params);
 	assert_int_equal(mag_region_grow(first, 5), 5);
-	mag_elastic_relieve();
+	mag_elastic_trim_all();
 	assert_alike(1);
 	assert_int_equal(mag_region_grow(first, 5), 5);
-	mag_elastic_tend(0);
-	mag_elastic_tend(0);
+	mag_elastic_service(0);
+	mag_elastic_service(0);
 	assert_alike(1);
 	regions_drop();
 }

@@ -233,7 +233,7 @@ cache_free(struct mag_cache *cache)
 static const char *
 mode_of(const struct mag_cache *cache)
 {
-	switch (cache->bias) {
+	switch (cache->common.bias) {
 	case MAG_BIAS_MEMBARRIER:
 		return "membarrier";
 	case MAG_BIAS_FENCE:

@@ -66,9 +66,9 @@ mag_watch(struct mag_cache *cache, uint32_t what)
 
 	if (what == 0)
 		return;
-	atomic_fetch_or_explicit(&cache->watch, what, memory_order_relaxed);
+	atomic_fetch_or_explicit(&cache->common.watch, what, memory_order_relaxed);
 	for (i = 0; i < MAG_SLOT_SHARED; i++)
-		mag_bias_announce(&cache->slot[i].visitor, MAG_BIAS_WATCHED);
+		mag_bias_announce(&cache->first.slot[i].visitor, MAG_BIAS_WATCHED);
 }
 
 /* Transactions */
@@ -243,22 +243,17 @@ mag_watch_report(struct mag_cache *cache)
 
 /* Out and back */
 
-static struct mag_cache *
-home_of(struct mag_cache *cache, const void *object)
-{
-	return mag_cache_home(cache, mag_region_part_of(cache->region, object));
-}
-
 /* Runs of objects of one home at once. */
 static void
 hand_out(struct mag_cache *cache, void *const *objects, unsigned int n)
 {
-	struct mag_cache *home;
+	struct mag_home *home;
 	unsigned int i, run;
 
 	for (i = 0; i < n; i += run) {
-		home = home_of(cache, objects[i]);
-		for (run = 1; i + run < n && home_of(cache, objects[i + run]) == home; run++)
+		home = mag_cache_home_of(cache, objects[i]);
+		for (run = 1; i + run < n && mag_cache_home_of(cache, objects[i + run]) == home;
+		     run++)
 			;
 		mag_slab_hand_out(&home->slab, objects + i, run);
 	}
@@ -282,7 +277,7 @@ mag_watch_out(struct mag_cache *cache, void *const *objects, unsigned int n)
 static bool
 hand_back(struct mag_cache *cache, const void *object, uint32_t what)
 {
-	struct mag_cache *home = home_of(cache, object);
+	struct mag_home *home = mag_cache_home_of(cache, object);
 	struct mag_slab_object found = {.address = NULL};
 	enum mag_slab_verdict verdict = MAG_SLAB_FOREIGN;
 
@@ -317,26 +312,12 @@ mag_watch_back(struct mag_cache *cache, void *const *objects, unsigned int n,
 	}
 }
 
-void
-mag_watch_lend(struct mag_cache *cache, void *object)
-{
-	if (unlikely(mag_watched(cache->main) & MAG_WATCH_POISON))
-		mag_unpoison(object, cache->region->object_size);
-}
-
-void
-mag_watch_return(struct mag_cache *cache, void *object)
-{
-	if (unlikely(mag_watched(cache->main) & MAG_WATCH_POISON))
-		mag_poison(object, cache->region->object_size);
-}
-
 /* What users may ask */
 
 unsigned int
 mag_cache_held(struct mag_cache *cache, void **objects, unsigned int max)
 {
-	struct mag_cache *home;
+	struct mag_home *home;
 	unsigned int part, i, n = 0;
 
 	/* Nobody knows, and nobody need look at each record for it. */
@@ -369,7 +350,7 @@ mag_cache_transaction(struct mag_cache *cache, const void *object, struct mag_tr
 static int
 use_change(struct mag_cache *cache, const void *object, int change, uint32_t *left)
 {
-	struct mag_cache *home = home_of(cache, object);
+	struct mag_home *home = mag_cache_home_of(cache, object);
 	uint32_t max = cache->region->mode & MAG_REGION_SHAREOK ? UINT32_MAX : 1;
 	uint32_t what = mag_watched(cache);
 

@@ -12,11 +12,11 @@
 #include <rte_cycles.h>
 
 #include "bias.h"
-#include "cache.h"
 #include "elastic_service.h"
 #include "fork.h"
 #include "log.h"
 #include "maint.h"
+#include "registry.h"
 
 #define LOOK_MS 10
 

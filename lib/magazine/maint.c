@@ -35,13 +35,17 @@
 #include <rte_service.h>
 #include <rte_service_component.h>
 
-#include "cache.h"
 #include "compat.h"
 #include "elastic_service.h"
 #include "log.h"
+#include "mag_maint.h"
+#include "mag_stats.h"
 #include "maint.h"
 #include "pressure.h"
+#include "registry.h"
+#include "sizing.h"
 #include "strangers.h"
+#include "visit.h"
 
 #define SERVICE_NAME "magazine"
 /* A service lcore comes by millions of times a second, unless it is preempted, stopped or stuck. */
@@ -114,7 +118,7 @@ static uint32_t
 resize_wanted(struct mag_cache *cache, uint64_t contention)
 {
 	uint64_t seen = MAG_STAT(cache->contention_seen);
-	uint32_t type = MAG_STAT(cache->type), bound = mag_cache_type_bound(cache);
+	uint32_t type = MAG_STAT(cache->common.type), bound = mag_cache_type_bound(cache);
 
 	if (bound < type || type == 0)
 		return bound;
@@ -126,7 +130,7 @@ resize_wanted(struct mag_cache *cache, uint64_t contention)
 static bool
 tables_are_wrong(struct mag_cache *cache)
 {
-	struct mag_cache *home;
+	struct mag_home *home;
 	unsigned int part;
 
 	MAG_FOREACH_HOME(cache, part, home)
@@ -139,7 +143,7 @@ tables_are_wrong(struct mag_cache *cache)
 static void
 tables_rescale(struct mag_cache *cache)
 {
-	struct mag_cache *home;
+	struct mag_home *home;
 	unsigned int part;
 	uint32_t table;
 
@@ -154,7 +158,7 @@ tables_rescale(struct mag_cache *cache)
 static void
 magazines_update(struct mag_cache *cache, unsigned int chains)
 {
-	struct mag_cache *home;
+	struct mag_home *home;
 	uint64_t contention = 0;
 	unsigned int part;
 	uint32_t type;
@@ -163,7 +167,7 @@ magazines_update(struct mag_cache *cache, unsigned int chains)
 	MAG_FOREACH_HOME(cache, part, home)
 		contention += mag_depot_contention(&home->depot);
 	type = resize_wanted(cache, contention);
-	resize = type != MAG_STAT(cache->type);
+	resize = type != MAG_STAT(cache->common.type);
 	mag_cache_working_set_update(cache);
 	if (!resize)
 		atomic_store_explicit(&cache->contention_seen, contention, memory_order_relaxed);

@@ -6,6 +6,7 @@
 #include <rte_pause.h>
 
 #include "cache.h"
+#include "mag_stats.h"
 
 /*
  * Free objects, never more than there were at some moment of the call. Each place where they can be (a home's
@@ -25,19 +26,6 @@ struct flow {
 	uint64_t magazines[MAG_PARTS_MAX]; /**< full ones of its depot */
 	uint64_t slabs;                    /**< objects, of all homes and the region */
 };
-
-/* The homes of a cache as they were at first: objects of one that comes meanwhile are not counted. */
-struct homes {
-	const struct mag_homes *of;
-	const struct mag_cache *main;
-	uint32_t count;
-};
-
-static const struct mag_cache *
-home_of(const struct homes *homes, uint32_t part)
-{
-	return homes->of != NULL ? homes->of->home[part] : homes->main;
-}
 
 static uint64_t
 counted(const _Atomic uint64_t *counter)
@@ -86,7 +74,7 @@ slot_in(const struct mag_lcore *slot, const _Atomic uint32_t *busy)
 }
 
 static uint64_t
-home_slots_in(const struct mag_cache *home, unsigned int slots)
+home_slots_in(const struct mag_home *home, unsigned int slots)
 {
 	const struct mag_lcore *shared = &home->slot[MAG_SLOT_SHARED];
 	uint64_t sum = slot_in(shared, &home->shared.holder);
@@ -98,7 +86,7 @@ home_slots_in(const struct mag_cache *home, unsigned int slots)
 }
 
 static uint64_t
-home_slots_out(const struct mag_cache *home, unsigned int slots)
+home_slots_out(const struct mag_home *home, unsigned int slots)
 {
 	uint64_t sum = slot_out(&home->slot[MAG_SLOT_SHARED]);
 	unsigned int i;
@@ -108,47 +96,47 @@ home_slots_out(const struct mag_cache *home, unsigned int slots)
 	return sum;
 }
 
+/* count: homes that there were at first; objects of one that comes meanwhile are not counted. */
 static void
-flow_in(const struct homes *homes, unsigned int slots, struct flow *in)
+flow_in(const struct mag_cache *cache, uint32_t count, unsigned int slots, struct flow *in)
 {
-	const struct mag_region *region = homes->main->region;
-	const struct mag_cache *home;
+	const struct mag_home *home;
 	uint32_t part;
 
-	in->slabs = mag_region_out(region);
-	for (part = 0; part < homes->count; part++) {
-		home = home_of(homes, part);
+	in->slabs = mag_region_out(cache->region);
+	for (part = 0; part < count; part++) {
+		home = mag_cache_home(cache, part);
 		in->slabs += mag_slab_in(&home->slab);
 		in->slots[part] = home_slots_in(home, slots);
 	}
 	/* Last here, and first in flow_out(): a take between the two readings counts for more than it took. */
-	for (part = 0; part < homes->count; part++)
-		in->magazines[part] = mag_depot_in(&home_of(homes, part)->depot.full);
+	for (part = 0; part < count; part++)
+		in->magazines[part] = mag_depot_in(&mag_cache_home(cache, part)->depot.full);
 	/* acquire: as in counted() */
 	atomic_thread_fence(memory_order_acquire);
 }
 
-/* rounds: in a full magazine of each depot. Its type cannot change while a magazine is in there. */
+/* rounds: in a full magazine of each depot. The type cannot change while a magazine is in there. */
 static void
-flow_out(const struct homes *homes, unsigned int slots, struct flow *out, uint32_t *rounds)
+flow_out(const struct mag_cache *cache, uint32_t count, unsigned int slots, struct flow *out,
+	 uint32_t *rounds)
 {
-	const struct mag_cache *home;
+	const struct mag_home *home;
 	uint32_t part;
 
-	for (part = 0; part < homes->count; part++) {
-		home = home_of(homes, part);
-		rounds[part] = counted32(&home->type);
-		out->magazines[part] = mag_depot_out(&home->depot.full);
+	for (part = 0; part < count; part++) {
+		rounds[part] = counted32(&cache->common.type);
+		out->magazines[part] = mag_depot_out(&mag_cache_home(cache, part)->depot.full);
 	}
 	/* acquire: as in counted() */
 	atomic_thread_fence(memory_order_acquire);
 	out->slabs = 0;
-	for (part = 0; part < homes->count; part++) {
-		home = home_of(homes, part);
+	for (part = 0; part < count; part++) {
+		home = mag_cache_home(cache, part);
 		out->slabs += mag_slab_out(&home->slab);
 		out->slots[part] = home_slots_out(home, slots);
 	}
-	out->slabs += mag_region_out(homes->main->region);
+	out->slabs += mag_region_out(cache->region);
 }
 
 static uint64_t
@@ -160,26 +148,25 @@ rest(uint64_t in, uint64_t out)
 uint64_t
 mag_cache_available(const struct mag_cache *cache)
 {
-	struct homes homes = {.of = mag_cache_homes(cache), .main = cache};
+	const struct mag_homes *homes = mag_cache_homes(cache);
+	uint32_t rounds[MAG_PARTS_MAX], count = homes != NULL ? homes->count : 1, part;
 	unsigned int slots = mag_lcore_slots();
-	uint32_t rounds[MAG_PARTS_MAX], part;
 	struct flow in, out;
 	uint64_t sum;
 
-	homes.count = homes.of != NULL ? homes.of->count : 1;
-	flow_in(&homes, slots, &in);
-	flow_out(&homes, slots, &out, rounds);
+	flow_in(cache, count, slots, &in);
+	flow_out(cache, count, slots, &out, rounds);
 	sum = rest(in.slabs, out.slabs);
-	for (part = 0; part < homes.count; part++)
+	for (part = 0; part < count; part++)
 		sum += rest(in.slots[part], out.slots[part]) +
 		       rest(in.magazines[part], out.magazines[part]) * rounds[part];
 	return RTE_MIN(sum, MAG_STAT(cache->region->objects));
 }
 
 static void
-depot_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
+depot_stats(const struct mag_home *home, struct mag_cache_stats *stats)
 {
-	const struct mag_depot *depot = &cache->depot;
+	const struct mag_depot *depot = &home->depot;
 
 	stats->depot_full += mag_depot_total(&depot->full);
 	stats->depot_empty += mag_depot_total(&depot->empty);
@@ -189,9 +176,9 @@ depot_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
 }
 
 static void
-slab_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
+slab_stats(const struct mag_home *home, struct mag_cache_stats *stats)
 {
-	const struct mag_slab_layer *slab = &cache->slab;
+	const struct mag_slab_layer *slab = &home->slab;
 
 	stats->slabs_created += MAG_STAT(slab->created);
 	stats->slabs_destroyed += MAG_STAT(slab->destroyed);
@@ -208,40 +195,31 @@ slab_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
 }
 
 static void
-lcore_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
+lcore_stats(const struct mag_home *home, struct mag_cache_stats *stats)
 {
 	unsigned int i;
 
 	for (i = 0; i < MAG_SLOTS; i++) {
 		/* acquire: pairs with the release in mag_lcore_swap(), as in mag_lcore_count() */
-		stats->loaded += atomic_load_explicit(&cache->slot[i].rounds, memory_order_acquire);
-		stats->previous += MAG_STAT(cache->slot[i].previous_rounds);
+		stats->loaded += atomic_load_explicit(&home->slot[i].rounds, memory_order_acquire);
+		stats->previous += MAG_STAT(home->slot[i].previous_rounds);
 	}
 }
 
 static void
-home_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
+home_stats(const struct mag_home *home, struct mag_cache_stats *stats)
 {
-	depot_stats(cache, stats);
-	slab_stats(cache, stats);
-	lcore_stats(cache, stats);
-	stats->slab_frees_no_magazine += MAG_STAT(cache->no_magazine);
-	stats->zeroes += MAG_STAT(cache->zeroes);
-	stats->resizes += MAG_STAT(cache->resizes);
-	stats->purges += MAG_STAT(cache->purges);
-	stats->reaps += MAG_STAT(cache->reaps);
-	stats->updates += MAG_STAT(cache->updates);
-	stats->alloc_fails += MAG_STAT(cache->alloc_fails);
-	stats->steals += MAG_STAT(cache->steals);
-	stats->steal_denied += MAG_STAT(cache->steal_denied);
-	stats->visits_denied += MAG_STAT(cache->visits_denied);
+	depot_stats(home, stats);
+	slab_stats(home, stats);
+	lcore_stats(home, stats);
+	stats->slab_frees_no_magazine += MAG_STAT(home->no_magazine);
 }
 
 void
 mag_cache_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
 {
 	uint64_t seen = MAG_STAT(cache->contention_seen);
-	struct mag_cache *home;
+	struct mag_home *home;
 	unsigned int part;
 
 	memset(stats, 0, sizeof(*stats));
@@ -251,18 +229,26 @@ mag_cache_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
 	stats->region_id = cache->region->id;
 	stats->region_mode = cache->region->mode;
 	stats->object_size = cache->object_size;
-	stats->chunk_size = cache->chunk_size;
+	stats->chunk_size = cache->common.chunk_size;
 	stats->align = cache->align;
 	stats->region_align = cache->region->align;
 	stats->slab_objects = cache->region->block;
 	stats->slab_size = mag_region_segment_span(cache->region);
-	stats->rounds = MAG_STAT(cache->slot[MAG_SLOT_SHARED].size);
+	stats->rounds = MAG_STAT(cache->first.slot[MAG_SLOT_SHARED].size);
 	stats->objects = MAG_STAT(cache->region->objects);
 	stats->free = mag_cache_available(cache);
 	MAG_FOREACH_HOME(cache, part, home)
 		home_stats(home, stats);
+	stats->zeroes = MAG_STAT(cache->common.zeroes);
+	stats->steals = MAG_STAT(cache->common.steals);
+	stats->steal_denied = MAG_STAT(cache->common.steal_denied);
+	stats->visits_denied = MAG_STAT(cache->common.visits_denied);
+	stats->resizes = MAG_STAT(cache->resizes);
+	stats->purges = MAG_STAT(cache->purges);
+	stats->reaps = MAG_STAT(cache->reaps);
+	stats->updates = MAG_STAT(cache->updates);
 	stats->in_lcores = stats->loaded + stats->previous;
-	stats->alloc_fails += stats->slab_fails;
+	stats->alloc_fails = MAG_STAT(cache->common.alloc_fails) + stats->slab_fails;
 	if (stats->contention_total > seen)
 		stats->contention = stats->contention_total - seen;
 }
@@ -276,7 +262,7 @@ slot_stats(const struct mag_cache *cache, unsigned int slot, struct mag_slot_sta
 {
 	const struct mag_lcore *lcore;
 	uint64_t out = 0, in = 0;
-	struct mag_cache *home;
+	struct mag_home *home;
 	unsigned int part;
 
 	*stats = (struct mag_slot_stats){.lcore = mag_lcore_id_of(slot)};
@@ -298,7 +284,7 @@ unsigned int
 mag_cache_slot_stats(const struct mag_cache *cache, struct mag_slot_stats *stats, unsigned int max)
 {
 	unsigned int i, n = 0, part, slots = mag_lcore_slots();
-	struct mag_cache *home;
+	struct mag_home *home;
 
 	for (i = 0; i < slots && n < max; i++)
 		slot_stats(cache, i, &stats[n++]);

@@ -15,7 +15,7 @@
 static uint64_t
 allocs_of(const struct mag_cache *cache)
 {
-	struct mag_cache *home;
+	struct mag_home *home;
 	unsigned int part, i;
 	uint64_t sum = 0;
 

@@ -11,7 +11,7 @@
  * come back.
  */
 
-#include "types.h"
+#include "cache.h"
 
 /**
  * At each update of a pool, under the list's lock: says once when strangers may be why it has no

@@ -17,6 +17,8 @@
 #include "audit.h"
 #include "cache.h"
 #include "compat.h"
+#include "mag_maint.h"
+#include "mag_stats.h"
 
 struct request {
 	const char *name;

@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <limits.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -21,7 +20,7 @@
 #include <rte_cycles.h>
 #include <rte_errno.h>
 
-#include "exchange.h"
+#include "cache.h"
 #include "log.h"
 #include "visit.h"
 
@@ -66,9 +65,9 @@ lock_until(struct mag_lock *lock, uint64_t deadline, _Atomic uint64_t *denied)
 }
 
 static bool
-visitor_lock(struct mag_cache *cache, struct mag_lock *lock)
+visitor_lock(struct mag_home *home, struct mag_lock *lock)
 {
-	return lock_until(lock, deadline_in(LOCK_US), &cache->visits_denied);
+	return lock_until(lock, deadline_in(LOCK_US), &home->common->visits_denied);
 }
 
 /* The perimeter: one thread, which may enter again. */
@@ -139,60 +138,40 @@ mag_perimeter_leave(struct mag_cache *cache)
 
 /* Sweeps */
 
-static uint64_t
-home_in_lcores(const struct mag_cache *cache)
-{
-	unsigned int i, slots = mag_lcore_slots();
-	uint64_t sum = mag_lcore_count(&cache->slot[MAG_SLOT_SHARED]);
-
-	for (i = 0; i < slots; i++)
-		sum += mag_lcore_count(&cache->slot[i]);
-	return sum;
-}
-
-uint64_t
-mag_cache_in_lcores(const struct mag_cache *cache)
-{
-	struct mag_cache *home;
-	unsigned int part;
-	uint64_t sum = 0;
-
-	MAG_FOREACH_HOME(cache, part, home)
-		sum += home_in_lcores(home);
-	return sum;
-}
-
 /*
  * A membarrier reaches the threads of its own process only, and of a secondary process none is an owner. Once
  * one has failed, an owner can be visited again when it has acknowledged that FENCE is set.
  */
 
 static bool
-is_for_membarriers(const struct mag_cache *cache)
+is_for_membarriers(const struct mag_common *common)
 {
-	return cache->bias == MAG_BIAS_MEMBARRIER && !mag_process_is_secondary();
+	return common->bias == MAG_BIAS_MEMBARRIER && !mag_process_is_secondary();
 }
 
 static bool
-is_fencing(const struct mag_cache *cache)
+is_fencing(const struct mag_common *common)
 {
-	return is_for_membarriers(cache) && mag_bias_has_given_up();
+	return is_for_membarriers(common) && mag_bias_has_given_up();
 }
 
 static bool
-slot_is_fenced(const struct mag_cache *cache, unsigned int slot)
+slot_is_fenced(const struct mag_home *home, unsigned int slot)
 {
 	/* acquire: pairs with the release in mag_lcore_acknowledge() */
-	return atomic_load_explicit(&cache->slot[slot].fenced, memory_order_acquire);
+	return atomic_load_explicit(&home->slot[slot].fenced, memory_order_acquire);
 }
 
+/* May the owners of a home be visited? */
 static bool
-home_is_fenced(const struct mag_cache *cache)
+home_may_visit(const struct mag_home *home)
 {
 	unsigned int i, slots = mag_lcore_slots(), own = mag_lcore_slot_number();
 
+	if (!is_fencing(home->common))
+		return home->common->bias == MAG_BIAS_FENCE || is_for_membarriers(home->common);
 	for (i = 0; i < slots; i++)
-		if (i != own && mag_lcore_is_owned(i) && !slot_is_fenced(cache, i))
+		if (i != own && mag_lcore_is_owned(i) && !slot_is_fenced(home, i))
 			return false;
 	return true;
 }
@@ -200,19 +179,17 @@ home_is_fenced(const struct mag_cache *cache)
 bool
 mag_cache_may_visit(const struct mag_cache *cache)
 {
-	struct mag_cache *home;
+	struct mag_home *home;
 	unsigned int part;
 
-	if (!is_fencing(cache))
-		return cache->bias == MAG_BIAS_FENCE || is_for_membarriers(cache);
 	MAG_FOREACH_HOME(cache, part, home)
-		if (!home_is_fenced(home))
+		if (!home_may_visit(home))
 			return false;
 	return true;
 }
 
 struct sweep {
-	struct mag_cache *cache;
+	struct mag_home *home;
 	uint32_t bits;
 	bool idle;    /**< nobody uses the cache: no owner needs a fence */
 	bool fencing; /**< no membarrier: only to those who acknowledged FENCE, or do not exist */
@@ -223,9 +200,9 @@ struct sweep {
 };
 
 static struct sweep
-sweep_make(struct mag_cache *cache, uint32_t bits)
+sweep_make(struct mag_home *home, uint32_t bits)
 {
-	return (struct sweep){.cache = cache, .bits = bits, .fencing = is_fencing(cache)};
+	return (struct sweep){.home = home, .bits = bits, .fencing = is_fencing(home->common)};
 }
 
 static bool
@@ -239,7 +216,7 @@ sweep_announce(struct sweep *sweep, unsigned int slot)
 {
 	sweep->wanted[slot / 64] |= 1ull << (slot % 64);
 	sweep->count++;
-	mag_bias_announce(&sweep->cache->slot[slot].visitor,
+	mag_bias_announce(&sweep->home->slot[slot].visitor,
 			  sweep->bits | (sweep->fencing ? MAG_BIAS_FENCE_BIT : 0));
 }
 
@@ -247,7 +224,7 @@ sweep_announce(struct sweep *sweep, unsigned int slot)
 static void
 sweep_drop(struct sweep *sweep, unsigned int slot)
 {
-	mag_bias_dismiss(&sweep->cache->slot[slot].visitor, sweep->bits);
+	mag_bias_dismiss(&sweep->home->slot[slot].visitor, sweep->bits);
 	sweep->wanted[slot / 64] &= ~(1ull << (slot % 64));
 }
 
@@ -266,9 +243,9 @@ sweep_dismiss(struct sweep *sweep)
  * claim comes before a fence too.
  */
 static bool
-owner_fences(const struct mag_cache *cache, unsigned int slot)
+owner_fences(const struct mag_home *home, unsigned int slot)
 {
-	return slot == mag_lcore_slot_number() || slot_is_fenced(cache, slot) ||
+	return slot == mag_lcore_slot_number() || slot_is_fenced(home, slot) ||
 	       !mag_lcore_is_owned(slot);
 }
 
@@ -279,13 +256,13 @@ owner_fences(const struct mag_cache *cache, unsigned int slot)
 static bool
 sweep_fence(struct sweep *sweep)
 {
-	const struct mag_cache *cache = sweep->cache;
-	bool membarrier = is_for_membarriers(cache) && !sweep->fencing, all = true;
+	const struct mag_home *home = sweep->home;
+	bool membarrier = is_for_membarriers(home->common) && !sweep->fencing, all = true;
 	int ret = mag_bias_fence(membarrier ? MAG_BIAS_MEMBARRIER : MAG_BIAS_FENCE);
 	unsigned int i;
 
 	for (i = 0; i < MAG_SLOT_SHARED && (ret != 0 || sweep->fencing) && !sweep->idle; i++) {
-		if (!sweep_wants(sweep, i) || (ret == 0 && owner_fences(cache, i)))
+		if (!sweep_wants(sweep, i) || (ret == 0 && owner_fences(home, i)))
 			continue;
 		sweep_drop(sweep, i);
 		all = false;
@@ -300,12 +277,12 @@ sweep_fence(struct sweep *sweep)
 static bool
 sweep_await(struct sweep *sweep, uint64_t deadline, _Atomic uint64_t *denied)
 {
-	struct mag_cache *cache = sweep->cache;
+	struct mag_home *home = sweep->home;
 	bool all = sweep_fence(sweep);
 	unsigned int i;
 
 	for (i = 0; i < MAG_SLOT_SHARED; i++) {
-		if (!sweep_wants(sweep, i) || mag_bias_granted(&cache->slot[i].owner, deadline))
+		if (!sweep_wants(sweep, i) || mag_bias_granted(&home->slot[i].owner, deadline))
 			continue;
 		MAG_STAT_ADD(*denied, 1);
 		sweep_drop(sweep, i);
@@ -317,15 +294,15 @@ sweep_await(struct sweep *sweep, uint64_t deadline, _Atomic uint64_t *denied)
 
 /* Visitor: a magazine leaves its slot, its rounds are in transit. */
 static struct mag_detached
-visitor_detach(struct mag_cache *cache, struct mag_lcore *lcore,
+visitor_detach(struct mag_home *home, struct mag_lcore *lcore,
 	       struct mag_detached (*detach)(struct mag_lcore *lcore))
 {
 	struct mag_detached detached = {NULL, 0};
 	uint32_t count = mag_lcore_count(lcore);
 
-	mag_transit_begin(cache, count);
+	mag_transit_begin(home->common, count);
 	detached = detach(lcore);
-	mag_transit_end(cache, count - detached.rounds);
+	mag_transit_end(home->common, count - detached.rounds);
 	MAG_COUNT(lcore->visited_out, detached.rounds);
 	return detached;
 }
@@ -343,87 +320,87 @@ pile_add(struct magazine_pile *pile, struct mag_detached detached)
 }
 
 static void
-pile_destroy(struct mag_cache *cache, struct magazine_pile *pile)
+pile_destroy(struct mag_home *home, struct magazine_pile *pile)
 {
 	unsigned int i;
 
 	for (i = 0; i < pile->count; i++) {
-		mag_cache_destroy_magazine(cache, pile->detached[i]);
-		mag_transit_end(cache, pile->detached[i].rounds);
+		mag_home_destroy_magazine(home, pile->detached[i]);
+		mag_transit_end(home->common, pile->detached[i].rounds);
 	}
 }
 
 static void
-slot_empty(struct mag_cache *cache, struct mag_lcore *lcore, struct magazine_pile *pile)
+slot_empty(struct mag_home *home, struct mag_lcore *lcore, struct magazine_pile *pile)
 {
-	pile_add(pile, visitor_detach(cache, lcore, mag_lcore_detach_previous));
-	pile_add(pile, visitor_detach(cache, lcore, mag_lcore_detach_loaded));
+	pile_add(pile, visitor_detach(home, lcore, mag_lcore_detach_previous));
+	pile_add(pile, visitor_detach(home, lcore, mag_lcore_detach_loaded));
 }
 
 static void
-slot_off(struct mag_cache *cache, struct mag_lcore *lcore, struct magazine_pile *pile)
+slot_off(struct mag_home *home, struct mag_lcore *lcore, struct magazine_pile *pile)
 {
-	slot_empty(cache, lcore, pile);
+	slot_empty(home, lcore, pile);
 	atomic_store_explicit(&lcore->size, 0, memory_order_relaxed);
 }
 
 /* Every slot off, or none: then -EAGAIN. */
 static int
-slots_off(struct mag_cache *cache, struct magazine_pile *pile, bool idle)
+slots_off(struct mag_home *home, struct magazine_pile *pile, bool idle)
 {
-	struct sweep sweep = sweep_make(cache, MAG_BIAS_VISIT | MAG_BIAS_PURGE);
+	struct sweep sweep = sweep_make(home, MAG_BIAS_VISIT | MAG_BIAS_PURGE);
 	unsigned int i;
 	bool all;
 
 	sweep.idle = idle;
-	if (!visitor_lock(cache, &cache->visit))
+	if (!visitor_lock(home, &home->visit))
 		return -EAGAIN;
 	for (i = 0; i < MAG_SLOT_SHARED; i++)
 		sweep_announce(&sweep, i);
-	all = sweep_await(&sweep, deadline_in(SWEEP_US), &cache->visits_denied) &&
-	      visitor_lock(cache, &cache->shared);
+	all = sweep_await(&sweep, deadline_in(SWEEP_US), &home->common->visits_denied) &&
+	      visitor_lock(home, &home->shared);
 	if (all) {
 		for (i = 0; i < MAG_SLOTS; i++)
-			slot_off(cache, &cache->slot[i], pile);
-		mag_lock_release(&cache->shared);
+			slot_off(home, &home->slot[i], pile);
+		mag_lock_release(&home->shared);
 	}
 	sweep_dismiss(&sweep);
-	mag_lock_release(&cache->visit);
+	mag_lock_release(&home->visit);
 	return all ? 0 : -EAGAIN;
 }
 
 /* The shared slot needs no visit, only its lock. */
 static void
-shared_empty(struct mag_cache *cache, struct magazine_pile *pile)
+shared_empty(struct mag_home *home, struct magazine_pile *pile)
 {
-	if (!visitor_lock(cache, &cache->shared))
+	if (!visitor_lock(home, &home->shared))
 		return;
-	slot_empty(cache, &cache->slot[MAG_SLOT_SHARED], pile);
-	mag_lock_release(&cache->shared);
+	slot_empty(home, &home->slot[MAG_SLOT_SHARED], pile);
+	mag_lock_release(&home->shared);
 }
 
 /* From here on owners acknowledge, also those that hold nothing, and those that are still to come. */
 static void
-slots_fence(struct mag_cache *cache)
+slots_fence(struct mag_home *home)
 {
 	unsigned int i;
 
 	for (i = 0; i < MAG_SLOT_SHARED; i++)
-		if ((MAG_STAT(cache->slot[i].visitor.word) & MAG_BIAS_FENCE_BIT) == 0)
-			mag_bias_announce(&cache->slot[i].visitor, MAG_BIAS_FENCE_BIT);
+		if ((MAG_STAT(home->slot[i].visitor.word) & MAG_BIAS_FENCE_BIT) == 0)
+			mag_bias_announce(&home->slot[i].visitor, MAG_BIAS_FENCE_BIT);
 }
 
 /* Nobody is visited: owners hand in when they next come by. */
 static void
-slots_ask(struct mag_cache *cache)
+slots_ask(struct mag_home *home)
 {
 	unsigned int i, slots = mag_lcore_slots();
 
-	if (is_fencing(cache))
-		slots_fence(cache);
+	if (is_fencing(home->common))
+		slots_fence(home);
 	for (i = 0; i < slots; i++)
-		if (mag_lcore_count(&cache->slot[i]) > 0)
-			mag_bias_announce(&cache->slot[i].visitor, MAG_BIAS_ASKED);
+		if (mag_lcore_count(&home->slot[i]) > 0)
+			mag_bias_announce(&home->slot[i].visitor, MAG_BIAS_ASKED);
 }
 
 /*
@@ -432,21 +409,21 @@ slots_ask(struct mag_cache *cache)
  * else is carrying any.
  */
 static unsigned int
-chain_reap(struct mag_cache *cache, struct mag_depot_list *list, uint32_t want)
+chain_reap(struct mag_home *home, struct mag_depot_list *list, uint32_t want)
 {
-	bool full = list == &cache->depot.full;
-	uint64_t rounds = full ? MAG_STAT(cache->type) : 0;
+	bool full = list == &home->depot.full;
+	uint64_t rounds = full ? MAG_STAT(home->common->type) : 0;
 	struct mag_magazine *got[MAG_DEPOT_CHAIN];
 	unsigned int taken, i;
 
 	want = RTE_MIN(RTE_MIN(want, MAG_DEPOT_CHAIN), mag_depot_reapable(list));
-	mag_transit_begin(cache, want * rounds);
-	taken = mag_depot_reap(&cache->depot, list, want, got);
-	mag_transit_end(cache, (want - taken) * rounds);
+	mag_transit_begin(home->common, want * rounds);
+	taken = mag_depot_reap(&home->depot, list, want, got);
+	mag_transit_end(home->common, (want - taken) * rounds);
 	for (i = 0; i < taken; i++) {
-		mag_cache_destroy_magazine(
-			cache, (struct mag_detached){got[i], full ? got[i]->rounds : 0});
-		mag_transit_end(cache, rounds);
+		mag_home_destroy_magazine(home,
+					  (struct mag_detached){got[i], full ? got[i]->rounds : 0});
+		mag_transit_end(home->common, rounds);
 	}
 	return taken;
 }
@@ -461,19 +438,19 @@ struct reaped {
  * enough the last look finds nothing, and nobody who carries some. False: there was no look, for want of the lock.
  */
 static bool
-list_reap(struct mag_cache *cache, struct mag_depot_list *list, unsigned int chains,
+list_reap(struct mag_home *home, struct mag_depot_list *list, unsigned int chains,
 	  struct reaped *reaped)
 {
 	uint32_t left = UINT32_MAX;
 	unsigned int taken;
 
 	do {
-		if (!visitor_lock(cache, &cache->working_set))
+		if (!visitor_lock(home, &home->working_set))
 			return false;
 		if (left == UINT32_MAX)
 			left = mag_depot_reapable(list);
-		taken = chain_reap(cache, list, left);
-		mag_lock_release(&cache->working_set);
+		taken = chain_reap(home, list, left);
+		mag_lock_release(&home->working_set);
 		left -= taken;
 		reaped->some |= taken > 0;
 	} while (taken > 0 && --chains > 0);
@@ -482,24 +459,24 @@ list_reap(struct mag_cache *cache, struct mag_depot_list *list, unsigned int cha
 }
 
 static bool
-depot_reap(struct mag_cache *cache, unsigned int chains, struct reaped *reaped)
+depot_reap(struct mag_home *home, unsigned int chains, struct reaped *reaped)
 {
-	return list_reap(cache, &cache->depot.full, chains, reaped) &&
-	       list_reap(cache, &cache->depot.empty, chains, reaped);
+	return list_reap(home, &home->depot.full, chains, reaped) &&
+	       list_reap(home, &home->depot.empty, chains, reaped);
 }
 
 static bool
-depot_zero_and_reap(struct mag_cache *cache, bool *reaped)
+depot_zero_and_reap(struct mag_home *home, bool *reaped)
 {
 	struct reaped all = {false, false};
 	bool done;
 
-	if (!visitor_lock(cache, &cache->working_set))
+	if (!visitor_lock(home, &home->working_set))
 		return false;
-	if (mag_depot_zero(&cache->depot))
-		MAG_STAT_ADD(cache->zeroes, 1);
-	mag_lock_release(&cache->working_set);
-	done = depot_reap(cache, UINT_MAX, &all);
+	if (mag_depot_zero(&home->depot))
+		MAG_STAT_ADD(home->common->zeroes, 1);
+	mag_lock_release(&home->working_set);
+	done = depot_reap(home, UINT_MAX, &all);
 	*reaped |= all.some;
 	return done;
 }
@@ -507,7 +484,7 @@ depot_zero_and_reap(struct mag_cache *cache, bool *reaped)
 void
 mag_cache_working_set_update(struct mag_cache *cache)
 {
-	struct mag_cache *home;
+	struct mag_home *home;
 	unsigned int part;
 
 	MAG_FOREACH_HOME(cache, part, home) {
@@ -522,7 +499,7 @@ bool
 mag_cache_working_set_reap(struct mag_cache *cache, unsigned int chains)
 {
 	struct reaped reaped = {false, false};
-	struct mag_cache *home;
+	struct mag_home *home;
 	unsigned int part;
 	bool begun;
 
@@ -536,22 +513,22 @@ mag_cache_working_set_reap(struct mag_cache *cache, unsigned int chains)
 
 /* held: set when a slot had a magazine. */
 static int
-home_purge(struct mag_cache *cache, bool idle, bool *held)
+home_purge(struct mag_home *home, bool idle, bool *held)
 {
 	struct magazine_pile pile = {.count = 0};
 	bool reaped = false;
-	bool off = (idle || mag_cache_may_visit(cache)) && slots_off(cache, &pile, idle) == 0;
+	bool off = (idle || home_may_visit(home)) && slots_off(home, &pile, idle) == 0;
 
 	/* Asked again: the sweep may have found that nobody can be visited any more. */
-	if (!off && (idle || mag_cache_may_visit(cache)))
+	if (!off && (idle || home_may_visit(home)))
 		return -EAGAIN;
 	if (!off) {
-		slots_ask(cache);
-		shared_empty(cache, &pile);
+		slots_ask(home);
+		shared_empty(home, &pile);
 	}
 	*held |= off && pile.count > 0;
-	pile_destroy(cache, &pile);
-	return depot_zero_and_reap(cache, &reaped) && off ? 0 : -EAGAIN;
+	pile_destroy(home, &pile);
+	return depot_zero_and_reap(home, &reaped) && off ? 0 : -EAGAIN;
 }
 
 /*
@@ -562,7 +539,7 @@ int
 mag_cache_purge_inside(struct mag_cache *cache, bool idle)
 {
 	bool held = false;
-	struct mag_cache *home;
+	struct mag_home *home;
 	unsigned int part;
 	int ret = 0;
 
@@ -618,8 +595,8 @@ mag_cache_purge(struct mag_cache *cache)
 void
 mag_cache_enable_inside(struct mag_cache *cache)
 {
-	uint32_t rounds = MAG_STAT(cache->type);
-	struct mag_cache *home;
+	uint32_t rounds = MAG_STAT(cache->common.type);
+	struct mag_home *home;
 	unsigned int i, part;
 
 	if (cache->flags & MAG_CACHE_NOMAGAZINES || MAG_STAT(cache->off))
@@ -655,16 +632,13 @@ type_is_known(const struct mag_cache *cache, uint32_t rounds)
 int
 mag_cache_change_type(struct mag_cache *cache, uint32_t rounds, bool wait)
 {
-	struct mag_cache *home;
-	unsigned int part;
 	int ret;
 
 	if (!mag_perimeter_enter(cache, wait))
 		return -EBUSY;
 	ret = mag_cache_purge_inside(cache, false);
 	if (ret == 0) {
-		MAG_FOREACH_HOME(cache, part, home)
-			atomic_store_explicit(&home->type, rounds, memory_order_relaxed);
+		atomic_store_explicit(&cache->common.type, rounds, memory_order_relaxed);
 		MAG_STAT_ADD(cache->contention_seen, MAG_CONTENTION_REST);
 		MAG_STAT_ADD(cache->resizes, 1);
 		mag_cache_enable_inside(cache);
@@ -704,7 +678,7 @@ int
 mag_cache_gather(struct mag_cache *cache)
 {
 	uint64_t magazines = 0;
-	struct mag_cache *home;
+	struct mag_home *home;
 	unsigned int part;
 
 	MAG_FOREACH_HOME(cache, part, home)
@@ -717,37 +691,37 @@ mag_cache_gather(struct mag_cache *cache)
 
 /* Take every lcore's previous magazine; those that do not grant keep theirs. */
 static bool
-previous_reap(struct mag_cache *cache)
+previous_reap(struct mag_home *home)
 {
-	struct sweep sweep = sweep_make(cache, MAG_BIAS_VISIT);
+	struct sweep sweep = sweep_make(home, MAG_BIAS_VISIT);
 	struct magazine_pile pile = {.count = 0};
 	unsigned int i, slots = mag_lcore_slots();
 
-	if (!visitor_lock(cache, &cache->visit))
+	if (!visitor_lock(home, &home->visit))
 		return false;
 	for (i = 0; i < slots; i++)
 		sweep_announce(&sweep, i);
 	if (slots > 0)
-		sweep_await(&sweep, deadline_in(SWEEP_US), &cache->visits_denied);
+		sweep_await(&sweep, deadline_in(SWEEP_US), &home->common->visits_denied);
 	for (i = 0; i < slots; i++)
 		if (sweep_wants(&sweep, i))
 			pile_add(&pile,
-				 visitor_detach(cache, &cache->slot[i], mag_lcore_detach_previous));
+				 visitor_detach(home, &home->slot[i], mag_lcore_detach_previous));
 	sweep_dismiss(&sweep);
-	if (visitor_lock(cache, &cache->shared)) {
-		pile_add(&pile, visitor_detach(cache, &cache->slot[MAG_SLOT_SHARED],
+	if (visitor_lock(home, &home->shared)) {
+		pile_add(&pile, visitor_detach(home, &home->slot[MAG_SLOT_SHARED],
 					       mag_lcore_detach_previous));
-		mag_lock_release(&cache->shared);
+		mag_lock_release(&home->shared);
 	}
-	mag_lock_release(&cache->visit);
-	pile_destroy(cache, &pile);
+	mag_lock_release(&home->visit);
+	pile_destroy(home, &pile);
 	return pile.count > 0;
 }
 
 int
 mag_cache_reap_now(struct mag_cache *cache, bool purge)
 {
-	struct mag_cache *home;
+	struct mag_home *home;
 	bool reaped = false;
 	unsigned int part;
 	int ret = may_destruct(cache);
@@ -758,10 +732,10 @@ mag_cache_reap_now(struct mag_cache *cache, bool purge)
 		return purge_and_enable(cache, 0);
 	MAG_FOREACH_HOME(cache, part, home) {
 		depot_zero_and_reap(home, &reaped);
-		if (mag_cache_may_visit(home))
+		if (home_may_visit(home))
 			reaped |= previous_reap(home);
 		/* Not "else": that visit may have been the first to fail. */
-		if (!mag_cache_may_visit(home))
+		if (!home_may_visit(home))
 			slots_ask(home);
 	}
 	if (reaped)
@@ -772,7 +746,7 @@ mag_cache_reap_now(struct mag_cache *cache, bool purge)
 int
 mag_cache_reclaim(struct mag_cache *cache, bool memory_low)
 {
-	const struct mag_callbacks *callbacks = cache->callbacks;
+	const struct mag_callbacks *callbacks = cache->common.callbacks;
 	int ret = may_destruct(cache);
 
 	if (ret != 0)
@@ -791,19 +765,19 @@ mag_cache_reclaim(struct mag_cache *cache, bool memory_low)
 /* Steal */
 
 static uint64_t
-home_reachable(const struct mag_cache *cache)
+home_reachable(const struct mag_home *home)
 {
-	return home_in_lcores(cache) + mag_slab_available(&cache->slab) +
-	       (uint64_t)mag_depot_total(&cache->depot.full) * MAG_STAT(cache->type);
+	return mag_home_in_lcores(home) + mag_slab_available(&home->slab) +
+	       (uint64_t)mag_depot_total(&home->depot.full) * MAG_STAT(home->common->type);
 }
 
 uint64_t
 mag_cache_reachable(const struct mag_cache *cache)
 {
-	struct mag_cache *home;
+	struct mag_home *home;
 	unsigned int part;
 	/* acquire: pairs with mag_transit_end(): read first, what left transit is counted below */
-	uint64_t sum = atomic_load_explicit(&cache->transit, memory_order_acquire);
+	uint64_t sum = atomic_load_explicit(&cache->common.transit, memory_order_acquire);
 
 	MAG_FOREACH_HOME(cache, part, home)
 		sum += home_reachable(home);
@@ -845,26 +819,26 @@ slot_moves(const struct mag_lcore *slot, const _Atomic uint32_t *busy, struct mo
 }
 
 static bool
-beside_slots_underway(const struct mag_cache *cache)
+beside_slots_underway(const struct mag_home *home)
 {
-	return counted(&cache->slab.moving) != 0 || is_set(&cache->slab.lock.holder);
+	return counted(&home->slab.moving) != 0 || is_set(&home->slab.lock.holder);
 }
 
 static struct moves
-home_moves(const struct mag_cache *cache)
+home_moves(const struct mag_home *home)
 {
-	struct moves moves = {.underway = beside_slots_underway(cache)};
+	struct moves moves = {.underway = beside_slots_underway(home)};
 	unsigned int i, slots = mag_lcore_slots();
 
 	for (i = 0; i < slots; i++)
-		slot_moves(&cache->slot[i], &cache->slot[i].owner.busy, &moves);
-	slot_moves(&cache->slot[MAG_SLOT_SHARED], &cache->shared.holder, &moves);
-	moves.count += counted(&cache->slab.created) + counted(&cache->slab.destroyed) +
-		       counted(&cache->slab.allocs) + mag_depot_taken(&cache->depot.full) +
-		       counted(&cache->region->allocations);
+		slot_moves(&home->slot[i], &home->slot[i].owner.busy, &moves);
+	slot_moves(&home->slot[MAG_SLOT_SHARED], &home->shared.holder, &moves);
+	moves.count += counted(&home->slab.created) + counted(&home->slab.destroyed) +
+		       counted(&home->slab.allocs) + mag_depot_taken(&home->depot.full) +
+		       counted(&home->slab.region->allocations);
 	/* acquire: as in counted() */
 	atomic_thread_fence(memory_order_acquire);
-	moves.underway |= beside_slots_underway(cache);
+	moves.underway |= beside_slots_underway(home);
 	return moves;
 }
 
@@ -872,8 +846,8 @@ home_moves(const struct mag_cache *cache)
 static struct moves
 moves_so_far(const struct mag_cache *cache, uint64_t own)
 {
-	struct moves moves = {.underway = counted(&cache->transit) != own}, its;
-	struct mag_cache *home;
+	struct moves moves = {.underway = counted(&cache->common.transit) != own}, its;
+	struct mag_home *home;
 	unsigned int part;
 
 	MAG_FOREACH_HOME(cache, part, home) {
@@ -881,7 +855,7 @@ moves_so_far(const struct mag_cache *cache, uint64_t own)
 		moves.count += its.count;
 		moves.underway |= its.underway;
 	}
-	moves.underway |= counted(&cache->transit) != own;
+	moves.underway |= counted(&cache->common.transit) != own;
 	return moves;
 }
 
@@ -908,43 +882,43 @@ can_succeed(struct mag_cache *cache, unsigned int n, const struct mag_request *r
 			return false;
 		rte_pause();
 	}
-	MAG_STAT_ADD(cache->steal_denied, 1);
+	MAG_STAT_ADD(cache->common.steal_denied, 1);
 	return false;
 }
 
 /* Visitor: up to n rounds of a slot to objects; a full magazine that is not needed to the depot. */
 static unsigned int
-slot_rob(struct mag_cache *cache, struct mag_lcore *lcore, void **objects, unsigned int n,
+slot_rob(struct mag_home *home, struct mag_lcore *lcore, void **objects, unsigned int n,
 	 struct mag_request *request)
 {
 	struct mag_detached previous;
 	uint32_t count = mag_lcore_count(lcore), got;
 
-	mag_request_hold(cache, request, count);
+	mag_request_hold(home->common, request, count);
 	got = mag_lcore_pick(lcore, objects, n);
 	MAG_COUNT(lcore->visited_out, got);
 	if (got < n) {
 		previous = mag_lcore_detach_previous(lcore);
 		MAG_COUNT(lcore->visited_out, previous.rounds);
-		mag_cache_hand_over(cache, previous);
+		mag_home_hand_over(home, previous);
 	}
-	mag_request_let_go(cache, request, count - got);
+	mag_request_let_go(home->common, request, count - got);
 	return got;
 }
 
 static unsigned int
-shared_rob(struct mag_cache *cache, void **objects, unsigned int n, struct mag_request *request,
+shared_rob(struct mag_home *home, void **objects, unsigned int n, struct mag_request *request,
 	   uint64_t deadline)
 {
-	struct mag_lcore *shared = &cache->slot[MAG_SLOT_SHARED];
+	struct mag_lcore *shared = &home->slot[MAG_SLOT_SHARED];
 	unsigned int got;
 
 	if (n == 0 || mag_lcore_count(shared) == 0)
 		return 0;
-	if (!lock_until(&cache->shared, deadline, &cache->steal_denied))
+	if (!lock_until(&home->shared, deadline, &home->common->steal_denied))
 		return 0;
-	got = slot_rob(cache, shared, objects, n, request);
-	mag_lock_release(&cache->shared);
+	got = slot_rob(home, shared, objects, n, request);
+	mag_lock_release(&home->shared);
 	return got;
 }
 
@@ -952,14 +926,14 @@ shared_rob(struct mag_cache *cache, void **objects, unsigned int n, struct mag_r
 static void
 rob_announce(struct sweep *sweep, unsigned int n)
 {
-	struct mag_cache *cache = sweep->cache;
+	struct mag_home *home = sweep->home;
 	unsigned int i, slots = mag_lcore_slots(), own = mag_lcore_slot_number();
 	uint64_t sum = 0;
 	uint32_t count;
 
 	for (i = 0; i < slots && sum < n; i++) {
-		count = mag_lcore_count(&cache->slot[i]);
-		if (i == own || count == 0 || (sweep->fencing && !slot_is_fenced(cache, i)))
+		count = mag_lcore_count(&home->slot[i]);
+		if (i == own || count == 0 || (sweep->fencing && !slot_is_fenced(home, i)))
 			continue;
 		sum += count;
 		sweep_announce(sweep, i);
@@ -968,28 +942,28 @@ rob_announce(struct sweep *sweep, unsigned int n)
 
 /* One sweep, under the visit lock: returns the objects had; full magazines go to the depot. */
 static unsigned int
-rob(struct mag_cache *cache, void **objects, unsigned int n, struct mag_request *request,
+rob(struct mag_home *home, void **objects, unsigned int n, struct mag_request *request,
     uint64_t deadline)
 {
-	struct sweep sweep = sweep_make(cache, MAG_BIAS_VISIT);
+	struct sweep sweep = sweep_make(home, MAG_BIAS_VISIT);
 	unsigned int i, got = 0;
 
 	rob_announce(&sweep, n);
 	if (sweep.count > 0) {
-		MAG_STAT_ADD(cache->steals, 1);
-		sweep_await(&sweep, deadline, &cache->steal_denied);
+		MAG_STAT_ADD(home->common->steals, 1);
+		sweep_await(&sweep, deadline, &home->common->steal_denied);
 		for (i = 0; i < MAG_SLOT_SHARED; i++)
 			if (sweep_wants(&sweep, i))
-				got += slot_rob(cache, &cache->slot[i], objects + got, n - got,
+				got += slot_rob(home, &home->slot[i], objects + got, n - got,
 						request);
 		sweep_dismiss(&sweep);
 	}
-	got += shared_rob(cache, objects + got, n - got, request, deadline);
+	got += shared_rob(home, objects + got, n - got, request, deadline);
 	if (got == 0 && sweep.denied) {
-		atomic_store_explicit(&cache->denied_slot, sweep.denied_slot, memory_order_relaxed);
-		atomic_store_explicit(&cache->denied_count, home_in_lcores(cache),
+		atomic_store_explicit(&home->denied_slot, sweep.denied_slot, memory_order_relaxed);
+		atomic_store_explicit(&home->denied_count, mag_home_in_lcores(home),
 				      memory_order_relaxed);
-		atomic_store_explicit(&cache->steal_rest, deadline_in(STEAL_US),
+		atomic_store_explicit(&home->steal_rest, deadline_in(STEAL_US),
 				      memory_order_relaxed);
 	}
 	return got;
@@ -1000,21 +974,21 @@ rob(struct mag_cache *cache, void **objects, unsigned int n, struct mag_request 
  * repeated while that owner still is: it could not succeed. Such a refusal counts.
  */
 static bool
-seen_in_vain(struct mag_cache *cache)
+seen_in_vain(struct mag_home *home)
 {
-	const struct mag_lcore *denied = &cache->slot[MAG_STAT(cache->denied_slot)];
+	const struct mag_lcore *denied = &home->slot[MAG_STAT(home->denied_slot)];
 
-	if (rte_rdtsc() >= MAG_STAT(cache->steal_rest) || MAG_STAT(denied->owner.busy) == 0 ||
-	    home_in_lcores(cache) != MAG_STAT(cache->denied_count))
+	if (rte_rdtsc() >= MAG_STAT(home->steal_rest) || MAG_STAT(denied->owner.busy) == 0 ||
+	    mag_home_in_lcores(home) != MAG_STAT(home->denied_count))
 		return false;
-	MAG_STAT_ADD(cache->steal_denied, 1);
+	MAG_STAT_ADD(home->common->steal_denied, 1);
 	return true;
 }
 
 static void
 visit_release(struct mag_cache *cache, unsigned int homes)
 {
-	struct mag_cache *home;
+	struct mag_home *home;
 	unsigned int part;
 
 	MAG_FOREACH_HOME(cache, part, home)
@@ -1026,11 +1000,11 @@ visit_release(struct mag_cache *cache, unsigned int homes)
 static unsigned int
 visit_lock_until(struct mag_cache *cache, uint64_t deadline)
 {
-	struct mag_cache *home;
+	struct mag_home *home;
 	unsigned int part;
 
 	MAG_FOREACH_HOME(cache, part, home)
-		if (!lock_until(&home->visit, deadline, &home->steal_denied)) {
+		if (!lock_until(&home->visit, deadline, &home->common->steal_denied)) {
 			visit_release(cache, part);
 			return 0;
 		}
@@ -1047,7 +1021,7 @@ rob_homes(struct mag_cache *cache, unsigned int locked, void **objects, unsigned
 {
 	const struct mag_homes *homes = mag_cache_homes(cache);
 	unsigned int i, got, part = 0, count = homes != NULL ? homes->count : 1, vain = 0;
-	struct mag_cache *home;
+	struct mag_home *home;
 
 	*robbed = 0;
 	for (i = 0; i < count && *robbed < n; i++) {
@@ -1079,7 +1053,7 @@ steal_until(struct mag_cache *cache, unsigned int locked, void **objects, unsign
 	       !request->refused && mag_cache_may_visit(cache) &&
 	       can_succeed(cache, n - got, request)) {
 		if ((robbed == 0 || sweeps++ >= STEAL_SWEEPS) && rte_rdtsc() >= deadline) {
-			MAG_STAT_ADD(cache->steal_denied, 1);
+			MAG_STAT_ADD(cache->common.steal_denied, 1);
 			break;
 		}
 		if (!rob_homes(cache, locked, objects + got, n - got, request, deadline, &robbed))
@@ -1098,13 +1072,13 @@ steal_by_asking(struct mag_cache *cache, unsigned int locked, void **objects, un
 		struct mag_request *request, uint64_t deadline)
 {
 	unsigned int got = mag_cache_take(cache, objects, n, request), robbed, part;
-	struct mag_cache *home;
+	struct mag_home *home;
 
 	if (got == n || request->refused)
 		return got;
 	MAG_FOREACH_HOME(cache, part, home) {
 		slots_ask(home);
-		if (is_fencing(home) && part < locked)
+		if (is_fencing(home->common) && part < locked)
 			robbed = rob(home, objects + got, n - got, request, deadline);
 		else
 			robbed = shared_rob(home, objects + got, n - got, request, deadline);
@@ -1138,7 +1112,7 @@ mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n,
 		mag_cache_give(cache, objects, got);
 		got = 0;
 	}
-	mag_request_end(cache, request);
+	mag_request_end(&cache->common, request);
 	visit_release(cache, homes);
 	return got;
 }

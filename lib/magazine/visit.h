@@ -6,7 +6,11 @@
  * Sweeps over the slots of a cache, and what is built from them (spec 7, design 8).
  */
 
-#include "exchange.h"
+#include "cache.h"
+#include "mag_maint.h"
+
+/** Added to the remembered contention by a resize, so that it does not cause the next one. */
+#define MAG_CONTENTION_REST (1ull << 40)
 
 /** Take what other lcores hold: all of n, or none, unless some will do. Returns how many, and ends the request. */
 unsigned int mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n,
@@ -16,8 +20,6 @@ unsigned int mag_cache_steal(struct mag_cache *cache, void **objects, unsigned i
  * once a membarrier has failed, until each has acknowledged FENCE.
  */
 bool mag_cache_may_visit(const struct mag_cache *cache);
-/** Objects in the magazines of all slots, read without holding them. */
-uint64_t mag_cache_in_lcores(const struct mag_cache *cache);
 /** Objects that could be had by visiting everybody, in transit included. */
 uint64_t mag_cache_reachable(const struct mag_cache *cache);
 /**

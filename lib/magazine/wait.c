@@ -10,10 +10,11 @@
 #include <rte_errno.h>
 #include <rte_random.h>
 
-#include "cache.h"
 #include "elastic_grow.h"
 #include "elastic_service.h"
-#include "exchange.h"
+#include "mag_stats.h"
+#include "pool.h"
+#include "registry.h"
 #include "visit.h"
 
 #define DEFAULT_US 20000000ull
@@ -101,7 +102,7 @@ alloc_hard(struct mag_cache *cache, void **objects, unsigned int n)
 static uint64_t
 there_are(const struct mag_cache *cache)
 {
-	uint64_t transit = MAG_STAT(cache->transit), sum = mag_cache_reachable(cache);
+	uint64_t transit = MAG_STAT(cache->common.transit), sum = mag_cache_reachable(cache);
 
 	return sum - RTE_MIN(sum, transit);
 }

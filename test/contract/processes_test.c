@@ -17,8 +17,12 @@
 #include "cache.h"
 #include "harness.h"
 #include "logtap.h"
+#include "mag_maint.h"
+#include "mag_stats.h"
 #include "pool.h"
+#include "registry.h"
 #include "rte_mempool_magazine.h"
+#include "visit.h"
 
 /* Set in a copy of this program that is the secondary process: what it does. */
 #define ENV_CHILD "CONTRACT_PROCESS"

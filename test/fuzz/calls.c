@@ -14,6 +14,7 @@
 #include "elastic_service.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
+#include "pool.h"
 #include "process.h"
 
 #define BULK 1024

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "elastic_service.h"
 #include "process.h"
+#include "registry.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -20,7 +21,6 @@
 #include <rte_malloc.h>
 #include <rte_per_lcore.h>
 
-#include "cache.h"
 #include "eal_files.h"
 
 #define SIGNAL_NS 200000

@@ -3,7 +3,7 @@
 /*
  * Poll mode (visit=0): nobody is visited; an allocation that found too little sets ASKED in the slots
  * that hold something, and each owner hands in at its next operation (slots_ask() in visit.c,
- * slot_hold() and mag_cache_hand_in() in exchange.c). A magazine has 2 rounds, a slot one magazine.
+ * slot_hold() and mag_home_hand_in() in home.c). A magazine has 2 rounds, a slot one magazine.
  *
  * Safety: nobody but its owner changes a slot; no object is lost or there twice; an owner that begins
  * an operation after it was asked has, before the operation is over, let go of what it held when it was

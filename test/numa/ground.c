@@ -288,12 +288,12 @@ pool_node_of(const struct pool *pool, const void *object)
 }
 
 uint64_t
-home_available(const struct mag_cache *home)
+home_available(const struct mag_home *home)
 {
 	uint64_t sum = mag_slab_available(&home->slab);
 	unsigned int i;
 
-	sum += (uint64_t)mag_depot_total(&home->depot.full) * MAG_STAT(home->type);
+	sum += (uint64_t)mag_depot_total(&home->depot.full) * MAG_STAT(home->common->type);
 	for (i = 0; i < MAG_SLOTS; i++)
 		sum += mag_lcore_count(&home->slot[i]);
 	return sum;
@@ -322,13 +322,13 @@ assert_extents_lie_on(const struct mag_region *region, uint32_t part, int node)
 }
 
 void
-assert_home_lies_on(const struct mag_cache *home, uint32_t part, int node)
+assert_home_lies_on(const struct mag_home *home, uint32_t part, int node)
 {
-	assert_int_equal(home->region->part[part].node, node);
+	assert_int_equal(home->slab.region->part[part].node, node);
 	assert_int_equal(home->slab.part, part);
 	assert_lies_on(home, sizeof(*home), node);
 	assert_lies_on(home->arena.base, home->arena.size, node);
 	assert_lies_on(home->arena.order, 1, node);
 	assert_lies_on(home->slab.table, home->slab.table_size * sizeof(home->slab.table[0]), node);
-	assert_extents_lie_on(home->region, part, node);
+	assert_extents_lie_on(home->slab.region, part, node);
 }

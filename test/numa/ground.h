@@ -77,8 +77,8 @@ void pool_free(struct pool *pool);
 /** Node of an object, by the chunk that it is of. */
 int pool_node_of(const struct pool *pool, const void *object);
 /** Objects of a home: in magazines, depot and slabs. */
-uint64_t home_available(const struct mag_cache *home);
+uint64_t home_available(const struct mag_home *home);
 /** All records of a home and of its part of the region are on its node. */
-void assert_home_lies_on(const struct mag_cache *home, uint32_t part, int node);
+void assert_home_lies_on(const struct mag_home *home, uint32_t part, int node);
 
 #endif /* NUMA_GROUND_H */

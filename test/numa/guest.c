@@ -2,6 +2,7 @@
 
 /* Several nodes for real: runs in the machine that test_numa.py starts. Nodes are those of the kernel. */
 
+#include "cache.h"
 #include "elastic.h"
 #include "elastic_service.h"
 #include "fault.h"
@@ -20,7 +21,6 @@
 #include <rte_memzone.h>
 #include <rte_ring.h>
 
-#include "exchange.h"
 #include "mag_maint.h"
 #include "numa.h"
 #include "region.h"
@@ -104,7 +104,7 @@ assert_order(const int *order)
 static void
 assert_all_home(void)
 {
-	struct mag_cache *home;
+	struct mag_home *home;
 	unsigned int part;
 
 	MAG_FOREACH_HOME(pool.cache, part, home)
@@ -262,7 +262,7 @@ test_a_node_without_memory_of_the_pool_is_served_by_the_nearest_that_has(void **
 static void
 hold_a_magazine_of_each_node(void *arg)
 {
-	unsigned int node, i, rounds = MAG_STAT(pool.cache->type), kept = 0;
+	unsigned int node, i, rounds = MAG_STAT(pool.cache->common.type), kept = 0;
 	static void *mine[NODES_MAX * MAG_ROUNDS_MAX];
 	unsigned int had[NODES_MAX] = {0};
 	int at;
@@ -293,7 +293,7 @@ static void
 test_objects_are_stolen_from_the_nearest_node_first(void **state __rte_unused)
 {
 	unsigned int node, i, had, all = pool.count, want;
-	unsigned int rounds = MAG_STAT(pool.cache->type), holder;
+	unsigned int rounds = MAG_STAT(pool.cache->common.type), holder;
 	int order[NODES_MAX];
 
 	for (node = 0; node < nodes; node++) {
@@ -388,7 +388,7 @@ assert_magazine_is_of(const struct mag_magazine *magazine, unsigned int rounds, 
 
 /* Magazines of slots, and of the depot's full list. */
 static void
-assert_magazines_are_of(const struct mag_cache *home, int node)
+assert_magazines_are_of(const struct mag_home *home, int node)
 {
 	struct mag_depot_head head = mag_depot_head(&home->depot.full);
 	const struct mag_magazine *magazine;
@@ -412,7 +412,7 @@ assert_magazines_are_of(const struct mag_cache *home, int node)
 static void
 test_magazines_hold_objects_of_their_own_node_only(void **state __rte_unused)
 {
-	struct mag_cache *home;
+	struct mag_home *home;
 	unsigned int part, held = 0;
 
 	traffic(false);
@@ -428,13 +428,13 @@ test_magazines_hold_objects_of_their_own_node_only(void **state __rte_unused)
 static void
 test_after_traffic_between_nodes_and_a_reap_every_object_is_home(void **state __rte_unused)
 {
-	struct mag_cache *home;
+	struct mag_home *home;
 	unsigned int part;
 
 	traffic(true);
 	assert_int_equal(mag_cache_reap_now(pool.cache, true), 0);
 	MAG_FOREACH_HOME(pool.cache, part, home) {
-		assert_int_equal(home->region->part[part].node, part);
+		assert_int_equal(home->slab.region->part[part].node, part);
 		assert_int_equal(mag_slab_available(&home->slab), COUNT);
 		assert_int_equal(mag_depot_total(&home->depot.full), 0);
 		assert_int_equal(MAG_STAT(home->slab.invalid), 0);
@@ -464,7 +464,7 @@ test_objects_lie_on_the_node_that_the_library_says(void **state __rte_unused)
 static void
 test_records_lie_on_the_node_of_what_they_describe(void **state __rte_unused)
 {
-	struct mag_cache *home;
+	struct mag_home *home;
 	unsigned int part;
 
 	MAG_FOREACH_HOME(pool.cache, part, home)
@@ -488,7 +488,7 @@ test_a_pool_of_a_socket_lies_there_with_all_records(void **state __rte_unused)
 	for (node = 0; node < nodes; node++) {
 		pool_make_default(COUNT, node);
 		assert_null(mag_cache_homes(pool.cache));
-		assert_home_lies_on(pool.cache, 0, node);
+		assert_home_lies_on(&pool.cache->first, 0, node);
 		assert_lies_on(pool.cache->region, sizeof(*pool.cache->region), node);
 		take(&want);
 		assert_int_equal(count, COUNT);
@@ -506,7 +506,7 @@ test_a_pool_larger_than_a_node_has_memory_of_the_next(void **state __rte_unused)
 	unsigned int size = (huge_free(0) * PAGE / SIZE) + 5000, i, part;
 	void **all = malloc(size * sizeof(*all));
 	int *at = malloc(size * sizeof(*at));
-	struct mag_cache *home;
+	struct mag_home *home;
 	uint64_t of[NODES_MAX] = {0};
 
 	if (mode == MODE_LEGACY)
@@ -749,7 +749,7 @@ test_who_waits_has_new_memory_of_its_own_node(void **state __rte_unused)
 static void
 test_records_of_a_cache_lie_on_their_nodes_whoever_makes_it(void **state __rte_unused)
 {
-	struct mag_cache *home;
+	struct mag_home *home;
 	unsigned int part;
 
 	run_on(lcore_of(nodes - 1, 0), cache_make, NULL);

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 
 #include "accounts.h"
+#include "cache.h"
+#include "mag_maint.h"
+#include "mag_stats.h"
 #include "stress.h"
 #include "visit.h"
 
@@ -23,7 +26,7 @@ static void
 count_magazine(struct subject *subject, const char *where, const struct mag_magazine *magazine,
 	       uint32_t rounds, struct sums *sums)
 {
-	uint32_t type = MAG_STAT(subject->cache->type), i;
+	uint32_t type = MAG_STAT(subject->cache->common.type), i;
 
 	if (magazine->rounds != type || rounds > type)
 		stress_blame("%s: a magazine of %u rounds has %u where %u are in force", where,
@@ -38,7 +41,7 @@ static void
 check_list(struct subject *subject, const char *where, struct mag_depot_list *list, bool full,
 	   struct sums *sums)
 {
-	const struct mag_arena *arena = &subject->cache->arena;
+	const struct mag_arena *arena = &subject->cache->first.arena;
 	struct mag_depot_head head = mag_depot_head(list);
 	const struct mag_magazine *magazine;
 	uint32_t index = head.index, n = 0;
@@ -61,7 +64,7 @@ check_list(struct subject *subject, const char *where, struct mag_depot_list *li
 static void
 check_slot(struct subject *subject, uint32_t number, struct sums *sums)
 {
-	struct mag_lcore *slot = &subject->cache->slot[number];
+	struct mag_lcore *slot = &subject->cache->first.slot[number];
 	uint32_t rounds = MAG_STAT(slot->rounds), previous = MAG_STAT(slot->previous_rounds);
 
 	if (MAG_STAT(slot->owner.busy) != 0)
@@ -124,7 +127,7 @@ check_slab(struct subject *subject, uint64_t out)
 		       MAG_STAT(subject->cache->region->part[0].segments_free),
 	       MAG_STAT(subject->cache->region->segments));
 	expect("invalid frees", stats.invalid_frees, 0);
-	expect("objects in transit", MAG_STAT(subject->cache->transit), 0);
+	expect("objects in transit", MAG_STAT(subject->cache->common.transit), 0);
 }
 
 struct check {
@@ -143,11 +146,11 @@ check_visit(struct mag_cache *cache, void *arg)
 
 	if (cache != subject->cache)
 		return;
-	check_list(subject, "full list", &cache->depot.full, true, &sums);
-	check_list(subject, "empty list", &cache->depot.empty, false, &sums);
+	check_list(subject, "full list", &cache->first.depot.full, true, &sums);
+	check_list(subject, "empty list", &cache->first.depot.empty, false, &sums);
 	for (i = 0; i < MAG_SLOTS; i++)
 		check_slot(subject, i, &sums);
-	expect("magazines out of the arena", cache->arena.out, sums.magazines);
+	expect("magazines out of the arena", cache->first.arena.out, sums.magazines);
 	check_slab(subject, users + sums.rounds);
 	check_slot_stats(subject, users);
 	expect("free objects", subject_available(subject),

@@ -12,6 +12,7 @@
 #include "accounts.h"
 #include "cell.h"
 #include "lives.h"
+#include "mag_maint.h"
 #include "stress.h"
 
 #define OBJECTS 6000
@@ -106,8 +107,8 @@ regions_grow_in_use(void **state)
 	stress_begin(cell.name);
 	subject_cache(&subject, &growing, 32000, 1000, &params);
 	cell_run(&cell, &subject);
-	stress_say("  rescales %u", MAG_STAT(subject.cache->slab.rescales));
-	if (MAG_STAT(subject.cache->slab.rescales) == 0)
+	stress_say("  rescales %u", MAG_STAT(subject.cache->first.slab.rescales));
+	if (MAG_STAT(subject.cache->first.slab.rescales) == 0)
 		stress_blame("the table of addresses was never rescaled");
 	subject_cache_free(&subject, &growing);
 	stress_end();

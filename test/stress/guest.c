@@ -15,6 +15,8 @@
 #include "fault.h"
 #include "guest.h"
 #include "heap.h"
+#include "mag_maint.h"
+#include "mag_stats.h"
 #include "rte_mempool_magazine.h"
 
 #define OBJECTS_MAX 2000
@@ -425,8 +427,9 @@ account(struct guest *guest)
 	for (i = 0; i < n; i++)
 		token_move(guest, objects[i], DRAINER, 0);
 	guest_put(guest, objects, n);
-	if (MAG_STAT(guest->cache->slab.invalid) != 0)
-		stress_blame("%" PRIu64 " invalid frees", MAG_STAT(guest->cache->slab.invalid));
+	if (MAG_STAT(guest->cache->first.slab.invalid) != 0)
+		stress_blame("%" PRIu64 " invalid frees",
+			     MAG_STAT(guest->cache->first.slab.invalid));
 	free(objects);
 }
 

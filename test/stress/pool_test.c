@@ -129,7 +129,7 @@ on_stop_inside(int signal)
 {
 	const struct mag_cache *cache = MAG_STAT(inside);
 	const struct mag_lcore *own =
-		(const struct mag_lcore *)((const char *)cache->slot + mag_lcore_offset);
+		(const struct mag_lcore *)((const char *)cache->first.slot + mag_lcore_offset);
 
 	if (MAG_STAT(own->owner.busy) != 0)
 		on_stop(signal);

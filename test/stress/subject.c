@@ -109,7 +109,7 @@ subject_cache_free(struct subject *subject, struct subject_memory *memory)
 
 	/* Refused while maintenance resizes it. */
 	while ((ret = mag_cache_destroy(subject->cache)) == -EBUSY &&
-	       MAG_STAT(subject->cache->slab.out) == 0)
+	       MAG_STAT(subject->cache->first.slab.out) == 0)
 		sched_yield();
 	assert_int_equal(ret, 0);
 	assert_int_equal(mag_region_destroy(memory->region), 0);

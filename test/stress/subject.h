@@ -15,6 +15,7 @@
 #include <rte_mempool.h>
 
 #include "cache.h"
+#include "mag_stats.h"
 #include "stock.h"
 
 struct subject {
@@ -77,7 +78,8 @@ subject_available(const struct subject *subject)
 static inline uint64_t
 subject_denied(const struct subject *subject)
 {
-	return MAG_STAT(subject->cache->steal_denied) + MAG_STAT(subject->cache->visits_denied);
+	return MAG_STAT(subject->cache->common.steal_denied) +
+	       MAG_STAT(subject->cache->common.visits_denied);
 }
 
 /** This thread's mempool cache, if it has one, goes back to the pool. */

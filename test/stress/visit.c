@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "crew.h"
+#include "mag_maint.h"
 
 static const uint32_t pool_types[] = {14, 30, 62, 126, 254, 510};
 static const uint32_t cache_types[] = {14, 30, 46};

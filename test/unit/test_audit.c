@@ -3,6 +3,8 @@
 /* Caches that are watched: guard, audit and use counts. */
 
 #include "eal.h"
+#include "mag_maint.h"
+#include "mag_stats.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -347,7 +349,7 @@ come_and_go(void *arg __rte_unused)
 		mag_cache_free_bulk(cache, objects, n);
 		mag_cache_reap_now(cache, true);
 		size = size == 64 ? 128 : 64;
-		mag_slab_rescale(&cache->slab, size, -1);
+		mag_slab_rescale(&cache->first.slab, size, -1);
 	}
 }
 
@@ -394,9 +396,10 @@ test_what_is_held_is_known_of_a_guarded_cache_only(void **state __rte_unused)
 	struct mag_slab_object found;
 
 	/* As its record would say of a guarded one. */
-	mag_slab_hand_out(&cache->slab, &object, 1);
+	mag_slab_hand_out(&cache->first.slab, &object, 1);
 	assert_int_equal(mag_cache_held(cache, held, 1), 0);
-	assert_int_equal(mag_slab_hand_back(&cache->slab, object, true, &found), MAG_SLAB_GOOD);
+	assert_int_equal(mag_slab_hand_back(&cache->first.slab, object, true, &found),
+			 MAG_SLAB_GOOD);
 	mag_cache_free(cache, object);
 }
 

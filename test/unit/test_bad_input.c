@@ -6,6 +6,9 @@
  */
 
 #include "eal.h"
+#include "mag_maint.h"
+#include "mag_stats.h"
+#include "pool.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -121,7 +124,7 @@ assert_nothing_lost(const struct mag_cache *cache, unsigned int out)
 	struct mag_cache_stats stats = stats_of(cache);
 
 	assert_int_equal(stats.free, COUNT - out);
-	assert_int_equal(cache->transit, 0);
+	assert_int_equal(cache->common.transit, 0);
 }
 
 static void
@@ -694,7 +697,7 @@ static void
 assert_flush_did_nothing(void)
 {
 	assert_int_equal(refusal.calls, 1);
-	assert_int_equal(mag_lcore_count(mag_lcore_slot(other->slot)), 2);
+	assert_int_equal(mag_lcore_count(mag_lcore_slot(other->first.slot)), 2);
 }
 
 static void

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
+#include "mag_maint.h"
+#include "mag_stats.h"
+#include "pool.h"
+#include "registry.h"
+#include "visit.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -136,7 +141,8 @@ pool_params(uint64_t objects)
 static void
 cache_drop(struct mag_cache *cache)
 {
-	assert_int_equal(cache->slab.out - (cache->slab.allocs - cache->slab.frees), 0);
+	assert_int_equal(
+		cache->first.slab.out - (cache->first.slab.allocs - cache->first.slab.frees), 0);
 	assert_int_equal(mag_cache_destroy(cache), 0);
 	assert_int_equal(ground.region->references, 0);
 	assert_int_equal(ground.region->part[0].objects_free, COUNT);
@@ -239,8 +245,8 @@ test_a_nocache_free_destructs_at_once(void **state __rte_unused)
 
 	mag_cache_free_nocache(cache, object);
 	assert_int_equal(seen.destructed, 1);
-	assert_int_equal(cache->slab.out, 0);
-	assert_int_equal(mag_lcore_count(mag_lcore_slot(cache->slot)), 0);
+	assert_int_equal(cache->first.slab.out, 0);
+	assert_int_equal(mag_lcore_count(mag_lcore_slot(cache->first.slot)), 0);
 	cache_drop(cache);
 }
 
@@ -253,10 +259,10 @@ test_a_nocache_free_of_many_destructs_all_of_them_at_once(void **state __rte_unu
 	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 40), 40);
 	mag_cache_free_nocache_bulk(cache, objects, 39);
 	assert_int_equal(seen.destructed, 39);
-	assert_int_equal(cache->slab.out, 1);
+	assert_int_equal(cache->first.slab.out, 1);
 	mag_cache_free_nocache_bulk(cache, objects, 0);
 	mag_cache_free_nocache_bulk(cache, objects, 1);
-	assert_int_equal(cache->slab.invalid, 1);
+	assert_int_equal(cache->first.slab.invalid, 1);
 	mag_cache_free_nocache_bulk(cache, objects + 39, 1);
 	assert_int_equal(seen.wrong, 0);
 	cache_drop(cache);
@@ -354,8 +360,8 @@ test_a_constructor_that_fails_anywhere_in_a_batch_stops_there(void **state __rte
 		assert_int_equal(mag_cache_alloc_bulk(cache, objects, 10), at - 1);
 		assert_int_equal(seen.constructed, at);
 		assert_int_equal(seen.destructed, 0);
-		assert_int_equal(cache->alloc_fails, 10 - at + 1);
-		assert_int_equal(cache->slab.out, at - 1);
+		assert_int_equal(cache->common.alloc_fails, 10 - at + 1);
+		assert_int_equal(cache->first.slab.out, at - 1);
 		mag_cache_free_bulk(cache, objects, at - 1);
 		cache_drop(cache);
 		assert_int_equal(seen.wrong, 0);
@@ -546,7 +552,7 @@ test_object_info_says_which_object_it_is(void **state __rte_unused)
 		assert_int_equal(info.size, SIZE);
 		assert_int_equal(info.region_index, number_of(objects[i]));
 		assert_int_equal(info.segment_object, number_of(objects[i]) % BLOCK);
-		assert_true(mag_slab_find(&cache->slab, objects[i], &found));
+		assert_true(mag_slab_find(&cache->first.slab, objects[i], &found));
 		assert_ptr_equal(info.bufctl, &found.slab->bufctl[found.index]);
 		assert_null(mirror.address);
 	}
@@ -607,7 +613,7 @@ test_alignment_is_rounded_up_and_chunks_to_it(void **state __rte_unused)
 		cache = mag_cache_create(&params);
 		assert_non_null(cache);
 		assert_int_equal(cache->align, rows[i].real);
-		assert_int_equal(cache->chunk_size, rows[i].chunk);
+		assert_int_equal(cache->common.chunk_size, rows[i].chunk);
 		assert_int_equal(cache->object_size, rows[i].size);
 		cache_drop(cache);
 	}
@@ -858,8 +864,8 @@ test_the_first_type_of_a_pool_leaves_room_to_grow(void **state __rte_unused)
 		params = pool_params(rows[i].objects);
 		cache = mag_pool_create(&params);
 		assert_non_null(cache);
-		assert_int_equal(cache->type, rows[i].rounds);
-		assert_int_equal(cache->slot[0].size, rows[i].rounds);
+		assert_int_equal(cache->common.type, rows[i].rounds);
+		assert_int_equal(cache->first.slot[0].size, rows[i].rounds);
 		mag_pool_free(cache);
 	}
 }
@@ -876,7 +882,7 @@ test_a_pool_is_never_cleared_and_dynamic_unless_its_rounds_are_fixed(void **stat
 	params.options.rounds = 62;
 	cache = mag_pool_create(&params);
 	assert_int_equal(cache->flags & MAG_CACHE_DYNAMIC, 0);
-	assert_int_equal(cache->type, 62);
+	assert_int_equal(cache->common.type, 62);
 	mag_pool_free(cache);
 }
 
@@ -902,7 +908,7 @@ test_a_pool_that_somebody_uses_does_not_start_again(void **state __rte_unused)
 {
 	struct mag_pool_params params = pool_params(COUNT);
 	struct mag_cache *cache = mag_pool_create(&params);
-	struct mag_lcore *busy = &cache->slot[1];
+	struct mag_lcore *busy = &cache->first.slot[1];
 	void *objects[COUNT];
 
 	assert_int_equal(mag_cache_take_all(cache, objects, COUNT, true), 0);
@@ -915,7 +921,7 @@ test_a_pool_that_somebody_uses_does_not_start_again(void **state __rte_unused)
 	mag_bias_leave(&busy->owner);
 	assert_int_equal(mag_pool_reset(cache), 0);
 	assert_int_equal(mag_cache_available(cache), 0);
-	assert_int_equal(cache->slot[1].size, cache->type);
+	assert_int_equal(cache->first.slot[1].size, cache->common.type);
 	assert_true(mag_pool_free(cache));
 }
 
@@ -925,12 +931,12 @@ test_a_pool_that_is_purged_stays_off_when_it_starts_again(void **state __rte_unu
 	struct mag_pool_params params = pool_params(8ull * rte_lcore_count() * 14);
 	struct mag_cache *cache = mag_pool_create(&params);
 
-	assert_true(cache->slot[1].size > 0);
+	assert_true(cache->first.slot[1].size > 0);
 	assert_int_equal(mag_cache_purge(cache), 0);
 	assert_int_equal(mag_pool_reset(cache), 0);
-	assert_int_equal(cache->slot[1].size, 0);
+	assert_int_equal(cache->first.slot[1].size, 0);
 	mag_cache_enable(cache);
-	assert_true(cache->slot[1].size > 0);
+	assert_true(cache->first.slot[1].size > 0);
 	assert_true(mag_pool_free(cache));
 }
 
@@ -1088,7 +1094,7 @@ test_all_or_none_takes_none_when_it_cannot_take_all(void **state __rte_unused)
 	assert_int_equal(mag_cache_take_all(cache, objects, COUNT + 1, true), -ENOBUFS);
 	assert_int_equal(mag_cache_take_all(cache, objects, COUNT + 1, false), -ENOBUFS);
 	assert_int_equal(mag_cache_available(cache), COUNT);
-	assert_int_equal(cache->transit, 0);
+	assert_int_equal(cache->common.transit, 0);
 	assert_int_equal(mag_cache_take_all(cache, objects, COUNT, false), 0);
 	assert_int_equal(mag_cache_take_all(cache, objects, 1, true), -ENOBUFS);
 	mag_cache_give(cache, objects, COUNT);
@@ -1111,13 +1117,13 @@ test_a_cache_with_objects_out_is_not_destroyed_and_stays_usable(void **state __r
 	assert_logged(log, "\"things\": 3 objects are out");
 	assert_int_equal(count_lines(log), 1);
 	assert_int_equal(cache->id, id);
-	assert_int_equal(cache->slot[0].size, cache->type);
+	assert_int_equal(cache->first.slot[0].size, cache->common.type);
 	assert_true(mag_perimeter_enter(cache, false));
 	mag_perimeter_leave(cache);
 	assert_int_equal(mag_cache_alloc_bulk(cache, objects + 3, COUNT - 3), COUNT - 3);
 	assert_distinct(&ground, objects, COUNT);
 	mag_cache_free_bulk(cache, objects, COUNT);
-	assert_int_equal(mag_lcore_count(mag_lcore_slot(cache->slot)) > 0, 1);
+	assert_int_equal(mag_lcore_count(mag_lcore_slot(cache->first.slot)) > 0, 1);
 	cache_drop(cache);
 	assert_int_equal(mag_cache_destroy(NULL), 0);
 }
@@ -1132,11 +1138,11 @@ test_a_cache_that_is_purged_stays_off_when_it_is_not_destroyed(void **state __rt
 	log_begin();
 	assert_int_equal(mag_cache_destroy(cache), -EBUSY);
 	log_end();
-	assert_int_equal(cache->slot[0].size, 0);
+	assert_int_equal(cache->first.slot[0].size, 0);
 	mag_cache_free(cache, object);
-	assert_int_equal(cache->slab.out, 0);
+	assert_int_equal(cache->first.slab.out, 0);
 	mag_cache_enable(cache);
-	assert_int_equal(cache->slot[0].size, cache->type);
+	assert_int_equal(cache->first.slot[0].size, cache->common.type);
 	cache_drop(cache);
 }
 
@@ -1214,9 +1220,9 @@ test_without_magazines_everything_goes_to_the_slabs(void **state __rte_unused)
 		assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
 		assert_distinct(&ground, objects, COUNT);
 		mag_cache_free_bulk(cache, objects, COUNT);
-		assert_int_equal(cache->slab.out, 0);
+		assert_int_equal(cache->first.slab.out, 0);
 		mag_cache_enable(cache);
-		assert_int_equal(cache->slot[0].size, 0);
+		assert_int_equal(cache->first.slot[0].size, 0);
 		log_begin();
 		assert_int_equal(mag_cache_resize(cache, 14, true), -EINVAL);
 		log_end();
@@ -1236,7 +1242,7 @@ test_an_invalid_free_is_counted_in_the_slab_layer(void **state __rte_unused)
 	mag_cache_free(cache, object);
 	mag_cache_free(cache, &ground);
 	mag_cache_free(cache, (char *)object + 8);
-	assert_int_equal(cache->slab.invalid, 3);
+	assert_int_equal(cache->first.slab.invalid, 3);
 	assert_int_equal(seen.destructed, 1);
 	assert_int_equal(seen.wrong, 0);
 	cache_drop(cache);
@@ -1250,7 +1256,7 @@ test_an_object_twice_in_one_bulk_is_destructed_once(void **state __rte_unused)
 
 	objects[0] = objects[1] = mag_cache_alloc(cache);
 	mag_cache_free_bulk(cache, objects, 2);
-	assert_int_equal(cache->slab.invalid, 1);
+	assert_int_equal(cache->first.slab.invalid, 1);
 	assert_int_equal(seen.destructed, 1);
 	assert_int_equal(seen.wrong, 0);
 	cache_drop(cache);
@@ -1274,12 +1280,12 @@ test_a_flushed_lcore_holds_nothing(void **state __rte_unused)
 
 	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 40), 40);
 	mag_cache_free_bulk(cache, objects, 40);
-	assert_true(mag_lcore_count(mag_lcore_slot(cache->slot)) > 0);
+	assert_true(mag_lcore_count(mag_lcore_slot(cache->first.slot)) > 0);
 	mag_lcore_flush();
-	assert_int_equal(mag_lcore_count(mag_lcore_slot(cache->slot)), 0);
-	assert_null(mag_lcore_slot(cache->slot)->loaded);
-	assert_null(mag_lcore_slot(cache->slot)->previous);
-	assert_int_equal(cache->transit, 0);
+	assert_int_equal(mag_lcore_count(mag_lcore_slot(cache->first.slot)), 0);
+	assert_null(mag_lcore_slot(cache->first.slot)->loaded);
+	assert_null(mag_lcore_slot(cache->first.slot)->previous);
+	assert_int_equal(cache->common.transit, 0);
 	assert_int_equal(mag_cache_available(cache), COUNT);
 	cache_drop(cache);
 }
@@ -1293,11 +1299,11 @@ static struct {
 static void
 held_look(void)
 {
-	const struct mag_lcore *own = mag_lcore_slot(held.cache->slot);
+	const struct mag_lcore *own = mag_lcore_slot(held.cache->first.slot);
 
 	held.calls++;
 	held.held += own->owner.busy != 0 || (own->visitor.word & MAG_BIAS_AWAY) != 0 ||
-		     held.cache->shared.holder != 0;
+		     held.cache->first.shared.holder != 0;
 }
 
 static int
@@ -1334,7 +1340,7 @@ test_callbacks_belong_to_the_process_that_made_the_cache(void **state __rte_unus
 	mag_cache_free_slow(cache, &object, 1);
 	assert_logged(log_end(), "cannot be used in this process");
 	cache->process--;
-	assert_int_equal(MAG_STAT(cache->slab.out), 1);
+	assert_int_equal(MAG_STAT(cache->first.slab.out), 1);
 	mag_cache_free(cache, object);
 	assert_int_equal(mag_cache_destroy(cache), 0);
 }
@@ -1342,8 +1348,8 @@ test_callbacks_belong_to_the_process_that_made_the_cache(void **state __rte_unus
 static int
 elsewhere_resize(struct mag_cache *cache)
 {
-	return mag_cache_resize(cache, mag_type_next(cache->chunk_size, MAG_STAT(cache->type)),
-				true);
+	return mag_cache_resize(
+		cache, mag_type_next(cache->common.chunk_size, MAG_STAT(cache->common.type)), true);
 }
 
 static int
@@ -1455,17 +1461,17 @@ test_a_free_needs_no_memory(void **state __rte_unused)
 	void *objects[COUNT];
 
 	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
-	while ((rest = mag_arena_get(&cache->arena, cache->type)) != NULL) {
+	while ((rest = mag_arena_get(&cache->first.arena, cache->common.type)) != NULL) {
 		assert_true(count < RTE_DIM(all));
 		all[count++] = rest;
 	}
 	mag_fault_nth(1);
 	mag_cache_free_bulk(cache, objects, COUNT);
 	mag_fault_nth(0);
-	assert_int_equal(cache->slab.out, 0);
+	assert_int_equal(cache->first.slab.out, 0);
 	assert_int_equal(ground.region->part[0].objects_free, COUNT);
 	while (count > 0)
-		mag_arena_put(&cache->arena, all[--count]);
+		mag_arena_put(&cache->first.arena, all[--count]);
 	cache_drop(cache);
 }
 
@@ -1475,11 +1481,11 @@ test_an_owner_that_keeps_itself_out_uses_the_slabs(void **state __rte_unused)
 	struct mag_cache *cache = cache_make(0);
 	void *object = mag_cache_alloc(cache);
 
-	mag_lcore_keep_out(mag_lcore_slot(cache->slot), true);
+	mag_lcore_keep_out(mag_lcore_slot(cache->first.slot), true);
 	mag_cache_free(cache, object);
 	assert_int_equal(mag_cache_in_lcores(cache), 0);
-	assert_int_equal(cache->slab.out, 0);
-	mag_lcore_keep_out(mag_lcore_slot(cache->slot), false);
+	assert_int_equal(cache->first.slab.out, 0);
+	mag_lcore_keep_out(mag_lcore_slot(cache->first.slot), false);
 	cache_drop(cache);
 }
 
@@ -1529,14 +1535,14 @@ test_a_visitor_that_stays_does_not_keep_a_thread_from_ending(void **state __rte_
 
 	task_registered(&task, leaver_run, &leaver);
 	wait_until(atomic_load(&leaver.filled));
-	lcore = &leaver.cache->slot[leaver.slot];
+	lcore = &leaver.cache->first.slot[leaver.slot];
 	assert_int_equal(mag_lcore_count(lcore), 20);
 	mag_bias_announce(&lcore->visitor, MAG_BIAS_VISIT);
 	atomic_store(&leaver.leave, true);
 	task_join(&task);
 	/* What it held stays there, where others can have it. */
 	assert_int_equal(mag_lcore_count(lcore), 20);
-	assert_int_equal(leaver.cache->visits_denied, 1);
+	assert_int_equal(leaver.cache->common.visits_denied, 1);
 	mag_bias_dismiss(&lcore->visitor, MAG_BIAS_VISIT);
 	assert_int_equal(mag_cache_purge(leaver.cache), 0);
 	assert_int_equal(mag_lcore_count(lcore), 0);
@@ -1563,7 +1569,7 @@ test_objects_of_a_registered_thread_come_home_when_it_ends(void **state __rte_un
 	for (i = 0; i < 3; i++)
 		run_on_registered(cycle_run, cache);
 	for (i = 0; i < MAG_SLOTS; i++)
-		assert_int_equal(mag_lcore_count(&cache->slot[i]), 0);
+		assert_int_equal(mag_lcore_count(&cache->first.slot[i]), 0);
 	assert_int_equal(mag_cache_available(cache), COUNT);
 	cache_drop(cache);
 }
@@ -1575,9 +1581,9 @@ test_threads_without_lcore_id_share_a_slot(void **state __rte_unused)
 	unsigned int i;
 
 	run_on_thread(cycle_run, cache);
-	assert_true(mag_lcore_count(&cache->slot[MAG_SLOT_SHARED]) > 0);
+	assert_true(mag_lcore_count(&cache->first.slot[MAG_SLOT_SHARED]) > 0);
 	for (i = 0; i < MAG_SLOT_SHARED; i++)
-		assert_int_equal(mag_lcore_count(&cache->slot[i]), 0);
+		assert_int_equal(mag_lcore_count(&cache->first.slot[i]), 0);
 	cache_drop(cache);
 }
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
+#include "mag_maint.h"
+#include "pool.h"
 
 #include <dlfcn.h>
 #include <errno.h>

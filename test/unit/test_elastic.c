@@ -29,7 +29,7 @@
 #include "mag_stats.h"
 #include "numa.h"
 #include "region.h"
-#include "visit.h"
+#include "sizing.h"
 
 #define SIZE 256
 #define SEGMENTS 6
@@ -776,7 +776,7 @@ test_guard_pages_lie_before_and_behind_each_segment(void **state __rte_unused)
 	assert_int_equal(mag_cache_alloc_bulk(cache, objects, SEGMENTS * 100), SEGMENTS * 100);
 	span = RTE_ALIGN_CEIL(region->elastic->segment_bytes, (size_t)PAGE);
 	for (i = 0; i < SEGMENTS * 100; i += 100) {
-		assert_true(mag_slab_find(&cache->slab, objects[i], &found));
+		assert_true(mag_slab_find(&cache->first.slab, objects[i], &found));
 		segment = (const char *)found.slab->segment;
 		assert_false(is_mapped(segment - 1));
 		assert_true(is_reserved(segment - PAGE));
@@ -991,7 +991,7 @@ test_a_region_that_cannot_have_a_segment_has_the_caches_on_all_reclaimed(void **
 	mag_fault_nth(0);
 	assert_int_equal(stats().grow_fails, 1);
 	/* Enabled again; and what cannot give memory back was left alone. */
-	assert_int_not_equal(on_other->slot[0].size, 0);
+	assert_int_not_equal(on_other->first.slot[0].size, 0);
 	assert_int_equal(mag_cache_in_lcores(on_ground), 1);
 	mag_cache_free(cache, object);
 	assert_int_equal(mag_cache_destroy(on_other), 0);
@@ -1039,7 +1039,7 @@ test_who_waits_for_too_many_has_none_and_keeps_none(void **state __rte_unused)
 	assert_int_equal(mag_cache_alloc_wait_bulk(cache, objects, SEGMENTS * block + 1, 5000), 0);
 	assert_int_equal(rte_errno, ETIMEDOUT);
 	assert_int_equal(mag_cache_available(cache), SEGMENTS * block);
-	assert_int_equal(cache->transit, 0);
+	assert_int_equal(cache->common.transit, 0);
 }
 
 static void

@@ -4,6 +4,10 @@
 
 #include "eal.h"
 #include "eal_files.h"
+#include "mag_maint.h"
+#include "mag_stats.h"
+#include "pool.h"
+#include "registry.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -195,10 +199,10 @@ test_a_child_that_ends_leaves_the_slot_of_its_parent_alone(void **state __rte_un
 
 	turns();
 	parent_id = mag_process_id;
-	held = mag_lcore_count(mag_lcore_slot(cache->slot));
+	held = mag_lcore_count(mag_lcore_slot(cache->first.slot));
 	assert_true(held > 0);
 	assert_int_equal(child_status(child_start(child_ends_its_thread)), 0);
-	assert_int_equal(mag_lcore_count(mag_lcore_slot(cache->slot)), held);
+	assert_int_equal(mag_lcore_count(mag_lcore_slot(cache->first.slot)), held);
 	assert_int_equal(mag_process_id, parent_id);
 }
 

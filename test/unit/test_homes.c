@@ -5,6 +5,10 @@
 #include "eal.h"
 #include "fault.h"
 #include "ground.h"
+#include "mag_maint.h"
+#include "mag_stats.h"
+#include "pool.h"
+#include "visit.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -12,7 +16,6 @@
 #include <stdlib.h>
 
 #include "cache.h"
-#include "exchange.h"
 #include "numa.h"
 
 #define COUNT 1024
@@ -195,7 +198,7 @@ test_a_node_without_objects_spills_to_the_other(void **state __rte_unused)
 static void
 test_a_freed_object_goes_to_a_magazine_of_its_own_node(void **state __rte_unused)
 {
-	struct mag_cache *home;
+	struct mag_home *home;
 	unsigned int part, i;
 
 	assert_int_equal(mag_cache_take_all(cache, objects, COUNT, true), 0);
@@ -204,7 +207,7 @@ test_a_freed_object_goes_to_a_magazine_of_its_own_node(void **state __rte_unused
 		RTE_SWAP(objects[i], objects[COUNT - 1 - i]);
 	mag_cache_give(cache, objects, COUNT);
 	MAG_FOREACH_HOME(cache, part, home) {
-		assert_int_equal(mag_cache_home(cache, part)->region->part[part].node, part);
+		assert_int_equal(home->slab.region->part[part].node, part);
 		for (i = 0; i < MAG_STAT(home->slot[MAG_SLOT_SHARED].rounds); i++)
 			assert_int_equal(node_of(home->slot[MAG_SLOT_SHARED].loaded->round[i]),
 					 part);
@@ -277,7 +280,7 @@ fill_depots(void *arg)
 static void
 test_without_visits_a_purge_asks_and_empties_the_depots_on_both_nodes(void **state __rte_unused)
 {
-	struct mag_cache *home;
+	struct mag_home *home;
 	unsigned int part;
 
 	run_on_lcore(1, fill_depots, NULL);
@@ -298,7 +301,7 @@ test_without_visits_a_purge_asks_and_empties_the_depots_on_both_nodes(void **sta
 static void
 assert_sizes(uint32_t size)
 {
-	struct mag_cache *home;
+	struct mag_home *home;
 	unsigned int part, i;
 
 	MAG_FOREACH_HOME(cache, part, home)
@@ -310,7 +313,7 @@ assert_sizes(uint32_t size)
 static void
 begin_to_fail(unsigned int from)
 {
-	if (cache->bias != MAG_BIAS_MEMBARRIER) {
+	if (cache->common.bias != MAG_BIAS_MEMBARRIER) {
 		printf("# skip: this kernel has no membarrier\n");
 		skip();
 	}
@@ -323,7 +326,7 @@ static void
 test_a_membarrier_that_fails_leaves_the_slots_of_its_node_and_lcores_are_asked(
 	void **state __rte_unused)
 {
-	struct mag_cache *home[] = {mag_cache_home(cache, 0), mag_cache_home(cache, 1)};
+	struct mag_home *home[] = {mag_cache_home(cache, 0), mag_cache_home(cache, 1)};
 	const uint32_t asked = MAG_BIAS_FENCE_BIT | MAG_BIAS_ASKED;
 	uint32_t held;
 
@@ -358,7 +361,7 @@ test_a_membarrier_that_fails_leaves_the_slots_of_its_node_and_lcores_are_asked(
 static void
 test_what_is_in_depots_of_any_node_is_had_before_what_lcores_hold(void **state __rte_unused)
 {
-	struct mag_cache *home;
+	struct mag_home *home;
 	unsigned int part, rest;
 
 	run_on_lcore(1, fill_depots, NULL);
@@ -368,10 +371,9 @@ test_what_is_in_depots_of_any_node_is_had_before_what_lcores_hold(void **state _
 		assert_true(mag_lcore_count(&home->slot[1]) > 0);
 	}
 	assert_int_equal(mag_cache_take_all(cache, objects, rest, true), 0);
-	MAG_FOREACH_HOME(cache, part, home) {
-		assert_int_equal(home->steals, 0);
+	assert_int_equal(cache->common.steals, 0);
+	MAG_FOREACH_HOME(cache, part, home)
 		assert_int_equal(home->slot[1].visited_out, 0);
-	}
 	assert_int_equal(mag_cache_take_all(cache, objects + rest, COUNT - rest, true), 0);
 	MAG_FOREACH_HOME(cache, part, home)
 		assert_true(home->slot[1].visited_out > 0);
@@ -503,7 +505,7 @@ test_who_is_refused_for_blocks_that_another_asks_for_is_counted(void **state __r
 	assert_int_equal(mag_cache_take_blocks(cache, first, RTE_DIM(first)), -ENOBUFS);
 	assert_null(meanwhile);
 	assert_int_equal(refusal, -ENOBUFS);
-	assert_int_equal(cache->steal_denied, 1);
+	assert_int_equal(cache->common.steal_denied, 1);
 	assert_all_there();
 }
 
@@ -546,11 +548,11 @@ memory_comes(void)
 }
 
 unsigned int
-mag_cache_take(struct mag_cache *of, void **to, unsigned int n, struct mag_request *request)
+mag_home_take(struct mag_home *of, void **to, unsigned int n, struct mag_request *request)
 {
-	__typeof__(&mag_cache_take) take;
+	__typeof__(&mag_home_take) take;
 
-	take = (__typeof__(take))(uintptr_t)dlsym(RTLD_NEXT, "mag_cache_take");
+	take = (__typeof__(take))(uintptr_t)dlsym(RTLD_NEXT, "mag_home_take");
 	if (takes_left > 0 && --takes_left == 0)
 		memory_comes();
 	return take(of, to, n, request);
@@ -571,7 +573,7 @@ test_a_home_that_comes_during_a_steal_is_not_visited_by_it(void **state __rte_un
 	takes_left = 2;
 	assert_int_equal(mag_cache_take_all(cache, had, OURS, true), -ENOBUFS);
 	assert_int_equal(takes_left, 0);
-	assert_true(cache->steal_denied > 0);
+	assert_true(cache->common.steal_denied > 0);
 	slot = &mag_cache_home(cache, 1)->slot[1];
 	assert_int_equal(slot->visited_out, 0);
 	assert_int_equal(mag_lcore_count(slot), THEIRS);
@@ -665,7 +667,7 @@ test_a_cache_of_one_node_has_one_home_and_an_open_fast_path(void **state __rte_u
 	assert_int_equal(mag_pool_home(cache, -1), 0);
 	assert_int_equal(mag_pool_home(cache, 0), 0);
 	assert_null(mag_cache_homes(cache));
-	assert_int_equal(cache->slot[0].visitor.word & MAG_BIAS_HOMES, 0);
+	assert_int_equal(cache->first.slot[0].visitor.word & MAG_BIAS_HOMES, 0);
 	teardown(NULL);
 }
 

@@ -3,6 +3,8 @@
 /* Caches without a region, straight over EAL's heap. */
 
 #include "eal.h"
+#include "mag_maint.h"
+#include "mag_stats.h"
 
 #include <dlfcn.h>
 #include <errno.h>

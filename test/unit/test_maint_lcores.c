@@ -3,6 +3,9 @@
 /* Service lcores that come, stop and go while there are caches. */
 
 #include "eal.h"
+#include "mag_maint.h"
+#include "mag_stats.h"
+#include "pool.h"
 
 #include <rte_launch.h>
 #include <rte_service.h>
@@ -295,7 +298,7 @@ test_a_request_purges_a_reclaim_cache_and_reaps_others(void **state __rte_unused
 	fill(COUNT / 2);
 	wait_until((request(reclaim), reclaim->purges > 0));
 	assert_int_equal(cache->purges, 0);
-	wait_until(reclaim->slot[0].size == reclaim->type);
+	wait_until(reclaim->first.slot[0].size == reclaim->common.type);
 	assert_int_equal(mag_cache_destroy(reclaim), 0);
 	ground_drop(&own);
 }
@@ -362,7 +365,7 @@ test_when_the_last_one_went_the_thread_works(void **state __rte_unused)
 	assert_int_equal(rte_service_lcore_count(), 0);
 	assert_updates_go_on(MAG_MAINT_THREAD);
 	fill(COUNT / 2);
-	wait_until(mag_depot_total(&cache->depot.full) == 0);
+	wait_until(mag_depot_total(&cache->first.depot.full) == 0);
 }
 
 static void
@@ -387,7 +390,7 @@ slot_of(unsigned int lcore)
 
 	for (i = 0; i < MAG_SLOT_SHARED; i++)
 		if (mag_lcore_id_of(i) == lcore)
-			return &cache->slot[i];
+			return &cache->first.slot[i];
 	fail_msg("lcore %u has no slot", lcore);
 	return NULL;
 }
@@ -405,7 +408,7 @@ test_what_an_lcore_held_when_it_became_a_service_lcore_can_be_had(void **state _
 	assert_true(mag_lcore_count(slot_of(WORKER)) > 0);
 	assert_all_can_be_had();
 	assert_int_equal(mag_lcore_count(slot_of(WORKER)), 0);
-	assert_int_equal(cache->steal_denied, 0);
+	assert_int_equal(cache->common.steal_denied, 0);
 	go(WORKER);
 }
 
@@ -417,7 +420,7 @@ test_what_it_held_is_in_the_slabs_after_a_purge(void **state __rte_unused)
 	run_on_lcore(WORKER, fill_run, &n);
 	come(WORKER);
 	wait_until(mag_cache_reap_now(cache, true) == 0);
-	assert_int_equal(cache->slab.out, 0);
+	assert_int_equal(cache->first.slab.out, 0);
 	go(WORKER);
 	run_on_lcore(WORKER, fill_run, &n);
 	assert_true(mag_lcore_count(slot_of(WORKER)) > 0);
@@ -436,7 +439,7 @@ test_a_reap_that_is_requested_leaves_its_magazines(void **state __rte_unused)
 	wait_until((mag_reap_request(), asked > before));
 	assert_updates_go_on(MAG_MAINT_SERVICE);
 	assert_int_equal(slot_of(WORKER)->previous_rounds, slot_of(WORKER)->capacity);
-	assert_int_equal(cache->visits_denied + cache->purges, 0);
+	assert_int_equal(cache->common.visits_denied + cache->purges, 0);
 	go(WORKER);
 }
 
@@ -472,7 +475,7 @@ test_a_service_that_uses_the_pool_shares_its_lcore_with_maintenance(void **state
 	assert_int_equal(rte_service_map_lcore_set(id, WORKER, 0), 0);
 	go(WORKER);
 	assert_int_equal(rte_service_component_unregister(id), 0);
-	assert_int_equal(cache->slab.invalid, 0);
+	assert_int_equal(cache->first.slab.invalid, 0);
 	assert_all_can_be_had();
 }
 

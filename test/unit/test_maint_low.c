@@ -3,6 +3,10 @@
 /* Maintenance: requests to reap, memory that is low, and reaps that are larger than a pass. */
 
 #include "eal.h"
+#include "mag_maint.h"
+#include "mag_stats.h"
+#include "pool.h"
+#include "visit.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,9 +150,9 @@ test_a_request_asks_every_owner_and_visits_nobody(void **state __rte_unused)
 	for (i = 0; i < CACHES; i++) {
 		assert_true(i == POOL || asked[i] > before[i]);
 		assert_int_equal(cache[i]->purges, 0);
-		assert_int_equal(cache[i]->zeroes, 0);
-		assert_int_equal(cache[i]->visits_denied, 0);
-		assert_true(mag_lcore_slot(cache[i]->slot)->previous_rounds > 0);
+		assert_int_equal(cache[i]->common.zeroes, 0);
+		assert_int_equal(cache[i]->common.visits_denied, 0);
+		assert_true(mag_lcore_slot(cache[i]->first.slot)->previous_rounds > 0);
 	}
 }
 
@@ -184,7 +188,7 @@ test_pressure_purges_what_the_system_can_have_back(void **state __rte_unused)
 	assert_int_equal(cache[POOL]->purges, 0);
 	assert_int_equal(cache[ADOPTED]->purges, 0);
 	assert_int_equal(cache[DEAF]->purges, 0);
-	wait_until(cache[INTRINSIC]->slab.out == 0);
+	wait_until(cache[INTRINSIC]->first.slab.out == 0);
 }
 
 static void
@@ -216,7 +220,7 @@ test_an_object_that_the_heap_cannot_give_makes_the_others_give_back(void **state
 	mag_fault_nth(0);
 	assert_true(n < FILLED + 100);
 	wait_until(cache[DEAF]->purges > 0 && cache[ELASTIC]->purges > 0);
-	wait_until(cache[DEAF]->slab.out == 0);
+	wait_until(cache[DEAF]->first.slab.out == 0);
 	assert_int_equal(cache[POOL]->purges, 0);
 	mag_cache_free_bulk(cache[INTRINSIC], objects, n);
 }
@@ -237,7 +241,7 @@ test_a_reap_that_is_larger_than_a_pass_goes_on_in_the_next(void **state __rte_un
 
 	assert_int_equal(mag_cache_resize(one, 62, true), 0);
 	fill(one, COUNT);
-	magazines = mag_depot_total(&one->depot.full);
+	magazines = mag_depot_total(&one->first.depot.full);
 	assert_true(magazines > 8 * MAG_DEPOT_CHAIN);
 	mag_cache_working_set_update(one);
 	mag_cache_working_set_update(one);
@@ -245,10 +249,10 @@ test_a_reap_that_is_larger_than_a_pass_goes_on_in_the_next(void **state __rte_un
 	mag_cache_walk(due_visit, one);
 	/* A cache that comes is looked at, and the others with it. */
 	make(DEAF, NULL, NULL);
-	wait_until(mag_depot_total(&one->depot.full) == 0);
+	wait_until(mag_depot_total(&one->first.depot.full) == 0);
 	assert_int_equal(one->updates, updates + 1);
 	assert_int_equal(one->reaps, 1);
-	wait_until(one->transit == 0);
+	wait_until(one->common.transit == 0);
 	assert_int_equal(mag_cache_destroy(cache[DEAF]), 0);
 	cache[DEAF] = deaf;
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
+#include "mag_maint.h"
+#include "mag_stats.h"
+#include "pool.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -100,10 +103,10 @@ static void
 test_an_idle_pool_gives_its_objects_back_to_the_slabs(void **state __rte_unused)
 {
 	fill(COUNT / 2);
-	assert_true(mag_depot_total(&cache->depot.full) > 0);
+	assert_true(mag_depot_total(&cache->first.depot.full) > 0);
 	assert_int_equal(mag_maint_interval(10), 0);
-	wait_until(mag_depot_total(&cache->depot.full) == 0);
-	wait_until(cache->slab.out == mag_lcore_count(mag_lcore_slot(cache->slot)));
+	wait_until(mag_depot_total(&cache->first.depot.full) == 0);
+	wait_until(cache->first.slab.out == mag_lcore_count(mag_lcore_slot(cache->first.slot)));
 	assert_int_equal(mag_cache_available(cache), COUNT);
 }
 
@@ -138,8 +141,8 @@ crowd_run(void *arg __rte_unused)
 static bool
 grown(uint32_t type)
 {
-	atomic_fetch_add(&cache->depot.full.contention, 4);
-	return cache->type > type;
+	atomic_fetch_add(&cache->first.depot.full.contention, 4);
+	return cache->common.type > type;
 }
 
 static void
@@ -151,7 +154,7 @@ test_magazines_of_a_contended_pool_grow_and_nothing_is_lost(void **state __rte_u
 
 	assert_int_equal(mag_cache_resize(cache, 14, true), 0);
 	mag_cache_update(cache);
-	type = cache->type;
+	type = cache->common.type;
 	assert_int_equal(type, 14);
 	atomic_store(&crowd.stop, false);
 	task_lcore(&task[0], 1, crowd_run, NULL);
@@ -163,7 +166,7 @@ test_magazines_of_a_contended_pool_grow_and_nothing_is_lost(void **state __rte_u
 	for (i = 0; i < RTE_DIM(task); i++)
 		task_join(&task[i]);
 	assert_int_equal(crowd.clashes, 0);
-	assert_int_equal(cache->slab.invalid, 0);
+	assert_int_equal(cache->first.slab.invalid, 0);
 	assert_int_equal(mag_cache_available(cache), COUNT);
 }
 

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
+#include "mag_maint.h"
+#include "mag_stats.h"
+#include "pool.h"
+#include "visit.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -45,7 +49,7 @@ setup(void **state __rte_unused)
 static int
 teardown(void **state __rte_unused)
 {
-	assert_int_equal(cache->transit, 0);
+	assert_int_equal(cache->common.transit, 0);
 	mag_pool_free(cache);
 	ground_drop(&ground);
 	return 0;
@@ -80,7 +84,7 @@ setup_growing(void **state)
 static void
 contend(unsigned int n)
 {
-	atomic_fetch_add(&cache->depot.full.contention, n);
+	atomic_fetch_add(&cache->first.depot.full.contention, n);
 }
 
 static void
@@ -107,11 +111,11 @@ static void
 test_an_idle_pool_gives_its_objects_back_to_the_slabs(void **state __rte_unused)
 {
 	fill(COUNT / 2);
-	assert_true(mag_depot_total(&cache->depot.full) > 0);
+	assert_true(mag_depot_total(&cache->first.depot.full) > 0);
 	assert_int_equal(mag_maint_interval(10), 0);
-	wait_until(mag_depot_total(&cache->depot.full) == 0);
+	wait_until(mag_depot_total(&cache->first.depot.full) == 0);
 	assert_int_equal(mag_maint_interval(0), 0);
-	wait_until(cache->slab.out == mag_lcore_count(mag_lcore_slot(cache->slot)));
+	wait_until(cache->first.slab.out == mag_lcore_count(mag_lcore_slot(cache->first.slot)));
 	assert_int_equal(mag_cache_available(cache), COUNT);
 	assert_true(cache->reaps > 0);
 }
@@ -194,7 +198,7 @@ unseen_visit(struct mag_cache *visited, void *arg)
 		return;
 	cache->next_update = 0;
 	fill(20);
-	*(uint32_t *)arg = mag_lcore_count(mag_lcore_slot(cache->slot));
+	*(uint32_t *)arg = mag_lcore_count(mag_lcore_slot(cache->first.slot));
 }
 
 static void
@@ -212,13 +216,13 @@ test_two_idle_updates_reap_the_depot_and_one_does_not(void **state __rte_unused)
 	uint32_t total;
 
 	fill(COUNT / 2);
-	total = mag_depot_total(&cache->depot.full);
+	total = mag_depot_total(&cache->first.depot.full);
 	assert_true(total > 1);
 	mag_cache_update(cache);
-	assert_int_equal(mag_depot_total(&cache->depot.full), total);
+	assert_int_equal(mag_depot_total(&cache->first.depot.full), total);
 	assert_int_equal(cache->reaps, 0);
 	mag_cache_update(cache);
-	assert_int_equal(mag_depot_total(&cache->depot.full), 0);
+	assert_int_equal(mag_depot_total(&cache->first.depot.full), 0);
 	assert_int_equal(cache->reaps, 1);
 	assert_int_equal(mag_cache_available(cache), COUNT);
 	mag_cache_update(cache);
@@ -232,28 +236,28 @@ test_what_the_last_interval_needed_is_kept(void **state __rte_unused)
 	uint32_t total;
 
 	fill(COUNT / 2);
-	total = mag_depot_total(&cache->depot.full);
+	total = mag_depot_total(&cache->first.depot.full);
 	mag_cache_update(cache);
 	fill(COUNT / 2);
 	mag_cache_update(cache);
-	assert_int_equal(mag_depot_total(&cache->depot.full), total);
+	assert_int_equal(mag_depot_total(&cache->first.depot.full), total);
 }
 
 static void
 test_more_than_three_contentions_an_interval_make_magazines_grow(void **state __rte_unused)
 {
-	uint32_t type = cache->type;
+	uint32_t type = cache->common.type;
 
 	contend(3);
 	mag_cache_update(cache);
-	assert_int_equal(cache->type, type);
+	assert_int_equal(cache->common.type, type);
 	contend(3);
 	mag_cache_update(cache);
-	assert_int_equal(cache->type, type);
+	assert_int_equal(cache->common.type, type);
 	contend(4);
 	mag_cache_update(cache);
-	assert_int_equal(cache->type, mag_type_pool_next(type));
-	assert_int_equal(cache->slot[0].size, cache->type);
+	assert_int_equal(cache->common.type, mag_type_pool_next(type));
+	assert_int_equal(cache->first.slot[0].size, cache->common.type);
 	assert_int_equal(cache->resizes, 1);
 }
 
@@ -272,14 +276,14 @@ setup_patient(void **state __rte_unused)
 static void
 test_an_option_says_for_how_many_contentions_magazines_grow(void **state __rte_unused)
 {
-	uint32_t type = cache->type;
+	uint32_t type = cache->common.type;
 
 	contend(5);
 	mag_cache_update(cache);
-	assert_int_equal(cache->type, type);
+	assert_int_equal(cache->common.type, type);
 	contend(6);
 	mag_cache_update(cache);
-	assert_int_equal(cache->type, mag_type_pool_next(type));
+	assert_int_equal(cache->common.type, mag_type_pool_next(type));
 }
 
 static void
@@ -289,10 +293,10 @@ test_a_resize_does_not_cause_the_next_one(void **state __rte_unused)
 
 	contend(4);
 	mag_cache_update(cache);
-	type = cache->type;
+	type = cache->common.type;
 	contend(100);
 	mag_cache_update(cache);
-	assert_int_equal(cache->type, type);
+	assert_int_equal(cache->common.type, type);
 	assert_int_equal(cache->resizes, 1);
 }
 
@@ -307,22 +311,22 @@ test_magazines_grow_to_the_bound_and_not_beyond(void **state __rte_unused)
 		contend(100);
 		mag_cache_update(cache);
 	}
-	assert_int_equal(cache->type, bound);
+	assert_int_equal(cache->common.type, bound);
 }
 
 static void
 test_a_growth_that_was_denied_is_tried_again(void **state __rte_unused)
 {
-	uint32_t type = cache->type;
+	uint32_t type = cache->common.type;
 
 	contend(4);
-	assert_true(mag_bias_enter(&cache->slot[9].owner, &cache->slot[9].visitor));
+	assert_true(mag_bias_enter(&cache->first.slot[9].owner, &cache->first.slot[9].visitor));
 	mag_cache_update(cache);
-	assert_int_equal(cache->type, type);
-	assert_int_equal(cache->slot[0].size, type);
-	mag_bias_leave(&cache->slot[9].owner);
+	assert_int_equal(cache->common.type, type);
+	assert_int_equal(cache->first.slot[0].size, type);
+	mag_bias_leave(&cache->first.slot[9].owner);
 	mag_cache_update(cache);
-	assert_int_equal(cache->type, mag_type_pool_next(type));
+	assert_int_equal(cache->common.type, mag_type_pool_next(type));
 }
 
 static int
@@ -345,7 +349,7 @@ test_magazines_shrink_when_lcores_come(void **state __rte_unused)
 {
 	struct task task;
 
-	assert_int_equal(cache->type, 30);
+	assert_int_equal(cache->common.type, 30);
 	fill(100);
 	atomic_store(&leave, false);
 	task_registered(&task, stay_run, NULL);
@@ -353,11 +357,11 @@ test_magazines_shrink_when_lcores_come(void **state __rte_unused)
 	mag_cache_update(cache);
 	atomic_store(&leave, true);
 	task_join(&task);
-	assert_int_equal(cache->type, 14);
-	assert_int_equal(cache->slot[0].size, 14);
+	assert_int_equal(cache->common.type, 14);
+	assert_int_equal(cache->first.slot[0].size, 14);
 	assert_int_equal(mag_cache_available(cache), COUNT);
 	mag_cache_update(cache);
-	assert_int_equal(cache->type, 14);
+	assert_int_equal(cache->common.type, 14);
 }
 
 static int
@@ -371,7 +375,7 @@ test_magazines_that_too_many_lcores_cost_come_back_when_they_go(void **state __r
 {
 	struct task task;
 
-	assert_int_equal(cache->type, 14);
+	assert_int_equal(cache->common.type, 14);
 	fill(100);
 	atomic_store(&leave, false);
 	task_registered(&task, stay_run, NULL);
@@ -379,16 +383,16 @@ test_magazines_that_too_many_lcores_cost_come_back_when_they_go(void **state __r
 	mag_cache_update(cache);
 	atomic_store(&leave, true);
 	task_join(&task);
-	assert_int_equal(cache->type, 0);
-	assert_int_equal(cache->slot[0].size, 0);
-	assert_int_equal(cache->slab.out, 0);
+	assert_int_equal(cache->common.type, 0);
+	assert_int_equal(cache->first.slot[0].size, 0);
+	assert_int_equal(cache->first.slab.out, 0);
 	fill(100);
-	assert_int_equal(cache->slab.out, 0);
+	assert_int_equal(cache->first.slab.out, 0);
 	mag_cache_update(cache);
-	assert_int_equal(cache->type, 14);
-	assert_int_equal(cache->slot[0].size, 14);
+	assert_int_equal(cache->common.type, 14);
+	assert_int_equal(cache->first.slot[0].size, 14);
 	fill(100);
-	assert_true(mag_lcore_count(mag_lcore_slot(cache->slot)) > 0);
+	assert_true(mag_lcore_count(mag_lcore_slot(cache->first.slot)) > 0);
 }
 
 static void
@@ -400,15 +404,15 @@ update_run(void *arg __rte_unused)
 static void
 test_an_update_does_not_wait_for_who_is_resizing(void **state __rte_unused)
 {
-	uint32_t type = cache->type;
+	uint32_t type = cache->common.type;
 
 	contend(4);
 	assert_true(mag_perimeter_enter(cache, false));
 	run_on_thread(update_run, NULL);
-	assert_int_equal(cache->type, type);
+	assert_int_equal(cache->common.type, type);
 	mag_perimeter_leave(cache);
 	mag_cache_update(cache);
-	assert_int_equal(cache->type, mag_type_pool_next(type));
+	assert_int_equal(cache->common.type, mag_type_pool_next(type));
 }
 
 static void
@@ -418,13 +422,13 @@ test_empty_magazines_that_two_intervals_did_not_use_go_to_the_arena(void **state
 
 	fill(COUNT / 2);
 	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT / 2), COUNT / 2);
-	assert_true(mag_depot_total(&cache->depot.empty) > 0);
+	assert_true(mag_depot_total(&cache->first.depot.empty) > 0);
 	mag_cache_update(cache);
-	assert_true(mag_depot_total(&cache->depot.empty) > 0);
+	assert_true(mag_depot_total(&cache->first.depot.empty) > 0);
 	mag_cache_update(cache);
-	assert_int_equal(mag_depot_total(&cache->depot.empty), 0);
-	assert_int_equal(mag_depot_total(&cache->depot.full), 0);
-	assert_in_range(cache->arena.out, 0, 2);
+	assert_int_equal(mag_depot_total(&cache->first.depot.empty), 0);
+	assert_int_equal(mag_depot_total(&cache->first.depot.full), 0);
+	assert_in_range(cache->first.arena.out, 0, 2);
 	mag_cache_free_bulk(cache, objects, COUNT / 2);
 }
 
@@ -442,7 +446,7 @@ test_fixed_rounds_do_not_grow(void **state __rte_unused)
 {
 	contend(100);
 	mag_cache_update(cache);
-	assert_int_equal(cache->type, 14);
+	assert_int_equal(cache->common.type, 14);
 	assert_int_equal(cache->resizes, 0);
 }
 
@@ -460,9 +464,9 @@ library_cache(unsigned int flags, size_t size, uint32_t grown)
 	struct mag_cache *things = mag_cache_create(&params);
 
 	assert_non_null(things);
-	atomic_fetch_add(&things->depot.full.contention, 4);
+	atomic_fetch_add(&things->first.depot.full.contention, 4);
 	mag_cache_update(things);
-	assert_int_equal(things->type, grown);
+	assert_int_equal(things->common.type, grown);
 	assert_int_equal(mag_cache_destroy(things), 0);
 	ground_drop(&other);
 }
@@ -497,12 +501,12 @@ test_an_update_rescales_the_table(void **state __rte_unused)
 	assert_int_equal(mag_region_adopt(other.region, address, 400, -1), 0);
 	assert_int_equal(mag_cache_alloc_bulk(slabs, objects, 408), 408);
 	mag_cache_update(slabs);
-	assert_int_equal(slabs->slab.table_size, 512);
-	assert_int_equal(slabs->slab.rescales, 1);
+	assert_int_equal(slabs->first.slab.table_size, 512);
+	assert_int_equal(slabs->first.slab.rescales, 1);
 	mag_cache_free_bulk(slabs, objects, 408);
-	assert_int_equal(slabs->slab.out, 0);
+	assert_int_equal(slabs->first.slab.out, 0);
 	mag_cache_update(slabs);
-	assert_int_equal(slabs->slab.table_size, 64);
+	assert_int_equal(slabs->first.slab.table_size, 64);
 	assert_int_equal(mag_cache_destroy(slabs), 0);
 	ground_drop(&other);
 }

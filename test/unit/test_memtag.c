@@ -3,6 +3,7 @@
 /* memtag.c and MEMTAG regions: where there are memory tags, that they stop who has no business there. */
 
 #include "eal.h"
+#include "visit.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -352,7 +353,7 @@ test_a_tag_is_fresh_when_a_magazine_is_emptied_into_the_slabs(void **state __rte
 		mag_cache_free(cache, object);
 		inside = memory_tag(object);
 		assert_int_equal(mag_cache_reap_now(cache, true), 0);
-		assert_int_equal(cache->slab.out, 1);
+		assert_int_equal(cache->first.slab.out, 1);
 		assert_int_not_equal(memory_tag(object), inside);
 		assert_stopped(object);
 		again = mag_cache_alloc(cache);
@@ -399,8 +400,8 @@ test_look_ups_ignore_the_tag(void **state __rte_unused)
 		assert_int_equal(other.region_index, info.region_index);
 	}
 	mag_cache_free(cache, with_tag(object, tag_of(object) ^ 1));
-	assert_int_equal(cache->slab.out, 0);
-	assert_int_equal(cache->slab.invalid, 0);
+	assert_int_equal(cache->first.slab.out, 0);
+	assert_int_equal(cache->first.slab.invalid, 0);
 }
 
 static void
@@ -424,12 +425,12 @@ test_what_is_no_object_leaves_the_tags_of_others_alone(void **state __rte_unused
 
 	mag_cache_free_nocache(cache, object + MAG_MEMTAG_GRANULE);
 	mag_cache_free(cache, object + MAG_MEMTAG_GRANULE);
-	assert_int_equal(cache->slab.invalid, 2);
+	assert_int_equal(cache->first.slab.invalid, 2);
 	assert_usable(object);
 	assert_usable(next);
 	mag_cache_free(cache, object);
 	mag_cache_free(cache, object);
-	assert_int_equal(cache->slab.invalid, 3);
+	assert_int_equal(cache->first.slab.invalid, 3);
 	mag_cache_free(cache, next);
 }
 
@@ -456,8 +457,8 @@ test_an_object_twice_in_one_bulk_is_cleared_once(void **state __rte_unused)
 	assert_true(cache->flags & MAG_CACHE_CLEARONFREE);
 	objects[1] = objects[0];
 	mag_cache_free_bulk(cache, objects, 2);
-	assert_int_equal(cache->slab.invalid, 1);
-	assert_int_equal(cache->slab.out, 0);
+	assert_int_equal(cache->first.slab.invalid, 1);
+	assert_int_equal(cache->first.slab.out, 0);
 }
 
 static unsigned int constructed, destructed;
@@ -562,7 +563,7 @@ test_objects_outlive_a_purge(void **state __rte_unused)
 {
 	hold();
 	assert_int_equal(mag_cache_reap_now(cache, true), 0);
-	assert_int_equal(cache->slab.out, BLOCK / 2);
+	assert_int_equal(cache->first.slab.out, BLOCK / 2);
 	assert_held();
 	release();
 }
@@ -601,7 +602,7 @@ test_stolen_objects_can_be_used(void **state __rte_unused)
 		assert_usable(objects[n]);
 		n++;
 	}
-	assert_true(cache->steals > 0);
+	assert_true(cache->common.steals > 0);
 	for (i = 0; i < n; i++)
 		mag_cache_free(cache, objects[i]);
 }

@@ -6,6 +6,8 @@
  */
 
 #include "eal.h"
+#include "mag_maint.h"
+#include "pool.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
+#include "mag_stats.h"
 
 #include <errno.h>
 #include <stdio.h>

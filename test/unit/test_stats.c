@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
+#include "mag_maint.h"
+#include "mag_stats.h"
+#include "pool.h"
+#include "visit.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -150,7 +154,7 @@ test_depot_counts_are_magazines_and_takes(void **state __rte_unused)
 	n = 3 * ROUNDS;
 	fill_run(&n);
 	assert_int_equal(stats().depot_full_taken, 1);
-	cache->depot.empty.contention = 6;
+	cache->first.depot.empty.contention = 6;
 	cache->contention_seen = 4;
 	assert_int_equal(stats().contention, 2);
 	assert_int_equal(stats().contention_total, 6);
@@ -183,14 +187,14 @@ test_frees_that_find_no_magazine_are_counted(void **state __rte_unused)
 	void *objects[COUNT];
 
 	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
-	while ((taken[n] = mag_arena_get(&cache->arena, ROUNDS)) != NULL)
+	while ((taken[n] = mag_arena_get(&cache->first.arena, ROUNDS)) != NULL)
 		n++;
 	mag_cache_free(cache, objects[0]);
 	mag_cache_free_bulk(cache, objects + 1, 10);
 	assert_int_equal(stats().slab_frees_no_magazine, 11);
 	mag_cache_free_nocache(cache, objects[11]);
 	for (i = 0; i < n; i++)
-		mag_arena_put(&cache->arena, taken[i]);
+		mag_arena_put(&cache->first.arena, taken[i]);
 	/* Neither does one count that goes by the magazines, or finds some, or the layer off. */
 	mag_cache_free_bulk(cache, objects + 12, 20);
 	assert_int_equal(mag_cache_purge(cache), 0);
@@ -250,13 +254,13 @@ test_each_slot_counts_its_own(void **state __rte_unused)
 static void
 test_frees_of_a_slot_never_fall_below_zero(void **state __rte_unused)
 {
-	cache->slot[0].rounds_in += 3;
+	cache->first.slot[0].rounds_in += 3;
 	assert_int_equal(mag_cache_slot_stats(cache, slots, 1), 1);
 	assert_int_equal(slots[0].frees, 0);
-	cache->slot[0].allocs += 3;
+	cache->first.slot[0].allocs += 3;
 	assert_int_equal(mag_cache_slot_stats(cache, slots, 1), 1);
 	assert_int_equal(slots[0].frees, 0);
-	cache->slot[0].visited_out += 2;
+	cache->first.slot[0].visited_out += 2;
 	assert_int_equal(mag_cache_slot_stats(cache, slots, 1), 1);
 	assert_int_equal(slots[0].frees, 2);
 }
@@ -381,7 +385,7 @@ teardown_pool(void **state __rte_unused)
 	struct mag_region *region = cache->region;
 
 	assert_int_equal(mag_cache_available(cache), pool.all);
-	assert_int_equal(cache->transit, 0);
+	assert_int_equal(cache->common.transit, 0);
 	mag_pool_free(cache);
 	assert_int_equal(mag_region_destroy(region), 0);
 	free(pool.memory);
@@ -662,7 +666,7 @@ step_counter(void *arg __rte_unused)
 static struct mag_lcore *
 swapping_slot(void)
 {
-	return &cache->slot[1];
+	return &cache->first.slot[1];
 }
 
 static void

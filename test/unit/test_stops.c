@@ -9,6 +9,10 @@
  */
 
 #include "eal.h"
+#include "mag_maint.h"
+#include "mag_stats.h"
+#include "pool.h"
+#include "visit.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -261,10 +265,10 @@ worker_is_stuck(struct worker *worker)
 static enum leaf
 leaf_held(void)
 {
-	return MAG_STAT(cache->slab.lock.holder) != 0    ? LEAF_SLAB :
-	       MAG_STAT(cache->region->lock.holder) != 0 ? LEAF_REGION :
-	       MAG_STAT(cache->arena.lock.holder) != 0   ? LEAF_ARENA :
-							   LEAF_NONE;
+	return MAG_STAT(cache->first.slab.lock.holder) != 0  ? LEAF_SLAB :
+	       MAG_STAT(cache->region->lock.holder) != 0     ? LEAF_REGION :
+	       MAG_STAT(cache->first.arena.lock.holder) != 0 ? LEAF_ARENA :
+							       LEAF_NONE;
 }
 
 /* Remembers the first. */
@@ -446,16 +450,17 @@ stop_everywhere(void (*act)(void), bool lcore)
 	workers_join();
 	printf("# %u steps, stopped at %u places, at most %u steps under the slab lock; others refused %u times, %u steals, %u of them denied\n",
 	       victim.steps, found.stops, found.locked[LEAF_SLAB],
-	       (unsigned int)atomic_load(&others.refused), (unsigned int)MAG_STAT(cache->steals),
-	       (unsigned int)MAG_STAT(cache->steal_denied));
+	       (unsigned int)atomic_load(&others.refused),
+	       (unsigned int)MAG_STAT(cache->common.steals),
+	       (unsigned int)MAG_STAT(cache->common.steal_denied));
 	if (found.failure[0] != '\0')
 		fail_msg("%s", found.failure);
 	if (pool->tight)
-		assert_true(MAG_STAT(cache->steals) > 0);
-	if (pool->tight && atomic_load(&others.refused) > MAG_STAT(cache->steal_denied))
+		assert_true(MAG_STAT(cache->common.steals) > 0);
+	if (pool->tight && atomic_load(&others.refused) > MAG_STAT(cache->common.steal_denied))
 		fail_msg("%u allocations refused, but only %u of them counted",
 			 (unsigned int)atomic_load(&others.refused),
-			 (unsigned int)MAG_STAT(cache->steal_denied));
+			 (unsigned int)MAG_STAT(cache->common.steal_denied));
 }
 
 /* What the victim does */
@@ -543,7 +548,7 @@ update(void)
 	get_and_put_few();
 	/* More contention than an update lets pass. */
 	cache->contention_seen = 0;
-	MAG_STAT_ADD(cache->depot.full.contention, 100);
+	MAG_STAT_ADD(cache->first.depot.full.contention, 100);
 	mag_cache_update(cache);
 	mag_cache_update(cache);
 }
@@ -551,10 +556,10 @@ update(void)
 static void
 rescale(void)
 {
-	uint32_t size = MAG_STAT(cache->slab.table_size);
+	uint32_t size = MAG_STAT(cache->first.slab.table_size);
 
-	mag_slab_rescale(&cache->slab, 2 * size, -1);
-	mag_slab_rescale(&cache->slab, size, -1);
+	mag_slab_rescale(&cache->first.slab, 2 * size, -1);
+	mag_slab_rescale(&cache->first.slab, size, -1);
 }
 
 /* All there is, which others hold. */
@@ -582,7 +587,7 @@ meet_thieves(void)
 	do {
 		get_and_put_few();
 		mag_cache_reap_now(cache, false);
-	} while (MAG_STAT(cache->steals) == 0 && !wait_is_over(end));
+	} while (MAG_STAT(cache->common.steals) == 0 && !wait_is_over(end));
 }
 
 static void
@@ -599,7 +604,7 @@ gather_blocks(void)
 	unsigned int i, j;
 
 	mag_cache_gather(cache);
-	if (mag_slab_alloc_blocks(&cache->slab, first, RTE_DIM(first)) != 0)
+	if (mag_slab_alloc_blocks(&cache->first.slab, first, RTE_DIM(first)) != 0)
 		return;
 	for (i = 0; i < RTE_DIM(first); i++)
 		for (j = 0; j < BLOCK; j++)
@@ -650,7 +655,7 @@ setup(void **state)
 static int
 teardown(void **state __rte_unused)
 {
-	assert_int_equal(cache->transit, 0);
+	assert_int_equal(cache->common.transit, 0);
 	assert_int_equal(mag_cache_available(cache), pool->objects);
 	mag_pool_free(cache);
 	ground_drop(&ground);
@@ -736,7 +741,7 @@ test_every_part_was_stopped_in(void **state __rte_unused)
 		"mag_slab_alloc",         "mag_slab_free",         "mag_slab_find",
 		"mag_slab_rescale",       "mag_slab_alloc_blocks", "mag_region_get",
 		"mag_region_put",         "mag_arena_get",         "mag_arena_put",
-		"mag_cache_take",         "mag_cache_give",        "mag_cache_steal",
+		"mag_home_take",          "mag_home_give",         "mag_cache_steal",
 		"mag_cache_resize",       "mag_cache_purge",       "mag_cache_enable",
 		"mag_cache_reap_now",     "mag_cache_update",      "mag_cache_flush_slot",
 		"mag_cache_gather",

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
+#include "mag_stats.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -197,11 +198,21 @@ static void
 test_every_figure_of_a_cache_is_told_by_its_name(void **state __rte_unused)
 {
 	_Atomic uint64_t *counters[] = {
-		&cache->zeroes,        &cache->resizes,      &cache->purges,
-		&cache->reaps,         &cache->updates,      &cache->no_magazine,
-		&cache->alloc_fails,   &cache->steals,       &cache->steal_denied,
-		&cache->visits_denied, &cache->slab.created, &cache->slab.destroyed,
-		&cache->slab.fails,    &cache->slab.invalid, &cache->slab.in_use_max,
+		&cache->common.zeroes,
+		&cache->resizes,
+		&cache->purges,
+		&cache->reaps,
+		&cache->updates,
+		&cache->first.no_magazine,
+		&cache->common.alloc_fails,
+		&cache->common.steals,
+		&cache->common.steal_denied,
+		&cache->common.visits_denied,
+		&cache->first.slab.created,
+		&cache->first.slab.destroyed,
+		&cache->first.slab.fails,
+		&cache->first.slab.invalid,
+		&cache->first.slab.in_use_max,
 	};
 	struct mag_cache_stats stats;
 	char expected[128];
@@ -211,8 +222,8 @@ test_every_figure_of_a_cache_is_told_by_its_name(void **state __rte_unused)
 	/* Different numbers, as far as they are not of what the cache is. */
 	for (i = 0; i < RTE_DIM(counters); i++)
 		atomic_store(counters[i], 101 + i);
-	atomic_store(&cache->slab.rescales, 130);
-	atomic_store(&cache->depot.full.contention, 250);
+	atomic_store(&cache->first.slab.rescales, 130);
+	atomic_store(&cache->first.depot.full.contention, 250);
 	atomic_store(&cache->contention_seen, 50);
 	run_on_lcore(1, fill_run, NULL);
 	mag_cache_stats(cache, &stats);
@@ -324,9 +335,9 @@ static void
 test_a_reap_can_be_asked_for(void **state __rte_unused)
 {
 	fill_run(NULL);
-	assert_true(mag_depot_total(&cache->depot.full) > 0);
+	assert_true(mag_depot_total(&cache->first.depot.full) > 0);
 	assert_answer("/magazine/reap,seen", "done");
-	assert_int_equal(mag_depot_total(&cache->depot.full), 0);
+	assert_int_equal(mag_depot_total(&cache->first.depot.full), 0);
 	assert_int_equal(cache->reaps, 1);
 	assert_answer("/magazine/reap", "requested");
 }

@@ -3,6 +3,9 @@
 /* Threads that register with EAL and go, by the hundred; threads that ask for blocks that they cannot have. */
 
 #include "eal.h"
+#include "mag_maint.h"
+#include "mag_stats.h"
+#include "pool.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -60,7 +63,7 @@ static int
 teardown(void **state __rte_unused)
 {
 	assert_int_equal(mag_maint_interval(0), 0);
-	assert_int_equal(cache->slab.invalid, 0);
+	assert_int_equal(cache->first.slab.invalid, 0);
 	mag_pool_free(cache);
 	ground_drop(&ground);
 	return 0;
@@ -91,8 +94,8 @@ assert_all_can_be_had(void)
 static uint64_t
 magazines_out(void)
 {
-	return cache->arena.out - mag_depot_total(&cache->depot.full) -
-	       mag_depot_total(&cache->depot.empty);
+	return cache->first.arena.out - mag_depot_total(&cache->first.depot.full) -
+	       mag_depot_total(&cache->first.depot.empty);
 }
 
 static void
@@ -103,9 +106,9 @@ assert_no_slot_but_ours_holds_a_magazine(void)
 	for (i = 0; i < MAG_SLOT_SHARED; i++) {
 		if (i == own)
 			continue;
-		assert_int_equal(mag_lcore_count(&cache->slot[i]), 0);
-		assert_null(cache->slot[i].loaded);
-		assert_null(cache->slot[i].previous);
+		assert_int_equal(mag_lcore_count(&cache->first.slot[i]), 0);
+		assert_null(cache->first.slot[i].loaded);
+		assert_null(cache->first.slot[i].previous);
 		assert_int_equal(mag_lcore_id_of(i), LCORE_ID_ANY);
 	}
 }
@@ -250,7 +253,7 @@ linger_run(void *arg __rte_unused)
 static unsigned int
 in_other_slots(void)
 {
-	return mag_cache_in_lcores(cache) - mag_lcore_count(mag_lcore_slot(cache->slot));
+	return mag_cache_in_lcores(cache) - mag_lcore_count(mag_lcore_slot(cache->first.slot));
 }
 
 static void
@@ -404,7 +407,7 @@ test_who_is_refused_for_blocks_that_another_asks_for_is_counted(void **state __r
 	ask_for_blocks();
 	assert_null(meanwhile);
 	assert_int_equal(refusal, -ENOBUFS);
-	assert_int_equal(cache->steal_denied, 1);
+	assert_int_equal(cache->common.steal_denied, 1);
 }
 
 /* The sum of what can be had, as it is when somebody has asked for blocks while it was taken. */
@@ -421,7 +424,7 @@ available(const struct mag_slab_layer *layer)
 static void
 count_meanwhile(void)
 {
-	const struct mag_slab_layer *layer = &cache->slab;
+	const struct mag_slab_layer *layer = &cache->first.slab;
 
 	without_blocks = available(layer) - layer->moving;
 }
@@ -449,7 +452,7 @@ test_who_is_refused_for_blocks_that_are_back_is_counted(void **state __rte_unuse
 	assert_int_equal(mag_cache_steal(cache, objects, ALL, &request), 0);
 	ask_meanwhile = false;
 	assert_int_equal(without_blocks, RUNS * TAIL);
-	assert_int_equal(cache->steal_denied, 1);
+	assert_int_equal(cache->common.steal_denied, 1);
 }
 
 static _Atomic bool blocks_end;
@@ -489,7 +492,7 @@ test_blocks_that_cannot_be_had_refuse_nobody_unnoticed(void **state __rte_unused
 			refused++;
 	atomic_store(&blocks_end, true);
 	task_join(&task);
-	assert_true(refused <= cache->steal_denied);
+	assert_true(refused <= cache->common.steal_denied);
 }
 
 static _Atomic unsigned int controls;

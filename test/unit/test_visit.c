@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
+#include "mag_maint.h"
+#include "mag_stats.h"
+#include "pool.h"
+#include "visit.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -48,7 +52,7 @@ setup_constructed(unsigned int flags, mag_constructor constructor)
 	params.flags = flags;
 	cache = mag_cache_create(&params);
 	assert_non_null(cache);
-	assert_int_equal(cache->type, ROUNDS);
+	assert_int_equal(cache->common.type, ROUNDS);
 	atomic_store(&mixed, 0);
 	chains = 0;
 	chain_is_bare = false;
@@ -91,7 +95,7 @@ teardown(void **state __rte_unused)
 {
 	assert_int_equal(mixed, 0);
 	assert_false(chain_is_bare);
-	assert_int_equal(cache->transit, 0);
+	assert_int_equal(cache->common.transit, 0);
 	assert_int_equal(mag_cache_available(cache), COUNT);
 	assert_int_equal(mag_cache_destroy(cache), 0);
 	assert_int_equal(ground.region->part[0].objects_free, COUNT);
@@ -132,9 +136,9 @@ mag_depot_put(struct mag_depot *depot, struct mag_depot_list *list, struct mag_m
 
 	if (put == NULL)
 		put = (__typeof__(&mag_depot_put))(uintptr_t)dlsym(RTLD_NEXT, "mag_depot_put");
-	if (depot == &cache->depot && magazine->rounds != MAG_STAT(cache->type))
+	if (depot == &cache->first.depot && magazine->rounds != MAG_STAT(cache->common.type))
 		atomic_fetch_add(&mixed, 1);
-	if (depot == &cache->depot && mag_lcore_slot(cache->slot)->owner.busy == 0)
+	if (depot == &cache->first.depot && mag_lcore_slot(cache->first.slot)->owner.busy == 0)
 		atomic_fetch_add(&not_held, 1);
 	put(depot, list, magazine);
 }
@@ -157,11 +161,12 @@ mag_depot_reap(struct mag_depot *depot, struct mag_depot_list *list, unsigned in
 		before_chain();
 		before_chain = NULL;
 	}
-	if (depot == &cache->depot) {
+	if (depot == &cache->first.depot) {
 		chains += want > 0;
-		chain_is_bare |= MAG_STAT(cache->working_set.holder) == 0;
+		chain_is_bare |= MAG_STAT(cache->first.working_set.holder) == 0;
 		if (list == &depot->full)
-			chain_is_bare |= cache->transit < (uint64_t)want * MAG_STAT(cache->type);
+			chain_is_bare |= cache->common.transit <
+					 (uint64_t)want * MAG_STAT(cache->common.type);
 	}
 	return reap(depot, list, want, got);
 }
@@ -197,7 +202,7 @@ mag_bias_fence(enum mag_bias_mode mode)
 
 	if (fence == NULL)
 		fence = (__typeof__(&mag_bias_fence))(uintptr_t)dlsym(RTLD_NEXT, "mag_bias_fence");
-	word_at_fence = MAG_STAT(cache->slot[1].visitor.word) & MAG_BIAS_AWAY;
+	word_at_fence = MAG_STAT(cache->first.slot[1].visitor.word) & MAG_BIAS_AWAY;
 	if (at_fence != NULL)
 		at_fence();
 	if (fence_error != 0 && mode == MAG_BIAS_MEMBARRIER)
@@ -268,7 +273,7 @@ fill(unsigned int n)
 static struct mag_lcore *
 own(void)
 {
-	return mag_lcore_slot(cache->slot);
+	return mag_lcore_slot(cache->first.slot);
 }
 
 static uint64_t
@@ -278,7 +283,7 @@ in_slots(void)
 	unsigned int i;
 
 	for (i = 0; i < MAG_SLOTS; i++)
-		sum += mag_lcore_count(&cache->slot[i]);
+		sum += mag_lcore_count(&cache->first.slot[i]);
 	return sum;
 }
 
@@ -288,7 +293,7 @@ assert_sizes(uint32_t size)
 	unsigned int i;
 
 	for (i = 0; i < MAG_SLOTS; i++)
-		assert_int_equal(cache->slot[i].size, size);
+		assert_int_equal(cache->first.slot[i].size, size);
 }
 
 static void
@@ -300,14 +305,14 @@ test_a_purge_empties_every_slot_and_the_depot(void **state __rte_unused)
 	run_on_lcore(1, fill_run, &n);
 	run_on_thread(fill_run, &n);
 	assert_true(in_slots() > 0);
-	assert_true(mag_depot_total(&cache->depot.full) > 0);
+	assert_true(mag_depot_total(&cache->first.depot.full) > 0);
 	assert_int_equal(mag_cache_purge(cache), 0);
 	assert_int_equal(in_slots(), 0);
 	assert_sizes(0);
-	assert_int_equal(mag_depot_total(&cache->depot.full), 0);
-	assert_int_equal(mag_depot_total(&cache->depot.empty), 0);
-	assert_int_equal(cache->slab.out, 0);
-	assert_int_equal(cache->arena.out, 0);
+	assert_int_equal(mag_depot_total(&cache->first.depot.full), 0);
+	assert_int_equal(mag_depot_total(&cache->first.depot.empty), 0);
+	assert_int_equal(cache->first.slab.out, 0);
+	assert_int_equal(cache->first.arena.out, 0);
 	assert_int_equal(cache->purges, 1);
 	mag_cache_enable(cache);
 }
@@ -318,8 +323,8 @@ test_after_a_purge_everything_goes_to_the_slabs_until_enabled(void **state __rte
 	assert_int_equal(mag_cache_purge(cache), 0);
 	fill(40);
 	assert_int_equal(in_slots(), 0);
-	assert_int_equal(cache->slab.out, 0);
-	assert_int_equal(cache->arena.out, 0);
+	assert_int_equal(cache->first.slab.out, 0);
+	assert_int_equal(cache->first.arena.out, 0);
 	mag_cache_enable(cache);
 	assert_sizes(ROUNDS);
 	fill(40);
@@ -337,7 +342,7 @@ test_nothing_but_enable_turns_a_purged_layer_on_again(void **state __rte_unused)
 	mag_cache_update(cache);
 	assert_sizes(0);
 	fill(40);
-	assert_int_equal(cache->slab.out, 0);
+	assert_int_equal(cache->first.slab.out, 0);
 	mag_cache_enable(cache);
 	assert_sizes(30);
 }
@@ -358,13 +363,13 @@ static void
 test_a_purge_waits_for_every_owner_or_changes_nothing(void **state __rte_unused)
 {
 	fill(40);
-	assert_true(mag_bias_enter(&cache->slot[5].owner, &cache->slot[5].visitor));
+	assert_true(mag_bias_enter(&cache->first.slot[5].owner, &cache->first.slot[5].visitor));
 	assert_int_equal(mag_cache_purge(cache), -EAGAIN);
-	assert_int_equal(cache->visits_denied, 1);
+	assert_int_equal(cache->common.visits_denied, 1);
 	assert_true(in_slots() > 0);
 	assert_sizes(ROUNDS);
-	mag_bias_leave(&cache->slot[5].owner);
-	assert_int_equal(cache->slot[5].visitor.word, own()->visitor.word);
+	mag_bias_leave(&cache->first.slot[5].owner);
+	assert_int_equal(cache->first.slot[5].visitor.word, own()->visitor.word);
 	assert_int_equal(mag_cache_purge(cache), 0);
 	assert_int_equal(in_slots(), 0);
 	mag_cache_enable(cache);
@@ -375,7 +380,7 @@ test_a_sweep_sends_one_membarrier_however_many_it_visits(void **state __rte_unus
 {
 	uint64_t membarriers = mag_bias_membarriers();
 
-	if (cache->bias != MAG_BIAS_MEMBARRIER)
+	if (cache->common.bias != MAG_BIAS_MEMBARRIER)
 		skip();
 	assert_int_equal(mag_cache_purge(cache), 0);
 	assert_int_equal(mag_bias_membarriers(), membarriers + 1);
@@ -401,7 +406,7 @@ test_a_sweep_is_announced_before_its_membarrier(void **state __rte_unused)
 	give_run(&share);
 	assert_int_equal(mag_cache_purge(cache), 0);
 	assert_int_equal(word_at_fence, MAG_BIAS_VISIT | MAG_BIAS_PURGE);
-	assert_int_equal(MAG_STAT(cache->slot[1].visitor.word) & MAG_BIAS_AWAY, 0);
+	assert_int_equal(MAG_STAT(cache->first.slot[1].visitor.word) & MAG_BIAS_AWAY, 0);
 	mag_cache_enable(cache);
 }
 
@@ -419,7 +424,7 @@ static void
 assert_a_lock_that_stays_taken_ends_a_purge(struct mag_lock *lock, bool emptied)
 {
 	unsigned int n = 2 * ROUNDS;
-	uint64_t denied = cache->visits_denied;
+	uint64_t denied = cache->common.visits_denied;
 	int ret = 0;
 
 	fill(n);
@@ -427,10 +432,10 @@ assert_a_lock_that_stays_taken_ends_a_purge(struct mag_lock *lock, bool emptied)
 	mag_lock_wait(lock);
 	run_on_thread(purge_run, &ret);
 	assert_int_equal(ret, -EAGAIN);
-	assert_true(cache->visits_denied > denied);
+	assert_true(cache->common.visits_denied > denied);
 	assert_int_equal(in_slots() == 0, emptied);
 	assert_int_equal(MAG_STAT(own()->visitor.word) & MAG_BIAS_AWAY, 0);
-	assert_int_equal(own()->size, cache->type);
+	assert_int_equal(own()->size, cache->common.type);
 	mag_cache_update(cache);
 	mag_cache_reap_now(cache, false);
 	mag_cache_reclaim(cache, false);
@@ -439,7 +444,7 @@ assert_a_lock_that_stays_taken_ends_a_purge(struct mag_lock *lock, bool emptied)
 	fill(n);
 	assert_int_equal(mag_cache_purge(cache), 0);
 	assert_int_equal(in_slots(), 0);
-	assert_int_equal(cache->slab.out, 0);
+	assert_int_equal(cache->first.slab.out, 0);
 	assert_int_equal(mag_cache_available(cache), COUNT);
 	mag_cache_enable(cache);
 }
@@ -447,31 +452,31 @@ assert_a_lock_that_stays_taken_ends_a_purge(struct mag_lock *lock, bool emptied)
 static void
 test_a_purge_does_not_wait_for_ever_for_the_visitor_that_is_there(void **state __rte_unused)
 {
-	assert_a_lock_that_stays_taken_ends_a_purge(&cache->visit, false);
+	assert_a_lock_that_stays_taken_ends_a_purge(&cache->first.visit, false);
 }
 
 static void
 test_a_purge_does_not_wait_for_ever_for_who_has_the_shared_slot(void **state __rte_unused)
 {
-	assert_a_lock_that_stays_taken_ends_a_purge(&cache->shared, false);
+	assert_a_lock_that_stays_taken_ends_a_purge(&cache->first.shared, false);
 }
 
 static void
 test_a_purge_does_not_wait_for_ever_for_who_reaps_the_depot(void **state __rte_unused)
 {
-	assert_a_lock_that_stays_taken_ends_a_purge(&cache->working_set, true);
+	assert_a_lock_that_stays_taken_ends_a_purge(&cache->first.working_set, true);
 }
 
 static void
 test_a_resize_that_an_owner_denies_keeps_the_old_type(void **state __rte_unused)
 {
 	fill(40);
-	assert_true(mag_bias_enter(&cache->slot[5].owner, &cache->slot[5].visitor));
+	assert_true(mag_bias_enter(&cache->first.slot[5].owner, &cache->first.slot[5].visitor));
 	assert_int_equal(mag_cache_resize(cache, 30, true), -EAGAIN);
-	assert_int_equal(cache->type, ROUNDS);
+	assert_int_equal(cache->common.type, ROUNDS);
 	assert_sizes(ROUNDS);
 	assert_int_equal(cache->resizes, 0);
-	mag_bias_leave(&cache->slot[5].owner);
+	mag_bias_leave(&cache->first.slot[5].owner);
 	assert_int_equal(mag_cache_resize(cache, 30, true), 0);
 }
 
@@ -482,12 +487,12 @@ test_a_resize_changes_the_size_of_all_slots_when_they_are_empty(void **state __r
 
 	fill(100);
 	assert_int_equal(mag_cache_resize(cache, 30, false), 0);
-	assert_int_equal(cache->type, 30);
+	assert_int_equal(cache->common.type, 30);
 	assert_sizes(30);
 	assert_int_equal(in_slots(), 0);
-	assert_int_equal(mag_depot_total(&cache->depot.full), 0);
-	assert_int_equal(mag_depot_total(&cache->depot.empty), 0);
-	assert_int_equal(cache->arena.out, 0);
+	assert_int_equal(mag_depot_total(&cache->first.depot.full), 0);
+	assert_int_equal(mag_depot_total(&cache->first.depot.empty), 0);
+	assert_int_equal(cache->first.arena.out, 0);
 	assert_int_equal(cache->resizes, 1);
 	assert_true(cache->contention_seen >= seen + MAG_CONTENTION_REST);
 	fill(100);
@@ -508,7 +513,7 @@ test_sizes_that_a_cache_cannot_have_are_refused(void **state __rte_unused)
 		assert_logged(log, "things");
 		assert_int_equal(count_lines(log), 1);
 	}
-	assert_int_equal(cache->type, ROUNDS);
+	assert_int_equal(cache->common.type, ROUNDS);
 }
 
 static void
@@ -549,7 +554,7 @@ test_others_are_told_that_the_perimeter_is_taken(void **state __rte_unused)
 	for (i = 0; i < 5; i++)
 		assert_int_equal(ret[i], -EBUSY);
 	assert_true(in_slots() > 0);
-	assert_int_equal(cache->type, ROUNDS);
+	assert_int_equal(cache->common.type, ROUNDS);
 	mag_perimeter_leave(cache);
 }
 
@@ -575,11 +580,11 @@ test_who_wants_to_wait_for_the_perimeter_waits(void **state __rte_unused)
 	wait_until(atomic_load(&waiting) == 1);
 	let_pass(20);
 	assert_int_equal(atomic_load(&waiting), 1);
-	assert_int_equal(cache->type, ROUNDS);
+	assert_int_equal(cache->common.type, ROUNDS);
 	mag_perimeter_leave(cache);
 	task_join(&task);
 	assert_int_equal(ret, 0);
-	assert_int_equal(cache->type, 30);
+	assert_int_equal(cache->common.type, 30);
 }
 
 static void
@@ -630,7 +635,7 @@ test_who_waits_for_a_thread_that_stays_in_the_perimeter_gives_up(void **state __
 		task_join(&task[i]);
 		assert_int_equal(ret[i], -EBUSY);
 	}
-	assert_int_equal(cache->type, ROUNDS);
+	assert_int_equal(cache->common.type, ROUNDS);
 	assert_true(cache->off);
 	assert_true(in_slots() > 0);
 	assert_int_equal(cache->purges, 0);
@@ -679,7 +684,7 @@ test_enabling_waits_for_who_is_resizing(void **state __rte_unused)
 	task_thread(&task, enable_run, &ret);
 	wait_until(atomic_load(&waiting) >= 1);
 	let_pass(20);
-	size = cache->slot[0].size;
+	size = cache->first.slot[0].size;
 	mag_perimeter_leave(cache);
 	task_join(&task);
 	assert_int_equal(ret, 0);
@@ -691,7 +696,7 @@ static void
 test_a_reap_takes_the_depot_and_previous_magazines_but_not_loaded(void **state __rte_unused)
 {
 	unsigned int n = 50;
-	uint64_t zeroes = cache->zeroes;
+	uint64_t zeroes = cache->common.zeroes;
 
 	run_on_lcore(1, fill_run, &n);
 	run_on_thread(fill_run, &n);
@@ -699,16 +704,16 @@ test_a_reap_takes_the_depot_and_previous_magazines_but_not_loaded(void **state _
 	assert_int_equal(own()->previous_rounds, ROUNDS);
 	assert_int_equal(mag_cache_reap_now(cache, false), 0);
 	assert_null(own()->previous);
-	assert_null(cache->slot[1].previous);
-	assert_null(cache->slot[MAG_SLOT_SHARED].previous);
+	assert_null(cache->first.slot[1].previous);
+	assert_null(cache->first.slot[MAG_SLOT_SHARED].previous);
 	assert_true(own()->rounds > 0);
-	assert_true(cache->slot[1].rounds > 0);
-	assert_int_equal(mag_depot_total(&cache->depot.full), 0);
-	assert_int_equal(mag_depot_total(&cache->depot.empty), 0);
+	assert_true(cache->first.slot[1].rounds > 0);
+	assert_int_equal(mag_depot_total(&cache->first.depot.full), 0);
+	assert_int_equal(mag_depot_total(&cache->first.depot.empty), 0);
 	assert_sizes(ROUNDS);
-	assert_int_equal(cache->slab.out, in_slots());
+	assert_int_equal(cache->first.slab.out, in_slots());
 	assert_int_equal(cache->reaps, 1);
-	assert_int_equal(cache->zeroes, zeroes + 1);
+	assert_int_equal(cache->common.zeroes, zeroes + 1);
 	assert_int_equal(cache->purges, 0);
 	assert_int_equal(mag_cache_reap_now(cache, false), 0);
 	assert_int_equal(cache->reaps, 1);
@@ -720,7 +725,7 @@ test_a_reap_with_purge_takes_all_and_enables_again(void **state __rte_unused)
 	fill(50);
 	assert_int_equal(mag_cache_reap_now(cache, true), 0);
 	assert_int_equal(in_slots(), 0);
-	assert_int_equal(cache->slab.out, 0);
+	assert_int_equal(cache->first.slab.out, 0);
 	assert_sizes(ROUNDS);
 	assert_int_equal(cache->purges, 1);
 }
@@ -731,7 +736,7 @@ test_a_reap_of_a_reclaim_cache_is_a_purge(void **state __rte_unused)
 	fill(50);
 	assert_int_equal(mag_cache_reap_now(cache, false), 0);
 	assert_int_equal(in_slots(), 0);
-	assert_int_equal(cache->slab.out, 0);
+	assert_int_equal(cache->first.slab.out, 0);
 	assert_int_equal(cache->purges, 1);
 	assert_sizes(ROUNDS);
 }
@@ -743,14 +748,14 @@ test_a_reap_skips_an_owner_that_does_not_let_go(void **state __rte_unused)
 
 	fill(n);
 	run_on_lcore(1, fill_run, &n);
-	assert_true(mag_bias_enter(&cache->slot[1].owner, &cache->slot[1].visitor));
+	assert_true(mag_bias_enter(&cache->first.slot[1].owner, &cache->first.slot[1].visitor));
 	assert_int_equal(mag_cache_reap_now(cache, false), 0);
-	assert_non_null(cache->slot[1].previous);
+	assert_non_null(cache->first.slot[1].previous);
 	assert_null(own()->previous);
-	assert_int_equal(cache->visits_denied, 1);
-	mag_bias_leave(&cache->slot[1].owner);
+	assert_int_equal(cache->common.visits_denied, 1);
+	mag_bias_leave(&cache->first.slot[1].owner);
 	assert_int_equal(mag_cache_reap_now(cache, false), 0);
-	assert_null(cache->slot[1].previous);
+	assert_null(cache->first.slot[1].previous);
 }
 
 static struct {
@@ -765,8 +770,8 @@ destruct(void *object __rte_unused, void *arg __rte_unused)
 {
 	if (destruction.objects++ > 0)
 		return;
-	destruction.left = mag_depot_total(&destruction.cache->depot.full);
-	destruction.transit = destruction.cache->transit;
+	destruction.left = mag_depot_total(&destruction.cache->first.depot.full);
+	destruction.transit = destruction.cache->common.transit;
 }
 
 static void
@@ -784,7 +789,7 @@ test_a_reap_destroys_nothing_before_its_chain_has_left(void **state __rte_unused
 
 	assert_int_equal(mag_cache_alloc_bulk(other, objects, 6 * ROUNDS), 6 * ROUNDS);
 	mag_cache_free_bulk(other, objects, 6 * ROUNDS);
-	assert_int_equal(mag_depot_total(&other->depot.full), 4);
+	assert_int_equal(mag_depot_total(&other->first.depot.full), 4);
 	mag_cache_working_set_update(other);
 	mag_cache_working_set_update(other);
 	memset(&destruction, 0, sizeof(destruction));
@@ -793,7 +798,7 @@ test_a_reap_destroys_nothing_before_its_chain_has_left(void **state __rte_unused
 	assert_int_equal(destruction.objects, 4 * ROUNDS);
 	assert_int_equal(destruction.left, 0);
 	assert_int_equal(destruction.transit, 4 * ROUNDS);
-	assert_int_equal(other->transit, 0);
+	assert_int_equal(other->common.transit, 0);
 	assert_int_equal(mag_cache_destroy(other), 0);
 }
 
@@ -801,8 +806,8 @@ static void
 put_empties(unsigned int n)
 {
 	while (n-- > 0)
-		mag_depot_put(&cache->depot, &cache->depot.empty,
-			      mag_arena_get(&cache->arena, ROUNDS));
+		mag_depot_put(&cache->first.depot, &cache->first.depot.empty,
+			      mag_arena_get(&cache->first.arena, ROUNDS));
 }
 
 static void
@@ -816,14 +821,15 @@ test_a_reap_takes_chain_after_chain_and_what_is_needed_from_none(void **state __
 	mag_cache_working_set_update(cache);
 	mag_cache_working_set_update(cache);
 	for (i = 0; i < needed; i++) {
-		assert_int_equal(mag_depot_take(&cache->depot, &cache->depot.empty, 1, got), 1);
-		mag_arena_put(&cache->arena, got[0]);
+		assert_int_equal(
+			mag_depot_take(&cache->first.depot, &cache->first.depot.empty, 1, got), 1);
+		mag_arena_put(&cache->first.arena, got[0]);
 	}
 	put_empties(needed);
 	mag_cache_working_set_reap(cache, UINT_MAX);
 	assert_int_equal(chains, 3);
-	assert_int_equal(mag_depot_total(&cache->depot.empty), needed);
-	assert_int_equal(cache->arena.out, needed);
+	assert_int_equal(mag_depot_total(&cache->first.depot.empty), needed);
+	assert_int_equal(cache->first.arena.out, needed);
 	assert_int_equal(cache->reaps, 1);
 }
 
@@ -834,11 +840,11 @@ test_a_reap_in_steps_takes_a_chain_at_each_and_counts_once(void **state __rte_un
 	mag_cache_working_set_update(cache);
 	mag_cache_working_set_update(cache);
 	assert_true(mag_cache_working_set_reap(cache, 1));
-	assert_int_equal(mag_depot_total(&cache->depot.empty), MAG_DEPOT_CHAIN + 8);
+	assert_int_equal(mag_depot_total(&cache->first.depot.empty), MAG_DEPOT_CHAIN + 8);
 	assert_true(mag_cache_working_set_reap(cache, 1));
-	assert_int_equal(mag_depot_total(&cache->depot.empty), 8);
+	assert_int_equal(mag_depot_total(&cache->first.depot.empty), 8);
 	assert_false(mag_cache_working_set_reap(cache, 1));
-	assert_int_equal(mag_depot_total(&cache->depot.empty), 0);
+	assert_int_equal(mag_depot_total(&cache->first.depot.empty), 0);
 	assert_int_equal(cache->reaps, 1);
 	assert_false(mag_cache_working_set_reap(cache, 1));
 	assert_int_equal(cache->reaps, 1);
@@ -851,7 +857,7 @@ snatch(void)
 {
 	struct mag_magazine *got[2];
 
-	assert_int_equal(mag_depot_take(&cache->depot, &cache->depot.full, 1, got), 1);
+	assert_int_equal(mag_depot_take(&cache->first.depot, &cache->first.depot.full, 1, got), 1);
 	snatched = got[0];
 }
 
@@ -865,9 +871,9 @@ test_a_reap_whose_magazines_others_took_meanwhile_holds_nothing_in_transit(
 	before_chain = snatch;
 	mag_cache_working_set_reap(cache, UINT_MAX);
 	assert_null(before_chain);
-	assert_int_equal(mag_depot_total(&cache->depot.full), 0);
-	assert_int_equal(cache->transit, 0);
-	mag_depot_put(&cache->depot, &cache->depot.full, snatched);
+	assert_int_equal(mag_depot_total(&cache->first.depot.full), 0);
+	assert_int_equal(cache->common.transit, 0);
+	mag_depot_put(&cache->first.depot, &cache->first.depot.full, snatched);
 }
 
 static void
@@ -879,15 +885,16 @@ test_a_second_reap_in_an_interval_leaves_the_working_set(void **state __rte_unus
 	put_empties(20);
 	mag_cache_working_set_update(cache);
 	for (i = 0; i < 12; i++) {
-		assert_int_equal(mag_depot_take(&cache->depot, &cache->depot.empty, 1, got), 1);
-		mag_arena_put(&cache->arena, got[0]);
+		assert_int_equal(
+			mag_depot_take(&cache->first.depot, &cache->first.depot.empty, 1, got), 1);
+		mag_arena_put(&cache->first.arena, got[0]);
 	}
 	put_empties(12);
 	mag_cache_working_set_update(cache);
 	assert_int_equal(mag_cache_reclaim(cache, false), 0);
-	assert_int_equal(mag_depot_total(&cache->depot.empty), 12);
+	assert_int_equal(mag_depot_total(&cache->first.depot.empty), 12);
 	assert_int_equal(mag_cache_reclaim(cache, false), 0);
-	assert_int_equal(mag_depot_total(&cache->depot.empty), 12);
+	assert_int_equal(mag_depot_total(&cache->first.depot.empty), 12);
 	assert_int_equal(cache->reaps, 1);
 }
 
@@ -919,12 +926,12 @@ test_reclaim_asks_the_owner_and_purges_when_memory_is_low(void **state __rte_unu
 	assert_int_equal(mag_cache_reclaim(other, false), 0);
 	assert_int_equal(reclaimed, 1);
 	assert_int_equal(other->purges, 0);
-	assert_int_equal(other->slab.out, 1);
+	assert_int_equal(other->first.slab.out, 1);
 	assert_int_equal(mag_cache_reclaim(other, true), 0);
 	assert_int_equal(reclaimed, 2);
 	assert_int_equal(other->purges, 1);
-	assert_int_equal(other->slab.out, 0);
-	assert_int_equal(other->slot[0].size, other->type);
+	assert_int_equal(other->first.slab.out, 0);
+	assert_int_equal(other->first.slot[0].size, other->common.type);
 	assert_int_equal(mag_cache_destroy(other), 0);
 }
 
@@ -934,7 +941,7 @@ test_a_reclaim_cache_is_purged_by_a_reclaim_too(void **state __rte_unused)
 	fill(50);
 	assert_int_equal(mag_cache_reclaim(cache, false), 0);
 	assert_int_equal(in_slots(), 0);
-	assert_int_equal(cache->slab.out, 0);
+	assert_int_equal(cache->first.slab.out, 0);
 	assert_int_equal(cache->purges, 1);
 	assert_sizes(ROUNDS);
 }
@@ -943,13 +950,13 @@ static void
 test_reclaim_without_need_takes_what_two_intervals_did_not_use(void **state __rte_unused)
 {
 	fill(100);
-	assert_true(mag_depot_total(&cache->depot.full) > 0);
+	assert_true(mag_depot_total(&cache->first.depot.full) > 0);
 	assert_int_equal(mag_cache_reclaim(cache, false), 0);
-	assert_true(mag_depot_total(&cache->depot.full) > 0);
+	assert_true(mag_depot_total(&cache->first.depot.full) > 0);
 	mag_cache_working_set_update(cache);
 	mag_cache_working_set_update(cache);
 	assert_int_equal(mag_cache_reclaim(cache, false), 0);
-	assert_int_equal(mag_depot_total(&cache->depot.full), 0);
+	assert_int_equal(mag_depot_total(&cache->first.depot.full), 0);
 	assert_int_equal(cache->reaps, 1);
 }
 
@@ -962,14 +969,14 @@ test_one_lcore_gets_what_all_others_hold(void **state __rte_unused)
 	run_on_lcore(1, fill_run, &n);
 	run_on_lcore(2, fill_run, &n);
 	run_on_thread(fill_run, &n);
-	assert_true(mag_lcore_count(&cache->slot[1]) > 0);
-	assert_true(mag_lcore_count(&cache->slot[2]) > 0);
-	assert_true(mag_lcore_count(&cache->slot[MAG_SLOT_SHARED]) > 0);
+	assert_true(mag_lcore_count(&cache->first.slot[1]) > 0);
+	assert_true(mag_lcore_count(&cache->first.slot[2]) > 0);
+	assert_true(mag_lcore_count(&cache->first.slot[MAG_SLOT_SHARED]) > 0);
 	take_run(&share);
 	assert_int_equal(share.n, COUNT);
 	assert_distinct(&ground, share.objects, COUNT);
 	assert_int_equal(in_slots(), 0);
-	assert_true(cache->steals > 0);
+	assert_true(cache->common.steals > 0);
 	assert_null(mag_cache_alloc(cache));
 	give_run(&share);
 }
@@ -1014,15 +1021,15 @@ test_what_cannot_succeed_visits_nobody(void **state __rte_unused)
 	membarriers = mag_bias_membarriers();
 	assert_int_equal(mag_cache_take_all(cache, share.objects, COUNT + 1, true), -ENOBUFS);
 	assert_int_equal(mag_bias_membarriers(), membarriers);
-	assert_int_equal(cache->steals, 0);
+	assert_int_equal(cache->common.steals, 0);
 	take_run(&share);
 	membarriers = mag_bias_membarriers();
 	/* Not even the lock of visitors is asked for. */
-	mag_lock_wait(&cache->visit);
+	mag_lock_wait(&cache->first.visit);
 	for (n = 0; n < 100; n++)
 		assert_int_equal(mag_cache_take_all(cache, &object, 1, true), -ENOBUFS);
-	mag_lock_release(&cache->visit);
-	assert_int_equal(cache->steal_denied, 0);
+	mag_lock_release(&cache->first.visit);
+	assert_int_equal(cache->common.steal_denied, 0);
 	assert_int_equal(mag_bias_membarriers(), membarriers);
 	give_run(&share);
 }
@@ -1036,7 +1043,7 @@ test_a_dying_pool_is_not_stolen_from(void **state __rte_unused)
 	run_on_lcore(1, fill_run, &n);
 	cache->dying = true;
 	assert_int_equal(mag_cache_take_all(cache, share.objects, COUNT, true), -ENOBUFS);
-	assert_int_equal(cache->steals, 0);
+	assert_int_equal(cache->common.steals, 0);
 	cache->dying = false;
 }
 
@@ -1047,11 +1054,11 @@ test_a_thief_is_denied_by_a_busy_owner_and_counts_it(void **state __rte_unused)
 	unsigned int n = 60;
 
 	run_on_lcore(1, fill_run, &n);
-	assert_true(mag_bias_enter(&cache->slot[1].owner, &cache->slot[1].visitor));
+	assert_true(mag_bias_enter(&cache->first.slot[1].owner, &cache->first.slot[1].visitor));
 	assert_int_equal(mag_cache_take_all(cache, share.objects, COUNT, true), -ENOBUFS);
-	assert_true(cache->steal_denied > 0);
-	assert_int_equal(cache->slot[1].visitor.word & MAG_BIAS_AWAY, 0);
-	mag_bias_leave(&cache->slot[1].owner);
+	assert_true(cache->common.steal_denied > 0);
+	assert_int_equal(cache->first.slot[1].visitor.word & MAG_BIAS_AWAY, 0);
+	mag_bias_leave(&cache->first.slot[1].owner);
 	assert_int_equal(mag_cache_available(cache), COUNT);
 	wait_until(mag_cache_take_all(cache, share.objects, COUNT, true) == 0);
 	give_run(&share);
@@ -1067,7 +1074,7 @@ static void *taken[TAKEN];
 static void
 owner_takes_some_and_leaves(void)
 {
-	struct mag_lcore *owners = &cache->slot[1];
+	struct mag_lcore *owners = &cache->first.slot[1];
 
 	at_fence = NULL;
 	assert_int_equal(mag_lcore_pick(owners, taken, TAKEN), TAKEN);
@@ -1087,13 +1094,13 @@ test_a_thief_sweeps_again_for_what_a_sweep_did_not_bring(void **state __rte_unus
 	take_run(&share);
 	assert_int_equal(mag_cache_reachable(cache), 2 * NEEDED);
 	assert_int_equal(in_slots(), 2 * NEEDED);
-	assert_true(mag_bias_enter(&cache->slot[1].owner, &cache->slot[1].visitor));
+	assert_true(mag_bias_enter(&cache->first.slot[1].owner, &cache->first.slot[1].visitor));
 	at_fence = owner_takes_some_and_leaves;
 	assert_int_equal(mag_cache_take_all(cache, had, NEEDED, true), 0);
 	assert_null(at_fence);
-	assert_int_equal(cache->steals, 2);
-	assert_int_equal(cache->slot[1].visited_out, NEEDED - TAKEN);
-	assert_int_equal(mag_lcore_count(&cache->slot[2]), NEEDED - TAKEN);
+	assert_int_equal(cache->common.steals, 2);
+	assert_int_equal(cache->first.slot[1].visited_out, NEEDED - TAKEN);
+	assert_int_equal(mag_lcore_count(&cache->first.slot[2]), NEEDED - TAKEN);
 	mag_cache_free_bulk(cache, had, NEEDED);
 	mag_cache_free_bulk(cache, taken, TAKEN);
 	give_run(&share);
@@ -1104,7 +1111,7 @@ static void
 one_goes_to_the_slabs(void)
 {
 	at_fence = NULL;
-	assert_int_equal(mag_lcore_pick(&cache->slot[1], taken, 1), 1);
+	assert_int_equal(mag_lcore_pick(&cache->first.slot[1], taken, 1), 1);
 	mag_cache_free_nocache(cache, taken[1]);
 	constructor_flags = UINT32_MAX;
 }
@@ -1138,7 +1145,7 @@ static unsigned int owner_looks;
 static void
 owner_takes_and_gives(void)
 {
-	struct mag_lcore *owners = &cache->slot[1];
+	struct mag_lcore *owners = &cache->first.slot[1];
 
 	looks_left = 1;
 	if (++owner_looks == LOOKS_TOO_MANY)
@@ -1146,7 +1153,7 @@ owner_takes_and_gives(void)
 	else if (owner_looks % 2 == 1)
 		assert_int_equal(mag_lcore_pick(owners, taken, 1), 1);
 	else
-		mag_lcore_give(owners, &cache->depot, taken, 1);
+		mag_lcore_give(owners, &cache->first.depot, taken, 1);
 }
 
 static void
@@ -1159,18 +1166,18 @@ test_a_thief_gives_up_when_its_time_is_over(void **state __rte_unused)
 
 	run_on_lcore(1, fill_run, &n);
 	take_run(&share);
-	assert_true(mag_bias_enter(&cache->slot[1].owner, &cache->slot[1].visitor));
+	assert_true(mag_bias_enter(&cache->first.slot[1].owner, &cache->first.slot[1].visitor));
 	look = owner_takes_and_gives;
 	looks_left = 1;
 	ret = mag_cache_take_all(cache, had, 1, true);
 	look = NULL;
 	assert_int_equal(ret, -ENOBUFS);
 	assert_true(owner_looks < LOOKS_TOO_MANY);
-	assert_true(cache->steals > 0);
-	assert_true(cache->steal_denied > 0);
+	assert_true(cache->common.steals > 0);
+	assert_true(cache->common.steal_denied > 0);
 	if (owner_looks % 2 == 1)
-		mag_lcore_give(&cache->slot[1], &cache->depot, taken, 1);
-	mag_bias_leave(&cache->slot[1].owner);
+		mag_lcore_give(&cache->first.slot[1], &cache->first.depot, taken, 1);
+	mag_bias_leave(&cache->first.slot[1].owner);
 	give_run(&share);
 }
 
@@ -1185,7 +1192,7 @@ static unsigned int hidden_count;
 static void
 owner_hides_all_but_one(void)
 {
-	struct mag_lcore *owners = &cache->slot[1];
+	struct mag_lcore *owners = &cache->first.slot[1];
 
 	at_fence = owner_hides_all_but_one;
 	hidden_count = mag_lcore_pick(owners, hidden, mag_lcore_count(owners) - 1);
@@ -1196,7 +1203,7 @@ static void
 owner_shows_them_again(void)
 {
 	looks_left = 1;
-	mag_lcore_give(&cache->slot[1], &cache->depot, hidden, hidden_count);
+	mag_lcore_give(&cache->first.slot[1], &cache->first.depot, hidden, hidden_count);
 	hidden_count = 0;
 }
 
@@ -1218,8 +1225,8 @@ test_a_thief_gives_up_when_its_time_is_over_though_each_sweep_brings_something(
 	at_fence = NULL;
 	look = NULL;
 	assert_int_equal(ret, -ENOBUFS);
-	assert_int_equal(cache->steals, 2);
-	assert_int_equal(cache->steal_denied, 1);
+	assert_int_equal(cache->common.steals, 2);
+	assert_int_equal(cache->common.steal_denied, 1);
 	owner_shows_them_again();
 	give_run(&share);
 }
@@ -1233,17 +1240,17 @@ test_a_sweep_in_vain_is_not_repeated_while_its_owner_is_inside(void **state __rt
 
 	run_on_lcore(1, fill_run, &n);
 	assert_int_equal(mag_cache_take_all(cache, share.objects, COUNT - 2 * ROUNDS, true), 0);
-	assert_true(mag_bias_enter(&cache->slot[1].owner, &cache->slot[1].visitor));
+	assert_true(mag_bias_enter(&cache->first.slot[1].owner, &cache->first.slot[1].visitor));
 	assert_int_equal(mag_cache_take_all(cache, share.objects + COUNT - 1, 1, true), -ENOBUFS);
-	steals = cache->steals;
+	steals = cache->common.steals;
 	assert_true(steals > 0);
 	/* However long this test is off the CPU. */
-	cache->steal_rest = UINT64_MAX;
+	cache->first.steal_rest = UINT64_MAX;
 	assert_int_equal(mag_cache_take_all(cache, share.objects + COUNT - 1, 1, true), -ENOBUFS);
-	assert_int_equal(cache->steals, steals);
-	mag_bias_leave(&cache->slot[1].owner);
+	assert_int_equal(cache->common.steals, steals);
+	mag_bias_leave(&cache->first.slot[1].owner);
 	assert_int_equal(mag_cache_take_all(cache, share.objects + COUNT - 1, 1, true), 0);
-	assert_int_equal(cache->steals, steals + 1);
+	assert_int_equal(cache->common.steals, steals + 1);
 	mag_cache_give(cache, share.objects + COUNT - 1, 1);
 	mag_cache_give(cache, share.objects, COUNT - 2 * ROUNDS);
 }
@@ -1258,11 +1265,11 @@ test_a_thief_visits_no_more_slots_than_it_needs(void **state __rte_unused)
 	run_on_lcore(2, fill_run, &n);
 	n = COUNT - 2 * ROUNDS;
 	assert_int_equal(mag_cache_take_all(cache, share.objects, n, false), 0);
-	assert_true(mag_bias_enter(&cache->slot[2].owner, &cache->slot[2].visitor));
+	assert_true(mag_bias_enter(&cache->first.slot[2].owner, &cache->first.slot[2].visitor));
 	assert_int_equal(mag_cache_take_all(cache, share.objects + n, ROUNDS, true), 0);
-	assert_int_equal(cache->steals, 1);
-	assert_int_equal(cache->steal_denied, 0);
-	mag_bias_leave(&cache->slot[2].owner);
+	assert_int_equal(cache->common.steals, 1);
+	assert_int_equal(cache->common.steal_denied, 0);
+	mag_bias_leave(&cache->first.slot[2].owner);
 	mag_cache_give(cache, share.objects, n + ROUNDS);
 }
 
@@ -1274,11 +1281,11 @@ assert_thief_is_denied_by(struct mag_lock *lock)
 	struct share share;
 
 	run_on_thread(fill_run, &n);
-	assert_int_equal(mag_lcore_count(&cache->slot[MAG_SLOT_SHARED]), ROUNDS);
+	assert_int_equal(mag_lcore_count(&cache->first.slot[MAG_SLOT_SHARED]), ROUNDS);
 	assert_int_equal(mag_cache_take_all(cache, share.objects, most, false), 0);
 	mag_lock_wait(lock);
 	assert_int_equal(mag_cache_take_all(cache, share.objects + most, 1, true), -ENOBUFS);
-	assert_true(cache->steal_denied > 0);
+	assert_true(cache->common.steal_denied > 0);
 	assert_int_not_equal(lock->holder, 0);
 	mag_lock_release(lock);
 	assert_int_equal(mag_cache_take_all(cache, share.objects + most, 1, true), 0);
@@ -1288,13 +1295,13 @@ assert_thief_is_denied_by(struct mag_lock *lock)
 static void
 test_a_thief_does_not_rob_a_shared_slot_that_is_in_use(void **state __rte_unused)
 {
-	assert_thief_is_denied_by(&cache->shared);
+	assert_thief_is_denied_by(&cache->first.shared);
 }
 
 static void
 test_a_thief_does_not_sweep_while_somebody_else_does(void **state __rte_unused)
 {
-	assert_thief_is_denied_by(&cache->visit);
+	assert_thief_is_denied_by(&cache->first.visit);
 }
 
 static void *spare;
@@ -1314,11 +1321,11 @@ test_a_sum_is_taken_again_while_somebody_is_in_the_middle(void **state __rte_unu
 
 	take_run(&share);
 	spare = share.objects[0];
-	assert_true(mag_bias_enter(&cache->slot[1].owner, &cache->slot[1].visitor));
+	assert_true(mag_bias_enter(&cache->first.slot[1].owner, &cache->first.slot[1].visitor));
 	look = free_spare;
 	looks_left = 3;
 	assert_int_equal(mag_cache_take_all(cache, &object, 1, true), 0);
-	mag_bias_leave(&cache->slot[1].owner);
+	mag_bias_leave(&cache->first.slot[1].owner);
 	assert_null(look);
 	assert_ptr_equal(object, spare);
 	give_run(&share);
@@ -1335,7 +1342,7 @@ slot_to_depot(void)
 {
 	look = NULL;
 	run_on_lcore(1, flush_run, NULL);
-	assert_int_equal(mag_depot_total(&cache->depot.full), 2);
+	assert_int_equal(mag_depot_total(&cache->first.depot.full), 2);
 }
 
 static void
@@ -1346,7 +1353,7 @@ depot_to_slot(void)
 	run_on_lcore(1, fill_run, &n);
 	n = ROUNDS + 1;
 	run_on_lcore(1, fill_run, &n);
-	assert_int_equal(mag_depot_total(&cache->depot.full), 0);
+	assert_int_equal(mag_depot_total(&cache->first.depot.full), 0);
 }
 
 /* To the depot before the slots are read, and back before the depot is: and nobody is busy then. */
@@ -1359,7 +1366,7 @@ test_a_sum_is_taken_again_when_something_has_moved_meanwhile(void **state __rte_
 	share.n -= some.n;
 	memcpy(some.objects, share.objects + share.n, some.n * sizeof(void *));
 	run_on_lcore(1, give_run, &some);
-	assert_int_equal(mag_lcore_count(&cache->slot[1]), 2 * ROUNDS);
+	assert_int_equal(mag_lcore_count(&cache->first.slot[1]), 2 * ROUNDS);
 	look = slot_to_depot;
 	looks_left = 2;
 	during_the_sum = depot_to_slot;
@@ -1379,7 +1386,7 @@ test_blocks_are_gathered_from_slots_and_depot(void **state __rte_unused)
 	fill(40);
 	assert_int_equal(mag_cache_gather(cache), 0);
 	assert_int_equal(in_slots(), 0);
-	assert_int_equal(cache->slab.out, 0);
+	assert_int_equal(cache->first.slab.out, 0);
 	assert_sizes(ROUNDS);
 }
 
@@ -1393,9 +1400,9 @@ test_what_is_on_its_way_can_be_had(void **state __rte_unused)
 	assert_int_equal(mag_cache_reachable(cache), COUNT);
 	take_run(&share);
 	assert_int_equal(mag_cache_reachable(cache), 0);
-	mag_transit_begin(cache, 7);
+	mag_transit_begin(&cache->common, 7);
 	assert_int_equal(mag_cache_reachable(cache), 7);
-	mag_transit_end(cache, 7);
+	mag_transit_end(&cache->common, 7);
 	give_run(&share);
 }
 
@@ -1407,12 +1414,12 @@ test_a_refusal_is_counted_only_while_somebody_is_busy(void **state __rte_unused)
 
 	take_run(&share);
 	assert_int_equal(share.n, COUNT);
-	mag_bias_mark(&cache->slot[1].owner, &cache->slot[1].visitor);
+	mag_bias_mark(&cache->first.slot[1].owner, &cache->first.slot[1].visitor);
 	assert_int_equal(mag_cache_take_all(cache, &object, 1, true), -ENOBUFS);
-	assert_int_equal(cache->steal_denied, 1);
-	mag_bias_leave(&cache->slot[1].owner);
+	assert_int_equal(cache->common.steal_denied, 1);
+	mag_bias_leave(&cache->first.slot[1].owner);
 	assert_int_equal(mag_cache_take_all(cache, &object, 1, true), -ENOBUFS);
-	assert_int_equal(cache->steal_denied, 1);
+	assert_int_equal(cache->common.steal_denied, 1);
 	give_run(&share);
 }
 
@@ -1422,7 +1429,7 @@ static struct mag_detached carried;
 static void
 carried_arrives(void)
 {
-	struct mag_lcore *slot = &cache->slot[1];
+	struct mag_lcore *slot = &cache->first.slot[1];
 
 	slot->loaded = carried.magazine;
 	slot->capacity = carried.magazine->rounds;
@@ -1439,9 +1446,9 @@ test_what_arrives_behind_the_sum_is_not_missed(void **state __rte_unused)
 	share.n -= ten.n;
 	memcpy(ten.objects, share.objects + share.n, ten.n * sizeof(void *));
 	run_on_lcore(1, give_run, &ten);
-	assert_int_equal(cache->slot[1].rounds, ten.n);
-	mag_bias_mark(&cache->slot[1].owner, &cache->slot[1].visitor);
-	carried = mag_lcore_detach_loaded(&cache->slot[1]);
+	assert_int_equal(cache->first.slot[1].rounds, ten.n);
+	mag_bias_mark(&cache->first.slot[1].owner, &cache->first.slot[1].visitor);
+	carried = mag_lcore_detach_loaded(&cache->first.slot[1]);
 	during_the_sum = carried_arrives;
 	sums_left = 2;
 	assert_int_equal(mag_cache_take_all(cache, ten.objects, ten.n, true), 0);
@@ -1458,11 +1465,11 @@ test_a_thief_leaves_full_magazines_to_the_depot(void **state __rte_unused)
 	void *rest[ROUNDS + 10];
 
 	take_run(&share);
-	assert_int_equal(mag_depot_total(&cache->depot.full), 0);
+	assert_int_equal(mag_depot_total(&cache->first.depot.full), 0);
 	n = ROUNDS + 10;
 	run_on_lcore(1, fill_run, &n);
-	assert_int_equal(cache->slot[1].rounds, 10);
-	assert_int_equal(cache->slot[1].previous_rounds, ROUNDS);
+	assert_int_equal(cache->first.slot[1].rounds, 10);
+	assert_int_equal(cache->first.slot[1].previous_rounds, ROUNDS);
 	assert_int_equal(mag_cache_take_all(cache, rest, ROUNDS + 10, true), 0);
 	assert_int_equal(own()->exchanges > 0, 1);
 	mag_cache_give(cache, rest, ROUNDS + 10);
@@ -1476,8 +1483,8 @@ test_fences_do_where_membarriers_are_forbidden(void **state __rte_unused)
 	struct share share = {.n = COUNT};
 	unsigned int n = 60;
 
-	assert_int_equal(cache->bias, MAG_BIAS_FENCE);
-	assert_int_not_equal(cache->slot[0].visitor.word & MAG_BIAS_FENCE_BIT, 0);
+	assert_int_equal(cache->common.bias, MAG_BIAS_FENCE);
+	assert_int_not_equal(cache->first.slot[0].visitor.word & MAG_BIAS_FENCE_BIT, 0);
 	run_on_lcore(1, fill_run, &n);
 	run_on_lcore(2, fill_run, &n);
 	fill(n);
@@ -1498,7 +1505,7 @@ setup_failing(void **state)
 {
 	int ret = setup(state);
 
-	if (cache->bias == MAG_BIAS_MEMBARRIER)
+	if (cache->common.bias == MAG_BIAS_MEMBARRIER)
 		fence_error = EPERM;
 	return ret;
 }
@@ -1563,7 +1570,7 @@ test_a_sweep_whose_membarrier_failed_touches_no_slot_and_asks(void **state __rte
 	static void (*const sweeps[])(void) = {steal_all, try_purge,           try_resize,
 					       try_reap,  try_reap_with_purge, try_reclaim,
 					       try_gather};
-	const struct mag_lcore *slot = &cache->slot[1];
+	const struct mag_lcore *slot = &cache->first.slot[1];
 	unsigned int i, n = 40, count, previous;
 
 	skip_without_membarrier();
@@ -1592,8 +1599,8 @@ test_a_sweep_whose_membarrier_failed_touches_no_slot_and_asks(void **state __rte
 		assert_int_equal(mag_lcore_count(slot), count);
 		run_on_lcore(1, fill_run, &n);
 		assert_int_equal(slot->visitor.word, MAG_BIAS_FENCE_BIT);
-		cache->slot[1].visitor.word = cache->slot[0].visitor.word = 0;
-		cache->slot[1].fenced = cache->slot[0].fenced = 0;
+		cache->first.slot[1].visitor.word = cache->first.slot[0].visitor.word = 0;
+		cache->first.slot[1].fenced = cache->first.slot[0].fenced = 0;
 	}
 }
 
@@ -1608,18 +1615,18 @@ test_an_owner_that_acknowledged_fences_is_visited_again(void **state __rte_unuse
 	run_on_lcore(1, fill_run, &n);
 	run_on_lcore(2, fill_run, &n);
 	steal_all();
-	assert_int_equal(cache->slot[1].fenced, 0);
+	assert_int_equal(cache->first.slot[1].fenced, 0);
 	/* Only the first comes by. */
 	run_on_lcore(1, fill_run, &n);
-	assert_int_equal(cache->slot[1].fenced, 1);
-	assert_int_equal(cache->slot[2].fenced, 0);
+	assert_int_equal(cache->first.slot[1].fenced, 1);
+	assert_int_equal(cache->first.slot[2].fenced, 0);
 	assert_false(mag_cache_may_visit(cache));
-	n = mag_lcore_count(&cache->slot[2]);
-	assert_true(mag_lcore_count(&cache->slot[1]) > 0);
+	n = mag_lcore_count(&cache->first.slot[2]);
+	assert_true(mag_lcore_count(&cache->first.slot[1]) > 0);
 	take_run(&share);
 	assert_int_equal(share.n, COUNT - n);
-	assert_int_equal(mag_lcore_count(&cache->slot[1]), 0);
-	assert_int_equal(mag_lcore_count(&cache->slot[2]), n);
+	assert_int_equal(mag_lcore_count(&cache->first.slot[1]), 0);
+	assert_int_equal(mag_lcore_count(&cache->first.slot[2]), n);
 	give_run(&share);
 	/* A purge wants all of them. */
 	assert_int_equal(mag_cache_purge(cache), -EAGAIN);
@@ -1640,7 +1647,7 @@ test_an_owner_that_acknowledged_fences_is_visited_again(void **state __rte_unuse
 static void
 owner_forgets(void)
 {
-	cache->slot[1].fenced = 0;
+	cache->first.slot[1].fenced = 0;
 	at_fence = NULL;
 }
 
@@ -1654,20 +1661,20 @@ test_an_owner_that_comes_during_a_sweep_is_not_visited_before_it_fences(void **s
 	run_on_lcore(1, fill_run, &n);
 	run_on_lcore(2, fill_run, &n);
 	fill(n);
-	count = mag_lcore_count(&cache->slot[1]);
+	count = mag_lcore_count(&cache->first.slot[1]);
 	at_fence = owner_forgets;
 	assert_int_equal(mag_cache_purge(cache), -EAGAIN);
 	assert_null(at_fence);
-	assert_int_equal(mag_lcore_count(&cache->slot[1]), count);
-	assert_true(mag_lcore_count(&cache->slot[2]) > 0);
+	assert_int_equal(mag_lcore_count(&cache->first.slot[1]), count);
+	assert_true(mag_lcore_count(&cache->first.slot[2]) > 0);
 	assert_sizes(ROUNDS);
-	cache->slot[1].fenced = 1;
+	cache->first.slot[1].fenced = 1;
 	at_fence = owner_forgets;
 	assert_int_equal(mag_cache_reap_now(cache, false), 0);
 	assert_null(at_fence);
-	assert_int_equal(mag_lcore_count(&cache->slot[1]), count);
-	assert_int_equal(cache->slot[2].previous_rounds, 0);
-	assert_int_equal(cache->slot[1].visitor.word, MAG_BIAS_FENCE_BIT | MAG_BIAS_ASKED);
+	assert_int_equal(mag_lcore_count(&cache->first.slot[1]), count);
+	assert_int_equal(cache->first.slot[2].previous_rounds, 0);
+	assert_int_equal(cache->first.slot[1].visitor.word, MAG_BIAS_FENCE_BIT | MAG_BIAS_ASKED);
 }
 
 static void
@@ -1680,11 +1687,12 @@ test_a_purge_without_membarriers_waits_for_owners_that_fence(void **state __rte_
 	try_purge();
 	run_on_lcore(1, fill_run, &n);
 	run_on_lcore(2, fill_run, &n);
-	assert_true(mag_bias_enter_careful(&cache->slot[1].owner, &cache->slot[1].visitor));
+	assert_true(
+		mag_bias_enter_careful(&cache->first.slot[1].owner, &cache->first.slot[1].visitor));
 	assert_int_equal(mag_cache_purge(cache), -EAGAIN);
-	assert_int_equal(cache->visits_denied, 1);
-	assert_true(mag_lcore_count(&cache->slot[1]) > 0);
-	mag_bias_leave(&cache->slot[1].owner);
+	assert_int_equal(cache->common.visits_denied, 1);
+	assert_true(mag_lcore_count(&cache->first.slot[1]) > 0);
+	mag_bias_leave(&cache->first.slot[1].owner);
 	assert_int_equal(mag_cache_purge(cache), 0);
 	mag_cache_enable(cache);
 }
@@ -1737,15 +1745,15 @@ test_the_magazine_size_changes_when_all_owners_fence(void **state __rte_unused)
 	run_on_lcore(2, fill_run, &n);
 	steal_all();
 	run_on_lcore(1, fill_run, &n);
-	atomic_fetch_add(&cache->depot.full.contention, 100);
+	atomic_fetch_add(&cache->first.depot.full.contention, 100);
 	mag_cache_update(cache);
-	assert_int_equal(cache->type, ROUNDS);
+	assert_int_equal(cache->common.type, ROUNDS);
 	/* Nobody is asked for a change that cannot be. */
-	assert_int_equal(cache->slot[1].visitor.word, MAG_BIAS_FENCE_BIT);
+	assert_int_equal(cache->first.slot[1].visitor.word, MAG_BIAS_FENCE_BIT);
 	run_on_lcore(2, fill_run, &n);
-	atomic_fetch_add(&cache->depot.full.contention, 100);
+	atomic_fetch_add(&cache->first.depot.full.contention, 100);
 	mag_cache_update(cache);
-	assert_int_equal(cache->type, 30);
+	assert_int_equal(cache->common.type, 30);
 }
 
 static void
@@ -1758,7 +1766,7 @@ test_a_cache_made_when_membarriers_failed_has_fences(void **state __rte_unused)
 	steal_all();
 	try_purge();
 	setup_flags(MAG_CACHE_DYNAMIC);
-	assert_int_equal(cache->bias, MAG_BIAS_FENCE);
+	assert_int_equal(cache->common.bias, MAG_BIAS_FENCE);
 	assert_int_equal(mag_cache_purge(cache), 0);
 	mag_cache_enable(cache);
 	assert_int_equal(mag_cache_destroy(cache), 0);
@@ -1794,12 +1802,12 @@ test_a_visited_owner_uses_the_shared_slot_and_during_a_purge_the_slabs(void **st
 
 	mag_bias_announce(&own()->visitor, MAG_BIAS_VISIT);
 	mag_cache_free(cache, object);
-	assert_int_equal(mag_lcore_count(&cache->slot[MAG_SLOT_SHARED]), 1);
+	assert_int_equal(mag_lcore_count(&cache->first.slot[MAG_SLOT_SHARED]), 1);
 	assert_ptr_equal(mag_cache_alloc(cache), object);
 	mag_bias_announce(&own()->visitor, MAG_BIAS_PURGE);
 	mag_cache_free(cache, object);
 	assert_int_equal(in_slots(), 0);
-	assert_int_equal(cache->slab.out, 0);
+	assert_int_equal(cache->first.slab.out, 0);
 	assert_non_null(object = mag_cache_alloc(cache));
 	mag_bias_dismiss(&own()->visitor, MAG_BIAS_VISIT | MAG_BIAS_PURGE);
 	mag_cache_free(cache, object);
@@ -1812,15 +1820,15 @@ test_a_busy_shared_slot_is_passed_by(void **state __rte_unused)
 	struct share share = {.n = 5};
 	struct mag_request request = {0};
 
-	mag_lock_wait(&cache->shared);
+	mag_lock_wait(&cache->first.shared);
 	mag_bias_announce(&own()->visitor, MAG_BIAS_VISIT);
 	assert_int_equal(mag_cache_take(cache, share.objects, 5, &request), 5);
 	assert_false(request.refused);
-	mag_request_end(cache, &request);
+	mag_request_end(&cache->common, &request);
 	mag_cache_give(cache, share.objects, 5);
-	assert_int_equal(cache->slab.out, 0);
+	assert_int_equal(cache->first.slab.out, 0);
 	mag_bias_dismiss(&own()->visitor, MAG_BIAS_VISIT);
-	mag_lock_release(&cache->shared);
+	mag_lock_release(&cache->first.shared);
 }
 
 static void
@@ -1831,21 +1839,21 @@ test_an_owner_that_was_turned_away_has_what_is_in_the_depot(void **state __rte_u
 
 	take_run(&share);
 	give_run(&share);
-	assert_int_equal(cache->slab.out, COUNT);
-	mag_lock_wait(&cache->shared);
+	assert_int_equal(cache->first.slab.out, COUNT);
+	mag_lock_wait(&cache->first.shared);
 	mag_bias_announce(&own()->visitor, MAG_BIAS_VISIT);
 	assert_int_equal(mag_cache_take(cache, share.objects, 5, &request), 5);
 	assert_distinct(&ground, share.objects, 5);
-	mag_request_end(cache, &request);
-	assert_int_equal(cache->slab.out, COUNT - (ROUNDS - 5));
+	mag_request_end(&cache->common, &request);
+	assert_int_equal(cache->first.slab.out, COUNT - (ROUNDS - 5));
 	assert_int_equal(mag_cache_available(cache), COUNT - 5);
 	assert_int_equal(mag_cache_take(cache, share.objects + 5, ROUNDS + 1, &request),
 			 ROUNDS + 1);
 	assert_distinct(&ground, share.objects, ROUNDS + 6);
 	assert_false(request.refused);
-	mag_request_end(cache, &request);
+	mag_request_end(&cache->common, &request);
 	mag_bias_dismiss(&own()->visitor, MAG_BIAS_VISIT);
-	mag_lock_release(&cache->shared);
+	mag_lock_release(&cache->first.shared);
 	mag_cache_give(cache, share.objects, ROUNDS + 6);
 }
 
@@ -1862,19 +1870,19 @@ static void
 request_and_end(struct share *have, unsigned int n)
 {
 	struct mag_request request = {0};
-	uint64_t denied = MAG_STAT(cache->steal_denied);
+	uint64_t denied = MAG_STAT(cache->common.steal_denied);
 	void *objects[COUNT];
 	int ret = 0;
 
 	assert_int_equal(mag_cache_take(cache, objects, n + 1, &request), n);
-	assert_int_equal(MAG_STAT(cache->transit), n);
+	assert_int_equal(MAG_STAT(cache->common.transit), n);
 	assert_int_equal(mag_cache_reachable(cache), n);
 	assert_int_equal(mag_cache_available(cache), 0);
 	run_on_thread(one_run, &ret);
 	assert_int_equal(ret, -ENOBUFS);
-	assert_true(MAG_STAT(cache->steal_denied) > denied);
-	mag_request_end(cache, &request);
-	assert_int_equal(MAG_STAT(cache->transit), 0);
+	assert_true(MAG_STAT(cache->common.steal_denied) > denied);
+	mag_request_end(&cache->common, &request);
+	assert_int_equal(MAG_STAT(cache->common.transit), 0);
 	assert_int_equal(mag_cache_available(cache), 0);
 	memcpy(have->objects + have->n, objects, n * sizeof(void *));
 	have->n += n;
@@ -1896,7 +1904,7 @@ test_what_a_request_holds_while_it_wants_more_is_in_transit(void **state __rte_u
 	request_and_end(&have, 7);
 	have.n -= 4 * ROUNDS;
 	mag_cache_free_bulk(cache, have.objects + have.n, 4 * ROUNDS);
-	assert_int_equal(mag_depot_total(&cache->depot.full), 2);
+	assert_int_equal(mag_depot_total(&cache->first.depot.full), 2);
 	assert_int_equal(mag_lcore_count(own()), 2 * ROUNDS);
 	request_and_end(&have, 4 * ROUNDS);
 	have.n -= 4 * ROUNDS;
@@ -1906,11 +1914,11 @@ test_what_a_request_holds_while_it_wants_more_is_in_transit(void **state __rte_u
 			 2 * ROUNDS);
 	have.n += 2 * ROUNDS;
 	assert_int_equal(mag_lcore_count(own()), 0);
-	mag_lock_wait(&cache->shared);
+	mag_lock_wait(&cache->first.shared);
 	mag_bias_announce(&own()->visitor, MAG_BIAS_VISIT);
 	request_and_end(&have, 2 * ROUNDS);
 	mag_bias_dismiss(&own()->visitor, MAG_BIAS_VISIT);
-	mag_lock_release(&cache->shared);
+	mag_lock_release(&cache->first.shared);
 	give_run(&have);
 }
 
@@ -1919,8 +1927,8 @@ static struct share user;
 static void
 owner_takes(void)
 {
-	user.n = mag_lcore_pick(&cache->slot[1], user.objects, ROUNDS);
-	MAG_COUNT(cache->slot[1].allocs, user.n);
+	user.n = mag_lcore_pick(&cache->first.slot[1], user.objects, ROUNDS);
+	MAG_COUNT(cache->first.slot[1].allocs, user.n);
 	at_fence = NULL;
 }
 
@@ -1932,14 +1940,14 @@ test_a_thief_does_not_take_what_it_holds_for_what_others_hold(void **state __rte
 
 	take_run(&share);
 	run_on_lcore(1, fill_run, &n);
-	assert_int_equal(mag_lcore_count(&cache->slot[1]), 10);
+	assert_int_equal(mag_lcore_count(&cache->first.slot[1]), 10);
 	give_run(&share);
 	at_fence = owner_takes;
 	assert_int_equal(mag_cache_take_all(cache, share.objects, COUNT, true), -ENOBUFS);
 	assert_null(at_fence);
 	assert_int_equal(user.n, 10);
-	assert_int_equal(cache->steals, 1);
-	assert_int_equal(cache->steal_denied, 0);
+	assert_int_equal(cache->common.steals, 1);
+	assert_int_equal(cache->common.steal_denied, 0);
 	give_run(&user);
 }
 
@@ -1984,13 +1992,14 @@ assert_depot_is_of_one_type(void)
 {
 	struct mag_magazine *got[2];
 
-	while (mag_depot_take(&cache->depot, &cache->depot.full, 1, got) != 0) {
-		assert_int_equal(got[0]->rounds, cache->type);
-		mag_cache_destroy_magazine(cache, (struct mag_detached){got[0], got[0]->rounds});
+	while (mag_depot_take(&cache->first.depot, &cache->first.depot.full, 1, got) != 0) {
+		assert_int_equal(got[0]->rounds, cache->common.type);
+		mag_home_destroy_magazine(&cache->first,
+					  (struct mag_detached){got[0], got[0]->rounds});
 	}
-	while (mag_depot_take(&cache->depot, &cache->depot.empty, 1, got) != 0) {
-		assert_int_equal(got[0]->rounds, cache->type);
-		mag_arena_put(&cache->arena, got[0]);
+	while (mag_depot_take(&cache->first.depot, &cache->first.depot.empty, 1, got) != 0) {
+		assert_int_equal(got[0]->rounds, cache->common.type);
+		mag_arena_put(&cache->first.arena, got[0]);
 	}
 }
 
@@ -2017,7 +2026,7 @@ crowd_disturbed_by(void (*disturb)(unsigned int turn), const _Atomic uint64_t *c
 		task_join(&task[i]);
 	assert_int_equal(crowd.clashes, 0);
 	assert_true(MAG_STAT(*counted) > 0);
-	assert_int_equal(cache->slab.invalid, 0);
+	assert_int_equal(cache->first.slab.invalid, 0);
 	assert_depot_is_of_one_type();
 	assert_int_equal(mag_cache_available(cache), COUNT);
 }
@@ -2043,10 +2052,10 @@ test_a_magazine_of_a_size_no_longer_in_force_is_given_back(void **state __rte_un
 	meanwhile = grow_meanwhile;
 	give_run(&share);
 	assert_null(meanwhile);
-	assert_int_equal(cache->type, 30);
+	assert_int_equal(cache->common.type, 30);
 	assert_int_equal(own()->capacity, 30);
 	assert_int_equal(own()->rounds, 20);
-	assert_int_equal(cache->arena.out, 1);
+	assert_int_equal(cache->first.arena.out, 1);
 	assert_depot_is_of_one_type();
 }
 
@@ -2065,8 +2074,8 @@ test_a_magazine_for_a_layer_that_went_off_is_given_back(void **state __rte_unuse
 	meanwhile = purge_meanwhile;
 	give_run(&share);
 	assert_null(meanwhile);
-	assert_int_equal(cache->arena.out, 0);
-	assert_int_equal(cache->slab.out, 0);
+	assert_int_equal(cache->first.arena.out, 0);
+	assert_int_equal(cache->first.slab.out, 0);
 	mag_cache_enable(cache);
 }
 
@@ -2085,8 +2094,8 @@ test_a_magazine_for_a_slot_that_is_being_purged_is_given_back(void **state __rte
 	meanwhile = announce_meanwhile;
 	give_run(&share);
 	assert_null(meanwhile);
-	assert_int_equal(cache->arena.out, 0);
-	assert_int_equal(cache->slab.out, 0);
+	assert_int_equal(cache->first.arena.out, 0);
+	assert_int_equal(cache->first.slab.out, 0);
 	mag_bias_dismiss(&own()->visitor, MAG_BIAS_VISIT | MAG_BIAS_PURGE);
 }
 
@@ -2108,7 +2117,7 @@ test_a_free_starts_over_when_it_has_a_magazine(void **state __rte_unused)
 	meanwhile = free_meanwhile;
 	give_run(&share);
 	assert_null(meanwhile);
-	assert_int_equal(in_slots() + ROUNDS * mag_depot_total(&cache->depot.full),
+	assert_int_equal(in_slots() + ROUNDS * mag_depot_total(&cache->first.depot.full),
 			 20 + ROUNDS + 5);
 	assert_int_equal(mag_cache_available(cache), COUNT);
 	assert_depot_is_of_one_type();
@@ -2120,12 +2129,12 @@ test_a_flush_brings_full_magazines_to_the_depot_before_it_lets_the_slot_go(
 {
 	fill(2 * ROUNDS + 5);
 	assert_int_equal(own()->rounds, 5);
-	assert_int_equal(mag_depot_total(&cache->depot.full), 1);
+	assert_int_equal(mag_depot_total(&cache->first.depot.full), 1);
 	atomic_store(&not_held, 0);
 	mag_lcore_flush();
-	assert_int_equal(mag_depot_total(&cache->depot.full), 2);
+	assert_int_equal(mag_depot_total(&cache->first.depot.full), 2);
 	assert_int_equal(not_held, 0);
-	assert_int_equal(cache->slab.out, 2 * ROUNDS);
+	assert_int_equal(cache->first.slab.out, 2 * ROUNDS);
 	assert_int_equal(in_slots(), 0);
 }
 
@@ -2155,14 +2164,14 @@ inspect(void)
 	unsigned int i;
 	uint32_t rounds;
 
-	mag_lock_wait(&cache->visit);
+	mag_lock_wait(&cache->first.visit);
 	for (i = 0; i < MAG_SLOT_SHARED; i++)
-		mag_bias_announce(&cache->slot[i].visitor, MAG_BIAS_VISIT);
-	mag_bias_fence(cache->bias);
-	mag_lock_wait(&cache->shared);
+		mag_bias_announce(&cache->first.slot[i].visitor, MAG_BIAS_VISIT);
+	mag_bias_fence(cache->common.bias);
+	mag_lock_wait(&cache->first.shared);
 	for (i = 0; i < MAG_SLOTS; i++) {
-		lcore = &cache->slot[i];
-		if (i != MAG_SLOT_SHARED && !mag_bias_granted(&cache->slot[i].owner, 0))
+		lcore = &cache->first.slot[i];
+		if (i != MAG_SLOT_SHARED && !mag_bias_granted(&cache->first.slot[i].owner, 0))
 			continue;
 		rounds = MAG_STAT(lcore->previous_rounds);
 		if (lcore->previous == NULL ? rounds != 0 :
@@ -2174,10 +2183,10 @@ inspect(void)
 		    (lcore->loaded != NULL ? lcore->loaded->rounds : 0))
 			partial++;
 	}
-	mag_lock_release(&cache->shared);
+	mag_lock_release(&cache->first.shared);
 	for (i = 0; i < MAG_SLOT_SHARED; i++)
-		mag_bias_dismiss(&cache->slot[i].visitor, MAG_BIAS_VISIT);
-	mag_lock_release(&cache->visit);
+		mag_bias_dismiss(&cache->first.slot[i].visitor, MAG_BIAS_VISIT);
+	mag_lock_release(&cache->first.visit);
 }
 
 static void

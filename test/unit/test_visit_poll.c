@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
+#include "mag_maint.h"
+#include "mag_stats.h"
+#include "pool.h"
+#include "visit.h"
 
 #include <errno.h>
 
@@ -25,7 +29,7 @@ setup(void **state __rte_unused)
 	params.region = ground.region;
 	cache = mag_cache_create(&params);
 	assert_non_null(cache);
-	assert_int_equal(cache->bias, MAG_BIAS_POLL);
+	assert_int_equal(cache->common.bias, MAG_BIAS_POLL);
 	membarriers = mag_bias_membarriers();
 	return 0;
 }
@@ -46,7 +50,7 @@ setup_pool(uint64_t objects)
 	params.options.visit = 0;
 	cache = mag_pool_create(&params);
 	assert_non_null(cache);
-	assert_int_equal(cache->bias, MAG_BIAS_POLL);
+	assert_int_equal(cache->common.bias, MAG_BIAS_POLL);
 	membarriers = mag_bias_membarriers();
 	return 0;
 }
@@ -76,7 +80,7 @@ teardown_pool(void **state __rte_unused)
 static int
 teardown(void **state __rte_unused)
 {
-	assert_int_equal(cache->transit, 0);
+	assert_int_equal(cache->common.transit, 0);
 	assert_int_equal(mag_cache_available(cache), COUNT);
 	assert_int_equal(mag_cache_destroy(cache), 0);
 	assert_int_equal(mag_bias_membarriers(), membarriers);
@@ -107,10 +111,10 @@ test_a_purge_empties_the_shared_slot_and_is_not_done(void **state __rte_unused)
 	unsigned int n = 40;
 
 	run_on_thread(fill_run, &n);
-	assert_true(mag_lcore_count(&cache->slot[MAG_SLOT_SHARED]) > 0);
+	assert_true(mag_lcore_count(&cache->first.slot[MAG_SLOT_SHARED]) > 0);
 	assert_int_equal(mag_cache_purge(cache), -EAGAIN);
-	assert_int_equal(mag_lcore_count(&cache->slot[MAG_SLOT_SHARED]), 0);
-	assert_int_equal(cache->slot[MAG_SLOT_SHARED].size, ROUNDS);
+	assert_int_equal(mag_lcore_count(&cache->first.slot[MAG_SLOT_SHARED]), 0);
+	assert_int_equal(cache->first.slot[MAG_SLOT_SHARED].size, ROUNDS);
 }
 
 static void
@@ -132,12 +136,12 @@ test_a_thief_asks_and_the_owner_hands_in_when_it_comes_by(void **state __rte_unu
 	unsigned int n = 40;
 
 	run_on_lcore(1, fill_run, &n);
-	assert_true(mag_lcore_count(&cache->slot[1]) > 1);
+	assert_true(mag_lcore_count(&cache->first.slot[1]) > 1);
 	assert_int_equal(mag_cache_take_all(cache, objects, COUNT, true), -ENOBUFS);
-	assert_int_not_equal(cache->slot[1].visitor.word & MAG_BIAS_ASKED, 0);
+	assert_int_not_equal(cache->first.slot[1].visitor.word & MAG_BIAS_ASKED, 0);
 	run_on_lcore(1, cycle_run, NULL);
-	assert_int_equal(cache->slot[1].visitor.word & MAG_BIAS_ASKED, 0);
-	assert_true(mag_lcore_count(&cache->slot[1]) <= ROUNDS);
+	assert_int_equal(cache->first.slot[1].visitor.word & MAG_BIAS_ASKED, 0);
+	assert_true(mag_lcore_count(&cache->first.slot[1]) <= ROUNDS);
 	assert_int_equal(mag_cache_take_all(cache, objects, COUNT - ROUNDS, true), 0);
 	mag_cache_give(cache, objects, COUNT - ROUNDS);
 }
@@ -148,13 +152,13 @@ test_a_reap_asks_and_empties_the_depot(void **state __rte_unused)
 	unsigned int n = 100;
 
 	run_on_lcore(1, fill_run, &n);
-	assert_true(mag_depot_total(&cache->depot.full) > 0);
+	assert_true(mag_depot_total(&cache->first.depot.full) > 0);
 	assert_int_equal(mag_cache_reap_now(cache, false), 0);
-	assert_int_equal(mag_depot_total(&cache->depot.full), 0);
-	assert_int_not_equal(cache->slot[1].visitor.word & MAG_BIAS_ASKED, 0);
-	assert_true(mag_lcore_count(&cache->slot[1]) > 0);
+	assert_int_equal(mag_depot_total(&cache->first.depot.full), 0);
+	assert_int_not_equal(cache->first.slot[1].visitor.word & MAG_BIAS_ASKED, 0);
+	assert_true(mag_lcore_count(&cache->first.slot[1]) > 0);
 	run_on_lcore(1, cycle_run, NULL);
-	assert_true(mag_lcore_count(&cache->slot[1]) <= ROUNDS);
+	assert_true(mag_lcore_count(&cache->first.slot[1]) <= ROUNDS);
 }
 
 static void
@@ -164,20 +168,20 @@ test_a_purge_is_not_done_before_owners_came_by(void **state __rte_unused)
 
 	run_on_lcore(1, fill_run, &n);
 	assert_int_equal(mag_cache_purge(cache), -EAGAIN);
-	assert_int_equal(cache->slot[1].size, ROUNDS);
+	assert_int_equal(cache->first.slot[1].size, ROUNDS);
 	assert_int_not_equal(mag_cache_resize(cache, 30, true), 0);
-	assert_int_equal(cache->type, ROUNDS);
+	assert_int_equal(cache->common.type, ROUNDS);
 }
 
 static void
 test_the_magazine_size_does_not_change(void **state __rte_unused)
 {
 	cache->flags |= MAG_CACHE_DYNAMIC;
-	atomic_fetch_add(&cache->depot.full.contention, 100);
+	atomic_fetch_add(&cache->first.depot.full.contention, 100);
 	mag_cache_update(cache);
-	assert_int_equal(cache->type, ROUNDS);
+	assert_int_equal(cache->common.type, ROUNDS);
 	assert_int_equal(cache->resizes, 0);
-	assert_int_equal(cache->slot[1].visitor.word & MAG_BIAS_ASKED, 0);
+	assert_int_equal(cache->first.slot[1].visitor.word & MAG_BIAS_ASKED, 0);
 }
 
 static void
@@ -186,9 +190,9 @@ test_a_flush_needs_no_request(void **state __rte_unused)
 	unsigned int n = 40;
 
 	fill_run(&n);
-	assert_true(mag_lcore_count(mag_lcore_slot(cache->slot)) > 0);
+	assert_true(mag_lcore_count(mag_lcore_slot(cache->first.slot)) > 0);
 	mag_lcore_flush();
-	assert_int_equal(mag_lcore_count(mag_lcore_slot(cache->slot)), 0);
+	assert_int_equal(mag_lcore_count(mag_lcore_slot(cache->first.slot)), 0);
 }
 
 static void
@@ -247,11 +251,11 @@ test_updates_give_back_what_the_depot_did_not_need(void **state __rte_unused)
 	unsigned int n = 100;
 
 	run_on_lcore(1, fill_run, &n);
-	assert_true(mag_depot_total(&cache->depot.full) > 0);
+	assert_true(mag_depot_total(&cache->first.depot.full) > 0);
 	mag_cache_update(cache);
 	mag_cache_update(cache);
-	assert_int_equal(mag_depot_total(&cache->depot.full), 0);
-	assert_int_equal(cache->slab.out, mag_lcore_count(&cache->slot[1]));
+	assert_int_equal(mag_depot_total(&cache->first.depot.full), 0);
+	assert_int_equal(cache->first.slab.out, mag_lcore_count(&cache->first.slot[1]));
 }
 
 static void
@@ -263,24 +267,24 @@ test_reclaim_with_memory_low_asks(void **state __rte_unused)
 	assert_int_equal(mag_cache_reclaim(cache, true), -EAGAIN);
 	run_on_lcore(1, cycle_run, NULL);
 	assert_int_equal(mag_cache_reclaim(cache, true), -EAGAIN);
-	assert_true(cache->slab.out <= ROUNDS);
+	assert_true(cache->first.slab.out <= ROUNDS);
 }
 
 static void
 test_contention_does_not_change_the_magazines(void **state __rte_unused)
 {
-	uint32_t type = cache->type;
+	uint32_t type = cache->common.type;
 	unsigned int n = 40;
 
 	assert_true(cache->flags & MAG_CACHE_DYNAMIC);
 	assert_true(type < MAG_ROUNDS_MAX);
 	run_on_lcore(1, fill_run, &n);
-	atomic_fetch_add(&cache->depot.full.contention, 100);
+	atomic_fetch_add(&cache->first.depot.full.contention, 100);
 	mag_cache_update(cache);
-	assert_int_equal(cache->type, type);
+	assert_int_equal(cache->common.type, type);
 	assert_int_equal(cache->resizes, 0);
 	/* Nor is anybody asked, at each update, for a change that cannot be. */
-	assert_int_equal(cache->slot[1].visitor.word, 0);
+	assert_int_equal(cache->first.slot[1].visitor.word, 0);
 }
 
 static _Atomic bool leave;
@@ -298,7 +302,7 @@ test_more_lcores_do_not_change_the_magazines(void **state __rte_unused)
 	struct task task;
 	unsigned int n = 20;
 
-	assert_int_equal(cache->type, 30);
+	assert_int_equal(cache->common.type, 30);
 	run_on_lcore(1, fill_run, &n);
 	atomic_store(&leave, false);
 	task_registered(&task, stay_run, NULL);
@@ -306,9 +310,9 @@ test_more_lcores_do_not_change_the_magazines(void **state __rte_unused)
 	mag_cache_update(cache);
 	atomic_store(&leave, true);
 	task_join(&task);
-	assert_int_equal(cache->type, 30);
-	assert_int_equal(cache->slot[0].size, 30);
-	assert_int_equal(cache->slot[1].visitor.word, 0);
+	assert_int_equal(cache->common.type, 30);
+	assert_int_equal(cache->first.slot[0].size, 30);
+	assert_int_equal(cache->first.slot[1].visitor.word, 0);
 }
 
 static void
@@ -318,13 +322,13 @@ test_blocks_are_not_gathered_from_lcores_before_they_came_by(void **state __rte_
 	unsigned int n = COUNT, i;
 
 	run_on_lcore(1, fill_run, &n);
-	assert_true(mag_lcore_count(&cache->slot[1]) > 0);
-	assert_int_not_equal(mag_slab_alloc_blocks(&cache->slab, first, COUNT / BLOCK), 0);
+	assert_true(mag_lcore_count(&cache->first.slot[1]) > 0);
+	assert_int_not_equal(mag_slab_alloc_blocks(&cache->first.slab, first, COUNT / BLOCK), 0);
 	assert_int_equal(mag_cache_gather(cache), -EAGAIN);
-	assert_true(mag_lcore_count(&cache->slot[1]) > 0);
+	assert_true(mag_lcore_count(&cache->first.slot[1]) > 0);
 	run_on_lcore(1, flush_run, NULL);
 	assert_int_equal(mag_cache_gather(cache), -EAGAIN);
-	assert_int_equal(mag_slab_alloc_blocks(&cache->slab, first, COUNT / BLOCK), 0);
+	assert_int_equal(mag_slab_alloc_blocks(&cache->first.slab, first, COUNT / BLOCK), 0);
 	for (i = 0; i < COUNT; i++)
 		mag_cache_free_nocache(cache, (char *)first[i / BLOCK] + i % BLOCK * SIZE);
 }
@@ -395,7 +399,7 @@ disturb(void)
 	assert_int_equal(mag_cache_purge(cache), -EAGAIN);
 	assert_int_equal(mag_cache_resize(cache, 14, true), -EAGAIN);
 	assert_int_equal(mag_cache_gather(cache), -EAGAIN);
-	atomic_fetch_add(&cache->depot.full.contention, 10);
+	atomic_fetch_add(&cache->first.depot.full.contention, 10);
 	mag_cache_update(cache);
 	mag_reap_request();
 }
@@ -403,7 +407,7 @@ disturb(void)
 static void
 test_nothing_interrupts_lcores_that_work(void **state __rte_unused)
 {
-	uint32_t seed[4] = {1, 2, 3, 4}, type = cache->type;
+	uint32_t seed[4] = {1, 2, 3, 4}, type = cache->common.type;
 	struct task task[4];
 	unsigned int i;
 
@@ -419,8 +423,8 @@ test_nothing_interrupts_lcores_that_work(void **state __rte_unused)
 		task_join(&task[i]);
 	assert_int_equal(mag_maint_interval(0), 0);
 	assert_int_equal(crowd.clashes, 0);
-	assert_int_equal(cache->slab.invalid, 0);
-	assert_int_equal(cache->type, type);
+	assert_int_equal(cache->first.slab.invalid, 0);
+	assert_int_equal(cache->common.type, type);
 	assert_int_equal(cache->resizes, 0);
 	assert_int_equal(mag_bias_membarriers(), membarriers);
 	wait_until(mag_cache_available(cache) == COUNT);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
+#include "mag_maint.h"
+#include "mag_stats.h"
+#include "pool.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -41,7 +44,7 @@ setup(void **state __rte_unused)
 	params.region = ground.region;
 	cache = mag_cache_create(&params);
 	assert_non_null(cache);
-	assert_int_equal(cache->type, ROUNDS);
+	assert_int_equal(cache->common.type, ROUNDS);
 	return 0;
 }
 
@@ -130,7 +133,8 @@ holders_free(void)
 	for (i = 0; i < holders; i++) {
 		holder_order(&holder[i], ORDER_FREE);
 		wait_until(atomic_load(&holder[i].done) == 2);
-		assert_int_equal(mag_lcore_count(&cache->slot[holder[i].slot]), holder[i].held);
+		assert_int_equal(mag_lcore_count(&cache->first.slot[holder[i].slot]),
+				 holder[i].held);
 	}
 }
 
@@ -149,7 +153,7 @@ holders_end(void)
 static struct mag_lcore *
 slot_of(unsigned int i)
 {
-	return &cache->slot[holder[i].slot];
+	return &cache->first.slot[holder[i].slot];
 }
 
 static unsigned int
@@ -158,7 +162,7 @@ holders_visited(void)
 	unsigned int i, n = 0;
 
 	for (i = 0; i < holders; i++)
-		n += MAG_STAT(cache->slot[holder[i].slot].visited_out) != 0;
+		n += MAG_STAT(cache->first.slot[holder[i].slot].visited_out) != 0;
 	return n;
 }
 
@@ -187,7 +191,7 @@ check_one_sweep(unsigned int n, unsigned int each)
 	sent = mag_bias_membarriers();
 	assert_int_equal(mag_cache_take_all(cache, objects, n * each, true), 0);
 	assert_int_equal(mag_bias_membarriers() - sent, 1);
-	assert_int_equal(cache->steals, 1);
+	assert_int_equal(cache->common.steals, 1);
 	assert_int_equal(holders_visited(), n);
 	assert_distinct(&ground, objects, n * each);
 	mag_cache_free_bulk(cache, objects, n * each);
@@ -226,10 +230,10 @@ check_bulk(unsigned int n, unsigned int each)
 	sent = mag_bias_membarriers();
 	assert_int_equal(mag_cache_alloc_bulk(cache, objects, n * each + 1), n * each);
 	assert_int_equal(mag_bias_membarriers() - sent, 1);
-	assert_int_equal(cache->steals, 1);
+	assert_int_equal(cache->common.steals, 1);
 	assert_int_equal(holders_visited(), n);
 	assert_distinct(&ground, objects, n * each);
-	assert_int_equal(cache->transit, 0);
+	assert_int_equal(cache->common.transit, 0);
 	mag_cache_free_bulk(cache, objects, n * each);
 	holders_end();
 }
@@ -269,7 +273,7 @@ check_no_more_than_needed(unsigned int n)
 	sent = mag_bias_membarriers();
 	assert_int_equal(mag_cache_take_all(cache, &object, 1, true), 0);
 	assert_int_equal(mag_bias_membarriers() - sent, 1);
-	assert_int_equal(cache->steal_denied, 0);
+	assert_int_equal(cache->common.steal_denied, 0);
 	for (i = 1; i < n; i++)
 		mag_bias_leave(&slot_of(i)->owner);
 	assert_int_equal(holders_visited(), 1);
@@ -294,16 +298,16 @@ check_empty(unsigned int n)
 	holders_begin(n, 3);
 	take_the_rest();
 	sent = mag_bias_membarriers();
-	transit = MAG_STAT(cache->transit);
+	transit = MAG_STAT(cache->common.transit);
 	for (i = 0; i < 500; i++) {
 		assert_int_equal(mag_cache_take_all(cache, objects, 1, true), -ENOBUFS);
 		assert_int_equal(mag_cache_take_all(cache, objects, 32, true), -ENOBUFS);
 		assert_int_equal(mag_cache_alloc_bulk(cache, objects, 2), 0);
 	}
 	assert_int_equal(mag_bias_membarriers(), sent);
-	assert_int_equal(cache->steals, 0);
-	assert_int_equal(cache->steal_denied, 0);
-	assert_int_equal(MAG_STAT(cache->transit), transit);
+	assert_int_equal(cache->common.steals, 0);
+	assert_int_equal(cache->common.steal_denied, 0);
+	assert_int_equal(MAG_STAT(cache->common.transit), transit);
 	assert_int_equal(holders_visited(), 0);
 	holders_free();
 	holders_end();
@@ -354,7 +358,7 @@ test_what_threads_without_lcore_id_hold_is_had_without_a_membarrier(void **state
 	uint64_t sent;
 
 	run_on_thread(fill_run, &n);
-	assert_int_equal(mag_lcore_count(&cache->slot[MAG_SLOT_SHARED]), n);
+	assert_int_equal(mag_lcore_count(&cache->first.slot[MAG_SLOT_SHARED]), n);
 	sent = mag_bias_membarriers();
 	rest_count = mag_cache_alloc_bulk(cache, rest, COUNT - n);
 	assert_int_equal(mag_cache_take_all(cache, rest + rest_count, n, true), 0);
@@ -395,7 +399,7 @@ setup_pool(void **state __rte_unused)
 	cache = rte_mempool_magazine_cache(pool);
 	assert_int_equal(rte_mempool_generic_get(pool, had, POOL_OBJECTS - AWAY, NULL), 0);
 	run_on_lcore(1, put_away_run, away);
-	assert_int_equal(mag_lcore_count(&cache->slot[1]), AWAY);
+	assert_int_equal(mag_lcore_count(&cache->first.slot[1]), AWAY);
 	assert_int_equal(mag_cache_reachable(cache), AWAY);
 	return 0;
 }
@@ -418,7 +422,7 @@ test_an_optional_refill_empties_nobodys_magazines(void **state __rte_unused)
 	for (i = 0; i < 10; i++) {
 		assert_int_equal(rte_mempool_get(pool, &had[POOL_OBJECTS - AWAY + i]), 0);
 		assert_int_equal(mag_bias_membarriers() - sent, i + 1);
-		assert_int_equal(mag_lcore_count(&cache->slot[1]), AWAY - i - 1);
+		assert_int_equal(mag_lcore_count(&cache->first.slot[1]), AWAY - i - 1);
 		assert_int_equal(rte_mempool_default_cache(pool, rte_lcore_id())->len, 0);
 	}
 	for (; i < AWAY; i++)
@@ -437,7 +441,7 @@ test_an_optional_refill_is_not_stolen_when_the_request_is_served(void **state __
 	for (i = 0; i < 400; i++)
 		assert_int_equal(rte_mempool_get(pool, &had[at - 400 + i]), 0);
 	assert_int_equal(mag_bias_membarriers(), sent);
-	assert_int_equal(mag_lcore_count(&cache->slot[1]), AWAY);
+	assert_int_equal(mag_lcore_count(&cache->first.slot[1]), AWAY);
 	for (i = 0; i < AWAY; i++)
 		assert_int_equal(rte_mempool_get(pool, &had[at + i]), 0);
 }
@@ -505,7 +509,7 @@ assert_refused_without_a_visit(int ret, uint64_t sent)
 {
 	assert_int_equal(ret, -ENOBUFS);
 	assert_int_equal(mag_bias_membarriers(), sent);
-	assert_int_equal(mag_lcore_count(&cache->slot[1]), AWAY);
+	assert_int_equal(mag_lcore_count(&cache->first.slot[1]), AWAY);
 }
 
 static void
@@ -658,7 +662,7 @@ test_a_users_cache_interrupts_nobody_for_what_is_optional(void **state __rte_unu
 	run_on_thread(get_by_a_cache_run, &got);
 	assert_int_equal(got, 10);
 	assert_int_equal(mag_bias_membarriers() - sent, 10);
-	assert_int_equal(mag_lcore_count(&cache->slot[1]), AWAY - 10);
+	assert_int_equal(mag_lcore_count(&cache->first.slot[1]), AWAY - 10);
 	get_the_rest(AWAY - 10);
 }
 
@@ -688,7 +692,7 @@ assert_mandatory(struct rte_mempool_cache *table, unsigned int n)
 	rte_mempool_generic_put(pool, had + POOL_OBJECTS - AWAY, AWAY, NULL);
 	mag_cache_reap_now(cache, true);
 	run_on_lcore(1, put_away_run, had + POOL_OBJECTS - AWAY);
-	assert_int_equal(mag_lcore_count(&cache->slot[1]), AWAY);
+	assert_int_equal(mag_lcore_count(&cache->first.slot[1]), AWAY);
 }
 
 static void
@@ -792,7 +796,7 @@ test_blocks_are_refused_while_a_thread_stays_in_the_perimeter(void **state __rte
 	assert_true(mag_perimeter_enter(cache, false));
 	run_on_thread(blocks_run, &ret);
 	assert_int_equal(ret, -ENOBUFS);
-	assert_int_equal(mag_lcore_count(&cache->slot[1]), AWAY);
+	assert_int_equal(mag_lcore_count(&cache->first.slot[1]), AWAY);
 	mag_perimeter_leave(cache);
 	assert_int_equal(rte_mempool_generic_get(pool, had, POOL_OBJECTS, NULL), 0);
 }

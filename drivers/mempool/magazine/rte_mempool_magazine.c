@@ -22,11 +22,12 @@
 
 #include "adopt.h"
 #include "audit.h"
-#include "cache.h"
 #include "log.h"
 #include "numa.h"
+#include "pool.h"
 #include "region_create.h"
 #include "rte_mempool_magazine.h"
+#include "visit.h"
 
 /* Objects may reach magazines again between gathering them and taking the blocks. */
 #define GATHER_TRIES 3
@@ -205,7 +206,7 @@ magazine_free(struct rte_mempool *mp)
 static struct mag_lcore *
 pool_slot(const struct rte_mempool *mp)
 {
-	return mag_lcore_slot(((struct mag_cache *)mp->pool_data)->slot);
+	return mag_lcore_slot(((struct mag_cache *)mp->pool_data)->first.slot);
 }
 
 static __rte_noinline int
@@ -290,10 +291,10 @@ static _Atomic uint64_t *
 refused_note(const struct rte_mempool *mp)
 {
 	struct mag_cache *cache = mp->pool_data;
-	struct mag_lcore *slot = mag_lcore_slot(cache->slot);
+	struct mag_lcore *slot = mag_lcore_slot(cache->first.slot);
 
-	if (unlikely(slot == &cache->slot[MAG_SLOT_SHARED]))
-		slot = &cache->slot[RTE_MIN(rte_lcore_id(), (unsigned int)MAG_SLOT_SHARED)];
+	if (unlikely(slot == &cache->first.slot[MAG_SLOT_SHARED]))
+		slot = &cache->first.slot[RTE_MIN(rte_lcore_id(), (unsigned int)MAG_SLOT_SHARED)];
 	return &slot->refused;
 }
 
@@ -480,7 +481,7 @@ magazine_dequeue_contig_blocks(struct rte_mempool *mp, void **first, unsigned in
 	struct mag_cache *cache = mp->pool_data;
 	unsigned int tries;
 
-	for (tries = 0; mag_cache_take_blocks(cache, first, n) != 0; tries++)
+	for (tries = 0; mag_pool_take_blocks(cache, first, n) != 0; tries++)
 		if (tries == GATHER_TRIES ||
 		    mag_cache_reachable(cache) < (uint64_t)n * cache->region->block ||
 		    MAG_STAT(cache->dying) || mag_cache_gather(cache) != 0)

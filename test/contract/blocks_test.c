@@ -145,8 +145,7 @@ need_blocks(void)
 	fail_msg("%s has no dequeue_contig_blocks", harness_ops());
 }
 
-static void
-the_block_size_is_fixed_when_the_pool_is_made(void **state __rte_unused)
+TEST(the_block_size_is_fixed_when_the_pool_is_made)
 {
 	struct rte_mempool *mp;
 	unsigned int size;
@@ -172,8 +171,7 @@ the_block_size_is_fixed_when_the_pool_is_made(void **state __rte_unused)
 	munmap(memory, 3 * len);
 }
 
-static void
-a_chunk_is_made_of_whole_blocks_but_for_its_tail(void **state __rte_unused)
+TEST(a_chunk_is_made_of_whole_blocks_but_for_its_tail)
 {
 	static const unsigned int elt_sizes[] = {8, 64, 200, 2176, 9000};
 
@@ -190,8 +188,7 @@ a_chunk_is_made_of_whole_blocks_but_for_its_tail(void **state __rte_unused)
 	}
 }
 
-static void
-objects_in_no_block_are_served_one_by_one(void **state __rte_unused)
+TEST(objects_in_no_block_are_served_one_by_one)
 {
 	struct stock stock;
 	unsigned int n, rest;
@@ -210,8 +207,7 @@ objects_in_no_block_are_served_one_by_one(void **state __rte_unused)
 	stock_close(&stock);
 }
 
-static void
-no_blocks_are_got_when_none_are_asked_for(void **state __rte_unused)
+TEST(no_blocks_are_got_when_none_are_asked_for)
 {
 	struct stock stock;
 
@@ -222,8 +218,7 @@ no_blocks_are_got_when_none_are_asked_for(void **state __rte_unused)
 	stock_close(&stock);
 }
 
-static void
-more_blocks_than_there_are_take_nothing(void **state __rte_unused)
+TEST(more_blocks_than_there_are_take_nothing)
 {
 	struct stock stock;
 
@@ -245,8 +240,7 @@ more_blocks_than_there_are_take_nothing(void **state __rte_unused)
 	stock_close(&stock);
 }
 
-static void
-a_pool_smaller_than_a_block_has_no_block(void **state __rte_unused)
+TEST(a_pool_smaller_than_a_block_has_no_block)
 {
 	struct stock stock;
 	unsigned int n;
@@ -264,8 +258,7 @@ a_pool_smaller_than_a_block_has_no_block(void **state __rte_unused)
 	stock_close(&stock);
 }
 
-static void
-blocks_can_be_had_again_whichever_way_their_objects_went_back(void **state __rte_unused)
+TEST(blocks_can_be_had_again_whichever_way_their_objects_went_back)
 {
 	static const unsigned int bulks[] = {1, 2, 31, 32, 64, 500, 1024};
 	struct stock stock;
@@ -305,8 +298,7 @@ stir(struct stock *stock)
 	roster_refill(stock->roster, stock->objs, held, 1);
 }
 
-static void
-blocks_are_gathered_from_magazines(void **state __rte_unused)
+TEST(blocks_are_gathered_from_magazines)
 {
 	struct stock stock;
 
@@ -326,8 +318,7 @@ blocks_are_gathered_from_magazines(void **state __rte_unused)
 }
 
 /* With some objects out, the blocks that have none of them out can still be had. */
-static void
-blocks_without_an_object_out_are_found(void **state __rte_unused)
+TEST(blocks_without_an_object_out_are_found)
 {
 	struct stock stock;
 	void *kept[3];
@@ -364,8 +355,7 @@ fill_own_magazines(void *arg)
 	return 0;
 }
 
-static void
-blocks_are_gathered_from_the_magazines_of_other_lcores(void **state __rte_unused)
+TEST(blocks_are_gathered_from_the_magazines_of_other_lcores)
 {
 	struct stock stock;
 	unsigned int lcore;
@@ -406,8 +396,7 @@ make_of_many_chunks(unsigned int n, unsigned int block_size, char *memory, size_
 	return mp;
 }
 
-static void
-blocks_of_pools_with_many_chunks_stay_within_their_chunks(void **state __rte_unused)
+TEST(blocks_of_pools_with_many_chunks_stay_within_their_chunks)
 {
 	const unsigned int n = 20000;
 	const size_t len = 64u << 20;
@@ -434,8 +423,7 @@ blocks_of_pools_with_many_chunks_stay_within_their_chunks(void **state __rte_unu
 	munmap(memory, len);
 }
 
-static void
-blocks_work_where_objects_do_not_cross_pages(void **state __rte_unused)
+TEST(blocks_work_where_objects_do_not_cross_pages)
 {
 	struct stock stock;
 
@@ -455,20 +443,5 @@ blocks_work_where_objects_do_not_cross_pages(void **state __rte_unused)
 int
 main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_block_size_is_fixed_when_the_pool_is_made),
-		cmocka_unit_test(a_chunk_is_made_of_whole_blocks_but_for_its_tail),
-		cmocka_unit_test(objects_in_no_block_are_served_one_by_one),
-		cmocka_unit_test(no_blocks_are_got_when_none_are_asked_for),
-		cmocka_unit_test(more_blocks_than_there_are_take_nothing),
-		cmocka_unit_test(a_pool_smaller_than_a_block_has_no_block),
-		cmocka_unit_test(blocks_can_be_had_again_whichever_way_their_objects_went_back),
-		cmocka_unit_test(blocks_are_gathered_from_magazines),
-		cmocka_unit_test(blocks_without_an_object_out_are_found),
-		cmocka_unit_test(blocks_are_gathered_from_the_magazines_of_other_lcores),
-		cmocka_unit_test(blocks_of_pools_with_many_chunks_stay_within_their_chunks),
-		cmocka_unit_test(blocks_work_where_objects_do_not_cross_pages),
-	};
-
-	return HARNESS_RUN(argc, argv, LCORES, tests);
+	return HARNESS_RUN(argc, argv, LCORES);
 }

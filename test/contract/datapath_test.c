@@ -143,26 +143,22 @@ run_thread(void *(*body)(void *arg), unsigned int cache_size)
 		fail_msg("%u system calls, the last of them number %ld", trader.calls, trader.last);
 }
 
-static void
-an_lcore_makes_no_system_call(void **state __rte_unused)
+TEST(an_lcore_makes_no_system_call)
 {
 	run_thread(register_and_trade, 0);
 }
 
-static void
-an_lcore_behind_a_mempool_cache_makes_no_system_call(void **state __rte_unused)
+TEST(an_lcore_behind_a_mempool_cache_makes_no_system_call)
 {
 	run_thread(register_and_trade, 512);
 }
 
-static void
-a_thread_without_lcore_makes_no_system_call(void **state __rte_unused)
+TEST(a_thread_without_lcore_makes_no_system_call)
 {
 	run_thread(trade_under_the_filter, 0);
 }
 
-static void
-the_data_path_allocates_nothing(void **state __rte_unused)
+TEST(the_data_path_allocates_nothing)
 {
 	static void *held[HELD_MAX];
 	struct trader trader = {.seed = harness_random(UINT32_MAX)};
@@ -180,12 +176,5 @@ the_data_path_allocates_nothing(void **state __rte_unused)
 int
 main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(an_lcore_makes_no_system_call),
-		cmocka_unit_test(an_lcore_behind_a_mempool_cache_makes_no_system_call),
-		cmocka_unit_test(a_thread_without_lcore_makes_no_system_call),
-		cmocka_unit_test(the_data_path_allocates_nothing),
-	};
-
-	return HARNESS_RUN(argc, argv, 1, tests);
+	return HARNESS_RUN(argc, argv, 1);
 }

@@ -202,8 +202,7 @@ assert_pages(size_t least, size_t most)
 	fail_msg("%zu pages in use, not %zu to %zu", used, least, most);
 }
 
-static void
-memory_follows_the_load(void **state __rte_unused)
+TEST(memory_follows_the_load, NULL, teardown)
 {
 	uint64_t heap_before, heap_loaded;
 	size_t before, had;
@@ -246,8 +245,7 @@ service_begin(void)
 	assert_int_equal(rte_service_lcore_start(1), 0);
 }
 
-static void
-a_service_lcore_gives_it_back(void **state __rte_unused)
+TEST(a_service_lcore_gives_it_back, NULL, teardown)
 {
 	size_t before, had;
 
@@ -268,8 +266,7 @@ a_service_lcore_gives_it_back(void **state __rte_unused)
 }
 
 /* Who does not wait is fed by the service lcore. */
-static void
-a_service_lcore_feeds(void **state __rte_unused)
+TEST(a_service_lcore_feeds, NULL, teardown)
 {
 	unsigned int n = 0, misses = 0;
 	uint64_t end = rte_rdtsc() + 60 * rte_get_tsc_hz();
@@ -293,8 +290,7 @@ a_service_lcore_feeds(void **state __rte_unused)
 }
 
 /* What is left over of a segment's pages is not for others, who would keep the pages. */
-static void
-small_allocations_of_others_keep_no_page(void **state __rte_unused)
+TEST(small_allocations_of_others_keep_no_page, NULL, teardown)
 {
 	enum { SEGMENTS = 32 };
 	static const uint32_t sizes[] = {512, 2048, 9000, 65536};
@@ -334,8 +330,7 @@ assert_contiguous(void *first, size_t len)
 		assert_int_equal(rte_mem_virt2iova((char *)first + at), iova + at);
 }
 
-static void
-physcontig_segments_are_contiguous(void **state __rte_unused)
+TEST(physcontig_segments_are_contiguous, NULL, teardown)
 {
 	struct mag_region_params params = {.name = "contiguous",
 					   .object_size = 100000,
@@ -374,8 +369,7 @@ physcontig_segments_are_contiguous(void **state __rte_unused)
 	assert_int_equal(segments(), 0);
 }
 
-static void
-a_region_leaves_nothing_behind(void **state __rte_unused)
+TEST(a_region_leaves_nothing_behind, NULL, teardown)
 {
 	struct heap_use before, after;
 
@@ -458,8 +452,7 @@ mirror_region_use(uint32_t mode)
 	assert_int_equal(mag_region_destroy(mirror), 0);
 }
 
-static void
-a_mirror_region_has_pages_of_its_own(void **state __rte_unused)
+TEST(a_mirror_region_has_pages_of_its_own, NULL, teardown)
 {
 	static const uint32_t modes[] = {0, MAG_REGION_PHYSCONTIG, MAG_REGION_GUARD};
 	struct heap_use before = {0}, after;
@@ -479,15 +472,5 @@ a_mirror_region_has_pages_of_its_own(void **state __rte_unused)
 int
 main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(memory_follows_the_load, teardown),
-		cmocka_unit_test_teardown(small_allocations_of_others_keep_no_page, teardown),
-		cmocka_unit_test_teardown(physcontig_segments_are_contiguous, teardown),
-		cmocka_unit_test_teardown(a_region_leaves_nothing_behind, teardown),
-		cmocka_unit_test_teardown(a_mirror_region_has_pages_of_its_own, teardown),
-		cmocka_unit_test_teardown(a_service_lcore_gives_it_back, teardown),
-		cmocka_unit_test_teardown(a_service_lcore_feeds, teardown),
-	};
-
-	return HARNESS_RUN(argc, argv, 2, tests);
+	return HARNESS_RUN(argc, argv, 2);
 }

@@ -26,8 +26,7 @@ table_of(unsigned int n)
 	return objs;
 }
 
-static void
-a_fresh_pool_has_all_objects_free(void **state __rte_unused)
+TEST(a_fresh_pool_has_all_objects_free)
 {
 	static const unsigned int sizes[] = {1, 2, 13, 14, 15, 64, 255, 1000, 4095, 20000};
 
@@ -43,8 +42,7 @@ a_fresh_pool_has_all_objects_free(void **state __rte_unused)
 }
 
 /* One more than there are is refused and takes nothing, at every fill level of a small pool. */
-static void
-a_get_takes_all_or_nothing(void **state __rte_unused)
+TEST(a_get_takes_all_or_nothing)
 {
 	const unsigned int n = 300;
 	struct rte_mempool *mp = pool_make(POOL_SPEC(n, 64));
@@ -86,8 +84,7 @@ drain_in_bulks_of(struct roster *roster, struct rte_mempool *mp, void **objs, un
 	assert_int_equal(rte_mempool_get(mp, &objs[mp->size]), -ENOBUFS);
 }
 
-static void
-every_bulk_size_from_1_to_1024_works(void **state __rte_unused)
+TEST(every_bulk_size_from_1_to_1024_works)
 {
 	const unsigned int n = 4100;
 	struct rte_mempool *mp = pool_make(POOL_SPEC(n, 64));
@@ -104,8 +101,7 @@ every_bulk_size_from_1_to_1024_works(void **state __rte_unused)
 	free(objs);
 }
 
-static void
-a_put_never_fails(void **state __rte_unused)
+TEST(a_put_never_fails)
 {
 	const unsigned int n = 3000;
 	struct rte_mempool *mp = pool_make(POOL_SPEC(n, 64));
@@ -125,8 +121,7 @@ a_put_never_fails(void **state __rte_unused)
 	free(objs);
 }
 
-static void
-an_empty_bulk_is_accepted_and_changes_nothing(void **state __rte_unused)
+TEST(an_empty_bulk_is_accepted_and_changes_nothing)
 {
 	struct rte_mempool *mp;
 	void *objs[10];
@@ -177,8 +172,7 @@ exchange_at_random(struct rte_mempool *mp, unsigned int steps, unsigned int max_
 	free(objs);
 }
 
-static void
-the_count_is_exact_after_every_step_of_a_random_exchange(void **state __rte_unused)
+TEST(the_count_is_exact_after_every_step_of_a_random_exchange)
 {
 	static const unsigned int sizes[] = {1, 7, 100, 1000, 5000};
 	unsigned int steps = harness_full() ? 500000 : 20000;
@@ -206,8 +200,7 @@ cycle_all_objects(struct roster *roster, void **objs, unsigned int n)
 	}
 }
 
-static void
-no_byte_of_an_object_is_written_to(void **state __rte_unused)
+TEST(no_byte_of_an_object_is_written_to)
 {
 	static const unsigned int sizes[] = {8, 24, 64, 128, 1000, 2176};
 	const unsigned int n = 1500;
@@ -231,8 +224,7 @@ no_byte_of_an_object_is_written_to(void **state __rte_unused)
 	free(objs);
 }
 
-static void
-objects_in_write_protected_memory_can_be_exchanged(void **state __rte_unused)
+TEST(objects_in_write_protected_memory_can_be_exchanged)
 {
 	const unsigned int n = 1000;
 	struct rte_mempool *mp = pool_empty(POOL_SPEC(n, 256));
@@ -253,8 +245,7 @@ objects_in_write_protected_memory_can_be_exchanged(void **state __rte_unused)
 	free(objs);
 }
 
-static void
-every_flag_is_honoured(void **state __rte_unused)
+TEST(every_flag_is_honoured)
 {
 	static const unsigned int flags[] = {
 		RTE_MEMPOOL_F_NO_SPREAD,
@@ -289,8 +280,7 @@ every_flag_is_honoured(void **state __rte_unused)
 }
 
 /* With a cache in front, free objects are in the pool or in the cache, never nowhere. */
-static void
-every_cache_size_adds_up(void **state __rte_unused)
+TEST(every_cache_size_adds_up)
 {
 	static const unsigned int caches[] = {0, 1, 32, 250, 512};
 	const unsigned int n = 4096;
@@ -316,8 +306,7 @@ every_cache_size_adds_up(void **state __rte_unused)
 }
 
 /* The cache asks for its own refill first; when the pool refuses that, the request is still served. */
-static void
-a_nearly_empty_pool_serves_single_gets_behind_a_cache(void **state __rte_unused)
+TEST(a_nearly_empty_pool_serves_single_gets_behind_a_cache)
 {
 	const unsigned int n = 2000;
 	struct rte_mempool *mp = pool_make(POOL_SPEC(n, 64, .cache_size = 512));
@@ -367,8 +356,7 @@ assert_refused_get_leaves_cache(struct rte_mempool *mp, struct rte_mempool_cache
 	free(before);
 }
 
-static void
-a_refused_get_leaves_what_a_cache_holds(void **state __rte_unused)
+TEST(a_refused_get_leaves_what_a_cache_holds)
 {
 	struct rte_mempool *mp = pool_make(POOL_SPEC(1000, 64, .cache_size = 32));
 	struct rte_mempool_cache *owned = rte_mempool_cache_create(64, SOCKET_ID_ANY);
@@ -383,8 +371,7 @@ a_refused_get_leaves_what_a_cache_holds(void **state __rte_unused)
 	rte_mempool_free(mp);
 }
 
-static void
-a_user_owned_cache_works(void **state __rte_unused)
+TEST(a_user_owned_cache_works)
 {
 	const unsigned int n = 1024;
 	struct rte_mempool *mp = pool_make(POOL_SPEC(n, 64));
@@ -407,8 +394,7 @@ a_user_owned_cache_works(void **state __rte_unused)
 	free(objs);
 }
 
-static void
-many_pools_at_once_keep_their_objects_apart(void **state __rte_unused)
+TEST(many_pools_at_once_keep_their_objects_apart)
 {
 	enum { POOLS = 24, N = 200 };
 	struct rte_mempool *pools[POOLS];
@@ -431,8 +417,7 @@ many_pools_at_once_keep_their_objects_apart(void **state __rte_unused)
 	}
 }
 
-static void
-dump_and_audit_work_on_the_pool(void **state __rte_unused)
+TEST(dump_and_audit_work_on_the_pool)
 {
 	struct rte_mempool *mp = pool_make(POOL_SPEC(100, 64, .cache_size = 32));
 	char *text = NULL;
@@ -453,23 +438,5 @@ dump_and_audit_work_on_the_pool(void **state __rte_unused)
 int
 main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_fresh_pool_has_all_objects_free),
-		cmocka_unit_test(a_get_takes_all_or_nothing),
-		cmocka_unit_test(every_bulk_size_from_1_to_1024_works),
-		cmocka_unit_test(a_put_never_fails),
-		cmocka_unit_test(an_empty_bulk_is_accepted_and_changes_nothing),
-		cmocka_unit_test(the_count_is_exact_after_every_step_of_a_random_exchange),
-		cmocka_unit_test(no_byte_of_an_object_is_written_to),
-		cmocka_unit_test(objects_in_write_protected_memory_can_be_exchanged),
-		cmocka_unit_test(every_flag_is_honoured),
-		cmocka_unit_test(every_cache_size_adds_up),
-		cmocka_unit_test(a_nearly_empty_pool_serves_single_gets_behind_a_cache),
-		cmocka_unit_test(a_refused_get_leaves_what_a_cache_holds),
-		cmocka_unit_test(a_user_owned_cache_works),
-		cmocka_unit_test(many_pools_at_once_keep_their_objects_apart),
-		cmocka_unit_test(dump_and_audit_work_on_the_pool),
-	};
-
-	return HARNESS_RUN(argc, argv, 1, tests);
+	return HARNESS_RUN(argc, argv, 1);
 }

@@ -66,8 +66,7 @@ assert_sensible(const struct rte_mempool *mp, const struct answer *answer, unsig
 }
 
 /* Asked again at each stage, in the same process, about the same geometry. */
-static void
-calc_mem_size_gives_the_same_answers_before_and_after_population(void **state __rte_unused)
+TEST(calc_mem_size_gives_the_same_answers_before_and_after_population)
 {
 	struct answer empty[ANSWERS], later[ANSWERS];
 	void *objs[100];
@@ -151,8 +150,7 @@ assert_as_many_fit_as_calculated(struct pool_spec spec, unsigned int page_shift,
 			 reference);
 }
 
-static void
-as_many_objects_fit_as_calc_mem_size_says(void **state __rte_unused)
+TEST(as_many_objects_fit_as_calc_mem_size_says)
 {
 	for (unsigned int f = 0; f < RTE_DIM(all_flags); f++) {
 		for (unsigned int i = 0; i < RTE_DIM(elt_sizes) * RTE_DIM(counts); i++) {
@@ -199,8 +197,7 @@ assert_no_page_is_crossed(struct rte_mempool *mp)
 	assert_int_equal(walk.crossing, 0);
 }
 
-static void
-no_object_crosses_a_page_in_memory_by_default(void **state __rte_unused)
+TEST(no_object_crosses_a_page_in_memory_by_default)
 {
 	for (unsigned int i = 0; i < RTE_DIM(elt_sizes); i++) {
 		struct rte_mempool *mp = pool_make(POOL_SPEC(2500, elt_sizes[i]));
@@ -210,8 +207,7 @@ no_object_crosses_a_page_in_memory_by_default(void **state __rte_unused)
 	}
 }
 
-static void
-no_object_crosses_a_page_in_a_chunk_by_hand(void **state __rte_unused)
+TEST(no_object_crosses_a_page_in_a_chunk_by_hand)
 {
 	const size_t len = 9u << 20;
 	char *memory = pool_map(len);
@@ -249,8 +245,7 @@ assert_objects_are_contiguous_in_io_memory(struct rte_mempool *mp)
 	assert_int_equal(scattered, 0);
 }
 
-static void
-objects_are_contiguous_in_io_memory(void **state __rte_unused)
+TEST(objects_are_contiguous_in_io_memory)
 {
 	for (unsigned int i = 0; i < RTE_DIM(elt_sizes); i++) {
 		struct rte_mempool *mp = pool_make(POOL_SPEC(1000, elt_sizes[i]));
@@ -261,8 +256,7 @@ objects_are_contiguous_in_io_memory(void **state __rte_unused)
 }
 
 /* They have an address, a header before it, and whatever rte_mempool or a mirror keeps for them. */
-static void
-objects_of_no_bytes_are_objects(void **state __rte_unused)
+TEST(objects_of_no_bytes_are_objects)
 {
 	static const char *const configs[] = {NULL, "guard=1,mirror=8,rounds=14"};
 	struct rte_mempool *mp;
@@ -302,8 +296,7 @@ make_in_small_pages(const struct pool_spec *spec)
 }
 
 /* With IOVA as PA and pages of 4 KiB, few pages are neighbours: a pool becomes many chunks. */
-static void
-small_pages_with_physical_addresses(void **state __rte_unused)
+TEST(small_pages_with_physical_addresses)
 {
 	struct pool_spec spec = {0};
 	int socket;
@@ -335,8 +328,7 @@ small_pages_with_physical_addresses(void **state __rte_unused)
 }
 
 /* Objects larger than a page need neighbouring pages, of which there are as many as there are. */
-static void
-anonymous_memory_with_physical_addresses(void **state __rte_unused)
+TEST(anonymous_memory_with_physical_addresses)
 {
 	const unsigned int n = 5000;
 
@@ -361,16 +353,5 @@ anonymous_memory_with_physical_addresses(void **state __rte_unused)
 int
 main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(calc_mem_size_gives_the_same_answers_before_and_after_population),
-		cmocka_unit_test(as_many_objects_fit_as_calc_mem_size_says),
-		cmocka_unit_test(no_object_crosses_a_page_in_memory_by_default),
-		cmocka_unit_test(no_object_crosses_a_page_in_a_chunk_by_hand),
-		cmocka_unit_test(objects_are_contiguous_in_io_memory),
-		cmocka_unit_test(objects_of_no_bytes_are_objects),
-		cmocka_unit_test(small_pages_with_physical_addresses),
-		cmocka_unit_test(anonymous_memory_with_physical_addresses),
-	};
-
-	return HARNESS_RUN(argc, argv, 1, tests);
+	return HARNESS_RUN(argc, argv, 1);
 }

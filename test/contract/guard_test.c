@@ -35,8 +35,7 @@ assert_refused(struct rte_mempool *mp, void *object, const char *why)
 		fail_msg("no \"%s\" or no \"%s\" in: %s", mp->name, why, logtap_text());
 }
 
-static void
-bad_puts_are_refused_and_the_pool_stays_whole(void **state __rte_unused)
+TEST(bad_puts_are_refused_and_the_pool_stays_whole)
 {
 	struct rte_mempool *mp = make("guard=1", 0), *other = make("guard=1", 0);
 	void *objects[COUNT], *theirs, *object;
@@ -58,8 +57,7 @@ bad_puts_are_refused_and_the_pool_stays_whole(void **state __rte_unused)
 	rte_mempool_free(mp);
 }
 
-static void
-good_puts_of_any_bulk_are_taken(void **state __rte_unused)
+TEST(good_puts_of_any_bulk_are_taken)
 {
 	static const unsigned int caches[] = {0, 32, 250};
 	void *objects[COUNT];
@@ -82,8 +80,7 @@ good_puts_of_any_bulk_are_taken(void **state __rte_unused)
 	}
 }
 
-static void
-objects_of_a_contiguous_block_are_a_users(void **state __rte_unused)
+TEST(objects_of_a_contiguous_block_are_a_users)
 {
 	struct rte_mempool *mp = make("guard=1,block=8", 0);
 	struct rte_mempool_info info;
@@ -104,8 +101,7 @@ objects_of_a_contiguous_block_are_a_users(void **state __rte_unused)
 	rte_mempool_free(mp);
 }
 
-static void
-an_audited_pool_says_who_gave_back_first(void **state __rte_unused)
+TEST(an_audited_pool_says_who_gave_back_first)
 {
 	struct rte_mempool *mp = make("audit=1", 0);
 	struct mag_transaction last;
@@ -121,8 +117,7 @@ an_audited_pool_says_who_gave_back_first(void **state __rte_unused)
 	rte_mempool_free(mp);
 }
 
-static void
-a_pool_that_is_freed_too_early_says_who_holds_its_objects(void **state __rte_unused)
+TEST(a_pool_that_is_freed_too_early_says_who_holds_its_objects)
 {
 	struct rte_mempool *mp = make("audit=1", 0);
 	char expected[64];
@@ -138,8 +133,7 @@ a_pool_that_is_freed_too_early_says_who_holds_its_objects(void **state __rte_unu
 	assert_true(logtap_has("last allocated by thread"));
 }
 
-static void
-a_pools_own_audit_comes_before_the_switch_for_all(void **state __rte_unused)
+TEST(a_pools_own_audit_comes_before_the_switch_for_all)
 {
 	static const struct {
 		const char *switches, *config;
@@ -168,8 +162,7 @@ a_pools_own_audit_comes_before_the_switch_for_all(void **state __rte_unused)
 	}
 }
 
-static void
-an_mbuf_that_is_freed_twice_is_noticed(void **state __rte_unused)
+TEST(an_mbuf_that_is_freed_twice_is_noticed)
 {
 	struct rte_mempool *mp;
 	struct rte_mbuf *mbuf;
@@ -189,15 +182,5 @@ an_mbuf_that_is_freed_twice_is_noticed(void **state __rte_unused)
 int
 main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bad_puts_are_refused_and_the_pool_stays_whole),
-		cmocka_unit_test(good_puts_of_any_bulk_are_taken),
-		cmocka_unit_test(objects_of_a_contiguous_block_are_a_users),
-		cmocka_unit_test(an_audited_pool_says_who_gave_back_first),
-		cmocka_unit_test(a_pool_that_is_freed_too_early_says_who_holds_its_objects),
-		cmocka_unit_test(a_pools_own_audit_comes_before_the_switch_for_all),
-		cmocka_unit_test(an_mbuf_that_is_freed_twice_is_noticed),
-	};
-
-	return HARNESS_RUN(argc, argv, 1, tests);
+	return HARNESS_RUN(argc, argv, 1);
 }

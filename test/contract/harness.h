@@ -12,7 +12,7 @@
 #include <rte_common.h>
 #include <rte_mempool.h>
 
-#include "../cmocka_any.h"
+#include "../check.h"
 
 /**
  * @file
@@ -31,8 +31,8 @@
 #define REFERENCE_OPS "ring_mp_mc"
 
 /** Runs all tests of a program, each isolated by its own pools. Returned to the system by main. */
-#define HARNESS_RUN(argc, argv, nb_lcores, tests)                                                  \
-	harness_run(argc, argv, nb_lcores, tests, RTE_DIM(tests))
+#define HARNESS_RUN(argc, argv, nb_lcores)                                                         \
+	harness_run(argc, argv, nb_lcores, tests_here.test, tests_here.count)
 
 /**
  * Start EAL with @p nb_lcores lcores and the arguments of the command line, run @p tests, stop EAL.

@@ -209,8 +209,7 @@ work_on_all_lcores(struct worker *workers)
 	assert_no_complaint();
 }
 
-static void
-lcores_never_share_an_object_and_lose_none(void **state __rte_unused)
+TEST(lcores_never_share_an_object_and_lose_none)
 {
 	static const unsigned int sizes[] = {1, 10, 100, 1000, 10000};
 	static const unsigned int bulks[] = {1, 32, 100};
@@ -227,8 +226,7 @@ lcores_never_share_an_object_and_lose_none(void **state __rte_unused)
 	}
 }
 
-static void
-lcores_behind_mempool_caches_lose_no_object(void **state __rte_unused)
+TEST(lcores_behind_mempool_caches_lose_no_object)
 {
 	static const unsigned int caches[] = {32, 250, 512};
 
@@ -256,8 +254,7 @@ run_threads(struct worker *workers, unsigned int n, void *(*body)(void *))
 	assert_no_complaint();
 }
 
-static void
-threads_without_lcore_get_and_put(void **state __rte_unused)
+TEST(threads_without_lcore_get_and_put)
 {
 	for (unsigned int cache = 0; cache <= 250; cache += 250) {
 		struct rte_mempool *mp = make_pool(2000, cache);
@@ -270,8 +267,7 @@ threads_without_lcore_get_and_put(void **state __rte_unused)
 	}
 }
 
-static void
-threads_with_a_cache_of_their_own_get_and_put(void **state __rte_unused)
+TEST(threads_with_a_cache_of_their_own_get_and_put)
 {
 	struct rte_mempool *mp = make_pool(3000, 0);
 	struct worker *workers = make_workers(mp, 3, 20000, 48);
@@ -286,8 +282,7 @@ threads_with_a_cache_of_their_own_get_and_put(void **state __rte_unused)
 	rte_mempool_free(mp);
 }
 
-static void
-registered_threads_get_and_put(void **state __rte_unused)
+TEST(registered_threads_get_and_put)
 {
 	struct rte_mempool *mp = make_pool(2000, 0);
 	struct worker *workers = make_workers(mp, 4, 20000, 48);
@@ -300,8 +295,7 @@ registered_threads_get_and_put(void **state __rte_unused)
 	rte_mempool_free(mp);
 }
 
-static void
-lcores_and_threads_of_all_kinds_together(void **state __rte_unused)
+TEST(lcores_and_threads_of_all_kinds_together)
 {
 	struct rte_mempool *mp = make_pool(3000, 0);
 	struct worker *workers = make_workers(mp, LCORES + 4, 30000, 40);
@@ -449,8 +443,7 @@ drain_pools_of_all_sizes(enum drainer drainer)
 	}
 }
 
-static void
-one_lcore_drains_the_pool_though_all_magazines_are_full(void **state __rte_unused)
+TEST(one_lcore_drains_the_pool_though_all_magazines_are_full)
 {
 	drain_pools_of_all_sizes(MAIN);
 }
@@ -468,8 +461,7 @@ leave_few_in_magazines(void *arg)
 	return 0;
 }
 
-static void
-an_optional_refill_takes_nothing_from_other_lcores(void **state __rte_unused)
+TEST(an_optional_refill_takes_nothing_from_other_lcores)
 {
 	unsigned int lcore = rte_get_next_lcore(-1, 1, 0), most = 1000 - FEW;
 	struct rte_mempool *mp;
@@ -501,8 +493,7 @@ fill_as_a_driver(struct rte_mempool *mp, unsigned int needed)
 	return ret;
 }
 
-static void
-a_driver_that_fills_an_lcores_cache_has_what_others_hold(void **state __rte_unused)
+TEST(a_driver_that_fills_an_lcores_cache_has_what_others_hold)
 {
 	unsigned int lcore = rte_get_next_lcore(-1, 1, 0), most = 1000 - FEW, round;
 	struct rte_mempool *mp;
@@ -525,8 +516,7 @@ a_driver_that_fills_an_lcores_cache_has_what_others_hold(void **state __rte_unus
 	rte_mempool_free(mp);
 }
 
-static void
-a_users_cache_takes_nothing_optional_from_other_lcores(void **state __rte_unused)
+TEST(a_users_cache_takes_nothing_optional_from_other_lcores)
 {
 	unsigned int lcore = rte_get_next_lcore(-1, 1, 0), most = 1000 - FEW;
 	struct rte_mempool_cache *own = rte_mempool_cache_create(8, SOCKET_ID_ANY);
@@ -547,14 +537,12 @@ a_users_cache_takes_nothing_optional_from_other_lcores(void **state __rte_unused
 	rte_mempool_free(mp);
 }
 
-static void
-any_other_lcore_drains_the_pool_too(void **state __rte_unused)
+TEST(any_other_lcore_drains_the_pool_too)
 {
 	drain_pools_of_all_sizes(ANOTHER_LCORE);
 }
 
-static void
-a_thread_without_lcore_drains_the_pool_too(void **state __rte_unused)
+TEST(a_thread_without_lcore_drains_the_pool_too)
 {
 	drain_pools_of_all_sizes(PLAIN_THREAD);
 }
@@ -572,8 +560,7 @@ fill_magazines_and_spin(void *arg)
 }
 
 /* The others are busy with something else: inside their loop, and outside of the pool. */
-static void
-one_lcore_drains_the_pool_while_others_spin(void **state __rte_unused)
+TEST(one_lcore_drains_the_pool_while_others_spin)
 {
 	struct drain drain = {.mp = make_pool(4095, 0), .bulk = 32};
 	unsigned int lcore;
@@ -611,8 +598,7 @@ fill_magazines_as_plain_thread(void *arg)
 	return NULL;
 }
 
-static void
-objects_of_threads_that_are_gone_can_be_had(void **state __rte_unused)
+TEST(objects_of_threads_that_are_gone_can_be_had)
 {
 	void *(*const bodies[])(void *) = {
 		fill_magazines_as_registered_thread,
@@ -673,8 +659,7 @@ send_all(struct pipe *pipe)
 	}
 }
 
-static void
-objects_got_on_one_lcore_and_put_on_another_come_back(void **state __rte_unused)
+TEST(objects_got_on_one_lcore_and_put_on_another_come_back)
 {
 	static struct pipe pipe;
 
@@ -690,23 +675,5 @@ objects_got_on_one_lcore_and_put_on_another_come_back(void **state __rte_unused)
 int
 main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(lcores_never_share_an_object_and_lose_none),
-		cmocka_unit_test(lcores_behind_mempool_caches_lose_no_object),
-		cmocka_unit_test(threads_without_lcore_get_and_put),
-		cmocka_unit_test(threads_with_a_cache_of_their_own_get_and_put),
-		cmocka_unit_test(registered_threads_get_and_put),
-		cmocka_unit_test(lcores_and_threads_of_all_kinds_together),
-		cmocka_unit_test(one_lcore_drains_the_pool_though_all_magazines_are_full),
-		cmocka_unit_test(an_optional_refill_takes_nothing_from_other_lcores),
-		cmocka_unit_test(a_driver_that_fills_an_lcores_cache_has_what_others_hold),
-		cmocka_unit_test(a_users_cache_takes_nothing_optional_from_other_lcores),
-		cmocka_unit_test(any_other_lcore_drains_the_pool_too),
-		cmocka_unit_test(a_thread_without_lcore_drains_the_pool_too),
-		cmocka_unit_test(one_lcore_drains_the_pool_while_others_spin),
-		cmocka_unit_test(objects_of_threads_that_are_gone_can_be_had),
-		cmocka_unit_test(objects_got_on_one_lcore_and_put_on_another_come_back),
-	};
-
-	return HARNESS_RUN(argc, argv, LCORES, tests);
+	return HARNESS_RUN(argc, argv, LCORES);
 }

@@ -30,21 +30,18 @@ add_mapped_chunk(struct rte_mempool *mp, unsigned int n)
 					 (void *)len);
 }
 
-static void
-free_of_nothing(void **state __rte_unused)
+TEST(free_of_nothing)
 {
 	rte_mempool_free(NULL);
 }
 
-static void
-free_before_the_first_memory(void **state __rte_unused)
+TEST(free_before_the_first_memory)
 {
 	for (unsigned int i = 0; i < 50; i++)
 		rte_mempool_free(pool_empty(POOL_SPEC(1 + 100 * i, 64)));
 }
 
-static void
-free_of_a_partly_populated_pool(void **state __rte_unused)
+TEST(free_of_a_partly_populated_pool)
 {
 	for (unsigned int chunks = 1; chunks <= 9; chunks++) {
 		struct rte_mempool *mp = pool_empty(POOL_SPEC(100000, 64));
@@ -59,8 +56,7 @@ free_of_a_partly_populated_pool(void **state __rte_unused)
 	}
 }
 
-static void
-free_of_a_full_pool(void **state __rte_unused)
+TEST(free_of_a_full_pool)
 {
 	static const unsigned int sizes[] = {1, 2, 100, 30000};
 
@@ -68,8 +64,7 @@ free_of_a_full_pool(void **state __rte_unused)
 		rte_mempool_free(pool_make(POOL_SPEC(sizes[i], 64)));
 }
 
-static void
-free_after_population_failed(void **state __rte_unused)
+TEST(free_after_population_failed)
 {
 	struct rte_mempool *mp = pool_empty(POOL_SPEC(10, 1024));
 	char small[100];
@@ -79,8 +74,7 @@ free_after_population_failed(void **state __rte_unused)
 	rte_mempool_free(mp);
 }
 
-static void
-free_touches_no_object_memory_that_is_gone(void **state __rte_unused)
+TEST(free_touches_no_object_memory_that_is_gone)
 {
 	const unsigned int n = 4000;
 	void **objs = calloc(n, sizeof(void *));
@@ -100,8 +94,7 @@ free_touches_no_object_memory_that_is_gone(void **state __rte_unused)
 	free(objs);
 }
 
-static void
-free_with_objects_out_says_once_how_many(void **state __rte_unused)
+TEST(free_with_objects_out_says_once_how_many)
 {
 	static const unsigned int out[] = {1, 2, 37, 500};
 	void *objs[500];
@@ -125,8 +118,7 @@ free_with_objects_out_says_once_how_many(void **state __rte_unused)
 	}
 }
 
-static void
-free_with_all_objects_back_says_nothing(void **state __rte_unused)
+TEST(free_with_all_objects_back_says_nothing)
 {
 	struct rte_mempool *mp = pool_make(POOL_SPEC(500, 64, .cache_size = 100));
 	void *objs[500];
@@ -211,26 +203,22 @@ one_refused_life(void)
 	logtap_close();
 }
 
-static void
-nothing_is_leaked_by_pools_that_were_used(void **state __rte_unused)
+TEST(nothing_is_leaked_by_pools_that_were_used)
 {
 	assert_cycles_leave_nothing(harness_full() ? 500 : 60, one_life_of_each_kind);
 }
 
-static void
-nothing_is_leaked_by_pools_that_were_never_populated(void **state __rte_unused)
+TEST(nothing_is_leaked_by_pools_that_were_never_populated)
 {
 	assert_cycles_leave_nothing(100, one_unused_life);
 }
 
-static void
-nothing_is_leaked_by_pools_of_many_chunks(void **state __rte_unused)
+TEST(nothing_is_leaked_by_pools_of_many_chunks)
 {
 	assert_cycles_leave_nothing(100, one_life_with_many_chunks);
 }
 
-static void
-nothing_is_leaked_by_pools_that_were_refused(void **state __rte_unused)
+TEST(nothing_is_leaked_by_pools_that_were_refused)
 {
 	harness_need_ours("options");
 	assert_cycles_leave_nothing(100, one_refused_life);
@@ -270,16 +258,14 @@ one_life_that_ends_in_a_walk(void)
 	assert_int_equal(visits, 1);
 }
 
-static void
-nothing_is_leaked_by_pools_that_are_freed_in_a_walk(void **state __rte_unused)
+TEST(nothing_is_leaked_by_pools_that_are_freed_in_a_walk)
 {
 	harness_need_ours("a list of all caches");
 	assert_cycles_leave_nothing(50, one_life_that_ends_in_a_walk);
 }
 
 /* Memory that was in one pool is given to the next, of other geometry, at the same address. */
-static void
-memory_of_a_pool_that_is_gone_can_be_used_by_the_next(void **state __rte_unused)
+TEST(memory_of_a_pool_that_is_gone_can_be_used_by_the_next)
 {
 	const size_t len = 1u << 20;
 	void *memory = pool_map(len);
@@ -306,8 +292,7 @@ memory_of_a_pool_that_is_gone_can_be_used_by_the_next(void **state __rte_unused)
 	munmap(memory, len);
 }
 
-static void
-a_name_can_be_used_again(void **state __rte_unused)
+TEST(a_name_can_be_used_again)
 {
 	for (unsigned int i = 0; i < 20; i++) {
 		struct rte_mempool *mp =
@@ -324,23 +309,5 @@ a_name_can_be_used_again(void **state __rte_unused)
 int
 main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(free_of_nothing),
-		cmocka_unit_test(free_before_the_first_memory),
-		cmocka_unit_test(free_of_a_partly_populated_pool),
-		cmocka_unit_test(free_of_a_full_pool),
-		cmocka_unit_test(free_after_population_failed),
-		cmocka_unit_test(free_touches_no_object_memory_that_is_gone),
-		cmocka_unit_test(free_with_objects_out_says_once_how_many),
-		cmocka_unit_test(free_with_all_objects_back_says_nothing),
-		cmocka_unit_test(nothing_is_leaked_by_pools_that_were_used),
-		cmocka_unit_test(nothing_is_leaked_by_pools_that_were_never_populated),
-		cmocka_unit_test(nothing_is_leaked_by_pools_of_many_chunks),
-		cmocka_unit_test(nothing_is_leaked_by_pools_that_were_refused),
-		cmocka_unit_test(nothing_is_leaked_by_pools_that_are_freed_in_a_walk),
-		cmocka_unit_test(memory_of_a_pool_that_is_gone_can_be_used_by_the_next),
-		cmocka_unit_test(a_name_can_be_used_again),
-	};
-
-	return HARNESS_RUN(argc, argv, 1, tests);
+	return HARNESS_RUN(argc, argv, 1);
 }

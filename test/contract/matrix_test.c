@@ -88,8 +88,7 @@ report(const struct cells *cells)
 	harness_say("%u cells, %u refused by %s too", cells->nb, cells->refused, REFERENCE_OPS);
 }
 
-static void
-every_count_size_and_cache(void **state __rte_unused)
+TEST(every_count_size_and_cache)
 {
 	struct cells cells = {0};
 
@@ -102,8 +101,7 @@ every_count_size_and_cache(void **state __rte_unused)
 	report(&cells);
 }
 
-static void
-every_count_size_and_flag(void **state __rte_unused)
+TEST(every_count_size_and_flag)
 {
 	struct cells cells = {0};
 
@@ -116,8 +114,7 @@ every_count_size_and_flag(void **state __rte_unused)
 	report(&cells);
 }
 
-static void
-a_million_objects(void **state __rte_unused)
+TEST(a_million_objects)
 {
 	static const unsigned int sizes[] = {8, 128};
 	struct cells cells = {0};
@@ -129,8 +126,7 @@ a_million_objects(void **state __rte_unused)
 }
 
 /* The sizes at which a handler may round: powers of two and their neighbours. */
-static void
-every_count_up_to_a_few_hundred(void **state __rte_unused)
+TEST(every_count_up_to_a_few_hundred)
 {
 	struct cells cells = {0};
 
@@ -143,8 +139,7 @@ every_count_up_to_a_few_hundred(void **state __rte_unused)
 }
 
 /* The cells that the default handler may refuse, as with 64 KiB objects on 4 KiB pages. */
-static void
-large_objects_on_small_pages(void **state __rte_unused)
+TEST(large_objects_on_small_pages)
 {
 	int socket = heap_external_add_apart("contract-matrix", 32u << 20, 4096);
 	struct cells cells = {0};
@@ -161,13 +156,5 @@ large_objects_on_small_pages(void **state __rte_unused)
 int
 main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_count_size_and_cache),
-		cmocka_unit_test(every_count_size_and_flag),
-		cmocka_unit_test(every_count_up_to_a_few_hundred),
-		cmocka_unit_test(a_million_objects),
-		cmocka_unit_test(large_objects_on_small_pages),
-	};
-
-	return HARNESS_RUN(argc, argv, 1, tests);
+	return HARNESS_RUN(argc, argv, 1);
 }

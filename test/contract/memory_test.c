@@ -50,8 +50,7 @@ use_pool(struct rte_mempool *mp)
 	free(objs);
 }
 
-static void
-memory_by_default(void **state __rte_unused)
+TEST(memory_by_default)
 {
 	struct rte_mempool *mp = pool_make(POOL_SPEC(5000, 2176));
 
@@ -59,8 +58,7 @@ memory_by_default(void **state __rte_unused)
 	rte_mempool_free(mp);
 }
 
-static void
-memory_on_a_given_socket_or_any(void **state __rte_unused)
+TEST(memory_on_a_given_socket_or_any)
 {
 	struct rte_mempool *mp = pool_make(POOL_SPEC_ON(SOCKET_ID_ANY, 1000, 128));
 
@@ -73,8 +71,7 @@ memory_on_a_given_socket_or_any(void **state __rte_unused)
 	}
 }
 
-static void
-anonymous_memory(void **state __rte_unused)
+TEST(anonymous_memory)
 {
 	static const unsigned int sizes[] = {64, 2176};
 
@@ -88,8 +85,7 @@ anonymous_memory(void **state __rte_unused)
 	}
 }
 
-static void
-a_chunk_by_hand_with_io_address(void **state __rte_unused)
+TEST(a_chunk_by_hand_with_io_address)
 {
 	const unsigned int n = 700;
 	struct rte_mempool *mp = pool_empty(POOL_SPEC(n, 512));
@@ -105,8 +101,7 @@ a_chunk_by_hand_with_io_address(void **state __rte_unused)
 	rte_free(chunk);
 }
 
-static void
-a_chunk_by_hand_without_io_address(void **state __rte_unused)
+TEST(a_chunk_by_hand_without_io_address)
 {
 	const unsigned int n = 700;
 	struct rte_mempool *mp =
@@ -121,8 +116,7 @@ a_chunk_by_hand_without_io_address(void **state __rte_unused)
 	free(chunk);
 }
 
-static void
-pages_by_hand(void **state __rte_unused)
+TEST(pages_by_hand)
 {
 	const unsigned int n = 3000;
 	struct rte_mempool *mp = pool_empty(POOL_SPEC(n, 300));
@@ -150,8 +144,7 @@ add_single_objects(struct rte_mempool *mp, char *memory, unsigned int n)
 	}
 }
 
-static void
-chunks_of_one_object_each(void **state __rte_unused)
+TEST(chunks_of_one_object_each)
 {
 	const unsigned int n = 1500;
 	struct rte_mempool *mp = pool_empty(
@@ -167,8 +160,7 @@ chunks_of_one_object_each(void **state __rte_unused)
 }
 
 /* In descending order of address, so that chunks do not arrive sorted. */
-static void
-many_tiny_chunks_in_descending_order(void **state __rte_unused)
+TEST(many_tiny_chunks_in_descending_order)
 {
 	const unsigned int chunks = 1600, each = 13, n = chunks * each;
 	struct rte_mempool *mp =
@@ -207,8 +199,7 @@ populate_odd(const struct pool_spec *spec, char *memory, const struct odd_chunk 
 	rte_mempool_free(mp);
 }
 
-static void
-odd_chunks_give_as_many_objects_as_with_the_default_handler(void **state __rte_unused)
+TEST(odd_chunks_give_as_many_objects_as_with_the_default_handler)
 {
 	enum { CHUNKS = 300, ROOM = 20000 };
 	static const unsigned int flags[] = {
@@ -241,8 +232,7 @@ odd_chunks_give_as_many_objects_as_with_the_default_handler(void **state __rte_u
 	munmap(memory, CHUNKS * ROOM);
 }
 
-static void
-a_full_pool_takes_no_more_memory(void **state __rte_unused)
+TEST(a_full_pool_takes_no_more_memory)
 {
 	struct rte_mempool *mp = pool_make(POOL_SPEC(50, 64));
 	char chunk[1024];
@@ -254,8 +244,7 @@ a_full_pool_takes_no_more_memory(void **state __rte_unused)
 	rte_mempool_free(mp);
 }
 
-static void
-a_chunk_too_small_for_an_object_is_refused_and_harmless(void **state __rte_unused)
+TEST(a_chunk_too_small_for_an_object_is_refused_and_harmless)
 {
 	struct rte_mempool *mp = pool_empty(POOL_SPEC(50, 512));
 	size_t len = RTE_ALIGN(pool_chunk_size(mp, 50), PAGE) * 2;
@@ -270,8 +259,7 @@ a_chunk_too_small_for_an_object_is_refused_and_harmless(void **state __rte_unuse
 	munmap(chunk, len);
 }
 
-static void
-a_pool_grows_while_its_objects_are_in_use(void **state __rte_unused)
+TEST(a_pool_grows_while_its_objects_are_in_use)
 {
 	const unsigned int parts = 10, each = 333, n = parts * each;
 	struct rte_mempool *mp =
@@ -318,14 +306,12 @@ use_external_heap(size_t page_size, unsigned int n, unsigned int elt_size)
 	heap_external_remove("contract-external");
 }
 
-static void
-an_external_heap_with_small_pages(void **state __rte_unused)
+TEST(an_external_heap_with_small_pages)
 {
 	use_external_heap(PAGE, 10000, 2176);
 }
 
-static void
-an_external_heap_with_hugepages(void **state __rte_unused)
+TEST(an_external_heap_with_hugepages)
 {
 	use_external_heap(2u << 20, 10000, 2176);
 }
@@ -349,8 +335,7 @@ count_zone(const struct rte_memzone *mz, void *arg)
 		zones->other++;
 }
 
-static void
-an_external_heap_holds_objects_and_no_metadata_of_the_driver(void **state __rte_unused)
+TEST(an_external_heap_holds_objects_and_no_metadata_of_the_driver)
 {
 	struct rte_malloc_socket_stats stats;
 	struct zones zones = {0};
@@ -371,8 +356,7 @@ an_external_heap_holds_objects_and_no_metadata_of_the_driver(void **state __rte_
 }
 
 /* The heap has half the memory: chunks come until none is left, then all are taken back. */
-static void
-a_pool_whose_memory_ran_out_half_way_can_be_populated_again(void **state __rte_unused)
+TEST(a_pool_whose_memory_ran_out_half_way_can_be_populated_again)
 {
 	const unsigned int n = 15000;
 	int socket = heap_external_add("contract-short", 8u << 20, PAGE);
@@ -421,8 +405,7 @@ use_mbufs(struct rte_mempool *mp, bool pinned)
 	free(mbufs);
 }
 
-static void
-packet_buffers_by_name_of_the_ops(void **state __rte_unused)
+TEST(packet_buffers_by_name_of_the_ops)
 {
 	static const unsigned int caches[] = {0, 250, 512};
 
@@ -437,8 +420,7 @@ packet_buffers_by_name_of_the_ops(void **state __rte_unused)
 	}
 }
 
-static void
-packet_buffers_by_choice_of_the_user(void **state __rte_unused)
+TEST(packet_buffers_by_choice_of_the_user)
 {
 	struct rte_mempool *mp;
 
@@ -450,8 +432,7 @@ packet_buffers_by_choice_of_the_user(void **state __rte_unused)
 	rte_mempool_free(mp);
 }
 
-static void
-packet_buffers_with_pinned_external_data(void **state __rte_unused)
+TEST(packet_buffers_with_pinned_external_data)
 {
 	enum { N = 2000, ROOM = RTE_MBUF_DEFAULT_BUF_SIZE };
 	size_t len = RTE_ALIGN((size_t)N * ROOM, PAGE);
@@ -476,27 +457,5 @@ packet_buffers_with_pinned_external_data(void **state __rte_unused)
 int
 main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(memory_by_default),
-		cmocka_unit_test(memory_on_a_given_socket_or_any),
-		cmocka_unit_test(anonymous_memory),
-		cmocka_unit_test(a_chunk_by_hand_with_io_address),
-		cmocka_unit_test(a_chunk_by_hand_without_io_address),
-		cmocka_unit_test(pages_by_hand),
-		cmocka_unit_test(chunks_of_one_object_each),
-		cmocka_unit_test(many_tiny_chunks_in_descending_order),
-		cmocka_unit_test(odd_chunks_give_as_many_objects_as_with_the_default_handler),
-		cmocka_unit_test(a_full_pool_takes_no_more_memory),
-		cmocka_unit_test(a_chunk_too_small_for_an_object_is_refused_and_harmless),
-		cmocka_unit_test(a_pool_grows_while_its_objects_are_in_use),
-		cmocka_unit_test(an_external_heap_with_small_pages),
-		cmocka_unit_test(an_external_heap_with_hugepages),
-		cmocka_unit_test(an_external_heap_holds_objects_and_no_metadata_of_the_driver),
-		cmocka_unit_test(a_pool_whose_memory_ran_out_half_way_can_be_populated_again),
-		cmocka_unit_test(packet_buffers_by_name_of_the_ops),
-		cmocka_unit_test(packet_buffers_by_choice_of_the_user),
-		cmocka_unit_test(packet_buffers_with_pinned_external_data),
-	};
-
-	return HARNESS_RUN(argc, argv, 1, tests);
+	return HARNESS_RUN(argc, argv, 1);
 }

@@ -69,8 +69,7 @@ walk_pool(struct rte_mempool *mp, rte_mempool_obj_cb_t *each, unsigned int seed)
 	rte_mempool_obj_iter(mp, each, &walk);
 }
 
-static void
-each_object_has_a_mirror_of_its_own(void **state __rte_unused)
+TEST(each_object_has_a_mirror_of_its_own)
 {
 	static const struct {
 		unsigned int n, size;
@@ -94,8 +93,7 @@ each_object_has_a_mirror_of_its_own(void **state __rte_unused)
 	}
 }
 
-static void
-mirrors_keep_what_is_in_them(void **state __rte_unused)
+TEST(mirrors_keep_what_is_in_them)
 {
 	struct rte_mempool *mp =
 		pool_make(POOL_SPEC(COUNT, 2176, .config = "mirror=56", .cache_size = 250));
@@ -117,8 +115,7 @@ mirrors_keep_what_is_in_them(void **state __rte_unused)
 }
 
 /* A time stamp and a flow for each packet, without a byte of the mbuf. */
-static void
-mbufs_have_mirrors(void **state __rte_unused)
+TEST(mbufs_have_mirrors)
 {
 	struct stamp {
 		uint64_t time;
@@ -160,8 +157,7 @@ mbufs_have_mirrors(void **state __rte_unused)
 }
 
 /* One object in each chunk, in memory that EAL does not know. */
-static void
-chunks_of_any_kind_have_mirrors(void **state __rte_unused)
+TEST(chunks_of_any_kind_have_mirrors)
 {
 	struct rte_mempool *mp = pool_empty(POOL_SPEC(40, 500, .config = "mirror=100"));
 	size_t stride = pool_stride(mp), len = 64 << 10;
@@ -179,8 +175,7 @@ chunks_of_any_kind_have_mirrors(void **state __rte_unused)
 	assert_int_equal(munmap(memory, len), 0);
 }
 
-static void
-mirrors_leave_nothing_behind(void **state __rte_unused)
+TEST(mirrors_leave_nothing_behind)
 {
 	struct heap_use before, after;
 
@@ -192,8 +187,7 @@ mirrors_leave_nothing_behind(void **state __rte_unused)
 	heap_assert_same(&before, &after);
 }
 
-static void
-other_pools_have_none(void **state __rte_unused)
+TEST(other_pools_have_none)
 {
 	struct rte_mempool *mp = pool_make(POOL_SPEC(100, 64, .ops = REFERENCE_OPS));
 
@@ -206,14 +200,5 @@ other_pools_have_none(void **state __rte_unused)
 int
 main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_object_has_a_mirror_of_its_own),
-		cmocka_unit_test(mirrors_keep_what_is_in_them),
-		cmocka_unit_test(mbufs_have_mirrors),
-		cmocka_unit_test(chunks_of_any_kind_have_mirrors),
-		cmocka_unit_test(mirrors_leave_nothing_behind),
-		cmocka_unit_test(other_pools_have_none),
-	};
-
-	return HARNESS_RUN(argc, argv, 1, tests);
+	return HARNESS_RUN(argc, argv, 1);
 }

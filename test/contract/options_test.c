@@ -65,8 +65,7 @@ assert_one_line_names(const struct bad *which, const char *pool)
 				 logtap_text());
 }
 
-static void
-good_options_make_a_working_pool(void **state __rte_unused)
+TEST(good_options_make_a_working_pool)
 {
 	void *objs[5000];
 
@@ -85,8 +84,7 @@ good_options_make_a_working_pool(void **state __rte_unused)
 	}
 }
 
-static void
-a_bad_option_fails_the_default_population(void **state __rte_unused)
+TEST(a_bad_option_fails_the_default_population)
 {
 	harness_need_ours("options");
 	for (unsigned int i = 0; i < RTE_DIM(bad); i++) {
@@ -105,8 +103,7 @@ a_bad_option_fails_the_default_population(void **state __rte_unused)
 	}
 }
 
-static void
-a_bad_option_fails_every_way_to_populate(void **state __rte_unused)
+TEST(a_bad_option_fails_every_way_to_populate)
 {
 	struct rte_mempool *mp;
 	char *chunk;
@@ -126,8 +123,7 @@ a_bad_option_fails_every_way_to_populate(void **state __rte_unused)
 }
 
 /* pool_config belongs to the caller, who may do with it what he likes once the pool is made. */
-static void
-the_text_is_not_needed_after_the_pool_is_made(void **state __rte_unused)
+TEST(the_text_is_not_needed_after_the_pool_is_made)
 {
 	char *text = pool_map(4096);
 	struct rte_mempool *mp;
@@ -212,8 +208,7 @@ run_as_child(int argc, char **argv)
 	return 0;
 }
 
-static void
-good_options_come_from_the_environment(void **state __rte_unused)
+TEST(good_options_come_from_the_environment)
 {
 	char answer[512];
 
@@ -224,8 +219,7 @@ good_options_come_from_the_environment(void **state __rte_unused)
 	assert_string_equal(answer, "500 0 \n");
 }
 
-static void
-a_bad_option_in_the_environment_fails_the_pool(void **state __rte_unused)
+TEST(a_bad_option_in_the_environment_fails_the_pool)
 {
 	char answer[512], expected[16];
 
@@ -243,8 +237,7 @@ a_bad_option_in_the_environment_fails_the_pool(void **state __rte_unused)
 	}
 }
 
-static void
-pool_config_comes_before_the_environment(void **state __rte_unused)
+TEST(pool_config_comes_before_the_environment)
 {
 	char answer[512];
 
@@ -258,18 +251,8 @@ pool_config_comes_before_the_environment(void **state __rte_unused)
 int
 main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(good_options_make_a_working_pool),
-		cmocka_unit_test(a_bad_option_fails_the_default_population),
-		cmocka_unit_test(a_bad_option_fails_every_way_to_populate),
-		cmocka_unit_test(the_text_is_not_needed_after_the_pool_is_made),
-		cmocka_unit_test(good_options_come_from_the_environment),
-		cmocka_unit_test(a_bad_option_in_the_environment_fails_the_pool),
-		cmocka_unit_test(pool_config_comes_before_the_environment),
-	};
-
 	if (getenv(ENV_CHILD) != NULL)
 		return run_as_child(argc, argv);
 	own_argv = argv;
-	return HARNESS_RUN(argc, argv, 1, tests);
+	return HARNESS_RUN(argc, argv, 1);
 }

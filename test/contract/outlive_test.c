@@ -165,33 +165,28 @@ assert_child_lives(const char *what, const char *extra, const char *value)
 	assert_int_equal(wait_for_child(start_child(what, 0, extra, value)), 0);
 }
 
-static void
-a_process_that_freed_its_pools_outlives_eal(void **state __rte_unused)
+TEST(a_process_that_freed_its_pools_outlives_eal)
 {
 	assert_child_lives(FREE, NULL, NULL);
 }
 
-static void
-a_process_that_kept_its_pools_outlives_eal(void **state __rte_unused)
+TEST(a_process_that_kept_its_pools_outlives_eal)
 {
 	assert_child_lives(KEEP, NULL, NULL);
 }
 
-static void
-a_process_with_a_service_lcore_outlives_eal(void **state __rte_unused)
+TEST(a_process_with_a_service_lcore_outlives_eal)
 {
 	assert_child_lives(FREE, "-S", "1");
 	assert_child_lives(KEEP, "-S", "1");
 }
 
-static void
-a_thread_that_used_pools_which_were_freed_outlives_eal(void **state __rte_unused)
+TEST(a_thread_that_used_pools_which_were_freed_outlives_eal)
 {
 	assert_child_lives(FREE AND_THREAD, NULL, NULL);
 }
 
-static void
-a_thread_that_used_pools_which_were_kept_outlives_eal(void **state __rte_unused)
+TEST(a_thread_that_used_pools_which_were_kept_outlives_eal)
 {
 	assert_child_lives(KEEP AND_THREAD, NULL, NULL);
 }
@@ -215,14 +210,12 @@ sweep_over_the_interval(const char *what)
 		fail_msg("%u of %u processes died in or after rte_eal_cleanup", died, ends);
 }
 
-static void
-the_end_of_eal_may_meet_maintenance_after_pools_were_freed(void **state __rte_unused)
+TEST(the_end_of_eal_may_meet_maintenance_after_pools_were_freed)
 {
 	sweep_over_the_interval(FREE);
 }
 
-static void
-the_end_of_eal_may_meet_maintenance_of_pools_that_were_kept(void **state __rte_unused)
+TEST(the_end_of_eal_may_meet_maintenance_of_pools_that_were_kept)
 {
 	sweep_over_the_interval(KEEP);
 }
@@ -230,18 +223,9 @@ the_end_of_eal_may_meet_maintenance_of_pools_that_were_kept(void **state __rte_u
 int
 main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_process_that_freed_its_pools_outlives_eal),
-		cmocka_unit_test(a_process_that_kept_its_pools_outlives_eal),
-		cmocka_unit_test(a_process_with_a_service_lcore_outlives_eal),
-		cmocka_unit_test(a_thread_that_used_pools_which_were_freed_outlives_eal),
-		cmocka_unit_test(a_thread_that_used_pools_which_were_kept_outlives_eal),
-		cmocka_unit_test(the_end_of_eal_may_meet_maintenance_after_pools_were_freed),
-		cmocka_unit_test(the_end_of_eal_may_meet_maintenance_of_pools_that_were_kept),
-	};
 	const char *what = getenv(ENV_CHILD);
 
 	if (what != NULL)
 		return run_as_child(argc, argv, what);
-	return HARNESS_RUN(argc, argv, LCORES, tests);
+	return HARNESS_RUN(argc, argv, LCORES);
 }

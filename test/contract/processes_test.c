@@ -243,8 +243,7 @@ teardown(void **state __rte_unused)
 	return rte_memzone_free(rte_memzone_lookup(SHARED));
 }
 
-static void
-a_process_with_our_number_is_another_one(void **state __rte_unused)
+TEST(a_process_with_our_number_is_another_one, setup, teardown)
 {
 	void *object = mag_cache_alloc(shared->with_callbacks);
 	int status;
@@ -295,8 +294,7 @@ assert_is_updated(const struct rte_mempool *mp)
 /* Those of the fixture. */
 #define LISTED 2
 
-static void
-a_pool_freed_by_a_secondary_process_leaves_the_list_of_who_made_it(void **state __rte_unused)
+TEST(a_pool_freed_by_a_secondary_process_leaves_the_list_of_who_made_it, setup, teardown)
 {
 	size_t before = heap_used();
 	struct rte_mempool *mp = pool_anywhere(), *later;
@@ -343,14 +341,12 @@ pool_of_a_secondary_is_freed(const char *what)
 	assert_int_equal(caches_listed(), LISTED);
 }
 
-static void
-a_pool_of_a_secondary_process_leaves_its_list_when_we_free_it(void **state __rte_unused)
+TEST(a_pool_of_a_secondary_process_leaves_its_list_when_we_free_it, setup, teardown)
 {
 	pool_of_a_secondary_is_freed("make and stay");
 }
 
-static void
-a_pool_of_a_process_that_has_ended_is_freed_all_the_same(void **state __rte_unused)
+TEST(a_pool_of_a_process_that_has_ended_is_freed_all_the_same, setup, teardown)
 {
 	struct rte_mempool *later;
 
@@ -361,20 +357,12 @@ a_pool_of_a_process_that_has_ended_is_freed_all_the_same(void **state __rte_unus
 	rte_memzone_free(rte_memzone_lookup(CHUNK));
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int
 main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {
-		T(a_process_with_our_number_is_another_one),
-		T(a_pool_freed_by_a_secondary_process_leaves_the_list_of_who_made_it),
-		T(a_pool_of_a_secondary_process_leaves_its_list_when_we_free_it),
-		T(a_pool_of_a_process_that_has_ended_is_freed_all_the_same),
-	};
 	const char *what = getenv(ENV_CHILD);
 
 	if (what != NULL)
 		return run_as_child(argc, argv, what);
-	return HARNESS_RUN(argc, argv, LCORES, tests);
+	return HARNESS_RUN(argc, argv, LCORES);
 }

@@ -26,22 +26,19 @@ create(unsigned int n, unsigned int elt_size, unsigned int cache_size, int socke
 	return mp;
 }
 
-static void
-a_pool_of_no_objects(void **state __rte_unused)
+TEST(a_pool_of_no_objects)
 {
 	assert_null(create(0, 64, 0, SOCKET_ID_ANY));
 	assert_int_equal(rte_errno, EINVAL);
 }
 
-static void
-a_cache_larger_than_the_pool(void **state __rte_unused)
+TEST(a_cache_larger_than_the_pool)
 {
 	assert_null(create(100, 64, 512, SOCKET_ID_ANY));
 	assert_int_equal(rte_errno, EINVAL);
 }
 
-static void
-ops_that_do_not_exist(void **state __rte_unused)
+TEST(ops_that_do_not_exist)
 {
 	struct rte_mempool *mp =
 		rte_mempool_create_empty("refused", 10, 64, 0, 0, SOCKET_ID_ANY, 0);
@@ -75,8 +72,7 @@ assert_refused(unsigned int n, unsigned int elt_size, int socket_id)
 	rte_mempool_free(mp);
 }
 
-static void
-more_objects_than_any_memory_has_room_for(void **state __rte_unused)
+TEST(more_objects_than_any_memory_has_room_for)
 {
 	static const unsigned int elt_sizes[] = {1u << 12, 1u << 16, 1u << 24, 1u << 31};
 	struct heap_use before, after;
@@ -94,8 +90,7 @@ more_objects_than_any_memory_has_room_for(void **state __rte_unused)
 	heap_assert_same(&before, &after);
 }
 
-static void
-objects_larger_than_the_memory(void **state __rte_unused)
+TEST(objects_larger_than_the_memory)
 {
 	int socket = heap_external_add("contract-small", 4u << 20, 4096);
 
@@ -106,8 +101,7 @@ objects_larger_than_the_memory(void **state __rte_unused)
 	heap_external_remove("contract-small");
 }
 
-static void
-memory_that_runs_out_on_the_way(void **state __rte_unused)
+TEST(memory_that_runs_out_on_the_way)
 {
 	int socket = heap_external_add("contract-little", 4u << 20, 4096);
 	struct rte_malloc_socket_stats stats;
@@ -121,8 +115,7 @@ memory_that_runs_out_on_the_way(void **state __rte_unused)
 }
 
 /* A large n in itself is not an error: few objects may come. */
-static void
-a_pool_made_for_many_objects_that_gets_few(void **state __rte_unused)
+TEST(a_pool_made_for_many_objects_that_gets_few)
 {
 	struct rte_mempool *mp = create(UINT32_MAX / 64, 64, 0, SOCKET_ID_ANY);
 	const size_t len = 1u << 20;
@@ -142,8 +135,7 @@ a_pool_made_for_many_objects_that_gets_few(void **state __rte_unused)
 	munmap(chunk, len);
 }
 
-static void
-chunks_with_room_for_nothing(void **state __rte_unused)
+TEST(chunks_with_room_for_nothing)
 {
 	struct rte_mempool *mp = create(100, 64, 0, SOCKET_ID_ANY);
 	char chunk[64];
@@ -159,16 +151,5 @@ chunks_with_room_for_nothing(void **state __rte_unused)
 int
 main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_pool_of_no_objects),
-		cmocka_unit_test(a_cache_larger_than_the_pool),
-		cmocka_unit_test(ops_that_do_not_exist),
-		cmocka_unit_test(more_objects_than_any_memory_has_room_for),
-		cmocka_unit_test(objects_larger_than_the_memory),
-		cmocka_unit_test(memory_that_runs_out_on_the_way),
-		cmocka_unit_test(a_pool_made_for_many_objects_that_gets_few),
-		cmocka_unit_test(chunks_with_room_for_nothing),
-	};
-
-	return HARNESS_RUN(argc, argv, 1, tests);
+	return HARNESS_RUN(argc, argv, 1);
 }

@@ -179,16 +179,14 @@ teardown(void **state __rte_unused)
 	return 0;
 }
 
-static void
-a_secondary_process_takes_all_that_nobody_holds(void **state __rte_unused)
+TEST(a_secondary_process_takes_all_that_nobody_holds, setup, teardown)
 {
 	assert_int_equal(child_takes(COUNT), 0);
 	assert_int_equal(child_takes(COUNT + 1), 1);
 	pool_assert_free(mp, COUNT);
 }
 
-static void
-what_a_secondary_process_leaves_in_magazines_the_primary_has(void **state __rte_unused)
+TEST(what_a_secondary_process_leaves_in_magazines_the_primary_has, setup, teardown)
 {
 	assert_int_equal(child_takes(2 * ROUNDS - 1), 0);
 	assert_int_equal(take(mp, COUNT), 0);
@@ -196,8 +194,7 @@ what_a_secondary_process_leaves_in_magazines_the_primary_has(void **state __rte_
 }
 
 /* Its threads have no slots: not that of the primary's lcore with the same number either. */
-static void
-a_secondary_process_asks_for_what_lcores_of_the_primary_hold(void **state __rte_unused)
+TEST(a_secondary_process_asks_for_what_lcores_of_the_primary_hold, setup, teardown)
 {
 	harness_need_ours("to ask other lcores for what they hold");
 	assert_int_equal(take(mp, 2 * ROUNDS), 0);
@@ -242,8 +239,7 @@ strangers_lose_what_they_free(const char *plugin, bool hint)
 	rte_memzone_free(rte_memzone_lookup(GIFT));
 }
 
-static void
-what_a_process_without_the_driver_frees_is_lost_and_said_so(void **state __rte_unused)
+TEST(what_a_process_without_the_driver_frees_is_lost_and_said_so, setup, teardown)
 {
 	harness_need_ours("that nothing is done to a pool by rings and stacks");
 	strangers_lose_what_they_free(RTE_EAL_PMD_PATH "/librte_mempool_ring.so", true);
@@ -262,8 +258,7 @@ worker_main(void *arg __rte_unused)
 	return ret;
 }
 
-static void
-two_processes_at_once_never_have_the_same_object(void **state __rte_unused)
+TEST(two_processes_at_once_never_have_the_same_object, setup, teardown)
 {
 	pid_t pid;
 	int ret;
@@ -282,21 +277,12 @@ two_processes_at_once_never_have_the_same_object(void **state __rte_unused)
 	assert_int_equal(take(mp, COUNT), 0);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int
 main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {
-		T(a_secondary_process_takes_all_that_nobody_holds),
-		T(what_a_secondary_process_leaves_in_magazines_the_primary_has),
-		T(a_secondary_process_asks_for_what_lcores_of_the_primary_hold),
-		T(two_processes_at_once_never_have_the_same_object),
-		T(what_a_process_without_the_driver_frees_is_lost_and_said_so),
-	};
 	const char *what = getenv(ENV_CHILD);
 
 	if (what != NULL)
 		return run_as_child(argc, argv, what);
-	return HARNESS_RUN(argc, argv, LCORES, tests);
+	return HARNESS_RUN(argc, argv, LCORES);
 }

@@ -15,7 +15,7 @@
 #include <rte_mempool.h>
 #include <rte_memzone.h>
 
-#include "../cmocka_any.h"
+#include "../check.h"
 #include "cache.h"
 
 #define NODES_MAX 8

@@ -19,7 +19,7 @@
 
 #include <rte_common.h>
 
-#include "../cmocka_any.h"
+#include "../check.h"
 
 /** The compiler's own names for a build with ThreadSanitizer. */
 #if defined(__SANITIZE_THREAD__)

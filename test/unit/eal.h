@@ -18,7 +18,7 @@
 #include <rte_common.h>
 #include <rte_lcore.h>
 
-#include "../cmocka_any.h"
+#include "../check.h"
 
 /** Longest wait for something that must happen; it does long before. */
 #define WAIT_SECONDS 40

@@ -12,8 +12,7 @@
 
 static const uint32_t pool_types[] = {14, 30, 62, 126, 254, 510};
 
-static void
-test_pool_types_fill_a_power_of_two_with_their_header(void **state __rte_unused)
+TEST(test_pool_types_fill_a_power_of_two_with_their_header)
 {
 	unsigned int i;
 
@@ -26,8 +25,7 @@ test_pool_types_fill_a_power_of_two_with_their_header(void **state __rte_unused)
 	assert_int_equal(mag_arena_magazine_bytes(1), 128);
 }
 
-static void
-test_an_arena_is_rounded_up_to_whole_blocks(void **state __rte_unused)
+TEST(test_an_arena_is_rounded_up_to_whole_blocks)
 {
 	const struct {
 		size_t bytes, size;
@@ -66,8 +64,7 @@ put_all(struct mag_arena *arena, struct mag_magazine **got, unsigned int n)
 	}
 }
 
-static void
-test_a_block_splits_into_every_type_and_merges_again(void **state __rte_unused)
+TEST(test_a_block_splits_into_every_type_and_merges_again)
 {
 	static const uint32_t types[] = {510, 254, 126, 62, 30, 14, 158, 142, 94, 46, 510};
 	struct mag_magazine *got[BLOCK / 128 + 1];
@@ -85,8 +82,7 @@ test_a_block_splits_into_every_type_and_merges_again(void **state __rte_unused)
 	mag_arena_fini(&arena);
 }
 
-static void
-test_halves_of_different_blocks_do_not_merge(void **state __rte_unused)
+TEST(test_halves_of_different_blocks_do_not_merge)
 {
 	struct mag_magazine *got[BLOCK / 128 + 1];
 	struct mag_arena arena;
@@ -106,8 +102,7 @@ test_halves_of_different_blocks_do_not_merge(void **state __rte_unused)
 	mag_arena_fini(&arena);
 }
 
-static void
-test_a_half_waits_for_its_own_buddy(void **state __rte_unused)
+TEST(test_a_half_waits_for_its_own_buddy)
 {
 	struct mag_magazine *a, *b, *c, *d;
 	struct mag_arena arena;
@@ -128,8 +123,7 @@ test_a_half_waits_for_its_own_buddy(void **state __rte_unused)
 	mag_arena_fini(&arena);
 }
 
-static void
-test_blocks_of_4_KiB_do_not_merge_further(void **state __rte_unused)
+TEST(test_blocks_of_4_KiB_do_not_merge_further)
 {
 	struct mag_magazine *got[3];
 	struct mag_arena arena;
@@ -142,8 +136,7 @@ test_blocks_of_4_KiB_do_not_merge_further(void **state __rte_unused)
 	mag_arena_fini(&arena);
 }
 
-static void
-test_an_index_leads_back_to_its_magazine(void **state __rte_unused)
+TEST(test_an_index_leads_back_to_its_magazine)
 {
 	struct mag_magazine *got[2 * BLOCK / 128 + 1];
 	struct mag_arena arena;
@@ -164,8 +157,7 @@ test_an_index_leads_back_to_its_magazine(void **state __rte_unused)
 	mag_arena_fini(&arena);
 }
 
-static void
-test_a_busy_arena_is_not_waited_for(void **state __rte_unused)
+TEST(test_a_busy_arena_is_not_waited_for)
 {
 	struct mag_arena arena;
 
@@ -177,8 +169,7 @@ test_a_busy_arena_is_not_waited_for(void **state __rte_unused)
 	mag_arena_fini(&arena);
 }
 
-static void
-test_no_more_magazines_are_out_than_a_depot_can_count(void **state __rte_unused)
+TEST(test_no_more_magazines_are_out_than_a_depot_can_count)
 {
 	struct mag_arena arena;
 
@@ -199,8 +190,7 @@ put_run(void *arg)
 	mag_arena_put(arena, ((void **)arg)[1]);
 }
 
-static void
-test_a_magazine_comes_back_to_a_busy_arena_without_waiting(void **state __rte_unused)
+TEST(test_a_magazine_comes_back_to_a_busy_arena_without_waiting)
 {
 	struct mag_arena arena;
 	struct mag_magazine *a, *b;
@@ -276,8 +266,7 @@ mess_run(void *arg)
 			mag_arena_put(mess->arena, held[i]);
 }
 
-static void
-test_magazines_never_overlap_and_all_memory_comes_back(void **state __rte_unused)
+TEST(test_magazines_never_overlap_and_all_memory_comes_back)
 {
 	_Atomic uint32_t clashes = 0;
 	struct mag_magazine *got[9];
@@ -299,8 +288,7 @@ test_magazines_never_overlap_and_all_memory_comes_back(void **state __rte_unused
 	mag_arena_fini(&arena);
 }
 
-static void
-test_an_arena_without_memory_is_refused_and_leaks_nothing(void **state __rte_unused)
+TEST(test_an_arena_without_memory_is_refused_and_leaks_nothing)
 {
 	uint64_t before = heap_balance();
 	struct mag_arena arena;
@@ -324,21 +312,6 @@ test_an_arena_without_memory_is_refused_and_leaks_nothing(void **state __rte_unu
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_pool_types_fill_a_power_of_two_with_their_header),
-		cmocka_unit_test(test_an_arena_is_rounded_up_to_whole_blocks),
-		cmocka_unit_test(test_a_block_splits_into_every_type_and_merges_again),
-		cmocka_unit_test(test_halves_of_different_blocks_do_not_merge),
-		cmocka_unit_test(test_a_half_waits_for_its_own_buddy),
-		cmocka_unit_test(test_blocks_of_4_KiB_do_not_merge_further),
-		cmocka_unit_test(test_an_index_leads_back_to_its_magazine),
-		cmocka_unit_test(test_a_busy_arena_is_not_waited_for),
-		cmocka_unit_test(test_no_more_magazines_are_out_than_a_depot_can_count),
-		cmocka_unit_test(test_a_magazine_comes_back_to_a_busy_arena_without_waiting),
-		cmocka_unit_test(test_magazines_never_overlap_and_all_memory_comes_back),
-		cmocka_unit_test(test_an_arena_without_memory_is_refused_and_leaks_nothing),
-	};
-
 	eal_start(1, NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return tests_run(NULL, NULL);
 }

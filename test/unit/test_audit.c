@@ -102,9 +102,8 @@ teardown(void **state __rte_unused)
 
 /* Guard */
 
-static void
-test_a_second_free_is_refused_at_the_call_though_it_would_end_in_a_magazine(
-	void **state __rte_unused)
+TEST(test_a_second_free_is_refused_at_the_call_though_it_would_end_in_a_magazine, setup_guard,
+     teardown)
 {
 	void *object = mag_cache_alloc(cache);
 	const char *log;
@@ -120,8 +119,7 @@ test_a_second_free_is_refused_at_the_call_though_it_would_end_in_a_magazine(
 	assert_int_equal(bad_frees(), 1);
 }
 
-static void
-test_an_object_twice_in_one_bulk_is_freed_once(void **state __rte_unused)
+TEST(test_an_object_twice_in_one_bulk_is_freed_once, setup_guard, teardown)
 {
 	void *objects[100];
 
@@ -134,8 +132,7 @@ test_an_object_twice_in_one_bulk_is_freed_once(void **state __rte_unused)
 	assert_int_equal(mag_cache_available(cache), COUNT);
 }
 
-static void
-test_an_address_inside_an_object_is_refused(void **state __rte_unused)
+TEST(test_an_address_inside_an_object_is_refused, setup_guard, teardown)
 {
 	char *object = mag_cache_alloc(cache);
 	char expected[64];
@@ -152,9 +149,8 @@ test_an_address_inside_an_object_is_refused(void **state __rte_unused)
 }
 
 /* The table knows slabs by granules of a power of two: the last object of this one reaches into the next granule. */
-static void
-test_an_address_inside_the_last_object_of_a_chunk_is_told_from_a_foreign_one(
-	void **state __rte_unused)
+TEST(test_an_address_inside_the_last_object_of_a_chunk_is_told_from_a_foreign_one, setup_guard,
+     teardown)
 {
 	char *memory = aligned_alloc(BLOCK * SIZE, 2 * BLOCK * SIZE);
 	struct mag_region_params params = {
@@ -186,8 +182,7 @@ test_an_address_inside_the_last_object_of_a_chunk_is_told_from_a_foreign_one(
 	free(memory);
 }
 
-static void
-test_an_address_between_two_objects_is_inside_of_none(void **state __rte_unused)
+TEST(test_an_address_between_two_objects_is_inside_of_none, setup_guard, teardown)
 {
 	struct mag_region_params params = {
 		.name = "apart", .object_size = SIZE, .stride = 2 * SIZE, .node = -1};
@@ -210,8 +205,7 @@ test_an_address_between_two_objects_is_inside_of_none(void **state __rte_unused)
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
-static void
-test_a_foreign_address_is_refused(void **state __rte_unused)
+TEST(test_a_foreign_address_is_refused, setup_guard, teardown)
 {
 	int local = 0;
 
@@ -224,8 +218,7 @@ test_a_foreign_address_is_refused(void **state __rte_unused)
 	assert_int_equal(bad_frees(), 4);
 }
 
-static void
-test_an_object_of_another_cache_is_refused(void **state __rte_unused)
+TEST(test_an_object_of_another_cache_is_refused, setup_guard, teardown)
 {
 	struct ground other = ground_make(COUNT, SIZE, BLOCK, 0);
 	struct mag_cache *theirs = cache_make(other.region, "guard=1", 0);
@@ -241,8 +234,7 @@ test_an_object_of_another_cache_is_refused(void **state __rte_unused)
 	ground_drop(&other);
 }
 
-static void
-test_two_caches_on_one_region_keep_theirs_apart(void **state __rte_unused)
+TEST(test_two_caches_on_one_region_keep_theirs_apart, setup_guard, teardown)
 {
 	struct mag_cache *second = cache_make(ground.region, "guard=1", 0);
 	void *object = mag_cache_alloc(second);
@@ -254,8 +246,7 @@ test_two_caches_on_one_region_keep_theirs_apart(void **state __rte_unused)
 	assert_int_equal(mag_cache_destroy(second), 0);
 }
 
-static void
-test_reports_of_a_storm_become_rare_but_all_are_counted(void **state __rte_unused)
+TEST(test_reports_of_a_storm_become_rare_but_all_are_counted, setup_guard, teardown)
 {
 	void *object = mag_cache_alloc(cache);
 	const char *log;
@@ -283,8 +274,7 @@ alloc_on_lcore(void *arg)
 	*(void **)arg = mag_cache_alloc(cache);
 }
 
-static void
-test_frees_are_checked_whoever_had_the_object(void **state __rte_unused)
+TEST(test_frees_are_checked_whoever_had_the_object, setup_guard, teardown)
 {
 	void *object;
 
@@ -307,8 +297,7 @@ take_most(void *arg)
 	mag_cache_free_bulk(cache, objects, COUNT - 8);
 }
 
-static void
-test_what_was_stolen_is_with_its_new_user(void **state __rte_unused)
+TEST(test_what_was_stolen_is_with_its_new_user, setup_guard, teardown)
 {
 	void *objects[COUNT];
 
@@ -320,8 +309,7 @@ test_what_was_stolen_is_with_its_new_user(void **state __rte_unused)
 	assert_int_equal(bad_frees(), 0);
 }
 
-static void
-test_what_is_held_is_listed_also_after_purge_and_reap(void **state __rte_unused)
+TEST(test_what_is_held_is_listed_also_after_purge_and_reap, setup_guard, teardown)
 {
 	void *objects[30], *held[COUNT];
 
@@ -363,8 +351,7 @@ is_among(const void *object, void *const *objects, unsigned int n)
 	return i < n;
 }
 
-static void
-test_what_is_held_all_the_time_is_listed_once_while_slabs_come_and_go(void **state __rte_unused)
+TEST(test_what_is_held_all_the_time_is_listed_once_while_slabs_come_and_go, setup_guard, teardown)
 {
 	void *objects[COUNT / 2], *held[COUNT];
 	unsigned int i, j, n;
@@ -389,8 +376,7 @@ test_what_is_held_all_the_time_is_listed_once_while_slabs_come_and_go(void **sta
 		mag_cache_free(cache, objects[i]);
 }
 
-static void
-test_what_is_held_is_known_of_a_guarded_cache_only(void **state __rte_unused)
+TEST(test_what_is_held_is_known_of_a_guarded_cache_only, setup_plain, teardown)
 {
 	void *object = mag_cache_alloc(cache), *held[1];
 	struct mag_slab_object found;
@@ -429,8 +415,7 @@ free_twice(void)
 	mag_cache_free(cache, object);
 }
 
-static void
-test_a_bad_free_ends_the_program_when_the_option_says_so(void **state __rte_unused)
+TEST(test_a_bad_free_ends_the_program_when_the_option_says_so, setup_guard, teardown)
 {
 	int status;
 
@@ -443,8 +428,7 @@ test_a_bad_free_ends_the_program_when_the_option_says_so(void **state __rte_unus
 	assert_int_equal(WTERMSIG(status), SIGABRT);
 }
 
-static void
-test_a_cache_without_magazines_is_guarded_too(void **state __rte_unused)
+TEST(test_a_cache_without_magazines_is_guarded_too, setup_guard, teardown)
 {
 	void *object;
 
@@ -457,8 +441,7 @@ test_a_cache_without_magazines_is_guarded_too(void **state __rte_unused)
 	assert_logged(log_end(), "refused, 1 so far");
 }
 
-static void
-test_nobody_watches_a_cache_that_was_not_asked_for(void **state __rte_unused)
+TEST(test_nobody_watches_a_cache_that_was_not_asked_for, setup_plain, teardown)
 {
 	assert_int_equal(mag_watched(cache) & ~MAG_WATCH_POISON, 0);
 }
@@ -484,8 +467,7 @@ stack_has(const struct mag_transaction *last, uintptr_t from, size_t bytes)
 	return false;
 }
 
-static void
-test_the_last_transaction_is_kept_with_thread_lcore_time_and_stack(void **state __rte_unused)
+TEST(test_the_last_transaction_is_kept_with_thread_lcore_time_and_stack, setup_audit, teardown)
 {
 	struct mag_transaction last;
 	uint64_t before;
@@ -507,8 +489,7 @@ test_the_last_transaction_is_kept_with_thread_lcore_time_and_stack(void **state 
 	assert_true(stack_has(&last, (uintptr_t)free_on_lcore, 2000));
 }
 
-static void
-test_a_second_free_is_reported_with_both_stacks(void **state __rte_unused)
+TEST(test_a_second_free_is_reported_with_both_stacks, setup_audit, teardown)
 {
 	void *object = allocate_here();
 	const char *log;
@@ -522,8 +503,7 @@ test_a_second_free_is_reported_with_both_stacks(void **state __rte_unused)
 	assert_logged(strstr(log, "last freed by thread"), "lcore none");
 }
 
-static void
-test_a_transaction_is_that_of_an_object(void **state __rte_unused)
+TEST(test_a_transaction_is_that_of_an_object, setup_audit, teardown)
 {
 	struct mag_transaction last;
 	char *object = mag_cache_alloc(cache), *fresh = NULL;
@@ -540,8 +520,7 @@ test_a_transaction_is_that_of_an_object(void **state __rte_unused)
 	mag_cache_free(cache, object);
 }
 
-static void
-test_who_destroys_too_early_hears_who_holds_objects(void **state __rte_unused)
+TEST(test_who_destroys_too_early_hears_who_holds_objects, setup_audit, teardown)
 {
 	void *object = allocate_here();
 	char expected[64];
@@ -558,8 +537,7 @@ test_who_destroys_too_early_hears_who_holds_objects(void **state __rte_unused)
 }
 
 /* Functions of that process have no names here. */
-static void
-test_what_another_process_did_is_told_with_its_number(void **state __rte_unused)
+TEST(test_what_another_process_did_is_told_with_its_number, setup_audit, teardown)
 {
 	uint32_t own = mag_process_id;
 	char expected[64];
@@ -578,8 +556,7 @@ test_what_another_process_did_is_told_with_its_number(void **state __rte_unused)
 	mag_cache_free(cache, object);
 }
 
-static void
-test_audit_needs_a_region_with_room_for_it(void **state __rte_unused)
+TEST(test_audit_needs_a_region_with_room_for_it, setup_plain, teardown)
 {
 	struct mag_transaction last;
 	void *object = mag_cache_alloc(cache);
@@ -592,8 +569,7 @@ test_audit_needs_a_region_with_room_for_it(void **state __rte_unused)
 	mag_cache_free(cache, object);
 }
 
-static void
-test_a_switch_audits_all_caches_that_can_be(void **state __rte_unused)
+TEST(test_a_switch_audits_all_caches_that_can_be, setup_plain, teardown)
 {
 	struct mag_cache_params params = {.name = "intrinsic", .object_size = SIZE, .node = -1};
 	struct mag_cache *intrinsic, *audited;
@@ -616,8 +592,7 @@ test_a_switch_audits_all_caches_that_can_be(void **state __rte_unused)
 
 /* Use counts */
 
-static void
-test_an_object_with_users_is_not_freed(void **state __rte_unused)
+TEST(test_an_object_with_users_is_not_freed, setup_plain, teardown)
 {
 	void *object = mag_cache_alloc(cache);
 
@@ -634,8 +609,7 @@ test_an_object_with_users_is_not_freed(void **state __rte_unused)
 	assert_int_equal(bad_frees(), 2);
 }
 
-static void
-test_more_than_one_user_only_where_the_region_allows_it(void **state __rte_unused)
+TEST(test_more_than_one_user_only_where_the_region_allows_it, setup_plain, teardown)
 {
 	void *object = mag_cache_alloc(cache);
 
@@ -645,8 +619,7 @@ test_more_than_one_user_only_where_the_region_allows_it(void **state __rte_unuse
 	mag_cache_free(cache, object);
 }
 
-static void
-test_shared_objects_are_free_when_the_last_user_is_gone(void **state __rte_unused)
+TEST(test_shared_objects_are_free_when_the_last_user_is_gone, setup_shared, teardown)
 {
 	void *object = mag_cache_alloc(cache);
 	unsigned int i;
@@ -663,8 +636,7 @@ test_shared_objects_are_free_when_the_last_user_is_gone(void **state __rte_unuse
 	assert_int_equal(bad_frees(), 5);
 }
 
-static void
-test_underflow_and_wrap_around_are_refused(void **state __rte_unused)
+TEST(test_underflow_and_wrap_around_are_refused, setup_shared, teardown)
 {
 	void *object = mag_cache_alloc(cache);
 	struct mag_object_info info;
@@ -682,8 +654,7 @@ test_underflow_and_wrap_around_are_refused(void **state __rte_unused)
 	mag_cache_free(cache, object);
 }
 
-static void
-test_only_objects_that_are_out_have_users(void **state __rte_unused)
+TEST(test_only_objects_that_are_out_have_users, setup_plain, teardown)
 {
 	int local;
 	void *object = mag_cache_alloc(cache);
@@ -694,8 +665,7 @@ test_only_objects_that_are_out_have_users(void **state __rte_unused)
 	assert_int_equal(mag_cache_use(cache, object), -EINVAL);
 }
 
-static void
-test_a_guarded_object_in_a_magazine_has_no_users(void **state __rte_unused)
+TEST(test_a_guarded_object_in_a_magazine_has_no_users, setup_guard, teardown)
 {
 	void *object = mag_cache_alloc(cache);
 
@@ -714,8 +684,7 @@ use_on_thread(void *arg)
 			abort();
 }
 
-static void
-test_use_counts_of_many_threads_add_up(void **state __rte_unused)
+TEST(test_use_counts_of_many_threads_add_up, setup_shared, teardown)
 {
 	void *object = mag_cache_alloc(cache);
 	struct task task[3];
@@ -732,8 +701,7 @@ test_use_counts_of_many_threads_add_up(void **state __rte_unused)
 }
 
 /* The fast path of another lcore is closed from the first use on: it sees the users of what it got. */
-static void
-test_a_cache_is_watched_from_the_first_use_on(void **state __rte_unused)
+TEST(test_a_cache_is_watched_from_the_first_use_on, setup_plain, teardown)
 {
 	void *object;
 
@@ -746,49 +714,9 @@ test_a_cache_is_watched_from_the_first_use_on(void **state __rte_unused)
 	run_on_lcore(WORKER, free_on_lcore, object);
 }
 
-#define T(name, setup) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		T(test_a_second_free_is_refused_at_the_call_though_it_would_end_in_a_magazine,
-		  setup_guard),
-		T(test_an_object_twice_in_one_bulk_is_freed_once, setup_guard),
-		T(test_an_address_inside_an_object_is_refused, setup_guard),
-		T(test_an_address_inside_the_last_object_of_a_chunk_is_told_from_a_foreign_one,
-		  setup_guard),
-		T(test_an_address_between_two_objects_is_inside_of_none, setup_guard),
-		T(test_a_foreign_address_is_refused, setup_guard),
-		T(test_an_object_of_another_cache_is_refused, setup_guard),
-		T(test_two_caches_on_one_region_keep_theirs_apart, setup_guard),
-		T(test_reports_of_a_storm_become_rare_but_all_are_counted, setup_guard),
-		T(test_frees_are_checked_whoever_had_the_object, setup_guard),
-		T(test_what_was_stolen_is_with_its_new_user, setup_guard),
-		T(test_what_is_held_is_listed_also_after_purge_and_reap, setup_guard),
-		T(test_what_is_held_all_the_time_is_listed_once_while_slabs_come_and_go,
-		  setup_guard),
-		T(test_what_is_held_is_known_of_a_guarded_cache_only, setup_plain),
-		T(test_a_bad_free_ends_the_program_when_the_option_says_so, setup_guard),
-		T(test_a_cache_without_magazines_is_guarded_too, setup_guard),
-		T(test_nobody_watches_a_cache_that_was_not_asked_for, setup_plain),
-		T(test_the_last_transaction_is_kept_with_thread_lcore_time_and_stack, setup_audit),
-		T(test_a_second_free_is_reported_with_both_stacks, setup_audit),
-		T(test_a_transaction_is_that_of_an_object, setup_audit),
-		T(test_who_destroys_too_early_hears_who_holds_objects, setup_audit),
-		T(test_what_another_process_did_is_told_with_its_number, setup_audit),
-		T(test_audit_needs_a_region_with_room_for_it, setup_plain),
-		T(test_a_switch_audits_all_caches_that_can_be, setup_plain),
-		T(test_an_object_with_users_is_not_freed, setup_plain),
-		T(test_more_than_one_user_only_where_the_region_allows_it, setup_plain),
-		T(test_shared_objects_are_free_when_the_last_user_is_gone, setup_shared),
-		T(test_underflow_and_wrap_around_are_refused, setup_shared),
-		T(test_only_objects_that_are_out_have_users, setup_plain),
-		T(test_a_guarded_object_in_a_magazine_has_no_users, setup_guard),
-		T(test_use_counts_of_many_threads_add_up, setup_shared),
-		T(test_a_cache_is_watched_from_the_first_use_on, setup_plain),
-	};
-
 	eal_start(2, NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return tests_run(NULL, NULL);
 }

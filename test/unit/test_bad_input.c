@@ -159,8 +159,7 @@ assert_region_refused(const struct mag_region_params *params, const char *text)
 	assert_int_equal(heap_balance(), before);
 }
 
-static void
-test_alignments_that_are_no_power_of_two_are_refused(void **state __rte_unused)
+TEST(test_alignments_that_are_no_power_of_two_are_refused, setup, teardown)
 {
 	const size_t bad[] = {9 + 8, 24, 48, 4096 + 8, SIZE_MAX, SIZE_MAX / 2};
 	struct mag_cache_params params = params_of(&ground, 0);
@@ -179,8 +178,7 @@ test_alignments_that_are_no_power_of_two_are_refused(void **state __rte_unused)
 	assert_region_refused(&region, "alignment must be a power of two");
 }
 
-static void
-test_sizes_of_zero_and_those_that_overflow_are_refused(void **state __rte_unused)
+TEST(test_sizes_of_zero_and_those_that_overflow_are_refused, setup, teardown)
 {
 	struct mag_cache_params params = params_of(&ground, 0);
 	struct mag_region_params region = {.name = "sized", .node = -1};
@@ -206,8 +204,7 @@ test_sizes_of_zero_and_those_that_overflow_are_refused(void **state __rte_unused
 	assert_region_refused(&region, "too much");
 }
 
-static void
-test_a_region_that_is_too_small_for_a_cache_is_refused(void **state __rte_unused)
+TEST(test_a_region_that_is_too_small_for_a_cache_is_refused, setup, teardown)
 {
 	struct mag_cache_params params = params_of(&ground, 0);
 
@@ -220,8 +217,7 @@ test_a_region_that_is_too_small_for_a_cache_is_refused(void **state __rte_unused
 	assert_cache_refused(&params, EINVAL, "at most a segment");
 }
 
-static void
-test_options_of_regions_are_refused_for_a_cache(void **state __rte_unused)
+TEST(test_options_of_regions_are_refused_for_a_cache, setup, teardown)
 {
 	struct mag_cache_params params = params_of(&ground, 0);
 	struct mag_cache *cache;
@@ -262,8 +258,7 @@ fail_at_each_position(struct mag_cache *cache)
 	seen.fail_at = 0;
 }
 
-static void
-test_a_constructor_that_fails_at_any_position_loses_nothing(void **state __rte_unused)
+TEST(test_a_constructor_that_fails_at_any_position_loses_nothing, setup, teardown)
 {
 	const unsigned int flags[] = {0, MAG_CACHE_NOMAGAZINES};
 	struct mag_cache *cache;
@@ -276,8 +271,7 @@ test_a_constructor_that_fails_at_any_position_loses_nothing(void **state __rte_u
 	}
 }
 
-static void
-test_all_or_none_gives_back_what_was_constructed_before_one_failed(void **state __rte_unused)
+TEST(test_all_or_none_gives_back_what_was_constructed_before_one_failed, setup, teardown)
 {
 	struct mag_cache *cache = cache_make(&ground, 0);
 	void *objects[BLOCK];
@@ -295,8 +289,7 @@ test_all_or_none_gives_back_what_was_constructed_before_one_failed(void **state 
 	assert_int_equal(mag_cache_destroy(cache), 0);
 }
 
-static void
-test_who_waits_for_a_constructor_that_fails_is_told_so(void **state __rte_unused)
+TEST(test_who_waits_for_a_constructor_that_fails_is_told_so, setup, teardown)
 {
 	struct mag_cache *cache = cache_make(&ground, 0);
 
@@ -309,8 +302,7 @@ test_who_waits_for_a_constructor_that_fails_is_told_so(void **state __rte_unused
 }
 
 /* Each cache says how many of its own are out, and both stay usable. */
-static void
-test_destroying_with_objects_out_names_their_number(void **state __rte_unused)
+TEST(test_destroying_with_objects_out_names_their_number, setup, teardown)
 {
 	struct mag_cache *cache = cache_make(&ground, 0), *other = cache_make(&ground, 0);
 	void *mine[3], *its[5];
@@ -350,8 +342,7 @@ assert_not_freed(struct mag_cache *cache, void *object)
 	assert_int_equal(seen.destructed, destructed);
 }
 
-static void
-test_an_object_of_another_cache_is_not_freed(void **state __rte_unused)
+TEST(test_an_object_of_another_cache_is_not_freed, setup, teardown)
 {
 	struct ground elsewhere = ground_make(COUNT, SIZE, BLOCK, 0);
 	struct mag_cache *cache = cache_make(&ground, 0), *sister = cache_make(&ground, 0);
@@ -372,8 +363,7 @@ test_an_object_of_another_cache_is_not_freed(void **state __rte_unused)
 	ground_drop(&elsewhere);
 }
 
-static void
-test_an_object_is_not_freed_twice(void **state __rte_unused)
+TEST(test_an_object_is_not_freed_twice, setup, teardown)
 {
 	struct mag_cache *cache = cache_make(&ground, 0);
 	void *first = mag_cache_alloc(cache), *second = mag_cache_alloc(cache);
@@ -387,8 +377,7 @@ test_an_object_is_not_freed_twice(void **state __rte_unused)
 	assert_int_equal(mag_cache_destroy(cache), 0);
 }
 
-static void
-test_what_is_no_object_is_not_freed(void **state __rte_unused)
+TEST(test_what_is_no_object_is_not_freed, setup, teardown)
 {
 	struct mag_cache *cache = cache_make(&ground, 0);
 	char *object = mag_cache_alloc(cache);
@@ -402,8 +391,7 @@ test_what_is_no_object_is_not_freed(void **state __rte_unused)
 	assert_int_equal(mag_cache_destroy(cache), 0);
 }
 
-static void
-test_a_mirror_of_another_geometry_is_refused(void **state __rte_unused)
+TEST(test_a_mirror_of_another_geometry_is_refused, setup, teardown)
 {
 	struct mag_region_params params = {
 		.name = "mirrored", .object_size = 64, .stride = 128, .mirror = 16, .node = -1};
@@ -452,8 +440,7 @@ nothing(int signal __rte_unused)
 {
 }
 
-static void
-test_a_wait_that_is_interrupted_loses_nothing(void **state __rte_unused)
+TEST(test_a_wait_that_is_interrupted_loses_nothing, setup, teardown)
 {
 	struct sigaction action = {.sa_handler = nothing}, old;
 	struct mag_cache *cache = cache_make(&ground, 0);
@@ -492,8 +479,7 @@ waiting_visit(struct mag_cache *cache, void *arg)
 	*error = rte_errno;
 }
 
-static void
-test_nobody_waits_inside_a_callback(void **state __rte_unused)
+TEST(test_nobody_waits_inside_a_callback, setup, teardown)
 {
 	struct mag_cache *cache = cache_make(&ground, 0);
 	int error = 0;
@@ -510,8 +496,7 @@ destroying_visit(struct mag_cache *cache, void *arg)
 	*(int *)arg = mag_cache_destroy(cache);
 }
 
-static void
-test_no_cache_is_destroyed_inside_a_callback(void **state __rte_unused)
+TEST(test_no_cache_is_destroyed_inside_a_callback, setup, teardown)
 {
 	struct mag_cache *cache = cache_make(&ground, 0);
 	const char *log;
@@ -700,8 +685,7 @@ assert_flush_did_nothing(void)
 	assert_int_equal(mag_lcore_count(mag_lcore_slot(other->first.slot)), 2);
 }
 
-static void
-test_callbacks_may_not_do_what_might_wait_for_them(void **state __rte_unused)
+TEST(test_callbacks_may_not_do_what_might_wait_for_them, setup, teardown)
 {
 	struct ground elsewhere = ground_make(COUNT, SIZE, BLOCK, 0);
 	struct mag_cache_params params = params_of(&elsewhere, 0);
@@ -736,8 +720,7 @@ walking_visit(struct mag_cache *cache __rte_unused, void *arg)
 	*(int *)arg = walk_all();
 }
 
-static void
-test_no_walk_is_made_inside_a_walk(void **state __rte_unused)
+TEST(test_no_walk_is_made_inside_a_walk, setup, teardown)
 {
 	struct mag_cache *cache = cache_make(&ground, 0);
 	const char *log;
@@ -766,8 +749,7 @@ assert_not_grown(struct mag_region *region, int error, const char *text)
 	assert_int_equal(count_lines(log), 1);
 }
 
-static void
-test_a_region_that_cannot_grow_says_why(void **state __rte_unused)
+TEST(test_a_region_that_cannot_grow_says_why, setup, teardown)
 {
 	struct mag_region_params params = {.name = "full",
 					   .object_size = SIZE,
@@ -789,28 +771,6 @@ test_a_region_that_cannot_grow_says_why(void **state __rte_unused)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-		T(test_alignments_that_are_no_power_of_two_are_refused),
-		T(test_sizes_of_zero_and_those_that_overflow_are_refused),
-		T(test_a_region_that_is_too_small_for_a_cache_is_refused),
-		T(test_options_of_regions_are_refused_for_a_cache),
-		T(test_a_constructor_that_fails_at_any_position_loses_nothing),
-		T(test_all_or_none_gives_back_what_was_constructed_before_one_failed),
-		T(test_who_waits_for_a_constructor_that_fails_is_told_so),
-		T(test_destroying_with_objects_out_names_their_number),
-		T(test_an_object_of_another_cache_is_not_freed),
-		T(test_an_object_is_not_freed_twice),
-		T(test_what_is_no_object_is_not_freed),
-		T(test_a_mirror_of_another_geometry_is_refused),
-		T(test_a_wait_that_is_interrupted_loses_nothing),
-		T(test_nobody_waits_inside_a_callback),
-		T(test_no_cache_is_destroyed_inside_a_callback),
-		T(test_callbacks_may_not_do_what_might_wait_for_them),
-		T(test_no_walk_is_made_inside_a_walk),
-		T(test_a_region_that_cannot_grow_says_why),
-	};
-
 	eal_start(2, NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return tests_run(NULL, NULL);
 }

@@ -73,8 +73,7 @@ in_ms(unsigned int ms)
 	return rte_rdtsc() + rte_get_tsc_hz() / 1000 * ms;
 }
 
-static void
-test_an_owner_that_nobody_visits_enters_and_leaves(void **state __rte_unused)
+TEST(test_an_owner_that_nobody_visits_enters_and_leaves, setup)
 {
 	assert_true(enter());
 	assert_int_equal(lock.owner.busy, 1);
@@ -85,8 +84,7 @@ test_an_owner_that_nobody_visits_enters_and_leaves(void **state __rte_unused)
 	mag_bias_leave(&lock.owner);
 }
 
-static void
-test_a_visited_owner_is_turned_away_and_not_left_busy(void **state __rte_unused)
+TEST(test_a_visited_owner_is_turned_away_and_not_left_busy, setup)
 {
 	const uint32_t bits[] = {MAG_BIAS_VISIT, MAG_BIAS_PURGE, MAG_BIAS_SELF,
 				 MAG_BIAS_VISIT | MAG_BIAS_PURGE};
@@ -104,8 +102,7 @@ test_a_visited_owner_is_turned_away_and_not_left_busy(void **state __rte_unused)
 	}
 }
 
-static void
-test_fence_and_request_only_slow_the_owner_down(void **state __rte_unused)
+TEST(test_fence_and_request_only_slow_the_owner_down, setup)
 {
 	const uint32_t bits[] = {MAG_BIAS_FENCE_BIT, MAG_BIAS_ASKED,
 				 MAG_BIAS_FENCE_BIT | MAG_BIAS_ASKED};
@@ -125,8 +122,7 @@ test_fence_and_request_only_slow_the_owner_down(void **state __rte_unused)
 	}
 }
 
-static void
-test_visitors_clear_their_own_bits_only(void **state __rte_unused)
+TEST(test_visitors_clear_their_own_bits_only, setup)
 {
 	mag_bias_announce(&lock.visitor, MAG_BIAS_SELF);
 	mag_bias_announce(&lock.visitor, MAG_BIAS_VISIT | MAG_BIAS_PURGE);
@@ -136,8 +132,7 @@ test_visitors_clear_their_own_bits_only(void **state __rte_unused)
 	assert_int_equal(lock.visitor.word, 0);
 }
 
-static void
-test_a_visit_is_granted_while_the_owner_is_out(void **state __rte_unused)
+TEST(test_a_visit_is_granted_while_the_owner_is_out, setup)
 {
 	mag_bias_announce(&lock.visitor, MAG_BIAS_VISIT);
 	mag_bias_fence(mag_bias_best());
@@ -145,8 +140,7 @@ test_a_visit_is_granted_while_the_owner_is_out(void **state __rte_unused)
 	assert_true(mag_bias_granted(&lock.owner, 0));
 }
 
-static void
-test_a_visit_is_not_granted_while_the_owner_is_busy(void **state __rte_unused)
+TEST(test_a_visit_is_not_granted_while_the_owner_is_busy, setup)
 {
 	uint64_t deadline;
 
@@ -177,8 +171,7 @@ release_run(void *arg __rte_unused)
 	atomic_store(&leave_now, true);
 }
 
-static void
-test_a_visitor_waits_for_the_owner_to_leave(void **state __rte_unused)
+TEST(test_a_visitor_waits_for_the_owner_to_leave, setup)
 {
 	struct task owner, release;
 
@@ -197,8 +190,7 @@ test_a_visitor_waits_for_the_owner_to_leave(void **state __rte_unused)
 	task_join(&release);
 }
 
-static void
-test_only_the_membarrier_mode_sends_membarriers(void **state __rte_unused)
+TEST(test_only_the_membarrier_mode_sends_membarriers, setup)
 {
 	uint64_t before = mag_bias_membarriers();
 
@@ -229,8 +221,7 @@ fence_under_a_filter(int error)
 		       1;
 }
 
-static void
-test_a_membarrier_that_a_filter_refuses_is_no_fence(void **state __rte_unused)
+TEST(test_a_membarrier_that_a_filter_refuses_is_no_fence, setup)
 {
 	unsigned int i;
 	int status;
@@ -251,8 +242,7 @@ test_a_membarrier_that_a_filter_refuses_is_no_fence(void **state __rte_unused)
 	}
 }
 
-static void
-test_that_membarriers_fail_is_said_once_with_the_error_and_the_remedy(void **state __rte_unused)
+TEST(test_that_membarriers_fail_is_said_once_with_the_error_and_the_remedy, setup)
 {
 	enum mag_bias_mode best = mag_bias_best();
 	const char *log;
@@ -303,8 +293,7 @@ assert_looks_once_busy(bool (*enter)(struct mag_bias_owner *owner,
 	assert_int_equal(munmap(closed, page), 0);
 }
 
-static void
-test_an_owner_sees_a_visitor_that_comes_when_it_becomes_busy(void **state __rte_unused)
+TEST(test_an_owner_sees_a_visitor_that_comes_when_it_becomes_busy, setup)
 {
 	assert_looks_once_busy(mag_bias_enter, 0);
 	assert_looks_once_busy(mag_bias_enter_careful, 0);
@@ -312,8 +301,7 @@ test_an_owner_sees_a_visitor_that_comes_when_it_becomes_busy(void **state __rte_
 	assert_looks_once_busy(mag_bias_enter_careful, MAG_BIAS_ASKED);
 }
 
-static void
-test_a_forbidden_membarrier_is_replaced_by_fences(void **state __rte_unused)
+TEST(test_a_forbidden_membarrier_is_replaced_by_fences, setup)
 {
 	long supported = syscall(__NR_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
 	enum mag_bias_mode best = MAG_BIAS_FENCE;
@@ -389,8 +377,7 @@ assert_exclusive(enum mag_bias_mode mode)
 	assert_int_equal(guarded.first, guarded.entries + granted);
 }
 
-static void
-test_owner_and_visitor_exclude_each_other_by_membarrier(void **state __rte_unused)
+TEST(test_owner_and_visitor_exclude_each_other_by_membarrier, setup)
 {
 	if (mag_bias_best() != MAG_BIAS_MEMBARRIER) {
 		printf("# skip: this kernel has no membarrier\n");
@@ -399,34 +386,14 @@ test_owner_and_visitor_exclude_each_other_by_membarrier(void **state __rte_unuse
 	assert_exclusive(MAG_BIAS_MEMBARRIER);
 }
 
-static void
-test_owner_and_visitor_exclude_each_other_by_fences(void **state __rte_unused)
+TEST(test_owner_and_visitor_exclude_each_other_by_fences, setup)
 {
 	assert_exclusive(MAG_BIAS_FENCE);
 }
 
-#define T(name) cmocka_unit_test_setup(name, setup)
-
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		T(test_an_owner_that_nobody_visits_enters_and_leaves),
-		T(test_a_visited_owner_is_turned_away_and_not_left_busy),
-		T(test_fence_and_request_only_slow_the_owner_down),
-		T(test_visitors_clear_their_own_bits_only),
-		T(test_a_visit_is_granted_while_the_owner_is_out),
-		T(test_a_visit_is_not_granted_while_the_owner_is_busy),
-		T(test_a_visitor_waits_for_the_owner_to_leave),
-		T(test_only_the_membarrier_mode_sends_membarriers),
-		T(test_a_membarrier_that_a_filter_refuses_is_no_fence),
-		T(test_that_membarriers_fail_is_said_once_with_the_error_and_the_remedy),
-		T(test_an_owner_sees_a_visitor_that_comes_when_it_becomes_busy),
-		T(test_a_forbidden_membarrier_is_replaced_by_fences),
-		T(test_owner_and_visitor_exclude_each_other_by_membarrier),
-		T(test_owner_and_visitor_exclude_each_other_by_fences),
-	};
-
 	eal_start(2, NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return tests_run(NULL, NULL);
 }

@@ -148,8 +148,7 @@ cache_drop(struct mag_cache *cache)
 	assert_int_equal(ground.region->part[0].objects_free, COUNT);
 }
 
-static void
-test_all_objects_can_be_had_and_come_back(void **state __rte_unused)
+TEST(test_all_objects_can_be_had_and_come_back, setup, teardown)
 {
 	struct mag_cache *cache = cache_make(0);
 	void *objects[COUNT + 1];
@@ -167,8 +166,7 @@ test_all_objects_can_be_had_and_come_back(void **state __rte_unused)
 	cache_drop(cache);
 }
 
-static void
-test_the_object_freed_last_is_allocated_next(void **state __rte_unused)
+TEST(test_the_object_freed_last_is_allocated_next, setup, teardown)
 {
 	struct mag_cache *cache = cache_make(0);
 	void *objects[5];
@@ -183,8 +181,7 @@ test_the_object_freed_last_is_allocated_next(void **state __rte_unused)
 	cache_drop(cache);
 }
 
-static void
-test_an_empty_bulk_changes_nothing(void **state __rte_unused)
+TEST(test_an_empty_bulk_changes_nothing, setup, teardown)
 {
 	struct mag_cache *cache = cache_make(0);
 	void *object;
@@ -199,8 +196,7 @@ test_an_empty_bulk_changes_nothing(void **state __rte_unused)
 	cache_drop(cache);
 }
 
-static void
-test_an_object_stays_constructed_in_a_magazine(void **state __rte_unused)
+TEST(test_an_object_stays_constructed_in_a_magazine, setup, teardown)
 {
 	struct mag_cache *cache = cache_with_callbacks(0);
 	unsigned int i;
@@ -219,8 +215,7 @@ test_an_object_stays_constructed_in_a_magazine(void **state __rte_unused)
 	assert_int_equal(seen.wrong, 0);
 }
 
-static void
-test_each_object_is_constructed_and_destructed_in_turn(void **state __rte_unused)
+TEST(test_each_object_is_constructed_and_destructed_in_turn, setup, teardown)
 {
 	struct mag_cache *cache = cache_with_callbacks(0);
 	void *objects[COUNT];
@@ -237,8 +232,7 @@ test_each_object_is_constructed_and_destructed_in_turn(void **state __rte_unused
 	assert_int_equal(seen.constructed, seen.destructed);
 }
 
-static void
-test_a_nocache_free_destructs_at_once(void **state __rte_unused)
+TEST(test_a_nocache_free_destructs_at_once, setup, teardown)
 {
 	struct mag_cache *cache = cache_with_callbacks(0);
 	void *object = mag_cache_alloc(cache);
@@ -250,8 +244,7 @@ test_a_nocache_free_destructs_at_once(void **state __rte_unused)
 	cache_drop(cache);
 }
 
-static void
-test_a_nocache_free_of_many_destructs_all_of_them_at_once(void **state __rte_unused)
+TEST(test_a_nocache_free_of_many_destructs_all_of_them_at_once, setup, teardown)
 {
 	struct mag_cache *cache = cache_with_callbacks(0);
 	void *objects[COUNT];
@@ -319,8 +312,7 @@ patient_drop(struct mag_cache *cache)
 	assert_int_equal(mag_cache_destroy(patient.inner), 0);
 }
 
-static void
-test_a_constructor_may_wait_if_the_allocation_does(void **state __rte_unused)
+TEST(test_a_constructor_may_wait_if_the_allocation_does, setup, teardown)
 {
 	struct mag_cache *cache = patient_make();
 	void *objects[2];
@@ -346,8 +338,7 @@ test_a_constructor_may_wait_if_the_allocation_does(void **state __rte_unused)
 	patient_drop(cache);
 }
 
-static void
-test_a_constructor_that_fails_anywhere_in_a_batch_stops_there(void **state __rte_unused)
+TEST(test_a_constructor_that_fails_anywhere_in_a_batch_stops_there, setup, teardown)
 {
 	struct mag_cache *cache;
 	void *objects[10];
@@ -369,8 +360,7 @@ test_a_constructor_that_fails_anywhere_in_a_batch_stops_there(void **state __rte
 	}
 }
 
-static void
-test_one_failing_construction_is_no_object(void **state __rte_unused)
+TEST(test_one_failing_construction_is_no_object, setup, teardown)
 {
 	struct mag_cache *cache = cache_with_callbacks(0);
 
@@ -382,8 +372,7 @@ test_one_failing_construction_is_no_object(void **state __rte_unused)
 	cache_drop(cache);
 }
 
-static void
-test_clearonfree_zeroes_the_whole_object_after_its_destructor(void **state __rte_unused)
+TEST(test_clearonfree_zeroes_the_whole_object_after_its_destructor, setup, teardown)
 {
 	static const char zeroes[SIZE];
 	struct mag_cache_params params = params_of(MAG_CACHE_CLEARONFREE);
@@ -408,8 +397,7 @@ scribble(void *object, void *arg __rte_unused)
 	memset(object, 0x77, SIZE);
 }
 
-static void
-test_clearonfree_comes_after_the_destructor(void **state __rte_unused)
+TEST(test_clearonfree_comes_after_the_destructor, setup, teardown)
 {
 	static const char zeroes[SIZE];
 	struct mag_cache_params params = params_of(MAG_CACHE_CLEARONFREE);
@@ -456,15 +444,13 @@ assert_refused_objects_are_cleared(unsigned int flags, bool cleared)
 	cache_drop(cache);
 }
 
-static void
-test_what_a_constructor_refused_and_did_not_come_to_is_cleared(void **state __rte_unused)
+TEST(test_what_a_constructor_refused_and_did_not_come_to_is_cleared, setup, teardown)
 {
 	assert_refused_objects_are_cleared(0, false);
 	assert_refused_objects_are_cleared(MAG_CACHE_CLEARONFREE, true);
 }
 
-static void
-test_large_objects_are_left_alone_unless_asked(void **state __rte_unused)
+TEST(test_large_objects_are_left_alone_unless_asked, setup, teardown)
 {
 	const uint32_t size = mag_options_clear_min(&mag_options_default) + 8;
 	struct ground large = ground_make(BLOCK, size, BLOCK, 0);
@@ -502,8 +488,7 @@ assert_cleared(uint32_t size, uint32_t mode, const char *options, bool cleared)
 	ground_drop(&small);
 }
 
-static void
-test_objects_of_up_to_two_cache_lines_are_cleared(void **state __rte_unused)
+TEST(test_objects_of_up_to_two_cache_lines_are_cleared, setup, teardown)
 {
 	uint32_t lines = mag_options_clear_min(&mag_options_default);
 
@@ -513,8 +498,7 @@ test_objects_of_up_to_two_cache_lines_are_cleared(void **state __rte_unused)
 	assert_cleared(64, MAG_REGION_READONLY, NULL, false);
 }
 
-static void
-test_an_option_says_which_objects_are_cleared(void **state __rte_unused)
+TEST(test_an_option_says_which_objects_are_cleared, setup, teardown)
 {
 	assert_cleared(8, 0, "clear_min=0", false);
 	assert_cleared(64, 0, "clear_min=63", false);
@@ -523,8 +507,7 @@ test_an_option_says_which_objects_are_cleared(void **state __rte_unused)
 	assert_cleared(64, MAG_REGION_READONLY, "clear_min=64", false);
 }
 
-static void
-test_a_pool_is_told_that_it_clears_nothing(void **state __rte_unused)
+TEST(test_a_pool_is_told_that_it_clears_nothing, setup, teardown)
 {
 	struct mag_pool_params params = pool_params(COUNT);
 
@@ -536,8 +519,7 @@ test_a_pool_is_told_that_it_clears_nothing(void **state __rte_unused)
 	assert_int_equal(rte_errno, EINVAL);
 }
 
-static void
-test_object_info_says_which_object_it_is(void **state __rte_unused)
+TEST(test_object_info_says_which_object_it_is, setup, teardown)
 {
 	struct mag_cache *cache = cache_make(0);
 	struct mag_object_info info, mirror = {.address = &info};
@@ -560,8 +542,7 @@ test_object_info_says_which_object_it_is(void **state __rte_unused)
 	cache_drop(cache);
 }
 
-static void
-test_object_info_of_anything_else_is_an_error(void **state __rte_unused)
+TEST(test_object_info_of_anything_else_is_an_error, setup, teardown)
 {
 	struct mag_cache *cache = cache_make(0);
 	struct mag_object_info info;
@@ -577,8 +558,7 @@ test_object_info_of_anything_else_is_an_error(void **state __rte_unused)
 	cache_drop(cache);
 }
 
-static void
-test_the_constructor_is_told_the_same_as_object_info(void **state __rte_unused)
+TEST(test_the_constructor_is_told_the_same_as_object_info, setup, teardown)
 {
 	struct mag_cache *cache = cache_with_callbacks(0);
 	void *object = mag_cache_alloc(cache);
@@ -594,8 +574,7 @@ test_the_constructor_is_told_the_same_as_object_info(void **state __rte_unused)
 	cache_drop(cache);
 }
 
-static void
-test_alignment_is_rounded_up_and_chunks_to_it(void **state __rte_unused)
+TEST(test_alignment_is_rounded_up_and_chunks_to_it, setup, teardown)
 {
 	const struct {
 		size_t size, align, real, chunk;
@@ -644,8 +623,7 @@ assert_not_made(const struct mag_cache_params *params, int error)
 		assert_not_made(&bad_, error);                                                     \
 	} while (0)
 
-static void
-test_bad_parameters_are_refused_with_their_errno(void **state __rte_unused)
+TEST(test_bad_parameters_are_refused_with_their_errno, setup, teardown)
 {
 	static const char long_name[] =
 		"0123456789012345678901234567890123456789012345678901234567890123";
@@ -666,8 +644,7 @@ test_bad_parameters_are_refused_with_their_errno(void **state __rte_unused)
 	assert_param_refused(options, "bogus=1", EINVAL);
 }
 
-static void
-test_objects_that_do_not_lie_so_aligned_are_refused(void **state __rte_unused)
+TEST(test_objects_that_do_not_lie_so_aligned_are_refused, setup, teardown)
 {
 	struct mag_region_params region_params = {
 		.name = "skewed", .object_size = 128, .block = 4, .node = -1};
@@ -683,8 +660,7 @@ test_objects_that_do_not_lie_so_aligned_are_refused(void **state __rte_unused)
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
-static void
-test_a_region_adopts_no_less_alignment_than_its_cache_has(void **state __rte_unused)
+TEST(test_a_region_adopts_no_less_alignment_than_its_cache_has, setup, teardown)
 {
 	struct mag_region_params region_params = {
 		.name = "even", .object_size = 128, .block = 4, .node = -1};
@@ -732,8 +708,7 @@ test_a_region_adopts_no_less_alignment_than_its_cache_has(void **state __rte_unu
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
-static void
-test_regions_have_a_say(void **state __rte_unused)
+TEST(test_regions_have_a_say, setup, teardown)
 {
 	struct ground readonly = ground_make(BLOCK, SIZE, BLOCK, MAG_REGION_READONLY);
 	struct ground plain = ground_make(BLOCK, SIZE, BLOCK, MAG_REGION_NOMAGAZINES);
@@ -753,8 +728,7 @@ test_regions_have_a_say(void **state __rte_unused)
 	ground_drop(&plain);
 }
 
-static void
-test_a_region_serves_two_caches_but_not_three(void **state __rte_unused)
+TEST(test_a_region_serves_two_caches_but_not_three, setup, teardown)
 {
 	struct mag_cache *first = cache_make(0), *second = cache_make(0);
 	struct mag_cache_params params = params_of(0);
@@ -774,8 +748,7 @@ test_a_region_serves_two_caches_but_not_three(void **state __rte_unused)
 	cache_drop(second);
 }
 
-static void
-test_every_allocation_that_fails_leaks_nothing(void **state __rte_unused)
+TEST(test_every_allocation_that_fails_leaks_nothing, setup, teardown)
 {
 	struct mag_cache_params params = params_of(0);
 	uint64_t before = heap_balance();
@@ -802,8 +775,7 @@ test_every_allocation_that_fails_leaks_nothing(void **state __rte_unused)
 	assert_int_equal(heap_balance(), before);
 }
 
-static void
-test_every_allocation_that_fails_for_a_pool_leaks_nothing(void **state __rte_unused)
+TEST(test_every_allocation_that_fails_for_a_pool_leaks_nothing, setup, teardown)
 {
 	struct mag_pool_params params = pool_params(COUNT);
 	uint64_t before = heap_balance();
@@ -828,8 +800,7 @@ test_every_allocation_that_fails_for_a_pool_leaks_nothing(void **state __rte_unu
 	assert_int_equal(heap_balance(), before);
 }
 
-static void
-test_a_pool_of_an_absurd_size_is_refused(void **state __rte_unused)
+TEST(test_a_pool_of_an_absurd_size_is_refused, setup, teardown)
 {
 	struct mag_pool_params params = pool_params(1ull << 40);
 	uint64_t before = heap_balance();
@@ -841,8 +812,7 @@ test_a_pool_of_an_absurd_size_is_refused(void **state __rte_unused)
 	assert_int_equal(heap_balance(), before);
 }
 
-static void
-test_the_first_type_of_a_pool_leaves_room_to_grow(void **state __rte_unused)
+TEST(test_the_first_type_of_a_pool_leaves_room_to_grow, setup, teardown)
 {
 	unsigned int lcores = RTE_MAX(rte_lcore_count(), mag_lcore_owners());
 	const struct {
@@ -870,8 +840,7 @@ test_the_first_type_of_a_pool_leaves_room_to_grow(void **state __rte_unused)
 	}
 }
 
-static void
-test_a_pool_is_never_cleared_and_dynamic_unless_its_rounds_are_fixed(void **state __rte_unused)
+TEST(test_a_pool_is_never_cleared_and_dynamic_unless_its_rounds_are_fixed, setup, teardown)
 {
 	struct mag_pool_params params = pool_params(COUNT);
 	struct mag_cache *cache = mag_pool_create(&params);
@@ -886,8 +855,7 @@ test_a_pool_is_never_cleared_and_dynamic_unless_its_rounds_are_fixed(void **stat
 	mag_pool_free(cache);
 }
 
-static void
-test_a_pool_is_freed_whatever_is_out(void **state __rte_unused)
+TEST(test_a_pool_is_freed_whatever_is_out, setup, teardown)
 {
 	struct mag_pool_params params = pool_params(COUNT);
 	struct mag_cache *cache = mag_pool_create(&params);
@@ -903,8 +871,7 @@ test_a_pool_is_freed_whatever_is_out(void **state __rte_unused)
 		assert_int_equal((uint8_t)ground.memory[i], 0xa5);
 }
 
-static void
-test_a_pool_that_somebody_uses_does_not_start_again(void **state __rte_unused)
+TEST(test_a_pool_that_somebody_uses_does_not_start_again, setup, teardown)
 {
 	struct mag_pool_params params = pool_params(COUNT);
 	struct mag_cache *cache = mag_pool_create(&params);
@@ -925,8 +892,7 @@ test_a_pool_that_somebody_uses_does_not_start_again(void **state __rte_unused)
 	assert_true(mag_pool_free(cache));
 }
 
-static void
-test_a_pool_that_is_purged_stays_off_when_it_starts_again(void **state __rte_unused)
+TEST(test_a_pool_that_is_purged_stays_off_when_it_starts_again, setup, teardown)
 {
 	struct mag_pool_params params = pool_params(8ull * rte_lcore_count() * 14);
 	struct mag_cache *cache = mag_pool_create(&params);
@@ -971,8 +937,7 @@ end_visit(struct mag_cache *cache, void *arg)
 		assert_false(mag_pool_free(ending[i]));
 }
 
-static void
-test_pools_that_are_freed_in_a_walk_go_when_it_is_over(void **state __rte_unused)
+TEST(test_pools_that_are_freed_in_a_walk_go_when_it_is_over, setup, teardown)
 {
 	uint32_t count = mag_cache_listed();
 	uint64_t before = heap_balance();
@@ -1010,8 +975,7 @@ never_visit(struct mag_cache *cache, void *arg __rte_unused)
 	assert_ptr_not_equal(cache, ending[1]);
 }
 
-static void
-test_pools_that_are_freed_in_a_callback_go_with_the_next_walk(void **state __rte_unused)
+TEST(test_pools_that_are_freed_in_a_callback_go_with_the_next_walk, setup, teardown)
 {
 	struct mag_cache *cache = cache_that_ends_pools();
 	uint32_t count = mag_cache_listed();
@@ -1025,9 +989,7 @@ test_pools_that_are_freed_in_a_callback_go_with_the_next_walk(void **state __rte
 	cache_drop(cache);
 }
 
-static void
-test_pools_that_another_process_frees_go_with_the_next_walk_of_who_made_them(
-	void **state __rte_unused)
+TEST(test_pools_that_another_process_frees_go_with_the_next_walk_of_who_made_them, setup, teardown)
 {
 	uint32_t count = mag_cache_listed();
 	uint64_t before = heap_balance();
@@ -1047,9 +1009,7 @@ test_pools_that_another_process_frees_go_with_the_next_walk_of_who_made_them(
 	assert_int_equal(heap_balance(), before);
 }
 
-static void
-test_pools_that_are_freed_in_a_callback_go_with_the_next_pass_of_maintenance(
-	void **state __rte_unused)
+TEST(test_pools_that_are_freed_in_a_callback_go_with_the_next_pass_of_maintenance, setup, teardown)
 {
 	struct mag_cache *cache = cache_that_ends_pools();
 	uint32_t count = mag_cache_listed();
@@ -1064,8 +1024,7 @@ test_pools_that_are_freed_in_a_callback_go_with_the_next_pass_of_maintenance(
 	cache_drop(cache);
 }
 
-static void
-test_a_pool_that_lost_its_memory_starts_again(void **state __rte_unused)
+TEST(test_a_pool_that_lost_its_memory_starts_again, setup, teardown)
 {
 	struct mag_pool_params params = pool_params(COUNT);
 	struct mag_cache *cache = mag_pool_create(&params);
@@ -1085,8 +1044,7 @@ test_a_pool_that_lost_its_memory_starts_again(void **state __rte_unused)
 	mag_pool_free(cache);
 }
 
-static void
-test_all_or_none_takes_none_when_it_cannot_take_all(void **state __rte_unused)
+TEST(test_all_or_none_takes_none_when_it_cannot_take_all, setup, teardown)
 {
 	struct mag_cache *cache = cache_make(0);
 	void *objects[COUNT + 1];
@@ -1101,8 +1059,7 @@ test_all_or_none_takes_none_when_it_cannot_take_all(void **state __rte_unused)
 	cache_drop(cache);
 }
 
-static void
-test_a_cache_with_objects_out_is_not_destroyed_and_stays_usable(void **state __rte_unused)
+TEST(test_a_cache_with_objects_out_is_not_destroyed_and_stays_usable, setup, teardown)
 {
 	struct mag_cache *cache = cache_make(0);
 	void *objects[COUNT];
@@ -1128,8 +1085,7 @@ test_a_cache_with_objects_out_is_not_destroyed_and_stays_usable(void **state __r
 	assert_int_equal(mag_cache_destroy(NULL), 0);
 }
 
-static void
-test_a_cache_that_is_purged_stays_off_when_it_is_not_destroyed(void **state __rte_unused)
+TEST(test_a_cache_that_is_purged_stays_off_when_it_is_not_destroyed, setup, teardown)
 {
 	struct mag_cache *cache = cache_make(0);
 	void *object = mag_cache_alloc(cache);
@@ -1154,8 +1110,7 @@ count_visit(struct mag_cache *cache, void *arg)
 	listed += cache == arg;
 }
 
-static void
-test_a_cache_is_listed_while_it_lives(void **state __rte_unused)
+TEST(test_a_cache_is_listed_while_it_lives, setup, teardown)
 {
 	struct mag_cache *cache = cache_make(0);
 	void *object = mag_cache_alloc(cache);
@@ -1192,8 +1147,7 @@ forbidden_visit(struct mag_cache *cache, void *arg)
 	assert_int_equal(count_lines(log_end()), 3);
 }
 
-static void
-test_caches_are_not_made_or_destroyed_inside_the_list(void **state __rte_unused)
+TEST(test_caches_are_not_made_or_destroyed_inside_the_list, setup, teardown)
 {
 	struct mag_cache *cache = cache_make(0);
 	int ret[3] = {0};
@@ -1206,8 +1160,7 @@ test_caches_are_not_made_or_destroyed_inside_the_list(void **state __rte_unused)
 	cache_drop(cache);
 }
 
-static void
-test_without_magazines_everything_goes_to_the_slabs(void **state __rte_unused)
+TEST(test_without_magazines_everything_goes_to_the_slabs, setup, teardown)
 {
 	struct mag_cache_params params = params_of(MAG_CACHE_NOMAGAZINES);
 	void *objects[COUNT];
@@ -1232,8 +1185,7 @@ test_without_magazines_everything_goes_to_the_slabs(void **state __rte_unused)
 	}
 }
 
-static void
-test_an_invalid_free_is_counted_in_the_slab_layer(void **state __rte_unused)
+TEST(test_an_invalid_free_is_counted_in_the_slab_layer, setup, teardown)
 {
 	struct mag_cache *cache = cache_with_callbacks(MAG_CACHE_NOMAGAZINES);
 	void *object = mag_cache_alloc(cache);
@@ -1248,8 +1200,7 @@ test_an_invalid_free_is_counted_in_the_slab_layer(void **state __rte_unused)
 	cache_drop(cache);
 }
 
-static void
-test_an_object_twice_in_one_bulk_is_destructed_once(void **state __rte_unused)
+TEST(test_an_object_twice_in_one_bulk_is_destructed_once, setup, teardown)
 {
 	struct mag_cache *cache = cache_with_callbacks(MAG_CACHE_NOMAGAZINES);
 	void *objects[2];
@@ -1262,8 +1213,7 @@ test_an_object_twice_in_one_bulk_is_destructed_once(void **state __rte_unused)
 	cache_drop(cache);
 }
 
-static void
-test_magazine_max_is_what_all_slots_can_hold(void **state __rte_unused)
+TEST(test_magazine_max_is_what_all_slots_can_hold, setup, teardown)
 {
 	uint64_t magazines = (rte_lcore_count() + MAG_LCORES_SPARE + 1ull) * mag_numa_nodes() * 2;
 
@@ -1272,8 +1222,7 @@ test_magazine_max_is_what_all_slots_can_hold(void **state __rte_unused)
 	assert_int_equal(mag_magazine_max(1), magazines * 158);
 }
 
-static void
-test_a_flushed_lcore_holds_nothing(void **state __rte_unused)
+TEST(test_a_flushed_lcore_holds_nothing, setup, teardown)
 {
 	struct mag_cache *cache = cache_make(0);
 	void *objects[40];
@@ -1322,8 +1271,7 @@ held_destruct(void *object __rte_unused, void *arg __rte_unused)
 }
 
 /* As in a process that found the cache in shared memory. */
-static void
-test_callbacks_belong_to_the_process_that_made_the_cache(void **state __rte_unused)
+TEST(test_callbacks_belong_to_the_process_that_made_the_cache, setup, teardown)
 {
 	struct mag_cache *cache = cache_with_callbacks(0);
 	void *object = mag_cache_alloc(cache), *objects[2];
@@ -1382,8 +1330,7 @@ elsewhere_wait(struct mag_cache *cache)
 	return mag_cache_alloc_wait(cache, UINT64_MAX) == NULL ? -rte_errno : 0;
 }
 
-static void
-test_whatever_may_call_a_callback_is_refused_elsewhere(void **state __rte_unused)
+TEST(test_whatever_may_call_a_callback_is_refused_elsewhere, setup, teardown)
 {
 	static int (*const calls[])(struct mag_cache * cache) = {
 		mag_cache_purge,    mag_cache_update,  elsewhere_resize,      elsewhere_reap,
@@ -1409,8 +1356,7 @@ test_whatever_may_call_a_callback_is_refused_elsewhere(void **state __rte_unused
 	cache_drop(cache);
 }
 
-static void
-test_a_cache_is_destroyed_by_the_process_that_made_it(void **state __rte_unused)
+TEST(test_a_cache_is_destroyed_by_the_process_that_made_it, setup, teardown)
 {
 	struct mag_cache_params params = params_of(0);
 	struct mag_cache *cache = mag_cache_create(&params);
@@ -1426,8 +1372,7 @@ test_a_cache_is_destroyed_by_the_process_that_made_it(void **state __rte_unused)
 	cache_drop(cache);
 }
 
-static void
-test_no_slot_is_held_while_callbacks_run(void **state __rte_unused)
+TEST(test_no_slot_is_held_while_callbacks_run, setup, teardown)
 {
 	struct mag_cache_params params = params_of(0);
 	void *objects[40];
@@ -1452,8 +1397,7 @@ test_no_slot_is_held_while_callbacks_run(void **state __rte_unused)
 	assert_int_equal(held.held, 0);
 }
 
-static void
-test_a_free_needs_no_memory(void **state __rte_unused)
+TEST(test_a_free_needs_no_memory, setup, teardown)
 {
 	struct mag_cache *cache = cache_make(0);
 	struct mag_magazine *all[1024], *rest = NULL;
@@ -1475,8 +1419,7 @@ test_a_free_needs_no_memory(void **state __rte_unused)
 	cache_drop(cache);
 }
 
-static void
-test_an_owner_that_keeps_itself_out_uses_the_slabs(void **state __rte_unused)
+TEST(test_an_owner_that_keeps_itself_out_uses_the_slabs, setup, teardown)
 {
 	struct mag_cache *cache = cache_make(0);
 	void *object = mag_cache_alloc(cache);
@@ -1489,8 +1432,7 @@ test_an_owner_that_keeps_itself_out_uses_the_slabs(void **state __rte_unused)
 	cache_drop(cache);
 }
 
-static void
-test_a_flush_is_of_all_caches(void **state __rte_unused)
+TEST(test_a_flush_is_of_all_caches, setup, teardown)
 {
 	struct mag_cache *first = cache_make(0), *second = cache_make(0);
 	void *objects[20];
@@ -1526,8 +1468,7 @@ leaver_run(void *arg)
 		let_pass(1);
 }
 
-static void
-test_a_visitor_that_stays_does_not_keep_a_thread_from_ending(void **state __rte_unused)
+TEST(test_a_visitor_that_stays_does_not_keep_a_thread_from_ending, setup, teardown)
 {
 	struct leaver leaver = {.cache = cache_make(0)};
 	struct mag_lcore *lcore;
@@ -1560,8 +1501,7 @@ cycle_run(void *arg)
 	mag_cache_free_bulk(cache, objects, n);
 }
 
-static void
-test_objects_of_a_registered_thread_come_home_when_it_ends(void **state __rte_unused)
+TEST(test_objects_of_a_registered_thread_come_home_when_it_ends, setup, teardown)
 {
 	struct mag_cache *cache = cache_make(0);
 	unsigned int i;
@@ -1574,8 +1514,7 @@ test_objects_of_a_registered_thread_come_home_when_it_ends(void **state __rte_un
 	cache_drop(cache);
 }
 
-static void
-test_threads_without_lcore_id_share_a_slot(void **state __rte_unused)
+TEST(test_threads_without_lcore_id_share_a_slot, setup, teardown)
 {
 	struct mag_cache *cache = cache_make(0);
 	unsigned int i;
@@ -1587,73 +1526,9 @@ test_threads_without_lcore_id_share_a_slot(void **state __rte_unused)
 	cache_drop(cache);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		T(test_all_objects_can_be_had_and_come_back),
-		T(test_the_object_freed_last_is_allocated_next),
-		T(test_an_empty_bulk_changes_nothing),
-		T(test_an_object_stays_constructed_in_a_magazine),
-		T(test_each_object_is_constructed_and_destructed_in_turn),
-		T(test_a_nocache_free_destructs_at_once),
-		T(test_a_nocache_free_of_many_destructs_all_of_them_at_once),
-		T(test_a_constructor_may_wait_if_the_allocation_does),
-		T(test_a_constructor_that_fails_anywhere_in_a_batch_stops_there),
-		T(test_one_failing_construction_is_no_object),
-		T(test_clearonfree_zeroes_the_whole_object_after_its_destructor),
-		T(test_clearonfree_comes_after_the_destructor),
-		T(test_what_a_constructor_refused_and_did_not_come_to_is_cleared),
-		T(test_large_objects_are_left_alone_unless_asked),
-		T(test_objects_of_up_to_two_cache_lines_are_cleared),
-		T(test_an_option_says_which_objects_are_cleared),
-		T(test_a_pool_is_told_that_it_clears_nothing),
-		T(test_object_info_says_which_object_it_is),
-		T(test_object_info_of_anything_else_is_an_error),
-		T(test_the_constructor_is_told_the_same_as_object_info),
-		T(test_alignment_is_rounded_up_and_chunks_to_it),
-		T(test_bad_parameters_are_refused_with_their_errno),
-		T(test_objects_that_do_not_lie_so_aligned_are_refused),
-		T(test_a_region_adopts_no_less_alignment_than_its_cache_has),
-		T(test_regions_have_a_say),
-		T(test_a_region_serves_two_caches_but_not_three),
-		T(test_every_allocation_that_fails_leaks_nothing),
-		T(test_every_allocation_that_fails_for_a_pool_leaks_nothing),
-		T(test_a_pool_of_an_absurd_size_is_refused),
-		T(test_the_first_type_of_a_pool_leaves_room_to_grow),
-		T(test_a_pool_is_never_cleared_and_dynamic_unless_its_rounds_are_fixed),
-		T(test_a_pool_is_freed_whatever_is_out),
-		T(test_a_pool_that_somebody_uses_does_not_start_again),
-		T(test_a_pool_that_is_purged_stays_off_when_it_starts_again),
-		T(test_pools_that_are_freed_in_a_walk_go_when_it_is_over),
-		T(test_pools_that_are_freed_in_a_callback_go_with_the_next_walk),
-		T(test_pools_that_another_process_frees_go_with_the_next_walk_of_who_made_them),
-		T(test_pools_that_are_freed_in_a_callback_go_with_the_next_pass_of_maintenance),
-		T(test_a_pool_that_lost_its_memory_starts_again),
-		T(test_all_or_none_takes_none_when_it_cannot_take_all),
-		T(test_a_cache_with_objects_out_is_not_destroyed_and_stays_usable),
-		T(test_a_cache_that_is_purged_stays_off_when_it_is_not_destroyed),
-		T(test_a_cache_is_listed_while_it_lives),
-		T(test_caches_are_not_made_or_destroyed_inside_the_list),
-		T(test_without_magazines_everything_goes_to_the_slabs),
-		T(test_an_invalid_free_is_counted_in_the_slab_layer),
-		T(test_an_object_twice_in_one_bulk_is_destructed_once),
-		T(test_magazine_max_is_what_all_slots_can_hold),
-		T(test_callbacks_belong_to_the_process_that_made_the_cache),
-		T(test_whatever_may_call_a_callback_is_refused_elsewhere),
-		T(test_a_cache_is_destroyed_by_the_process_that_made_it),
-		T(test_no_slot_is_held_while_callbacks_run),
-		T(test_a_free_needs_no_memory),
-		T(test_an_owner_that_keeps_itself_out_uses_the_slabs),
-		T(test_a_flushed_lcore_holds_nothing),
-		T(test_a_flush_is_of_all_caches),
-		T(test_a_visitor_that_stays_does_not_keep_a_thread_from_ending),
-		T(test_objects_of_a_registered_thread_come_home_when_it_ends),
-		T(test_threads_without_lcore_id_share_a_slot),
-	};
-
 	eal_start(3, NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return tests_run(NULL, NULL);
 }

@@ -80,8 +80,7 @@ setup(void **state __rte_unused)
 	return 0;
 }
 
-static void
-test_a_second_copy_of_the_library_makes_no_caches(void **state __rte_unused)
+TEST(test_a_second_copy_of_the_library_makes_no_caches)
 {
 	struct mag_cache *(*create)(const struct mag_cache_params *params);
 	struct mag_cache_params params = params_of("refused");
@@ -106,8 +105,7 @@ test_a_second_copy_of_the_library_makes_no_caches(void **state __rte_unused)
 	assert_int_equal(ground.region->references, 0);
 }
 
-static void
-test_a_second_copy_makes_no_pools(void **state __rte_unused)
+TEST(test_a_second_copy_makes_no_pools)
 {
 	struct mag_cache *(*create)(const struct mag_pool_params *params);
 	struct mag_pool_params params = {.name = "refused",
@@ -129,8 +127,7 @@ test_a_second_copy_makes_no_pools(void **state __rte_unused)
 	assert_int_equal(rte_errno, EEXIST);
 }
 
-static void
-test_the_first_copy_goes_on_working(void **state __rte_unused)
+TEST(test_the_first_copy_goes_on_working)
 {
 	struct mag_cache_params params = params_of("first");
 	struct mag_cache *cache = mag_cache_create(&params);
@@ -143,8 +140,7 @@ test_the_first_copy_goes_on_working(void **state __rte_unused)
 	assert_int_equal(mag_cache_destroy(cache), 0);
 }
 
-static void
-test_maintenance_of_the_first_copy_goes_on(void **state __rte_unused)
+TEST(test_maintenance_of_the_first_copy_goes_on)
 {
 	struct mag_cache_params params = params_of("kept");
 	struct mag_cache *cache = mag_cache_create(&params);
@@ -159,18 +155,11 @@ test_maintenance_of_the_first_copy_goes_on(void **state __rte_unused)
 int
 main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_a_second_copy_of_the_library_makes_no_caches),
-		cmocka_unit_test(test_a_second_copy_makes_no_pools),
-		cmocka_unit_test(test_the_first_copy_goes_on_working),
-		cmocka_unit_test(test_maintenance_of_the_first_copy_goes_on),
-	};
-
 	/* A program that exec()s itself has the same process number and finds its own environment. */
 	if (argc == 1) {
 		execl("/proc/self/exe", argv[0], "again", NULL);
 		return 1;
 	}
 	eal_start(2, NULL);
-	return cmocka_run_group_tests(tests, setup, NULL);
+	return tests_run(setup, NULL);
 }

@@ -64,8 +64,7 @@ assert_head(const struct mag_depot_list *list, uint32_t total, uint32_t min)
 	assert_int_equal(mag_depot_total(list), total);
 }
 
-static void
-test_a_new_depot_has_nothing(void **state __rte_unused)
+TEST(test_a_new_depot_has_nothing, setup, teardown)
 {
 	struct mag_magazine *got[2] = {NULL, NULL};
 
@@ -77,8 +76,7 @@ test_a_new_depot_has_nothing(void **state __rte_unused)
 	assert_int_equal(mag_depot_taken(&depot.full), 0);
 }
 
-static void
-test_the_last_magazine_put_is_the_first_taken(void **state __rte_unused)
+TEST(test_the_last_magazine_put_is_the_first_taken, setup, teardown)
 {
 	struct mag_magazine *got[2];
 	unsigned int i;
@@ -92,8 +90,7 @@ test_the_last_magazine_put_is_the_first_taken(void **state __rte_unused)
 	assert_int_equal(mag_depot_take(&depot, &depot.full, 1, got), 0);
 }
 
-static void
-test_two_are_taken_at_once_the_upper_one_first(void **state __rte_unused)
+TEST(test_two_are_taken_at_once_the_upper_one_first, setup, teardown)
 {
 	struct mag_magazine *got[2];
 
@@ -109,8 +106,7 @@ test_two_are_taken_at_once_the_upper_one_first(void **state __rte_unused)
 	assert_int_equal(mag_depot_take(&depot, &depot.full, 2, got), 0);
 }
 
-static void
-test_full_and_empty_lists_know_nothing_of_each_other(void **state __rte_unused)
+TEST(test_full_and_empty_lists_know_nothing_of_each_other, setup, teardown)
 {
 	struct mag_magazine *got[2];
 
@@ -123,8 +119,7 @@ test_full_and_empty_lists_know_nothing_of_each_other(void **state __rte_unused)
 	assert_int_equal(mag_depot_taken(&depot.full), 0);
 }
 
-static void
-test_a_take_is_counted_once_however_many_it_took(void **state __rte_unused)
+TEST(test_a_take_is_counted_once_however_many_it_took, setup, teardown)
 {
 	struct mag_magazine *got[2];
 
@@ -144,8 +139,7 @@ assert_no_more_than_there_are(uint64_t in)
 	assert_int_equal(mag_depot_in(&depot.full) - mag_depot_out(&depot.full), total);
 }
 
-static void
-test_what_came_in_less_what_went_out_later_is_no_more_than_there_are(void **state __rte_unused)
+TEST(test_what_came_in_less_what_went_out_later_is_no_more_than_there_are, setup, teardown)
 {
 	struct mag_magazine *got[MAG_DEPOT_CHAIN];
 	uint64_t in;
@@ -163,8 +157,7 @@ test_what_came_in_less_what_went_out_later_is_no_more_than_there_are(void **stat
 	assert_no_more_than_there_are(in);
 }
 
-static void
-test_min_is_the_lowest_total_since_the_last_update(void **state __rte_unused)
+TEST(test_min_is_the_lowest_total_since_the_last_update, setup, teardown)
 {
 	put(0, 10);
 	assert_head(&depot.full, 10, 0);
@@ -180,8 +173,7 @@ test_min_is_the_lowest_total_since_the_last_update(void **state __rte_unused)
 	assert_head(&depot.full, 5, 5);
 }
 
-static void
-test_a_take_of_two_lowers_min_by_two(void **state __rte_unused)
+TEST(test_a_take_of_two_lowers_min_by_two, setup, teardown)
 {
 	struct mag_magazine *got[2];
 
@@ -191,8 +183,7 @@ test_a_take_of_two_lowers_min_by_two(void **state __rte_unused)
 	assert_head(&depot.full, 7, 7);
 }
 
-static void
-test_an_update_remembers_min_and_starts_over(void **state __rte_unused)
+TEST(test_an_update_remembers_min_and_starts_over, setup, teardown)
 {
 	put(0, 8);
 	mag_depot_put(&depot, &depot.empty, magazine[20]);
@@ -207,8 +198,7 @@ test_an_update_remembers_min_and_starts_over(void **state __rte_unused)
 	assert_head(&depot.full, 6, 6);
 }
 
-static void
-test_reapable_is_what_neither_interval_needed(void **state __rte_unused)
+TEST(test_reapable_is_what_neither_interval_needed, setup, teardown)
 {
 	put(0, 10);
 	mag_depot_update(&depot);
@@ -233,8 +223,7 @@ reap(unsigned int want, struct mag_magazine *got[MAG_DEPOT_CHAIN])
 	return mag_depot_reap(&depot, &depot.full, want, got);
 }
 
-static void
-test_a_reap_takes_a_chain_at_once_the_upper_one_first(void **state __rte_unused)
+TEST(test_a_reap_takes_a_chain_at_once_the_upper_one_first, setup, teardown)
 {
 	struct mag_magazine *got[MAG_DEPOT_CHAIN];
 	unsigned int i;
@@ -251,8 +240,7 @@ test_a_reap_takes_a_chain_at_once_the_upper_one_first(void **state __rte_unused)
 	assert_int_equal(reap(7, got), 0);
 }
 
-static void
-test_a_chain_has_so_many_magazines_and_not_more(void **state __rte_unused)
+TEST(test_a_chain_has_so_many_magazines_and_not_more, setup, teardown)
 {
 	struct mag_magazine *got[MAG_DEPOT_CHAIN];
 	unsigned int left;
@@ -265,8 +253,7 @@ test_a_chain_has_so_many_magazines_and_not_more(void **state __rte_unused)
 	assert_head(&depot.full, 0, 0);
 }
 
-static void
-test_two_reaps_in_an_interval_leave_the_working_set(void **state __rte_unused)
+TEST(test_two_reaps_in_an_interval_leave_the_working_set, setup, teardown)
 {
 	struct mag_magazine *got[MAG_DEPOT_CHAIN];
 
@@ -284,8 +271,7 @@ test_two_reaps_in_an_interval_leave_the_working_set(void **state __rte_unused)
 	assert_head(&depot.full, 6, 6);
 }
 
-static void
-test_a_reap_leaves_what_this_interval_needed(void **state __rte_unused)
+TEST(test_a_reap_leaves_what_this_interval_needed, setup, teardown)
 {
 	struct mag_magazine *got[MAG_DEPOT_CHAIN];
 
@@ -329,8 +315,7 @@ read_across_the_boundary(void *arg)
 	stepper_end();
 }
 
-static void
-test_what_may_be_reaped_is_read_at_one_moment(void **state)
+TEST(test_what_may_be_reaped_is_read_at_one_moment, setup, teardown)
 {
 	uint32_t read;
 
@@ -357,8 +342,7 @@ test_what_may_be_reaped_is_read_at_one_moment(void **state)
 	setup(state);
 }
 
-static void
-test_zero_makes_everything_reapable_and_says_whether_it_changed_anything(void **state __rte_unused)
+TEST(test_zero_makes_everything_reapable_and_says_whether_it_changed_anything, setup, teardown)
 {
 	put(0, 7);
 	assert_true(mag_depot_zero(&depot));
@@ -379,8 +363,7 @@ test_zero_makes_everything_reapable_and_says_whether_it_changed_anything(void **
 	assert_int_equal(mag_depot_reapable(&depot.full), 6);
 }
 
-static void
-test_counts_above_255_survive_being_packed(void **state __rte_unused)
+TEST(test_counts_above_255_survive_being_packed, setup, teardown)
 {
 	put(0, MAGAZINES);
 	assert_head(&depot.full, MAGAZINES, 0);
@@ -394,8 +377,7 @@ test_counts_above_255_survive_being_packed(void **state __rte_unused)
 	assert_head(&depot.full, 255, 255);
 }
 
-static void
-test_every_take_has_a_new_tag_and_nothing_else_has(void **state __rte_unused)
+TEST(test_every_take_has_a_new_tag_and_nothing_else_has, setup, teardown)
 {
 	uint64_t tag = mag_depot_head(&depot.full).tag;
 
@@ -408,8 +390,7 @@ test_every_take_has_a_new_tag_and_nothing_else_has(void **state __rte_unused)
 	assert_int_equal(mag_depot_head(&depot.full).tag, tag + 1);
 }
 
-static void
-test_a_wrapping_tag_leaves_the_counts_alone(void **state __rte_unused)
+TEST(test_a_wrapping_tag_leaves_the_counts_alone, setup, teardown)
 {
 	put(0, 4);
 	depot.full.head.hi |= 0xffffffffffffull << 16;
@@ -505,8 +486,7 @@ crowd_end(struct task *task, unsigned int threads)
 		task_join(&task[i]);
 }
 
-static void
-test_each_magazine_has_one_owner_at_a_time(void **state __rte_unused)
+TEST(test_each_magazine_has_one_owner_at_a_time, setup, teardown)
 {
 	struct mag_magazine *got[2];
 	struct task task[4];
@@ -530,8 +510,7 @@ test_each_magazine_has_one_owner_at_a_time(void **state __rte_unused)
 	assert_int_equal(mag_depot_take(&depot, &depot.full, 1, got), 0);
 }
 
-static void
-test_a_magazine_of_a_chain_has_one_owner_at_a_time(void **state __rte_unused)
+TEST(test_a_magazine_of_a_chain_has_one_owner_at_a_time, setup, teardown)
 {
 	struct task task[3], reaper;
 	unsigned int i;
@@ -551,8 +530,7 @@ test_a_magazine_of_a_chain_has_one_owner_at_a_time(void **state __rte_unused)
 	assert_head(&depot.full, 0, 0);
 }
 
-static void
-test_takes_that_meet_another_thread_are_contention_once_each(void **state __rte_unused)
+TEST(test_takes_that_meet_another_thread_are_contention_once_each, setup, teardown)
 {
 	struct task task[3];
 
@@ -563,16 +541,14 @@ test_takes_that_meet_another_thread_are_contention_once_each(void **state __rte_
 	assert_true(mag_depot_contention(&depot) <= mag_depot_taken(&depot.full));
 }
 
-static void
-test_contention_is_that_of_both_lists(void **state __rte_unused)
+TEST(test_contention_is_that_of_both_lists, setup, teardown)
 {
 	atomic_store(&depot.full.contention, 3);
 	atomic_store(&depot.empty.contention, 4);
 	assert_int_equal(mag_depot_contention(&depot), 7);
 }
 
-static void
-test_a_thread_alone_meets_no_contention(void **state __rte_unused)
+TEST(test_a_thread_alone_meets_no_contention, setup, teardown)
 {
 	put(0, 20);
 	take(20);
@@ -591,8 +567,7 @@ putter_run(void *arg)
 		mag_depot_put(&depot, &depot.full, arg);
 }
 
-static void
-test_putting_never_counts_as_contention(void **state __rte_unused)
+TEST(test_putting_never_counts_as_contention, setup, teardown)
 {
 	struct task task[2];
 
@@ -703,8 +678,7 @@ put_next(unsigned int page)
 	page_close(page + 1);
 }
 
-static void
-test_a_take_that_fails_again_and_again_is_one_contention(void **state __rte_unused)
+TEST(test_a_take_that_fails_again_and_again_is_one_contention, setup_paged, teardown_paged)
 {
 	struct mag_magazine *got[2];
 
@@ -730,8 +704,8 @@ take_two_and_put_first_again(unsigned int page __rte_unused)
 	paged_put(2);
 }
 
-static void
-test_a_head_that_left_and_came_back_is_not_mistaken_for_one_that_stayed(void **state __rte_unused)
+TEST(test_a_head_that_left_and_came_back_is_not_mistaken_for_one_that_stayed, setup_paged,
+     teardown_paged)
 {
 	struct mag_magazine *got[2];
 
@@ -759,8 +733,7 @@ take_first_and_write_into_it(unsigned int page)
 	memset(got[0], 0x77, paged.page);
 }
 
-static void
-test_a_link_that_became_something_else_is_not_followed(void **state __rte_unused)
+TEST(test_a_link_that_became_something_else_is_not_followed, setup_paged, teardown_paged)
 {
 	struct mag_magazine *got[2];
 
@@ -797,8 +770,7 @@ take_first(unsigned int page __rte_unused)
 	assert_int_equal(paged_take(1, got), 1);
 }
 
-static void
-test_a_reap_that_met_somebody_takes_fewer_and_is_no_contention(void **state __rte_unused)
+TEST(test_a_reap_that_met_somebody_takes_fewer_and_is_no_contention, setup_paged, teardown_paged)
 {
 	struct mag_magazine *got[MAG_DEPOT_CHAIN];
 
@@ -826,8 +798,7 @@ put_another(unsigned int page)
 	paged.depot.full.reaplimit = PAGES;
 }
 
-static void
-test_a_chain_is_walked_again_when_it_has_changed(void **state __rte_unused)
+TEST(test_a_chain_is_walked_again_when_it_has_changed, setup_paged, teardown_paged)
 {
 	struct mag_magazine *got[MAG_DEPOT_CHAIN];
 
@@ -851,8 +822,8 @@ change_all_but_the_head(unsigned int page)
 	paged.depot.full.reaplimit = 3;
 }
 
-static void
-test_a_chain_whose_head_came_back_is_not_mistaken_for_one_that_stayed(void **state __rte_unused)
+TEST(test_a_chain_whose_head_came_back_is_not_mistaken_for_one_that_stayed, setup_paged,
+     teardown_paged)
 {
 	struct mag_magazine *got[MAG_DEPOT_CHAIN];
 
@@ -897,8 +868,7 @@ load_run(void *arg __rte_unused)
 	}
 }
 
-static void
-test_min_and_reaplimit_are_exact_under_load(void **state __rte_unused)
+TEST(test_min_and_reaplimit_are_exact_under_load, setup, teardown)
 {
 	struct task task[LOAD_THREADS];
 	unsigned int i, round;
@@ -926,47 +896,9 @@ test_min_and_reaplimit_are_exact_under_load(void **state __rte_unused)
 	pthread_barrier_destroy(&load_barrier);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-#define P(name) cmocka_unit_test_setup_teardown(name, setup_paged, teardown_paged)
-
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		T(test_a_new_depot_has_nothing),
-		T(test_the_last_magazine_put_is_the_first_taken),
-		T(test_two_are_taken_at_once_the_upper_one_first),
-		T(test_full_and_empty_lists_know_nothing_of_each_other),
-		T(test_a_take_is_counted_once_however_many_it_took),
-		T(test_what_came_in_less_what_went_out_later_is_no_more_than_there_are),
-		T(test_min_is_the_lowest_total_since_the_last_update),
-		T(test_a_take_of_two_lowers_min_by_two),
-		T(test_an_update_remembers_min_and_starts_over),
-		T(test_reapable_is_what_neither_interval_needed),
-		T(test_a_reap_takes_a_chain_at_once_the_upper_one_first),
-		T(test_a_chain_has_so_many_magazines_and_not_more),
-		T(test_two_reaps_in_an_interval_leave_the_working_set),
-		T(test_a_reap_leaves_what_this_interval_needed),
-		T(test_what_may_be_reaped_is_read_at_one_moment),
-		T(test_zero_makes_everything_reapable_and_says_whether_it_changed_anything),
-		T(test_counts_above_255_survive_being_packed),
-		T(test_every_take_has_a_new_tag_and_nothing_else_has),
-		T(test_a_wrapping_tag_leaves_the_counts_alone),
-		T(test_each_magazine_has_one_owner_at_a_time),
-		T(test_a_magazine_of_a_chain_has_one_owner_at_a_time),
-		T(test_takes_that_meet_another_thread_are_contention_once_each),
-		T(test_contention_is_that_of_both_lists),
-		T(test_a_thread_alone_meets_no_contention),
-		T(test_putting_never_counts_as_contention),
-		T(test_min_and_reaplimit_are_exact_under_load),
-		P(test_a_take_that_fails_again_and_again_is_one_contention),
-		P(test_a_head_that_left_and_came_back_is_not_mistaken_for_one_that_stayed),
-		P(test_a_link_that_became_something_else_is_not_followed),
-		P(test_a_reap_that_met_somebody_takes_fewer_and_is_no_contention),
-		P(test_a_chain_is_walked_again_when_it_has_changed),
-		P(test_a_chain_whose_head_came_back_is_not_mistaken_for_one_that_stayed),
-	};
-
 	eal_start(1, NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return tests_run(NULL, NULL);
 }

@@ -137,8 +137,7 @@ stats(void)
 
 /* Layout */
 
-static void
-test_records_take_a_twentieth_at_most(void **state __rte_unused)
+TEST(test_records_take_a_twentieth_at_most, NULL, teardown)
 {
 	static const uint32_t sizes[] = {256, 320, 512, 1024, 2048, 4096, 9000};
 	struct mag_region_params params = params_for(1, MAG_REGION_NOMAGAZINES);
@@ -159,8 +158,7 @@ test_records_take_a_twentieth_at_most(void **state __rte_unused)
 	region = NULL;
 }
 
-static void
-test_segments_are_of_the_size_that_was_wanted(void **state __rte_unused)
+TEST(test_segments_are_of_the_size_that_was_wanted, NULL, teardown)
 {
 	struct mag_region_params params = params_for(100000, 0);
 
@@ -169,8 +167,7 @@ test_segments_are_of_the_size_that_was_wanted(void **state __rte_unused)
 	assert_in_range(stats().segment_bytes, (64 << 10) - SIZE - 8 - 128, 64 << 10);
 }
 
-static void
-test_large_objects_get_segments_of_several_pages(void **state __rte_unused)
+TEST(test_large_objects_get_segments_of_several_pages, NULL, teardown)
 {
 	static const uint32_t sizes[] = {300000, 700000, 1500000, 2100000, 5000000, 40000000};
 	struct mag_region_params params = params_for(20, MAG_REGION_NOMAGAZINES);
@@ -187,8 +184,7 @@ test_large_objects_get_segments_of_several_pages(void **state __rte_unused)
 	region = NULL;
 }
 
-static void
-test_objects_are_as_aligned_as_was_asked_for(void **state __rte_unused)
+TEST(test_objects_are_as_aligned_as_was_asked_for, NULL, teardown)
 {
 	static const uint32_t aligns[] = {0, 1, 8, 64, 128, 1024, 4096, 65536, 2 << 20};
 	struct mag_region_params params = params_for(300, 0);
@@ -224,8 +220,7 @@ test_objects_are_as_aligned_as_was_asked_for(void **state __rte_unused)
 	region = NULL;
 }
 
-static void
-test_there_is_room_for_what_magazines_hold(void **state __rte_unused)
+TEST(test_there_is_room_for_what_magazines_hold, NULL, teardown)
 {
 	struct mag_region_params params = params_for(1000, 0);
 	uint64_t with;
@@ -246,8 +241,7 @@ max_on_one_node(void)
 	return mag_magazine_max(SIZE) / mag_numa_nodes();
 }
 
-static void
-test_a_monolithic_region_has_memory_for_the_lcores_that_there_are(void **state __rte_unused)
+TEST(test_a_monolithic_region_has_memory_for_the_lcores_that_there_are, NULL, teardown)
 {
 	struct mag_region_params params = params_for(1000, MAG_REGION_MONOLITHIC);
 
@@ -260,8 +254,7 @@ test_a_monolithic_region_has_memory_for_the_lcores_that_there_are(void **state _
 	assert_in_range(stats().memory, stats().objects * SIZE, (stats().objects * 9 / 8) * SIZE);
 }
 
-static void
-test_smaller_chunks_have_the_magazines_of_the_regions_objects(void **state __rte_unused)
+TEST(test_smaller_chunks_have_the_magazines_of_the_regions_objects, NULL, teardown)
 {
 	struct mag_region_params params = params_for(1000, 0);
 	struct mag_cache_params its = {.name = "small", .object_size = 8, .node = -1};
@@ -301,8 +294,7 @@ stay_run(void *arg)
 	wait_until(atomic_load((_Atomic unsigned int *)arg) > 100);
 }
 
-static void
-test_there_is_more_room_when_more_lcores_come(void **state __rte_unused)
+TEST(test_there_is_more_room_when_more_lcores_come, NULL, teardown)
 {
 	struct mag_region_params params = params_for(1000, 0);
 	struct task task[5];
@@ -350,8 +342,7 @@ assert_refused(const struct mag_region_params *params, int error, const char *te
 	assert_int_equal(heap_balance(), balance);
 }
 
-static void
-test_what_cannot_be_is_refused_with_a_sentence(void **state __rte_unused)
+TEST(test_what_cannot_be_is_refused_with_a_sentence, NULL, teardown)
 {
 	struct mag_region_params good = params_for(1000, 0), bad;
 
@@ -399,8 +390,7 @@ test_what_cannot_be_is_refused_with_a_sentence(void **state __rte_unused)
 	assert_refused(&bad, EINVAL, "elastic");
 }
 
-static void
-test_an_elastic_region_adopts_nothing(void **state __rte_unused)
+TEST(test_an_elastic_region_adopts_nothing, setup_bare, teardown)
 {
 	static char memory[SIZE];
 	void *object = memory;
@@ -410,8 +400,7 @@ test_an_elastic_region_adopts_nothing(void **state __rte_unused)
 	assert_logged(log_end(), "adopts nothing");
 }
 
-static void
-test_every_allocation_that_fails_leaks_nothing(void **state __rte_unused)
+TEST(test_every_allocation_that_fails_leaks_nothing, NULL, teardown)
 {
 	struct mag_region_params params = params_for(10000, 0);
 	uint64_t balance = heap_balance();
@@ -433,8 +422,7 @@ test_every_allocation_that_fails_leaks_nothing(void **state __rte_unused)
 	assert_int_equal(nth, 4);
 }
 
-static void
-test_sizes_beyond_32_bits_are_no_smaller_ones(void **state __rte_unused)
+TEST(test_sizes_beyond_32_bits_are_no_smaller_ones, NULL, teardown)
 {
 	struct mag_region_params params = params_for(UINT64_C(1) << 32, MAG_REGION_NOMAGAZINES);
 
@@ -461,8 +449,7 @@ resident(const void *addr, size_t len)
 	return in;
 }
 
-static void
-test_a_region_takes_and_gives_back_what_it_is_told_to(void **state __rte_unused)
+TEST(test_a_region_takes_and_gives_back_what_it_is_told_to, setup_bare, teardown)
 {
 	struct mag_region_stats now = stats();
 
@@ -491,8 +478,7 @@ test_a_region_takes_and_gives_back_what_it_is_told_to(void **state __rte_unused)
 /*
  * As in a process that found the region in shared memory; its pages are private to their process.
  */
-static void
-test_a_region_is_destroyed_and_grows_where_its_list_and_pages_are(void **state __rte_unused)
+TEST(test_a_region_is_destroyed_and_grows_where_its_list_and_pages_are, setup_bare, teardown)
 {
 	assert_int_equal(mag_region_grow(region, 1), 1);
 	region->elastic->process++;
@@ -509,8 +495,7 @@ test_a_region_is_destroyed_and_grows_where_its_list_and_pages_are(void **state _
 	assert_int_equal(mag_region_trim(region, 0), 2);
 }
 
-static void
-test_memory_that_is_given_back_is_the_systems(void **state __rte_unused)
+TEST(test_memory_that_is_given_back_is_the_systems, setup_bare, teardown)
 {
 	void *objects[SEGMENTS * 100];
 	uintptr_t base;
@@ -541,8 +526,7 @@ kernel_drops_locked_pages(void)
 	return drops;
 }
 
-static void
-test_memory_that_is_locked_is_given_back_too(void **state __rte_unused)
+TEST(test_memory_that_is_locked_is_given_back_too, setup_bare, teardown)
 {
 	size_t len = (size_t)block * SIZE;
 	void *objects[100];
@@ -588,9 +572,8 @@ mbind(void *addr, unsigned long length, int mode, const unsigned long *nodes,
 	return -1;
 }
 
-static void
-test_memory_that_the_system_does_not_take_back_is_not_counted_and_used_again(
-	void **state __rte_unused)
+TEST(test_memory_that_the_system_does_not_take_back_is_not_counted_and_used_again, setup_bare,
+     teardown)
 {
 	void *objects[SEGMENTS * 100];
 	uint64_t trimmed = stats().trimmed;
@@ -622,8 +605,7 @@ test_memory_that_the_system_does_not_take_back_is_not_counted_and_used_again(
 	assert_int_equal(stats().trimmed, trimmed + 1);
 }
 
-static void
-test_memory_whose_node_the_kernel_does_not_choose_is_memory_all_the_same(void **state __rte_unused)
+TEST(test_memory_whose_node_the_kernel_does_not_choose_is_memory_all_the_same, setup_bare, teardown)
 {
 	const char *log;
 	void *object;
@@ -645,8 +627,7 @@ test_memory_whose_node_the_kernel_does_not_choose_is_memory_all_the_same(void **
 	mag_cache_free(cache, object);
 }
 
-static void
-test_segments_in_use_stay(void **state __rte_unused)
+TEST(test_segments_in_use_stay, setup_bare, teardown)
 {
 	void *first, *objects[250];
 
@@ -662,8 +643,7 @@ test_segments_in_use_stay(void **state __rte_unused)
 	assert_int_equal(mag_region_trim(region, 0), 1);
 }
 
-static void
-test_a_segment_that_could_not_be_had_leaves_its_index(void **state __rte_unused)
+TEST(test_a_segment_that_could_not_be_had_leaves_its_index, setup_bare, teardown)
 {
 	unsigned int i;
 
@@ -676,8 +656,7 @@ test_a_segment_that_could_not_be_had_leaves_its_index(void **state __rte_unused)
 	assert_int_equal(stats().segments, SEGMENTS);
 }
 
-static void
-test_indices_are_used_again(void **state __rte_unused)
+TEST(test_indices_are_used_again, setup_bare, teardown)
 {
 	struct mag_object_info info;
 	void *object;
@@ -693,8 +672,7 @@ test_indices_are_used_again(void **state __rte_unused)
 	}
 }
 
-static void
-test_a_persistent_region_gives_nothing_back_while_it_lives(void **state __rte_unused)
+TEST(test_a_persistent_region_gives_nothing_back_while_it_lives, NULL, teardown)
 {
 	struct mag_region_params params = params_for(600, MAG_REGION_PERSISTENT);
 
@@ -708,8 +686,7 @@ test_a_persistent_region_gives_nothing_back_while_it_lives(void **state __rte_un
 	assert_int_equal(stats().wired, stats().memory);
 }
 
-static void
-test_a_monolithic_region_is_one_segment_from_the_beginning(void **state __rte_unused)
+TEST(test_a_monolithic_region_is_one_segment_from_the_beginning, NULL, teardown)
 {
 	struct mag_region_params params =
 		params_for(5000, MAG_REGION_MONOLITHIC | MAG_REGION_NOMAGAZINES);
@@ -758,8 +735,7 @@ is_mapped(const char *address)
 	return mapped;
 }
 
-static void
-test_guard_pages_lie_before_and_behind_each_segment(void **state __rte_unused)
+TEST(test_guard_pages_lie_before_and_behind_each_segment, NULL, teardown)
 {
 	struct mag_region_params params =
 		params_for(SEGMENTS * 100, MAG_REGION_NOMAGAZINES | MAG_REGION_GUARD);
@@ -790,8 +766,7 @@ test_guard_pages_lie_before_and_behind_each_segment(void **state __rte_unused)
 	assert_int_equal(mag_region_trim(region, 0), SEGMENTS);
 }
 
-static void
-test_guard_pages_are_not_contiguous_in_io_memory(void **state __rte_unused)
+TEST(test_guard_pages_are_not_contiguous_in_io_memory, NULL, teardown)
 {
 	struct mag_region_params params = params_for(100, MAG_REGION_PHYSCONTIG | MAG_REGION_GUARD);
 
@@ -803,8 +778,7 @@ test_guard_pages_are_not_contiguous_in_io_memory(void **state __rte_unused)
 
 /* Maintenance */
 
-static void
-test_who_finds_less_than_the_reserve_leaves_word(void **state __rte_unused)
+TEST(test_who_finds_less_than_the_reserve_leaves_word, setup_bare, teardown)
 {
 	void *objects[SEGMENTS * 100];
 
@@ -835,8 +809,7 @@ observer_count(void)
  * Else nobody would tell maintenance of it: not the other process, which cannot, nor threads that
  * find it said.
  */
-static void
-test_a_want_of_another_process_does_not_hide_that_of_our_own(void **state __rte_unused)
+TEST(test_a_want_of_another_process_does_not_hide_that_of_our_own, setup_bare, teardown)
 {
 	void *object, *objects[100];
 
@@ -865,8 +838,7 @@ test_a_want_of_another_process_does_not_hide_that_of_our_own(void **state __rte_
 	mag_cache_free(cache, object);
 }
 
-static void
-test_a_region_that_is_as_large_as_it_may_be_asks_nobody(void **state __rte_unused)
+TEST(test_a_region_that_is_as_large_as_it_may_be_asks_nobody, setup_bare, teardown)
 {
 	void *objects[SEGMENTS * 100 + 1];
 
@@ -877,8 +849,7 @@ test_a_region_that_is_as_large_as_it_may_be_asks_nobody(void **state __rte_unuse
 	mag_cache_free_bulk(cache, objects, SEGMENTS * block);
 }
 
-static void
-test_a_system_without_memory_is_left_alone_for_a_while(void **state __rte_unused)
+TEST(test_a_system_without_memory_is_left_alone_for_a_while, setup_bare, teardown)
 {
 	struct mag_elastic_serviced serviced;
 	void *objects[SEGMENTS * 100];
@@ -901,8 +872,7 @@ test_a_system_without_memory_is_left_alone_for_a_while(void **state __rte_unused
 	mag_cache_free_bulk(cache, objects, block);
 }
 
-static void
-test_what_was_not_needed_for_an_interval_is_given_back(void **state __rte_unused)
+TEST(test_what_was_not_needed_for_an_interval_is_given_back, setup_bare, teardown)
 {
 	void *objects[300];
 
@@ -920,8 +890,7 @@ test_what_was_not_needed_for_an_interval_is_given_back(void **state __rte_unused
 	assert_int_equal(stats().segments, 1);
 }
 
-static void
-test_what_is_freed_during_an_interval_stays_for_another(void **state __rte_unused)
+TEST(test_what_is_freed_during_an_interval_stays_for_another, setup_bare, teardown)
 {
 	void *objects[300];
 
@@ -938,8 +907,7 @@ test_what_is_freed_during_an_interval_stays_for_another(void **state __rte_unuse
 	assert_int_equal(stats().segments, 1);
 }
 
-static void
-test_maintenance_grows_and_trims(void **state __rte_unused)
+TEST(test_maintenance_grows_and_trims, setup, teardown)
 {
 	void *objects[1000];
 	unsigned int n = 0;
@@ -968,8 +936,7 @@ full_cache_make(struct mag_region *of, const char *name)
 	return made;
 }
 
-static void
-test_a_region_that_cannot_have_a_segment_has_the_caches_on_all_reclaimed(void **state __rte_unused)
+TEST(test_a_region_that_cannot_have_a_segment_has_the_caches_on_all_reclaimed, setup_bare, teardown)
 {
 	struct mag_region_params params = params_for(10000, 0);
 	struct ground ground = ground_make(100, SIZE, 10, 0);
@@ -1003,8 +970,7 @@ test_a_region_that_cannot_have_a_segment_has_the_caches_on_all_reclaimed(void **
 
 /* Waiting */
 
-static void
-test_who_waits_has_a_segment_at_once(void **state __rte_unused)
+TEST(test_who_waits_has_a_segment_at_once, setup_bare, teardown)
 {
 	void *objects[SEGMENTS * 100];
 
@@ -1016,8 +982,7 @@ test_who_waits_has_a_segment_at_once(void **state __rte_unused)
 	mag_cache_free_bulk(cache, objects, SEGMENTS * block);
 }
 
-static void
-test_who_waits_for_many_has_all_the_segments_at_once(void **state __rte_unused)
+TEST(test_who_waits_for_many_has_all_the_segments_at_once, setup_bare, teardown)
 {
 	void *objects[SEGMENTS * 100];
 	unsigned int n = SEGMENTS * block - 1;
@@ -1030,8 +995,7 @@ test_who_waits_for_many_has_all_the_segments_at_once(void **state __rte_unused)
 	assert_int_equal(mag_cache_alloc_wait_bulk(cache, objects, 0, 1000000), 0);
 }
 
-static void
-test_who_waits_for_too_many_has_none_and_keeps_none(void **state __rte_unused)
+TEST(test_who_waits_for_too_many_has_none_and_keeps_none, setup_bare, teardown)
 {
 	void *objects[SEGMENTS * 100 + 1];
 
@@ -1049,8 +1013,7 @@ take_all(void **objects)
 	assert_int_equal(mag_cache_alloc_bulk(cache, objects, SEGMENTS * block), SEGMENTS * block);
 }
 
-static void
-test_a_wait_ends_when_it_was_told_to(void **state __rte_unused)
+TEST(test_a_wait_ends_when_it_was_told_to, setup_bare, teardown)
 {
 	void *objects[SEGMENTS * 100];
 	uint64_t start = rte_rdtsc(), us;
@@ -1064,8 +1027,7 @@ test_a_wait_ends_when_it_was_told_to(void **state __rte_unused)
 	mag_cache_free_bulk(cache, objects, SEGMENTS * block);
 }
 
-static void
-test_who_waits_has_what_other_regions_have_to_spare(void **state __rte_unused)
+TEST(test_who_waits_has_what_other_regions_have_to_spare, setup_bare, teardown)
 {
 	struct mag_region_params params = params_for(SEGMENTS * 100, MAG_REGION_NOMAGAZINES);
 	struct mag_region *other;
@@ -1116,8 +1078,7 @@ wait_for_many_run(void *arg __rte_unused)
 	many.got = mag_cache_alloc_wait_bulk(cache, many.object, MANY, MAG_WAIT_DEFAULT);
 }
 
-static void
-test_who_waits_for_many_holds_none_meanwhile(void **state __rte_unused)
+TEST(test_who_waits_for_many_holds_none_meanwhile, setup_bare, teardown)
 {
 	void *objects[SEGMENTS * 100];
 	struct task task = {0};
@@ -1140,8 +1101,7 @@ test_who_waits_for_many_holds_none_meanwhile(void **state __rte_unused)
 	mag_cache_free_bulk(cache, objects + MANY, SEGMENTS * block - MANY);
 }
 
-static void
-test_who_waits_is_woken_by_a_free(void **state __rte_unused)
+TEST(test_who_waits_is_woken_by_a_free, setup_bare, teardown)
 {
 	uint64_t timeout = MAG_WAIT_DEFAULT;
 	void *objects[SEGMENTS * 100];
@@ -1159,8 +1119,7 @@ test_who_waits_is_woken_by_a_free(void **state __rte_unused)
 	mag_cache_free_bulk(cache, objects, SEGMENTS * block);
 }
 
-static void
-test_who_waits_for_centuries_waits(void **state __rte_unused)
+TEST(test_who_waits_for_centuries_waits, setup_bare, teardown)
 {
 	const uint64_t timeouts[] = {UINT64_MAX, UINT64_MAX / 2, UINT64_MAX / 1000};
 	void *objects[SEGMENTS * 100];
@@ -1185,8 +1144,7 @@ nothing(int signal __rte_unused)
 {
 }
 
-static void
-test_a_wait_ends_with_a_signal(void **state __rte_unused)
+TEST(test_a_wait_ends_with_a_signal, setup_bare, teardown)
 {
 	struct sigaction action = {.sa_handler = nothing}, old;
 	uint64_t timeout = MAG_WAIT_DEFAULT;
@@ -1219,8 +1177,7 @@ segment_of(struct mag_cache *its, const void *object)
 	return info.region_index / block;
 }
 
-static void
-test_who_waits_has_what_the_other_cache_of_the_region_holds(void **state __rte_unused)
+TEST(test_who_waits_has_what_the_other_cache_of_the_region_holds, NULL, teardown)
 {
 	struct mag_region_params params = params_for(200, 0);
 	struct mag_cache *other;
@@ -1292,8 +1249,7 @@ user_run(void *arg)
 	}
 }
 
-static void
-test_nobody_notices_that_memory_comes_and_goes(void **state __rte_unused)
+TEST(test_nobody_notices_that_memory_comes_and_goes, setup, teardown)
 {
 	static struct user user[4];
 	bool all;
@@ -1331,57 +1287,7 @@ test_nobody_notices_that_memory_comes_and_goes(void **state __rte_unused)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-#define T(test) cmocka_unit_test_setup_teardown(test, NULL, teardown)
-#define B(test) cmocka_unit_test_setup_teardown(test, setup_bare, teardown)
-		T(test_records_take_a_twentieth_at_most),
-		T(test_segments_are_of_the_size_that_was_wanted),
-		T(test_large_objects_get_segments_of_several_pages),
-		T(test_objects_are_as_aligned_as_was_asked_for),
-		T(test_there_is_room_for_what_magazines_hold),
-		T(test_a_monolithic_region_has_memory_for_the_lcores_that_there_are),
-		T(test_smaller_chunks_have_the_magazines_of_the_regions_objects),
-		T(test_there_is_more_room_when_more_lcores_come),
-		T(test_what_cannot_be_is_refused_with_a_sentence),
-		T(test_sizes_beyond_32_bits_are_no_smaller_ones),
-		B(test_an_elastic_region_adopts_nothing),
-		T(test_every_allocation_that_fails_leaks_nothing),
-		B(test_a_region_takes_and_gives_back_what_it_is_told_to),
-		B(test_a_region_is_destroyed_and_grows_where_its_list_and_pages_are),
-		B(test_memory_that_is_given_back_is_the_systems),
-		B(test_memory_that_is_locked_is_given_back_too),
-		B(test_memory_that_the_system_does_not_take_back_is_not_counted_and_used_again),
-		B(test_memory_whose_node_the_kernel_does_not_choose_is_memory_all_the_same),
-		B(test_segments_in_use_stay),
-		B(test_indices_are_used_again),
-		B(test_a_segment_that_could_not_be_had_leaves_its_index),
-		T(test_a_persistent_region_gives_nothing_back_while_it_lives),
-		T(test_a_monolithic_region_is_one_segment_from_the_beginning),
-		T(test_guard_pages_lie_before_and_behind_each_segment),
-		T(test_guard_pages_are_not_contiguous_in_io_memory),
-		B(test_who_finds_less_than_the_reserve_leaves_word),
-		B(test_a_want_of_another_process_does_not_hide_that_of_our_own),
-		B(test_a_region_that_is_as_large_as_it_may_be_asks_nobody),
-		B(test_a_system_without_memory_is_left_alone_for_a_while),
-		B(test_what_was_not_needed_for_an_interval_is_given_back),
-		B(test_what_is_freed_during_an_interval_stays_for_another),
-		B(test_a_region_that_cannot_have_a_segment_has_the_caches_on_all_reclaimed),
-		cmocka_unit_test_setup_teardown(test_maintenance_grows_and_trims, setup, teardown),
-		B(test_who_waits_has_a_segment_at_once),
-		B(test_who_waits_for_many_has_all_the_segments_at_once),
-		B(test_who_waits_for_too_many_has_none_and_keeps_none),
-		B(test_who_waits_for_many_holds_none_meanwhile),
-		B(test_who_waits_has_what_other_regions_have_to_spare),
-		B(test_a_wait_ends_when_it_was_told_to),
-		B(test_who_waits_is_woken_by_a_free),
-		B(test_who_waits_for_centuries_waits),
-		B(test_a_wait_ends_with_a_signal),
-		T(test_who_waits_has_what_the_other_cache_of_the_region_holds),
-		cmocka_unit_test_setup_teardown(test_nobody_notices_that_memory_comes_and_goes,
-						setup, teardown),
-	};
-
 	eal_start(3, NULL);
 	observer = mag_elastic_on_want;
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return tests_run(NULL, NULL);
 }

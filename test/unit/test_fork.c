@@ -163,8 +163,7 @@ child_takes_turns(void)
 	       mag_lcore_slot_number() != MAG_SLOT_SHARED || mag_maint_runner() != MAG_MAINT_NONE;
 }
 
-static void
-test_parent_and_children_use_a_pool_at_once(void **state __rte_unused)
+TEST(test_parent_and_children_use_a_pool_at_once, setup, teardown)
 {
 	unsigned int clashes[2] = {1, 1};
 	pid_t child[2];
@@ -192,8 +191,7 @@ child_ends_its_thread(void)
 	pthread_exit(NULL);
 }
 
-static void
-test_a_child_that_ends_leaves_the_slot_of_its_parent_alone(void **state __rte_unused)
+TEST(test_a_child_that_ends_leaves_the_slot_of_its_parent_alone, setup, teardown)
 {
 	uint32_t held;
 
@@ -232,8 +230,7 @@ child_makes_a_cache(void)
 	return 0;
 }
 
-static void
-test_a_child_maintains_its_own_caches_and_no_others(void **state __rte_unused)
+TEST(test_a_child_maintains_its_own_caches_and_no_others, setup, teardown)
 {
 	CHILD_HAS_THREADS();
 	parent_id = mag_process_id;
@@ -259,8 +256,7 @@ child_uses_callbacks(void)
 	       mag_cache_destroy(callbacks) != -EPERM;
 }
 
-static void
-test_a_cache_with_callbacks_stays_the_parents(void **state __rte_unused)
+TEST(test_a_cache_with_callbacks_stays_the_parents, setup, teardown)
 {
 	struct mag_cache_params params = {
 		.name = "callbacks", .object_size = SIZE, .destructor = destruct, .node = -1};
@@ -283,8 +279,7 @@ fork_visit(struct mag_cache *visited __rte_unused, void *arg)
 	*(pid_t *)arg = child_start(child_walks);
 }
 
-static void
-test_a_walk_over_caches_may_fork(void **state __rte_unused)
+TEST(test_a_walk_over_caches_may_fork, setup, teardown)
 {
 	pid_t pid = -1;
 
@@ -292,8 +287,7 @@ test_a_walk_over_caches_may_fork(void **state __rte_unused)
 	assert_int_equal(child_status(pid), 0);
 }
 
-static void
-test_forks_do_not_disturb_maintenance(void **state __rte_unused)
+TEST(test_forks_do_not_disturb_maintenance, setup, teardown)
 {
 	unsigned int i;
 	uint64_t updates;
@@ -409,8 +403,7 @@ copy_run(const char *role, char *reports, unsigned int n)
 	close(pipes[0]);
 }
 
-static void
-test_a_daemon_whose_parent_exits_takes_over(void **state __rte_unused)
+TEST(test_a_daemon_whose_parent_exits_takes_over)
 {
 	unsigned int i;
 	char report;
@@ -422,8 +415,7 @@ test_a_daemon_whose_parent_exits_takes_over(void **state __rte_unused)
 	}
 }
 
-static void
-test_one_of_two_children_takes_over(void **state __rte_unused)
+TEST(test_one_of_two_children_takes_over)
 {
 	char reports[2];
 
@@ -433,25 +425,13 @@ test_one_of_two_children_takes_over(void **state __rte_unused)
 		    (reports[0] == 's' && reports[1] == 'h'));
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		T(test_parent_and_children_use_a_pool_at_once),
-		T(test_a_child_that_ends_leaves_the_slot_of_its_parent_alone),
-		T(test_a_child_maintains_its_own_caches_and_no_others),
-		T(test_a_cache_with_callbacks_stays_the_parents),
-		T(test_a_walk_over_caches_may_fork),
-		T(test_forks_do_not_disturb_maintenance),
-		cmocka_unit_test(test_a_daemon_whose_parent_exits_takes_over),
-		cmocka_unit_test(test_one_of_two_children_takes_over),
-	};
 	const char *role = getenv(ENV_ROLE);
 
 	if (role != NULL)
 		return run_copy(role);
 	eal_start(2, NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return tests_run(NULL, NULL);
 }

@@ -173,8 +173,7 @@ assert_all_there(void)
 	assert_int_equal(mag_cache_available(cache), COUNT);
 }
 
-static void
-test_an_lcore_has_objects_of_its_own_node_while_there_are_any(void **state __rte_unused)
+TEST(test_an_lcore_has_objects_of_its_own_node_while_there_are_any, setup, teardown)
 {
 	for (here = 0; here < 2; here++) {
 		assert_int_equal(mag_cache_take_all(cache, objects, HALF, true), 0);
@@ -184,8 +183,7 @@ test_an_lcore_has_objects_of_its_own_node_while_there_are_any(void **state __rte
 	assert_all_there();
 }
 
-static void
-test_a_node_without_objects_spills_to_the_other(void **state __rte_unused)
+TEST(test_a_node_without_objects_spills_to_the_other, setup, teardown)
 {
 	here = 1;
 	assert_int_equal(mag_cache_take_all(cache, objects, HALF + 100, true), 0);
@@ -195,8 +193,7 @@ test_a_node_without_objects_spills_to_the_other(void **state __rte_unused)
 	assert_all_there();
 }
 
-static void
-test_a_freed_object_goes_to_a_magazine_of_its_own_node(void **state __rte_unused)
+TEST(test_a_freed_object_goes_to_a_magazine_of_its_own_node, setup, teardown)
 {
 	struct mag_home *home;
 	unsigned int part, i;
@@ -228,8 +225,7 @@ take_some(void *arg)
 	here = 0;
 }
 
-static void
-test_one_lcore_can_have_what_others_hold_on_both_nodes(void **state __rte_unused)
+TEST(test_one_lcore_can_have_what_others_hold_on_both_nodes, setup, teardown)
 {
 	int node;
 
@@ -250,8 +246,7 @@ take_some_polled(void *arg)
 	RTE_SET_USED(arg);
 }
 
-static void
-test_without_visits_lcores_are_asked_on_both_nodes(void **state __rte_unused)
+TEST(test_without_visits_lcores_are_asked_on_both_nodes, setup_polled, teardown)
 {
 	int node = 0;
 
@@ -277,8 +272,7 @@ fill_depots(void *arg)
 	mag_cache_give(cache, objects, COUNT);
 }
 
-static void
-test_without_visits_a_purge_asks_and_empties_the_depots_on_both_nodes(void **state __rte_unused)
+TEST(test_without_visits_a_purge_asks_and_empties_the_depots_on_both_nodes, setup_polled, teardown)
 {
 	struct mag_home *home;
 	unsigned int part;
@@ -322,9 +316,8 @@ begin_to_fail(unsigned int from)
 	fails_from = from;
 }
 
-static void
-test_a_membarrier_that_fails_leaves_the_slots_of_its_node_and_lcores_are_asked(
-	void **state __rte_unused)
+TEST(test_a_membarrier_that_fails_leaves_the_slots_of_its_node_and_lcores_are_asked, setup,
+     teardown)
 {
 	struct mag_home *home[] = {mag_cache_home(cache, 0), mag_cache_home(cache, 1)};
 	const uint32_t asked = MAG_BIAS_FENCE_BIT | MAG_BIAS_ASKED;
@@ -358,8 +351,7 @@ test_a_membarrier_that_fails_leaves_the_slots_of_its_node_and_lcores_are_asked(
 	mag_bias_forbid_membarrier(false);
 }
 
-static void
-test_what_is_in_depots_of_any_node_is_had_before_what_lcores_hold(void **state __rte_unused)
+TEST(test_what_is_in_depots_of_any_node_is_had_before_what_lcores_hold, setup, teardown)
 {
 	struct mag_home *home;
 	unsigned int part, rest;
@@ -381,8 +373,7 @@ test_what_is_in_depots_of_any_node_is_had_before_what_lcores_hold(void **state _
 	assert_all_there();
 }
 
-static void
-test_nodes_purged_before_a_slot_that_does_not_let_go_are_enabled_again(void **state __rte_unused)
+TEST(test_nodes_purged_before_a_slot_that_does_not_let_go_are_enabled_again, setup, teardown)
 {
 	struct mag_lcore *busy = &mag_cache_home(cache, 1)->slot[5];
 
@@ -398,8 +389,7 @@ test_nodes_purged_before_a_slot_that_does_not_let_go_are_enabled_again(void **st
 	assert_all_there();
 }
 
-static void
-test_more_than_there_is_takes_nothing(void **state __rte_unused)
+TEST(test_more_than_there_is_takes_nothing, setup, teardown)
 {
 	assert_int_equal(mag_cache_take_all(cache, objects, COUNT - 10, true), 0);
 	assert_int_equal(mag_cache_take_all(cache, objects + COUNT - 10, 10, true), 0);
@@ -410,8 +400,7 @@ test_more_than_there_is_takes_nothing(void **state __rte_unused)
 	assert_all_there();
 }
 
-static void
-test_purge_resize_and_reap_are_of_both_homes(void **state __rte_unused)
+TEST(test_purge_resize_and_reap_are_of_both_homes, setup, teardown)
 {
 	struct mag_cache_stats stats;
 
@@ -433,8 +422,7 @@ test_purge_resize_and_reap_are_of_both_homes(void **state __rte_unused)
 	assert_all_there();
 }
 
-static void
-test_counts_are_sums_over_the_homes(void **state __rte_unused)
+TEST(test_counts_are_sums_over_the_homes, setup, teardown)
 {
 	struct mag_slot_stats slots[MAG_SLOTS];
 	struct mag_cache_stats stats;
@@ -452,8 +440,7 @@ test_counts_are_sums_over_the_homes(void **state __rte_unused)
 	mag_cache_give(cache, objects + COUNT - 100, 100);
 }
 
-static void
-test_blocks_come_from_both_nodes_or_not_at_all(void **state __rte_unused)
+TEST(test_blocks_come_from_both_nodes_or_not_at_all, setup, teardown)
 {
 	void *first[COUNT / BLOCK + 1];
 	unsigned int i, j;
@@ -496,8 +483,7 @@ take_all_meanwhile(void)
 	refusal = mag_cache_take_all(cache, objects, COUNT, true);
 }
 
-static void
-test_who_is_refused_for_blocks_that_another_asks_for_is_counted(void **state __rte_unused)
+TEST(test_who_is_refused_for_blocks_that_another_asks_for_is_counted, setup, teardown)
 {
 	void *first[COUNT / BLOCK + 1];
 
@@ -558,8 +544,7 @@ mag_home_take(struct mag_home *of, void **to, unsigned int n, struct mag_request
 	return take(of, to, n, request);
 }
 
-static void
-test_a_home_that_comes_during_a_steal_is_not_visited_by_it(void **state __rte_unused)
+TEST(test_a_home_that_comes_during_a_steal_is_not_visited_by_it)
 {
 	const struct mag_lcore *slot;
 	void *had[OURS];
@@ -586,8 +571,7 @@ test_a_home_that_comes_during_a_steal_is_not_visited_by_it(void **state __rte_un
 	teardown(NULL);
 }
 
-static void
-test_a_pool_that_lost_its_memory_starts_again_on_both_nodes(void **state __rte_unused)
+TEST(test_a_pool_that_lost_its_memory_starts_again_on_both_nodes, setup, teardown)
 {
 	mag_pool_reset(cache);
 	assert_int_equal(mag_cache_available(cache), 0);
@@ -600,8 +584,7 @@ test_a_pool_that_lost_its_memory_starts_again_on_both_nodes(void **state __rte_u
 	mag_cache_give(cache, objects, HALF);
 }
 
-static void
-test_a_home_that_cannot_be_had_leaves_the_cache_as_it_was(void **state __rte_unused)
+TEST(test_a_home_that_cannot_be_had_leaves_the_cache_as_it_was)
 {
 	uint64_t balance = heap_balance();
 	unsigned int asked, i;
@@ -637,8 +620,7 @@ home_run(void *arg)
 	assert_logged(log_end(), "pool \"pool\"");
 }
 
-static void
-test_a_home_is_refused_while_a_thread_stays_in_the_perimeter(void **state __rte_unused)
+TEST(test_a_home_is_refused_while_a_thread_stays_in_the_perimeter)
 {
 	uint64_t balance = heap_balance();
 	int ret = 0;
@@ -658,8 +640,7 @@ test_a_home_is_refused_while_a_thread_stays_in_the_perimeter(void **state __rte_
 	assert_int_equal(heap_balance(), balance);
 }
 
-static void
-test_a_cache_of_one_node_has_one_home_and_an_open_fast_path(void **state __rte_unused)
+TEST(test_a_cache_of_one_node_has_one_home_and_an_open_fast_path)
 {
 	cache = make("rounds=14,interval=3600");
 	assert_int_equal(mag_pool_home(cache, 0), 0);
@@ -671,8 +652,7 @@ test_a_cache_of_one_node_has_one_home_and_an_open_fast_path(void **state __rte_u
 	teardown(NULL);
 }
 
-static void
-test_an_lcore_of_a_node_without_objects_goes_by_its_own_distances(void **state __rte_unused)
+TEST(test_an_lcore_of_a_node_without_objects_goes_by_its_own_distances)
 {
 	static const int nodes[] = {3, 1, 0}, from_two[] = {0, 1, 3};
 	const uint8_t *order;
@@ -705,8 +685,7 @@ put_far_object_by_ops(void *arg)
 	mag_cache_free(cache, object);
 }
 
-static void
-test_the_fast_path_puts_no_object_of_another_node_into_a_magazine(void **state __rte_unused)
+TEST(test_the_fast_path_puts_no_object_of_another_node_into_a_magazine, setup, teardown)
 {
 	const struct mag_lcore *near = &mag_cache_home(cache, 0)->slot[1];
 	unsigned int i;
@@ -718,8 +697,7 @@ test_the_fast_path_puts_no_object_of_another_node_into_a_magazine(void **state _
 	assert_all_there();
 }
 
-static void
-test_memory_of_nodes_in_any_order_is_told_apart(void **state __rte_unused)
+TEST(test_memory_of_nodes_in_any_order_is_told_apart)
 {
 	static const uint8_t nodes[] = {0, 1, 0, 2, 1, 0, 0, 2}, turns[] = {3, 0, 6, 1, 7, 4, 2, 5};
 	struct mag_region_params params = {.name = "mixed", .object_size = SIZE, .node = -1};
@@ -743,8 +721,7 @@ test_memory_of_nodes_in_any_order_is_told_apart(void **state __rte_unused)
 	assert_int_equal(mag_region_destroy(mixed), 0);
 }
 
-static void
-test_adopting_without_memory_for_records_changes_nothing(void **state __rte_unused)
+TEST(test_adopting_without_memory_for_records_changes_nothing)
 {
 	uint64_t balance = heap_balance();
 	unsigned int i, failed;
@@ -773,8 +750,7 @@ test_adopting_without_memory_for_records_changes_nothing(void **state __rte_unus
 	assert_int_equal(heap_balance(), balance);
 }
 
-static void
-test_memory_of_unknown_node_goes_with_the_first_known_one(void **state __rte_unused)
+TEST(test_memory_of_unknown_node_goes_with_the_first_known_one)
 {
 	void *half[HALF];
 	unsigned int i;
@@ -791,8 +767,7 @@ test_memory_of_unknown_node_goes_with_the_first_known_one(void **state __rte_unu
 	teardown(NULL);
 }
 
-static void
-test_a_node_that_comes_when_a_cache_uses_the_region_is_not_told_apart(void **state __rte_unused)
+TEST(test_a_node_that_comes_when_a_cache_uses_the_region_is_not_told_apart)
 {
 	struct mag_region_params params = {.name = "late", .object_size = SIZE, .node = -1};
 	struct mag_cache_params library = {.name = "late", .object_size = SIZE, .node = -1};
@@ -832,8 +807,7 @@ crowd_run(void *arg)
 	}
 }
 
-static void
-test_lcores_and_threads_lose_nothing_while_homes_are_purged(void **state __rte_unused)
+TEST(test_lcores_and_threads_lose_nothing_while_homes_are_purged, setup, teardown)
 {
 	struct task tasks[3];
 	unsigned int i;
@@ -857,62 +831,6 @@ test_lcores_and_threads_lose_nothing_while_homes_are_purged(void **state __rte_u
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(
-			test_an_lcore_has_objects_of_its_own_node_while_there_are_any, setup,
-			teardown),
-		cmocka_unit_test_setup_teardown(test_a_node_without_objects_spills_to_the_other,
-						setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			test_a_freed_object_goes_to_a_magazine_of_its_own_node, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			test_one_lcore_can_have_what_others_hold_on_both_nodes, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_without_visits_lcores_are_asked_on_both_nodes,
-						setup_polled, teardown),
-		cmocka_unit_test_setup_teardown(
-			test_without_visits_a_purge_asks_and_empties_the_depots_on_both_nodes,
-			setup_polled, teardown),
-		cmocka_unit_test_setup_teardown(
-			test_a_membarrier_that_fails_leaves_the_slots_of_its_node_and_lcores_are_asked,
-			setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			test_what_is_in_depots_of_any_node_is_had_before_what_lcores_hold, setup,
-			teardown),
-		cmocka_unit_test_setup_teardown(
-			test_nodes_purged_before_a_slot_that_does_not_let_go_are_enabled_again,
-			setup, teardown),
-		cmocka_unit_test_setup_teardown(test_more_than_there_is_takes_nothing, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(test_purge_resize_and_reap_are_of_both_homes, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(test_counts_are_sums_over_the_homes, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(test_blocks_come_from_both_nodes_or_not_at_all,
-						setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			test_who_is_refused_for_blocks_that_another_asks_for_is_counted, setup,
-			teardown),
-		cmocka_unit_test(test_a_home_that_comes_during_a_steal_is_not_visited_by_it),
-		cmocka_unit_test_setup_teardown(
-			test_a_pool_that_lost_its_memory_starts_again_on_both_nodes, setup,
-			teardown),
-		cmocka_unit_test(test_a_home_that_cannot_be_had_leaves_the_cache_as_it_was),
-		cmocka_unit_test(test_a_home_is_refused_while_a_thread_stays_in_the_perimeter),
-		cmocka_unit_test(test_a_cache_of_one_node_has_one_home_and_an_open_fast_path),
-		cmocka_unit_test(test_an_lcore_of_a_node_without_objects_goes_by_its_own_distances),
-		cmocka_unit_test_setup_teardown(
-			test_the_fast_path_puts_no_object_of_another_node_into_a_magazine, setup,
-			teardown),
-		cmocka_unit_test(test_adopting_without_memory_for_records_changes_nothing),
-		cmocka_unit_test(test_memory_of_unknown_node_goes_with_the_first_known_one),
-		cmocka_unit_test(
-			test_a_node_that_comes_when_a_cache_uses_the_region_is_not_told_apart),
-		cmocka_unit_test(test_memory_of_nodes_in_any_order_is_told_apart),
-		cmocka_unit_test_setup_teardown(
-			test_lcores_and_threads_lose_nothing_while_homes_are_purged, setup,
-			teardown),
-	};
-
 	eal_start(3, NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return tests_run(NULL, NULL);
 }

@@ -110,8 +110,7 @@ is_zero(const char *object)
 	return true;
 }
 
-static void
-test_objects_come_zeroed_aligned_and_each_once(void **state __rte_unused)
+TEST(test_objects_come_zeroed_aligned_and_each_once)
 {
 	void *objects[COUNT];
 	unsigned int i, turn;
@@ -132,8 +131,7 @@ test_objects_come_zeroed_aligned_and_each_once(void **state __rte_unused)
 	drop();
 }
 
-static void
-test_what_the_heap_clears_is_not_cleared_before(void **state __rte_unused)
+TEST(test_what_the_heap_clears_is_not_cleared_before)
 {
 	void *objects[COUNT];
 	unsigned int i;
@@ -156,8 +154,7 @@ test_what_the_heap_clears_is_not_cleared_before(void **state __rte_unused)
 	drop();
 }
 
-static void
-test_counts_are_those_of_objects_that_came_from_the_heap(void **state __rte_unused)
+TEST(test_counts_are_those_of_objects_that_came_from_the_heap)
 {
 	void *objects[COUNT];
 
@@ -183,8 +180,7 @@ test_counts_are_those_of_objects_that_came_from_the_heap(void **state __rte_unus
 	drop();
 }
 
-static void
-test_an_object_stays_constructed_in_a_magazine(void **state __rte_unused)
+TEST(test_an_object_stays_constructed_in_a_magazine)
 {
 	void *objects[20];
 	unsigned int i;
@@ -202,8 +198,7 @@ test_an_object_stays_constructed_in_a_magazine(void **state __rte_unused)
 	drop();
 }
 
-static void
-test_infos_are_address_and_size_alone(void **state __rte_unused)
+TEST(test_infos_are_address_and_size_alone)
 {
 	struct mag_object_info info, mirror;
 	void *object;
@@ -221,8 +216,7 @@ test_infos_are_address_and_size_alone(void **state __rte_unused)
 	drop();
 }
 
-static void
-test_a_heap_without_memory_gives_fewer(void **state __rte_unused)
+TEST(test_a_heap_without_memory_gives_fewer)
 {
 	void *objects[COUNT];
 
@@ -248,8 +242,7 @@ fill(void *arg)
 	RTE_SET_USED(arg);
 }
 
-static void
-test_what_other_lcores_hold_is_had_when_the_heap_has_none(void **state __rte_unused)
+TEST(test_what_other_lcores_hold_is_had_when_the_heap_has_none)
 {
 	void *object;
 
@@ -264,8 +257,7 @@ test_what_other_lcores_hold_is_had_when_the_heap_has_none(void **state __rte_unu
 	drop();
 }
 
-static void
-test_objects_out_keep_it(void **state __rte_unused)
+TEST(test_objects_out_keep_it)
 {
 	void *object;
 
@@ -293,8 +285,7 @@ assert_refused(struct mag_cache_params params, int error, const char *why)
 	assert_int_equal(heap_balance(), balance);
 }
 
-static void
-test_what_cannot_be_is_refused_with_a_sentence(void **state __rte_unused)
+TEST(test_what_cannot_be_is_refused_with_a_sentence)
 {
 	struct mag_cache_params params = params_of();
 
@@ -318,8 +309,7 @@ test_what_cannot_be_is_refused_with_a_sentence(void **state __rte_unused)
 	assert_refused(params, EINVAL, "rounds=510");
 }
 
-static void
-test_every_allocation_that_fails_leaks_nothing(void **state __rte_unused)
+TEST(test_every_allocation_that_fails_leaks_nothing)
 {
 	struct mag_cache_params params = params_of();
 	uint64_t balance = heap_balance();
@@ -344,21 +334,8 @@ test_every_allocation_that_fails_leaks_nothing(void **state __rte_unused)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_objects_come_zeroed_aligned_and_each_once),
-		cmocka_unit_test(test_what_the_heap_clears_is_not_cleared_before),
-		cmocka_unit_test(test_counts_are_those_of_objects_that_came_from_the_heap),
-		cmocka_unit_test(test_an_object_stays_constructed_in_a_magazine),
-		cmocka_unit_test(test_infos_are_address_and_size_alone),
-		cmocka_unit_test(test_a_heap_without_memory_gives_fewer),
-		cmocka_unit_test(test_what_other_lcores_hold_is_had_when_the_heap_has_none),
-		cmocka_unit_test(test_objects_out_keep_it),
-		cmocka_unit_test(test_what_cannot_be_is_refused_with_a_sentence),
-		cmocka_unit_test(test_every_allocation_that_fails_leaks_nothing),
-	};
-
 	eal_start(2, NULL);
 	/* What fails here is not told to maintenance, which would purge. */
 	mag_elastic_on_shortage = NULL;
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return tests_run(NULL, NULL);
 }

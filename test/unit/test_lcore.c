@@ -82,8 +82,7 @@ assert_invariant(void)
 	assert_true(lcore.rounds <= lcore.capacity);
 }
 
-static void
-test_an_empty_slot_over_an_empty_depot_gives_and_takes_nothing(void **state __rte_unused)
+TEST(test_an_empty_slot_over_an_empty_depot_gives_and_takes_nothing, setup, teardown)
 {
 	void *objects[4];
 
@@ -100,8 +99,7 @@ test_an_empty_slot_over_an_empty_depot_gives_and_takes_nothing(void **state __rt
 	assert_int_equal(lcore.allocs, 0);
 }
 
-static void
-test_the_object_given_last_is_taken_first(void **state __rte_unused)
+TEST(test_the_object_given_last_is_taken_first, setup, teardown)
 {
 	void *object;
 	unsigned int i;
@@ -115,8 +113,7 @@ test_the_object_given_last_is_taken_first(void **state __rte_unused)
 	assert_false(mag_lcore_get(&lcore, &object, 1));
 }
 
-static void
-test_a_slot_holds_two_magazines(void **state __rte_unused)
+TEST(test_a_slot_holds_two_magazines, setup, teardown)
 {
 	stock_empty(2);
 	assert_int_equal(give(0, 3 * ROUNDS), 2 * ROUNDS);
@@ -126,8 +123,7 @@ test_a_slot_holds_two_magazines(void **state __rte_unused)
 	assert_int_equal(mag_depot_total(&depot.full), 0);
 }
 
-static void
-test_a_third_magazine_pushes_the_previous_to_the_full_list(void **state __rte_unused)
+TEST(test_a_third_magazine_pushes_the_previous_to_the_full_list, setup, teardown)
 {
 	struct mag_magazine *first;
 
@@ -145,8 +141,7 @@ test_a_third_magazine_pushes_the_previous_to_the_full_list(void **state __rte_un
 	assert_int_equal(lcore.exchanges, 1);
 }
 
-static void
-test_the_previous_magazine_is_swapped_in_before_the_depot_is_asked(void **state __rte_unused)
+TEST(test_the_previous_magazine_is_swapped_in_before_the_depot_is_asked, setup, teardown)
 {
 	void *objects[2 * ROUNDS];
 
@@ -162,8 +157,7 @@ test_the_previous_magazine_is_swapped_in_before_the_depot_is_asked(void **state 
 	assert_int_equal(mag_depot_taken(&depot.empty), 2);
 }
 
-static void
-test_one_full_magazine_is_asked_for_up_to_its_size(void **state __rte_unused)
+TEST(test_one_full_magazine_is_asked_for_up_to_its_size, setup, teardown)
 {
 	void *objects[ROUNDS];
 
@@ -177,8 +171,7 @@ test_one_full_magazine_is_asked_for_up_to_its_size(void **state __rte_unused)
 	assert_int_equal(lcore.exchanges, 1);
 }
 
-static void
-test_two_full_magazines_are_asked_for_beyond_its_size(void **state __rte_unused)
+TEST(test_two_full_magazines_are_asked_for_beyond_its_size, setup, teardown)
 {
 	void *objects[ROUNDS + 1];
 
@@ -193,8 +186,7 @@ test_two_full_magazines_are_asked_for_beyond_its_size(void **state __rte_unused)
 	assert_invariant();
 }
 
-static void
-test_empty_magazines_go_to_the_empty_list_when_full_ones_come(void **state __rte_unused)
+TEST(test_empty_magazines_go_to_the_empty_list_when_full_ones_come, setup, teardown)
 {
 	void *objects[2 * ROUNDS];
 
@@ -211,8 +203,7 @@ test_empty_magazines_go_to_the_empty_list_when_full_ones_come(void **state __rte
 	assert_int_equal(mag_depot_total(&depot.empty), 3);
 }
 
-static void
-test_a_slot_that_is_off_leaves_the_depot_alone(void **state __rte_unused)
+TEST(test_a_slot_that_is_off_leaves_the_depot_alone, setup, teardown)
 {
 	void *objects[4];
 
@@ -225,8 +216,7 @@ test_a_slot_that_is_off_leaves_the_depot_alone(void **state __rte_unused)
 	assert_int_equal(mag_depot_total(&depot.empty), 1);
 }
 
-static void
-test_the_fast_path_is_all_or_nothing(void **state __rte_unused)
+TEST(test_the_fast_path_is_all_or_nothing, setup, teardown)
 {
 	void *objects[ROUNDS + 1] = {NULL};
 
@@ -245,8 +235,7 @@ test_the_fast_path_is_all_or_nothing(void **state __rte_unused)
 	assert_int_equal(lcore.owner.busy, 0);
 }
 
-static void
-test_the_fast_path_stays_out_while_somebody_visits(void **state __rte_unused)
+TEST(test_the_fast_path_stays_out_while_somebody_visits, setup, teardown)
 {
 	void *object = number(7);
 
@@ -260,8 +249,7 @@ test_the_fast_path_stays_out_while_somebody_visits(void **state __rte_unused)
 	assert_true(mag_lcore_get(&lcore, &object, 1));
 }
 
-static void
-test_both_magazines_serve_without_the_slow_path(void **state __rte_unused)
+TEST(test_both_magazines_serve_without_the_slow_path, setup, teardown)
 {
 	void *objects[2 * ROUNDS], *more[3];
 	uint32_t i;
@@ -289,8 +277,7 @@ test_both_magazines_serve_without_the_slow_path(void **state __rte_unused)
 	assert_int_equal(lcore.owner.busy, 0);
 }
 
-static void
-test_both_magazines_stay_closed_while_somebody_visits(void **state __rte_unused)
+TEST(test_both_magazines_stay_closed_while_somebody_visits, setup, teardown)
 {
 	void *objects[ROUNDS + 1];
 
@@ -305,8 +292,7 @@ test_both_magazines_stay_closed_while_somebody_visits(void **state __rte_unused)
 	assert_int_equal(mag_lcore_count(&lcore), ROUNDS - 1);
 }
 
-static void
-test_copies_are_exact(void **state __rte_unused)
+TEST(test_copies_are_exact, setup, teardown)
 {
 	void *from[20], *to[20];
 	unsigned int n, i;
@@ -321,8 +307,7 @@ test_copies_are_exact(void **state __rte_unused)
 	}
 }
 
-static void
-test_detaching_leaves_nothing_behind(void **state __rte_unused)
+TEST(test_detaching_leaves_nothing_behind, setup, teardown)
 {
 	struct mag_detached detached;
 
@@ -343,8 +328,7 @@ test_detaching_leaves_nothing_behind(void **state __rte_unused)
 	assert_null(mag_lcore_detach_loaded(&lcore).magazine);
 }
 
-static void
-test_picking_takes_from_the_top_of_loaded_only(void **state __rte_unused)
+TEST(test_picking_takes_from_the_top_of_loaded_only, setup, teardown)
 {
 	void *objects[2 * ROUNDS];
 
@@ -500,8 +484,7 @@ random_give(uintptr_t *next, uint32_t n)
 	assert_int_equal(model_give(objects, n), done);
 }
 
-static void
-test_random_operations_do_what_the_specification_says(void **state __rte_unused)
+TEST(test_random_operations_do_what_the_specification_says, setup, teardown)
 {
 	unsigned int i, bias = 0;
 	uintptr_t next = 0;
@@ -520,8 +503,7 @@ test_random_operations_do_what_the_specification_says(void **state __rte_unused)
 	}
 }
 
-static void
-test_frees_can_be_derived_from_exchanges(void **state __rte_unused)
+TEST(test_frees_can_be_derived_from_exchanges, setup, teardown)
 {
 	uint64_t given = 0, taken = 0;
 	void *objects[3 * ROUNDS];
@@ -549,8 +531,7 @@ flush(uint32_t slot)
 	atomic_fetch_add(&flushed[slot], 1);
 }
 
-static void
-test_an_lcore_claims_the_slot_of_its_number(void **state __rte_unused)
+TEST(test_an_lcore_claims_the_slot_of_its_number, setup, teardown)
 {
 	mag_lcore_claim();
 	assert_int_equal(mag_lcore_slot_number(), rte_lcore_id());
@@ -568,8 +549,7 @@ claim_run(void *arg)
 	*slot = mag_lcore_slot_number();
 }
 
-static void
-test_a_worker_keeps_its_slot_from_job_to_job(void **state __rte_unused)
+TEST(test_a_worker_keeps_its_slot_from_job_to_job, setup, teardown)
 {
 	uint32_t slot = 0, owners;
 
@@ -581,8 +561,7 @@ test_a_worker_keeps_its_slot_from_job_to_job(void **state __rte_unused)
 	assert_int_equal(mag_lcore_owners(), owners);
 }
 
-static void
-test_a_thread_without_lcore_id_has_the_shared_slot(void **state __rte_unused)
+TEST(test_a_thread_without_lcore_id_has_the_shared_slot, setup, teardown)
 {
 	uint32_t slot = 0, owners = mag_lcore_owners();
 
@@ -614,8 +593,7 @@ stay_run(void *arg)
 		let_pass(1);
 }
 
-static void
-test_a_registered_thread_claims_a_slot_and_releases_it_when_it_ends(void **state __rte_unused)
+TEST(test_a_registered_thread_claims_a_slot_and_releases_it_when_it_ends, setup, teardown)
 {
 	uint32_t owners = mag_lcore_owners(), before;
 	struct stay stay = {0};
@@ -636,8 +614,7 @@ test_a_registered_thread_claims_a_slot_and_releases_it_when_it_ends(void **state
 	assert_true(mag_lcore_slots() > stay.slot);
 }
 
-static void
-test_an_lcore_id_that_is_used_again_gets_another_slot(void **state __rte_unused)
+TEST(test_an_lcore_id_that_is_used_again_gets_another_slot, setup, teardown)
 {
 	struct stay stay[2] = {{0}};
 	struct task task[2];
@@ -675,9 +652,7 @@ late_run(void *arg)
 	*(uint32_t *)arg = mag_lcore_slot_number();
 }
 
-static void
-test_what_a_thread_does_after_its_slot_was_released_goes_to_the_shared_one(
-	void **state __rte_unused)
+TEST(test_what_a_thread_does_after_its_slot_was_released_goes_to_the_shared_one, setup, teardown)
 {
 	uint32_t slot = MAG_SLOT_SHARED;
 
@@ -690,8 +665,7 @@ test_what_a_thread_does_after_its_slot_was_released_goes_to_the_shared_one(
 	assert_int_equal(pthread_key_delete(late_key), 0);
 }
 
-static void
-test_who_comes_when_all_slots_are_taken_has_the_shared_one(void **state __rte_unused)
+TEST(test_who_comes_when_all_slots_are_taken_has_the_shared_one, setup, teardown)
 {
 	static struct stay stay[RTE_MAX_LCORE + 1];
 	static struct task task[RTE_MAX_LCORE + 1];
@@ -745,8 +719,7 @@ claim_untold_run(void *arg)
 	slot[2] = rte_lcore_id();
 }
 
-static void
-test_a_thread_whose_end_will_not_be_told_has_the_shared_one(void **state __rte_unused)
+TEST(test_a_thread_whose_end_will_not_be_told_has_the_shared_one, setup, teardown)
 {
 	uint32_t owners = mag_lcore_owners(), slot[3];
 
@@ -758,8 +731,7 @@ test_a_thread_whose_end_will_not_be_told_has_the_shared_one(void **state __rte_u
 
 #else
 
-static void
-test_a_thread_whose_end_will_not_be_told_has_the_shared_one(void **state __rte_unused)
+TEST(test_a_thread_whose_end_will_not_be_told_has_the_shared_one, setup, teardown)
 {
 	printf("# skip: ThreadSanitizer itself needs pthread_setspecific() before it has begun\n");
 	skip();
@@ -769,8 +741,7 @@ test_a_thread_whose_end_will_not_be_told_has_the_shared_one(void **state __rte_u
 
 static struct mag_lcore slots[MAG_SLOTS];
 
-static void
-test_an_owner_can_keep_itself_out(void **state __rte_unused)
+TEST(test_an_owner_can_keep_itself_out, setup, teardown)
 {
 	struct mag_lcore *own;
 
@@ -785,8 +756,7 @@ test_an_owner_can_keep_itself_out(void **state __rte_unused)
 	mag_bias_leave(&own->owner);
 }
 
-static void
-test_an_owner_acknowledges_fences_and_nothing_else(void **state __rte_unused)
+TEST(test_an_owner_acknowledges_fences_and_nothing_else, setup, teardown)
 {
 	struct mag_lcore *slot = &slots[3];
 
@@ -796,8 +766,7 @@ test_an_owner_acknowledges_fences_and_nothing_else(void **state __rte_unused)
 	assert_int_equal(slot->fenced, 1);
 }
 
-static void
-test_a_slot_is_owned_from_its_claim_to_its_end(void **state __rte_unused)
+TEST(test_a_slot_is_owned_from_its_claim_to_its_end, setup, teardown)
 {
 	mag_lcore_claim();
 	assert_true(mag_lcore_is_owned(mag_lcore_slot_number()));
@@ -813,53 +782,17 @@ keep_out_run(void *arg __rte_unused)
 	mag_lcore_keep_out(own, false);
 }
 
-static void
-test_a_thread_without_slot_leaves_the_shared_one_closed(void **state __rte_unused)
+TEST(test_a_thread_without_slot_leaves_the_shared_one_closed, setup, teardown)
 {
 	slots[MAG_SLOT_SHARED].visitor.word = MAG_BIAS_SELF;
 	run_on_thread(keep_out_run, NULL);
 	assert_int_equal(slots[MAG_SLOT_SHARED].visitor.word, MAG_BIAS_SELF);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		T(test_an_empty_slot_over_an_empty_depot_gives_and_takes_nothing),
-		T(test_the_object_given_last_is_taken_first),
-		T(test_a_slot_holds_two_magazines),
-		T(test_a_third_magazine_pushes_the_previous_to_the_full_list),
-		T(test_the_previous_magazine_is_swapped_in_before_the_depot_is_asked),
-		T(test_one_full_magazine_is_asked_for_up_to_its_size),
-		T(test_two_full_magazines_are_asked_for_beyond_its_size),
-		T(test_empty_magazines_go_to_the_empty_list_when_full_ones_come),
-		T(test_a_slot_that_is_off_leaves_the_depot_alone),
-		T(test_the_fast_path_is_all_or_nothing),
-		T(test_the_fast_path_stays_out_while_somebody_visits),
-		T(test_both_magazines_serve_without_the_slow_path),
-		T(test_both_magazines_stay_closed_while_somebody_visits),
-		T(test_copies_are_exact),
-		T(test_detaching_leaves_nothing_behind),
-		T(test_picking_takes_from_the_top_of_loaded_only),
-		T(test_random_operations_do_what_the_specification_says),
-		T(test_frees_can_be_derived_from_exchanges),
-		T(test_an_lcore_claims_the_slot_of_its_number),
-		T(test_a_worker_keeps_its_slot_from_job_to_job),
-		T(test_a_thread_without_lcore_id_has_the_shared_slot),
-		T(test_a_registered_thread_claims_a_slot_and_releases_it_when_it_ends),
-		T(test_an_lcore_id_that_is_used_again_gets_another_slot),
-		T(test_what_a_thread_does_after_its_slot_was_released_goes_to_the_shared_one),
-		T(test_who_comes_when_all_slots_are_taken_has_the_shared_one),
-		T(test_a_thread_whose_end_will_not_be_told_has_the_shared_one),
-		T(test_an_owner_can_keep_itself_out),
-		T(test_an_owner_acknowledges_fences_and_nothing_else),
-		T(test_a_slot_is_owned_from_its_claim_to_its_end),
-		T(test_a_thread_without_slot_leaves_the_shared_one_closed),
-	};
-
 	eal_start(3, NULL);
 	mag_lcore_on_exit(flush);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return tests_run(NULL, NULL);
 }

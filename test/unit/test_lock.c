@@ -6,8 +6,7 @@
 #define THREADS 4
 #define TURNS 20000
 
-static void
-test_a_lock_names_the_process_that_holds_it(void **state __rte_unused)
+TEST(test_a_lock_names_the_process_that_holds_it)
 {
 	struct mag_lock lock = {0};
 
@@ -17,8 +16,7 @@ test_a_lock_names_the_process_that_holds_it(void **state __rte_unused)
 	assert_int_equal(lock.holder, 0);
 }
 
-static void
-test_a_held_lock_is_not_given_to_another(void **state __rte_unused)
+TEST(test_a_held_lock_is_not_given_to_another)
 {
 	struct mag_lock lock = {0};
 
@@ -61,8 +59,7 @@ assert_exclusive(void (*take)(struct mag_lock *lock))
 	assert_int_equal(race.turns, THREADS * TURNS);
 }
 
-static void
-test_waiters_get_the_lock_one_at_a_time(void **state __rte_unused)
+TEST(test_waiters_get_the_lock_one_at_a_time)
 {
 	assert_exclusive(mag_lock_wait);
 }
@@ -74,8 +71,7 @@ try_until_held(struct mag_lock *lock)
 		sched_yield();
 }
 
-static void
-test_triers_get_the_lock_one_at_a_time(void **state __rte_unused)
+TEST(test_triers_get_the_lock_one_at_a_time)
 {
 	assert_exclusive(try_until_held);
 }
@@ -83,12 +79,5 @@ test_triers_get_the_lock_one_at_a_time(void **state __rte_unused)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_a_lock_names_the_process_that_holds_it),
-		cmocka_unit_test(test_a_held_lock_is_not_given_to_another),
-		cmocka_unit_test(test_waiters_get_the_lock_one_at_a_time),
-		cmocka_unit_test(test_triers_get_the_lock_one_at_a_time),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return tests_run(NULL, NULL);
 }

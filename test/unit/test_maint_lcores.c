@@ -180,23 +180,20 @@ unregistered(void)
 	return rte_service_component_unregister(id) == 0;
 }
 
-static void
-test_without_a_service_lcore_the_thread_works_and_the_service_waits(void **state __rte_unused)
+TEST(test_without_a_service_lcore_the_thread_works_and_the_service_waits, setup, teardown)
 {
 	assert_int_equal(rte_service_lcore_count(), 0);
 	assert_updates_go_on(MAG_MAINT_THREAD);
 	assert_int_equal(rte_service_runstate_get(service_id()), 0);
 }
 
-static void
-test_a_service_lcore_that_comes_takes_the_work_from_the_thread(void **state __rte_unused)
+TEST(test_a_service_lcore_that_comes_takes_the_work_from_the_thread, setup, teardown)
 {
 	come(ONE);
 	assert_updates_go_on(MAG_MAINT_SERVICE);
 }
 
-static void
-test_a_second_one_that_comes_works_too(void **state __rte_unused)
+TEST(test_a_second_one_that_comes_works_too, setup, teardown)
 {
 	come(TWO);
 	assert_int_equal(rte_service_map_lcore_get(service_id(), ONE), 1);
@@ -263,8 +260,7 @@ entered(struct mag_cache *lingering)
 	return atomic_load(&episode.entered) > 0;
 }
 
-static void
-test_an_episode_under_way_keeps_service_lcores_and_thread_out(void **state __rte_unused)
+TEST(test_an_episode_under_way_keeps_service_lcores_and_thread_out, setup, teardown)
 {
 	struct ground own = ground_make(COUNT, SIZE, 16, MAG_REGION_READONLY);
 	struct mag_cache *lingering = lingering_cache(&own, MAG_CACHE_RECLAIM);
@@ -288,8 +284,7 @@ test_an_episode_under_way_keeps_service_lcores_and_thread_out(void **state __rte
 	ground_drop(&own);
 }
 
-static void
-test_a_request_purges_a_reclaim_cache_and_reaps_others(void **state __rte_unused)
+TEST(test_a_request_purges_a_reclaim_cache_and_reaps_others, setup, teardown)
 {
 	struct ground own = ground_make(COUNT, SIZE, 16, MAG_REGION_READONLY);
 	struct mag_cache *reclaim = lingering_cache(&own, MAG_CACHE_RECLAIM);
@@ -303,8 +298,7 @@ test_a_request_purges_a_reclaim_cache_and_reaps_others(void **state __rte_unused
 	ground_drop(&own);
 }
 
-static void
-test_requests_of_many_are_served_while_two_service_lcores_work(void **state __rte_unused)
+TEST(test_requests_of_many_are_served_while_two_service_lcores_work, setup, teardown)
 {
 	uint64_t before = asked, end = wait_deadline();
 
@@ -319,8 +313,7 @@ test_requests_of_many_are_served_while_two_service_lcores_work(void **state __rt
 	assert_all_can_be_had();
 }
 
-static void
-test_one_that_goes_leaves_the_work_to_the_other(void **state __rte_unused)
+TEST(test_one_that_goes_leaves_the_work_to_the_other, setup, teardown)
 {
 	go(TWO);
 	assert_updates_go_on(MAG_MAINT_SERVICE);
@@ -328,8 +321,7 @@ test_one_that_goes_leaves_the_work_to_the_other(void **state __rte_unused)
 	assert_all_can_be_had();
 }
 
-static void
-test_a_stopped_service_lcore_leaves_the_work_to_the_thread(void **state __rte_unused)
+TEST(test_a_stopped_service_lcore_leaves_the_work_to_the_thread, setup, teardown)
 {
 	stop(ONE);
 	assert_int_equal(rte_eal_lcore_role(ONE), ROLE_SERVICE);
@@ -338,8 +330,7 @@ test_a_stopped_service_lcore_leaves_the_work_to_the_thread(void **state __rte_un
 	assert_updates_go_on(MAG_MAINT_SERVICE);
 }
 
-static void
-test_a_service_lcore_can_be_stopped_and_removed_while_there_are_caches(void **state __rte_unused)
+TEST(test_a_service_lcore_can_be_stopped_and_removed_while_there_are_caches, setup, teardown)
 {
 	unsigned int i;
 
@@ -358,8 +349,7 @@ test_a_service_lcore_can_be_stopped_and_removed_while_there_are_caches(void **st
 	}
 }
 
-static void
-test_when_the_last_one_went_the_thread_works(void **state __rte_unused)
+TEST(test_when_the_last_one_went_the_thread_works, setup, teardown)
 {
 	go(ONE);
 	assert_int_equal(rte_service_lcore_count(), 0);
@@ -368,8 +358,7 @@ test_when_the_last_one_went_the_thread_works(void **state __rte_unused)
 	wait_until(mag_depot_total(&cache->first.depot.full) == 0);
 }
 
-static void
-test_an_unregistered_service_is_missed_when_a_service_lcore_comes(void **state __rte_unused)
+TEST(test_an_unregistered_service_is_missed_when_a_service_lcore_comes, setup, teardown)
 {
 	uint32_t id;
 
@@ -395,8 +384,7 @@ slot_of(unsigned int lcore)
 	return NULL;
 }
 
-static void
-test_what_an_lcore_held_when_it_became_a_service_lcore_can_be_had(void **state __rte_unused)
+TEST(test_what_an_lcore_held_when_it_became_a_service_lcore_can_be_had, setup, teardown)
 {
 	unsigned int n = COUNT / 2;
 
@@ -412,8 +400,7 @@ test_what_an_lcore_held_when_it_became_a_service_lcore_can_be_had(void **state _
 	go(WORKER);
 }
 
-static void
-test_what_it_held_is_in_the_slabs_after_a_purge(void **state __rte_unused)
+TEST(test_what_it_held_is_in_the_slabs_after_a_purge, setup, teardown)
 {
 	unsigned int n = COUNT / 2;
 
@@ -427,8 +414,7 @@ test_what_it_held_is_in_the_slabs_after_a_purge(void **state __rte_unused)
 	assert_all_can_be_had();
 }
 
-static void
-test_a_reap_that_is_requested_leaves_its_magazines(void **state __rte_unused)
+TEST(test_a_reap_that_is_requested_leaves_its_magazines, setup, teardown)
 {
 	unsigned int n = COUNT / 2;
 	uint64_t before = asked;
@@ -455,8 +441,7 @@ trade(void *arg __rte_unused)
 	return 0;
 }
 
-static void
-test_a_service_that_uses_the_pool_shares_its_lcore_with_maintenance(void **state __rte_unused)
+TEST(test_a_service_that_uses_the_pool_shares_its_lcore_with_maintenance, setup, teardown)
 {
 	struct rte_service_spec spec = {.name = "trade", .callback = trade};
 	uint32_t id;
@@ -479,30 +464,10 @@ test_a_service_that_uses_the_pool_shares_its_lcore_with_maintenance(void **state
 	assert_all_can_be_had();
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int
 main(void)
 {
 	/* Each begins with the service lcores that the one before has left. */
-	const struct CMUnitTest tests[] = {
-		T(test_without_a_service_lcore_the_thread_works_and_the_service_waits),
-		T(test_a_service_lcore_that_comes_takes_the_work_from_the_thread),
-		T(test_a_second_one_that_comes_works_too),
-		T(test_an_episode_under_way_keeps_service_lcores_and_thread_out),
-		T(test_a_request_purges_a_reclaim_cache_and_reaps_others),
-		T(test_requests_of_many_are_served_while_two_service_lcores_work),
-		T(test_one_that_goes_leaves_the_work_to_the_other),
-		T(test_a_stopped_service_lcore_leaves_the_work_to_the_thread),
-		T(test_a_service_lcore_can_be_stopped_and_removed_while_there_are_caches),
-		T(test_when_the_last_one_went_the_thread_works),
-		T(test_an_unregistered_service_is_missed_when_a_service_lcore_comes),
-		T(test_what_an_lcore_held_when_it_became_a_service_lcore_can_be_had),
-		T(test_what_it_held_is_in_the_slabs_after_a_purge),
-		T(test_a_reap_that_is_requested_leaves_its_magazines),
-		T(test_a_service_that_uses_the_pool_shares_its_lcore_with_maintenance),
-	};
-
 	eal_start(4, NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return tests_run(NULL, NULL);
 }

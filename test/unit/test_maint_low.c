@@ -138,8 +138,7 @@ request(void)
 	wait_until(cache[POOL]->updates > updates + 1);
 }
 
-static void
-test_a_request_asks_every_owner_and_visits_nobody(void **state __rte_unused)
+TEST(test_a_request_asks_every_owner_and_visits_nobody, setup, teardown)
 {
 	uint64_t before[CACHES];
 	unsigned int i;
@@ -156,8 +155,7 @@ test_a_request_asks_every_owner_and_visits_nobody(void **state __rte_unused)
 	}
 }
 
-static void
-test_a_request_purges_all_when_memory_is_low(void **state __rte_unused)
+TEST(test_a_request_purges_all_when_memory_is_low, setup, teardown)
 {
 	unsigned int i;
 
@@ -177,8 +175,7 @@ has_many_updates(void)
 	       cache[DEAF]->updates > 10;
 }
 
-static void
-test_pressure_purges_what_the_system_can_have_back(void **state __rte_unused)
+TEST(test_pressure_purges_what_the_system_can_have_back, setup, teardown)
 {
 	kernel_says("99.99");
 	assert_int_equal(mag_maint_interval(20), 0);
@@ -191,8 +188,7 @@ test_pressure_purges_what_the_system_can_have_back(void **state __rte_unused)
 	wait_until(cache[INTRINSIC]->first.slab.out == 0);
 }
 
-static void
-test_pressure_below_the_limit_purges_nothing(void **state __rte_unused)
+TEST(test_pressure_below_the_limit_purges_nothing, setup, teardown)
 {
 	uint64_t updates;
 	unsigned int i;
@@ -208,8 +204,7 @@ test_pressure_below_the_limit_purges_nothing(void **state __rte_unused)
 		assert_int_equal(cache[i]->purges, 0);
 }
 
-static void
-test_an_object_that_the_heap_cannot_give_makes_the_others_give_back(void **state __rte_unused)
+TEST(test_an_object_that_the_heap_cannot_give_makes_the_others_give_back, setup, teardown)
 {
 	void *objects[COUNT];
 	unsigned int n;
@@ -232,8 +227,7 @@ due_visit(struct mag_cache *visited, void *arg)
 	visited->next_update = visited == arg ? 1 : UINT64_MAX;
 }
 
-static void
-test_a_reap_that_is_larger_than_a_pass_goes_on_in_the_next(void **state __rte_unused)
+TEST(test_a_reap_that_is_larger_than_a_pass_goes_on_in_the_next, setup, teardown)
 {
 	struct mag_cache *one = cache[ADOPTED], *deaf = cache[DEAF];
 	uint32_t magazines;
@@ -257,24 +251,14 @@ test_a_reap_that_is_larger_than_a_pass_goes_on_in_the_next(void **state __rte_un
 	cache[DEAF] = deaf;
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		T(test_a_request_asks_every_owner_and_visits_nobody),
-		T(test_a_request_purges_all_when_memory_is_low),
-		T(test_pressure_purges_what_the_system_can_have_back),
-		T(test_pressure_below_the_limit_purges_nothing),
-		T(test_an_object_that_the_heap_cannot_give_makes_the_others_give_back),
-		T(test_a_reap_that_is_larger_than_a_pass_goes_on_in_the_next),
-	};
 	int file = mkstemp(pressure), ret;
 
 	mag_pressure_file = pressure;
 	eal_start(2, NULL);
-	ret = cmocka_run_group_tests(tests, NULL, NULL);
+	ret = tests_run(NULL, NULL);
 	close(file);
 	unlink(pressure);
 	return ret;

@@ -88,8 +88,7 @@ service_id(void)
 	return id;
 }
 
-static void
-test_a_service_lcore_runs_maintenance(void **state __rte_unused)
+TEST(test_a_service_lcore_runs_maintenance, setup, teardown)
 {
 	wait_until(mag_maint_runner() == MAG_MAINT_SERVICE);
 	assert_int_equal(rte_service_map_lcore_get(service_id(), SERVICE_LCORE), 1);
@@ -99,8 +98,7 @@ test_a_service_lcore_runs_maintenance(void **state __rte_unused)
 	wait_until(cache->updates >= 5);
 }
 
-static void
-test_an_idle_pool_gives_its_objects_back_to_the_slabs(void **state __rte_unused)
+TEST(test_an_idle_pool_gives_its_objects_back_to_the_slabs, setup, teardown)
 {
 	fill(COUNT / 2);
 	assert_true(mag_depot_total(&cache->first.depot.full) > 0);
@@ -145,8 +143,7 @@ grown(uint32_t type)
 	return cache->common.type > type;
 }
 
-static void
-test_magazines_of_a_contended_pool_grow_and_nothing_is_lost(void **state __rte_unused)
+TEST(test_magazines_of_a_contended_pool_grow_and_nothing_is_lost, setup, teardown)
 {
 	struct task task[3];
 	uint32_t type;
@@ -182,8 +179,7 @@ unregistered(void)
 	return rte_service_component_unregister(id) == 0;
 }
 
-static void
-test_a_service_that_was_unregistered_comes_back(void **state __rte_unused)
+TEST(test_a_service_that_was_unregistered_comes_back, setup, teardown)
 {
 	uint64_t updates;
 	uint32_t id;
@@ -196,8 +192,7 @@ test_a_service_that_was_unregistered_comes_back(void **state __rte_unused)
 	wait_until(cache->updates >= updates + 3);
 }
 
-static void
-test_a_service_that_the_application_stopped_stays_so_and_the_thread_works(void **state __rte_unused)
+TEST(test_a_service_that_the_application_stopped_stays_so_and_the_thread_works, setup, teardown)
 {
 	uint64_t updates;
 
@@ -212,8 +207,7 @@ test_a_service_that_the_application_stopped_stays_so_and_the_thread_works(void *
 	wait_until(mag_maint_runner() == MAG_MAINT_SERVICE);
 }
 
-static void
-test_a_service_that_was_unmapped_is_mapped_again(void **state __rte_unused)
+TEST(test_a_service_that_was_unmapped_is_mapped_again, setup, teardown)
 {
 	uint32_t id = service_id();
 
@@ -240,8 +234,7 @@ wait_for_updates(void)
 	wait_until(cache->updates >= before + 3);
 }
 
-static void
-test_a_reap_that_is_requested_is_served_again_after_an_interval(void **state __rte_unused)
+TEST(test_a_reap_that_is_requested_is_served_again_after_an_interval, setup, teardown)
 {
 	uint64_t before = asked;
 	unsigned int i;
@@ -265,8 +258,7 @@ reaped_by_signal(uint64_t more)
 	return asked >= more;
 }
 
-static void
-test_a_reap_can_be_requested_by_a_signal_handler(void **state __rte_unused)
+TEST(test_a_reap_can_be_requested_by_a_signal_handler, setup, teardown)
 {
 	uint64_t before = asked;
 
@@ -289,8 +281,7 @@ slow_destructor(void *object __rte_unused, void *arg __rte_unused)
 	atomic_fetch_add(&ended, 1);
 }
 
-static void
-test_a_stop_waits_for_the_pass_of_a_service_lcore(void **state __rte_unused)
+TEST(test_a_stop_waits_for_the_pass_of_a_service_lcore, setup, teardown)
 {
 	struct ground other = ground_make(400, SIZE, 16, 0);
 	struct mag_cache_params params = {
@@ -321,8 +312,7 @@ test_a_stop_waits_for_the_pass_of_a_service_lcore(void **state __rte_unused)
 	ground_drop(&other);
 }
 
-static void
-test_updates_are_an_interval_apart(void **state __rte_unused)
+TEST(test_updates_are_an_interval_apart, setup, teardown)
 {
 	uint64_t before, start, most;
 
@@ -369,8 +359,7 @@ list_give(struct task *task)
 	task_join(task);
 }
 
-static void
-test_updates_that_find_the_list_taken_are_done_when_it_is_free(void **state __rte_unused)
+TEST(test_updates_that_find_the_list_taken_are_done_when_it_is_free, setup, teardown)
 {
 	struct task task;
 	uint64_t updates;
@@ -391,8 +380,7 @@ ran_by_hand(void)
 	       rte_service_run_iter_on_app_lcore(service_id(), 0) == 0;
 }
 
-static void
-test_a_request_that_finds_the_list_taken_is_served_when_it_is_free(void **state __rte_unused)
+TEST(test_a_request_that_finds_the_list_taken_is_served_when_it_is_free, setup, teardown)
 {
 	struct task task;
 	uint64_t before;
@@ -420,8 +408,7 @@ request_visit(struct mag_cache *visited __rte_unused, void *arg __rte_unused)
 	mag_reap_request();
 }
 
-static void
-test_a_request_from_inside_the_list_is_dropped(void **state __rte_unused)
+TEST(test_a_request_from_inside_the_list_is_dropped, setup, teardown)
 {
 	uint64_t before;
 
@@ -435,8 +422,7 @@ test_a_request_from_inside_the_list_is_dropped(void **state __rte_unused)
 	wait_for_updates();
 }
 
-static void
-test_a_second_request_within_an_interval_is_dropped(void **state __rte_unused)
+TEST(test_a_second_request_within_an_interval_is_dropped, setup, teardown)
 {
 	unsigned int i;
 	uint64_t before;
@@ -453,29 +439,10 @@ test_a_second_request_within_an_interval_is_dropped(void **state __rte_unused)
 	assert_int_equal(asked, before);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int
 main(void)
 {
 	/* The last one leaves no reap allowed for an hour. */
-	const struct CMUnitTest tests[] = {
-		T(test_a_service_lcore_runs_maintenance),
-		T(test_an_idle_pool_gives_its_objects_back_to_the_slabs),
-		T(test_magazines_of_a_contended_pool_grow_and_nothing_is_lost),
-		T(test_a_service_that_was_unregistered_comes_back),
-		T(test_a_service_that_the_application_stopped_stays_so_and_the_thread_works),
-		T(test_a_service_that_was_unmapped_is_mapped_again),
-		T(test_a_reap_that_is_requested_is_served_again_after_an_interval),
-		T(test_a_reap_can_be_requested_by_a_signal_handler),
-		T(test_a_stop_waits_for_the_pass_of_a_service_lcore),
-		T(test_updates_are_an_interval_apart),
-		T(test_updates_that_find_the_list_taken_are_done_when_it_is_free),
-		T(test_a_request_that_finds_the_list_taken_is_served_when_it_is_free),
-		T(test_a_request_from_inside_the_list_is_dropped),
-		T(test_a_second_request_within_an_interval_is_dropped),
-	};
-
 	eal_start(3, "-S", "2", NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return tests_run(NULL, NULL);
 }

@@ -87,15 +87,13 @@ contend(unsigned int n)
 	atomic_fetch_add(&cache->first.depot.full.contention, n);
 }
 
-static void
-test_nobody_runs_maintenance_before_there_is_a_cache(void **state __rte_unused)
+TEST(test_nobody_runs_maintenance_before_there_is_a_cache)
 {
 	assert_int_equal(mag_maint_runner(), MAG_MAINT_NONE);
 	assert_int_equal(mag_maint_updates(), 0);
 }
 
-static void
-test_the_thread_updates_where_no_service_lcore_runs(void **state __rte_unused)
+TEST(test_the_thread_updates_where_no_service_lcore_runs, setup, teardown)
 {
 	uint64_t before = mag_maint_updates();
 
@@ -107,8 +105,7 @@ test_the_thread_updates_where_no_service_lcore_runs(void **state __rte_unused)
 	assert_int_equal(mag_maint_interval(0), 0);
 }
 
-static void
-test_an_idle_pool_gives_its_objects_back_to_the_slabs(void **state __rte_unused)
+TEST(test_an_idle_pool_gives_its_objects_back_to_the_slabs, setup, teardown)
 {
 	fill(COUNT / 2);
 	assert_true(mag_depot_total(&cache->first.depot.full) > 0);
@@ -120,8 +117,7 @@ test_an_idle_pool_gives_its_objects_back_to_the_slabs(void **state __rte_unused)
 	assert_true(cache->reaps > 0);
 }
 
-static void
-test_an_interval_out_of_range_is_refused(void **state __rte_unused)
+TEST(test_an_interval_out_of_range_is_refused, setup, teardown)
 {
 	const char *log;
 
@@ -156,8 +152,7 @@ ms_left(void)
 	return ms;
 }
 
-static void
-test_an_overridden_interval_is_restored_to_the_own_one_of_each_cache(void **state __rte_unused)
+TEST(test_an_overridden_interval_is_restored_to_the_own_one_of_each_cache, setup, teardown)
 {
 	wait_until(ms_left() > 0);
 	assert_in_range(ms_left(), 1, 11000);
@@ -183,8 +178,7 @@ seen(void)
 	return seen;
 }
 
-static void
-test_the_first_update_is_an_interval_after_maintenance_has_seen_the_cache(void **state __rte_unused)
+TEST(test_the_first_update_is_an_interval_after_maintenance_has_seen_the_cache, setup, teardown)
 {
 	wait_until(seen());
 	assert_in_range(ms_left(), 1, 11000);
@@ -201,8 +195,7 @@ unseen_visit(struct mag_cache *visited, void *arg)
 	*(uint32_t *)arg = mag_lcore_count(mag_lcore_slot(cache->first.slot));
 }
 
-static void
-test_a_cache_works_with_magazines_before_maintenance_has_seen_it(void **state __rte_unused)
+TEST(test_a_cache_works_with_magazines_before_maintenance_has_seen_it, setup, teardown)
 {
 	uint32_t rounds = 0;
 
@@ -210,8 +203,7 @@ test_a_cache_works_with_magazines_before_maintenance_has_seen_it(void **state __
 	assert_int_equal(rounds, 20);
 }
 
-static void
-test_two_idle_updates_reap_the_depot_and_one_does_not(void **state __rte_unused)
+TEST(test_two_idle_updates_reap_the_depot_and_one_does_not, setup, teardown)
 {
 	uint32_t total;
 
@@ -230,8 +222,7 @@ test_two_idle_updates_reap_the_depot_and_one_does_not(void **state __rte_unused)
 	assert_int_equal(cache->updates, 3);
 }
 
-static void
-test_what_the_last_interval_needed_is_kept(void **state __rte_unused)
+TEST(test_what_the_last_interval_needed_is_kept, setup, teardown)
 {
 	uint32_t total;
 
@@ -243,8 +234,7 @@ test_what_the_last_interval_needed_is_kept(void **state __rte_unused)
 	assert_int_equal(mag_depot_total(&cache->first.depot.full), total);
 }
 
-static void
-test_more_than_three_contentions_an_interval_make_magazines_grow(void **state __rte_unused)
+TEST(test_more_than_three_contentions_an_interval_make_magazines_grow, setup_growing, teardown)
 {
 	uint32_t type = cache->common.type;
 
@@ -273,8 +263,7 @@ setup_patient(void **state __rte_unused)
 	return 0;
 }
 
-static void
-test_an_option_says_for_how_many_contentions_magazines_grow(void **state __rte_unused)
+TEST(test_an_option_says_for_how_many_contentions_magazines_grow, setup_patient, teardown)
 {
 	uint32_t type = cache->common.type;
 
@@ -286,8 +275,7 @@ test_an_option_says_for_how_many_contentions_magazines_grow(void **state __rte_u
 	assert_int_equal(cache->common.type, mag_type_pool_next(type));
 }
 
-static void
-test_a_resize_does_not_cause_the_next_one(void **state __rte_unused)
+TEST(test_a_resize_does_not_cause_the_next_one, setup_growing, teardown)
 {
 	uint32_t type;
 
@@ -300,8 +288,7 @@ test_a_resize_does_not_cause_the_next_one(void **state __rte_unused)
 	assert_int_equal(cache->resizes, 1);
 }
 
-static void
-test_magazines_grow_to_the_bound_and_not_beyond(void **state __rte_unused)
+TEST(test_magazines_grow_to_the_bound_and_not_beyond, setup_growing, teardown)
 {
 	uint32_t bound = mag_type_pool(COUNT, RTE_MAX(rte_lcore_count(), mag_lcore_owners()), 510);
 	unsigned int i;
@@ -314,8 +301,7 @@ test_magazines_grow_to_the_bound_and_not_beyond(void **state __rte_unused)
 	assert_int_equal(cache->common.type, bound);
 }
 
-static void
-test_a_growth_that_was_denied_is_tried_again(void **state __rte_unused)
+TEST(test_a_growth_that_was_denied_is_tried_again, setup_growing, teardown)
 {
 	uint32_t type = cache->common.type;
 
@@ -344,8 +330,7 @@ stay_run(void *arg __rte_unused)
 		let_pass(1);
 }
 
-static void
-test_magazines_shrink_when_lcores_come(void **state __rte_unused)
+TEST(test_magazines_shrink_when_lcores_come, setup_small, teardown)
 {
 	struct task task;
 
@@ -370,8 +355,7 @@ setup_least(void **state __rte_unused)
 	return setup_pool(8ull * rte_lcore_count() * 14, mag_options_default);
 }
 
-static void
-test_magazines_that_too_many_lcores_cost_come_back_when_they_go(void **state __rte_unused)
+TEST(test_magazines_that_too_many_lcores_cost_come_back_when_they_go, setup_least, teardown)
 {
 	struct task task;
 
@@ -401,8 +385,7 @@ update_run(void *arg __rte_unused)
 	mag_cache_update(cache);
 }
 
-static void
-test_an_update_does_not_wait_for_who_is_resizing(void **state __rte_unused)
+TEST(test_an_update_does_not_wait_for_who_is_resizing, setup_growing, teardown)
 {
 	uint32_t type = cache->common.type;
 
@@ -415,8 +398,7 @@ test_an_update_does_not_wait_for_who_is_resizing(void **state __rte_unused)
 	assert_int_equal(cache->common.type, mag_type_pool_next(type));
 }
 
-static void
-test_empty_magazines_that_two_intervals_did_not_use_go_to_the_arena(void **state __rte_unused)
+TEST(test_empty_magazines_that_two_intervals_did_not_use_go_to_the_arena, setup, teardown)
 {
 	void *objects[COUNT];
 
@@ -441,8 +423,7 @@ setup_fixed(void **state __rte_unused)
 	return setup_pool(COUNT, options);
 }
 
-static void
-test_fixed_rounds_do_not_grow(void **state __rte_unused)
+TEST(test_fixed_rounds_do_not_grow, setup_fixed, teardown)
 {
 	contend(100);
 	mag_cache_update(cache);
@@ -471,8 +452,7 @@ library_cache(unsigned int flags, size_t size, uint32_t grown)
 	ground_drop(&other);
 }
 
-static void
-test_library_caches_grow_by_their_table_if_dynamic(void **state __rte_unused)
+TEST(test_library_caches_grow_by_their_table_if_dynamic)
 {
 	library_cache(MAG_CACHE_DYNAMIC, 504, 30);
 	library_cache(MAG_CACHE_DYNAMIC, 512, 14);
@@ -481,8 +461,7 @@ test_library_caches_grow_by_their_table_if_dynamic(void **state __rte_unused)
 	library_cache(MAG_CACHE_DYNAMIC | MAG_CACHE_NOMAGAZINES, 504, 0);
 }
 
-static void
-test_an_update_rescales_the_table(void **state __rte_unused)
+TEST(test_an_update_rescales_the_table)
 {
 	struct ground other = ground_make(8, 512, 1, MAG_REGION_READONLY);
 	struct mag_cache_params params = {
@@ -511,8 +490,7 @@ test_an_update_rescales_the_table(void **state __rte_unused)
 	ground_drop(&other);
 }
 
-static void
-test_the_thread_ends_with_the_last_cache_and_begins_with_the_next(void **state __rte_unused)
+TEST(test_the_thread_ends_with_the_last_cache_and_begins_with_the_next)
 {
 	assert_int_equal(mag_maint_interval(10), 0);
 	wait_until(mag_maint_runner() == MAG_MAINT_NONE);
@@ -558,8 +536,7 @@ cache_with(mag_destructor destructor, void *arg, const struct ground *over)
 	return made;
 }
 
-static void
-test_after_a_stop_nothing_runs_until_the_next_cache(void **state __rte_unused)
+TEST(test_after_a_stop_nothing_runs_until_the_next_cache, setup, teardown)
 {
 	struct ground other = ground_make(400, SIZE, BLOCK, 0);
 	struct mag_cache *slow = cache_with(slow_destructor, NULL, &other);
@@ -592,8 +569,7 @@ test_after_a_stop_nothing_runs_until_the_next_cache(void **state __rte_unused)
 	ground_drop(&other);
 }
 
-static void
-test_a_callback_does_not_stop_maintenance(void **state __rte_unused)
+TEST(test_a_callback_does_not_stop_maintenance, setup, teardown)
 {
 	struct ground other = ground_make(64, SIZE, BLOCK, 0);
 	int ret = 0;
@@ -611,8 +587,7 @@ test_a_callback_does_not_stop_maintenance(void **state __rte_unused)
 }
 
 /* The last one: the pool is kept, and EAL takes its memory away. */
-static void
-test_eal_ends_after_a_stop_while_there_are_pools(void **state __rte_unused)
+TEST(test_eal_ends_after_a_stop_while_there_are_pools)
 {
 #if defined(__SANITIZE_THREAD__)
 	/* ThreadSanitizer cannot see how EAL's own threads end. */
@@ -628,46 +603,9 @@ test_eal_ends_after_a_stop_while_there_are_pools(void **state __rte_unused)
 	let_pass(50);
 }
 
-#define G(name) cmocka_unit_test_setup_teardown(name, setup_growing, teardown)
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_nobody_runs_maintenance_before_there_is_a_cache),
-		T(test_the_thread_updates_where_no_service_lcore_runs),
-		T(test_an_idle_pool_gives_its_objects_back_to_the_slabs),
-		T(test_an_interval_out_of_range_is_refused),
-		T(test_an_overridden_interval_is_restored_to_the_own_one_of_each_cache),
-		T(test_the_first_update_is_an_interval_after_maintenance_has_seen_the_cache),
-		T(test_a_cache_works_with_magazines_before_maintenance_has_seen_it),
-		T(test_two_idle_updates_reap_the_depot_and_one_does_not),
-		T(test_what_the_last_interval_needed_is_kept),
-		G(test_more_than_three_contentions_an_interval_make_magazines_grow),
-		cmocka_unit_test_setup_teardown(
-			test_an_option_says_for_how_many_contentions_magazines_grow, setup_patient,
-			teardown),
-		G(test_a_resize_does_not_cause_the_next_one),
-		G(test_magazines_grow_to_the_bound_and_not_beyond),
-		G(test_a_growth_that_was_denied_is_tried_again),
-		cmocka_unit_test_setup_teardown(test_magazines_shrink_when_lcores_come, setup_small,
-						teardown),
-		cmocka_unit_test_setup_teardown(
-			test_magazines_that_too_many_lcores_cost_come_back_when_they_go,
-			setup_least, teardown),
-		G(test_an_update_does_not_wait_for_who_is_resizing),
-		T(test_empty_magazines_that_two_intervals_did_not_use_go_to_the_arena),
-		cmocka_unit_test_setup_teardown(test_fixed_rounds_do_not_grow, setup_fixed,
-						teardown),
-		cmocka_unit_test(test_library_caches_grow_by_their_table_if_dynamic),
-		cmocka_unit_test(test_an_update_rescales_the_table),
-		cmocka_unit_test(test_the_thread_ends_with_the_last_cache_and_begins_with_the_next),
-		T(test_after_a_stop_nothing_runs_until_the_next_cache),
-		T(test_a_callback_does_not_stop_maintenance),
-		cmocka_unit_test(test_eal_ends_after_a_stop_while_there_are_pools),
-	};
-
 	eal_start(3, NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return tests_run(NULL, NULL);
 }

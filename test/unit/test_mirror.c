@@ -94,8 +94,7 @@ check_mirrors(uintptr_t first, uint32_t count, size_t stride)
 	free(at);
 }
 
-static void
-test_each_object_has_its_own(void **state __rte_unused)
+TEST(test_each_object_has_its_own, setup, teardown)
 {
 	static const uint32_t sizes[] = {1, 8, 9, 24, 56, 57, 64, 120, 1000, MAG_MIRROR_MAX};
 	static const uint32_t strides[] = {8,    24,   64,    72,      192,           2176,
@@ -119,8 +118,7 @@ test_each_object_has_its_own(void **state __rte_unused)
 }
 
 /* Every offset at which an object can begin, against a division. */
-static void
-test_the_reciprocal_divides_exactly(void **state __rte_unused)
+TEST(test_the_reciprocal_divides_exactly, setup, teardown)
 {
 	uint32_t distance, offset;
 	unsigned int i;
@@ -141,8 +139,7 @@ test_the_reciprocal_divides_exactly(void **state __rte_unused)
 	owner.find.table = NULL;
 }
 
-static void
-test_addresses_that_are_far_away_have_none(void **state __rte_unused)
+TEST(test_addresses_that_are_far_away_have_none, setup, teardown)
 {
 	uintptr_t at;
 
@@ -164,8 +161,7 @@ test_addresses_that_are_far_away_have_none(void **state __rte_unused)
 	assert_null(mirror_of(GRANULE));
 }
 
-static void
-test_a_granule_stays_until_its_last_segment_goes(void **state __rte_unused)
+TEST(test_a_granule_stays_until_its_last_segment_goes, setup, teardown)
 {
 	char *its;
 
@@ -196,8 +192,7 @@ test_a_granule_stays_until_its_last_segment_goes(void **state __rte_unused)
 }
 
 /* Granules come and go at random, beside an array that tells which are there. */
-static void
-test_random_granules_are_found_while_they_are_there(void **state __rte_unused)
+TEST(test_random_granules_are_found_while_they_are_there, setup, teardown)
 {
 	static unsigned int there[400];
 	unsigned int turn, i;
@@ -248,8 +243,7 @@ look_run(void *arg)
 		}
 }
 
-static void
-test_readers_do_not_notice_what_comes_and_goes(void **state __rte_unused)
+TEST(test_readers_do_not_notice_what_comes_and_goes, setup, teardown)
 {
 	struct task task = {0};
 	unsigned int lost = 0, turn, i;
@@ -270,8 +264,7 @@ test_readers_do_not_notice_what_comes_and_goes(void **state __rte_unused)
 	assert_int_equal(lost, 0);
 }
 
-static void
-test_every_allocation_that_fails_leaks_nothing(void **state __rte_unused)
+TEST(test_every_allocation_that_fails_leaks_nothing, setup, teardown)
 {
 	uint64_t before;
 	unsigned int nth, i;
@@ -365,8 +358,7 @@ pairs_come_and_go(uintptr_t skew, uintptr_t its_skew)
 	check_pairs();
 }
 
-static void
-test_the_objects_of_two_segments_lead_to_each_other(void **state __rte_unused)
+TEST(test_the_objects_of_two_segments_lead_to_each_other, setup, teardown)
 {
 	static const uint32_t strides[] = {8,    24,   64,    192,     2176,
 					   4096, 9024, 70001, 1 << 21, 5000000};
@@ -393,8 +385,7 @@ test_the_objects_of_two_segments_lead_to_each_other(void **state __rte_unused)
 }
 
 /* Each segment has objects in as many granules, of 8 KiB, as it can, and shares none. */
-static void
-test_a_table_has_room_for_all_segments(void **state __rte_unused)
+TEST(test_a_table_has_room_for_all_segments, setup, teardown)
 {
 	const struct mag_mirror_side side = {.stride = 64, .apart = (3 << 12) - 64};
 	unsigned int i, used = 0;
@@ -435,8 +426,7 @@ pair_look_run(void *arg)
 		}
 }
 
-static void
-test_readers_do_not_notice_the_neighbours_in_a_granule(void **state __rte_unused)
+TEST(test_readers_do_not_notice_the_neighbours_in_a_granule, setup, teardown)
 {
 	const struct mag_mirror_side object = {.stride = 72, .apart = 10 * 72 + 8};
 	const struct mag_mirror_side its = {.stride = 200, .apart = 10 * 200};
@@ -514,8 +504,7 @@ check_cache(struct mag_region *region)
 	assert_int_equal(mag_cache_destroy(cache), 0);
 }
 
-static void
-test_caches_of_elastic_and_adopted_regions_have_mirrors(void **state __rte_unused)
+TEST(test_caches_of_elastic_and_adopted_regions_have_mirrors, setup, teardown)
 {
 	struct mag_region_params params = {.name = "mirrored",
 					   .object_size = SIZE,
@@ -679,8 +668,7 @@ use_all(uint32_t size, uint32_t align)
 	free(objects);
 }
 
-static void
-test_a_mirror_region_has_any_size_and_mode_of_its_own(void **state __rte_unused)
+TEST(test_a_mirror_region_has_any_size_and_mode_of_its_own, setup, teardown)
 {
 	static const struct {
 		uint32_t mode; /* of the first */
@@ -722,8 +710,7 @@ test_a_mirror_region_has_any_size_and_mode_of_its_own(void **state __rte_unused)
 	}
 }
 
-static void
-test_segments_and_their_mirrors_come_and_go_together(void **state __rte_unused)
+TEST(test_segments_and_their_mirrors_come_and_go_together, setup, teardown)
 {
 	struct mag_region_params its = first_params(500), params = second_params(4000, 0);
 	const struct mag_mirror *find;
@@ -760,8 +747,7 @@ test_segments_and_their_mirrors_come_and_go_together(void **state __rte_unused)
 	regions_drop();
 }
 
-static void
-test_a_segment_without_its_mirror_does_not_come(void **state __rte_unused)
+TEST(test_a_segment_without_its_mirror_does_not_come, setup, teardown)
 {
 	struct mag_region_params its = first_params(500), params = second_params(4000, 0);
 	uint64_t before;
@@ -795,8 +781,7 @@ test_a_segment_without_its_mirror_does_not_come(void **state __rte_unused)
 	regions_drop();
 }
 
-static void
-test_a_mirror_region_that_cannot_be_leaves_the_first_as_it_was(void **state __rte_unused)
+TEST(test_a_mirror_region_that_cannot_be_leaves_the_first_as_it_was, setup, teardown)
 {
 	struct mag_region_params its = first_params(500), params = second_params(4000, 0);
 	uint64_t before;
@@ -826,8 +811,7 @@ test_a_mirror_region_that_cannot_be_leaves_the_first_as_it_was(void **state __rt
 	regions_drop();
 }
 
-static void
-test_what_stays_keeps_what_goes_with_it(void **state __rte_unused)
+TEST(test_what_stays_keeps_what_goes_with_it, setup, teardown)
 {
 	struct mag_region_params its = first_params(500);
 	struct mag_region_params params = second_params(4000, MAG_REGION_PERSISTENT);
@@ -848,8 +832,7 @@ test_what_stays_keeps_what_goes_with_it(void **state __rte_unused)
 	regions_drop();
 }
 
-static void
-test_maintenance_gives_back_both(void **state __rte_unused)
+TEST(test_maintenance_gives_back_both, setup, teardown)
 {
 	struct mag_region_params its = first_params(500), params = second_params(4000, 0);
 
@@ -881,8 +864,7 @@ assert_no_mirror(struct mag_region *of, const struct mag_region_params *params, 
 	assert_int_equal(heap_balance(), before);
 }
 
-static void
-test_parameters_of_a_mirror_region_that_cannot_be(void **state __rte_unused)
+TEST(test_parameters_of_a_mirror_region_that_cannot_be, setup, teardown)
 {
 	static const struct {
 		size_t offset; /* of 32 bits, which get the value */
@@ -929,8 +911,7 @@ test_parameters_of_a_mirror_region_that_cannot_be(void **state __rte_unused)
 	assert_int_equal(mag_region_destroy(first), 0);
 }
 
-static void
-test_regions_that_have_no_mirror_region(void **state __rte_unused)
+TEST(test_regions_that_have_no_mirror_region, setup, teardown)
 {
 	struct mag_region_params its = first_params(500), params = second_params(4000, 0);
 	struct mag_cache_params of_cache = {
@@ -963,8 +944,7 @@ test_regions_that_have_no_mirror_region(void **state __rte_unused)
 	assert_logged(log_end(), "MIRRORED: mag_region_mirror_create()");
 }
 
-static void
-test_a_mirror_region_is_only_that(void **state __rte_unused)
+TEST(test_a_mirror_region_is_only_that, setup, teardown)
 {
 	struct mag_region_params its = first_params(500), params = second_params(4000, 0);
 	struct mag_cache_params of_cache = {.name = "cache", .object_size = 64, .node = -1};
@@ -1015,8 +995,7 @@ work_run(void *arg)
 	}
 }
 
-static void
-test_nobody_notices_that_segments_and_mirrors_come_and_go(void **state __rte_unused)
+TEST(test_nobody_notices_that_segments_and_mirrors_come_and_go, setup, teardown)
 {
 	struct mag_region_params its = first_params(500), params = second_params(200, 0);
 	struct mag_cache_params of_cache = {
@@ -1047,8 +1026,7 @@ test_nobody_notices_that_segments_and_mirrors_come_and_go(void **state __rte_unu
 	regions_drop();
 }
 
-static void
-test_a_region_without_mirrors_says_so(void **state __rte_unused)
+TEST(test_a_region_without_mirrors_says_so, setup, teardown)
 {
 	struct ground ground = ground_make(4, 64, 4, 0);
 	struct mag_region_params bad = {
@@ -1063,8 +1041,7 @@ test_a_region_without_mirrors_says_so(void **state __rte_unused)
 	assert_logged(log_end(), "mirror of at most 4096 bytes");
 }
 
-static void
-test_mirrored_objects_lie_a_stride_apart(void **state __rte_unused)
+TEST(test_mirrored_objects_lie_a_stride_apart, setup, teardown)
 {
 	struct mag_region_params params = {
 		.name = "close", .object_size = 64, .stride = 128, .mirror = 8, .node = -1};
@@ -1081,8 +1058,7 @@ test_mirrored_objects_lie_a_stride_apart(void **state __rte_unused)
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
-static void
-test_an_adoption_that_fails_leaks_nothing(void **state __rte_unused)
+TEST(test_an_adoption_that_fails_leaks_nothing, setup, teardown)
 {
 	struct mag_region_params params = {
 		.name = "adopts", .object_size = 64, .mirror = 8, .node = -1};
@@ -1112,34 +1088,6 @@ test_an_adoption_that_fails_leaks_nothing(void **state __rte_unused)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-		T(test_each_object_has_its_own),
-		T(test_the_reciprocal_divides_exactly),
-		T(test_addresses_that_are_far_away_have_none),
-		T(test_a_granule_stays_until_its_last_segment_goes),
-		T(test_random_granules_are_found_while_they_are_there),
-		T(test_readers_do_not_notice_what_comes_and_goes),
-		T(test_every_allocation_that_fails_leaks_nothing),
-		T(test_caches_of_elastic_and_adopted_regions_have_mirrors),
-		T(test_the_objects_of_two_segments_lead_to_each_other),
-		T(test_a_table_has_room_for_all_segments),
-		T(test_readers_do_not_notice_the_neighbours_in_a_granule),
-		T(test_a_mirror_region_has_any_size_and_mode_of_its_own),
-		T(test_segments_and_their_mirrors_come_and_go_together),
-		T(test_a_segment_without_its_mirror_does_not_come),
-		T(test_a_mirror_region_that_cannot_be_leaves_the_first_as_it_was),
-		T(test_what_stays_keeps_what_goes_with_it),
-		T(test_maintenance_gives_back_both),
-		T(test_parameters_of_a_mirror_region_that_cannot_be),
-		T(test_regions_that_have_no_mirror_region),
-		T(test_a_mirror_region_is_only_that),
-		T(test_nobody_notices_that_segments_and_mirrors_come_and_go),
-		T(test_a_region_without_mirrors_says_so),
-		T(test_mirrored_objects_lie_a_stride_apart),
-		T(test_an_adoption_that_fails_leaks_nothing),
-	};
-
 	eal_start(2, NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return tests_run(NULL, NULL);
 }

@@ -10,14 +10,12 @@
 #include "meta.h"
 #include "numa.h"
 
-static void
-test_a_machine_has_at_least_one_node(void **state __rte_unused)
+TEST(test_a_machine_has_at_least_one_node)
 {
 	assert_true(mag_numa_nodes() >= 1);
 }
 
-static void
-test_no_node_is_nearer_than_itself(void **state __rte_unused)
+TEST(test_no_node_is_nearer_than_itself)
 {
 	int from, to;
 
@@ -28,15 +26,13 @@ test_no_node_is_nearer_than_itself(void **state __rte_unused)
 	}
 }
 
-static void
-test_a_node_that_does_not_exist_is_far(void **state __rte_unused)
+TEST(test_a_node_that_does_not_exist_is_far)
 {
 	assert_true(mag_numa_distance(0, 1000) > 10);
 	assert_int_equal(mag_numa_distance(1000, 1000), 10);
 }
 
-static void
-test_the_node_of_a_page_in_use_exists(void **state __rte_unused)
+TEST(test_the_node_of_a_page_in_use_exists)
 {
 	char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int node;
@@ -47,8 +43,7 @@ test_the_node_of_a_page_in_use_exists(void **state __rte_unused)
 	munmap(page, 4096);
 }
 
-static void
-test_the_node_of_a_page_that_is_not_there_is_not_known(void **state __rte_unused)
+TEST(test_the_node_of_a_page_that_is_not_there_is_not_known)
 {
 	void *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -57,8 +52,7 @@ test_the_node_of_a_page_that_is_not_there_is_not_known(void **state __rte_unused
 	assert_int_equal(mag_numa_node_of(NULL), MAG_NODE_ANY);
 }
 
-static void
-test_metadata_is_zeroed_and_aligned_although_it_was_used_before(void **state __rte_unused)
+TEST(test_metadata_is_zeroed_and_aligned_although_it_was_used_before)
 {
 	static const char zeroes[1000];
 	unsigned int i;
@@ -74,8 +68,7 @@ test_metadata_is_zeroed_and_aligned_although_it_was_used_before(void **state __r
 	}
 }
 
-static void
-test_metadata_of_any_size_begins_on_a_line_of_its_own(void **state __rte_unused)
+TEST(test_metadata_of_any_size_begins_on_a_line_of_its_own)
 {
 	void *addr[40];
 	unsigned int i;
@@ -89,8 +82,7 @@ test_metadata_of_any_size_begins_on_a_line_of_its_own(void **state __rte_unused)
 		mag_meta_free(addr[i]);
 }
 
-static void
-test_metadata_for_a_node_without_memory_comes_from_another(void **state __rte_unused)
+TEST(test_metadata_for_a_node_without_memory_comes_from_another)
 {
 	const int nodes[] = {-1,  0,        RTE_MAX_NUMA_NODES - 1, RTE_MAX_NUMA_NODES, 256,
 			     300, INT32_MIN};
@@ -106,8 +98,7 @@ test_metadata_for_a_node_without_memory_comes_from_another(void **state __rte_un
 	assert_int_equal(heap_balance(), before);
 }
 
-static void
-test_absurd_sizes_are_not_to_be_had(void **state __rte_unused)
+TEST(test_absurd_sizes_are_not_to_be_had)
 {
 	assert_null(mag_meta_zalloc(SIZE_MAX, MAG_NODE_ANY));
 	assert_null(mag_meta_zalloc(SIZE_MAX / 2, 0));
@@ -115,8 +106,7 @@ test_absurd_sizes_are_not_to_be_had(void **state __rte_unused)
 	mag_meta_free(NULL);
 }
 
-static void
-test_the_nth_allocation_fails_once(void **state __rte_unused)
+TEST(test_the_nth_allocation_fails_once)
 {
 	unsigned int i, struck = mag_fault_struck();
 	void *addr;
@@ -145,8 +135,7 @@ an_allocation_fails(void)
 	return addr == NULL;
 }
 
-static void
-test_failures_strike_at_random_until_they_are_switched_off(void **state __rte_unused)
+TEST(test_failures_strike_at_random_until_they_are_switched_off)
 {
 	unsigned int i, struck = mag_fault_struck();
 
@@ -159,8 +148,7 @@ test_failures_strike_at_random_until_they_are_switched_off(void **state __rte_un
 		assert_false(an_allocation_fails());
 }
 
-static void
-test_rare_failures_do_not_strike_at_once(void **state __rte_unused)
+TEST(test_rare_failures_do_not_strike_at_once)
 {
 	unsigned int i, failures = 0;
 
@@ -171,8 +159,7 @@ test_rare_failures_do_not_strike_at_once(void **state __rte_unused)
 	assert_int_equal(mag_fault_mtbf(0, 0), 0);
 }
 
-static void
-test_a_failure_rate_out_of_range_is_refused_and_changes_nothing(void **state __rte_unused)
+TEST(test_a_failure_rate_out_of_range_is_refused_and_changes_nothing)
 {
 	const unsigned int bad[] = {1, 3600001, UINT32_MAX};
 	unsigned int i;
@@ -199,22 +186,6 @@ test_a_failure_rate_out_of_range_is_refused_and_changes_nothing(void **state __r
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_a_machine_has_at_least_one_node),
-		cmocka_unit_test(test_no_node_is_nearer_than_itself),
-		cmocka_unit_test(test_a_node_that_does_not_exist_is_far),
-		cmocka_unit_test(test_the_node_of_a_page_in_use_exists),
-		cmocka_unit_test(test_the_node_of_a_page_that_is_not_there_is_not_known),
-		cmocka_unit_test(test_metadata_is_zeroed_and_aligned_although_it_was_used_before),
-		cmocka_unit_test(test_metadata_of_any_size_begins_on_a_line_of_its_own),
-		cmocka_unit_test(test_metadata_for_a_node_without_memory_comes_from_another),
-		cmocka_unit_test(test_absurd_sizes_are_not_to_be_had),
-		cmocka_unit_test(test_the_nth_allocation_fails_once),
-		cmocka_unit_test(test_failures_strike_at_random_until_they_are_switched_off),
-		cmocka_unit_test(test_rare_failures_do_not_strike_at_once),
-		cmocka_unit_test(test_a_failure_rate_out_of_range_is_refused_and_changes_nothing),
-	};
-
 	eal_start(1, NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return tests_run(NULL, NULL);
 }

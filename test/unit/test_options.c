@@ -52,8 +52,7 @@ parse_bad(const char *text)
 	return log;
 }
 
-static void
-test_no_text_changes_nothing(void **state __rte_unused)
+TEST(test_no_text_changes_nothing)
 {
 	struct mag_options options = {62, 500, 7, false, true};
 	const struct mag_options before = options;
@@ -64,14 +63,12 @@ test_no_text_changes_nothing(void **state __rte_unused)
 	assert_options(&options, &before);
 }
 
-static void
-test_the_interval_is_eleven_seconds_unless_said_otherwise(void **state __rte_unused)
+TEST(test_the_interval_is_eleven_seconds_unless_said_otherwise)
 {
 	assert_int_equal(mag_options_default.interval_ms, 11000);
 }
 
-static void
-test_rounds_may_be_any_pool_type(void **state __rte_unused)
+TEST(test_rounds_may_be_any_pool_type)
 {
 	const unsigned int rounds[] = {0, 14, 30, 62, 126, 254, 510};
 	unsigned int i;
@@ -83,8 +80,7 @@ test_rounds_may_be_any_pool_type(void **state __rte_unused)
 	}
 }
 
-static void
-test_an_interval_is_in_seconds_or_milliseconds(void **state __rte_unused)
+TEST(test_an_interval_is_in_seconds_or_milliseconds)
 {
 	assert_int_equal(parse_good("interval=1").interval_ms, 1000);
 	assert_int_equal(parse_good("interval=3600").interval_ms, 3600000);
@@ -92,8 +88,7 @@ test_an_interval_is_in_seconds_or_milliseconds(void **state __rte_unused)
 	assert_int_equal(parse_good("interval=3600000ms").interval_ms, 3600000);
 }
 
-static void
-test_block_and_switches_are_read(void **state __rte_unused)
+TEST(test_block_and_switches_are_read)
 {
 	assert_int_equal(parse_good("block=0").block, 0);
 	assert_int_equal(parse_good("block=1").block, 1);
@@ -104,16 +99,14 @@ test_block_and_switches_are_read(void **state __rte_unused)
 	assert_true(parse_good("magazines=1").magazines);
 }
 
-static void
-test_the_contention_limit_is_three_unless_said_otherwise(void **state __rte_unused)
+TEST(test_the_contention_limit_is_three_unless_said_otherwise)
 {
 	assert_int_equal(mag_options_default.contention, 3);
 	assert_int_equal(parse_good("contention=0").contention, 0);
 	assert_int_equal(parse_good("contention=1000000").contention, 1000000);
 }
 
-static void
-test_what_is_cleared_has_two_cache_lines_unless_said_otherwise(void **state __rte_unused)
+TEST(test_what_is_cleared_has_two_cache_lines_unless_said_otherwise)
 {
 	struct mag_options options = mag_options_default;
 	long line = sysconf(_SC_LEVEL1_DCACHE_LINESIZE);
@@ -141,8 +134,7 @@ line_of(const char *text)
 	return line;
 }
 
-static void
-test_a_cache_line_is_what_the_library_or_the_kernel_knows_of_it(void **state __rte_unused)
+TEST(test_a_cache_line_is_what_the_library_or_the_kernel_knows_of_it)
 {
 	assert_int_equal(mag_options_line(32, "/nowhere"), 32);
 	assert_int_equal(mag_options_line(0, "/nowhere"), RTE_CACHE_LINE_SIZE);
@@ -154,8 +146,7 @@ test_a_cache_line_is_what_the_library_or_the_kernel_knows_of_it(void **state __r
 	assert_int_equal(line_of("99999999999999999999\n"), RTE_CACHE_LINE_SIZE);
 }
 
-static void
-test_a_key_sets_its_own_option_only(void **state __rte_unused)
+TEST(test_a_key_sets_its_own_option_only)
 {
 	struct mag_options wanted = mag_options_default, options;
 
@@ -168,8 +159,7 @@ test_a_key_sets_its_own_option_only(void **state __rte_unused)
 	assert_options(&options, &wanted);
 }
 
-static void
-test_a_bad_value_is_refused_with_key_value_and_what_is_allowed(void **state __rte_unused)
+TEST(test_a_bad_value_is_refused_with_key_value_and_what_is_allowed)
 {
 	static const struct {
 		const char *key, *value, *allowed;
@@ -228,8 +218,7 @@ test_a_bad_value_is_refused_with_key_value_and_what_is_allowed(void **state __rt
 	}
 }
 
-static void
-test_an_unknown_key_is_refused_with_the_keys_there_are(void **state __rte_unused)
+TEST(test_an_unknown_key_is_refused_with_the_keys_there_are)
 {
 	const char *log = parse_bad("rounds=14,bogus=1");
 
@@ -241,24 +230,21 @@ test_an_unknown_key_is_refused_with_the_keys_there_are(void **state __rte_unused
 	parse_bad("=14");
 }
 
-static void
-test_a_key_without_a_value_is_refused(void **state __rte_unused)
+TEST(test_a_key_without_a_value_is_refused)
 {
 	assert_logged(parse_bad("rounds"), "rounds");
 	assert_logged(parse_bad("visit=0,magazines"), "magazines");
 	parse_bad("bogus");
 }
 
-static void
-test_text_without_a_pair_is_refused(void **state __rte_unused)
+TEST(test_text_without_a_pair_is_refused)
 {
 	parse_bad(",");
 	parse_bad(",,,");
 	parse_bad("rounds=[14");
 }
 
-static void
-test_more_pairs_than_can_be_parsed_are_refused(void **state __rte_unused)
+TEST(test_more_pairs_than_can_be_parsed_are_refused)
 {
 	char text[1024] = "";
 	unsigned int i;
@@ -269,16 +255,14 @@ test_more_pairs_than_can_be_parsed_are_refused(void **state __rte_unused)
 	assert_logged(parse_bad(text), "at most");
 }
 
-static void
-test_a_bad_pair_spoils_the_good_ones_on_both_sides(void **state __rte_unused)
+TEST(test_a_bad_pair_spoils_the_good_ones_on_both_sides)
 {
 	parse_bad("rounds=14,interval=0,visit=1");
 	parse_bad("interval=0,rounds=14");
 	parse_bad("rounds=14,interval=1,visit=7");
 }
 
-static void
-test_switches_for_all_are_where_options_begin(void **state __rte_unused)
+TEST(test_switches_for_all_are_where_options_begin)
 {
 	struct mag_options options;
 
@@ -296,8 +280,7 @@ test_switches_for_all_are_where_options_begin(void **state __rte_unused)
 	assert_false(options.audit);
 }
 
-static void
-test_memory_is_low_from_a_tenth_of_the_time_on_unless_said_otherwise(void **state __rte_unused)
+TEST(test_memory_is_low_from_a_tenth_of_the_time_on_unless_said_otherwise)
 {
 	struct mag_options options;
 
@@ -312,8 +295,7 @@ test_memory_is_low_from_a_tenth_of_the_time_on_unless_said_otherwise(void **stat
 	unsetenv(MAG_SWITCHES_ENV);
 }
 
-static void
-test_other_options_are_no_switches(void **state __rte_unused)
+TEST(test_other_options_are_no_switches)
 {
 	const char *texts[] = {"rounds=14", "interval=12",     "block=3",      "mirror=8",
 			       "visit=0",   "guard=1,visit=0", "contention=5", "clear_min=64"};
@@ -336,28 +318,6 @@ test_other_options_are_no_switches(void **state __rte_unused)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_no_text_changes_nothing),
-		cmocka_unit_test(
-			test_memory_is_low_from_a_tenth_of_the_time_on_unless_said_otherwise),
-		cmocka_unit_test(test_the_interval_is_eleven_seconds_unless_said_otherwise),
-		cmocka_unit_test(test_rounds_may_be_any_pool_type),
-		cmocka_unit_test(test_an_interval_is_in_seconds_or_milliseconds),
-		cmocka_unit_test(test_block_and_switches_are_read),
-		cmocka_unit_test(test_the_contention_limit_is_three_unless_said_otherwise),
-		cmocka_unit_test(test_what_is_cleared_has_two_cache_lines_unless_said_otherwise),
-		cmocka_unit_test(test_a_cache_line_is_what_the_library_or_the_kernel_knows_of_it),
-		cmocka_unit_test(test_a_key_sets_its_own_option_only),
-		cmocka_unit_test(test_a_bad_value_is_refused_with_key_value_and_what_is_allowed),
-		cmocka_unit_test(test_an_unknown_key_is_refused_with_the_keys_there_are),
-		cmocka_unit_test(test_a_key_without_a_value_is_refused),
-		cmocka_unit_test(test_text_without_a_pair_is_refused),
-		cmocka_unit_test(test_more_pairs_than_can_be_parsed_are_refused),
-		cmocka_unit_test(test_a_bad_pair_spoils_the_good_ones_on_both_sides),
-		cmocka_unit_test(test_switches_for_all_are_where_options_begin),
-		cmocka_unit_test(test_other_options_are_no_switches),
-	};
-
 	eal_start(1, NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return tests_run(NULL, NULL);
 }

@@ -154,8 +154,7 @@ drop(void)
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
-static void
-test_an_object_may_be_touched_while_it_is_allocated(void **state __rte_unused)
+TEST(test_an_object_may_be_touched_while_it_is_allocated)
 {
 	char *object;
 
@@ -174,8 +173,7 @@ test_an_object_may_be_touched_while_it_is_allocated(void **state __rte_unused)
 	drop();
 }
 
-static void
-test_what_lies_between_objects_is_never_touched(void **state __rte_unused)
+TEST(test_what_lies_between_objects_is_never_touched)
 {
 	char *objects[COUNT];
 	unsigned int i;
@@ -193,8 +191,7 @@ test_what_lies_between_objects_is_never_touched(void **state __rte_unused)
 	drop();
 }
 
-static void
-test_callbacks_may_touch_what_users_may_not(void **state __rte_unused)
+TEST(test_callbacks_may_touch_what_users_may_not)
 {
 	void *objects[COUNT];
 
@@ -210,8 +207,7 @@ test_callbacks_may_touch_what_users_may_not(void **state __rte_unused)
 }
 
 /* The library touches them: what a constructor refused, and what it did not come to. */
-static void
-test_what_is_cleared_is_not_touched_afterwards(void **state __rte_unused)
+TEST(test_what_is_cleared_is_not_touched_afterwards)
 {
 	void *objects[3];
 
@@ -227,8 +223,7 @@ test_what_is_cleared_is_not_touched_afterwards(void **state __rte_unused)
 	drop();
 }
 
-static void
-test_memory_that_goes_back_may_be_touched(void **state __rte_unused)
+TEST(test_memory_that_goes_back_may_be_touched)
 {
 	void *objects[COUNT];
 	unsigned int i;
@@ -242,8 +237,7 @@ test_memory_that_goes_back_may_be_touched(void **state __rte_unused)
 }
 
 /* As a mempool's: DPDK fills free objects in before anybody has them. */
-static void
-test_adopted_objects_are_armed_by_their_first_free(void **state __rte_unused)
+TEST(test_adopted_objects_are_armed_by_their_first_free)
 {
 	struct ground ground = ground_make(COUNT, STRIDE, BLOCK, MAG_REGION_READONLY);
 	struct mag_pool_params params = {
@@ -275,8 +269,7 @@ test_adopted_objects_are_armed_by_their_first_free(void **state __rte_unused)
 	free(ground.memory);
 }
 
-static void
-test_it_can_be_switched_off(void **state __rte_unused)
+TEST(test_it_can_be_switched_off)
 {
 	void *object;
 
@@ -340,8 +333,7 @@ report_of(void (*run)(void))
 	return text;
 }
 
-static void
-test_errors_are_reported_with_the_stack_of_who_made_them(void **state __rte_unused)
+TEST(test_errors_are_reported_with_the_stack_of_who_made_them)
 {
 	const char *report;
 
@@ -355,8 +347,7 @@ test_errors_are_reported_with_the_stack_of_who_made_them(void **state __rte_unus
 
 #else
 
-static void
-test_errors_are_reported_with_the_stack_of_who_made_them(void **state __rte_unused)
+TEST(test_errors_are_reported_with_the_stack_of_who_made_them)
 {
 	printf("# skip: needs a build with AddressSanitizer\n");
 	skip();
@@ -367,19 +358,8 @@ test_errors_are_reported_with_the_stack_of_who_made_them(void **state __rte_unus
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_an_object_may_be_touched_while_it_is_allocated),
-		cmocka_unit_test(test_what_lies_between_objects_is_never_touched),
-		cmocka_unit_test(test_callbacks_may_touch_what_users_may_not),
-		cmocka_unit_test(test_what_is_cleared_is_not_touched_afterwards),
-		cmocka_unit_test(test_memory_that_goes_back_may_be_touched),
-		cmocka_unit_test(test_adopted_objects_are_armed_by_their_first_free),
-		cmocka_unit_test(test_it_can_be_switched_off),
-		cmocka_unit_test(test_errors_are_reported_with_the_stack_of_who_made_them),
-	};
-
 	/* The suites of the others are run with the fast path open. */
 	unsetenv("MAGAZINE_POISON");
 	eal_start(2, NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return tests_run(NULL, NULL);
 }

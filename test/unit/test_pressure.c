@@ -59,8 +59,7 @@ read_of(const char *text)
 	return mag_pressure_read();
 }
 
-static void
-test_it_is_the_share_of_ten_seconds_that_some_task_waited(void **state __rte_unused)
+TEST(test_it_is_the_share_of_ten_seconds_that_some_task_waited)
 {
 	assert_int_equal(read_of("some avg10=0.00 avg60=1.00 avg300=2.00 total=9\n"
 				 "full avg10=3.00 avg60=4.00 avg300=5.00 total=9\n"),
@@ -72,8 +71,7 @@ test_it_is_the_share_of_ten_seconds_that_some_task_waited(void **state __rte_unu
 	assert_int_equal(read_of("some avg10=100.00 avg60=0.00"), 10000);
 }
 
-static void
-test_what_is_not_understood_is_no_pressure(void **state __rte_unused)
+TEST(test_what_is_not_understood_is_no_pressure)
 {
 	assert_int_equal(read_of(""), 0);
 	assert_int_equal(read_of("\n"), 0);
@@ -81,8 +79,7 @@ test_what_is_not_understood_is_no_pressure(void **state __rte_unused)
 	assert_int_equal(read_of("some avg10=x"), 0);
 }
 
-static void
-test_a_kernel_that_tells_nothing_knows_of_no_pressure(void **state __rte_unused)
+TEST(test_a_kernel_that_tells_nothing_knows_of_no_pressure)
 {
 	mag_pressure_file = "/proc/pressure/none";
 	assert_int_equal(mag_pressure_read(), 0);
@@ -91,8 +88,7 @@ test_a_kernel_that_tells_nothing_knows_of_no_pressure(void **state __rte_unused)
 	mag_pressure_file = path;
 }
 
-static void
-test_it_is_read_once_a_second_at_most(void **state __rte_unused)
+TEST(test_it_is_read_once_a_second_at_most)
 {
 	uint64_t begin = rte_rdtsc();
 	unsigned int i, before = opened;
@@ -107,13 +103,6 @@ test_it_is_read_once_a_second_at_most(void **state __rte_unused)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_it_is_the_share_of_ten_seconds_that_some_task_waited),
-		cmocka_unit_test(test_what_is_not_understood_is_no_pressure),
-		cmocka_unit_test(test_a_kernel_that_tells_nothing_knows_of_no_pressure),
-		cmocka_unit_test(test_it_is_read_once_a_second_at_most),
-	};
-
 	eal_start(1, NULL);
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return tests_run(setup, teardown);
 }

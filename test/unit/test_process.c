@@ -11,16 +11,14 @@
 
 #define CHILDREN 8
 
-static void
-test_a_process_has_a_number_that_is_not_its_pid(void **state __rte_unused)
+TEST(test_a_process_has_a_number_that_is_not_its_pid)
 {
 	assert_int_not_equal(mag_process_id, 0);
 	/* Once in 2^32 runs it may be. */
 	assert_int_not_equal(mag_process_id, getpid());
 }
 
-static void
-test_a_process_that_renews_its_number_has_another(void **state __rte_unused)
+TEST(test_a_process_that_renews_its_number_has_another)
 {
 	uint32_t before = mag_process_id;
 	uint64_t thread = mag_process_thread();
@@ -38,8 +36,7 @@ thread_tell(void *arg)
 	*(uint64_t *)arg = mag_process_thread();
 }
 
-static void
-test_threads_of_a_process_are_told_apart(void **state __rte_unused)
+TEST(test_threads_of_a_process_are_told_apart)
 {
 	uint64_t other = 0;
 	struct task task;
@@ -115,14 +112,12 @@ assert_children_differ(bool random)
 	close(ends[1]);
 }
 
-static void
-test_a_forked_process_that_renews_its_number_is_another(void **state __rte_unused)
+TEST(test_a_forked_process_that_renews_its_number_is_another)
 {
 	assert_children_differ(true);
 }
 
-static void
-test_processes_differ_where_the_kernel_gives_no_random_number(void **state __rte_unused)
+TEST(test_processes_differ_where_the_kernel_gives_no_random_number)
 {
 	assert_children_differ(false);
 }
@@ -130,13 +125,5 @@ test_processes_differ_where_the_kernel_gives_no_random_number(void **state __rte
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_a_process_has_a_number_that_is_not_its_pid),
-		cmocka_unit_test(test_a_process_that_renews_its_number_has_another),
-		cmocka_unit_test(test_threads_of_a_process_are_told_apart),
-		cmocka_unit_test(test_a_forked_process_that_renews_its_number_is_another),
-		cmocka_unit_test(test_processes_differ_where_the_kernel_gives_no_random_number),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return tests_run(NULL, NULL);
 }

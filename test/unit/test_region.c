@@ -49,8 +49,7 @@ assert_segment(struct mag_segment *segment, uintptr_t base, uint32_t stride, uin
 	assert_int_equal(segment->whole, whole);
 }
 
-static void
-test_a_run_is_cut_into_blocks_and_a_tail(void **state __rte_unused)
+TEST(test_a_run_is_cut_into_blocks_and_a_tail)
 {
 	struct mag_region *region = region_make(BLOCK);
 	void *objects[20];
@@ -71,8 +70,7 @@ test_a_run_is_cut_into_blocks_and_a_tail(void **state __rte_unused)
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
-static void
-test_a_run_of_exact_blocks_has_no_tail(void **state __rte_unused)
+TEST(test_a_run_of_exact_blocks_has_no_tail)
 {
 	struct mag_region *region = region_make(BLOCK);
 	void *objects[2 * BLOCK];
@@ -86,8 +84,7 @@ test_a_run_of_exact_blocks_has_no_tail(void **state __rte_unused)
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
-static void
-test_blocks_do_not_reach_over_gaps(void **state __rte_unused)
+TEST(test_blocks_do_not_reach_over_gaps)
 {
 	struct mag_region *region = region_make(BLOCK);
 	void *objects[18];
@@ -105,8 +102,7 @@ test_blocks_do_not_reach_over_gaps(void **state __rte_unused)
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
-static void
-test_single_objects_are_segments_of_one(void **state __rte_unused)
+TEST(test_single_objects_are_segments_of_one)
 {
 	struct mag_region *region = region_make(BLOCK);
 	void *objects[1];
@@ -124,8 +120,7 @@ test_single_objects_are_segments_of_one(void **state __rte_unused)
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
-static void
-test_blocks_of_one_object_are_whole(void **state __rte_unused)
+TEST(test_blocks_of_one_object_are_whole)
 {
 	struct mag_region *region = region_make(1);
 	void *objects[3];
@@ -139,8 +134,7 @@ test_blocks_of_one_object_are_whole(void **state __rte_unused)
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
-static void
-test_strides_that_skip_to_the_next_page_are_no_blocks(void **state __rte_unused)
+TEST(test_strides_that_skip_to_the_next_page_are_no_blocks)
 {
 	struct mag_region_params params = {
 		.name = "pages", .object_size = 3000, .block = BLOCK, .node = -1};
@@ -163,8 +157,7 @@ test_strides_that_skip_to_the_next_page_are_no_blocks(void **state __rte_unused)
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
-static void
-test_several_objects_a_page_are_tails_of_each_page(void **state __rte_unused)
+TEST(test_several_objects_a_page_are_tails_of_each_page)
 {
 	struct mag_region *region = region_make(256);
 	void *objects[10 * 60];
@@ -179,8 +172,7 @@ test_several_objects_a_page_are_tails_of_each_page(void **state __rte_unused)
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
-static void
-test_a_full_run_at_another_stride_is_no_whole_block(void **state __rte_unused)
+TEST(test_a_full_run_at_another_stride_is_no_whole_block)
 {
 	struct mag_region_params params = {.name = "wide",
 					   .object_size = SIZE,
@@ -220,16 +212,14 @@ assert_refused(void *const *objects, uint32_t count, uint32_t bad)
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
-static void
-test_descending_addresses_are_refused(void **state __rte_unused)
+TEST(test_descending_addresses_are_refused)
 {
 	void *objects[] = {(void *)0x2000, (void *)0x1000};
 
 	assert_refused(objects, 2, 1);
 }
 
-static void
-test_overlapping_objects_are_refused(void **state __rte_unused)
+TEST(test_overlapping_objects_are_refused)
 {
 	void *objects[] = {(void *)0x1000, (void *)(0x1000 + SIZE),
 			   (void *)(0x1000 + 2 * SIZE - 1)};
@@ -237,24 +227,21 @@ test_overlapping_objects_are_refused(void **state __rte_unused)
 	assert_refused(objects, 3, 2);
 }
 
-static void
-test_the_same_object_twice_is_refused(void **state __rte_unused)
+TEST(test_the_same_object_twice_is_refused)
 {
 	void *objects[] = {(void *)0x1000, (void *)0x1000};
 
 	assert_refused(objects, 2, 1);
 }
 
-static void
-test_no_address_is_no_object(void **state __rte_unused)
+TEST(test_no_address_is_no_object)
 {
 	void *objects[] = {NULL, (void *)0x1000};
 
 	assert_refused(objects, 2, 0);
 }
 
-static void
-test_nothing_to_adopt_is_adopted(void **state __rte_unused)
+TEST(test_nothing_to_adopt_is_adopted)
 {
 	struct mag_region *region = region_make(BLOCK);
 	uint64_t before = heap_balance();
@@ -265,8 +252,7 @@ test_nothing_to_adopt_is_adopted(void **state __rte_unused)
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
-static void
-test_tails_go_before_whole_blocks(void **state __rte_unused)
+TEST(test_tails_go_before_whole_blocks)
 {
 	struct mag_region *region = region_make(BLOCK);
 	void *objects[BLOCK + 1];
@@ -284,8 +270,7 @@ test_tails_go_before_whole_blocks(void **state __rte_unused)
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
-static void
-test_a_segment_that_is_put_back_can_be_had_again(void **state __rte_unused)
+TEST(test_a_segment_that_is_put_back_can_be_had_again)
 {
 	struct mag_region *region = region_make(BLOCK);
 	struct mag_segment *segment;
@@ -304,8 +289,7 @@ test_a_segment_that_is_put_back_can_be_had_again(void **state __rte_unused)
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
-static void
-test_every_segment_has_its_own_index_and_room_for_records(void **state __rte_unused)
+TEST(test_every_segment_has_its_own_index_and_room_for_records)
 {
 	struct mag_region *region = region_make(BLOCK);
 	struct mag_segment *segment;
@@ -333,8 +317,7 @@ test_every_segment_has_its_own_index_and_room_for_records(void **state __rte_unu
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
-static void
-test_the_block_chosen_is_bounded(void **state __rte_unused)
+TEST(test_the_block_chosen_is_bounded)
 {
 	const struct {
 		uint32_t size, block;
@@ -356,8 +339,7 @@ test_the_block_chosen_is_bounded(void **state __rte_unused)
 	}
 }
 
-static void
-test_bad_parameters_are_refused(void **state __rte_unused)
+TEST(test_bad_parameters_are_refused)
 {
 	static const char long_name[] =
 		"0123456789012345678901234567890123456789012345678901234567890123";
@@ -384,8 +366,7 @@ test_bad_parameters_are_refused(void **state __rte_unused)
 	assert_int_equal(heap_balance(), before);
 }
 
-static void
-test_the_longest_name_is_kept_whole(void **state __rte_unused)
+TEST(test_the_longest_name_is_kept_whole)
 {
 	static const char name[] =
 		"012345678901234567890123456789012345678901234567890123456789012";
@@ -398,8 +379,7 @@ test_the_longest_name_is_kept_whole(void **state __rte_unused)
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
-static void
-test_every_allocation_that_fails_leaks_nothing(void **state __rte_unused)
+TEST(test_every_allocation_that_fails_leaks_nothing)
 {
 	struct mag_region_params params = {
 		.name = "poor", .object_size = SIZE, .block = BLOCK, .node = -1};
@@ -471,8 +451,7 @@ telling_end(void)
 	assert_int_equal(mag_region_destroy(telling.region), 0);
 }
 
-static void
-test_nobody_has_an_object_before_its_owner_was_told(void **state __rte_unused)
+TEST(test_nobody_has_an_object_before_its_owner_was_told)
 {
 	static char memory[2 * BLOCK * SIZE];
 	void *objects[2 * BLOCK], *object;
@@ -490,8 +469,7 @@ test_nobody_has_an_object_before_its_owner_was_told(void **state __rte_unused)
 	telling_end();
 }
 
-static void
-test_nobody_is_told_of_objects_that_are_not_adopted(void **state __rte_unused)
+TEST(test_nobody_is_told_of_objects_that_are_not_adopted)
 {
 	void *objects[2 * BLOCK], *twice[2], *object;
 	unsigned int nth = 0;
@@ -512,8 +490,7 @@ test_nobody_is_told_of_objects_that_are_not_adopted(void **state __rte_unused)
 	telling_end();
 }
 
-static void
-test_a_region_serves_two_caches_and_is_not_destroyed_meanwhile(void **state __rte_unused)
+TEST(test_a_region_serves_two_caches_and_is_not_destroyed_meanwhile)
 {
 	struct mag_region *region = region_make(BLOCK);
 	const char *log;
@@ -533,8 +510,7 @@ test_a_region_serves_two_caches_and_is_not_destroyed_meanwhile(void **state __rt
 	assert_int_equal(mag_region_destroy(NULL), 0);
 }
 
-static void
-test_a_reset_region_has_forgotten_its_memory_and_can_adopt_again(void **state __rte_unused)
+TEST(test_a_reset_region_has_forgotten_its_memory_and_can_adopt_again)
 {
 	struct mag_region *region = region_make(BLOCK);
 	uint64_t before = heap_balance();
@@ -557,33 +533,6 @@ test_a_reset_region_has_forgotten_its_memory_and_can_adopt_again(void **state __
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_a_run_is_cut_into_blocks_and_a_tail),
-		cmocka_unit_test(test_a_run_of_exact_blocks_has_no_tail),
-		cmocka_unit_test(test_blocks_do_not_reach_over_gaps),
-		cmocka_unit_test(test_single_objects_are_segments_of_one),
-		cmocka_unit_test(test_blocks_of_one_object_are_whole),
-		cmocka_unit_test(test_strides_that_skip_to_the_next_page_are_no_blocks),
-		cmocka_unit_test(test_several_objects_a_page_are_tails_of_each_page),
-		cmocka_unit_test(test_a_full_run_at_another_stride_is_no_whole_block),
-		cmocka_unit_test(test_descending_addresses_are_refused),
-		cmocka_unit_test(test_overlapping_objects_are_refused),
-		cmocka_unit_test(test_the_same_object_twice_is_refused),
-		cmocka_unit_test(test_no_address_is_no_object),
-		cmocka_unit_test(test_nothing_to_adopt_is_adopted),
-		cmocka_unit_test(test_tails_go_before_whole_blocks),
-		cmocka_unit_test(test_a_segment_that_is_put_back_can_be_had_again),
-		cmocka_unit_test(test_every_segment_has_its_own_index_and_room_for_records),
-		cmocka_unit_test(test_the_block_chosen_is_bounded),
-		cmocka_unit_test(test_bad_parameters_are_refused),
-		cmocka_unit_test(test_the_longest_name_is_kept_whole),
-		cmocka_unit_test(test_every_allocation_that_fails_leaks_nothing),
-		cmocka_unit_test(test_nobody_has_an_object_before_its_owner_was_told),
-		cmocka_unit_test(test_nobody_is_told_of_objects_that_are_not_adopted),
-		cmocka_unit_test(test_a_region_serves_two_caches_and_is_not_destroyed_meanwhile),
-		cmocka_unit_test(test_a_reset_region_has_forgotten_its_memory_and_can_adopt_again),
-	};
-
 	eal_start(1, NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return tests_run(NULL, NULL);
 }

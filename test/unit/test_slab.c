@@ -110,8 +110,7 @@ assert_lists(unsigned int partial, unsigned int full)
 	assert_int_equal(n, full);
 }
 
-static void
-test_all_objects_can_be_had_each_once(void **state __rte_unused)
+TEST(test_all_objects_can_be_had_each_once, setup, teardown)
 {
 	void *objects[COUNT + 1];
 
@@ -127,8 +126,7 @@ test_all_objects_can_be_had_each_once(void **state __rte_unused)
 	assert_distinct(&ground, objects, COUNT);
 }
 
-static void
-test_a_slab_is_partial_between_its_first_and_last_object(void **state __rte_unused)
+TEST(test_a_slab_is_partial_between_its_first_and_last_object, setup, teardown)
 {
 	void *objects[BLOCK];
 
@@ -143,8 +141,7 @@ test_a_slab_is_partial_between_its_first_and_last_object(void **state __rte_unus
 	assert_lists(1, 0);
 }
 
-static void
-test_the_last_object_that_comes_back_gives_the_segment_to_the_region(void **state __rte_unused)
+TEST(test_the_last_object_that_comes_back_gives_the_segment_to_the_region, setup, teardown)
 {
 	void *objects[BLOCK];
 
@@ -158,8 +155,7 @@ test_the_last_object_that_comes_back_gives_the_segment_to_the_region(void **stat
 	assert_lists(0, 0);
 }
 
-static void
-test_a_slab_of_one_object_goes_from_full_to_the_region(void **state __rte_unused)
+TEST(test_a_slab_of_one_object_goes_from_full_to_the_region, setup, teardown)
 {
 	struct mag_region_params params = {
 		.name = "ones", .object_size = SIZE, .block = 1, .node = -1};
@@ -179,8 +175,7 @@ test_a_slab_of_one_object_goes_from_full_to_the_region(void **state __rte_unused
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
-static void
-test_allocation_takes_from_the_head_of_the_partial_list(void **state __rte_unused)
+TEST(test_allocation_takes_from_the_head_of_the_partial_list, setup, teardown)
 {
 	void *objects[3 * BLOCK], *object;
 
@@ -194,8 +189,7 @@ test_allocation_takes_from_the_head_of_the_partial_list(void **state __rte_unuse
 	assert_int_equal(slab_of(object), slab_of(objects[BLOCK]));
 }
 
-static void
-test_a_full_slab_that_gets_an_object_back_goes_to_the_tail(void **state __rte_unused)
+TEST(test_a_full_slab_that_gets_an_object_back_goes_to_the_tail, setup, teardown)
 {
 	void *objects[3 * BLOCK];
 
@@ -209,8 +203,7 @@ test_a_full_slab_that_gets_an_object_back_goes_to_the_tail(void **state __rte_un
 			 slab_of(objects[BLOCK]));
 }
 
-static void
-test_a_partial_slab_that_gets_an_object_back_stays_where_it_is(void **state __rte_unused)
+TEST(test_a_partial_slab_that_gets_an_object_back_stays_where_it_is, setup, teardown)
 {
 	void *objects[2 * BLOCK];
 
@@ -222,8 +215,7 @@ test_a_partial_slab_that_gets_an_object_back_stays_where_it_is(void **state __rt
 			 slab_of(objects[0]));
 }
 
-static void
-test_no_slab_is_made_while_a_partial_one_is_left(void **state __rte_unused)
+TEST(test_no_slab_is_made_while_a_partial_one_is_left, setup, teardown)
 {
 	void *objects[COUNT];
 
@@ -235,8 +227,7 @@ test_no_slab_is_made_while_a_partial_one_is_left(void **state __rte_unused)
 	assert_int_equal(layer.created, 2);
 }
 
-static void
-test_the_object_freed_last_is_the_next_one_of_its_slab(void **state __rte_unused)
+TEST(test_the_object_freed_last_is_the_next_one_of_its_slab, setup, teardown)
 {
 	void *objects[BLOCK], *object;
 
@@ -249,8 +240,7 @@ test_the_object_freed_last_is_the_next_one_of_its_slab(void **state __rte_unused
 	assert_ptr_equal(object, objects[2]);
 }
 
-static void
-test_nothing_is_written_into_objects(void **state __rte_unused)
+TEST(test_nothing_is_written_into_objects, setup, teardown)
 {
 	void *objects[COUNT];
 	unsigned int i;
@@ -272,8 +262,7 @@ assert_invalid(const void *object)
 	assert_int_equal(layer.out, out);
 }
 
-static void
-test_an_object_freed_twice_is_detected(void **state __rte_unused)
+TEST(test_an_object_freed_twice_is_detected, setup, teardown)
 {
 	void *objects[BLOCK];
 
@@ -284,8 +273,7 @@ test_an_object_freed_twice_is_detected(void **state __rte_unused)
 	assert_invalid(objects[0]);
 }
 
-static void
-test_an_object_twice_in_one_bulk_is_freed_once(void **state __rte_unused)
+TEST(test_an_object_twice_in_one_bulk_is_freed_once, setup, teardown)
 {
 	void *objects[2 * BLOCK], *twice[3], *rest[COUNT];
 
@@ -298,8 +286,7 @@ test_an_object_twice_in_one_bulk_is_freed_once(void **state __rte_unused)
 	assert_distinct(&ground, rest, COUNT);
 }
 
-static void
-test_addresses_that_are_no_objects_are_detected(void **state __rte_unused)
+TEST(test_addresses_that_are_no_objects_are_detected, setup, teardown)
 {
 	void *objects[COUNT];
 
@@ -314,8 +301,7 @@ test_addresses_that_are_no_objects_are_detected(void **state __rte_unused)
 	assert_int_equal(layer.out, COUNT);
 }
 
-static void
-test_an_object_that_has_never_been_out_is_detected(void **state __rte_unused)
+TEST(test_an_object_that_has_never_been_out_is_detected, setup, teardown)
 {
 	void *object;
 
@@ -325,8 +311,7 @@ test_an_object_that_has_never_been_out_is_detected(void **state __rte_unused)
 							     ground_object(&ground, 0));
 }
 
-static void
-test_an_object_with_users_is_not_freed(void **state __rte_unused)
+TEST(test_an_object_with_users_is_not_freed, setup, teardown)
 {
 	struct mag_slab_object found;
 	void *object;
@@ -339,8 +324,7 @@ test_an_object_with_users_is_not_freed(void **state __rte_unused)
 	give(object);
 }
 
-static void
-test_good_objects_of_a_bulk_with_bad_ones_are_freed(void **state __rte_unused)
+TEST(test_good_objects_of_a_bulk_with_bad_ones_are_freed, setup, teardown)
 {
 	void *objects[4];
 
@@ -352,8 +336,7 @@ test_good_objects_of_a_bulk_with_bad_ones_are_freed(void **state __rte_unused)
 	assert_int_equal(layer.out, 0);
 }
 
-static void
-test_only_objects_that_are_out_are_found(void **state __rte_unused)
+TEST(test_only_objects_that_are_out_are_found, setup, teardown)
 {
 	struct mag_slab_object found;
 	void *objects[COUNT];
@@ -371,8 +354,7 @@ test_only_objects_that_are_out_are_found(void **state __rte_unused)
 	assert_false(mag_slab_find(&layer, objects[0], &found));
 }
 
-static void
-test_slabs_that_straddle_granules_are_found_from_both_ends(void **state __rte_unused)
+TEST(test_slabs_that_straddle_granules_are_found_from_both_ends, setup, teardown)
 {
 	const uintptr_t base = 0x100000 - 3 * SIZE;
 	struct mag_slab_layer odd;
@@ -404,8 +386,7 @@ test_slabs_that_straddle_granules_are_found_from_both_ends(void **state __rte_un
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
-static void
-test_blocks_are_contiguous_and_out_whole(void **state __rte_unused)
+TEST(test_blocks_are_contiguous_and_out_whole, setup, teardown)
 {
 	void *first[4], *rest[BLOCK];
 	struct mag_slab_object found;
@@ -422,8 +403,7 @@ test_blocks_are_contiguous_and_out_whole(void **state __rte_unused)
 	assert_int_equal(mag_slab_alloc(&layer, rest, 1, NULL), 0);
 }
 
-static void
-test_blocks_are_had_all_or_none(void **state __rte_unused)
+TEST(test_blocks_are_had_all_or_none, setup, teardown)
 {
 	void *first[5], *object;
 
@@ -438,8 +418,7 @@ test_blocks_are_had_all_or_none(void **state __rte_unused)
 	assert_int_equal(mag_slab_alloc_blocks(&layer, first, 0), 0);
 }
 
-static void
-test_objects_of_a_block_are_freed_one_by_one(void **state __rte_unused)
+TEST(test_objects_of_a_block_are_freed_one_by_one, setup, teardown)
 {
 	unsigned int i;
 	void *first;
@@ -451,8 +430,7 @@ test_objects_of_a_block_are_freed_one_by_one(void **state __rte_unused)
 	assert_int_equal(mag_slab_alloc_blocks(&layer, &first, 1), 0);
 }
 
-static void
-test_a_tail_is_no_block(void **state __rte_unused)
+TEST(test_a_tail_is_no_block, setup, teardown)
 {
 	struct ground odd = ground_make(BLOCK + 3, SIZE, BLOCK, 0);
 	struct mag_slab_layer tails;
@@ -465,8 +443,7 @@ test_a_tail_is_no_block(void **state __rte_unused)
 	ground_drop(&odd);
 }
 
-static void
-test_whole_segments_that_are_too_few_stay_where_they_are(void **state __rte_unused)
+TEST(test_whole_segments_that_are_too_few_stay_where_they_are, setup, teardown)
 {
 	static char memory[(BLOCK - 1) * SIZE];
 	struct ground odd = ground_make(2 * BLOCK - 1, SIZE, BLOCK, 0);
@@ -489,8 +466,7 @@ test_whole_segments_that_are_too_few_stay_where_they_are(void **state __rte_unus
 	ground_drop(&odd);
 }
 
-static void
-test_counts_tell_what_happened(void **state __rte_unused)
+TEST(test_counts_tell_what_happened, setup, teardown)
 {
 	void *objects[COUNT];
 
@@ -511,8 +487,7 @@ test_counts_tell_what_happened(void **state __rte_unused)
 	assert_int_equal(layer.fails, 0);
 }
 
-static void
-test_the_table_grows_by_the_formula_beyond_a_factor_of_two(void **state __rte_unused)
+TEST(test_the_table_grows_by_the_formula_beyond_a_factor_of_two, setup, teardown)
 {
 	static const struct {
 		uint32_t size, slabs, want;
@@ -538,8 +513,7 @@ test_the_table_grows_by_the_formula_beyond_a_factor_of_two(void **state __rte_un
 	layer.slabs_partial = layer.slabs_full = 0;
 }
 
-static void
-test_the_first_table_fits_the_objects_to_expect(void **state __rte_unused)
+TEST(test_the_first_table_fits_the_objects_to_expect, setup, teardown)
 {
 	const struct {
 		uint64_t objects;
@@ -562,8 +536,7 @@ test_the_first_table_fits_the_objects_to_expect(void **state __rte_unused)
 	}
 }
 
-static void
-test_objects_are_found_after_the_table_moved(void **state __rte_unused)
+TEST(test_objects_are_found_after_the_table_moved, setup, teardown)
 {
 	const uint32_t sizes[] = {1024, 64, 8192, 64};
 	struct mag_slab_object found;
@@ -583,8 +556,7 @@ test_objects_are_found_after_the_table_moved(void **state __rte_unused)
 	assert_int_equal(mag_slab_free(&layer, objects + 1, COUNT - BLOCK - 1), COUNT - BLOCK - 1);
 }
 
-static void
-test_a_table_that_cannot_be_had_changes_nothing(void **state __rte_unused)
+TEST(test_a_table_that_cannot_be_had_changes_nothing, setup, teardown)
 {
 	uint64_t before = heap_balance();
 
@@ -599,8 +571,7 @@ test_a_table_that_cannot_be_had_changes_nothing(void **state __rte_unused)
 	assert_int_equal(heap_balance(), before);
 }
 
-static void
-test_a_layer_without_memory_is_refused(void **state __rte_unused)
+TEST(test_a_layer_without_memory_is_refused, setup, teardown)
 {
 	uint64_t before = heap_balance();
 	struct mag_slab_layer other;
@@ -612,8 +583,7 @@ test_a_layer_without_memory_is_refused(void **state __rte_unused)
 	assert_int_equal(heap_balance(), before);
 }
 
-static void
-test_a_reset_layer_has_forgotten_its_slabs(void **state __rte_unused)
+TEST(test_a_reset_layer_has_forgotten_its_slabs, setup, teardown)
 {
 	struct mag_slab_object found;
 	void *objects[BLOCK + 1];
@@ -680,8 +650,7 @@ give_meanwhile(void)
 	give(full_slab_object);
 }
 
-static void
-test_a_slab_that_is_made_goes_to_the_head_before_those_freed_meanwhile(void **state __rte_unused)
+TEST(test_a_slab_that_is_made_goes_to_the_head_before_those_freed_meanwhile, setup, teardown)
 {
 	void *objects[BLOCK], *more[2];
 
@@ -696,8 +665,7 @@ test_a_slab_that_is_made_goes_to_the_head_before_those_freed_meanwhile(void **st
 	assert_lists(2, 0);
 }
 
-static void
-test_the_layer_is_not_locked_while_a_segment_goes_to_the_region(void **state __rte_unused)
+TEST(test_the_layer_is_not_locked_while_a_segment_goes_to_the_region, setup, teardown)
 {
 	void *objects[BLOCK + 1];
 	unsigned int i;
@@ -715,8 +683,7 @@ test_the_layer_is_not_locked_while_a_segment_goes_to_the_region(void **state __r
 	assert_int_equal(ground.region->part[0].segments_free, 4);
 }
 
-static void
-test_what_is_available_is_exact_when_nobody_works(void **state __rte_unused)
+TEST(test_what_is_available_is_exact_when_nobody_works, setup, teardown)
 {
 	void *objects[COUNT + 1];
 
@@ -754,8 +721,7 @@ find_run(void *arg)
 	atomic_fetch_sub(&waiters, 1);
 }
 
-static void
-test_who_finds_the_layer_locked_waits(void **state __rte_unused)
+TEST(test_who_finds_the_layer_locked_waits, setup, teardown)
 {
 	unsigned int ret[3] = {9, 9, 9}, i;
 	struct task task[3];
@@ -779,8 +745,7 @@ test_who_finds_the_layer_locked_waits(void **state __rte_unused)
 	assert_int_equal(layer.out, 2);
 }
 
-static void
-test_threads_never_get_the_same_object_while_the_table_moves(void **state __rte_unused)
+TEST(test_threads_never_get_the_same_object_while_the_table_moves, setup, teardown)
 {
 	_Atomic uint32_t owner[COUNT] = {0};
 	struct worker worker[3];
@@ -805,49 +770,9 @@ test_threads_never_get_the_same_object_while_the_table_moves(void **state __rte_
 	assert_lists(0, 0);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		T(test_all_objects_can_be_had_each_once),
-		T(test_a_slab_is_partial_between_its_first_and_last_object),
-		T(test_the_last_object_that_comes_back_gives_the_segment_to_the_region),
-		T(test_a_slab_of_one_object_goes_from_full_to_the_region),
-		T(test_allocation_takes_from_the_head_of_the_partial_list),
-		T(test_a_full_slab_that_gets_an_object_back_goes_to_the_tail),
-		T(test_a_partial_slab_that_gets_an_object_back_stays_where_it_is),
-		T(test_no_slab_is_made_while_a_partial_one_is_left),
-		T(test_the_object_freed_last_is_the_next_one_of_its_slab),
-		T(test_nothing_is_written_into_objects),
-		T(test_an_object_freed_twice_is_detected),
-		T(test_an_object_twice_in_one_bulk_is_freed_once),
-		T(test_addresses_that_are_no_objects_are_detected),
-		T(test_an_object_that_has_never_been_out_is_detected),
-		T(test_an_object_with_users_is_not_freed),
-		T(test_good_objects_of_a_bulk_with_bad_ones_are_freed),
-		T(test_only_objects_that_are_out_are_found),
-		T(test_slabs_that_straddle_granules_are_found_from_both_ends),
-		T(test_blocks_are_contiguous_and_out_whole),
-		T(test_blocks_are_had_all_or_none),
-		T(test_objects_of_a_block_are_freed_one_by_one),
-		T(test_a_tail_is_no_block),
-		T(test_whole_segments_that_are_too_few_stay_where_they_are),
-		T(test_counts_tell_what_happened),
-		T(test_the_table_grows_by_the_formula_beyond_a_factor_of_two),
-		T(test_the_first_table_fits_the_objects_to_expect),
-		T(test_objects_are_found_after_the_table_moved),
-		T(test_a_table_that_cannot_be_had_changes_nothing),
-		T(test_a_layer_without_memory_is_refused),
-		T(test_a_reset_layer_has_forgotten_its_slabs),
-		T(test_a_slab_that_is_made_goes_to_the_head_before_those_freed_meanwhile),
-		T(test_the_layer_is_not_locked_while_a_segment_goes_to_the_region),
-		T(test_what_is_available_is_exact_when_nobody_works),
-		T(test_who_finds_the_layer_locked_waits),
-		T(test_threads_never_get_the_same_object_while_the_table_moves),
-	};
-
 	eal_start(1, NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return tests_run(NULL, NULL);
 }

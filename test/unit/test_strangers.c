@@ -74,8 +74,7 @@ look_says(void)
 	return strstr(log_end(), HINT) != NULL;
 }
 
-static void
-test_a_pool_that_stays_empty_beside_other_processes_is_told_of_once(void **state __rte_unused)
+TEST(test_a_pool_that_stays_empty_beside_other_processes_is_told_of_once, setup, teardown)
 {
 	struct sockaddr_un address;
 	void *objects[COUNT];
@@ -107,8 +106,7 @@ test_a_pool_that_stays_empty_beside_other_processes_is_told_of_once(void **state
 }
 
 /* What a process does in which the pool's handler is another one's number. */
-static void
-test_code_for_rings_and_stacks_finds_no_room_and_no_objects(void **state __rte_unused)
+TEST(test_code_for_rings_and_stacks_finds_no_room_and_no_objects, setup, teardown)
 {
 	static const enum rte_ring_sync_type types[] = {RTE_RING_SYNC_MT, RTE_RING_SYNC_ST,
 							RTE_RING_SYNC_MT_RTS, RTE_RING_SYNC_MT_HTS};
@@ -138,16 +136,9 @@ test_code_for_rings_and_stacks_finds_no_room_and_no_objects(void **state __rte_u
 	free(before);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		T(test_a_pool_that_stays_empty_beside_other_processes_is_told_of_once),
-		T(test_code_for_rings_and_stacks_finds_no_room_and_no_objects),
-	};
-
 	eal_start(1, NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return tests_run(NULL, NULL);
 }

@@ -85,16 +85,14 @@ fill_run(void *arg __rte_unused)
 
 #define assert_answer(command, text) assert_non_null(strstr(ask(command), text))
 
-static void
-test_the_list_has_every_cache(void **state __rte_unused)
+TEST(test_the_list_has_every_cache, setup, teardown)
 {
 	assert_answer("/magazine/list", "\"seen\"");
 }
 
 #define MANY (RTE_TEL_MAX_ARRAY_ENTRIES + 10)
 
-static void
-test_a_list_that_is_not_whole_says_so(void **state __rte_unused)
+TEST(test_a_list_that_is_not_whole_says_so, setup, teardown)
 {
 	struct mag_cache_params params = {
 		.object_size = SIZE, .flags = MAG_CACHE_NOMAGAZINES, .node = -1};
@@ -118,8 +116,7 @@ test_a_list_that_is_not_whole_says_so(void **state __rte_unused)
 		assert_int_equal(mag_cache_destroy(many[--i]), 0);
 }
 
-static void
-test_stats_are_those_of_the_cache_that_is_named(void **state __rte_unused)
+TEST(test_stats_are_those_of_the_cache_that_is_named, setup, teardown)
 {
 	void *object = mag_cache_alloc(cache);
 
@@ -194,8 +191,7 @@ figure_of(const struct mag_cache_stats *stats, const struct figure *figure)
 }
 
 /* What each counter is, is shown where it is counted; here, that none is another's. */
-static void
-test_every_figure_of_a_cache_is_told_by_its_name(void **state __rte_unused)
+TEST(test_every_figure_of_a_cache_is_told_by_its_name, setup, teardown)
 {
 	_Atomic uint64_t *counters[] = {
 		&cache->common.zeroes,
@@ -240,8 +236,7 @@ test_every_figure_of_a_cache_is_told_by_its_name(void **state __rte_unused)
 	assert_non_null(strstr(told, expected));
 }
 
-static void
-test_lcores_are_those_that_did_something(void **state __rte_unused)
+TEST(test_lcores_are_those_that_did_something, setup, teardown)
 {
 	run_on_lcore(1, fill_run, NULL);
 	assert_answer("/magazine/lcores,seen", "\"lcore\":[1]");
@@ -252,8 +247,7 @@ test_lcores_are_those_that_did_something(void **state __rte_unused)
 	assert_answer("/magazine/lcores,seen", "\"allocs\":[50,50]");
 }
 
-static void
-test_a_region_is_that_of_its_cache(void **state __rte_unused)
+TEST(test_a_region_is_that_of_its_cache, setup, teardown)
 {
 	char id[64];
 
@@ -264,8 +258,7 @@ test_a_region_is_that_of_its_cache(void **state __rte_unused)
 	assert_answer("/magazine/region,seen", "\"memory\":0");
 }
 
-static void
-test_a_mirror_region_is_told_of_by_its_cache(void **state __rte_unused)
+TEST(test_a_mirror_region_is_told_of_by_its_cache, setup, teardown)
 {
 	struct mag_region_params first = {
 		.name = "first", .object_size = 64, .objects = 100, .node = -1};
@@ -300,8 +293,7 @@ hold_run(void *arg)
 	*(void **)arg = mag_cache_alloc(*(struct mag_cache **)arg);
 }
 
-static void
-test_held_objects_of_a_guarded_cache_are_told_with_who_has_them(void **state __rte_unused)
+TEST(test_held_objects_of_a_guarded_cache_are_told_with_who_has_them, setup, teardown)
 {
 	struct ground own = ground_make(64, 64, 16, MAG_REGION_AUDIT);
 	struct mag_cache_params params = {
@@ -322,8 +314,7 @@ test_held_objects_of_a_guarded_cache_are_told_with_who_has_them(void **state __r
 	ground_drop(&own);
 }
 
-static void
-test_held_objects_of_a_cache_that_is_not_guarded_are_not_known(void **state __rte_unused)
+TEST(test_held_objects_of_a_cache_that_is_not_guarded_are_not_known, setup, teardown)
 {
 	void *object = mag_cache_alloc(cache);
 
@@ -331,8 +322,7 @@ test_held_objects_of_a_cache_that_is_not_guarded_are_not_known(void **state __rt
 	mag_cache_free(cache, object);
 }
 
-static void
-test_a_reap_can_be_asked_for(void **state __rte_unused)
+TEST(test_a_reap_can_be_asked_for, setup, teardown)
 {
 	fill_run(NULL);
 	assert_true(mag_depot_total(&cache->first.depot.full) > 0);
@@ -342,8 +332,7 @@ test_a_reap_can_be_asked_for(void **state __rte_unused)
 	assert_answer("/magazine/reap", "requested");
 }
 
-static void
-test_an_unknown_name_has_no_answer(void **state __rte_unused)
+TEST(test_an_unknown_name_has_no_answer, setup, teardown)
 {
 	const char *commands[] = {
 		"/magazine/stats,nobody",  "/magazine/lcores,nobody", "/magazine/reap,nobody",
@@ -355,25 +344,9 @@ test_an_unknown_name_has_no_answer(void **state __rte_unused)
 		assert_answer(commands[i], "null");
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		T(test_the_list_has_every_cache),
-		T(test_a_list_that_is_not_whole_says_so),
-		T(test_stats_are_those_of_the_cache_that_is_named),
-		T(test_every_figure_of_a_cache_is_told_by_its_name),
-		T(test_lcores_are_those_that_did_something),
-		T(test_a_region_is_that_of_its_cache),
-		T(test_a_mirror_region_is_told_of_by_its_cache),
-		T(test_held_objects_of_a_guarded_cache_are_told_with_who_has_them),
-		T(test_held_objects_of_a_cache_that_is_not_guarded_are_not_known),
-		T(test_a_reap_can_be_asked_for),
-		T(test_an_unknown_name_has_no_answer),
-	};
-
 	eal_start(3, NULL);
-	return cmocka_run_group_tests(tests, connect_client, NULL);
+	return tests_run(connect_client, NULL);
 }

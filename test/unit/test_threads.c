@@ -140,14 +140,12 @@ come_and_go(void)
 	assert_all_can_be_had();
 }
 
-static void
-test_hundreds_that_come_and_go_reuse_one_slot_and_leave_nothing(void **state __rte_unused)
+TEST(test_hundreds_that_come_and_go_reuse_one_slot_and_leave_nothing, setup, teardown)
 {
 	come_and_go();
 }
 
-static void
-test_they_leave_nothing_where_nobody_may_be_visited(void **state __rte_unused)
+TEST(test_they_leave_nothing_where_nobody_may_be_visited, setup_quiet, teardown)
 {
 	uint64_t membarriers = mag_bias_membarriers();
 
@@ -155,8 +153,7 @@ test_they_leave_nothing_where_nobody_may_be_visited(void **state __rte_unused)
 	assert_true(mag_bias_membarriers() == membarriers);
 }
 
-static void
-test_they_do_so_while_maintenance_reaps_and_others_steal(void **state __rte_unused)
+TEST(test_they_do_so_while_maintenance_reaps_and_others_steal, setup, teardown)
 {
 	unsigned int slots = mag_lcore_slots(), turn, i, n = COUNT;
 	struct task task[AT_ONCE];
@@ -210,8 +207,7 @@ repeat_run(void *arg)
 	rte_thread_unregister();
 }
 
-static void
-test_one_thread_that_registers_again_and_again_keeps_its_slot(void **state __rte_unused)
+TEST(test_one_thread_that_registers_again_and_again_keeps_its_slot, setup, teardown)
 {
 	unsigned int owners = mag_lcore_owners(), i;
 	_Atomic unsigned int claimed = 0;
@@ -256,8 +252,7 @@ in_other_slots(void)
 	return mag_cache_in_lcores(cache) - mag_lcore_count(mag_lcore_slot(cache->first.slot));
 }
 
-static void
-test_what_a_thread_holds_that_unregistered_and_lives_on_can_be_had(void **state __rte_unused)
+TEST(test_what_a_thread_holds_that_unregistered_and_lives_on_can_be_had, setup, teardown)
 {
 	struct task task;
 	unsigned int n = 8;
@@ -295,8 +290,7 @@ crowd_run(void *arg)
 	rte_thread_unregister();
 }
 
-static void
-test_threads_without_an_lcore_id_to_have_share_one_slot(void **state __rte_unused)
+TEST(test_threads_without_an_lcore_id_to_have_share_one_slot, setup, teardown)
 {
 	static struct task task[RTE_MAX_LCORE + 2];
 	unsigned int i, owners = mag_lcore_owners();
@@ -400,8 +394,7 @@ take_all_meanwhile(void)
 	refusal = mag_cache_take_all(cache, objects, ALL, true);
 }
 
-static void
-test_who_is_refused_for_blocks_that_another_asks_for_is_counted(void **state __rte_unused)
+TEST(test_who_is_refused_for_blocks_that_another_asks_for_is_counted, setup_runs, teardown_runs)
 {
 	meanwhile = take_all_meanwhile;
 	ask_for_blocks();
@@ -442,8 +435,7 @@ mag_slab_available(const struct mag_slab_layer *layer)
 	return moving + without_blocks;
 }
 
-static void
-test_who_is_refused_for_blocks_that_are_back_is_counted(void **state __rte_unused)
+TEST(test_who_is_refused_for_blocks_that_are_back_is_counted, setup_runs, teardown_runs)
 {
 	struct mag_request request = {0};
 	void *objects[ALL];
@@ -474,8 +466,7 @@ blocks_run(void *arg __rte_unused)
 	}
 }
 
-static void
-test_blocks_that_cannot_be_had_refuse_nobody_unnoticed(void **state __rte_unused)
+TEST(test_blocks_that_cannot_be_had_refuse_nobody_unnoticed, setup_runs, teardown_runs)
 {
 	unsigned int turn, refused = 0;
 	struct task task;
@@ -505,8 +496,7 @@ control_run(void *arg)
 	return NULL;
 }
 
-static void
-test_control_threads_are_joined_or_detached(void **state __rte_unused)
+TEST(test_control_threads_are_joined_or_detached)
 {
 	pthread_t thread = 0;
 	unsigned int turn;
@@ -523,26 +513,9 @@ test_control_threads_are_joined_or_detached(void **state __rte_unused)
 	wait_until(atomic_load(&controls) == TURNS);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-#define R(name) cmocka_unit_test_setup_teardown(name, setup_runs, teardown_runs)
-
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		T(test_hundreds_that_come_and_go_reuse_one_slot_and_leave_nothing),
-		cmocka_unit_test_setup_teardown(test_they_leave_nothing_where_nobody_may_be_visited,
-						setup_quiet, teardown),
-		T(test_they_do_so_while_maintenance_reaps_and_others_steal),
-		T(test_one_thread_that_registers_again_and_again_keeps_its_slot),
-		T(test_what_a_thread_holds_that_unregistered_and_lives_on_can_be_had),
-		T(test_threads_without_an_lcore_id_to_have_share_one_slot),
-		R(test_who_is_refused_for_blocks_that_another_asks_for_is_counted),
-		R(test_who_is_refused_for_blocks_that_are_back_is_counted),
-		R(test_blocks_that_cannot_be_had_refuse_nobody_unnoticed),
-		cmocka_unit_test(test_control_threads_are_joined_or_detached),
-	};
-
 	eal_start(3, NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return tests_run(NULL, NULL);
 }

@@ -5,8 +5,7 @@
 
 static const uint32_t pool_types[] = {14, 30, 62, 126, 254, 510};
 
-static void
-test_the_first_type_follows_the_table_at_every_boundary(void **state __rte_unused)
+TEST(test_the_first_type_follows_the_table_at_every_boundary)
 {
 	static const struct {
 		size_t chunk;
@@ -21,8 +20,7 @@ test_the_first_type_follows_the_table_at_every_boundary(void **state __rte_unuse
 		assert_int_equal(mag_type_first(rows[i].chunk), rows[i].rounds);
 }
 
-static void
-test_a_type_grows_only_below_its_largest_object(void **state __rte_unused)
+TEST(test_a_type_grows_only_below_its_largest_object)
 {
 	static const struct {
 		uint32_t rounds, next;
@@ -40,15 +38,13 @@ test_a_type_grows_only_below_its_largest_object(void **state __rte_unused)
 	}
 }
 
-static void
-test_nothing_grows_past_the_last_type(void **state __rte_unused)
+TEST(test_nothing_grows_past_the_last_type)
 {
 	assert_int_equal(mag_type_next(0, 158), 0);
 	assert_int_equal(mag_type_next(1, 158), 0);
 }
 
-static void
-test_the_largest_type_is_where_growing_ends(void **state __rte_unused)
+TEST(test_the_largest_type_is_where_growing_ends)
 {
 	static const struct {
 		size_t chunk;
@@ -64,8 +60,7 @@ test_the_largest_type_is_where_growing_ends(void **state __rte_unused)
 		assert_int_equal(mag_type_largest(rows[i].chunk), rows[i].rounds);
 }
 
-static void
-test_only_six_sizes_are_pool_types(void **state __rte_unused)
+TEST(test_only_six_sizes_are_pool_types)
 {
 	const uint64_t others[] = {
 		0, 1, 13, 15, 29, 31, 46, 158, 253, 255, 511, 14 + (1ull << 32), UINT64_MAX};
@@ -77,8 +72,7 @@ test_only_six_sizes_are_pool_types(void **state __rte_unused)
 		assert_false(mag_type_is_pool(others[i]));
 }
 
-static void
-test_magazines_of_all_slots_hold_at_most_a_quarter_of_a_pool(void **state __rte_unused)
+TEST(test_magazines_of_all_slots_hold_at_most_a_quarter_of_a_pool)
 {
 	const uint32_t slots[] = {1, 2, 3, 8, 128};
 	unsigned int i, s;
@@ -97,8 +91,7 @@ test_magazines_of_all_slots_hold_at_most_a_quarter_of_a_pool(void **state __rte_
 	assert_int_equal(mag_type_pool(1000000, UINT32_MAX, MAG_ROUNDS_MAX), 0);
 }
 
-static void
-test_a_pool_type_keeps_to_its_limit(void **state __rte_unused)
+TEST(test_a_pool_type_keeps_to_its_limit)
 {
 	assert_int_equal(mag_type_pool(UINT64_MAX, 1, 510), 510);
 	assert_int_equal(mag_type_pool(UINT64_MAX, 1, 509), 254);
@@ -108,8 +101,7 @@ test_a_pool_type_keeps_to_its_limit(void **state __rte_unused)
 	assert_int_equal(mag_type_pool(UINT64_MAX, 1, 13), 0);
 }
 
-static void
-test_pool_types_follow_each_other(void **state __rte_unused)
+TEST(test_pool_types_follow_each_other)
 {
 	unsigned int i;
 
@@ -123,17 +115,6 @@ test_pool_types_follow_each_other(void **state __rte_unused)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_the_first_type_follows_the_table_at_every_boundary),
-		cmocka_unit_test(test_a_type_grows_only_below_its_largest_object),
-		cmocka_unit_test(test_nothing_grows_past_the_last_type),
-		cmocka_unit_test(test_the_largest_type_is_where_growing_ends),
-		cmocka_unit_test(test_only_six_sizes_are_pool_types),
-		cmocka_unit_test(test_magazines_of_all_slots_hold_at_most_a_quarter_of_a_pool),
-		cmocka_unit_test(test_a_pool_type_keeps_to_its_limit),
-		cmocka_unit_test(test_pool_types_follow_each_other),
-	};
-
 	eal_start(1, NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return tests_run(NULL, NULL);
 }

@@ -296,8 +296,7 @@ assert_sizes(uint32_t size)
 		assert_int_equal(cache->first.slot[i].size, size);
 }
 
-static void
-test_a_purge_empties_every_slot_and_the_depot(void **state __rte_unused)
+TEST(test_a_purge_empties_every_slot_and_the_depot, setup, teardown)
 {
 	unsigned int n = 50;
 
@@ -317,8 +316,7 @@ test_a_purge_empties_every_slot_and_the_depot(void **state __rte_unused)
 	mag_cache_enable(cache);
 }
 
-static void
-test_after_a_purge_everything_goes_to_the_slabs_until_enabled(void **state __rte_unused)
+TEST(test_after_a_purge_everything_goes_to_the_slabs_until_enabled, setup, teardown)
 {
 	assert_int_equal(mag_cache_purge(cache), 0);
 	fill(40);
@@ -331,8 +329,7 @@ test_after_a_purge_everything_goes_to_the_slabs_until_enabled(void **state __rte
 	assert_true(in_slots() > 0);
 }
 
-static void
-test_nothing_but_enable_turns_a_purged_layer_on_again(void **state __rte_unused)
+TEST(test_nothing_but_enable_turns_a_purged_layer_on_again, setup, teardown)
 {
 	assert_int_equal(mag_cache_purge(cache), 0);
 	assert_int_equal(mag_cache_resize(cache, 30, false), 0);
@@ -347,8 +344,7 @@ test_nothing_but_enable_turns_a_purged_layer_on_again(void **state __rte_unused)
 	assert_sizes(30);
 }
 
-static void
-test_a_purge_that_finds_nothing_is_not_counted(void **state __rte_unused)
+TEST(test_a_purge_that_finds_nothing_is_not_counted, setup, teardown)
 {
 	assert_int_equal(mag_cache_purge(cache), 0);
 	assert_int_equal(cache->purges, 0);
@@ -359,8 +355,7 @@ test_a_purge_that_finds_nothing_is_not_counted(void **state __rte_unused)
 	mag_cache_enable(cache);
 }
 
-static void
-test_a_purge_waits_for_every_owner_or_changes_nothing(void **state __rte_unused)
+TEST(test_a_purge_waits_for_every_owner_or_changes_nothing, setup, teardown)
 {
 	fill(40);
 	assert_true(mag_bias_enter(&cache->first.slot[5].owner, &cache->first.slot[5].visitor));
@@ -375,8 +370,7 @@ test_a_purge_waits_for_every_owner_or_changes_nothing(void **state __rte_unused)
 	mag_cache_enable(cache);
 }
 
-static void
-test_a_sweep_sends_one_membarrier_however_many_it_visits(void **state __rte_unused)
+TEST(test_a_sweep_sends_one_membarrier_however_many_it_visits, setup, teardown)
 {
 	uint64_t membarriers = mag_bias_membarriers();
 
@@ -389,8 +383,7 @@ test_a_sweep_sends_one_membarrier_however_many_it_visits(void **state __rte_unus
 	assert_int_equal(mag_bias_membarriers(), membarriers + 2);
 }
 
-static void
-test_a_sweep_is_announced_before_its_membarrier(void **state __rte_unused)
+TEST(test_a_sweep_is_announced_before_its_membarrier, setup, teardown)
 {
 	struct share share = {.n = COUNT};
 	unsigned int n = 40;
@@ -449,26 +442,22 @@ assert_a_lock_that_stays_taken_ends_a_purge(struct mag_lock *lock, bool emptied)
 	mag_cache_enable(cache);
 }
 
-static void
-test_a_purge_does_not_wait_for_ever_for_the_visitor_that_is_there(void **state __rte_unused)
+TEST(test_a_purge_does_not_wait_for_ever_for_the_visitor_that_is_there, setup, teardown)
 {
 	assert_a_lock_that_stays_taken_ends_a_purge(&cache->first.visit, false);
 }
 
-static void
-test_a_purge_does_not_wait_for_ever_for_who_has_the_shared_slot(void **state __rte_unused)
+TEST(test_a_purge_does_not_wait_for_ever_for_who_has_the_shared_slot, setup, teardown)
 {
 	assert_a_lock_that_stays_taken_ends_a_purge(&cache->first.shared, false);
 }
 
-static void
-test_a_purge_does_not_wait_for_ever_for_who_reaps_the_depot(void **state __rte_unused)
+TEST(test_a_purge_does_not_wait_for_ever_for_who_reaps_the_depot, setup, teardown)
 {
 	assert_a_lock_that_stays_taken_ends_a_purge(&cache->first.working_set, true);
 }
 
-static void
-test_a_resize_that_an_owner_denies_keeps_the_old_type(void **state __rte_unused)
+TEST(test_a_resize_that_an_owner_denies_keeps_the_old_type, setup, teardown)
 {
 	fill(40);
 	assert_true(mag_bias_enter(&cache->first.slot[5].owner, &cache->first.slot[5].visitor));
@@ -480,8 +469,7 @@ test_a_resize_that_an_owner_denies_keeps_the_old_type(void **state __rte_unused)
 	assert_int_equal(mag_cache_resize(cache, 30, true), 0);
 }
 
-static void
-test_a_resize_changes_the_size_of_all_slots_when_they_are_empty(void **state __rte_unused)
+TEST(test_a_resize_changes_the_size_of_all_slots_when_they_are_empty, setup, teardown)
 {
 	uint64_t seen = cache->contention_seen;
 
@@ -499,8 +487,7 @@ test_a_resize_changes_the_size_of_all_slots_when_they_are_empty(void **state __r
 	assert_int_equal(own()->capacity, 30);
 }
 
-static void
-test_sizes_that_a_cache_cannot_have_are_refused(void **state __rte_unused)
+TEST(test_sizes_that_a_cache_cannot_have_are_refused, setup, teardown)
 {
 	const uint32_t bad[] = {1, 13, 62, 46, 158, 254, 510, UINT32_MAX};
 	const char *log;
@@ -516,8 +503,7 @@ test_sizes_that_a_cache_cannot_have_are_refused(void **state __rte_unused)
 	assert_int_equal(cache->common.type, ROUNDS);
 }
 
-static void
-test_the_perimeter_has_one_owner_that_may_enter_again(void **state __rte_unused)
+TEST(test_the_perimeter_has_one_owner_that_may_enter_again, setup, teardown)
 {
 	assert_true(mag_perimeter_enter(cache, false));
 	assert_true(mag_perimeter_enter(cache, false));
@@ -543,8 +529,7 @@ busy_run(void *arg)
 	log_end();
 }
 
-static void
-test_others_are_told_that_the_perimeter_is_taken(void **state __rte_unused)
+TEST(test_others_are_told_that_the_perimeter_is_taken, setup, teardown)
 {
 	int ret[5] = {0}, i;
 
@@ -568,8 +553,7 @@ wait_run(void *arg)
 	atomic_store(&waiting, 2);
 }
 
-static void
-test_who_wants_to_wait_for_the_perimeter_waits(void **state __rte_unused)
+TEST(test_who_wants_to_wait_for_the_perimeter_waits, setup, teardown)
 {
 	struct task task;
 	int ret = -1;
@@ -616,8 +600,7 @@ enable_run(void *arg)
 	atomic_store(&waiting, 2);
 }
 
-static void
-test_who_waits_for_a_thread_that_stays_in_the_perimeter_gives_up(void **state __rte_unused)
+TEST(test_who_waits_for_a_thread_that_stays_in_the_perimeter_gives_up, setup, teardown)
 {
 	/* clang-format off */
 	void (*const runs[])(void *arg) = {resize_run, enable_run, gather_run, reset_run};
@@ -654,8 +637,7 @@ hand_on_run(void *arg)
 	mag_perimeter_leave(cache);
 }
 
-static void
-test_all_who_wait_for_the_perimeter_come_in_one_after_the_other(void **state __rte_unused)
+TEST(test_all_who_wait_for_the_perimeter_come_in_one_after_the_other, setup, teardown)
 {
 	struct task task[20];
 	unsigned int i, came = 0;
@@ -671,8 +653,7 @@ test_all_who_wait_for_the_perimeter_come_in_one_after_the_other(void **state __r
 	assert_int_equal(came, RTE_DIM(task));
 }
 
-static void
-test_enabling_waits_for_who_is_resizing(void **state __rte_unused)
+TEST(test_enabling_waits_for_who_is_resizing, setup, teardown)
 {
 	struct task task;
 	uint32_t size;
@@ -692,8 +673,7 @@ test_enabling_waits_for_who_is_resizing(void **state __rte_unused)
 	assert_sizes(ROUNDS);
 }
 
-static void
-test_a_reap_takes_the_depot_and_previous_magazines_but_not_loaded(void **state __rte_unused)
+TEST(test_a_reap_takes_the_depot_and_previous_magazines_but_not_loaded, setup, teardown)
 {
 	unsigned int n = 50;
 	uint64_t zeroes = cache->common.zeroes;
@@ -719,8 +699,7 @@ test_a_reap_takes_the_depot_and_previous_magazines_but_not_loaded(void **state _
 	assert_int_equal(cache->reaps, 1);
 }
 
-static void
-test_a_reap_with_purge_takes_all_and_enables_again(void **state __rte_unused)
+TEST(test_a_reap_with_purge_takes_all_and_enables_again, setup, teardown)
 {
 	fill(50);
 	assert_int_equal(mag_cache_reap_now(cache, true), 0);
@@ -730,8 +709,7 @@ test_a_reap_with_purge_takes_all_and_enables_again(void **state __rte_unused)
 	assert_int_equal(cache->purges, 1);
 }
 
-static void
-test_a_reap_of_a_reclaim_cache_is_a_purge(void **state __rte_unused)
+TEST(test_a_reap_of_a_reclaim_cache_is_a_purge, setup_reclaim, teardown)
 {
 	fill(50);
 	assert_int_equal(mag_cache_reap_now(cache, false), 0);
@@ -741,8 +719,7 @@ test_a_reap_of_a_reclaim_cache_is_a_purge(void **state __rte_unused)
 	assert_sizes(ROUNDS);
 }
 
-static void
-test_a_reap_skips_an_owner_that_does_not_let_go(void **state __rte_unused)
+TEST(test_a_reap_skips_an_owner_that_does_not_let_go, setup, teardown)
 {
 	unsigned int n = 40;
 
@@ -774,8 +751,7 @@ destruct(void *object __rte_unused, void *arg __rte_unused)
 	destruction.transit = destruction.cache->common.transit;
 }
 
-static void
-test_a_reap_destroys_nothing_before_its_chain_has_left(void **state __rte_unused)
+TEST(test_a_reap_destroys_nothing_before_its_chain_has_left, setup, teardown)
 {
 	struct mag_cache_params params = {
 		.name = "destructed",
@@ -810,8 +786,7 @@ put_empties(unsigned int n)
 			      mag_arena_get(&cache->first.arena, ROUNDS));
 }
 
-static void
-test_a_reap_takes_chain_after_chain_and_what_is_needed_from_none(void **state __rte_unused)
+TEST(test_a_reap_takes_chain_after_chain_and_what_is_needed_from_none, setup, teardown)
 {
 	const unsigned int all = 2 * MAG_DEPOT_CHAIN + 8, needed = 5;
 	struct mag_magazine *got[2];
@@ -833,8 +808,7 @@ test_a_reap_takes_chain_after_chain_and_what_is_needed_from_none(void **state __
 	assert_int_equal(cache->reaps, 1);
 }
 
-static void
-test_a_reap_in_steps_takes_a_chain_at_each_and_counts_once(void **state __rte_unused)
+TEST(test_a_reap_in_steps_takes_a_chain_at_each_and_counts_once, setup, teardown)
 {
 	put_empties(2 * MAG_DEPOT_CHAIN + 8);
 	mag_cache_working_set_update(cache);
@@ -861,9 +835,7 @@ snatch(void)
 	snatched = got[0];
 }
 
-static void
-test_a_reap_whose_magazines_others_took_meanwhile_holds_nothing_in_transit(
-	void **state __rte_unused)
+TEST(test_a_reap_whose_magazines_others_took_meanwhile_holds_nothing_in_transit, setup, teardown)
 {
 	fill(100);
 	mag_cache_working_set_update(cache);
@@ -876,8 +848,7 @@ test_a_reap_whose_magazines_others_took_meanwhile_holds_nothing_in_transit(
 	mag_depot_put(&cache->first.depot, &cache->first.depot.full, snatched);
 }
 
-static void
-test_a_second_reap_in_an_interval_leaves_the_working_set(void **state __rte_unused)
+TEST(test_a_second_reap_in_an_interval_leaves_the_working_set, setup, teardown)
 {
 	struct mag_magazine *got[2];
 	unsigned int i;
@@ -907,8 +878,7 @@ reclaim(void *arg)
 	assert_ptr_equal(arg, &reclaimed);
 }
 
-static void
-test_reclaim_asks_the_owner_and_purges_when_memory_is_low(void **state __rte_unused)
+TEST(test_reclaim_asks_the_owner_and_purges_when_memory_is_low, setup, teardown)
 {
 	struct mag_cache_params params = {
 		.name = "reclaimed",
@@ -935,8 +905,7 @@ test_reclaim_asks_the_owner_and_purges_when_memory_is_low(void **state __rte_unu
 	assert_int_equal(mag_cache_destroy(other), 0);
 }
 
-static void
-test_a_reclaim_cache_is_purged_by_a_reclaim_too(void **state __rte_unused)
+TEST(test_a_reclaim_cache_is_purged_by_a_reclaim_too, setup_reclaim, teardown)
 {
 	fill(50);
 	assert_int_equal(mag_cache_reclaim(cache, false), 0);
@@ -946,8 +915,7 @@ test_a_reclaim_cache_is_purged_by_a_reclaim_too(void **state __rte_unused)
 	assert_sizes(ROUNDS);
 }
 
-static void
-test_reclaim_without_need_takes_what_two_intervals_did_not_use(void **state __rte_unused)
+TEST(test_reclaim_without_need_takes_what_two_intervals_did_not_use, setup, teardown)
 {
 	fill(100);
 	assert_true(mag_depot_total(&cache->first.depot.full) > 0);
@@ -960,8 +928,7 @@ test_reclaim_without_need_takes_what_two_intervals_did_not_use(void **state __rt
 	assert_int_equal(cache->reaps, 1);
 }
 
-static void
-test_one_lcore_gets_what_all_others_hold(void **state __rte_unused)
+TEST(test_one_lcore_gets_what_all_others_hold, setup, teardown)
 {
 	struct share share = {.n = COUNT};
 	unsigned int n = 60;
@@ -981,8 +948,7 @@ test_one_lcore_gets_what_all_others_hold(void **state __rte_unused)
 	give_run(&share);
 }
 
-static void
-test_all_of_a_bulk_are_stolen_at_once(void **state __rte_unused)
+TEST(test_all_of_a_bulk_are_stolen_at_once, setup, teardown)
 {
 	struct share share = {.n = COUNT};
 	unsigned int n = COUNT / 2;
@@ -995,8 +961,7 @@ test_all_of_a_bulk_are_stolen_at_once(void **state __rte_unused)
 	give_run(&share);
 }
 
-static void
-test_a_thread_without_lcore_id_steals_too(void **state __rte_unused)
+TEST(test_a_thread_without_lcore_id_steals_too, setup, teardown)
 {
 	struct share share = {.n = COUNT};
 	unsigned int n = 60;
@@ -1009,8 +974,7 @@ test_a_thread_without_lcore_id_steals_too(void **state __rte_unused)
 	give_run(&share);
 }
 
-static void
-test_what_cannot_succeed_visits_nobody(void **state __rte_unused)
+TEST(test_what_cannot_succeed_visits_nobody, setup, teardown)
 {
 	struct share share = {.n = COUNT};
 	uint64_t membarriers;
@@ -1034,8 +998,7 @@ test_what_cannot_succeed_visits_nobody(void **state __rte_unused)
 	give_run(&share);
 }
 
-static void
-test_a_dying_pool_is_not_stolen_from(void **state __rte_unused)
+TEST(test_a_dying_pool_is_not_stolen_from, setup, teardown)
 {
 	struct share share = {.n = COUNT};
 	unsigned int n = 60;
@@ -1047,8 +1010,7 @@ test_a_dying_pool_is_not_stolen_from(void **state __rte_unused)
 	cache->dying = false;
 }
 
-static void
-test_a_thief_is_denied_by_a_busy_owner_and_counts_it(void **state __rte_unused)
+TEST(test_a_thief_is_denied_by_a_busy_owner_and_counts_it, setup, teardown)
 {
 	struct share share = {.n = COUNT};
 	unsigned int n = 60;
@@ -1082,8 +1044,7 @@ owner_takes_some_and_leaves(void)
 	mag_bias_leave(&owners->owner);
 }
 
-static void
-test_a_thief_sweeps_again_for_what_a_sweep_did_not_bring(void **state __rte_unused)
+TEST(test_a_thief_sweeps_again_for_what_a_sweep_did_not_bring, setup, teardown)
 {
 	struct share share = {.n = COUNT - 2 * NEEDED};
 	unsigned int n = NEEDED;
@@ -1116,8 +1077,7 @@ one_goes_to_the_slabs(void)
 	constructor_flags = UINT32_MAX;
 }
 
-static void
-test_a_constructor_may_not_wait_where_a_thief_holds_visit_locks(void **state __rte_unused)
+TEST(test_a_constructor_may_not_wait_where_a_thief_holds_visit_locks, setup_constructor, teardown)
 {
 	struct share share = {.n = COUNT - NEEDED};
 	unsigned int n = NEEDED;
@@ -1156,8 +1116,7 @@ owner_takes_and_gives(void)
 		mag_lcore_give(owners, &cache->first.depot, taken, 1);
 }
 
-static void
-test_a_thief_gives_up_when_its_time_is_over(void **state __rte_unused)
+TEST(test_a_thief_gives_up_when_its_time_is_over, setup, teardown)
 {
 	struct share share = {.n = COUNT - NEEDED};
 	unsigned int n = NEEDED;
@@ -1207,9 +1166,8 @@ owner_shows_them_again(void)
 	hidden_count = 0;
 }
 
-static void
-test_a_thief_gives_up_when_its_time_is_over_though_each_sweep_brings_something(
-	void **state __rte_unused)
+TEST(test_a_thief_gives_up_when_its_time_is_over_though_each_sweep_brings_something, setup,
+     teardown)
 {
 	struct share share = {.n = COUNT - ROUNDS};
 	unsigned int n = ROUNDS;
@@ -1231,8 +1189,7 @@ test_a_thief_gives_up_when_its_time_is_over_though_each_sweep_brings_something(
 	give_run(&share);
 }
 
-static void
-test_a_sweep_in_vain_is_not_repeated_while_its_owner_is_inside(void **state __rte_unused)
+TEST(test_a_sweep_in_vain_is_not_repeated_while_its_owner_is_inside, setup, teardown)
 {
 	struct share share = {.n = COUNT};
 	unsigned int n = 2 * ROUNDS;
@@ -1255,8 +1212,7 @@ test_a_sweep_in_vain_is_not_repeated_while_its_owner_is_inside(void **state __rt
 	mag_cache_give(cache, share.objects, COUNT - 2 * ROUNDS);
 }
 
-static void
-test_a_thief_visits_no_more_slots_than_it_needs(void **state __rte_unused)
+TEST(test_a_thief_visits_no_more_slots_than_it_needs, setup, teardown)
 {
 	struct share share = {.n = COUNT};
 	unsigned int n = ROUNDS;
@@ -1292,14 +1248,12 @@ assert_thief_is_denied_by(struct mag_lock *lock)
 	mag_cache_give(cache, share.objects, most + 1);
 }
 
-static void
-test_a_thief_does_not_rob_a_shared_slot_that_is_in_use(void **state __rte_unused)
+TEST(test_a_thief_does_not_rob_a_shared_slot_that_is_in_use, setup, teardown)
 {
 	assert_thief_is_denied_by(&cache->first.shared);
 }
 
-static void
-test_a_thief_does_not_sweep_while_somebody_else_does(void **state __rte_unused)
+TEST(test_a_thief_does_not_sweep_while_somebody_else_does, setup, teardown)
 {
 	assert_thief_is_denied_by(&cache->first.visit);
 }
@@ -1313,8 +1267,7 @@ free_spare(void)
 	mag_cache_give_past(cache, &spare, 1);
 }
 
-static void
-test_a_sum_is_taken_again_while_somebody_is_in_the_middle(void **state __rte_unused)
+TEST(test_a_sum_is_taken_again_while_somebody_is_in_the_middle, setup, teardown)
 {
 	struct share share = {.n = COUNT};
 	void *object;
@@ -1357,8 +1310,7 @@ depot_to_slot(void)
 }
 
 /* To the depot before the slots are read, and back before the depot is: and nobody is busy then. */
-static void
-test_a_sum_is_taken_again_when_something_has_moved_meanwhile(void **state __rte_unused)
+TEST(test_a_sum_is_taken_again_when_something_has_moved_meanwhile, setup, teardown)
 {
 	struct share share = {.n = COUNT}, some = {.n = 2 * ROUNDS};
 
@@ -1378,8 +1330,7 @@ test_a_sum_is_taken_again_when_something_has_moved_meanwhile(void **state __rte_
 	give_run(&share);
 }
 
-static void
-test_blocks_are_gathered_from_slots_and_depot(void **state __rte_unused)
+TEST(test_blocks_are_gathered_from_slots_and_depot, setup, teardown)
 {
 	assert_int_equal(mag_cache_gather(cache), -EAGAIN);
 	assert_int_equal(cache->purges, 0);
@@ -1390,8 +1341,7 @@ test_blocks_are_gathered_from_slots_and_depot(void **state __rte_unused)
 	assert_sizes(ROUNDS);
 }
 
-static void
-test_what_is_on_its_way_can_be_had(void **state __rte_unused)
+TEST(test_what_is_on_its_way_can_be_had, setup, teardown)
 {
 	struct share share = {.n = COUNT};
 
@@ -1406,8 +1356,7 @@ test_what_is_on_its_way_can_be_had(void **state __rte_unused)
 	give_run(&share);
 }
 
-static void
-test_a_refusal_is_counted_only_while_somebody_is_busy(void **state __rte_unused)
+TEST(test_a_refusal_is_counted_only_while_somebody_is_busy, setup, teardown)
 {
 	struct share share = {.n = COUNT};
 	void *object;
@@ -1437,8 +1386,7 @@ carried_arrives(void)
 	mag_bias_leave(&slot->owner);
 }
 
-static void
-test_what_arrives_behind_the_sum_is_not_missed(void **state __rte_unused)
+TEST(test_what_arrives_behind_the_sum_is_not_missed, setup, teardown)
 {
 	struct share share = {.n = COUNT}, ten = {.n = 10};
 
@@ -1457,8 +1405,7 @@ test_what_arrives_behind_the_sum_is_not_missed(void **state __rte_unused)
 	give_run(&share);
 }
 
-static void
-test_a_thief_leaves_full_magazines_to_the_depot(void **state __rte_unused)
+TEST(test_a_thief_leaves_full_magazines_to_the_depot, setup, teardown)
 {
 	struct share share = {.n = COUNT - ROUNDS - 10};
 	unsigned int n = 2 * ROUNDS;
@@ -1476,8 +1423,7 @@ test_a_thief_leaves_full_magazines_to_the_depot(void **state __rte_unused)
 	give_run(&share);
 }
 
-static void
-test_fences_do_where_membarriers_are_forbidden(void **state __rte_unused)
+TEST(test_fences_do_where_membarriers_are_forbidden, setup_fence, teardown)
 {
 	uint64_t membarriers = mag_bias_membarriers();
 	struct share share = {.n = COUNT};
@@ -1564,8 +1510,7 @@ try_gather(void)
 	assert_int_equal(mag_cache_gather(cache), -EAGAIN);
 }
 
-static void
-test_a_sweep_whose_membarrier_failed_touches_no_slot_and_asks(void **state __rte_unused)
+TEST(test_a_sweep_whose_membarrier_failed_touches_no_slot_and_asks, setup_failing, teardown)
 {
 	static void (*const sweeps[])(void) = {steal_all, try_purge,           try_resize,
 					       try_reap,  try_reap_with_purge, try_reclaim,
@@ -1604,8 +1549,7 @@ test_a_sweep_whose_membarrier_failed_touches_no_slot_and_asks(void **state __rte
 	}
 }
 
-static void
-test_an_owner_that_acknowledged_fences_is_visited_again(void **state __rte_unused)
+TEST(test_an_owner_that_acknowledged_fences_is_visited_again, setup_failing, teardown)
 {
 	uint64_t sent = mag_bias_membarriers();
 	struct share share = {.n = COUNT};
@@ -1651,8 +1595,8 @@ owner_forgets(void)
 	at_fence = NULL;
 }
 
-static void
-test_an_owner_that_comes_during_a_sweep_is_not_visited_before_it_fences(void **state __rte_unused)
+TEST(test_an_owner_that_comes_during_a_sweep_is_not_visited_before_it_fences, setup_failing,
+     teardown)
 {
 	unsigned int n = 40, count;
 
@@ -1677,8 +1621,7 @@ test_an_owner_that_comes_during_a_sweep_is_not_visited_before_it_fences(void **s
 	assert_int_equal(cache->first.slot[1].visitor.word, MAG_BIAS_FENCE_BIT | MAG_BIAS_ASKED);
 }
 
-static void
-test_a_purge_without_membarriers_waits_for_owners_that_fence(void **state __rte_unused)
+TEST(test_a_purge_without_membarriers_waits_for_owners_that_fence, setup_failing, teardown)
 {
 	unsigned int n = 40;
 
@@ -1708,8 +1651,7 @@ fill_and_stay_run(void *arg)
 		let_pass(1);
 }
 
-static void
-test_who_claims_a_slot_when_membarriers_failed_fences_from_the_first(void **state __rte_unused)
+TEST(test_who_claims_a_slot_when_membarriers_failed_fences_from_the_first, setup_failing, teardown)
 {
 	struct share share = {.n = COUNT};
 	unsigned int n = 40;
@@ -1735,8 +1677,7 @@ test_who_claims_a_slot_when_membarriers_failed_fences_from_the_first(void **stat
 	give_run(&share);
 }
 
-static void
-test_the_magazine_size_changes_when_all_owners_fence(void **state __rte_unused)
+TEST(test_the_magazine_size_changes_when_all_owners_fence, setup_failing, teardown)
 {
 	unsigned int n = 40;
 
@@ -1756,8 +1697,7 @@ test_the_magazine_size_changes_when_all_owners_fence(void **state __rte_unused)
 	assert_int_equal(cache->common.type, 30);
 }
 
-static void
-test_a_cache_made_when_membarriers_failed_has_fences(void **state __rte_unused)
+TEST(test_a_cache_made_when_membarriers_failed_has_fences, setup_failing, teardown)
 {
 	struct ground old_ground = ground;
 	struct mag_cache *old = cache;
@@ -1776,8 +1716,7 @@ test_a_cache_made_when_membarriers_failed_has_fences(void **state __rte_unused)
 }
 
 /* Nobody uses it: no owner needs a fence. */
-static void
-test_a_cache_is_destroyed_though_membarriers_fail(void **state __rte_unused)
+TEST(test_a_cache_is_destroyed_though_membarriers_fail, setup_failing, teardown)
 {
 	unsigned int n = 40, times;
 
@@ -1795,8 +1734,7 @@ test_a_cache_is_destroyed_though_membarriers_fail(void **state __rte_unused)
 	}
 }
 
-static void
-test_a_visited_owner_uses_the_shared_slot_and_during_a_purge_the_slabs(void **state __rte_unused)
+TEST(test_a_visited_owner_uses_the_shared_slot_and_during_a_purge_the_slabs, setup, teardown)
 {
 	void *object = mag_cache_alloc(cache);
 
@@ -1814,8 +1752,7 @@ test_a_visited_owner_uses_the_shared_slot_and_during_a_purge_the_slabs(void **st
 	assert_int_equal(mag_lcore_count(own()), 1);
 }
 
-static void
-test_a_busy_shared_slot_is_passed_by(void **state __rte_unused)
+TEST(test_a_busy_shared_slot_is_passed_by, setup, teardown)
 {
 	struct share share = {.n = 5};
 	struct mag_request request = {0};
@@ -1831,8 +1768,7 @@ test_a_busy_shared_slot_is_passed_by(void **state __rte_unused)
 	mag_lock_release(&cache->first.shared);
 }
 
-static void
-test_an_owner_that_was_turned_away_has_what_is_in_the_depot(void **state __rte_unused)
+TEST(test_an_owner_that_was_turned_away_has_what_is_in_the_depot, setup, teardown)
 {
 	struct share share = {.n = COUNT};
 	struct mag_request request = {0};
@@ -1888,8 +1824,7 @@ request_and_end(struct share *have, unsigned int n)
 	have->n += n;
 }
 
-static void
-test_what_a_request_holds_while_it_wants_more_is_in_transit(void **state __rte_unused)
+TEST(test_what_a_request_holds_while_it_wants_more_is_in_transit, setup, teardown)
 {
 	struct share have = {.n = COUNT};
 
@@ -1932,8 +1867,7 @@ owner_takes(void)
 	at_fence = NULL;
 }
 
-static void
-test_a_thief_does_not_take_what_it_holds_for_what_others_hold(void **state __rte_unused)
+TEST(test_a_thief_does_not_take_what_it_holds_for_what_others_hold, setup, teardown)
 {
 	struct share share = {.n = COUNT - 10};
 	unsigned int n = 10;
@@ -2043,8 +1977,7 @@ grow_meanwhile(void)
 	assert_int_equal(mag_cache_resize(cache, 30, true), 0);
 }
 
-static void
-test_a_magazine_of_a_size_no_longer_in_force_is_given_back(void **state __rte_unused)
+TEST(test_a_magazine_of_a_size_no_longer_in_force_is_given_back, setup, teardown)
 {
 	struct share share = {.n = 20};
 
@@ -2065,8 +1998,7 @@ purge_meanwhile(void)
 	assert_int_equal(mag_cache_purge(cache), 0);
 }
 
-static void
-test_a_magazine_for_a_layer_that_went_off_is_given_back(void **state __rte_unused)
+TEST(test_a_magazine_for_a_layer_that_went_off_is_given_back, setup, teardown)
 {
 	struct share share = {.n = 20};
 
@@ -2085,8 +2017,7 @@ announce_meanwhile(void)
 	mag_bias_announce(&own()->visitor, MAG_BIAS_VISIT | MAG_BIAS_PURGE);
 }
 
-static void
-test_a_magazine_for_a_slot_that_is_being_purged_is_given_back(void **state __rte_unused)
+TEST(test_a_magazine_for_a_slot_that_is_being_purged_is_given_back, setup, teardown)
 {
 	struct share share = {.n = 20};
 
@@ -2108,8 +2039,7 @@ free_meanwhile(void)
 	give_run(&share);
 }
 
-static void
-test_a_free_starts_over_when_it_has_a_magazine(void **state __rte_unused)
+TEST(test_a_free_starts_over_when_it_has_a_magazine, setup, teardown)
 {
 	struct share share = {.n = 20};
 
@@ -2123,9 +2053,7 @@ test_a_free_starts_over_when_it_has_a_magazine(void **state __rte_unused)
 	assert_depot_is_of_one_type();
 }
 
-static void
-test_a_flush_brings_full_magazines_to_the_depot_before_it_lets_the_slot_go(
-	void **state __rte_unused)
+TEST(test_a_flush_brings_full_magazines_to_the_depot_before_it_lets_the_slot_go, setup, teardown)
 {
 	fill(2 * ROUNDS + 5);
 	assert_int_equal(own()->rounds, 5);
@@ -2223,121 +2151,31 @@ disturb_in_every_way(unsigned int turn)
 	inspect();
 }
 
-static void
-test_previous_is_never_partial_whoever_visited(void **state __rte_unused)
+TEST(test_previous_is_never_partial_whoever_visited, setup, teardown)
 {
 	partial = 0;
 	crowd_disturbed_by(disturb_in_every_way, &cache->reaps);
 	assert_int_equal(partial, 0);
 }
 
-static void
-test_nobody_notices_that_magazines_change_their_size(void **state __rte_unused)
+TEST(test_nobody_notices_that_magazines_change_their_size, setup, teardown)
 {
 	crowd_disturbed_by(disturb_by_resizing, &cache->resizes);
 }
 
-static void
-test_nobody_notices_purges(void **state __rte_unused)
+TEST(test_nobody_notices_purges, setup, teardown)
 {
 	crowd_disturbed_by(disturb_by_purging, &cache->purges);
 }
 
-static void
-test_nobody_notices_reaps(void **state __rte_unused)
+TEST(test_nobody_notices_reaps, setup, teardown)
 {
 	crowd_disturbed_by(disturb_by_reaping, &cache->reaps);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-#define F(name) cmocka_unit_test_setup_teardown(name, setup_failing, teardown)
-
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		T(test_a_purge_empties_every_slot_and_the_depot),
-		T(test_after_a_purge_everything_goes_to_the_slabs_until_enabled),
-		T(test_nothing_but_enable_turns_a_purged_layer_on_again),
-		T(test_a_purge_that_finds_nothing_is_not_counted),
-		T(test_a_purge_waits_for_every_owner_or_changes_nothing),
-		T(test_a_sweep_sends_one_membarrier_however_many_it_visits),
-		T(test_a_sweep_is_announced_before_its_membarrier),
-		T(test_a_purge_does_not_wait_for_ever_for_the_visitor_that_is_there),
-		T(test_a_purge_does_not_wait_for_ever_for_who_has_the_shared_slot),
-		T(test_a_purge_does_not_wait_for_ever_for_who_reaps_the_depot),
-		T(test_a_resize_that_an_owner_denies_keeps_the_old_type),
-		T(test_a_resize_changes_the_size_of_all_slots_when_they_are_empty),
-		T(test_sizes_that_a_cache_cannot_have_are_refused),
-		T(test_the_perimeter_has_one_owner_that_may_enter_again),
-		T(test_others_are_told_that_the_perimeter_is_taken),
-		T(test_who_wants_to_wait_for_the_perimeter_waits),
-		T(test_who_waits_for_a_thread_that_stays_in_the_perimeter_gives_up),
-		T(test_all_who_wait_for_the_perimeter_come_in_one_after_the_other),
-		T(test_enabling_waits_for_who_is_resizing),
-		T(test_a_reap_takes_the_depot_and_previous_magazines_but_not_loaded),
-		T(test_a_reap_with_purge_takes_all_and_enables_again),
-		cmocka_unit_test_setup_teardown(test_a_reap_of_a_reclaim_cache_is_a_purge,
-						setup_reclaim, teardown),
-		T(test_a_reap_skips_an_owner_that_does_not_let_go),
-		T(test_reclaim_asks_the_owner_and_purges_when_memory_is_low),
-		cmocka_unit_test_setup_teardown(test_a_reclaim_cache_is_purged_by_a_reclaim_too,
-						setup_reclaim, teardown),
-		T(test_reclaim_without_need_takes_what_two_intervals_did_not_use),
-		T(test_a_reap_destroys_nothing_before_its_chain_has_left),
-		T(test_a_reap_takes_chain_after_chain_and_what_is_needed_from_none),
-		T(test_a_reap_in_steps_takes_a_chain_at_each_and_counts_once),
-		T(test_a_reap_whose_magazines_others_took_meanwhile_holds_nothing_in_transit),
-		T(test_a_second_reap_in_an_interval_leaves_the_working_set),
-		T(test_one_lcore_gets_what_all_others_hold),
-		T(test_all_of_a_bulk_are_stolen_at_once),
-		T(test_a_thread_without_lcore_id_steals_too),
-		T(test_what_cannot_succeed_visits_nobody),
-		T(test_a_dying_pool_is_not_stolen_from),
-		T(test_a_thief_is_denied_by_a_busy_owner_and_counts_it),
-		T(test_a_thief_sweeps_again_for_what_a_sweep_did_not_bring),
-		cmocka_unit_test_setup_teardown(
-			test_a_constructor_may_not_wait_where_a_thief_holds_visit_locks,
-			setup_constructor, teardown),
-		T(test_a_thief_gives_up_when_its_time_is_over),
-		T(test_a_thief_gives_up_when_its_time_is_over_though_each_sweep_brings_something),
-		T(test_a_sweep_in_vain_is_not_repeated_while_its_owner_is_inside),
-		T(test_a_thief_visits_no_more_slots_than_it_needs),
-		T(test_a_thief_does_not_rob_a_shared_slot_that_is_in_use),
-		T(test_a_thief_does_not_sweep_while_somebody_else_does),
-		T(test_what_is_on_its_way_can_be_had),
-		T(test_a_sum_is_taken_again_while_somebody_is_in_the_middle),
-		T(test_a_sum_is_taken_again_when_something_has_moved_meanwhile),
-		T(test_blocks_are_gathered_from_slots_and_depot),
-		T(test_a_refusal_is_counted_only_while_somebody_is_busy),
-		T(test_what_arrives_behind_the_sum_is_not_missed),
-		T(test_a_thief_leaves_full_magazines_to_the_depot),
-		cmocka_unit_test_setup_teardown(test_fences_do_where_membarriers_are_forbidden,
-						setup_fence, teardown),
-		F(test_a_sweep_whose_membarrier_failed_touches_no_slot_and_asks),
-		F(test_an_owner_that_acknowledged_fences_is_visited_again),
-		F(test_an_owner_that_comes_during_a_sweep_is_not_visited_before_it_fences),
-		F(test_a_purge_without_membarriers_waits_for_owners_that_fence),
-		F(test_who_claims_a_slot_when_membarriers_failed_fences_from_the_first),
-		F(test_the_magazine_size_changes_when_all_owners_fence),
-		F(test_a_cache_made_when_membarriers_failed_has_fences),
-		F(test_a_cache_is_destroyed_though_membarriers_fail),
-		T(test_a_visited_owner_uses_the_shared_slot_and_during_a_purge_the_slabs),
-		T(test_a_busy_shared_slot_is_passed_by),
-		T(test_a_magazine_of_a_size_no_longer_in_force_is_given_back),
-		T(test_a_magazine_for_a_layer_that_went_off_is_given_back),
-		T(test_an_owner_that_was_turned_away_has_what_is_in_the_depot),
-		T(test_what_a_request_holds_while_it_wants_more_is_in_transit),
-		T(test_a_thief_does_not_take_what_it_holds_for_what_others_hold),
-		T(test_a_flush_brings_full_magazines_to_the_depot_before_it_lets_the_slot_go),
-		T(test_a_magazine_for_a_slot_that_is_being_purged_is_given_back),
-		T(test_a_free_starts_over_when_it_has_a_magazine),
-		T(test_previous_is_never_partial_whoever_visited),
-		T(test_nobody_notices_that_magazines_change_their_size),
-		T(test_nobody_notices_purges),
-		T(test_nobody_notices_reaps),
-	};
-
 	eal_start(3, NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return tests_run(NULL, NULL);
 }

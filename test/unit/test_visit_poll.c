@@ -105,8 +105,7 @@ cycle_run(void *arg __rte_unused)
 	fill_run(&one);
 }
 
-static void
-test_a_purge_empties_the_shared_slot_and_is_not_done(void **state __rte_unused)
+TEST(test_a_purge_empties_the_shared_slot_and_is_not_done, setup, teardown)
 {
 	unsigned int n = 40;
 
@@ -117,8 +116,7 @@ test_a_purge_empties_the_shared_slot_and_is_not_done(void **state __rte_unused)
 	assert_int_equal(cache->first.slot[MAG_SLOT_SHARED].size, ROUNDS);
 }
 
-static void
-test_an_lcore_gets_what_the_shared_slot_holds(void **state __rte_unused)
+TEST(test_an_lcore_gets_what_the_shared_slot_holds, setup, teardown)
 {
 	void *objects[COUNT];
 	unsigned int n = 40;
@@ -129,8 +127,7 @@ test_an_lcore_gets_what_the_shared_slot_holds(void **state __rte_unused)
 	mag_cache_free_bulk(cache, objects, COUNT);
 }
 
-static void
-test_a_thief_asks_and_the_owner_hands_in_when_it_comes_by(void **state __rte_unused)
+TEST(test_a_thief_asks_and_the_owner_hands_in_when_it_comes_by, setup, teardown)
 {
 	void *objects[COUNT];
 	unsigned int n = 40;
@@ -146,8 +143,7 @@ test_a_thief_asks_and_the_owner_hands_in_when_it_comes_by(void **state __rte_unu
 	mag_cache_give(cache, objects, COUNT - ROUNDS);
 }
 
-static void
-test_a_reap_asks_and_empties_the_depot(void **state __rte_unused)
+TEST(test_a_reap_asks_and_empties_the_depot, setup, teardown)
 {
 	unsigned int n = 100;
 
@@ -161,8 +157,7 @@ test_a_reap_asks_and_empties_the_depot(void **state __rte_unused)
 	assert_true(mag_lcore_count(&cache->first.slot[1]) <= ROUNDS);
 }
 
-static void
-test_a_purge_is_not_done_before_owners_came_by(void **state __rte_unused)
+TEST(test_a_purge_is_not_done_before_owners_came_by, setup, teardown)
 {
 	unsigned int n = 40;
 
@@ -173,8 +168,7 @@ test_a_purge_is_not_done_before_owners_came_by(void **state __rte_unused)
 	assert_int_equal(cache->common.type, ROUNDS);
 }
 
-static void
-test_the_magazine_size_does_not_change(void **state __rte_unused)
+TEST(test_the_magazine_size_does_not_change, setup, teardown)
 {
 	cache->flags |= MAG_CACHE_DYNAMIC;
 	atomic_fetch_add(&cache->first.depot.full.contention, 100);
@@ -184,8 +178,7 @@ test_the_magazine_size_does_not_change(void **state __rte_unused)
 	assert_int_equal(cache->first.slot[1].visitor.word & MAG_BIAS_ASKED, 0);
 }
 
-static void
-test_a_flush_needs_no_request(void **state __rte_unused)
+TEST(test_a_flush_needs_no_request, setup, teardown)
 {
 	unsigned int n = 40;
 
@@ -195,8 +188,7 @@ test_a_flush_needs_no_request(void **state __rte_unused)
 	assert_int_equal(mag_lcore_count(mag_lcore_slot(cache->first.slot)), 0);
 }
 
-static void
-test_what_all_hold_is_had_when_each_came_by(void **state __rte_unused)
+TEST(test_what_all_hold_is_had_when_each_came_by, setup, teardown)
 {
 	void *objects[COUNT];
 	unsigned int n = 60;
@@ -220,8 +212,7 @@ flush_run(void *arg __rte_unused)
 	mag_lcore_flush();
 }
 
-static void
-test_every_object_is_had_when_others_flushed(void **state __rte_unused)
+TEST(test_every_object_is_had_when_others_flushed, setup, teardown)
 {
 	void *objects[COUNT];
 	unsigned int n = 60;
@@ -234,8 +225,7 @@ test_every_object_is_had_when_others_flushed(void **state __rte_unused)
 	mag_cache_give(cache, objects, COUNT);
 }
 
-static void
-test_an_ending_thread_hands_in_unasked(void **state __rte_unused)
+TEST(test_an_ending_thread_hands_in_unasked, setup, teardown)
 {
 	void *objects[COUNT];
 	unsigned int n = 60;
@@ -245,8 +235,7 @@ test_an_ending_thread_hands_in_unasked(void **state __rte_unused)
 	mag_cache_give(cache, objects, COUNT);
 }
 
-static void
-test_updates_give_back_what_the_depot_did_not_need(void **state __rte_unused)
+TEST(test_updates_give_back_what_the_depot_did_not_need, setup, teardown)
 {
 	unsigned int n = 100;
 
@@ -258,8 +247,7 @@ test_updates_give_back_what_the_depot_did_not_need(void **state __rte_unused)
 	assert_int_equal(cache->first.slab.out, mag_lcore_count(&cache->first.slot[1]));
 }
 
-static void
-test_reclaim_with_memory_low_asks(void **state __rte_unused)
+TEST(test_reclaim_with_memory_low_asks, setup, teardown)
 {
 	unsigned int n = 40;
 
@@ -270,8 +258,7 @@ test_reclaim_with_memory_low_asks(void **state __rte_unused)
 	assert_true(cache->first.slab.out <= ROUNDS);
 }
 
-static void
-test_contention_does_not_change_the_magazines(void **state __rte_unused)
+TEST(test_contention_does_not_change_the_magazines, setup_growing, teardown_pool)
 {
 	uint32_t type = cache->common.type;
 	unsigned int n = 40;
@@ -296,8 +283,7 @@ stay_run(void *arg __rte_unused)
 		let_pass(1);
 }
 
-static void
-test_more_lcores_do_not_change_the_magazines(void **state __rte_unused)
+TEST(test_more_lcores_do_not_change_the_magazines, setup_small, teardown_pool)
 {
 	struct task task;
 	unsigned int n = 20;
@@ -315,8 +301,7 @@ test_more_lcores_do_not_change_the_magazines(void **state __rte_unused)
 	assert_int_equal(cache->first.slot[1].visitor.word, 0);
 }
 
-static void
-test_blocks_are_not_gathered_from_lcores_before_they_came_by(void **state __rte_unused)
+TEST(test_blocks_are_not_gathered_from_lcores_before_they_came_by, setup_growing, teardown_pool)
 {
 	void *first[COUNT / BLOCK];
 	unsigned int n = COUNT, i;
@@ -333,8 +318,7 @@ test_blocks_are_not_gathered_from_lcores_before_they_came_by(void **state __rte_
 		mag_cache_free_nocache(cache, (char *)first[i / BLOCK] + i % BLOCK * SIZE);
 }
 
-static void
-test_a_pool_is_populated_anew(void **state __rte_unused)
+TEST(test_a_pool_is_populated_anew, setup_growing, teardown_pool)
 {
 	void *objects[COUNT];
 	unsigned int n = COUNT / 2, i;
@@ -404,8 +388,7 @@ disturb(void)
 	mag_reap_request();
 }
 
-static void
-test_nothing_interrupts_lcores_that_work(void **state __rte_unused)
+TEST(test_nothing_interrupts_lcores_that_work, setup_growing, teardown_pool)
 {
 	uint32_t seed[4] = {1, 2, 3, 4}, type = cache->common.type;
 	struct task task[4];
@@ -430,8 +413,7 @@ test_nothing_interrupts_lcores_that_work(void **state __rte_unused)
 	wait_until(mag_cache_available(cache) == COUNT);
 }
 
-static void
-test_a_steal_where_visits_are_allowed_sends_one_membarrier(void **state __rte_unused)
+TEST(test_a_steal_where_visits_are_allowed_sends_one_membarrier, setup, teardown)
 {
 	struct mag_cache_params params = {.name = "loud", .object_size = SIZE, .node = -1};
 	struct mag_cache *quiet = cache;
@@ -455,34 +437,9 @@ test_a_steal_where_visits_are_allowed_sends_one_membarrier(void **state __rte_un
 	membarriers = mag_bias_membarriers();
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-#define P(name) cmocka_unit_test_setup_teardown(name, setup_growing, teardown_pool)
-
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		T(test_a_purge_empties_the_shared_slot_and_is_not_done),
-		T(test_an_lcore_gets_what_the_shared_slot_holds),
-		T(test_a_thief_asks_and_the_owner_hands_in_when_it_comes_by),
-		T(test_a_reap_asks_and_empties_the_depot),
-		T(test_a_purge_is_not_done_before_owners_came_by),
-		T(test_the_magazine_size_does_not_change),
-		T(test_a_flush_needs_no_request),
-		T(test_what_all_hold_is_had_when_each_came_by),
-		T(test_every_object_is_had_when_others_flushed),
-		T(test_an_ending_thread_hands_in_unasked),
-		T(test_updates_give_back_what_the_depot_did_not_need),
-		T(test_reclaim_with_memory_low_asks),
-		P(test_contention_does_not_change_the_magazines),
-		cmocka_unit_test_setup_teardown(test_more_lcores_do_not_change_the_magazines,
-						setup_small, teardown_pool),
-		P(test_blocks_are_not_gathered_from_lcores_before_they_came_by),
-		P(test_a_pool_is_populated_anew),
-		P(test_nothing_interrupts_lcores_that_work),
-		T(test_a_steal_where_visits_are_allowed_sends_one_membarrier),
-	};
-
 	eal_start(3, NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return tests_run(NULL, NULL);
 }

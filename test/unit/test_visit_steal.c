@@ -210,8 +210,7 @@ check_one_sweep_full(unsigned int n)
 	check_one_sweep(n, HOLD_MAX);
 }
 
-static void
-test_one_sweep_with_one_membarrier_gets_what_all_slots_hold(void **state __rte_unused)
+TEST(test_one_sweep_with_one_membarrier_gets_what_all_slots_hold)
 {
 	with_slots(check_one_sweep_partial);
 	with_slots(check_one_sweep_full);
@@ -250,8 +249,7 @@ check_bulk_full(unsigned int n)
 	check_bulk(n, HOLD_MAX);
 }
 
-static void
-test_one_sweep_gets_a_bulk_all_that_there_is_of_it(void **state __rte_unused)
+TEST(test_one_sweep_gets_a_bulk_all_that_there_is_of_it)
 {
 	with_slots(check_bulk_partial);
 	with_slots(check_bulk_full);
@@ -282,8 +280,7 @@ check_no_more_than_needed(unsigned int n)
 	holders_end();
 }
 
-static void
-test_no_more_slots_are_visited_than_the_request_needs(void **state __rte_unused)
+TEST(test_no_more_slots_are_visited_than_the_request_needs)
 {
 	with_slots(check_no_more_than_needed);
 }
@@ -313,8 +310,7 @@ check_empty(unsigned int n)
 	holders_end();
 }
 
-static void
-test_an_empty_pool_refuses_without_a_membarrier(void **state __rte_unused)
+TEST(test_an_empty_pool_refuses_without_a_membarrier)
 {
 	with_slots(check_empty);
 }
@@ -336,8 +332,7 @@ check_too_many(unsigned int n)
 	holders_end();
 }
 
-static void
-test_more_than_all_slots_hold_is_refused_without_a_membarrier(void **state __rte_unused)
+TEST(test_more_than_all_slots_hold_is_refused_without_a_membarrier)
 {
 	with_slots(check_too_many);
 }
@@ -351,8 +346,7 @@ fill_run(void *arg)
 	mag_cache_free_bulk(cache, objects, n);
 }
 
-static void
-test_what_threads_without_lcore_id_hold_is_had_without_a_membarrier(void **state __rte_unused)
+TEST(test_what_threads_without_lcore_id_hold_is_had_without_a_membarrier, setup, teardown)
 {
 	unsigned int n = ROUNDS / 2;
 	uint64_t sent;
@@ -412,8 +406,7 @@ teardown_pool(void **state __rte_unused)
 	return 0;
 }
 
-static void
-test_an_optional_refill_empties_nobodys_magazines(void **state __rte_unused)
+TEST(test_an_optional_refill_empties_nobodys_magazines, setup_pool, teardown_pool)
 {
 	uint64_t sent = mag_bias_membarriers();
 	unsigned int i;
@@ -429,8 +422,7 @@ test_an_optional_refill_empties_nobodys_magazines(void **state __rte_unused)
 		assert_int_equal(rte_mempool_get(pool, &had[POOL_OBJECTS - AWAY + i]), 0);
 }
 
-static void
-test_an_optional_refill_is_not_stolen_when_the_request_is_served(void **state __rte_unused)
+TEST(test_an_optional_refill_is_not_stolen_when_the_request_is_served, setup_pool, teardown_pool)
 {
 	uint64_t sent = mag_bias_membarriers();
 	unsigned int i, at = POOL_OBJECTS - AWAY;
@@ -446,9 +438,8 @@ test_an_optional_refill_is_not_stolen_when_the_request_is_served(void **state __
 		assert_int_equal(rte_mempool_get(pool, &had[at + i]), 0);
 }
 
-static void
-test_an_empty_pool_refuses_the_refill_and_the_request_without_a_membarrier(
-	void **state __rte_unused)
+TEST(test_an_empty_pool_refuses_the_refill_and_the_request_without_a_membarrier, setup_pool,
+     teardown_pool)
 {
 	unsigned int i, at = POOL_OBJECTS - AWAY;
 	uint64_t sent;
@@ -512,8 +503,7 @@ assert_refused_without_a_visit(int ret, uint64_t sent)
 	assert_int_equal(mag_lcore_count(&cache->first.slot[1]), AWAY);
 }
 
-static void
-test_a_refill_without_a_second_try_is_refused_once(void **state __rte_unused)
+TEST(test_a_refill_without_a_second_try_is_refused_once, setup_pool, teardown_pool)
 {
 	uint64_t sent = mag_bias_membarriers();
 
@@ -526,8 +516,7 @@ test_a_refill_without_a_second_try_is_refused_once(void **state __rte_unused)
 }
 
 /* What it had of its own, and gave back when that was too little, was not asked for otherwise. */
-static void
-test_a_refill_is_refused_once_with_some_objects_of_its_own(void **state __rte_unused)
+TEST(test_a_refill_is_refused_once_with_some_objects_of_its_own, setup_pool, teardown_pool)
 {
 	uint64_t sent = mag_bias_membarriers();
 	unsigned int i, n = 10, len = NEEDED + SMALL;
@@ -544,8 +533,7 @@ test_a_refill_is_refused_once_with_some_objects_of_its_own(void **state __rte_un
 	get_the_rest(AWAY);
 }
 
-static void
-test_a_refill_that_was_served_is_not_remembered(void **state __rte_unused)
+TEST(test_a_refill_that_was_served_is_not_remembered, setup_pool, teardown_pool)
 {
 	struct rte_mempool_cache *own = rte_mempool_default_cache(pool, rte_lcore_id());
 	uint64_t sent = mag_bias_membarriers();
@@ -560,8 +548,7 @@ test_a_refill_that_was_served_is_not_remembered(void **state __rte_unused)
 	get_the_rest(AWAY);
 }
 
-static void
-test_a_refill_that_no_lcore_can_serve_stays_remembered(void **state __rte_unused)
+TEST(test_a_refill_that_no_lcore_can_serve_stays_remembered, setup_pool, teardown_pool)
 {
 	uint64_t sent = mag_bias_membarriers();
 	unsigned int i, more = AWAY - NEEDED - SMALL + 1;
@@ -577,8 +564,7 @@ test_a_refill_that_no_lcore_can_serve_stays_remembered(void **state __rte_unused
 }
 
 /* The direct request is served by the fast path, by both magazines, and past them. */
-static void
-test_a_refusal_is_forgotten_with_the_request_that_follows(void **state __rte_unused)
+TEST(test_a_refusal_is_forgotten_with_the_request_that_follows, setup_pool, teardown_pool)
 {
 	static const unsigned int direct[] = {1, 60, 1, 20};
 	uint64_t sent = mag_bias_membarriers();
@@ -603,8 +589,7 @@ direct_run(void *arg)
 	*(int *)arg = rte_mempool_generic_get(pool, had, POOL_OBJECTS, NULL);
 }
 
-static void
-test_what_other_threads_ask_for_does_not_count(void **state __rte_unused)
+TEST(test_what_other_threads_ask_for_does_not_count, setup_pool, teardown_pool)
 {
 	int ret = 0;
 
@@ -618,8 +603,7 @@ test_what_other_threads_ask_for_does_not_count(void **state __rte_unused)
 	get_the_rest(AWAY);
 }
 
-static void
-test_a_refusal_is_forgotten_with_its_pool(void **state)
+TEST(test_a_refusal_is_forgotten_with_its_pool, setup_pool, teardown_pool)
 {
 	const struct mag_cache *before = cache;
 
@@ -651,8 +635,7 @@ get_by_a_cache_run(void *arg)
 	rte_mempool_cache_free(own);
 }
 
-static void
-test_a_users_cache_interrupts_nobody_for_what_is_optional(void **state __rte_unused)
+TEST(test_a_users_cache_interrupts_nobody_for_what_is_optional, setup_pool, teardown_pool)
 {
 	uint64_t sent = mag_bias_membarriers();
 	unsigned int got = 0;
@@ -695,8 +678,7 @@ assert_mandatory(struct rte_mempool_cache *table, unsigned int n)
 	assert_int_equal(mag_lcore_count(&cache->first.slot[1]), AWAY);
 }
 
-static void
-test_a_table_that_is_no_cache_is_served_at_once(void **state __rte_unused)
+TEST(test_a_table_that_is_no_cache_is_served_at_once, setup_pool, teardown_pool)
 {
 	static struct rte_mempool_cache elsewhere;
 	struct rte_mempool_cache stack;
@@ -727,8 +709,7 @@ test_a_table_that_is_no_cache_is_served_at_once(void **state __rte_unused)
 }
 
 /* It is taken for one, and yet not refused for ever. */
-static void
-test_a_table_that_looks_like_a_cache_is_refused_once(void **state __rte_unused)
+TEST(test_a_table_that_looks_like_a_cache_is_refused_once, setup_pool, teardown_pool)
 {
 	struct rte_mempool_cache *heap = rte_malloc(NULL, sizeof(*heap), RTE_CACHE_LINE_SIZE);
 	uint64_t sent = mag_bias_membarriers();
@@ -765,8 +746,7 @@ table_and_direct_run(void *arg)
 	rte_free(heap);
 }
 
-static void
-test_a_thread_that_shares_its_slot_has_its_refusals_remembered_too(void **state __rte_unused)
+TEST(test_a_thread_that_shares_its_slot_has_its_refusals_remembered_too, setup_pool, teardown_pool)
 {
 	int ret[4] = {0};
 
@@ -786,8 +766,7 @@ blocks_run(void *arg)
 	*(int *)arg = rte_mempool_get_contig_blocks(pool, first, RTE_DIM(first));
 }
 
-static void
-test_blocks_are_refused_while_a_thread_stays_in_the_perimeter(void **state __rte_unused)
+TEST(test_blocks_are_refused_while_a_thread_stays_in_the_perimeter, setup_pool, teardown_pool)
 {
 	int ret = 0;
 
@@ -801,36 +780,9 @@ test_blocks_are_refused_while_a_thread_stays_in_the_perimeter(void **state __rte
 	assert_int_equal(rte_mempool_generic_get(pool, had, POOL_OBJECTS, NULL), 0);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-#define POOL(name) cmocka_unit_test_setup_teardown(name, setup_pool, teardown_pool)
-
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_one_sweep_with_one_membarrier_gets_what_all_slots_hold),
-		cmocka_unit_test(test_one_sweep_gets_a_bulk_all_that_there_is_of_it),
-		cmocka_unit_test(test_no_more_slots_are_visited_than_the_request_needs),
-		cmocka_unit_test(test_an_empty_pool_refuses_without_a_membarrier),
-		cmocka_unit_test(test_more_than_all_slots_hold_is_refused_without_a_membarrier),
-		T(test_what_threads_without_lcore_id_hold_is_had_without_a_membarrier),
-		POOL(test_an_optional_refill_empties_nobodys_magazines),
-		POOL(test_an_optional_refill_is_not_stolen_when_the_request_is_served),
-		POOL(test_an_empty_pool_refuses_the_refill_and_the_request_without_a_membarrier),
-		POOL(test_a_refill_without_a_second_try_is_refused_once),
-		POOL(test_a_refill_is_refused_once_with_some_objects_of_its_own),
-		POOL(test_a_refill_that_was_served_is_not_remembered),
-		POOL(test_a_refill_that_no_lcore_can_serve_stays_remembered),
-		POOL(test_a_refusal_is_forgotten_with_the_request_that_follows),
-		POOL(test_what_other_threads_ask_for_does_not_count),
-		POOL(test_a_refusal_is_forgotten_with_its_pool),
-		POOL(test_a_users_cache_interrupts_nobody_for_what_is_optional),
-		POOL(test_a_table_that_is_no_cache_is_served_at_once),
-		POOL(test_a_table_that_looks_like_a_cache_is_refused_once),
-		POOL(test_a_thread_that_shares_its_slot_has_its_refusals_remembered_too),
-		POOL(test_blocks_are_refused_while_a_thread_stays_in_the_perimeter),
-	};
-
 	eal_start(2, NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return tests_run(NULL, NULL);
 }

@@ -17,6 +17,7 @@
 #include "memtag.h"
 #include "mirror.h"
 #include "poison.h"
+#include "slab_objects.h"
 
 /* Objects that are looked at before the good ones are given back. */
 #define BATCH 64

@@ -6,7 +6,6 @@
 #include <sys/queue.h>
 
 #include <rte_bitops.h>
-#include <rte_branch_prediction.h>
 #include <rte_common.h>
 #include <rte_cycles.h>
 
@@ -56,17 +55,6 @@ mag_elastic_unlist(struct mag_region *region)
 }
 
 /* How more is asked for */
-
-void
-mag_elastic_keep_reserve(struct mag_region *region, uint32_t part)
-{
-	const struct mag_elastic *elastic = region->elastic;
-
-	if (unlikely(elastic != NULL &&
-		     atomic_load_explicit(&region->part[part].segments_free, memory_order_relaxed) <
-			     elastic->reserve))
-		mag_elastic_want(region, part);
-}
 
 void
 mag_elastic_want(struct mag_region *region, uint32_t part)

@@ -24,6 +24,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <rte_branch_prediction.h>
+
+#include "counter.h"
 #include "elastic.h"
 #include "region.h"
 
@@ -32,13 +35,20 @@ void mag_elastic_list(struct mag_region *region);
 /** No longer; waits until no thread services it. */
 void mag_elastic_unlist(struct mag_region *region);
 
+/** Data path: ask maintenance for segments of a part. */
+void mag_elastic_want(struct mag_region *region, uint32_t part);
+
 /**
  * Data path, no lock held: ask for more if the region is elastic and the part has fewer free
  * segments than its reserve.
  */
-void mag_elastic_keep_reserve(struct mag_region *region, uint32_t part);
-/** Data path: ask maintenance for segments of a part. */
-void mag_elastic_want(struct mag_region *region, uint32_t part);
+static inline void
+mag_elastic_keep_reserve(struct mag_region *region, uint32_t part)
+{
+	if (unlikely(region->elastic != NULL &&
+		     MAG_STAT(region->part[part].segments_free) < region->elastic->reserve))
+		mag_elastic_want(region, part);
+}
 /**
  * Tell maintenance, once a second at most, that EAL's heap has no object for an intrinsic cache.
  */

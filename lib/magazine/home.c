@@ -15,6 +15,7 @@
 #include "home.h"
 #include "memtag.h"
 #include "poison.h"
+#include "slab_objects.h"
 
 /* The shared slot's lock is held for less than this, unless its holder is preempted. */
 #define SHARED_TRIES 1000

@@ -44,4 +44,23 @@ mag_segment_control_size(uint32_t count)
 			      (size_t)MAG_CONTROL_ALIGN);
 }
 
+/** Address of an object. */
+static inline uintptr_t
+mag_segment_object(const struct mag_segment *segment, uint32_t index)
+{
+	return segment->base + (uintptr_t)segment->stride * index;
+}
+
+/** Whether this is the address of an object, and its index. */
+static inline bool
+mag_segment_index(const struct mag_segment *segment, uintptr_t address, uint32_t *index)
+{
+	uintptr_t offset = address - segment->base;
+
+	if (address < segment->base || address > mag_segment_object(segment, segment->count - 1))
+		return false;
+	*index = segment->stride != 0 ? offset / segment->stride : 0;
+	return *index * (uintptr_t)segment->stride == offset;
+}
+
 #endif /* MAG_SEGMENT_H */

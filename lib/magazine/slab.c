@@ -7,63 +7,40 @@
 
 #include "counter.h"
 #include "elastic_service.h"
+#include "lock.h"
 #include "meta.h"
+#include "region.h"
+#include "segment.h"
 #include "slab.h"
+#include "table.h"
 
-#define TABLE_INITIAL 64u
-#define TABLE_MAX 8192u
 #define NO_OBJECT UINT16_MAX
-/*
- * Objects that are looked at with the lock held once, when all that are with users are looked for.
- */
-#define HELD_STEP 512u
 
 _Static_assert(sizeof(struct mag_slab) <= MAG_CONTROL_SEGMENT, "a segment has room for a slab");
 _Static_assert(sizeof(struct mag_bufctl) == MAG_CONTROL_OBJECT, "8 bytes of metadata an object");
-
-static uint32_t
-table_size(const struct mag_slab_layer *layer)
-{
-	return atomic_load_explicit(&layer->table_size, memory_order_relaxed);
-}
-
-static uint32_t
-table_size_for(uint64_t in_use, uint32_t min)
-{
-	uint64_t size = 1ull << (64 - __builtin_clzll(3 * in_use + 4) - 2);
-
-	return RTE_MIN(RTE_MAX(size, (uint64_t)min), (uint64_t)TABLE_MAX);
-}
 
 int
 mag_slab_init(struct mag_slab_layer *layer, struct mag_region *region, uint32_t part,
 	      uint64_t objects, int node)
 {
 	*layer = (struct mag_slab_layer){.region = region, .part = part};
-	layer->shift = rte_log2_u64(mag_region_segment_span(region));
-	layer->table_min = table_size_for(objects / region->block, TABLE_INITIAL);
-	atomic_init(&layer->table_size, layer->table_min);
-	layer->table = mag_meta_zalloc(layer->table_min * sizeof(layer->table[0]), node);
 	TAILQ_INIT(&layer->partial);
 	TAILQ_INIT(&layer->full);
-	return layer->table != NULL ? 0 : -ENOMEM;
+	return mag_table_init(&layer->table, mag_region_segment_span(region),
+			      objects / region->block, node);
 }
 
 void
 mag_slab_fini(struct mag_slab_layer *layer)
 {
-	mag_meta_free(layer->table);
-	layer->table = NULL;
+	mag_table_fini(&layer->table);
 }
 
 void
 mag_slab_reset(struct mag_slab_layer *layer)
 {
-	uint32_t i;
-
 	mag_lock_wait(&layer->lock);
-	for (i = 0; i < table_size(layer); i++)
-		layer->table[i] = NULL;
+	mag_table_clear(&layer->table);
 	TAILQ_INIT(&layer->partial);
 	TAILQ_INIT(&layer->full);
 	atomic_store_explicit(&layer->slabs_partial, 0, memory_order_relaxed);
@@ -74,89 +51,6 @@ mag_slab_reset(struct mag_slab_layer *layer)
 	atomic_store_explicit(&layer->moving, 0, memory_order_relaxed);
 	atomic_store_explicit(&layer->in_use, 0, memory_order_relaxed);
 	mag_lock_release(&layer->lock);
-}
-
-static struct mag_slab_entry **
-bucket_of(const struct mag_slab_layer *layer, uintptr_t granule)
-{
-	return &layer->table[granule & (table_size(layer) - 1)];
-}
-
-static uintptr_t
-slab_last_object(const struct mag_slab *slab)
-{
-	const struct mag_segment *segment = slab->segment;
-
-	return segment->base + (uintptr_t)segment->stride * (segment->count - 1);
-}
-
-static void
-entry_insert(struct mag_slab_layer *layer, struct mag_slab_entry *entry, uintptr_t granule)
-{
-	struct mag_slab_entry **bucket = bucket_of(layer, granule);
-
-	entry->next = *bucket;
-	*bucket = entry;
-}
-
-static void
-entry_remove(struct mag_slab_layer *layer, struct mag_slab_entry *entry, uintptr_t granule)
-{
-	struct mag_slab_entry **at = bucket_of(layer, granule);
-
-	while (*at != entry)
-		at = &(*at)->next;
-	*at = entry->next;
-}
-
-static void
-table_insert(struct mag_slab_layer *layer, struct mag_slab *slab)
-{
-	uintptr_t first = slab->segment->base >> layer->shift;
-	uintptr_t last = slab_last_object(slab) >> layer->shift;
-
-	slab->entry[0].slab = slab;
-	slab->entry[1].slab = slab;
-	entry_insert(layer, &slab->entry[0], first);
-	if (last != first)
-		entry_insert(layer, &slab->entry[1], last);
-}
-
-static void
-table_remove(struct mag_slab_layer *layer, struct mag_slab *slab)
-{
-	uintptr_t first = slab->segment->base >> layer->shift;
-	uintptr_t last = slab_last_object(slab) >> layer->shift;
-
-	entry_remove(layer, &slab->entry[0], first);
-	if (last != first)
-		entry_remove(layer, &slab->entry[1], last);
-}
-
-/* Is this the address of an object of the slab? */
-static bool
-slab_index(const struct mag_slab *slab, uintptr_t address, uint32_t *index)
-{
-	const struct mag_segment *segment = slab->segment;
-	uintptr_t offset = address - segment->base;
-
-	if (address < segment->base || address > slab_last_object(slab))
-		return false;
-	*index = segment->stride != 0 ? offset / segment->stride : 0;
-	return *index * (uintptr_t)segment->stride == offset;
-}
-
-static struct mag_slab *
-table_find(const struct mag_slab_layer *layer, uintptr_t address, uint32_t *index)
-{
-	const struct mag_slab_entry *entry;
-
-	address = mag_memtag_strip(address);
-	entry = *bucket_of(layer, address >> layer->shift);
-	for (; entry != NULL; entry = entry->next)
-		if (slab_index(entry->slab, address, index))
-			return entry->slab;
-	return NULL;
 }
 
 static void
@@ -199,13 +93,6 @@ slab_make(struct mag_segment *segment)
 	return slab;
 }
 
-/* Of an intrinsic cache: neither slabs nor bufctls, all there is comes and goes one by one. */
-static bool
-is_intrinsic(const struct mag_slab_layer *layer)
-{
-	return layer->region->mode & MAG_REGION_PSEUDO;
-}
-
 static void
 in_use_add(struct mag_slab_layer *layer, uint64_t objects)
 {
@@ -221,7 +108,7 @@ in_use_add(struct mag_slab_layer *layer, uint64_t objects)
 static void
 slab_enter(struct mag_slab_layer *layer, struct mag_slab *slab)
 {
-	table_insert(layer, slab);
+	mag_table_insert(&layer->table, slab->segment, slab->entry);
 	MAG_COUNT_LOCKED(layer->created, 1);
 	in_use_add(layer, slab->segment->count);
 }
@@ -237,7 +124,7 @@ slab_take(struct mag_slab *slab)
 		index = slab->fresh++;
 	slab->bufctl[index].state = MAG_BUFCTL_OUT;
 	slab->free--;
-	return (void *)(slab->segment->base + (uintptr_t)index * slab->segment->stride);
+	return (void *)mag_segment_object(slab->segment, index);
 }
 
 /* Fill objects from partial slabs; under the lock. */
@@ -294,7 +181,7 @@ mag_slab_in(const struct mag_slab_layer *layer)
 	uint64_t sum = counted(&layer->destroyed) * region->block;
 
 	/* All that there is is out, one by one. */
-	if (is_intrinsic(layer))
+	if (mag_slab_is_intrinsic(layer))
 		return counted(&layer->allocs);
 	sum += counted(&layer->in_use) + counted(&layer->frees);
 	return sum + counted(&region->part[layer->part].objects_free);
@@ -310,7 +197,9 @@ static void
 moving_begin(struct mag_slab_layer *layer, uint64_t objects)
 {
 	atomic_fetch_add_explicit(&layer->moving, objects, memory_order_relaxed);
-	/* release: who sees the objects gone, and then reads moving, sees this; free on x86 */
+	/*
+	 * release: a reader that misses the objects, and then reads moving, sees this; free on x86
+	 */
 	atomic_thread_fence(memory_order_release);
 }
 
@@ -373,9 +262,9 @@ mag_slab_alloc(struct mag_slab_layer *layer, void **objects, unsigned int n,
 	struct mag_slab *slab;
 	unsigned int got;
 
-	if (unlikely(is_intrinsic(layer)))
+	if (unlikely(mag_slab_is_intrinsic(layer)))
 		return system_alloc(layer, objects, n, transit);
-	/* Who finds nothing does not look like somebody who is moving objects. */
+	/* Before `moving` is touched, so that a failed look forces no recount. */
 	if (unlikely(mag_slab_available(layer) == 0)) {
 		mag_elastic_keep_reserve(layer->region, layer->part);
 		return 0;
@@ -414,7 +303,7 @@ whole_segments_take(struct mag_slab_layer *layer, void **segments, unsigned int 
 	struct mag_region *region = layer->region;
 	unsigned int got;
 
-	/* Who cannot succeed does not look like somebody who is moving objects. */
+	/* Before `moving` is touched, so that a failed look forces no recount. */
 	if (MAG_STAT(region->part[layer->part].objects_free) < (uint64_t)n * region->block)
 		return false;
 	moving_begin(layer, (uint64_t)n * region->block);
@@ -472,7 +361,7 @@ slab_give(struct mag_slab_layer *layer, struct mag_slab *slab, uint32_t index)
 	if (slab->free == slab->segment->count) {
 		moving_begin(layer, layer->region->block);
 		list_remove(layer, slab, was_full);
-		table_remove(layer, slab);
+		mag_table_remove(&layer->table, slab->segment, slab->entry);
 		MAG_COUNT_LOCKED(layer->in_use, -(uint64_t)slab->segment->count);
 		/*
 		 * release: who counts the slab as gone does not see its objects; pairs with
@@ -502,12 +391,13 @@ mag_slab_free(struct mag_slab_layer *layer, void *const *objects, unsigned int n
 	unsigned int i, good = 0;
 	uint32_t index;
 
-	if (unlikely(is_intrinsic(layer)))
+	if (unlikely(mag_slab_is_intrinsic(layer)))
 		return system_free(layer, objects, n);
 	mag_lock_spin(&layer->lock);
 	for (i = 0; i < n; i++) {
-		if (slab == NULL || !slab_index(slab, (uintptr_t)objects[i], &index))
-			slab = table_find(layer, (uintptr_t)objects[i], &index);
+		if (slab == NULL ||
+		    !mag_segment_index(slab->segment, (uintptr_t)objects[i], &index))
+			slab = mag_slab_of(layer, (uintptr_t)objects[i], &index);
 		if (unlikely(slab == NULL || !bufctl_is_out(slab, index))) {
 			MAG_COUNT_LOCKED(layer->invalid, 1);
 			continue;
@@ -528,240 +418,13 @@ mag_slab_free(struct mag_slab_layer *layer, void *const *objects, unsigned int n
 	return good;
 }
 
-static void
-object_describe(const struct mag_slab_layer *layer, struct mag_slab_object *found)
-{
-	const struct mag_segment *segment = found->slab->segment;
-
-	found->address = (void *)(segment->base + (uintptr_t)segment->stride * found->index);
-	found->bufctl = &found->slab->bufctl[found->index];
-	found->uses = found->bufctl->uses;
-	found->region_index = (uint64_t)segment->index * layer->region->block + found->index;
-}
-
-bool
-mag_slab_find(struct mag_slab_layer *layer, const void *address, struct mag_slab_object *found)
-{
-	bool out;
-
-	if (unlikely(is_intrinsic(layer))) {
-		*found = (struct mag_slab_object){.address = (void *)(uintptr_t)address};
-		return true;
-	}
-	mag_lock_spin(&layer->lock);
-	found->slab = table_find(layer, (uintptr_t)address, &found->index);
-	out = found->slab != NULL && found->slab->bufctl[found->index].state != MAG_BUFCTL_FREE;
-	if (out)
-		object_describe(layer, found);
-	mag_lock_release(&layer->lock);
-	return out;
-}
-
-void
-mag_slab_hand_out(struct mag_slab_layer *layer, void *const *objects, unsigned int n)
-{
-	struct mag_slab *slab;
-	uint32_t index;
-	unsigned int i;
-
-	mag_lock_spin(&layer->lock);
-	for (i = 0; i < n; i++) {
-		slab = table_find(layer, (uintptr_t)objects[i], &index);
-		if (likely(slab != NULL))
-			slab->bufctl[index].state = MAG_BUFCTL_USER;
-	}
-	mag_lock_release(&layer->lock);
-}
-
-/* The slab whose objects, or the gaps between them, have this address. */
-static struct mag_slab *
-granule_find_inside(const struct mag_slab_layer *layer, uintptr_t granule, uintptr_t address,
-		    uint32_t *index)
-{
-	const struct mag_slab_entry *entry = *bucket_of(layer, granule);
-	const struct mag_segment *segment;
-
-	for (; entry != NULL; entry = entry->next) {
-		segment = entry->slab->segment;
-		if (address < segment->base ||
-		    address >= slab_last_object(entry->slab) + layer->region->stride)
-			continue;
-		*index = segment->stride != 0 ? (address - segment->base) / segment->stride : 0;
-		return entry->slab;
-	}
-	return NULL;
-}
-
-/* The table knows a slab by where objects begin: the last one may reach into the next granule. */
-static struct mag_slab *
-table_find_inside(const struct mag_slab_layer *layer, uintptr_t address, uint32_t *index)
-{
-	uintptr_t granule = address >> layer->shift;
-	struct mag_slab *slab = granule_find_inside(layer, granule, address, index);
-
-	return slab != NULL ? slab : granule_find_inside(layer, granule - 1, address, index);
-}
-
-/* As far as it can be told: of a cache that is not guarded it may lie in a magazine. */
-static bool
-is_with_user(const struct mag_bufctl *bufctl, bool guarded)
-{
-	return guarded ? bufctl->state == MAG_BUFCTL_USER : bufctl->state != MAG_BUFCTL_FREE;
-}
-
-static enum mag_slab_verdict
-hand_back(struct mag_slab_layer *layer, uintptr_t address, bool guarded,
-	  struct mag_slab_object *found)
-{
-	struct mag_bufctl *bufctl;
-
-	found->slab = table_find(layer, address, &found->index);
-	if (found->slab == NULL) {
-		found->slab = table_find_inside(layer, address, &found->index);
-		if (found->slab == NULL)
-			return MAG_SLAB_FOREIGN;
-		object_describe(layer, found);
-		return MAG_SLAB_INSIDE;
-	}
-	object_describe(layer, found);
-	bufctl = found->bufctl;
-	if (!is_with_user(bufctl, guarded))
-		return MAG_SLAB_FREED;
-	if (bufctl->uses != 0)
-		return MAG_SLAB_USED;
-	bufctl->state = MAG_BUFCTL_OUT;
-	return MAG_SLAB_GOOD;
-}
-
-enum mag_slab_verdict
-mag_slab_hand_back(struct mag_slab_layer *layer, const void *object, bool guarded,
-		   struct mag_slab_object *found)
-{
-	enum mag_slab_verdict verdict;
-
-	*found = (struct mag_slab_object){.address = NULL};
-	mag_lock_spin(&layer->lock);
-	verdict = hand_back(layer, mag_memtag_strip((uintptr_t)object), guarded, found);
-	if (verdict != MAG_SLAB_GOOD)
-		MAG_COUNT_LOCKED(layer->invalid, 1);
-	mag_lock_release(&layer->lock);
-	return verdict;
-}
-
-int
-mag_slab_use(struct mag_slab_layer *layer, const void *object, bool guarded, int change,
-	     uint32_t max, uint32_t *left)
-{
-	struct mag_slab *slab;
-	uint32_t index;
-	int64_t uses;
-	int ret = -EINVAL;
-
-	mag_lock_spin(&layer->lock);
-	slab = table_find(layer, (uintptr_t)object, &index);
-	if (slab != NULL && is_with_user(&slab->bufctl[index], guarded)) {
-		uses = (int64_t)slab->bufctl[index].uses + change;
-		ret = uses < 0 || uses > max ? -ERANGE : 0;
-		if (ret == 0)
-			slab->bufctl[index].uses = uses;
-		*left = slab->bufctl[index].uses;
-	}
-	mag_lock_release(&layer->lock);
-	return ret;
-}
-
-/* Where a walk over all objects is: slabs come and go while it holds no lock. */
-struct place {
-	uint32_t bucket;
-	uintptr_t base; /* of the slab in the bucket; buckets are walked by ascending base */
-	uint32_t index; /* next object of it */
-	uint32_t rescales;
-};
-
-/*
- * The slab at this place, or the next one of its bucket: each slab is in one bucket by its first
- * entry.
- */
-static const struct mag_slab *
-place_slab(const struct mag_slab_layer *layer, struct place *place)
-{
-	const struct mag_slab_entry *entry;
-	const struct mag_slab *slab = NULL;
-
-	for (entry = layer->table[place->bucket]; entry != NULL; entry = entry->next)
-		if (entry == &entry->slab->entry[0] && entry->slab->segment->base >= place->base &&
-		    (slab == NULL || entry->slab->segment->base < slab->segment->base))
-			slab = entry->slab;
-	if (slab != NULL && slab->segment->base != place->base) {
-		place->base = slab->segment->base;
-		place->index = 0;
-	}
-	return slab;
-}
-
-/* One slab, or HELD_STEP objects of it, or the step to the next bucket; under the lock. */
-static unsigned int
-place_held(const struct mag_slab_layer *layer, struct place *place, void **objects,
-	   unsigned int max)
-{
-	const struct mag_slab *slab = place_slab(layer, place);
-	const struct mag_segment *segment;
-	unsigned int n = 0;
-	uint32_t end;
-
-	if (slab == NULL) {
-		place->bucket++;
-		place->base = 0;
-		place->index = 0;
-		return 0;
-	}
-	segment = slab->segment;
-	end = RTE_MIN(segment->count, place->index + HELD_STEP);
-	for (; place->index < end && n < max; place->index++)
-		if (slab->bufctl[place->index].state == MAG_BUFCTL_USER)
-			objects[n++] =
-				(void *)(segment->base + (uintptr_t)place->index * segment->stride);
-	if (place->index >= segment->count) {
-		place->base++;
-		place->index = 0;
-	}
-	return n;
-}
-
-unsigned int
-mag_slab_held(struct mag_slab_layer *layer, void **objects, unsigned int max)
-{
-	struct place place = {.rescales = MAG_STAT(layer->rescales)};
-	unsigned int n = 0;
-	bool more = true;
-
-	while (n < max && more) {
-		mag_lock_wait(&layer->lock);
-		/* In another table slabs are in other buckets: from the beginning. */
-		if (MAG_STAT(layer->rescales) != place.rescales) {
-			place = (struct place){.rescales = MAG_STAT(layer->rescales)};
-			n = 0;
-		}
-		more = place.bucket < table_size(layer);
-		if (more)
-			n += place_held(layer, &place, objects + n, max - n);
-		mag_lock_release(&layer->lock);
-	}
-	return n;
-}
-
 uint32_t
 mag_slab_rescale_want(const struct mag_slab_layer *layer)
 {
 	uint32_t slabs = atomic_load_explicit(&layer->slabs_partial, memory_order_relaxed) +
 			 atomic_load_explicit(&layer->slabs_full, memory_order_relaxed);
-	uint32_t size = table_size(layer), mask = size - 1, want;
 
-	if (!(slabs > 2 * mask && size < TABLE_MAX) &&
-	    !(slabs < mask / 2 && size > layer->table_min))
-		return 0;
-	want = table_size_for(slabs, layer->table_min);
-	return want >= size / 2 && want <= size * 2 ? 0 : want;
+	return mag_table_size_wanted(&layer->table, slabs);
 }
 
 static void
@@ -770,20 +433,18 @@ table_refill(struct mag_slab_layer *layer, struct mag_slab_list *list)
 	struct mag_slab *slab;
 
 	TAILQ_FOREACH(slab, list, link)
-		table_insert(layer, slab);
+		mag_table_insert(&layer->table, slab->segment, slab->entry);
 }
 
 void
 mag_slab_rescale(struct mag_slab_layer *layer, uint32_t size, int node)
 {
-	struct mag_slab_entry **table = mag_meta_zalloc(size * sizeof(*table), node), **old;
+	struct mag_table_entry **bucket = mag_table_alloc(size, node), **old;
 
-	if (table == NULL)
+	if (bucket == NULL)
 		return;
 	mag_lock_wait(&layer->lock);
-	old = layer->table;
-	layer->table = table;
-	atomic_store_explicit(&layer->table_size, size, memory_order_relaxed);
+	old = mag_table_replace(&layer->table, bucket, size);
 	table_refill(layer, &layer->partial);
 	table_refill(layer, &layer->full);
 	MAG_COUNT_LOCKED(layer->rescales, 1);

@@ -3,22 +3,27 @@
 #define MAG_SLAB_H
 
 /*
- * The slab layer (spec 8 and 9): segments of a region cut into objects, one
- * control record (bufctl) per object, and a table that finds the slab of an
- * address.
+ * The slab layer (spec): segments of a region cut into objects, one control record (bufctl) per
+ * object, and a table that finds the slab of an address (table.h).
  *
- * Nothing is ever stored in an object: the free list of a slab is a chain of
- * object indices in the bufctls. Address, slab and region index of an object are
- * computed, not stored.
+ * Nothing is ever stored in an object: the free list of a slab is a chain of object indices in the
+ * bufctls. Address, slab and region index of an object are computed, not stored. The record of a
+ * slab is in its segment's control room.
  *
- * A slab with free and with allocated objects is on the partial list, one
- * without free ones on the full list, one without allocated ones goes back to
- * the region. Allocation takes from the head of the partial list; a full slab
- * that gets an object back goes to its tail. The layer's lock is not held while
- * a segment comes from or goes to the region.
+ * A slab with free and with allocated objects is on the partial list, one without free ones on the
+ * full list, one without allocated ones goes back to the region. Allocation takes from the head of
+ * the partial list; a full slab that gets an object back goes to its tail.
  *
- * This is the one layer in which a thread may have to wait for another: for a
- * critical section of a bulk of objects at most.
+ * The lock guards lists, table and bufctls. It is held for a bulk of objects at most, and not while
+ * a segment comes from or goes to the region: objects of such a segment are counted in `moving`, so
+ * that a thread that counts what is free does not miss them. This is the one layer in which a
+ * thread may have to wait for another.
+ *
+ * The layer of an intrinsic cache has neither slabs nor bufctls: its objects come from EAL's heap
+ * one by one.
+ *
+ * In a debugger: lock.holder; in_use - out is what the slabs have free; moving is 0 when nobody is
+ * inside; a slab's bufctl[i].state says where object i is.
  */
 
 #include <stdatomic.h>
@@ -29,6 +34,8 @@
 
 #include "lock.h"
 #include "region.h"
+#include "segment.h"
+#include "table.h"
 
 enum mag_bufctl_state {
 	MAG_BUFCTL_FREE = 0, /**< in the slab layer */
@@ -44,21 +51,13 @@ struct mag_bufctl {
 	uint32_t uses; /**< use count: above 0 the object may not be freed */
 };
 
-struct mag_slab;
-
-/** One of the two table entries of a slab: it touches at most two granules. */
-struct mag_slab_entry {
-	struct mag_slab_entry *next;
-	struct mag_slab *slab;
-};
-
 struct mag_slab {
 	TAILQ_ENTRY(mag_slab) link; /**< partial or full list */
 	struct mag_segment *segment;
 	uint32_t free;       /**< free objects */
 	uint16_t first_free; /**< chain of objects that have been out */
 	uint16_t fresh;      /**< objects from here on have not been out yet */
-	struct mag_slab_entry entry[2];
+	struct mag_table_entry entry[2];
 	struct mag_bufctl bufctl[];
 };
 
@@ -67,15 +66,12 @@ TAILQ_HEAD(mag_slab_list, mag_slab);
 struct mag_slab_layer {
 	struct mag_region *region; /**< never changes */
 	uint32_t part;             /**< of the region, that segments come from; never changes */
-	uint32_t shift;            /**< log2 of a granule: no slab spans more; never changes */
-	uint32_t table_min;        /**< buckets that the table never falls below; never changes */
 
 	/** Guards all below; counts are also read without it. */
 	struct mag_lock lock __attribute__((aligned(128)));
 	struct mag_slab_list partial;
 	struct mag_slab_list full;
-	struct mag_slab_entry **table;
-	_Atomic uint32_t table_size;
+	struct mag_table table;  /**< segments of all slabs */
 	_Atomic uint64_t out;    /**< objects that have left the layer */
 	_Atomic uint64_t moving; /**< objects of segments on their way from or to the region */
 	_Atomic uint32_t slabs_partial;
@@ -91,15 +87,24 @@ struct mag_slab_layer {
 	_Atomic uint32_t rescales;
 };
 
-/** Both infos of spec 2, for one side: an object that has left the slab layer. */
-struct mag_slab_object {
-	struct mag_slab *slab; /**< stays while the object is out */
-	uint32_t index;        /**< in the segment */
-	void *address;
-	struct mag_bufctl *bufctl;
-	uint32_t uses; /**< when it was found */
-	uint64_t region_index;
-};
+/** Of an intrinsic cache. */
+static inline bool
+mag_slab_is_intrinsic(const struct mag_slab_layer *layer)
+{
+	return layer->region->mode & MAG_REGION_PSEUDO;
+}
+
+/**
+ * Under the lock: the slab with an object at this address, which may have a tag, and its index; or
+ * NULL.
+ */
+static inline struct mag_slab *
+mag_slab_of(const struct mag_slab_layer *layer, uintptr_t address, uint32_t *index)
+{
+	const struct mag_segment *segment = mag_table_find(&layer->table, address, index);
+
+	return segment != NULL ? segment->control : NULL;
+}
 
 /**
  * @param part
@@ -142,50 +147,6 @@ unsigned int mag_slab_free(struct mag_slab_layer *layer, void *const *objects, u
  *   0, or -ENOBUFS.
  */
 int mag_slab_alloc_blocks(struct mag_slab_layer *layer, void **first, unsigned int n);
-
-/** Look an address up among those that are out; false when it is not. */
-bool mag_slab_find(struct mag_slab_layer *layer, const void *address,
-		   struct mag_slab_object *found);
-
-/* What a cache that is watched asks (audit.h): each is one critical section. */
-
-enum mag_slab_verdict {
-	MAG_SLAB_GOOD,
-	MAG_SLAB_FOREIGN, /**< no object of a slab that there is */
-	MAG_SLAB_INSIDE,  /**< an address inside an object */
-	MAG_SLAB_FREED,   /**< not with a user */
-	MAG_SLAB_USED,    /**< its use count is not 0 */
-};
-
-/** Objects that are out are a user's from now on. */
-void mag_slab_hand_out(struct mag_slab_layer *layer, void *const *objects, unsigned int n);
-/**
- * A user gives an object back. All but a good one are counted as invalid, and left alone.
- *
- * @param guarded
- *   It must have been handed out.
- * @param found
- *   The object, if it is one or has this address inside; address NULL if not.
- */
-enum mag_slab_verdict mag_slab_hand_back(struct mag_slab_layer *layer, const void *object,
-					 bool guarded, struct mag_slab_object *found);
-/**
- * Add to the use count of an object that is with a user.
- *
- * @param guarded
- *   As for mag_slab_hand_back().
- * @param left
- *   Filled with the new count.
- * @return
- *   0; -EINVAL: not out; -ERANGE: it would fall below 0 or rise above max.
- */
-int mag_slab_use(struct mag_slab_layer *layer, const void *object, bool guarded, int change,
-		 uint32_t max, uint32_t *left);
-/**
- * Addresses of up to max objects that are with users, of a guarded cache. Returns how many. The
- * lock is let go after each slab: what comes and goes meanwhile may be missed.
- */
-unsigned int mag_slab_held(struct mag_slab_layer *layer, void **objects, unsigned int max);
 
 /**
  * Free objects of the layer and its part of the region, without a lock: those that move between the

@@ -191,7 +191,7 @@ slab_stats(const struct mag_home *home, struct mag_cache_stats *stats)
 	stats->in_use += MAG_STAT(slab->in_use);
 	stats->in_use_max += MAG_STAT(slab->in_use_max);
 	stats->rescales += MAG_STAT(slab->rescales);
-	stats->table_size += MAG_STAT(slab->table_size);
+	stats->table_size += MAG_STAT(slab->table.size);
 }
 
 static void

@@ -329,6 +329,7 @@ assert_home_lies_on(const struct mag_home *home, uint32_t part, int node)
 	assert_lies_on(home, sizeof(*home), node);
 	assert_lies_on(home->arena.base, home->arena.size, node);
 	assert_lies_on(home->arena.order, 1, node);
-	assert_lies_on(home->slab.table, home->slab.table_size * sizeof(home->slab.table[0]), node);
+	assert_lies_on(home->slab.table.bucket,
+		       home->slab.table.size * sizeof(home->slab.table.bucket[0]), node);
 	assert_extents_lie_on(home->slab.region, part, node);
 }

@@ -19,6 +19,7 @@
 #include "audit.h"
 #include "cache.h"
 #include "ground.h"
+#include "slab_objects.h"
 
 #define BLOCK 16
 #define COUNT (16 * BLOCK)

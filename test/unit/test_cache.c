@@ -4,6 +4,7 @@
 #include "mag_stats.h"
 #include "pool.h"
 #include "registry.h"
+#include "slab_objects.h"
 #include "visit.h"
 
 #include <errno.h>

@@ -30,6 +30,7 @@
 #include "numa.h"
 #include "region.h"
 #include "sizing.h"
+#include "slab_objects.h"
 
 #define SIZE 256
 #define SEGMENTS 6

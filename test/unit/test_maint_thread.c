@@ -480,12 +480,12 @@ TEST(test_an_update_rescales_the_table)
 	assert_int_equal(mag_region_adopt(other.region, address, 400, -1), 0);
 	assert_int_equal(mag_cache_alloc_bulk(slabs, objects, 408), 408);
 	mag_cache_update(slabs);
-	assert_int_equal(slabs->first.slab.table_size, 512);
+	assert_int_equal(slabs->first.slab.table.size, 512);
 	assert_int_equal(slabs->first.slab.rescales, 1);
 	mag_cache_free_bulk(slabs, objects, 408);
 	assert_int_equal(slabs->first.slab.out, 0);
 	mag_cache_update(slabs);
-	assert_int_equal(slabs->first.slab.table_size, 64);
+	assert_int_equal(slabs->first.slab.table.size, 64);
 	assert_int_equal(mag_cache_destroy(slabs), 0);
 	ground_drop(&other);
 }

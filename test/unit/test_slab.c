@@ -9,6 +9,7 @@
 #include "fault.h"
 #include "ground.h"
 #include "slab.h"
+#include "slab_objects.h"
 
 #define BLOCK 8
 #define COUNT (4 * BLOCK)
@@ -379,8 +380,8 @@ TEST(test_slabs_that_straddle_granules_are_found_from_both_ends, setup, teardown
 		assert_int_equal(mag_slab_free(&odd, objects, BLOCK), BLOCK);
 		for (i = 0; i < BLOCK; i++)
 			assert_false(mag_slab_find(&odd, address[i], &found));
-		for (i = 0; i < odd.table_size; i++)
-			assert_null(odd.table[i]);
+		for (i = 0; i < odd.table.size; i++)
+			assert_null(odd.table.bucket[i]);
 	}
 	mag_slab_fini(&odd);
 	assert_int_equal(mag_region_destroy(region), 0);
@@ -500,16 +501,16 @@ TEST(test_the_table_grows_by_the_formula_beyond_a_factor_of_two, setup, teardown
 		{256, 126, 0},       {256, 84, 0},       {256, 83, 64},      {256, 0, 64},
 		{128, 0, 0},
 	};
-	uint32_t size = layer.table_size;
+	uint32_t size = layer.table.size;
 	unsigned int i;
 
 	for (i = 0; i < RTE_DIM(rows); i++) {
-		layer.table_size = rows[i].size;
+		layer.table.size = rows[i].size;
 		layer.slabs_partial = rows[i].slabs / 2;
 		layer.slabs_full = rows[i].slabs - rows[i].slabs / 2;
 		assert_int_equal(mag_slab_rescale_want(&layer), rows[i].want);
 	}
-	layer.table_size = size;
+	layer.table.size = size;
 	layer.slabs_partial = layer.slabs_full = 0;
 }
 
@@ -529,7 +530,7 @@ TEST(test_the_first_table_fits_the_objects_to_expect, setup, teardown)
 
 	for (i = 0; i < RTE_DIM(rows); i++) {
 		assert_int_equal(mag_slab_init(&other, ground.region, 0, rows[i].objects, -1), 0);
-		assert_int_equal(other.table_size, rows[i].size);
+		assert_int_equal(other.table.size, rows[i].size);
 		other.slabs_full = 0;
 		assert_int_equal(mag_slab_rescale_want(&other), 0);
 		mag_slab_fini(&other);
@@ -547,7 +548,7 @@ TEST(test_objects_are_found_after_the_table_moved, setup, teardown)
 	give(objects[0]);
 	for (i = 0; i < RTE_DIM(sizes); i++) {
 		mag_slab_rescale(&layer, sizes[i], -1);
-		assert_int_equal(layer.table_size, sizes[i]);
+		assert_int_equal(layer.table.size, sizes[i]);
 		assert_int_equal(layer.rescales, i + 1);
 		assert_false(mag_slab_find(&layer, objects[0], &found));
 		for (j = 1; j < COUNT - BLOCK; j++)
@@ -563,7 +564,7 @@ TEST(test_a_table_that_cannot_be_had_changes_nothing, setup, teardown)
 	mag_fault_nth(1);
 	mag_slab_rescale(&layer, 1024, -1);
 	mag_fault_nth(0);
-	assert_int_equal(layer.table_size, 64);
+	assert_int_equal(layer.table.size, 64);
 	assert_int_equal(layer.rescales, 0);
 	assert_int_equal(heap_balance(), before);
 	mag_slab_rescale(&layer, 1024, -1);

@@ -556,7 +556,7 @@ update(void)
 static void
 rescale(void)
 {
-	uint32_t size = MAG_STAT(cache->first.slab.table_size);
+	uint32_t size = MAG_STAT(cache->first.slab.table.size);
 
 	mag_slab_rescale(&cache->first.slab, 2 * size, -1);
 	mag_slab_rescale(&cache->first.slab, size, -1);

@@ -10,7 +10,8 @@
  *		...
  *	}
  *
- * Setup and teardown may be left out. Tests run in the order of the file.
+ * Setup and teardown may be left out. Tests run in the order of the file; with MAGAZINE_TEST=TEXT in the
+ * environment those alone whose names have the text.
  */
 
 #include <setjmp.h>
@@ -18,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -45,10 +47,14 @@ static struct tests tests_here;
 __attribute__((noinline, unused)) static void
 tests_add(const struct CMUnitTest *test, int line)
 {
-	unsigned int i = tests_here.count++;
+	const char *wanted = getenv("MAGAZINE_TEST");
+	unsigned int i = tests_here.count;
 
+	if (wanted != NULL && strstr(test->name, wanted) == NULL)
+		return;
 	if (i >= TESTS_MAX)
 		abort();
+	tests_here.count++;
 	for (; i > 0 && tests_here.line[i - 1] > line; i--) {
 		tests_here.test[i] = tests_here.test[i - 1];
 		tests_here.line[i] = tests_here.line[i - 1];

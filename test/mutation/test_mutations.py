@@ -55,7 +55,8 @@ SECONDS = 85
 SECONDS_FULL = 1300
 SECONDS_ORDER = 500
 PROGRAMS = 5
-QUICK_SECONDS = 8
+QUICK_SECONDS = 15
+TRIES = 3  # of a stored mutation: what needs two threads to meet may not meet at once
 BASE_SECONDS = 1
 SHARE_LEAST = 0.6
 CHANCE = 1e-6
@@ -179,7 +180,7 @@ class Farm:
             copy.seconds.update(self.first.seconds)
         return failures
 
-    def attempt(self, file, text, programs):
+    def attempt(self, file, text, programs, tries=1):
         """What kills a changed file: ("killed", by what), or ("survived" or "same" or "invalid", why)."""
         with self.copy() as copy:
             path = copy.root / file
@@ -191,7 +192,7 @@ class Farm:
                     return "invalid", problem
                 if objects_of(copy, programs).items() <= self.objects.items():
                     return "same", ""
-                for name in programs:
+                for name in programs * tries:
                     failure = copy.run(name)
                     if failure:
                         return "killed", f"{name}: {failure}"
@@ -280,7 +281,7 @@ def run_stored(farm, mutations, texts):
 
     def attempt(mutation):
         try:
-            return farm.attempt(*mutation.change(texts), mutation.programs)
+            return farm.attempt(*mutation.change(texts), mutation.programs, TRIES)
         except tap.Failure as problem:
             return "not tried", problem
 

@@ -11,8 +11,7 @@
 #include <rte_service.h>
 #include <rte_service_component.h>
 
-#include "cache.h"
-#include "ground.h"
+#include "fixture.h"
 
 #define COUNT 4096
 #define SIZE 64
@@ -21,8 +20,6 @@
 #define TWO 2
 #define WORKER 3
 
-static struct ground ground;
-static struct mag_cache *cache;
 static unsigned int interval; /* of updates, ms */
 
 static _Thread_local bool in_test;
@@ -34,42 +31,11 @@ static struct {
 	_Atomic bool go_on;
 } episode;
 
-/* Over EAL's heap: its owner is asked to reclaim by each request that is served. */
-static struct mag_cache *asking;
-static _Atomic uint64_t asked;
-
-static void
-count_asked(void *arg __rte_unused)
-{
-	atomic_fetch_add(&asked, 1);
-}
-
-static void
-asking_make(void)
-{
-	const struct mag_cache_params params = {
-		.name = "asking", .object_size = SIZE, .reclaim = count_asked, .node = -1};
-
-	asking = mag_cache_create(&params);
-	assert_non_null(asking);
-}
-
 static int
 setup(void **state __rte_unused)
 {
-	struct mag_pool_params params = {
-		.name = "pool",
-		.object_size = SIZE,
-		.objects = COUNT,
-		.options = mag_options_default,
-		.node = -1,
-	};
-
 	in_test = true;
-	ground = ground_make(COUNT, SIZE, 16, MAG_REGION_READONLY);
-	params.region = ground.region;
-	cache = mag_pool_create(&params);
-	assert_non_null(cache);
+	fixture_pool("pool", COUNT, SIZE, COUNT, &mag_options_default);
 	asking_make();
 	interval = 50;
 	assert_int_equal(mag_maint_interval(interval), 0);
@@ -83,46 +49,16 @@ teardown(void **state __rte_unused)
 	atomic_store(&episode.go_on, true);
 	assert_int_equal(mag_maint_interval(0), 0);
 	assert_int_equal(mag_cache_destroy(asking), 0);
-	mag_pool_free(cache);
-	ground_drop(&ground);
+	fixture_drop();
 	return 0;
 }
 
+/* No update brings them. */
 static void
-fill_run(void *arg)
+assert_all_can_be_had_without_updates(void)
 {
-	void *objects[COUNT];
-	unsigned int n = mag_cache_alloc_bulk(cache, objects, *(unsigned int *)arg);
-
-	mag_cache_free_bulk(cache, objects, n);
-}
-
-static void
-fill(unsigned int n)
-{
-	fill_run(&n);
-}
-
-static void
-assert_all_can_be_had(void)
-{
-	static void *objects[COUNT];
-
-	/* No update brings them; one that is under way may hold some for a moment. */
 	assert_int_equal(mag_maint_interval(3600000), 0);
-	wait_until(mag_cache_take_all(cache, objects, COUNT, true) == 0);
-	assert_distinct(&ground, objects, COUNT);
-	mag_cache_give(cache, objects, COUNT);
-	wait_until(mag_cache_available(cache) == COUNT);
-}
-
-static uint32_t
-service_id(void)
-{
-	uint32_t id;
-
-	assert_int_equal(rte_service_get_by_name("magazine", &id), 0);
-	return id;
+	assert_all_can_be_had();
 }
 
 static void
@@ -310,7 +246,7 @@ TEST(test_requests_of_many_are_served_while_two_service_lcores_work, setup, tear
 	assert_true(asked >= before + 50);
 	/* The last request is over, served or dropped, before the interval is an hour. */
 	assert_updates_go_on(MAG_MAINT_SERVICE);
-	assert_all_can_be_had();
+	assert_all_can_be_had_without_updates();
 }
 
 TEST(test_one_that_goes_leaves_the_work_to_the_other, setup, teardown)
@@ -318,7 +254,7 @@ TEST(test_one_that_goes_leaves_the_work_to_the_other, setup, teardown)
 	go(TWO);
 	assert_updates_go_on(MAG_MAINT_SERVICE);
 	run_on_lcore(TWO, fill_run, &(unsigned int){100});
-	assert_all_can_be_had();
+	assert_all_can_be_had_without_updates();
 }
 
 TEST(test_a_stopped_service_lcore_leaves_the_work_to_the_thread, setup, teardown)
@@ -394,7 +330,7 @@ TEST(test_what_an_lcore_held_when_it_became_a_service_lcore_can_be_had, setup, t
 	assert_true(mag_lcore_count(slot_of(WORKER)) > 0);
 	come(WORKER);
 	assert_true(mag_lcore_count(slot_of(WORKER)) > 0);
-	assert_all_can_be_had();
+	assert_all_can_be_had_without_updates();
 	assert_int_equal(mag_lcore_count(slot_of(WORKER)), 0);
 	assert_int_equal(cache->common.steal_denied, 0);
 	go(WORKER);
@@ -411,7 +347,7 @@ TEST(test_what_it_held_is_in_the_slabs_after_a_purge, setup, teardown)
 	go(WORKER);
 	run_on_lcore(WORKER, fill_run, &n);
 	assert_true(mag_lcore_count(slot_of(WORKER)) > 0);
-	assert_all_can_be_had();
+	assert_all_can_be_had_without_updates();
 }
 
 TEST(test_a_reap_that_is_requested_leaves_its_magazines, setup, teardown)
@@ -461,7 +397,7 @@ TEST(test_a_service_that_uses_the_pool_shares_its_lcore_with_maintenance, setup,
 	go(WORKER);
 	assert_int_equal(rte_service_component_unregister(id), 0);
 	assert_int_equal(cache->first.slab.invalid, 0);
-	assert_all_can_be_had();
+	assert_all_can_be_had_without_updates();
 }
 
 int

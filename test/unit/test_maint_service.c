@@ -11,51 +11,16 @@
 #include <rte_service.h>
 #include <rte_service_component.h>
 
-#include "cache.h"
-#include "ground.h"
+#include "fixture.h"
 
 #define SERVICE_LCORE 2
 #define COUNT 4096
 #define SIZE 64
 
-static struct ground ground;
-static struct mag_cache *cache;
-
-/* Over EAL's heap: its owner is asked to reclaim by each request that is served. */
-static struct mag_cache *asking;
-static _Atomic uint64_t asked;
-
-static void
-count_asked(void *arg __rte_unused)
-{
-	atomic_fetch_add(&asked, 1);
-}
-
-static void
-asking_make(void)
-{
-	const struct mag_cache_params params = {
-		.name = "asking", .object_size = SIZE, .reclaim = count_asked, .node = -1};
-
-	asking = mag_cache_create(&params);
-	assert_non_null(asking);
-}
-
 static int
 setup(void **state __rte_unused)
 {
-	struct mag_pool_params params = {
-		.name = "pool",
-		.object_size = SIZE,
-		.objects = COUNT,
-		.options = mag_options_default,
-		.node = -1,
-	};
-
-	ground = ground_make(COUNT, SIZE, 16, MAG_REGION_READONLY);
-	params.region = ground.region;
-	cache = mag_pool_create(&params);
-	assert_non_null(cache);
+	fixture_pool("pool", COUNT, SIZE, COUNT, &mag_options_default);
 	asking_make();
 	return 0;
 }
@@ -65,27 +30,8 @@ teardown(void **state __rte_unused)
 {
 	assert_int_equal(mag_maint_interval(0), 0);
 	assert_int_equal(mag_cache_destroy(asking), 0);
-	mag_pool_free(cache);
-	ground_drop(&ground);
+	fixture_drop();
 	return 0;
-}
-
-static void
-fill(unsigned int n)
-{
-	void *objects[COUNT];
-
-	n = mag_cache_alloc_bulk(cache, objects, n);
-	mag_cache_free_bulk(cache, objects, n);
-}
-
-static uint32_t
-service_id(void)
-{
-	uint32_t id;
-
-	assert_int_equal(rte_service_get_by_name("magazine", &id), 0);
-	return id;
 }
 
 TEST(test_a_service_lcore_runs_maintenance, setup, teardown)

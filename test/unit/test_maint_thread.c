@@ -12,31 +12,16 @@
 #include <rte_cycles.h>
 #include <rte_eal.h>
 
-#include "cache.h"
-#include "ground.h"
+#include "fixture.h"
 
 #define BLOCK 16
 #define COUNT 4096
 #define SIZE 64
 
-static struct ground ground;
-static struct mag_cache *cache;
-
 static int
 setup_pool(uint64_t objects, struct mag_options options)
 {
-	struct mag_pool_params params = {
-		.name = "pool",
-		.object_size = SIZE,
-		.objects = objects,
-		.options = options,
-		.node = -1,
-	};
-
-	ground = ground_make(COUNT, SIZE, BLOCK, MAG_REGION_READONLY);
-	params.region = ground.region;
-	cache = mag_pool_create(&params);
-	assert_non_null(cache);
+	fixture_pool("pool", COUNT, SIZE, objects, &options);
 	return 0;
 }
 
@@ -50,24 +35,8 @@ static int
 teardown(void **state __rte_unused)
 {
 	assert_int_equal(cache->common.transit, 0);
-	mag_pool_free(cache);
-	ground_drop(&ground);
+	fixture_drop();
 	return 0;
-}
-
-static void
-fill_run(void *arg)
-{
-	void *objects[COUNT];
-	unsigned int n = mag_cache_alloc_bulk(cache, objects, *(unsigned int *)arg);
-
-	mag_cache_free_bulk(cache, objects, n);
-}
-
-static void
-fill(unsigned int n)
-{
-	fill_run(&n);
 }
 
 /* Smaller magazines than the pool may have, long after the resize. */

@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cache.h"
-#include "ground.h"
+#include "fixture.h"
 #include "stepper.h"
 
 #define BLOCK 16
@@ -18,28 +17,21 @@
 #define SIZE 256
 #define ROUNDS 14
 
-static struct ground ground;
-static struct mag_cache *cache;
-
 static int
 setup(void **state __rte_unused)
 {
-	struct mag_cache_params params = {
-		.name = "counted", .object_size = SIZE - 4, .align = 16, .node = -1};
-
-	ground = ground_make(COUNT, SIZE, BLOCK, 0);
-	params.region = ground.region;
-	params.flags = MAG_CACHE_DYNAMIC;
-	cache = mag_cache_create(&params);
-	assert_non_null(cache);
+	fixture_cache(COUNT, (struct mag_cache_params){.name = "counted",
+						       .object_size = SIZE - 4,
+						       .align = 16,
+						       .flags = MAG_CACHE_DYNAMIC,
+						       .node = -1});
 	return 0;
 }
 
 static int
 teardown(void **state __rte_unused)
 {
-	assert_int_equal(mag_cache_destroy(cache), 0);
-	ground_drop(&ground);
+	fixture_drop();
 	return 0;
 }
 
@@ -51,15 +43,6 @@ stats(void)
 	memset(&stats, 0xff, sizeof(stats));
 	mag_cache_stats(cache, &stats);
 	return stats;
-}
-
-static void
-fill_run(void *arg)
-{
-	void *objects[COUNT];
-	unsigned int n = mag_cache_alloc_bulk(cache, objects, *(unsigned int *)arg);
-
-	mag_cache_free_bulk(cache, objects, n);
 }
 
 static void

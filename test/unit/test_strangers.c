@@ -14,8 +14,7 @@
 #include <rte_ring.h>
 #include <rte_stack.h>
 
-#include "cache.h"
-#include "ground.h"
+#include "fixture.h"
 #include "strangers.h"
 
 #define BLOCK 16
@@ -23,33 +22,20 @@
 #define SIZE 64
 #define HINT "none of its 256 objects is free"
 
-static struct ground ground;
-static struct mag_cache *cache;
-
 static int
 setup(void **state __rte_unused)
 {
-	struct mag_pool_params params = {
-		.name = "twenty-five-characters-xx",
-		.object_size = SIZE,
-		.objects = COUNT,
-		.options = mag_options_default,
-		.node = -1,
-	};
+	struct mag_options options = mag_options_default;
 
-	params.options.interval_ms = 3600000;
-	ground = ground_make(COUNT, SIZE, BLOCK, MAG_REGION_READONLY);
-	params.region = ground.region;
-	cache = mag_pool_create(&params);
-	assert_non_null(cache);
+	options.interval_ms = 3600000;
+	fixture_pool("twenty-five-characters-xx", COUNT, SIZE, COUNT, &options);
 	return 0;
 }
 
 static int
 teardown(void **state __rte_unused)
 {
-	mag_pool_free(cache);
-	ground_drop(&ground);
+	fixture_drop();
 	return 0;
 }
 

@@ -12,34 +12,26 @@
 #include <rte_eal.h>
 #include <rte_telemetry.h>
 
-#include "cache.h"
-#include "ground.h"
+#include "fixture.h"
 
 #define COUNT 256
 #define SIZE 256
 
-static struct ground ground;
-static struct mag_cache *cache;
 static char answer[65536];
 static int client = -1;
 
 static int
 setup(void **state __rte_unused)
 {
-	struct mag_cache_params params = {.name = "seen", .object_size = SIZE, .node = -1};
-
-	ground = ground_make(COUNT, SIZE, 16, 0);
-	params.region = ground.region;
-	cache = mag_cache_create(&params);
-	assert_non_null(cache);
+	fixture_cache(COUNT,
+		      (struct mag_cache_params){.name = "seen", .object_size = SIZE, .node = -1});
 	return 0;
 }
 
 static int
 teardown(void **state __rte_unused)
 {
-	assert_int_equal(mag_cache_destroy(cache), 0);
-	ground_drop(&ground);
+	fixture_drop();
 	return 0;
 }
 
@@ -72,15 +64,6 @@ ask(const char *command)
 	assert_int_equal(write(client, command, strlen(command)), strlen(command));
 	receive();
 	return answer;
-}
-
-static void
-fill_run(void *arg __rte_unused)
-{
-	void *objects[50];
-
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 50), 50);
-	mag_cache_free_bulk(cache, objects, 50);
 }
 
 #define assert_answer(command, text) assert_non_null(strstr(ask(command), text))
@@ -221,7 +204,7 @@ TEST(test_every_figure_of_a_cache_is_told_by_its_name, setup, teardown)
 	atomic_store(&cache->first.slab.rescales, 130);
 	atomic_store(&cache->first.depot.full.contention, 250);
 	atomic_store(&cache->contention_seen, 50);
-	run_on_lcore(1, fill_run, NULL);
+	run_on_lcore(1, fill_run, &(unsigned int){50});
 	mag_cache_stats(cache, &stats);
 	told = ask("/magazine/stats,seen");
 	for (i = 0; i < RTE_DIM(figures); i++) {
@@ -238,11 +221,11 @@ TEST(test_every_figure_of_a_cache_is_told_by_its_name, setup, teardown)
 
 TEST(test_lcores_are_those_that_did_something, setup, teardown)
 {
-	run_on_lcore(1, fill_run, NULL);
+	run_on_lcore(1, fill_run, &(unsigned int){50});
 	assert_answer("/magazine/lcores,seen", "\"lcore\":[1]");
 	assert_answer("/magazine/lcores,seen", "\"allocs\":[50]");
 	assert_answer("/magazine/lcores,seen", "\"frees\":[50]");
-	run_on_thread(fill_run, NULL);
+	run_on_thread(fill_run, &(unsigned int){50});
 	assert_answer("/magazine/lcores,seen", "\"lcore\":[1,-1]");
 	assert_answer("/magazine/lcores,seen", "\"allocs\":[50,50]");
 }
@@ -324,7 +307,7 @@ TEST(test_held_objects_of_a_cache_that_is_not_guarded_are_not_known, setup, tear
 
 TEST(test_a_reap_can_be_asked_for, setup, teardown)
 {
-	fill_run(NULL);
+	fill(50);
 	assert_true(mag_depot_total(&cache->first.depot.full) > 0);
 	assert_answer("/magazine/reap,seen", "done");
 	assert_int_equal(mag_depot_total(&cache->first.depot.full), 0);

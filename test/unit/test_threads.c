@@ -15,9 +15,8 @@
 
 #include <rte_errno.h>
 
-#include "cache.h"
 #include "compat.h"
-#include "ground.h"
+#include "fixture.h"
 #include "visit.h"
 
 #define COUNT 4096
@@ -25,25 +24,13 @@
 #define TURNS 300
 #define AT_ONCE 4
 
-static struct ground ground;
-static struct mag_cache *cache;
-
 static int
 setup_options(uint32_t visit)
 {
-	struct mag_pool_params params = {
-		.name = "pool",
-		.object_size = SIZE,
-		.objects = COUNT,
-		.options = mag_options_default,
-		.node = -1,
-	};
+	struct mag_options options = mag_options_default;
 
-	ground = ground_make(COUNT, SIZE, 16, MAG_REGION_READONLY);
-	params.region = ground.region;
-	params.options.visit = visit;
-	cache = mag_pool_create(&params);
-	assert_non_null(cache);
+	options.visit = visit;
+	fixture_pool("pool", COUNT, SIZE, COUNT, &options);
 	return 0;
 }
 
@@ -64,30 +51,8 @@ teardown(void **state __rte_unused)
 {
 	assert_int_equal(mag_maint_interval(0), 0);
 	assert_int_equal(cache->first.slab.invalid, 0);
-	mag_pool_free(cache);
-	ground_drop(&ground);
+	fixture_drop();
 	return 0;
-}
-
-static void
-fill_run(void *arg)
-{
-	void *objects[COUNT];
-	unsigned int n = mag_cache_alloc_bulk(cache, objects, *(unsigned int *)arg);
-
-	mag_cache_free_bulk(cache, objects, n);
-}
-
-static void
-assert_all_can_be_had(void)
-{
-	static void *objects[COUNT];
-
-	/* A reap that is still under way may hold some for a moment. */
-	wait_until(mag_cache_take_all(cache, objects, COUNT, true) == 0);
-	assert_distinct(&ground, objects, COUNT);
-	mag_cache_give(cache, objects, COUNT);
-	wait_until(mag_cache_available(cache) == COUNT);
 }
 
 /* Magazines that are not free: what slots of threads that are gone hold would be among them. */

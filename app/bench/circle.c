@@ -10,11 +10,12 @@
 
 #include <errno.h>
 
+#include <rte_common.h>
 #include <rte_malloc.h>
 #include <rte_mempool.h>
 #include <rte_random.h>
 
-#include "lcore.h"
+#include "slot.h"
 
 #define CIRCLE 2048u
 
@@ -65,7 +66,7 @@ circle_dequeue(struct rte_mempool *mp, void **objects, unsigned int n)
 
 	if (unlikely(circle->at + n > RTE_MIN(circle->count, CIRCLE)))
 		circle->at = 0;
-	mag_copy(objects, &circle->object[circle->at], n);
+	mag_slot_copy(objects, &circle->object[circle->at], n);
 	circle->at += n;
 	return 0;
 }

@@ -14,7 +14,7 @@
 #include <rte_malloc.h>
 #include <rte_mempool.h>
 
-#include "lcore.h"
+#include "slot.h"
 
 struct floor {
 	unsigned int count;
@@ -40,7 +40,10 @@ floor_enqueue(struct rte_mempool *mp, void *const *objects, unsigned int n)
 {
 	struct floor *floor = mp->pool_data;
 
-	mag_copy(&floor->object[floor->count], objects, n);
+	if (n == 1)
+		floor->object[floor->count] = *objects;
+	else
+		mag_slot_copy(&floor->object[floor->count], objects, n);
 	floor->count += n;
 	return 0;
 }
@@ -53,7 +56,10 @@ floor_dequeue(struct rte_mempool *mp, void **objects, unsigned int n)
 	if (unlikely(floor->count < n))
 		return -ENOBUFS;
 	floor->count -= n;
-	mag_copy(objects, &floor->object[floor->count], n);
+	if (n == 1)
+		*objects = floor->object[floor->count];
+	else
+		mag_slot_copy(objects, &floor->object[floor->count], n);
 	return 0;
 }
 

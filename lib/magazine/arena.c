@@ -159,7 +159,7 @@ pending_push(struct mag_arena *arena, struct mag_magazine *magazine)
 	uint32_t head = atomic_load_explicit(&arena->pending, memory_order_relaxed);
 
 	do
-		atomic_store_explicit(&magazine->next, head, memory_order_relaxed);
+		__atomic_store_n(&magazine->next, head, __ATOMIC_RELAXED);
 	/* release: pairs with pending_settle(); acquire: with the look of arena_let_go() */
 	while (!atomic_compare_exchange_weak_explicit(&arena->pending, &head,
 						      mag_arena_index(arena, magazine),
@@ -179,7 +179,7 @@ pending_settle(struct mag_arena *arena)
 	index = atomic_exchange_explicit(&arena->pending, 0, memory_order_acquire);
 	while (index != 0) {
 		magazine = mag_arena_magazine(arena, index);
-		index = atomic_load_explicit(&magazine->next, memory_order_relaxed);
+		index = __atomic_load_n(&magazine->next, __ATOMIC_RELAXED);
 		arena_put_locked(arena, magazine);
 	}
 }

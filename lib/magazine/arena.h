@@ -5,7 +5,8 @@
 /*
  * Magazines, and the arena that they come from (design, Memory of magazines).
  *
- * A magazine is two words of header and its rounds. How many rounds are valid is
+ * A magazine (struct mag_magazine, mag_inline.h) is two words of header and its rounds. How many
+ * rounds are valid is
  * known by whoever holds it: the slot that has it loaded, or the depot
  * list that it is on. A magazine carries its type, so that it can be given back
  * without asking anybody which type is now current.
@@ -27,18 +28,12 @@
 #include <stdint.h>
 
 #include "lock.h"
+#include "mag_inline.h"
 
 /** Cache lines are counted as 64 bytes here: the unit of a magazine's index. */
 #define MAG_LINE 64u
 /** What a depot can count. */
 #define MAG_MAGAZINES_MAX ((1u << 24) - 1)
-
-struct mag_magazine {
-	_Atomic uint32_t next; /**< index of the next magazine of a depot list; 0 = last */
-	uint32_t rounds;       /**< its type: how many rounds it holds when it is full */
-	uint64_t reserved;
-	void *round[];
-};
 
 /** Bytes that a magazine of this many rounds takes from its arena: a power of two. */
 size_t mag_arena_magazine_bytes(uint32_t rounds);

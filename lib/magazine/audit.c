@@ -69,7 +69,7 @@ mag_watch(struct mag_cache *cache, uint32_t what)
 		return;
 	atomic_fetch_or_explicit(&cache->common.watch, what, memory_order_relaxed);
 	for (i = 0; i < MAG_SLOT_SHARED; i++)
-		mag_bias_announce(&cache->first.slot[i].visitor, MAG_BIAS_WATCHED);
+		mag_bias_announce(&cache->first.slot[i], MAG_BIAS_WATCHED);
 }
 
 /* Transactions */

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <linux/membarrier.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -73,21 +74,21 @@ mag_bias_membarriers(void)
 }
 
 bool
-mag_bias_enter_careful(struct mag_bias_owner *owner, struct mag_bias_visitor *visitor)
+mag_bias_enter_careful(struct mag_slot *slot)
 {
-	uint32_t word = atomic_load_explicit(&visitor->word, memory_order_relaxed);
+	uint32_t word = __atomic_load_n(&slot->visitor, __ATOMIC_RELAXED);
 
-	atomic_store_explicit(&owner->busy, 1, memory_order_relaxed);
+	__atomic_store_n(&slot->busy, 1, __ATOMIC_RELAXED);
 	/* FENCE mode: pairs with the fence of mag_bias_fence(). The bit, once set, stays. */
 	if (word & MAG_BIAS_FENCE_BIT)
 		atomic_thread_fence(memory_order_seq_cst);
 	else
 		atomic_signal_fence(memory_order_seq_cst);
 	/* acquire: pairs with the visitor's release in mag_bias_dismiss() */
-	word = atomic_load_explicit(&visitor->word, memory_order_acquire);
+	word = __atomic_load_n(&slot->visitor, __ATOMIC_ACQUIRE);
 	if ((word & MAG_BIAS_AWAY) == 0)
 		return true;
-	atomic_store_explicit(&owner->busy, 0, memory_order_release);
+	mag_slot_leave(slot);
 	return false;
 }
 
@@ -123,12 +124,12 @@ mag_bias_give_up(int error)
 }
 
 bool
-mag_bias_granted(struct mag_bias_owner *owner, uint64_t deadline)
+mag_bias_granted(const struct mag_slot *slot, uint64_t deadline)
 {
 	unsigned int spins = 0;
 
-	/* acquire: pairs with the owner's release in mag_bias_leave() */
-	while (atomic_load_explicit(&owner->busy, memory_order_acquire) != 0) {
+	/* acquire: pairs with the owner's release in mag_slot_leave() */
+	while (__atomic_load_n(&slot->busy, __ATOMIC_ACQUIRE) != 0) {
 		if (rte_rdtsc() > deadline)
 			return false;
 		if (++spins < SPINS_BEFORE_YIELD)

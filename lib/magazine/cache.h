@@ -45,7 +45,7 @@ struct mag_homes {
 
 struct mag_cache {
 	/* Never changes after creation. */
-	struct mag_lcore *slots; /**< of the first home: what mag_inline.h looks for */
+	struct mag_slot *slots; /**< of the first home: what mag_inline.h looks for */
 	char name[MAG_CACHE_NAMESIZE];
 	/**
 	 * Zero. A process in which the pool's handler is another one's number (strangers.h) takes

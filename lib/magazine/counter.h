@@ -10,38 +10,42 @@
  *   MAG_COUNT_LOCKED  one at a time, which holds a lock;
  *   MAG_COUNT         one, its owner.
  *
- * None of them orders anything.
+ * None of them orders anything; MAG_STAT_ACQUIRE orders what is read after it.
  */
 
 #include <stdatomic.h>
 
-/* gcc says it in one way, clang in the other. */
-#if defined(__SANITIZE_THREAD__)
-#define MAG_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define MAG_TSAN 1
-#endif
-#endif
+#include "mag_inline.h" /* MAG_TSAN */
+
+/*
+ * Counters are _Atomic; those of mag_inline.h are plain, since C++ sees them too. Both are accessed
+ * by the plain type: a comma expression has no qualifiers.
+ */
+#define MAG_PLAIN(counter) __typeof__(((void)0, (counter)))
 
 /** Read a counter. */
-#define MAG_STAT(counter) atomic_load_explicit(&(counter), memory_order_relaxed)
+#define MAG_STAT(counter) __atomic_load_n((MAG_PLAIN(counter) *)&(counter), __ATOMIC_RELAXED)
+/** Read a counter; what is read next is not older. Pairs with a release of whatever was counted. */
+#define MAG_STAT_ACQUIRE(counter)                                                                  \
+	__atomic_load_n((MAG_PLAIN(counter) *)&(counter), __ATOMIC_ACQUIRE)
 /** Add to a counter that others write at the same time; the value before. */
-#define MAG_STAT_ADD(counter, n) atomic_fetch_add_explicit(&(counter), n, memory_order_relaxed)
+#define MAG_STAT_ADD(counter, n)                                                                   \
+	__atomic_fetch_add((MAG_PLAIN(counter) *)&(counter), n, __ATOMIC_RELAXED)
 
 /** Add to a counter that only holders of a lock write. */
 #define MAG_COUNT_LOCKED(counter, n)                                                               \
-	atomic_store_explicit(&(counter), MAG_STAT(counter) + (n), memory_order_relaxed)
+	__atomic_store_n((MAG_PLAIN(counter) *)&(counter), MAG_STAT(counter) + (n),                \
+			 __ATOMIC_RELAXED)
 
 /**
- * Add to a counter of which the caller is the only writer. An atomic load and an atomic store are
- * three instructions, a plain addition is one: the fast path uses that, except under
+ * Add to a counter of which the caller is the only writer, as mag_slot_count(). An atomic load and
+ * an atomic store are three instructions, a plain addition is one: the latter, except under
  * ThreadSanitizer.
  */
 #ifdef MAG_TSAN
 #define MAG_COUNT(counter, n) MAG_COUNT_LOCKED(counter, n)
 #else
-#define MAG_COUNT(counter, n) (*(__typeof__(MAG_STAT(counter)) *)&(counter) += (n))
+#define MAG_COUNT(counter, n) (*(MAG_PLAIN(counter) *)&(counter) += (n))
 #endif
 
 #endif /* MAG_COUNTER_H */

@@ -91,7 +91,7 @@ RTE_INIT(mag_cache_load)
 		setenv(INSTANCE_ENV, mine, 1);
 	/* A second copy may be bound to the first one's lcore layer. */
 	if (!list.second_copy)
-		mag_lcore_on_exit(flush_slot_at_exit);
+		mag_thread_on_exit(flush_slot_at_exit);
 }
 
 static void
@@ -303,7 +303,7 @@ flush_slot_at_exit(uint32_t slot)
 void
 mag_lcore_flush(void)
 {
-	uint32_t slot = mag_lcore_slot_number();
+	uint32_t slot = mag_thread_slot();
 
 	if (slot != MAG_SLOT_SHARED && !mag_cache_may_deadlock())
 		flush_slot_of_all(slot);
@@ -430,7 +430,7 @@ homes_publish(struct mag_cache *cache, struct mag_homes *homes)
 	/* release: pairs with the acquire in mag_cache_homes() */
 	atomic_store_explicit(&cache->homes, homes, memory_order_release);
 	for (i = 0; i < MAG_SLOT_SHARED; i++)
-		mag_bias_announce(&cache->first.slot[i].visitor, MAG_BIAS_HOMES);
+		mag_bias_announce(&cache->first.slot[i], MAG_BIAS_HOMES);
 }
 
 /* Inside the perimeter, so that the slots of the new home get the type that all others have. */
@@ -1051,17 +1051,7 @@ mag_pool_take_blocks(struct mag_cache *cache, void **first, unsigned int n)
 	return ret;
 }
 
-/* The public calls: those of mag_inline.h, for who takes their addresses, and what these leave over. */
-
-extern struct mag_slot *mag_slot_of(struct mag_cache *cache);
-extern int64_t mag_slot_enter(struct mag_slot *slot);
-extern void mag_slot_leave(struct mag_slot *slot);
-extern void mag_slot_count(uint64_t *counter, uint64_t n);
-extern void mag_pointers_copy(void **to, void *const *from, unsigned int n);
-extern void *mag_cache_alloc(struct mag_cache *cache);
-extern void mag_cache_free(struct mag_cache *cache, void *object);
-extern unsigned int mag_cache_alloc_bulk(struct mag_cache *cache, void **objects, unsigned int n);
-extern void mag_cache_free_bulk(struct mag_cache *cache, void *const *objects, unsigned int n);
+/* The public calls: what those of mag_inline.h leave over. */
 
 unsigned int
 mag_cache_alloc_slow(struct mag_cache *cache, void **objects, unsigned int n)

@@ -136,7 +136,7 @@ mag_depot_put(struct mag_depot *depot, struct mag_depot_list *list, struct mag_m
 
 	do {
 		head = head_unpack(old);
-		atomic_store_explicit(&magazine->next, head.index, memory_order_relaxed);
+		__atomic_store_n(&magazine->next, head.index, __ATOMIC_RELAXED);
 		head.index = mag_arena_index(depot->arena, magazine);
 		head.total++;
 		/* A full barrier; its release pairs with the acquire of mag_depot_take(). */

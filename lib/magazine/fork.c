@@ -85,7 +85,7 @@ take_over(void)
 	if (caches <= 0)
 		return;
 	mag_bias_register();
-	mag_lcore_take_over();
+	mag_thread_take_over();
 	MAG_LOG(NOTICE,
 		"process %d, which made %d caches, is dead: its child %d updates and reaps them from now on",
 		family.owner, caches, mag_process_pid);
@@ -138,7 +138,7 @@ in_child(void)
 		family.owner_id = mag_process_id;
 	family.parent = mag_process_pid;
 	mag_process_renew();
-	mag_lcore_forked();
+	mag_thread_forked();
 	mag_cache_list_forked();
 	mag_elastic_forked();
 	mag_maint_forked();
@@ -155,7 +155,7 @@ RTE_INIT(mag_fork_load)
 	family.watched = true;
 	owner_is_me();
 	if (pthread_atfork(prepare, in_parent, in_child) == 0)
-		mag_lcore_on_fork(mag_fork_is_heir);
+		mag_process_on_fork(mag_fork_is_heir);
 	else
 		MAG_LOG(ERR, "fork handlers: no memory: a forked child may not use caches");
 }

@@ -38,9 +38,9 @@ slots_init(struct mag_home *home)
 	if (home->slab.region->mode & MAG_REGION_MEMTAG)
 		bits |= MAG_BIAS_WATCHED;
 	for (i = 0; i < MAG_SLOTS; i++)
-		atomic_init(&home->slot[i].visitor.word, bits);
+		home->slot[i].visitor = bits;
 	/* Nobody owns the shared slot: the fast path never gets in. */
-	atomic_init(&home->slot[MAG_SLOT_SHARED].visitor.word, MAG_BIAS_SELF);
+	home->slot[MAG_SLOT_SHARED].visitor = MAG_BIAS_SELF;
 }
 
 int
@@ -207,7 +207,7 @@ mag_home_destroy_magazine(struct mag_home *home, struct mag_detached detached)
 	if (detached.magazine == NULL)
 		return;
 	if (detached.rounds > 0)
-		home_give_fresh(home, detached.magazine->round, detached.rounds,
+		home_give_fresh(home, mag_magazine_round(detached.magazine, 0), detached.rounds,
 				mag_home_give_back);
 	mag_arena_put(&home->arena, detached.magazine);
 }
@@ -230,13 +230,13 @@ mag_home_hand_over(struct mag_home *home, struct mag_detached detached)
  * then calls mag_home_hand_over(). Whatever was detached is in transit until then.
  */
 static uint64_t
-detach_both(struct mag_home *home, struct mag_lcore *lcore, struct mag_detached both[2])
+detach_both(struct mag_home *home, struct mag_slot *lcore, struct mag_detached both[2])
 {
-	uint64_t objects = mag_lcore_count(lcore);
+	uint64_t objects = mag_slot_objects(lcore);
 
 	mag_transit_begin(home->common, objects);
-	both[0] = mag_lcore_detach_previous(lcore);
-	both[1] = mag_lcore_detach_loaded(lcore);
+	both[0] = mag_slot_detach_previous(lcore);
+	both[1] = mag_slot_detach_loaded(lcore);
 	MAG_COUNT(lcore->rounds_out, objects);
 	return objects;
 }
@@ -247,7 +247,7 @@ detach_both(struct mag_home *home, struct mag_lcore *lcore, struct mag_detached 
  * with the slot still held, and only a partial one is left for the time after.
  */
 void
-mag_home_hand_in(struct mag_home *home, struct mag_lcore *lcore)
+mag_home_hand_in(struct mag_home *home, struct mag_slot *lcore)
 {
 	struct mag_detached both[2], partial = {NULL, 0};
 	uint64_t objects = detach_both(home, lcore, both);
@@ -259,31 +259,31 @@ mag_home_hand_in(struct mag_home *home, struct mag_lcore *lcore)
 		else
 			mag_home_hand_over(home, both[i]);
 	}
-	mag_bias_leave(&lcore->owner);
+	mag_slot_leave(lcore);
 	mag_home_destroy_magazine(home, partial);
 	mag_transit_end(home->common, objects);
-	mag_bias_dismiss(&lcore->visitor, MAG_BIAS_ASKED);
+	mag_bias_dismiss(lcore, MAG_BIAS_ASKED);
 }
 
 /* What a visitor keeps us from handing in stays in the slot: others can have it, or the slot's next owner. */
 void
 mag_home_flush_slot(struct mag_home *home, uint32_t slot)
 {
-	struct mag_lcore *lcore = &home->slot[slot];
+	struct mag_slot *lcore = &home->slot[slot];
 	uint64_t deadline = rte_rdtsc() + rte_get_tsc_hz() / 1000000 * FLUSH_US;
 
-	while (!mag_bias_enter_careful(&lcore->owner, &lcore->visitor)) {
+	while (!mag_bias_enter_careful(lcore)) {
 		if (rte_rdtsc() > deadline) {
 			MAG_STAT_ADD(home->common->visits_denied, 1);
 			return;
 		}
 		sched_yield();
 	}
-	mag_lcore_acknowledge(lcore, MAG_STAT(lcore->visitor.word));
+	mag_bias_acknowledge(lcore, MAG_STAT(lcore->visitor));
 	mag_home_hand_in(home, lcore);
 }
 
-static struct mag_lcore *
+static struct mag_slot *
 hold_shared(struct mag_home *home, unsigned int tries)
 {
 	while (!mag_lock_try(&home->shared)) {
@@ -298,43 +298,46 @@ hold_shared(struct mag_home *home, unsigned int tries)
  * This thread's slot, or the shared one for a thread without; NULL when only the slab
  * layer may be used: a purge is under way, or the shared slot is busy.
  */
-static struct mag_lcore *
+static struct mag_slot *
 slot_hold(struct mag_home *home)
 {
-	struct mag_lcore *own;
+	struct mag_slot *own;
 	uint32_t word;
 
-	mag_lcore_claim();
-	own = mag_lcore_slot(home->slot);
-	if (own == &home->slot[MAG_SLOT_SHARED])
-		return hold_shared(home, SHARED_TRIES);
-	while (mag_bias_enter_careful(&own->owner, &own->visitor)) {
-		word = MAG_STAT(own->visitor.word);
+	own = mag_slot_own(home->slot);
+	if (unlikely(own == &home->slot[MAG_SLOT_SHARED])) {
+		mag_thread_claim();
+		own = mag_slot_own(home->slot);
+		if (own == &home->slot[MAG_SLOT_SHARED])
+			return hold_shared(home, SHARED_TRIES);
+	}
+	while (mag_bias_enter_careful(own)) {
+		word = MAG_STAT(own->visitor);
 		if (likely((word & (MAG_BIAS_ASKED | MAG_BIAS_FENCE_BIT)) == 0))
 			return own;
-		mag_lcore_acknowledge(own, word);
+		mag_bias_acknowledge(own, word);
 		if ((word & MAG_BIAS_ASKED) == 0)
 			return own;
 		mag_home_hand_in(home, own);
 	}
-	word = MAG_STAT(own->visitor.word);
+	word = MAG_STAT(own->visitor);
 	return word & (MAG_BIAS_PURGE | MAG_BIAS_SELF) ? NULL : hold_shared(home, 1);
 }
 
 static void
-slot_let_go(struct mag_home *home, struct mag_lcore *lcore)
+slot_let_go(struct mag_home *home, struct mag_slot *lcore)
 {
 	if (lcore == &home->slot[MAG_SLOT_SHARED])
 		mag_lock_release(&home->shared);
 	else
-		mag_bias_leave(&lcore->owner);
+		mag_slot_leave(lcore);
 }
 
 /* Objects that passed by the magazines count for their lcore all the same. */
 void
 mag_home_count(struct mag_home *home, uint32_t allocs, uint32_t frees)
 {
-	struct mag_lcore *own = mag_lcore_slot(home->slot);
+	struct mag_slot *own = mag_slot_own(home->slot);
 
 	if (own == &home->slot[MAG_SLOT_SHARED]) {
 		MAG_STAT_ADD(home->beside_allocs, allocs);
@@ -435,7 +438,8 @@ take_from_depot(struct mag_home *home, void **objects, unsigned int n, struct ma
 		if (mag_depot_take(&home->depot, &home->depot.full, 1, magazine) == 1) {
 			take = RTE_MIN(magazine[0]->rounds, n - got);
 			left = magazine[0]->rounds - take;
-			memcpy(objects + got, &magazine[0]->round[left], take * sizeof(void *));
+			memcpy(objects + got, mag_magazine_round(magazine[0], left),
+			       take * sizeof(void *));
 			got += take;
 			mag_home_destroy_magazine(home, (struct mag_detached){magazine[0], left});
 		}
@@ -448,11 +452,11 @@ take_from_depot(struct mag_home *home, void **objects, unsigned int n, struct ma
 unsigned int
 mag_home_take(struct mag_home *home, void **objects, unsigned int n, struct mag_request *request)
 {
-	struct mag_lcore *lcore = slot_hold(home);
+	struct mag_slot *lcore = slot_hold(home);
 	unsigned int got = 0, slab, beside;
 
 	if (likely(lcore != NULL)) {
-		got = mag_lcore_take(lcore, &home->depot, objects, n);
+		got = mag_slot_take(lcore, &home->depot, objects, n);
 		if (got > 0 && got < n)
 			mag_request_hold(home->common, request, got);
 		slot_let_go(home, lcore);
@@ -476,7 +480,7 @@ static void
 home_put(struct mag_home *home, void *const *objects, unsigned int n)
 {
 	struct mag_magazine *magazine = NULL;
-	struct mag_lcore *lcore;
+	struct mag_slot *lcore;
 	unsigned int done = 0;
 	uint32_t size;
 
@@ -486,7 +490,7 @@ home_put(struct mag_home *home, void *const *objects, unsigned int n)
 			mag_depot_put(&home->depot, &home->depot.empty, magazine);
 			magazine = NULL;
 		}
-		done += mag_lcore_give(lcore, &home->depot, objects + done, n - done);
+		done += mag_slot_give(lcore, &home->depot, objects + done, n - done);
 		slot_let_go(home, lcore);
 		if (magazine != NULL)
 			mag_arena_put(&home->arena, magazine);

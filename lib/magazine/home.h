@@ -27,10 +27,10 @@
 #include "arena.h"
 #include "counter.h"
 #include "depot.h"
-#include "lcore.h"
 #include "lock.h"
 #include "mag_cache.h"
 #include "slab.h"
+#include "slot.h"
 
 struct mag_callbacks {
 	mag_constructor constructor;
@@ -88,7 +88,7 @@ struct mag_home {
 
 	struct mag_slab_layer slab;
 	struct mag_depot depot;
-	struct mag_lcore slot[MAG_SLOTS];
+	struct mag_slot slot[MAG_SLOTS];
 };
 
 /**
@@ -140,7 +140,7 @@ void mag_home_hand_over(struct mag_home *home, struct mag_detached detached);
  * Hand in what this thread's slot holds, and answer a request for it. The caller holds
  * the slot, which is let go.
  */
-void mag_home_hand_in(struct mag_home *home, struct mag_lcore *lcore);
+void mag_home_hand_in(struct mag_home *home, struct mag_slot *lcore);
 /** Hand in the magazines of one slot, as its owner. */
 void mag_home_flush_slot(struct mag_home *home, uint32_t slot);
 /** As mag_cache_object_info(). */
@@ -151,11 +151,11 @@ int mag_home_object_info(struct mag_home *home, const void *object, struct mag_o
 static inline uint64_t
 mag_home_in_lcores(const struct mag_home *home)
 {
-	unsigned int i, slots = mag_lcore_slots();
-	uint64_t sum = mag_lcore_count(&home->slot[MAG_SLOT_SHARED]);
+	unsigned int i, slots = mag_thread_slots();
+	uint64_t sum = mag_slot_objects(&home->slot[MAG_SLOT_SHARED]);
 
 	for (i = 0; i < slots; i++)
-		sum += mag_lcore_count(&home->slot[i]);
+		sum += mag_slot_objects(&home->slot[i]);
 	return sum;
 }
 

@@ -135,7 +135,7 @@ int mag_cache_destroy(struct mag_cache *cache);
  * @return
  *   The object; NULL when there is none.
  */
-inline void *mag_cache_alloc(struct mag_cache *cache);
+static inline void *mag_cache_alloc(struct mag_cache *cache);
 
 /** How long an allocation waits that says no better: 20 seconds. */
 #define MAG_WAIT_DEFAULT 0
@@ -175,15 +175,17 @@ unsigned int mag_cache_alloc_wait_bulk(struct mag_cache *cache, void **objects, 
  * @return
  *   How many could be had.
  */
-inline unsigned int mag_cache_alloc_bulk(struct mag_cache *cache, void **objects, unsigned int n);
+static inline unsigned int mag_cache_alloc_bulk(struct mag_cache *cache, void **objects,
+						unsigned int n);
 
 /**
  * Free an object of this cache. An object that is not out is counted as an invalid
  * free, where that is noticed: always in the slab layer.
  */
-inline void mag_cache_free(struct mag_cache *cache, void *object);
+static inline void mag_cache_free(struct mag_cache *cache, void *object);
 /** Free n objects of this cache; needs no memory and never fails. */
-inline void mag_cache_free_bulk(struct mag_cache *cache, void *const *objects, unsigned int n);
+static inline void mag_cache_free_bulk(struct mag_cache *cache, void *const *objects,
+				       unsigned int n);
 /** Free an object past the magazines: it is destructed now, and goes to the slab layer. */
 void mag_cache_free_nocache(struct mag_cache *cache, void *object);
 /** The same for n objects. Needs no memory and never fails; an object that is not out is counted and left alone. */

@@ -4,9 +4,11 @@
 
 /**
  * @file
- * The fast paths of mag_cache.h, which includes this. What it shows of caches and slots is not for users.
+ * The fast paths of mag_cache.h, which includes this. What it shows of caches and slots is not for
+ * users.
  *
- * The library has these functions too, for callers that take their addresses and for other languages.
+ * The library and the driver inline the same functions. The library also exports mag_cache_alloc(),
+ * mag_cache_free() and their bulks, for other languages (inline.c).
  */
 
 #include <stdbool.h>
@@ -22,6 +24,13 @@
 #endif
 #endif
 
+/** Functions that leave no trace of their arguments' addresses, nor of a constant number of
+ * objects. */
+#define MAG_INLINE static inline __attribute__((always_inline))
+
+/* A number that is needed in 64 and in 32 bits: without this the compiler computes it twice. */
+#define MAG_COMPUTED(number) __asm__("" : "+r"(number))
+
 #ifdef __cplusplus
 extern "C" {
 /** Offset in bytes of this thread's slot in an array of slots. */
@@ -32,24 +41,42 @@ extern _Thread_local size_t mag_lcore_offset __attribute__((tls_model("initial-e
 
 struct mag_cache;
 
-/** A magazine: the objects are at the lower end of it. */
-struct mag_rounds {
-	void *header[2]; /**< the library's */
-	void *round[];
+/** Header of a magazine; its rounds, the objects, follow it. The valid ones are at the lower end.
+ */
+struct mag_magazine {
+	uint32_t next;   /**< index of the next magazine of a depot list; 0 = last */
+	uint32_t rounds; /**< its type: how many rounds it holds when it is full */
+	uint64_t reserved;
 };
 
-/** What one lcore has of a cache: the part that its owner's fast path looks at. */
+/**
+ * What one thread has of a cache: two magazines. Two lines of 64 bytes, of one writer each;
+ * lib/magazine/slot.h tells the rules. Compiled into users: no field that a function below reads
+ * may move.
+ */
 struct mag_slot {
-	uint32_t visitor; /**< not 0: others want the slot */
-	uint32_t reserved[15];
-	uint32_t busy; /**< the owner is inside */
-	uint32_t rounds;
-	uint32_t capacity;
-	uint32_t previous_rounds;
-	struct mag_rounds *loaded;
-	struct mag_rounds *previous;
-	uint64_t allocs;
-};
+	/* The visitors' line: the owner only reads it, but for what it notes when a request is
+	 * refused. */
+	uint32_t
+		visitor; /**< not 0: others want the slot, or its owner has to take the slow path */
+	uint32_t size;   /**< rounds of the type in force; 0 = no magazines */
+	uint64_t visited_out; /**< rounds that visitors took away */
+	uint64_t refused;     /**< the driver's: which optional request was, last; 0: none */
+	uint64_t spare[5];
+
+	/* The owner's line. */
+	uint32_t busy;            /**< the owner is inside */
+	uint32_t rounds;          /**< in loaded */
+	uint32_t capacity;        /**< of loaded; 0 = no magazine loaded */
+	uint32_t previous_rounds; /**< in previous */
+	struct mag_magazine *loaded;
+	struct mag_magazine *previous;
+	uint64_t allocs;     /**< objects handed to users */
+	uint64_t rounds_in;  /**< rounds that came from depot and slabs */
+	uint64_t rounds_out; /**< rounds that went to depot and slabs */
+	uint32_t exchanges;  /**< magazines changed at the depot */
+	uint32_t fenced;     /**< the owner has read FENCE: each entry from then on is by a fence */
+} __attribute__((aligned(128)));
 
 /** What a cache begins with. */
 struct mag_cache_head {
@@ -61,8 +88,34 @@ unsigned int mag_cache_alloc_slow(struct mag_cache *cache, void **objects, unsig
 /** The same for frees. Called with the slot left. */
 void mag_cache_free_slow(struct mag_cache *cache, void *const *objects, unsigned int n);
 
-/** Enter this thread's slot: the visitor word, with a busy that mag_slot_leave() takes back. */
-inline int64_t
+/** Rounds of a magazine. In integers, because there may be no magazine when nothing is to be
+ * copied. */
+MAG_INLINE void **
+mag_magazine_round(const struct mag_magazine *magazine, int64_t round)
+{
+	return (void **)((uintptr_t)magazine + sizeof(*magazine) +
+			 (uintptr_t)round * sizeof(void *));
+}
+
+/** This thread's slot of an array of slots; the last one, which is shared, when it owns none. */
+MAG_INLINE struct mag_slot *
+mag_slot_own(struct mag_slot *slots)
+{
+	return (struct mag_slot *)(void *)((char *)slots + mag_lcore_offset);
+}
+
+/** This thread's slot of a cache. The shared one always has a visitor. */
+MAG_INLINE struct mag_slot *
+mag_slot_of(struct mag_cache *cache)
+{
+	return mag_slot_own(((struct mag_cache_head *)(void *)cache)->slots);
+}
+
+/**
+ * Owner: become busy, then look. When the visitor word that is returned is 0 the owner is in; if
+ * not it leaves at once, and the slow path decides. Either way mag_slot_leave() follows.
+ */
+MAG_INLINE int64_t
 mag_slot_enter(struct mag_slot *slot)
 {
 	__atomic_store_n(&slot->busy, 1, __ATOMIC_RELAXED);
@@ -72,24 +125,19 @@ mag_slot_enter(struct mag_slot *slot)
 	return __atomic_load_n(&slot->visitor, __ATOMIC_ACQUIRE);
 }
 
-/** Leave it: visitors may come in again, and see what was done. */
-inline void
+/** Owner: leave. Visitors may come in again, and see what was done. */
+MAG_INLINE void
 mag_slot_leave(struct mag_slot *slot)
 {
 	/* release: pairs with the visitor's acquire when it comes */
 	__atomic_store_n(&slot->busy, 0, __ATOMIC_RELEASE);
 }
 
-/** This thread's slot of a cache; the shared one, which always has a visitor, when it owns none. */
-inline struct mag_slot *
-mag_slot_of(struct mag_cache *cache)
-{
-	return (struct mag_slot *)(void *)((char *)((struct mag_cache_head *)(void *)cache)->slots +
-					   mag_lcore_offset);
-}
-
-/** One writer, read by others; as a plain addition one instruction. */
-inline void
+/**
+ * Add to a counter with one writer, which others read. An atomic load and an atomic store are three
+ * instructions, a plain addition is one: the latter, but for ThreadSanitizer.
+ */
+MAG_INLINE void
 mag_slot_count(uint64_t *counter, uint64_t n)
 {
 #ifdef MAG_TSAN
@@ -99,88 +147,109 @@ mag_slot_count(uint64_t *counter, uint64_t n)
 #endif
 }
 
-/** Copy n pointers: bursts are eights, and no call. */
-inline void
-mag_pointers_copy(void **to, void *const *from, unsigned int n)
+/**
+ * Copy n pointers. Most bursts are multiples of eight: one branch leads past the rest. A call of
+ * memcpy() costs as much as the copy of a burst.
+ */
+MAG_INLINE void
+mag_slot_copy(void **to, void *const *from, size_t n)
 {
-	for (; n >= 8; n -= 8, to += 8, from += 8)
+	if (__builtin_expect((n & 7) != 0, 0)) {
+		if ((n & 1) != 0)
+			*to++ = *from++;
+		if ((n & 2) != 0) {
+			__builtin_memcpy(to, from, 2 * sizeof(void *));
+			to += 2;
+			from += 2;
+		}
+		if ((n & 4) != 0) {
+			__builtin_memcpy(to, from, 4 * sizeof(void *));
+			to += 4;
+			from += 4;
+		}
+		n &= ~(size_t)7;
+	}
+	for (; n != 0; n -= 8, to += 8, from += 8)
 		__builtin_memcpy(to, from, 8 * sizeof(void *));
-	for (; n > 0; n--)
-		*to++ = *from++;
 }
 
-inline void *
-mag_cache_alloc(struct mag_cache *cache)
+/** n objects from the loaded magazine; false, with nothing changed, if it has too few or there is a
+ * visitor. */
+MAG_INLINE bool
+mag_slot_get(struct mag_slot *slot, void **objects, uint32_t n)
 {
-	struct mag_slot *slot = mag_slot_of(cache);
-	int64_t visitor = mag_slot_enter(slot);
-	int64_t left = (int64_t)__atomic_load_n(&slot->rounds, __ATOMIC_RELAXED) - 1;
-	void *object;
-
-	/* No rounds, or a visitor: 0 <= left holds only without one. */
-	if (__builtin_expect(left < visitor, 0)) {
-		mag_slot_leave(slot);
-		return mag_cache_alloc_slow(cache, &object, 1) == 1 ? object : NULL;
-	}
-	mag_slot_count(&slot->allocs, 1);
-	object = slot->loaded->round[left];
-	__atomic_store_n(&slot->rounds, (uint32_t)left, __ATOMIC_RELAXED);
-	mag_slot_leave(slot);
-	return object;
-}
-
-inline void
-mag_cache_free(struct mag_cache *cache, void *object)
-{
-	struct mag_slot *slot = mag_slot_of(cache);
-	int64_t visitor = mag_slot_enter(slot);
-	int64_t rounds = __atomic_load_n(&slot->rounds, __ATOMIC_RELAXED);
-	int64_t room = (int64_t)__atomic_load_n(&slot->capacity, __ATOMIC_RELAXED) - rounds;
-
-	if (__builtin_expect(room - 1 < visitor, 0)) {
-		mag_slot_leave(slot);
-		mag_cache_free_slow(cache, &object, 1);
-		return;
-	}
-	slot->loaded->round[rounds] = object;
-	__atomic_store_n(&slot->rounds, (uint32_t)rounds + 1, __ATOMIC_RELAXED);
-	mag_slot_leave(slot);
-}
-
-inline unsigned int
-mag_cache_alloc_bulk(struct mag_cache *cache, void **objects, unsigned int n)
-{
-	struct mag_slot *slot = mag_slot_of(cache);
 	int64_t visitor = mag_slot_enter(slot);
 	int64_t left = (int64_t)__atomic_load_n(&slot->rounds, __ATOMIC_RELAXED) - n;
 
-	if (__builtin_expect(left < visitor || n == 0, 0)) {
+	MAG_COMPUTED(left);
+	/* One branch for both: visitor bits are larger than any number of rounds. */
+	if (__builtin_expect(left < visitor, 0)) {
 		mag_slot_leave(slot);
-		return mag_cache_alloc_slow(cache, objects, n);
+		return false;
 	}
 	mag_slot_count(&slot->allocs, n);
-	mag_pointers_copy(objects, &slot->loaded->round[left], n);
+	mag_slot_copy(objects, mag_magazine_round(slot->loaded, left), n);
 	__atomic_store_n(&slot->rounds, (uint32_t)left, __ATOMIC_RELAXED);
 	mag_slot_leave(slot);
-	return n;
+	return true;
 }
 
-inline void
+/** n objects into the loaded magazine; false, with nothing changed, if there is too little room or
+ * a visitor. */
+MAG_INLINE bool
+mag_slot_put(struct mag_slot *slot, void *const *objects, uint32_t n)
+{
+	int64_t visitor = mag_slot_enter(slot);
+	int64_t rounds = __atomic_load_n(&slot->rounds, __ATOMIC_RELAXED), filled = rounds + n;
+	int64_t room;
+
+	MAG_COMPUTED(filled);
+	room = (int64_t)__atomic_load_n(&slot->capacity, __ATOMIC_RELAXED) - filled;
+	if (__builtin_expect(room < visitor, 0)) {
+		mag_slot_leave(slot);
+		return false;
+	}
+	mag_slot_copy(mag_magazine_round(slot->loaded, rounds), objects, n);
+	__atomic_store_n(&slot->rounds, (uint32_t)filled, __ATOMIC_RELAXED);
+	mag_slot_leave(slot);
+	return true;
+}
+
+static inline void *
+mag_cache_alloc(struct mag_cache *cache)
+{
+	/* Two, so that the address of the first goes nowhere, and it stays in a register. */
+	void *object, *slow;
+
+	if (__builtin_expect(mag_slot_get(mag_slot_of(cache), &object, 1), 1))
+		return object;
+	return mag_cache_alloc_slow(cache, &slow, 1) == 1 ? slow : NULL;
+}
+
+static inline void
+mag_cache_free(struct mag_cache *cache, void *object)
+{
+	void *slow;
+
+	if (__builtin_expect(mag_slot_put(mag_slot_of(cache), &object, 1), 1))
+		return;
+	slow = object;
+	mag_cache_free_slow(cache, &slow, 1);
+}
+
+static inline unsigned int
+mag_cache_alloc_bulk(struct mag_cache *cache, void **objects, unsigned int n)
+{
+	if (__builtin_expect(mag_slot_get(mag_slot_of(cache), objects, n), 1))
+		return n;
+	return mag_cache_alloc_slow(cache, objects, n);
+}
+
+static inline void
 mag_cache_free_bulk(struct mag_cache *cache, void *const *objects, unsigned int n)
 {
-	struct mag_slot *slot = mag_slot_of(cache);
-	int64_t visitor = mag_slot_enter(slot);
-	int64_t rounds = __atomic_load_n(&slot->rounds, __ATOMIC_RELAXED);
-	int64_t room = (int64_t)__atomic_load_n(&slot->capacity, __ATOMIC_RELAXED) - rounds;
-
-	if (__builtin_expect(room - n < visitor || n == 0, 0)) {
-		mag_slot_leave(slot);
+	if (__builtin_expect(!mag_slot_put(mag_slot_of(cache), objects, n), 0))
 		mag_cache_free_slow(cache, objects, n);
-		return;
-	}
-	mag_pointers_copy(&slot->loaded->round[rounds], objects, n);
-	__atomic_store_n(&slot->rounds, (uint32_t)rounds + n, __ATOMIC_RELAXED);
-	mag_slot_leave(slot);
 }
 
 #ifdef __cplusplus

@@ -7,11 +7,14 @@
 
 #include <rte_branch_prediction.h>
 #include <rte_common.h>
+#include <rte_eal.h>
 
 #include "process.h"
 
 uint32_t mag_process_id;
 pid_t mag_process_pid;
+
+static bool (*process_is_heir)(void); /* NULL: not in a process that may have been forked */
 
 /*
  * What differs between processes where the kernel gives no random number, because a filter of
@@ -61,4 +64,18 @@ mag_process_thread(void)
 	if (unlikely(thread >> 32 != mag_process_id))
 		thread = (uint64_t)mag_process_id << 32 | (uint32_t)gettid();
 	return thread;
+}
+
+void
+mag_process_on_fork(bool (*is_heir)(void))
+{
+	process_is_heir = is_heir;
+}
+
+bool
+mag_process_is_secondary(void)
+{
+	if (unlikely(process_is_heir != NULL && !process_is_heir()))
+		return true;
+	return rte_eal_process_type() == RTE_PROC_SECONDARY;
 }

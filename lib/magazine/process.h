@@ -10,6 +10,7 @@
  * line.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -33,5 +34,13 @@ void mag_process_renew(void);
 
 /** This thread, among those of all processes: never 0. The lower half is the kernel's thread id. */
 uint64_t mag_process_thread(void);
+
+/** Whether this process, a forked child, has taken over its parent's caches; set once, at load. */
+void mag_process_on_fork(bool (*is_heir)(void));
+/**
+ * Is this a secondary process of DPDK's, or a forked child that has not taken over? Then no thread
+ * of it owns a slot.
+ */
+bool mag_process_is_secondary(void);
 
 #endif /* MAG_PROCESS_H */

@@ -15,7 +15,7 @@
 static uint32_t
 running_slots(void)
 {
-	return RTE_MAX(RTE_MAX(rte_lcore_count(), mag_lcore_owners()), 1u);
+	return RTE_MAX(RTE_MAX(rte_lcore_count(), mag_thread_owners()), 1u);
 }
 
 /* Slots that hold magazines of a cache: each running one in each home. */

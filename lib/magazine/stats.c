@@ -27,25 +27,17 @@ struct flow {
 	uint64_t slabs;                    /**< objects, of all homes and the region */
 };
 
-static uint64_t
-counted(const _Atomic uint64_t *counter)
-{
-	/* acquire: what is read next is not older; pairs with the releases of whatever moves objects */
-	return atomic_load_explicit(counter, memory_order_acquire);
-}
-
-static uint32_t
-counted32(const _Atomic uint32_t *counter)
-{
-	/* acquire: as in counted() */
-	return atomic_load_explicit(counter, memory_order_acquire);
-}
+/*
+ * All counters are read with acquire: what is read next is not older. Pairs with the releases of
+ * whatever moves objects.
+ */
 
 /* To users, depot, slabs and visitors. */
 static uint64_t
-slot_out(const struct mag_lcore *slot)
+slot_out(const struct mag_slot *slot)
 {
-	return counted(&slot->allocs) + counted(&slot->rounds_out) + counted(&slot->visited_out);
+	return MAG_STAT_ACQUIRE(slot->allocs) + MAG_STAT_ACQUIRE(slot->rounds_out) +
+	       MAG_STAT_ACQUIRE(slot->visited_out);
 }
 
 /*
@@ -53,7 +45,7 @@ slot_out(const struct mag_lcore *slot)
  * looked at between any two loads. If nothing went out meanwhile, whole operations in between were frees.
  */
 static uint64_t
-slot_in(const struct mag_lcore *slot, const _Atomic uint32_t *busy)
+slot_in(const struct mag_slot *slot, const uint32_t *busy)
 {
 	uint64_t out = 0, held;
 	unsigned int look;
@@ -61,11 +53,11 @@ slot_in(const struct mag_lcore *slot, const _Atomic uint32_t *busy)
 
 	for (look = 0; look < LOOKS; look++) {
 		out = slot_out(slot);
-		used = counted32(busy) != 0;
-		held = counted32(&slot->previous_rounds);
-		used |= counted32(busy) != 0;
-		held += counted32(&slot->rounds);
-		used |= counted32(busy) != 0;
+		used = MAG_STAT_ACQUIRE(*busy) != 0;
+		held = MAG_STAT_ACQUIRE(slot->previous_rounds);
+		used |= MAG_STAT_ACQUIRE(*busy) != 0;
+		held += MAG_STAT_ACQUIRE(slot->rounds);
+		used |= MAG_STAT_ACQUIRE(*busy) != 0;
 		if (!used && slot_out(slot) == out)
 			return out + held;
 		rte_pause();
@@ -76,12 +68,12 @@ slot_in(const struct mag_lcore *slot, const _Atomic uint32_t *busy)
 static uint64_t
 home_slots_in(const struct mag_home *home, unsigned int slots)
 {
-	const struct mag_lcore *shared = &home->slot[MAG_SLOT_SHARED];
-	uint64_t sum = slot_in(shared, &home->shared.holder);
+	const struct mag_slot *shared = &home->slot[MAG_SLOT_SHARED];
+	uint64_t sum = slot_in(shared, (const uint32_t *)&home->shared.holder);
 	unsigned int i;
 
 	for (i = 0; i < slots; i++)
-		sum += slot_in(&home->slot[i], &home->slot[i].owner.busy);
+		sum += slot_in(&home->slot[i], &home->slot[i].busy);
 	return sum;
 }
 
@@ -112,7 +104,7 @@ flow_in(const struct mag_cache *cache, uint32_t count, unsigned int slots, struc
 	/* Last here, and first in flow_out(): a take between the two readings counts for more than it took. */
 	for (part = 0; part < count; part++)
 		in->magazines[part] = mag_depot_in(&mag_cache_home(cache, part)->depot.full);
-	/* acquire: as in counted() */
+	/* acquire: as the counters */
 	atomic_thread_fence(memory_order_acquire);
 }
 
@@ -125,10 +117,10 @@ flow_out(const struct mag_cache *cache, uint32_t count, unsigned int slots, stru
 	uint32_t part;
 
 	for (part = 0; part < count; part++) {
-		rounds[part] = counted32(&cache->common.type);
+		rounds[part] = MAG_STAT_ACQUIRE(cache->common.type);
 		out->magazines[part] = mag_depot_out(&mag_cache_home(cache, part)->depot.full);
 	}
-	/* acquire: as in counted() */
+	/* acquire: as the counters */
 	atomic_thread_fence(memory_order_acquire);
 	out->slabs = 0;
 	for (part = 0; part < count; part++) {
@@ -150,7 +142,7 @@ mag_cache_available(const struct mag_cache *cache)
 {
 	const struct mag_homes *homes = mag_cache_homes(cache);
 	uint32_t rounds[MAG_PARTS_MAX], count = homes != NULL ? homes->count : 1, part;
-	unsigned int slots = mag_lcore_slots();
+	unsigned int slots = mag_thread_slots();
 	struct flow in, out;
 	uint64_t sum;
 
@@ -200,8 +192,8 @@ lcore_stats(const struct mag_home *home, struct mag_cache_stats *stats)
 	unsigned int i;
 
 	for (i = 0; i < MAG_SLOTS; i++) {
-		/* acquire: pairs with the release in mag_lcore_swap(), as in mag_lcore_count() */
-		stats->loaded += atomic_load_explicit(&home->slot[i].rounds, memory_order_acquire);
+		/* acquire: pairs with the release in mag_slot_swap(), as in mag_slot_objects() */
+		stats->loaded += MAG_STAT_ACQUIRE(home->slot[i].rounds);
 		stats->previous += MAG_STAT(home->slot[i].previous_rounds);
 	}
 }
@@ -260,12 +252,12 @@ mag_cache_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
 static void
 slot_stats(const struct mag_cache *cache, unsigned int slot, struct mag_slot_stats *stats)
 {
-	const struct mag_lcore *lcore;
+	const struct mag_slot *lcore;
 	uint64_t out = 0, in = 0;
 	struct mag_home *home;
 	unsigned int part;
 
-	*stats = (struct mag_slot_stats){.lcore = mag_lcore_id_of(slot)};
+	*stats = (struct mag_slot_stats){.lcore = mag_thread_lcore(slot)};
 	MAG_FOREACH_HOME(cache, part, home) {
 		lcore = &home->slot[slot];
 		out += MAG_STAT(lcore->rounds_out) + MAG_STAT(lcore->visited_out);
@@ -283,7 +275,7 @@ slot_stats(const struct mag_cache *cache, unsigned int slot, struct mag_slot_sta
 unsigned int
 mag_cache_slot_stats(const struct mag_cache *cache, struct mag_slot_stats *stats, unsigned int max)
 {
-	unsigned int i, n = 0, part, slots = mag_lcore_slots();
+	unsigned int i, n = 0, part, slots = mag_thread_slots();
 	struct mag_home *home;
 
 	for (i = 0; i < slots && n < max; i++)

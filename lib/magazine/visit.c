@@ -158,20 +158,20 @@ is_fencing(const struct mag_common *common)
 static bool
 slot_is_fenced(const struct mag_home *home, unsigned int slot)
 {
-	/* acquire: pairs with the release in mag_lcore_acknowledge() */
-	return atomic_load_explicit(&home->slot[slot].fenced, memory_order_acquire);
+	/* acquire: pairs with the release in mag_bias_acknowledge() */
+	return MAG_STAT_ACQUIRE(home->slot[slot].fenced);
 }
 
 /* May the owners of a home be visited? */
 static bool
 home_may_visit(const struct mag_home *home)
 {
-	unsigned int i, slots = mag_lcore_slots(), own = mag_lcore_slot_number();
+	unsigned int i, slots = mag_thread_slots(), own = mag_thread_slot();
 
 	if (!is_fencing(home->common))
 		return home->common->bias == MAG_BIAS_FENCE || is_for_membarriers(home->common);
 	for (i = 0; i < slots; i++)
-		if (i != own && mag_lcore_is_owned(i) && !slot_is_fenced(home, i))
+		if (i != own && mag_thread_owns(i) && !slot_is_fenced(home, i))
 			return false;
 	return true;
 }
@@ -216,7 +216,7 @@ sweep_announce(struct sweep *sweep, unsigned int slot)
 {
 	sweep->wanted[slot / 64] |= 1ull << (slot % 64);
 	sweep->count++;
-	mag_bias_announce(&sweep->home->slot[slot].visitor,
+	mag_bias_announce(&sweep->home->slot[slot],
 			  sweep->bits | (sweep->fencing ? MAG_BIAS_FENCE_BIT : 0));
 }
 
@@ -224,7 +224,7 @@ sweep_announce(struct sweep *sweep, unsigned int slot)
 static void
 sweep_drop(struct sweep *sweep, unsigned int slot)
 {
-	mag_bias_dismiss(&sweep->home->slot[slot].visitor, sweep->bits);
+	mag_bias_dismiss(&sweep->home->slot[slot], sweep->bits);
 	sweep->wanted[slot / 64] &= ~(1ull << (slot % 64));
 }
 
@@ -245,8 +245,7 @@ sweep_dismiss(struct sweep *sweep)
 static bool
 owner_fences(const struct mag_home *home, unsigned int slot)
 {
-	return slot == mag_lcore_slot_number() || slot_is_fenced(home, slot) ||
-	       !mag_lcore_is_owned(slot);
+	return slot == mag_thread_slot() || slot_is_fenced(home, slot) || !mag_thread_owns(slot);
 }
 
 /*
@@ -282,7 +281,7 @@ sweep_await(struct sweep *sweep, uint64_t deadline, _Atomic uint64_t *denied)
 	unsigned int i;
 
 	for (i = 0; i < MAG_SLOT_SHARED; i++) {
-		if (!sweep_wants(sweep, i) || mag_bias_granted(&home->slot[i].owner, deadline))
+		if (!sweep_wants(sweep, i) || mag_bias_granted(&home->slot[i], deadline))
 			continue;
 		MAG_STAT_ADD(*denied, 1);
 		sweep_drop(sweep, i);
@@ -294,11 +293,11 @@ sweep_await(struct sweep *sweep, uint64_t deadline, _Atomic uint64_t *denied)
 
 /* Visitor: a magazine leaves its slot, its rounds are in transit. */
 static struct mag_detached
-visitor_detach(struct mag_home *home, struct mag_lcore *lcore,
-	       struct mag_detached (*detach)(struct mag_lcore *lcore))
+visitor_detach(struct mag_home *home, struct mag_slot *lcore,
+	       struct mag_detached (*detach)(struct mag_slot *lcore))
 {
 	struct mag_detached detached = {NULL, 0};
-	uint32_t count = mag_lcore_count(lcore);
+	uint32_t count = mag_slot_objects(lcore);
 
 	mag_transit_begin(home->common, count);
 	detached = detach(lcore);
@@ -331,17 +330,17 @@ pile_destroy(struct mag_home *home, struct magazine_pile *pile)
 }
 
 static void
-slot_empty(struct mag_home *home, struct mag_lcore *lcore, struct magazine_pile *pile)
+slot_empty(struct mag_home *home, struct mag_slot *lcore, struct magazine_pile *pile)
 {
-	pile_add(pile, visitor_detach(home, lcore, mag_lcore_detach_previous));
-	pile_add(pile, visitor_detach(home, lcore, mag_lcore_detach_loaded));
+	pile_add(pile, visitor_detach(home, lcore, mag_slot_detach_previous));
+	pile_add(pile, visitor_detach(home, lcore, mag_slot_detach_loaded));
 }
 
 static void
-slot_off(struct mag_home *home, struct mag_lcore *lcore, struct magazine_pile *pile)
+slot_off(struct mag_home *home, struct mag_slot *lcore, struct magazine_pile *pile)
 {
 	slot_empty(home, lcore, pile);
-	atomic_store_explicit(&lcore->size, 0, memory_order_relaxed);
+	__atomic_store_n(&lcore->size, 0, __ATOMIC_RELAXED);
 }
 
 /* Every slot off, or none: then -EAGAIN. */
@@ -386,21 +385,21 @@ slots_fence(struct mag_home *home)
 	unsigned int i;
 
 	for (i = 0; i < MAG_SLOT_SHARED; i++)
-		if ((MAG_STAT(home->slot[i].visitor.word) & MAG_BIAS_FENCE_BIT) == 0)
-			mag_bias_announce(&home->slot[i].visitor, MAG_BIAS_FENCE_BIT);
+		if ((MAG_STAT(home->slot[i].visitor) & MAG_BIAS_FENCE_BIT) == 0)
+			mag_bias_announce(&home->slot[i], MAG_BIAS_FENCE_BIT);
 }
 
 /* Nobody is visited: owners hand in when they next come by. */
 static void
 slots_ask(struct mag_home *home)
 {
-	unsigned int i, slots = mag_lcore_slots();
+	unsigned int i, slots = mag_thread_slots();
 
 	if (is_fencing(home->common))
 		slots_fence(home);
 	for (i = 0; i < slots; i++)
-		if (mag_lcore_count(&home->slot[i]) > 0)
-			mag_bias_announce(&home->slot[i].visitor, MAG_BIAS_ASKED);
+		if (mag_slot_objects(&home->slot[i]) > 0)
+			mag_bias_announce(&home->slot[i], MAG_BIAS_ASKED);
 }
 
 /*
@@ -603,7 +602,7 @@ mag_cache_enable_inside(struct mag_cache *cache)
 		return;
 	MAG_FOREACH_HOME(cache, part, home)
 		for (i = 0; i < MAG_SLOTS; i++)
-			atomic_store_explicit(&home->slot[i].size, rounds, memory_order_relaxed);
+			__atomic_store_n(&home->slot[i].size, rounds, __ATOMIC_RELAXED);
 }
 
 int
@@ -695,7 +694,7 @@ previous_reap(struct mag_home *home)
 {
 	struct sweep sweep = sweep_make(home, MAG_BIAS_VISIT);
 	struct magazine_pile pile = {.count = 0};
-	unsigned int i, slots = mag_lcore_slots();
+	unsigned int i, slots = mag_thread_slots();
 
 	if (!visitor_lock(home, &home->visit))
 		return false;
@@ -706,11 +705,11 @@ previous_reap(struct mag_home *home)
 	for (i = 0; i < slots; i++)
 		if (sweep_wants(&sweep, i))
 			pile_add(&pile,
-				 visitor_detach(home, &home->slot[i], mag_lcore_detach_previous));
+				 visitor_detach(home, &home->slot[i], mag_slot_detach_previous));
 	sweep_dismiss(&sweep);
 	if (visitor_lock(home, &home->shared)) {
 		pile_add(&pile, visitor_detach(home, &home->slot[MAG_SLOT_SHARED],
-					       mag_lcore_detach_previous));
+					       mag_slot_detach_previous));
 		mag_lock_release(&home->shared);
 	}
 	mag_lock_release(&home->visit);
@@ -794,49 +793,43 @@ struct moves {
 	bool underway;
 };
 
-static bool
-is_set(const _Atomic uint32_t *word)
-{
-	/* acquire: who is done has counted; pairs with the release that ended it */
-	return atomic_load_explicit(word, memory_order_acquire) != 0;
-}
-
-static uint64_t
-counted(const _Atomic uint64_t *counter)
-{
-	/* acquire: what is read next tells whether the rest of the move is still to come */
-	return atomic_load_explicit(counter, memory_order_acquire);
-}
+/*
+ * All are read with acquire. Of a word that says that a move is under way: when it says no more,
+ * the move has been counted; pairs with the release that ended it. Of a counter: what is read next
+ * tells whether the rest of the move is still to come.
+ */
 
 /* busy on both sides of the counts: some moves are counted first, others last. */
 static void
-slot_moves(const struct mag_lcore *slot, const _Atomic uint32_t *busy, struct moves *moves)
+slot_moves(const struct mag_slot *slot, const uint32_t *busy, struct moves *moves)
 {
-	moves->underway |= is_set(busy);
-	moves->count +=
-		counted(&slot->allocs) + counted(&slot->rounds_out) + counted(&slot->visited_out);
-	moves->underway |= is_set(busy);
+	moves->underway |= MAG_STAT_ACQUIRE(*busy) != 0;
+	moves->count += MAG_STAT_ACQUIRE(slot->allocs) + MAG_STAT_ACQUIRE(slot->rounds_out) +
+			MAG_STAT_ACQUIRE(slot->visited_out);
+	moves->underway |= MAG_STAT_ACQUIRE(*busy) != 0;
 }
 
 static bool
 beside_slots_underway(const struct mag_home *home)
 {
-	return counted(&home->slab.moving) != 0 || is_set(&home->slab.lock.holder);
+	return MAG_STAT_ACQUIRE(home->slab.moving) != 0 ||
+	       MAG_STAT_ACQUIRE(home->slab.lock.holder) != 0;
 }
 
 static struct moves
 home_moves(const struct mag_home *home)
 {
 	struct moves moves = {.underway = beside_slots_underway(home)};
-	unsigned int i, slots = mag_lcore_slots();
+	unsigned int i, slots = mag_thread_slots();
 
 	for (i = 0; i < slots; i++)
-		slot_moves(&home->slot[i], &home->slot[i].owner.busy, &moves);
-	slot_moves(&home->slot[MAG_SLOT_SHARED], &home->shared.holder, &moves);
-	moves.count += counted(&home->slab.created) + counted(&home->slab.destroyed) +
-		       counted(&home->slab.allocs) + mag_depot_taken(&home->depot.full) +
-		       counted(&home->slab.region->allocations);
-	/* acquire: as in counted() */
+		slot_moves(&home->slot[i], &home->slot[i].busy, &moves);
+	slot_moves(&home->slot[MAG_SLOT_SHARED], (const uint32_t *)&home->shared.holder, &moves);
+	moves.count += MAG_STAT_ACQUIRE(home->slab.created) +
+		       MAG_STAT_ACQUIRE(home->slab.destroyed) +
+		       MAG_STAT_ACQUIRE(home->slab.allocs) + mag_depot_taken(&home->depot.full) +
+		       MAG_STAT_ACQUIRE(home->slab.region->allocations);
+	/* acquire: as above */
 	atomic_thread_fence(memory_order_acquire);
 	moves.underway |= beside_slots_underway(home);
 	return moves;
@@ -846,7 +839,7 @@ home_moves(const struct mag_home *home)
 static struct moves
 moves_so_far(const struct mag_cache *cache, uint64_t own)
 {
-	struct moves moves = {.underway = counted(&cache->common.transit) != own}, its;
+	struct moves moves = {.underway = MAG_STAT_ACQUIRE(cache->common.transit) != own}, its;
 	struct mag_home *home;
 	unsigned int part;
 
@@ -855,7 +848,7 @@ moves_so_far(const struct mag_cache *cache, uint64_t own)
 		moves.count += its.count;
 		moves.underway |= its.underway;
 	}
-	moves.underway |= counted(&cache->common.transit) != own;
+	moves.underway |= MAG_STAT_ACQUIRE(cache->common.transit) != own;
 	return moves;
 }
 
@@ -888,17 +881,17 @@ can_succeed(struct mag_cache *cache, unsigned int n, const struct mag_request *r
 
 /* Visitor: up to n rounds of a slot to objects; a full magazine that is not needed to the depot. */
 static unsigned int
-slot_rob(struct mag_home *home, struct mag_lcore *lcore, void **objects, unsigned int n,
+slot_rob(struct mag_home *home, struct mag_slot *lcore, void **objects, unsigned int n,
 	 struct mag_request *request)
 {
 	struct mag_detached previous;
-	uint32_t count = mag_lcore_count(lcore), got;
+	uint32_t count = mag_slot_objects(lcore), got;
 
 	mag_request_hold(home->common, request, count);
-	got = mag_lcore_pick(lcore, objects, n);
+	got = mag_slot_pick(lcore, objects, n);
 	MAG_COUNT(lcore->visited_out, got);
 	if (got < n) {
-		previous = mag_lcore_detach_previous(lcore);
+		previous = mag_slot_detach_previous(lcore);
 		MAG_COUNT(lcore->visited_out, previous.rounds);
 		mag_home_hand_over(home, previous);
 	}
@@ -910,10 +903,10 @@ static unsigned int
 shared_rob(struct mag_home *home, void **objects, unsigned int n, struct mag_request *request,
 	   uint64_t deadline)
 {
-	struct mag_lcore *shared = &home->slot[MAG_SLOT_SHARED];
+	struct mag_slot *shared = &home->slot[MAG_SLOT_SHARED];
 	unsigned int got;
 
-	if (n == 0 || mag_lcore_count(shared) == 0)
+	if (n == 0 || mag_slot_objects(shared) == 0)
 		return 0;
 	if (!lock_until(&home->shared, deadline, &home->common->steal_denied))
 		return 0;
@@ -927,12 +920,12 @@ static void
 rob_announce(struct sweep *sweep, unsigned int n)
 {
 	struct mag_home *home = sweep->home;
-	unsigned int i, slots = mag_lcore_slots(), own = mag_lcore_slot_number();
+	unsigned int i, slots = mag_thread_slots(), own = mag_thread_slot();
 	uint64_t sum = 0;
 	uint32_t count;
 
 	for (i = 0; i < slots && sum < n; i++) {
-		count = mag_lcore_count(&home->slot[i]);
+		count = mag_slot_objects(&home->slot[i]);
 		if (i == own || count == 0 || (sweep->fencing && !slot_is_fenced(home, i)))
 			continue;
 		sum += count;
@@ -976,9 +969,9 @@ rob(struct mag_home *home, void **objects, unsigned int n, struct mag_request *r
 static bool
 seen_in_vain(struct mag_home *home)
 {
-	const struct mag_lcore *denied = &home->slot[MAG_STAT(home->denied_slot)];
+	const struct mag_slot *denied = &home->slot[MAG_STAT(home->denied_slot)];
 
-	if (rte_rdtsc() >= MAG_STAT(home->steal_rest) || MAG_STAT(denied->owner.busy) == 0 ||
+	if (rte_rdtsc() >= MAG_STAT(home->steal_rest) || MAG_STAT(denied->busy) == 0 ||
 	    mag_home_in_lcores(home) != MAG_STAT(home->denied_count))
 		return false;
 	MAG_STAT_ADD(home->common->steal_denied, 1);

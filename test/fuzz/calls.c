@@ -449,20 +449,20 @@ void
 call_kept_out(struct input *input)
 {
 	struct model_cache *cache = any_cache(input);
-	struct mag_lcore *own;
+	struct mag_slot *own;
 	bool asks;
 
 	if (cache == NULL)
 		return;
 	asks = cache->asks;
 	cache->asks = true;
-	own = mag_lcore_slot(cache->cache->slot);
-	mag_lcore_keep_out(own, true);
+	own = mag_slot_own(cache->cache->slot);
+	mag_slot_keep_out(own, true);
 	if (input_byte(input) & 1)
 		alloc_many(cache, any_number(input));
 	else
 		free_many(cache, input, RTE_MIN(any_number(input), cache->out));
-	mag_lcore_keep_out(own, false);
+	mag_slot_keep_out(own, false);
 	cache->asks = asks;
 }
 
@@ -634,7 +634,7 @@ void
 call_flush(struct input *input)
 {
 	struct mag_slot_stats slot[MAG_SLOTS];
-	uint32_t own = mag_lcore_slot_number();
+	uint32_t own = mag_thread_slot();
 	unsigned int i;
 
 	RTE_SET_USED(input);

@@ -79,8 +79,8 @@ owner_main(void *arg)
 
 	if (rte_thread_register() != 0)
 		abort();
-	mag_lcore_claim();
-	atomic_store(slot, mag_lcore_slot_number());
+	mag_thread_claim();
+	atomic_store(slot, mag_thread_slot());
 	while (1)
 		pause();
 	return NULL;
@@ -92,8 +92,8 @@ owners_start(void)
 	_Atomic uint32_t slot = MAG_SLOT_SHARED;
 	pthread_t thread;
 
-	mag_lcore_claim();
-	if (mag_lcore_slot_number() != 0 || pthread_create(&thread, NULL, owner_main, &slot) != 0)
+	mag_thread_claim();
+	if (mag_thread_slot() != 0 || pthread_create(&thread, NULL, owner_main, &slot) != 0)
 		abort();
 	while (atomic_load(&slot) == MAG_SLOT_SHARED)
 		usleep(100);
@@ -107,7 +107,7 @@ process_act_as(unsigned int slot)
 	bool shared = slot == PROCESS_SLOTS - 1;
 
 	RTE_PER_LCORE(_lcore_id) = shared ? LCORE_ID_ANY : slot;
-	mag_lcore_offset = (shared ? MAG_SLOT_SHARED : slot) * sizeof(struct mag_lcore);
+	mag_lcore_offset = (shared ? MAG_SLOT_SHARED : slot) * sizeof(struct mag_slot);
 }
 
 static void

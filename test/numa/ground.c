@@ -295,7 +295,7 @@ home_available(const struct mag_home *home)
 
 	sum += (uint64_t)mag_depot_total(&home->depot.full) * MAG_STAT(home->common->type);
 	for (i = 0; i < MAG_SLOTS; i++)
-		sum += mag_lcore_count(&home->slot[i]);
+		sum += mag_slot_objects(&home->slot[i]);
 	return sum;
 }
 

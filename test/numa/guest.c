@@ -383,7 +383,7 @@ assert_magazine_is_of(const struct mag_magazine *magazine, unsigned int rounds, 
 	unsigned int i;
 
 	for (i = 0; i < rounds; i++)
-		assert_int_equal(pool_node_of(&pool, magazine->round[i]), node);
+		assert_int_equal(pool_node_of(&pool, *mag_magazine_round(magazine, i)), node);
 }
 
 /* Magazines of slots, and of the depot's full list. */

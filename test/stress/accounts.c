@@ -32,7 +32,7 @@ count_magazine(struct subject *subject, const char *where, const struct mag_maga
 		stress_blame("%s: a magazine of %u rounds has %u where %u are in force", where,
 			     magazine->rounds, rounds, type);
 	for (i = 0; i < rounds && !stress_blamed(); i++)
-		stock_has(&subject->stock, magazine->round[i]);
+		stock_has(&subject->stock, *mag_magazine_round(magazine, i));
 	sums->magazines++;
 	sums->rounds += rounds;
 }
@@ -64,18 +64,19 @@ check_list(struct subject *subject, const char *where, struct mag_depot_list *li
 static void
 check_slot(struct subject *subject, uint32_t number, struct sums *sums)
 {
-	struct mag_lcore *slot = &subject->cache->first.slot[number];
+	struct mag_slot *slot = &subject->cache->first.slot[number];
 	uint32_t rounds = MAG_STAT(slot->rounds), previous = MAG_STAT(slot->previous_rounds);
 
-	if (MAG_STAT(slot->owner.busy) != 0)
+	if (MAG_STAT(slot->busy) != 0)
 		stress_blame("slot %u is busy though nobody works", number);
 	if (slot->loaded != NULL)
 		count_magazine(subject, "loaded", slot->loaded, rounds, sums);
 	if (slot->previous != NULL)
 		count_magazine(subject, "previous", slot->previous, previous, sums);
-	if (rounds > slot->capacity ||
-	    (slot->loaded != NULL && slot->capacity != slot->loaded->rounds))
-		stress_blame("slot %u: %u rounds, room for %u", number, rounds, slot->capacity);
+	if (rounds > MAG_STAT(slot->capacity) ||
+	    (slot->loaded != NULL && MAG_STAT(slot->capacity) != slot->loaded->rounds))
+		stress_blame("slot %u: %u rounds, room for %u", number, rounds,
+			     MAG_STAT(slot->capacity));
 	if (previous != 0 && (slot->previous == NULL || previous != slot->previous->rounds))
 		stress_blame("slot %u: previous is partial: %u rounds", number, previous);
 }

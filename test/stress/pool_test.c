@@ -128,10 +128,10 @@ static void
 on_stop_inside(int signal)
 {
 	const struct mag_cache *cache = MAG_STAT(inside);
-	const struct mag_lcore *own =
-		(const struct mag_lcore *)((const char *)cache->first.slot + mag_lcore_offset);
+	const struct mag_slot *own =
+		(const struct mag_slot *)((const char *)cache->first.slot + mag_lcore_offset);
 
-	if (MAG_STAT(own->owner.busy) != 0)
+	if (MAG_STAT(own->busy) != 0)
 		on_stop(signal);
 }
 

@@ -224,7 +224,7 @@ mess_fill(struct mag_magazine *magazine, uintptr_t mark)
 	uint32_t i;
 
 	for (i = 0; i < magazine->rounds; i++)
-		magazine->round[i] = (void *)mark;
+		*mag_magazine_round(magazine, i) = (void *)mark;
 }
 
 static bool
@@ -233,7 +233,7 @@ mess_is_intact(const struct mag_magazine *magazine, uintptr_t mark)
 	uint32_t i;
 
 	for (i = 0; i < magazine->rounds; i++)
-		if (magazine->round[i] != (void *)mark)
+		if (*mag_magazine_round(magazine, i) != (void *)mark)
 			return false;
 	return true;
 }

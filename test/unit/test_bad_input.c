@@ -682,7 +682,7 @@ static void
 assert_flush_did_nothing(void)
 {
 	assert_int_equal(refusal.calls, 1);
-	assert_int_equal(mag_lcore_count(mag_lcore_slot(other->first.slot)), 2);
+	assert_int_equal(mag_slot_objects(mag_slot_own(other->first.slot)), 2);
 }
 
 TEST(test_callbacks_may_not_do_what_might_wait_for_them, setup, teardown)

@@ -19,10 +19,7 @@
 #include "../refuse_call.h"
 #include "bias.h"
 
-static struct {
-	struct mag_bias_owner owner __attribute__((aligned(128)));
-	struct mag_bias_visitor visitor __attribute__((aligned(128)));
-} lock;
+static struct mag_slot lock;
 
 /* Stands in front of libc's own, to see what the kernel is asked for. */
 static _Atomic uint64_t barriers;
@@ -49,22 +46,30 @@ syscall(long number, ...)
 static int
 setup(void **state __rte_unused)
 {
-	lock.owner.busy = 0;
-	lock.visitor.word = 0;
+	lock = (struct mag_slot){0};
 	mag_bias_forbid_membarrier(false);
 	return 0;
 }
 
 static bool
+enter_fast(struct mag_slot *slot)
+{
+	if (mag_slot_enter(slot) == 0)
+		return true;
+	mag_slot_leave(slot);
+	return false;
+}
+
+static bool
 enter(void)
 {
-	return mag_bias_enter(&lock.owner, &lock.visitor);
+	return enter_fast(&lock);
 }
 
 static bool
 enter_careful(void)
 {
-	return mag_bias_enter_careful(&lock.owner, &lock.visitor);
+	return mag_bias_enter_careful(&lock);
 }
 
 static uint64_t
@@ -76,12 +81,12 @@ in_ms(unsigned int ms)
 TEST(test_an_owner_that_nobody_visits_enters_and_leaves, setup)
 {
 	assert_true(enter());
-	assert_int_equal(lock.owner.busy, 1);
-	mag_bias_leave(&lock.owner);
-	assert_int_equal(lock.owner.busy, 0);
+	assert_int_equal(lock.busy, 1);
+	mag_slot_leave(&lock);
+	assert_int_equal(lock.busy, 0);
 	assert_true(enter_careful());
-	assert_int_equal(lock.owner.busy, 1);
-	mag_bias_leave(&lock.owner);
+	assert_int_equal(lock.busy, 1);
+	mag_slot_leave(&lock);
 }
 
 TEST(test_a_visited_owner_is_turned_away_and_not_left_busy, setup)
@@ -91,14 +96,14 @@ TEST(test_a_visited_owner_is_turned_away_and_not_left_busy, setup)
 	unsigned int i;
 
 	for (i = 0; i < RTE_DIM(bits); i++) {
-		mag_bias_announce(&lock.visitor, bits[i]);
+		mag_bias_announce(&lock, bits[i]);
 		assert_false(enter());
-		assert_int_equal(lock.owner.busy, 0);
+		assert_int_equal(lock.busy, 0);
 		assert_false(enter_careful());
-		assert_int_equal(lock.owner.busy, 0);
-		mag_bias_dismiss(&lock.visitor, bits[i]);
+		assert_int_equal(lock.busy, 0);
+		mag_bias_dismiss(&lock, bits[i]);
 		assert_true(enter());
-		mag_bias_leave(&lock.owner);
+		mag_slot_leave(&lock);
 	}
 }
 
@@ -109,35 +114,35 @@ TEST(test_fence_and_request_only_slow_the_owner_down, setup)
 	unsigned int i;
 
 	for (i = 0; i < RTE_DIM(bits); i++) {
-		lock.visitor.word = bits[i];
+		lock.visitor = bits[i];
 		assert_false(enter());
-		assert_int_equal(lock.owner.busy, 0);
+		assert_int_equal(lock.busy, 0);
 		assert_true(enter_careful());
-		assert_int_equal(lock.owner.busy, 1);
-		mag_bias_leave(&lock.owner);
-		mag_bias_announce(&lock.visitor, MAG_BIAS_VISIT);
+		assert_int_equal(lock.busy, 1);
+		mag_slot_leave(&lock);
+		mag_bias_announce(&lock, MAG_BIAS_VISIT);
 		assert_false(enter_careful());
-		mag_bias_dismiss(&lock.visitor, MAG_BIAS_VISIT);
-		assert_int_equal(lock.visitor.word, bits[i]);
+		mag_bias_dismiss(&lock, MAG_BIAS_VISIT);
+		assert_int_equal(lock.visitor, bits[i]);
 	}
 }
 
 TEST(test_visitors_clear_their_own_bits_only, setup)
 {
-	mag_bias_announce(&lock.visitor, MAG_BIAS_SELF);
-	mag_bias_announce(&lock.visitor, MAG_BIAS_VISIT | MAG_BIAS_PURGE);
-	mag_bias_dismiss(&lock.visitor, MAG_BIAS_VISIT | MAG_BIAS_PURGE);
-	assert_int_equal(lock.visitor.word, MAG_BIAS_SELF);
-	mag_bias_dismiss(&lock.visitor, MAG_BIAS_SELF);
-	assert_int_equal(lock.visitor.word, 0);
+	mag_bias_announce(&lock, MAG_BIAS_SELF);
+	mag_bias_announce(&lock, MAG_BIAS_VISIT | MAG_BIAS_PURGE);
+	mag_bias_dismiss(&lock, MAG_BIAS_VISIT | MAG_BIAS_PURGE);
+	assert_int_equal(lock.visitor, MAG_BIAS_SELF);
+	mag_bias_dismiss(&lock, MAG_BIAS_SELF);
+	assert_int_equal(lock.visitor, 0);
 }
 
 TEST(test_a_visit_is_granted_while_the_owner_is_out, setup)
 {
-	mag_bias_announce(&lock.visitor, MAG_BIAS_VISIT);
+	mag_bias_announce(&lock, MAG_BIAS_VISIT);
 	mag_bias_fence(mag_bias_best());
-	assert_true(mag_bias_granted(&lock.owner, in_ms(1000)));
-	assert_true(mag_bias_granted(&lock.owner, 0));
+	assert_true(mag_bias_granted(&lock, in_ms(1000)));
+	assert_true(mag_bias_granted(&lock, 0));
 }
 
 TEST(test_a_visit_is_not_granted_while_the_owner_is_busy, setup)
@@ -146,9 +151,9 @@ TEST(test_a_visit_is_not_granted_while_the_owner_is_busy, setup)
 
 	assert_true(enter());
 	deadline = in_ms(2);
-	assert_false(mag_bias_granted(&lock.owner, deadline));
+	assert_false(mag_bias_granted(&lock, deadline));
 	assert_true(rte_rdtsc() >= deadline);
-	assert_false(mag_bias_granted(&lock.owner, 0));
+	assert_false(mag_bias_granted(&lock, 0));
 }
 
 static _Atomic bool inside, leave_now;
@@ -161,7 +166,7 @@ busy_owner_run(void *arg __rte_unused)
 	atomic_store(&inside, true);
 	while (!atomic_load(&leave_now))
 		sched_yield();
-	mag_bias_leave(&lock.owner);
+	mag_slot_leave(&lock);
 }
 
 static void
@@ -179,13 +184,13 @@ TEST(test_a_visitor_waits_for_the_owner_to_leave, setup)
 	atomic_store(&leave_now, false);
 	task_thread(&owner, busy_owner_run, NULL);
 	wait_until(atomic_load(&inside));
-	mag_bias_announce(&lock.visitor, MAG_BIAS_VISIT);
+	mag_bias_announce(&lock, MAG_BIAS_VISIT);
 	mag_bias_fence(mag_bias_best());
-	assert_false(mag_bias_granted(&lock.owner, in_ms(1)));
+	assert_false(mag_bias_granted(&lock, in_ms(1)));
 	task_thread(&release, release_run, NULL);
-	assert_true(mag_bias_granted(&lock.owner, in_ms(WAIT_SECONDS * 1000)));
+	assert_true(mag_bias_granted(&lock, in_ms(WAIT_SECONDS * 1000)));
 	assert_true(atomic_load(&leave_now));
-	mag_bias_dismiss(&lock.visitor, MAG_BIAS_VISIT);
+	mag_bias_dismiss(&lock, MAG_BIAS_VISIT);
 	task_join(&owner);
 	task_join(&release);
 }
@@ -265,37 +270,44 @@ TEST(test_that_membarriers_fail_is_said_once_with_the_error_and_the_remedy, setu
 	}
 }
 
-/* The owner's line on a page that is closed: a visitor comes just when the owner becomes busy. */
-static struct mag_bias_owner *closed;
+TEST(test_an_owner_acknowledges_fences_and_nothing_else, setup)
+{
+	mag_bias_acknowledge(&lock, MAG_BIAS_VISIT | MAG_BIAS_HOMES | MAG_BIAS_ASKED);
+	assert_int_equal(lock.fenced, 0);
+	mag_bias_acknowledge(&lock, MAG_BIAS_FENCE_BIT | MAG_BIAS_HOMES);
+	assert_int_equal(lock.fenced, 1);
+}
+
+/* A slot on a page that must not be written to: a visitor comes just when the owner becomes busy. */
+static struct mag_slot *closed;
 
 static void
 visitor_comes(int signal __rte_unused)
 {
 	if (mprotect(closed, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE) != 0)
 		_exit(99);
-	mag_bias_announce(&lock.visitor, MAG_BIAS_VISIT);
+	mag_bias_announce(closed, MAG_BIAS_VISIT);
 }
 
 static void
-assert_looks_once_busy(bool (*enter)(struct mag_bias_owner *owner,
-				     struct mag_bias_visitor *visitor),
-		       uint32_t word)
+assert_looks_once_busy(bool (*enter)(struct mag_slot *slot), uint32_t word)
 {
 	size_t page = sysconf(_SC_PAGESIZE);
 
-	closed = mmap(NULL, page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	closed = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(closed, MAP_FAILED);
-	lock.visitor.word = word;
+	closed->visitor = word;
+	assert_int_equal(mprotect(closed, page, PROT_READ), 0);
 	assert_ptr_not_equal(signal(SIGSEGV, visitor_comes), SIG_ERR);
-	assert_false(enter(closed, &lock.visitor));
-	assert_int_equal(lock.visitor.word, word | MAG_BIAS_VISIT);
+	assert_false(enter(closed));
+	assert_int_equal(closed->visitor, word | MAG_BIAS_VISIT);
 	assert_int_equal(closed->busy, 0);
 	assert_int_equal(munmap(closed, page), 0);
 }
 
 TEST(test_an_owner_sees_a_visitor_that_comes_when_it_becomes_busy, setup)
 {
-	assert_looks_once_busy(mag_bias_enter, 0);
+	assert_looks_once_busy(enter_fast, 0);
 	assert_looks_once_busy(mag_bias_enter_careful, 0);
 	assert_looks_once_busy(mag_bias_enter_careful, MAG_BIAS_FENCE_BIT);
 	assert_looks_once_busy(mag_bias_enter_careful, MAG_BIAS_ASKED);
@@ -342,7 +354,7 @@ owner_run(void *arg __rte_unused)
 		if (!enter() && !enter_careful())
 			continue;
 		guarded_touch();
-		mag_bias_leave(&lock.owner);
+		mag_slot_leave(&lock);
 		atomic_fetch_add_explicit(&guarded.entries, 1, memory_order_relaxed);
 	}
 }
@@ -357,17 +369,17 @@ assert_exclusive(enum mag_bias_mode mode)
 	guarded.stop = false;
 	guarded.entries = 0;
 	guarded.first = guarded.second = guarded.clashes = 0;
-	lock.visitor.word = mode == MAG_BIAS_FENCE ? MAG_BIAS_FENCE_BIT : 0;
+	lock.visitor = mode == MAG_BIAS_FENCE ? MAG_BIAS_FENCE_BIT : 0;
 	task_lcore(&task, 1, owner_run, NULL);
 	while (granted < VISITS) {
-		mag_bias_announce(&lock.visitor, MAG_BIAS_VISIT);
+		mag_bias_announce(&lock, MAG_BIAS_VISIT);
 		mag_bias_fence(mode);
-		if (mag_bias_granted(&lock.owner, in_ms(100))) {
+		if (mag_bias_granted(&lock, in_ms(100))) {
 			granted++;
 			guarded_touch();
 		}
 		entries = atomic_load(&guarded.entries);
-		mag_bias_dismiss(&lock.visitor, MAG_BIAS_VISIT);
+		mag_bias_dismiss(&lock, MAG_BIAS_VISIT);
 		while (atomic_load(&guarded.entries) == entries)
 			sched_yield();
 	}

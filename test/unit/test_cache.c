@@ -241,7 +241,7 @@ TEST(test_a_nocache_free_destructs_at_once, setup, teardown)
 	mag_cache_free_nocache(cache, object);
 	assert_int_equal(seen.destructed, 1);
 	assert_int_equal(cache->first.slab.out, 0);
-	assert_int_equal(mag_lcore_count(mag_lcore_slot(cache->first.slot)), 0);
+	assert_int_equal(mag_slot_objects(mag_slot_own(cache->first.slot)), 0);
 	cache_drop(cache);
 }
 
@@ -815,7 +815,7 @@ TEST(test_a_pool_of_an_absurd_size_is_refused, setup, teardown)
 
 TEST(test_the_first_type_of_a_pool_leaves_room_to_grow, setup, teardown)
 {
-	unsigned int lcores = RTE_MAX(rte_lcore_count(), mag_lcore_owners());
+	unsigned int lcores = RTE_MAX(rte_lcore_count(), mag_thread_owners());
 	const struct {
 		uint64_t objects;
 		uint32_t rounds;
@@ -876,17 +876,17 @@ TEST(test_a_pool_that_somebody_uses_does_not_start_again, setup, teardown)
 {
 	struct mag_pool_params params = pool_params(COUNT);
 	struct mag_cache *cache = mag_pool_create(&params);
-	struct mag_lcore *busy = &cache->first.slot[1];
+	struct mag_slot *busy = &cache->first.slot[1];
 	void *objects[COUNT];
 
 	assert_int_equal(mag_cache_take_all(cache, objects, COUNT, true), 0);
 	mag_cache_give(cache, objects, COUNT);
-	assert_true(mag_bias_enter(&busy->owner, &busy->visitor));
+	assert_int_equal(mag_slot_enter(busy), 0);
 	log_begin();
 	assert_int_equal(mag_pool_reset(cache), -EAGAIN);
 	assert_logged(log_end(), "pool \"pool\": an lcore is using it");
 	assert_int_equal(mag_cache_available(cache), COUNT);
-	mag_bias_leave(&busy->owner);
+	mag_slot_leave(busy);
 	assert_int_equal(mag_pool_reset(cache), 0);
 	assert_int_equal(mag_cache_available(cache), 0);
 	assert_int_equal(cache->first.slot[1].size, cache->common.type);
@@ -1081,7 +1081,7 @@ TEST(test_a_cache_with_objects_out_is_not_destroyed_and_stays_usable, setup, tea
 	assert_int_equal(mag_cache_alloc_bulk(cache, objects + 3, COUNT - 3), COUNT - 3);
 	assert_distinct(&ground, objects, COUNT);
 	mag_cache_free_bulk(cache, objects, COUNT);
-	assert_int_equal(mag_lcore_count(mag_lcore_slot(cache->first.slot)) > 0, 1);
+	assert_int_equal(mag_slot_objects(mag_slot_own(cache->first.slot)) > 0, 1);
 	cache_drop(cache);
 	assert_int_equal(mag_cache_destroy(NULL), 0);
 }
@@ -1230,11 +1230,11 @@ TEST(test_a_flushed_lcore_holds_nothing, setup, teardown)
 
 	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 40), 40);
 	mag_cache_free_bulk(cache, objects, 40);
-	assert_true(mag_lcore_count(mag_lcore_slot(cache->first.slot)) > 0);
+	assert_true(mag_slot_objects(mag_slot_own(cache->first.slot)) > 0);
 	mag_lcore_flush();
-	assert_int_equal(mag_lcore_count(mag_lcore_slot(cache->first.slot)), 0);
-	assert_null(mag_lcore_slot(cache->first.slot)->loaded);
-	assert_null(mag_lcore_slot(cache->first.slot)->previous);
+	assert_int_equal(mag_slot_objects(mag_slot_own(cache->first.slot)), 0);
+	assert_null(mag_slot_own(cache->first.slot)->loaded);
+	assert_null(mag_slot_own(cache->first.slot)->previous);
 	assert_int_equal(cache->common.transit, 0);
 	assert_int_equal(mag_cache_available(cache), COUNT);
 	cache_drop(cache);
@@ -1249,10 +1249,10 @@ static struct {
 static void
 held_look(void)
 {
-	const struct mag_lcore *own = mag_lcore_slot(held.cache->first.slot);
+	const struct mag_slot *own = mag_slot_own(held.cache->first.slot);
 
 	held.calls++;
-	held.held += own->owner.busy != 0 || (own->visitor.word & MAG_BIAS_AWAY) != 0 ||
+	held.held += MAG_STAT(own->busy) != 0 || (MAG_STAT(own->visitor) & MAG_BIAS_AWAY) != 0 ||
 		     held.cache->first.shared.holder != 0;
 }
 
@@ -1425,11 +1425,11 @@ TEST(test_an_owner_that_keeps_itself_out_uses_the_slabs, setup, teardown)
 	struct mag_cache *cache = cache_make(0);
 	void *object = mag_cache_alloc(cache);
 
-	mag_lcore_keep_out(mag_lcore_slot(cache->first.slot), true);
+	mag_slot_keep_out(mag_slot_own(cache->first.slot), true);
 	mag_cache_free(cache, object);
 	assert_int_equal(mag_cache_in_lcores(cache), 0);
 	assert_int_equal(cache->first.slab.out, 0);
-	mag_lcore_keep_out(mag_lcore_slot(cache->first.slot), false);
+	mag_slot_keep_out(mag_slot_own(cache->first.slot), false);
 	cache_drop(cache);
 }
 
@@ -1463,7 +1463,7 @@ leaver_run(void *arg)
 	unsigned int n = mag_cache_alloc_bulk(leaver->cache, objects, 20);
 
 	mag_cache_free_bulk(leaver->cache, objects, n);
-	leaver->slot = mag_lcore_slot_number();
+	leaver->slot = mag_thread_slot();
 	atomic_store(&leaver->filled, true);
 	while (!atomic_load(&leaver->leave))
 		let_pass(1);
@@ -1472,22 +1472,22 @@ leaver_run(void *arg)
 TEST(test_a_visitor_that_stays_does_not_keep_a_thread_from_ending, setup, teardown)
 {
 	struct leaver leaver = {.cache = cache_make(0)};
-	struct mag_lcore *lcore;
+	struct mag_slot *lcore;
 	struct task task;
 
 	task_registered(&task, leaver_run, &leaver);
 	wait_until(atomic_load(&leaver.filled));
 	lcore = &leaver.cache->first.slot[leaver.slot];
-	assert_int_equal(mag_lcore_count(lcore), 20);
-	mag_bias_announce(&lcore->visitor, MAG_BIAS_VISIT);
+	assert_int_equal(mag_slot_objects(lcore), 20);
+	mag_bias_announce(lcore, MAG_BIAS_VISIT);
 	atomic_store(&leaver.leave, true);
 	task_join(&task);
 	/* What it held stays there, where others can have it. */
-	assert_int_equal(mag_lcore_count(lcore), 20);
+	assert_int_equal(mag_slot_objects(lcore), 20);
 	assert_int_equal(leaver.cache->common.visits_denied, 1);
-	mag_bias_dismiss(&lcore->visitor, MAG_BIAS_VISIT);
+	mag_bias_dismiss(lcore, MAG_BIAS_VISIT);
 	assert_int_equal(mag_cache_purge(leaver.cache), 0);
-	assert_int_equal(mag_lcore_count(lcore), 0);
+	assert_int_equal(mag_slot_objects(lcore), 0);
 	cache_drop(leaver.cache);
 }
 
@@ -1510,7 +1510,7 @@ TEST(test_objects_of_a_registered_thread_come_home_when_it_ends, setup, teardown
 	for (i = 0; i < 3; i++)
 		run_on_registered(cycle_run, cache);
 	for (i = 0; i < MAG_SLOTS; i++)
-		assert_int_equal(mag_lcore_count(&cache->first.slot[i]), 0);
+		assert_int_equal(mag_slot_objects(&cache->first.slot[i]), 0);
 	assert_int_equal(mag_cache_available(cache), COUNT);
 	cache_drop(cache);
 }
@@ -1521,9 +1521,9 @@ TEST(test_threads_without_lcore_id_share_a_slot, setup, teardown)
 	unsigned int i;
 
 	run_on_thread(cycle_run, cache);
-	assert_true(mag_lcore_count(&cache->first.slot[MAG_SLOT_SHARED]) > 0);
+	assert_true(mag_slot_objects(&cache->first.slot[MAG_SLOT_SHARED]) > 0);
 	for (i = 0; i < MAG_SLOT_SHARED; i++)
-		assert_int_equal(mag_lcore_count(&cache->first.slot[i]), 0);
+		assert_int_equal(mag_slot_objects(&cache->first.slot[i]), 0);
 	cache_drop(cache);
 }
 

@@ -159,8 +159,8 @@ turns_run(void *arg)
 static int
 child_takes_turns(void)
 {
-	return mag_lcore_slot_number() != MAG_SLOT_SHARED || turns() != 0 ||
-	       mag_lcore_slot_number() != MAG_SLOT_SHARED || mag_maint_runner() != MAG_MAINT_NONE;
+	return mag_thread_slot() != MAG_SLOT_SHARED || turns() != 0 ||
+	       mag_thread_slot() != MAG_SLOT_SHARED || mag_maint_runner() != MAG_MAINT_NONE;
 }
 
 TEST(test_parent_and_children_use_a_pool_at_once, setup, teardown)
@@ -169,7 +169,7 @@ TEST(test_parent_and_children_use_a_pool_at_once, setup, teardown)
 	pid_t child[2];
 
 	assert_int_equal(turns(), 0);
-	assert_int_not_equal(mag_lcore_slot_number(), MAG_SLOT_SHARED);
+	assert_int_not_equal(mag_thread_slot(), MAG_SLOT_SHARED);
 	child[0] = child_start(child_takes_turns);
 	child[1] = child_start(child_takes_turns);
 	run_on_lcore(1, turns_run, &clashes[0]);
@@ -197,10 +197,10 @@ TEST(test_a_child_that_ends_leaves_the_slot_of_its_parent_alone, setup, teardown
 
 	turns();
 	parent_id = mag_process_id;
-	held = mag_lcore_count(mag_lcore_slot(cache->first.slot));
+	held = mag_slot_objects(mag_slot_own(cache->first.slot));
 	assert_true(held > 0);
 	assert_int_equal(child_status(child_start(child_ends_its_thread)), 0);
-	assert_int_equal(mag_lcore_count(mag_lcore_slot(cache->first.slot)), held);
+	assert_int_equal(mag_slot_objects(mag_slot_own(cache->first.slot)), held);
 	assert_int_equal(mag_process_id, parent_id);
 }
 
@@ -326,7 +326,7 @@ reign(void)
 {
 	uint64_t updates = cache->updates, end = wait_deadline();
 
-	if (turns() != 0 || mag_lcore_slot_number() == MAG_SLOT_SHARED)
+	if (turns() != 0 || mag_thread_slot() == MAG_SLOT_SHARED)
 		return '1';
 	if (mag_maint_interval(10) != 0)
 		return '2';

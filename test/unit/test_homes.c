@@ -206,8 +206,9 @@ TEST(test_a_freed_object_goes_to_a_magazine_of_its_own_node, setup, teardown)
 	MAG_FOREACH_HOME(cache, part, home) {
 		assert_int_equal(home->slab.region->part[part].node, part);
 		for (i = 0; i < MAG_STAT(home->slot[MAG_SLOT_SHARED].rounds); i++)
-			assert_int_equal(node_of(home->slot[MAG_SLOT_SHARED].loaded->round[i]),
-					 part);
+			assert_int_equal(
+				node_of(*mag_magazine_round(home->slot[MAG_SLOT_SHARED].loaded, i)),
+				part);
 	}
 	assert_int_equal(part, 2);
 	assert_all_there();
@@ -232,7 +233,7 @@ TEST(test_one_lcore_can_have_what_others_hold_on_both_nodes, setup, teardown)
 	for (node = 0; node < 2; node++)
 		run_on_lcore(1, take_some, &node);
 	for (node = 0; node < 2; node++)
-		assert_true(mag_lcore_count(&mag_cache_home(cache, node)->slot[1]) > 0);
+		assert_true(mag_slot_objects(&mag_cache_home(cache, node)->slot[1]) > 0);
 	assert_all_there();
 }
 
@@ -253,7 +254,7 @@ TEST(test_without_visits_lcores_are_asked_on_both_nodes, setup_polled, teardown)
 	run_on_lcore(1, take_some_polled, NULL);
 	assert_int_not_equal(mag_cache_take_all(cache, objects, COUNT, true), 0);
 	for (node = 0; node < 2; node++)
-		assert_true(MAG_STAT(mag_cache_home(cache, node)->slot[1].visitor.word) &
+		assert_true(MAG_STAT(mag_cache_home(cache, node)->slot[1].visitor) &
 			    MAG_BIAS_ASKED);
 	assert_int_equal(mag_cache_available(cache), COUNT);
 }
@@ -280,13 +281,13 @@ TEST(test_without_visits_a_purge_asks_and_empties_the_depots_on_both_nodes, setu
 	run_on_lcore(1, fill_depots, NULL);
 	MAG_FOREACH_HOME(cache, part, home) {
 		assert_true(mag_depot_total(&home->depot.full) > 0);
-		assert_int_equal(MAG_STAT(home->slot[1].visitor.word) & MAG_BIAS_ASKED, 0);
+		assert_int_equal(MAG_STAT(home->slot[1].visitor) & MAG_BIAS_ASKED, 0);
 	}
 	assert_int_equal(part, 2);
 	assert_int_equal(mag_cache_purge(cache), -EAGAIN);
 	MAG_FOREACH_HOME(cache, part, home) {
 		assert_int_equal(mag_depot_total(&home->depot.full), 0);
-		assert_true(MAG_STAT(home->slot[1].visitor.word) & MAG_BIAS_ASKED);
+		assert_true(MAG_STAT(home->slot[1].visitor) & MAG_BIAS_ASKED);
 		assert_int_equal(home->slot[1].size, ROUNDS);
 	}
 	assert_int_equal(mag_cache_available(cache), COUNT);
@@ -325,19 +326,19 @@ TEST(test_a_membarrier_that_fails_leaves_the_slots_of_its_node_and_lcores_are_as
 
 	/* That of the second node. */
 	run_on_lcore(1, take_some_polled, NULL);
-	held = mag_lcore_count(&home[1]->slot[1]);
+	held = mag_slot_objects(&home[1]->slot[1]);
 	begin_to_fail(2);
 	assert_int_equal(mag_cache_purge(cache), -EAGAIN);
-	assert_int_equal(mag_lcore_count(&home[0]->slot[1]), 0);
-	assert_int_equal(mag_lcore_count(&home[1]->slot[1]), held);
-	assert_int_equal(home[1]->slot[1].visitor.word, asked);
+	assert_int_equal(mag_slot_objects(&home[0]->slot[1]), 0);
+	assert_int_equal(mag_slot_objects(&home[1]->slot[1]), held);
+	assert_int_equal(home[1]->slot[1].visitor, asked);
 	assert_sizes(ROUNDS);
 	/* Now the owner fences on the second node, and not yet on the first: not purged is not purged. */
 	run_on_lcore(1, take_some_polled, NULL);
 	assert_int_equal(mag_cache_purge(cache), -EAGAIN);
-	assert_int_not_equal(mag_lcore_count(&home[0]->slot[1]), 0);
-	assert_int_equal(home[0]->slot[1].visitor.word, asked | MAG_BIAS_HOMES);
-	assert_int_equal(mag_lcore_count(&home[1]->slot[1]), 0);
+	assert_int_not_equal(mag_slot_objects(&home[0]->slot[1]), 0);
+	assert_int_equal(home[0]->slot[1].visitor, asked | MAG_BIAS_HOMES);
+	assert_int_equal(mag_slot_objects(&home[1]->slot[1]), 0);
 	assert_sizes(ROUNDS);
 	assert_int_not_equal(mag_cache_take_all(cache, objects, COUNT, true), 0);
 	run_on_lcore(1, take_some_polled, NULL);
@@ -360,7 +361,7 @@ TEST(test_what_is_in_depots_of_any_node_is_had_before_what_lcores_hold, setup, t
 	rest = COUNT - mag_cache_in_lcores(cache);
 	MAG_FOREACH_HOME(cache, part, home) {
 		assert_true(mag_depot_total(&home->depot.full) > 0);
-		assert_true(mag_lcore_count(&home->slot[1]) > 0);
+		assert_true(mag_slot_objects(&home->slot[1]) > 0);
 	}
 	assert_int_equal(mag_cache_take_all(cache, objects, rest, true), 0);
 	assert_int_equal(cache->common.steals, 0);
@@ -375,14 +376,14 @@ TEST(test_what_is_in_depots_of_any_node_is_had_before_what_lcores_hold, setup, t
 
 TEST(test_nodes_purged_before_a_slot_that_does_not_let_go_are_enabled_again, setup, teardown)
 {
-	struct mag_lcore *busy = &mag_cache_home(cache, 1)->slot[5];
+	struct mag_slot *busy = &mag_cache_home(cache, 1)->slot[5];
 
 	take_some_polled(NULL);
-	assert_true(mag_bias_enter_careful(&busy->owner, &busy->visitor));
+	assert_true(mag_bias_enter_careful(busy));
 	assert_int_equal(mag_cache_purge(cache), -EAGAIN);
-	assert_int_equal(mag_lcore_count(mag_lcore_slot(mag_cache_home(cache, 0)->slot)), 0);
+	assert_int_equal(mag_slot_objects(mag_slot_own(mag_cache_home(cache, 0)->slot)), 0);
 	assert_sizes(ROUNDS);
-	mag_bias_leave(&busy->owner);
+	mag_slot_leave(busy);
 	assert_int_equal(mag_cache_purge(cache), 0);
 	assert_sizes(0);
 	mag_cache_enable(cache);
@@ -546,7 +547,7 @@ mag_home_take(struct mag_home *of, void **to, unsigned int n, struct mag_request
 
 TEST(test_a_home_that_comes_during_a_steal_is_not_visited_by_it)
 {
-	const struct mag_lcore *slot;
+	const struct mag_slot *slot;
 	void *had[OURS];
 
 	cache = make("rounds=14,interval=3600");
@@ -561,7 +562,7 @@ TEST(test_a_home_that_comes_during_a_steal_is_not_visited_by_it)
 	assert_true(cache->common.steal_denied > 0);
 	slot = &mag_cache_home(cache, 1)->slot[1];
 	assert_int_equal(slot->visited_out, 0);
-	assert_int_equal(mag_lcore_count(slot), THEIRS);
+	assert_int_equal(mag_slot_objects(slot), THEIRS);
 	assert_int_equal(mag_cache_take_all(cache, had, OURS, true), 0);
 	assert_int_equal(slot->visited_out, OURS - KEPT);
 	mag_cache_give(cache, had, OURS);
@@ -648,7 +649,7 @@ TEST(test_a_cache_of_one_node_has_one_home_and_an_open_fast_path)
 	assert_int_equal(mag_pool_home(cache, -1), 0);
 	assert_int_equal(mag_pool_home(cache, 0), 0);
 	assert_null(mag_cache_homes(cache));
-	assert_int_equal(cache->first.slot[0].visitor.word & MAG_BIAS_HOMES, 0);
+	assert_int_equal(cache->first.slot[0].visitor & MAG_BIAS_HOMES, 0);
 	teardown(NULL);
 }
 
@@ -674,7 +675,7 @@ put_far_object_by_ops(void *arg)
 	void *object;
 
 	RTE_SET_USED(arg);
-	mag_lcore_claim();
+	mag_thread_claim();
 	here = 1;
 	assert_int_equal(mag_cache_take_all(cache, &object, 1, true), 0);
 	assert_int_equal(node_of(object), 1);
@@ -687,13 +688,13 @@ put_far_object_by_ops(void *arg)
 
 TEST(test_the_fast_path_puts_no_object_of_another_node_into_a_magazine, setup, teardown)
 {
-	const struct mag_lcore *near = &mag_cache_home(cache, 0)->slot[1];
+	const struct mag_slot *near = &mag_cache_home(cache, 0)->slot[1];
 	unsigned int i;
 
 	run_on_lcore(1, put_far_object_by_ops, NULL);
 	assert_true(MAG_STAT(near->capacity) > 0);
 	for (i = 0; i < MAG_STAT(near->rounds); i++)
-		assert_int_equal(node_of(near->loaded->round[i]), 0);
+		assert_int_equal(node_of(*mag_magazine_round(near->loaded, i)), 0);
 	assert_all_there();
 }
 

@@ -229,7 +229,7 @@ TEST(test_a_request_purges_a_reclaim_cache_and_reaps_others, setup, teardown)
 	fill(COUNT / 2);
 	wait_until((request(reclaim), reclaim->purges > 0));
 	assert_int_equal(cache->purges, 0);
-	wait_until(reclaim->first.slot[0].size == reclaim->common.type);
+	wait_until(MAG_STAT(reclaim->first.slot[0].size) == reclaim->common.type);
 	assert_int_equal(mag_cache_destroy(reclaim), 0);
 	ground_drop(&own);
 }
@@ -308,13 +308,13 @@ TEST(test_an_unregistered_service_is_missed_when_a_service_lcore_comes, setup, t
 	go(ONE);
 }
 
-static struct mag_lcore *
+static struct mag_slot *
 slot_of(unsigned int lcore)
 {
 	unsigned int i;
 
 	for (i = 0; i < MAG_SLOT_SHARED; i++)
-		if (mag_lcore_id_of(i) == lcore)
+		if (mag_thread_lcore(i) == lcore)
 			return &cache->first.slot[i];
 	fail_msg("lcore %u has no slot", lcore);
 	return NULL;
@@ -327,11 +327,11 @@ TEST(test_what_an_lcore_held_when_it_became_a_service_lcore_can_be_had, setup, t
 	interval = 3600000;
 	assert_int_equal(mag_maint_interval(interval), 0);
 	run_on_lcore(WORKER, fill_run, &n);
-	assert_true(mag_lcore_count(slot_of(WORKER)) > 0);
+	assert_true(mag_slot_objects(slot_of(WORKER)) > 0);
 	come(WORKER);
-	assert_true(mag_lcore_count(slot_of(WORKER)) > 0);
+	assert_true(mag_slot_objects(slot_of(WORKER)) > 0);
 	assert_all_can_be_had_without_updates();
-	assert_int_equal(mag_lcore_count(slot_of(WORKER)), 0);
+	assert_int_equal(mag_slot_objects(slot_of(WORKER)), 0);
 	assert_int_equal(cache->common.steal_denied, 0);
 	go(WORKER);
 }
@@ -346,7 +346,7 @@ TEST(test_what_it_held_is_in_the_slabs_after_a_purge, setup, teardown)
 	assert_int_equal(cache->first.slab.out, 0);
 	go(WORKER);
 	run_on_lcore(WORKER, fill_run, &n);
-	assert_true(mag_lcore_count(slot_of(WORKER)) > 0);
+	assert_true(mag_slot_objects(slot_of(WORKER)) > 0);
 	assert_all_can_be_had_without_updates();
 }
 

@@ -151,7 +151,7 @@ TEST(test_a_request_asks_every_owner_and_visits_nobody, setup, teardown)
 		assert_int_equal(cache[i]->purges, 0);
 		assert_int_equal(cache[i]->common.zeroes, 0);
 		assert_int_equal(cache[i]->common.visits_denied, 0);
-		assert_true(mag_lcore_slot(cache[i]->first.slot)->previous_rounds > 0);
+		assert_true(mag_slot_own(cache[i]->first.slot)->previous_rounds > 0);
 	}
 }
 

@@ -50,7 +50,7 @@ TEST(test_an_idle_pool_gives_its_objects_back_to_the_slabs, setup, teardown)
 	assert_true(mag_depot_total(&cache->first.depot.full) > 0);
 	assert_int_equal(mag_maint_interval(10), 0);
 	wait_until(mag_depot_total(&cache->first.depot.full) == 0);
-	wait_until(cache->first.slab.out == mag_lcore_count(mag_lcore_slot(cache->first.slot)));
+	wait_until(cache->first.slab.out == mag_slot_objects(mag_slot_own(cache->first.slot)));
 	assert_int_equal(mag_cache_available(cache), COUNT);
 }
 

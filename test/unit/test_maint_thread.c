@@ -81,7 +81,7 @@ TEST(test_an_idle_pool_gives_its_objects_back_to_the_slabs, setup, teardown)
 	assert_int_equal(mag_maint_interval(10), 0);
 	wait_until(mag_depot_total(&cache->first.depot.full) == 0);
 	assert_int_equal(mag_maint_interval(0), 0);
-	wait_until(cache->first.slab.out == mag_lcore_count(mag_lcore_slot(cache->first.slot)));
+	wait_until(cache->first.slab.out == mag_slot_objects(mag_slot_own(cache->first.slot)));
 	assert_int_equal(mag_cache_available(cache), COUNT);
 	assert_true(cache->reaps > 0);
 }
@@ -161,7 +161,7 @@ unseen_visit(struct mag_cache *visited, void *arg)
 		return;
 	cache->next_update = 0;
 	fill(20);
-	*(uint32_t *)arg = mag_lcore_count(mag_lcore_slot(cache->first.slot));
+	*(uint32_t *)arg = mag_slot_objects(mag_slot_own(cache->first.slot));
 }
 
 TEST(test_a_cache_works_with_magazines_before_maintenance_has_seen_it, setup, teardown)
@@ -259,7 +259,7 @@ TEST(test_a_resize_does_not_cause_the_next_one, setup_growing, teardown)
 
 TEST(test_magazines_grow_to_the_bound_and_not_beyond, setup_growing, teardown)
 {
-	uint32_t bound = mag_type_pool(COUNT, RTE_MAX(rte_lcore_count(), mag_lcore_owners()), 510);
+	uint32_t bound = mag_type_pool(COUNT, RTE_MAX(rte_lcore_count(), mag_thread_owners()), 510);
 	unsigned int i;
 
 	assert_true(bound > 14);
@@ -275,11 +275,11 @@ TEST(test_a_growth_that_was_denied_is_tried_again, setup_growing, teardown)
 	uint32_t type = cache->common.type;
 
 	contend(4);
-	assert_true(mag_bias_enter(&cache->first.slot[9].owner, &cache->first.slot[9].visitor));
+	assert_int_equal(mag_slot_enter(&cache->first.slot[9]), 0);
 	mag_cache_update(cache);
 	assert_int_equal(cache->common.type, type);
 	assert_int_equal(cache->first.slot[0].size, type);
-	mag_bias_leave(&cache->first.slot[9].owner);
+	mag_slot_leave(&cache->first.slot[9]);
 	mag_cache_update(cache);
 	assert_int_equal(cache->common.type, mag_type_pool_next(type));
 }
@@ -345,7 +345,7 @@ TEST(test_magazines_that_too_many_lcores_cost_come_back_when_they_go, setup_leas
 	assert_int_equal(cache->common.type, 14);
 	assert_int_equal(cache->first.slot[0].size, 14);
 	fill(100);
-	assert_true(mag_lcore_count(mag_lcore_slot(cache->first.slot)) > 0);
+	assert_true(mag_slot_objects(mag_slot_own(cache->first.slot)) > 0);
 }
 
 static void

@@ -228,7 +228,7 @@ test_each_slot_counts_its_own(void **state __rte_unused)
 	assert_int_equal(slots[n - 1].lcore, LCORE_ID_ANY);
 	assert_int_equal(slots[n - 1].allocs, 20);
 	assert_int_equal(slots[n - 1].frees, 20);
-	assert_int_equal(n, mag_lcore_slots() + 1);
+	assert_int_equal(n, mag_thread_slots() + 1);
 	assert_int_equal(mag_cache_slot_stats(cache, slots, 1), 1);
 	assert_int_equal(mag_cache_slot_stats(cache, slots, 0), 0);
 }
@@ -453,8 +453,8 @@ move_by_hand_in(void)
 {
 	take(40);
 	give(40);
-	if (mag_lcore_slot_number() != MAG_SLOT_SHARED)
-		mag_cache_flush_slot(cache, mag_lcore_slot_number());
+	if (mag_thread_slot() != MAG_SLOT_SHARED)
+		mag_cache_flush_slot(cache, mag_thread_slot());
 }
 
 static void
@@ -556,7 +556,7 @@ static struct {
 static void
 as_owner_of(unsigned int slot)
 {
-	mag_lcore_offset = (slot < SLOTS_MOVED ? slot : MAG_SLOT_SHARED) * sizeof(struct mag_lcore);
+	mag_lcore_offset = (slot < SLOTS_MOVED ? slot : MAG_SLOT_SHARED) * sizeof(struct mag_slot);
 }
 
 static void
@@ -646,7 +646,7 @@ step_counter(void *arg __rte_unused)
 
 /* A slot whose next get makes its previous magazine the loaded one. */
 
-static struct mag_lcore *
+static struct mag_slot *
 swapping_slot(void)
 {
 	return &cache->first.slot[1];
@@ -679,7 +679,7 @@ move_by_swap(void)
 static void
 swap_begins(void)
 {
-	swapping_slot()->owner.busy = 1;
+	swapping_slot()->busy = 1;
 	swapping_slot()->allocs++;
 }
 
@@ -687,7 +687,7 @@ static void
 swap_ends(void)
 {
 	swapping_slot()->allocs--;
-	swapping_slot()->owner.busy = 0;
+	swapping_slot()->busy = 0;
 	move_by_swap();
 }
 

@@ -718,7 +718,7 @@ test_newcomers_do_not_wait_for_a_newcomer(void **state __rte_unused)
 	struct task task;
 
 	skip_without_steps();
-	victim_prepare(mag_lcore_claim);
+	victim_prepare(mag_thread_claim);
 	task_registered(&task, victim_run, NULL);
 	victim_watch(look_at_newcomers);
 	task_join(&task);
@@ -735,8 +735,8 @@ test_every_part_was_stopped_in(void **state __rte_unused)
 {
 	static const char *const functions[] = {
 		"mag_depot_take",         "mag_depot_put",         "mag_depot_update",
-		"mag_depot_zero",         "mag_depot_reap",        "mag_lcore_take",
-		"mag_lcore_give",         "mag_lcore_pick",        "mag_lcore_claim",
+		"mag_depot_zero",         "mag_depot_reap",        "mag_slot_take",
+		"mag_slot_give",          "mag_slot_pick",         "mag_thread_claim",
 		"mag_bias_enter_careful", "mag_bias_fence",        "mag_bias_granted",
 		"mag_slab_alloc",         "mag_slab_free",         "mag_slab_find",
 		"mag_slab_rescale",       "mag_slab_alloc_blocks", "mag_region_get",

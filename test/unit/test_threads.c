@@ -66,15 +66,15 @@ magazines_out(void)
 static void
 assert_no_slot_but_ours_holds_a_magazine(void)
 {
-	unsigned int i, own = mag_lcore_slot_number();
+	unsigned int i, own = mag_thread_slot();
 
 	for (i = 0; i < MAG_SLOT_SHARED; i++) {
 		if (i == own)
 			continue;
-		assert_int_equal(mag_lcore_count(&cache->first.slot[i]), 0);
+		assert_int_equal(mag_slot_objects(&cache->first.slot[i]), 0);
 		assert_null(cache->first.slot[i].loaded);
 		assert_null(cache->first.slot[i].previous);
-		assert_int_equal(mag_lcore_id_of(i), LCORE_ID_ANY);
+		assert_int_equal(mag_thread_lcore(i), LCORE_ID_ANY);
 	}
 }
 
@@ -87,18 +87,18 @@ come_and_go(void)
 	fill_run(&n);
 	run_on_registered(fill_run, &n);
 	lcores = rte_lcore_count();
-	slots = mag_lcore_slots();
-	owners = mag_lcore_owners();
+	slots = mag_thread_slots();
+	owners = mag_thread_owners();
 	heap = heap_balance();
 	out = magazines_out();
 	for (turn = 0; turn < TURNS; turn++) {
 		n = 1 + random_below(COUNT / 2);
 		run_on_registered(fill_run, &n);
-		assert_int_equal(mag_lcore_owners(), owners);
+		assert_int_equal(mag_thread_owners(), owners);
 		assert_int_equal(mag_cache_available(cache), COUNT);
 	}
 	assert_int_equal(rte_lcore_count(), lcores);
-	assert_int_equal(mag_lcore_slots(), slots);
+	assert_int_equal(mag_thread_slots(), slots);
 	assert_true(heap_balance() == heap);
 	assert_true(magazines_out() == out);
 	assert_no_slot_but_ours_holds_a_magazine();
@@ -120,7 +120,7 @@ TEST(test_they_leave_nothing_where_nobody_may_be_visited, setup_quiet, teardown)
 
 TEST(test_they_do_so_while_maintenance_reaps_and_others_steal, setup, teardown)
 {
-	unsigned int slots = mag_lcore_slots(), turn, i, n = COUNT;
+	unsigned int slots = mag_thread_slots(), turn, i, n = COUNT;
 	struct task task[AT_ONCE];
 
 	assert_int_equal(mag_maint_interval(1), 0);
@@ -136,7 +136,7 @@ TEST(test_they_do_so_while_maintenance_reaps_and_others_steal, setup, teardown)
 		wait_until(mag_cache_available(cache) == COUNT);
 	}
 	assert_int_equal(mag_maint_interval(3600000), 0);
-	assert_true(mag_lcore_slots() <= RTE_MAX(slots, rte_lcore_count() + AT_ONCE));
+	assert_true(mag_thread_slots() <= RTE_MAX(slots, rte_lcore_count() + AT_ONCE));
 	assert_no_slot_but_ours_holds_a_magazine();
 	assert_all_can_be_had();
 }
@@ -156,7 +156,7 @@ repeat_run(void *arg)
 
 	repeat->failed = rte_thread_register() != 0;
 	fill_run(&n);
-	repeat->slot = mag_lcore_slot_number();
+	repeat->slot = mag_thread_slot();
 	/* Both have their slots: one that had ended already would have left its own to the other. */
 	atomic_fetch_add(repeat->claimed, 1);
 	while (atomic_load(repeat->claimed) < 2)
@@ -164,17 +164,17 @@ repeat_run(void *arg)
 	for (turn = 0; turn < TURNS; turn++) {
 		rte_thread_unregister();
 		fill_run(&n);
-		repeat->strays += mag_lcore_slot_number() != repeat->slot;
+		repeat->strays += mag_thread_slot() != repeat->slot;
 		repeat->failed += rte_thread_register() != 0;
 		fill_run(&n);
-		repeat->strays += mag_lcore_slot_number() != repeat->slot;
+		repeat->strays += mag_thread_slot() != repeat->slot;
 	}
 	rte_thread_unregister();
 }
 
 TEST(test_one_thread_that_registers_again_and_again_keeps_its_slot, setup, teardown)
 {
-	unsigned int owners = mag_lcore_owners(), i;
+	unsigned int owners = mag_thread_owners(), i;
 	_Atomic unsigned int claimed = 0;
 	struct repeat repeat[2] = {{.claimed = &claimed}, {.claimed = &claimed}};
 	struct task task[2];
@@ -188,7 +188,7 @@ TEST(test_one_thread_that_registers_again_and_again_keeps_its_slot, setup, teard
 		assert_true(repeat[i].slot < MAG_SLOT_SHARED);
 	}
 	assert_int_not_equal(repeat[0].slot, repeat[1].slot);
-	assert_int_equal(mag_lcore_owners(), owners);
+	assert_int_equal(mag_thread_owners(), owners);
 	assert_no_slot_but_ours_holds_a_magazine();
 	assert_all_can_be_had();
 }
@@ -214,7 +214,7 @@ linger_run(void *arg __rte_unused)
 static unsigned int
 in_other_slots(void)
 {
-	return mag_cache_in_lcores(cache) - mag_lcore_count(mag_lcore_slot(cache->first.slot));
+	return mag_cache_in_lcores(cache) - mag_slot_objects(mag_slot_own(cache->first.slot));
 }
 
 TEST(test_what_a_thread_holds_that_unregistered_and_lives_on_can_be_had, setup, teardown)
@@ -258,7 +258,7 @@ crowd_run(void *arg)
 TEST(test_threads_without_an_lcore_id_to_have_share_one_slot, setup, teardown)
 {
 	static struct task task[RTE_MAX_LCORE + 2];
-	unsigned int i, owners = mag_lcore_owners();
+	unsigned int i, owners = mag_thread_owners();
 	_Atomic unsigned int refused = 0;
 
 	atomic_store(&crowded, 0);
@@ -267,12 +267,12 @@ TEST(test_threads_without_an_lcore_id_to_have_share_one_slot, setup, teardown)
 		task_thread(&task[i], crowd_run, &refused);
 	wait_until(atomic_load(&crowded) == RTE_DIM(task));
 	assert_int_equal(refused, RTE_DIM(task) - (RTE_MAX_LCORE - 3));
-	assert_true(mag_lcore_owners() >= RTE_MAX_LCORE - 3);
+	assert_true(mag_thread_owners() >= RTE_MAX_LCORE - 3);
 	assert_all_can_be_had();
 	atomic_store(&crowd_may_go, true);
 	for (i = 0; i < RTE_DIM(task); i++)
 		task_join(&task[i]);
-	assert_int_equal(mag_lcore_owners(), owners);
+	assert_int_equal(mag_thread_owners(), owners);
 	assert_no_slot_but_ours_holds_a_magazine();
 	assert_all_can_be_had();
 }

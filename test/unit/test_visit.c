@@ -138,7 +138,7 @@ mag_depot_put(struct mag_depot *depot, struct mag_depot_list *list, struct mag_m
 		put = (__typeof__(&mag_depot_put))(uintptr_t)dlsym(RTLD_NEXT, "mag_depot_put");
 	if (depot == &cache->first.depot && magazine->rounds != MAG_STAT(cache->common.type))
 		atomic_fetch_add(&mixed, 1);
-	if (depot == &cache->first.depot && mag_lcore_slot(cache->first.slot)->owner.busy == 0)
+	if (depot == &cache->first.depot && MAG_STAT(mag_slot_own(cache->first.slot)->busy) == 0)
 		atomic_fetch_add(&not_held, 1);
 	put(depot, list, magazine);
 }
@@ -202,7 +202,7 @@ mag_bias_fence(enum mag_bias_mode mode)
 
 	if (fence == NULL)
 		fence = (__typeof__(&mag_bias_fence))(uintptr_t)dlsym(RTLD_NEXT, "mag_bias_fence");
-	word_at_fence = MAG_STAT(cache->first.slot[1].visitor.word) & MAG_BIAS_AWAY;
+	word_at_fence = MAG_STAT(cache->first.slot[1].visitor) & MAG_BIAS_AWAY;
 	if (at_fence != NULL)
 		at_fence();
 	if (fence_error != 0 && mode == MAG_BIAS_MEMBARRIER)
@@ -270,10 +270,10 @@ fill(unsigned int n)
 	fill_run(&n);
 }
 
-static struct mag_lcore *
+static struct mag_slot *
 own(void)
 {
-	return mag_lcore_slot(cache->first.slot);
+	return mag_slot_own(cache->first.slot);
 }
 
 static uint64_t
@@ -283,7 +283,7 @@ in_slots(void)
 	unsigned int i;
 
 	for (i = 0; i < MAG_SLOTS; i++)
-		sum += mag_lcore_count(&cache->first.slot[i]);
+		sum += mag_slot_objects(&cache->first.slot[i]);
 	return sum;
 }
 
@@ -358,13 +358,13 @@ TEST(test_a_purge_that_finds_nothing_is_not_counted, setup, teardown)
 TEST(test_a_purge_waits_for_every_owner_or_changes_nothing, setup, teardown)
 {
 	fill(40);
-	assert_true(mag_bias_enter(&cache->first.slot[5].owner, &cache->first.slot[5].visitor));
+	assert_int_equal(mag_slot_enter(&cache->first.slot[5]), 0);
 	assert_int_equal(mag_cache_purge(cache), -EAGAIN);
 	assert_int_equal(cache->common.visits_denied, 1);
 	assert_true(in_slots() > 0);
 	assert_sizes(ROUNDS);
-	mag_bias_leave(&cache->first.slot[5].owner);
-	assert_int_equal(cache->first.slot[5].visitor.word, own()->visitor.word);
+	mag_slot_leave(&cache->first.slot[5]);
+	assert_int_equal(cache->first.slot[5].visitor, own()->visitor);
 	assert_int_equal(mag_cache_purge(cache), 0);
 	assert_int_equal(in_slots(), 0);
 	mag_cache_enable(cache);
@@ -399,7 +399,7 @@ TEST(test_a_sweep_is_announced_before_its_membarrier, setup, teardown)
 	give_run(&share);
 	assert_int_equal(mag_cache_purge(cache), 0);
 	assert_int_equal(word_at_fence, MAG_BIAS_VISIT | MAG_BIAS_PURGE);
-	assert_int_equal(MAG_STAT(cache->first.slot[1].visitor.word) & MAG_BIAS_AWAY, 0);
+	assert_int_equal(MAG_STAT(cache->first.slot[1].visitor) & MAG_BIAS_AWAY, 0);
 	mag_cache_enable(cache);
 }
 
@@ -427,7 +427,7 @@ assert_a_lock_that_stays_taken_ends_a_purge(struct mag_lock *lock, bool emptied)
 	assert_int_equal(ret, -EAGAIN);
 	assert_true(cache->common.visits_denied > denied);
 	assert_int_equal(in_slots() == 0, emptied);
-	assert_int_equal(MAG_STAT(own()->visitor.word) & MAG_BIAS_AWAY, 0);
+	assert_int_equal(MAG_STAT(own()->visitor) & MAG_BIAS_AWAY, 0);
 	assert_int_equal(own()->size, cache->common.type);
 	mag_cache_update(cache);
 	mag_cache_reap_now(cache, false);
@@ -460,12 +460,12 @@ TEST(test_a_purge_does_not_wait_for_ever_for_who_reaps_the_depot, setup, teardow
 TEST(test_a_resize_that_an_owner_denies_keeps_the_old_type, setup, teardown)
 {
 	fill(40);
-	assert_true(mag_bias_enter(&cache->first.slot[5].owner, &cache->first.slot[5].visitor));
+	assert_int_equal(mag_slot_enter(&cache->first.slot[5]), 0);
 	assert_int_equal(mag_cache_resize(cache, 30, true), -EAGAIN);
 	assert_int_equal(cache->common.type, ROUNDS);
 	assert_sizes(ROUNDS);
 	assert_int_equal(cache->resizes, 0);
-	mag_bias_leave(&cache->first.slot[5].owner);
+	mag_slot_leave(&cache->first.slot[5]);
 	assert_int_equal(mag_cache_resize(cache, 30, true), 0);
 }
 
@@ -665,7 +665,7 @@ TEST(test_enabling_waits_for_who_is_resizing, setup, teardown)
 	task_thread(&task, enable_run, &ret);
 	wait_until(atomic_load(&waiting) >= 1);
 	let_pass(20);
-	size = cache->first.slot[0].size;
+	size = MAG_STAT(cache->first.slot[0].size);
 	mag_perimeter_leave(cache);
 	task_join(&task);
 	assert_int_equal(ret, 0);
@@ -725,12 +725,12 @@ TEST(test_a_reap_skips_an_owner_that_does_not_let_go, setup, teardown)
 
 	fill(n);
 	run_on_lcore(1, fill_run, &n);
-	assert_true(mag_bias_enter(&cache->first.slot[1].owner, &cache->first.slot[1].visitor));
+	assert_int_equal(mag_slot_enter(&cache->first.slot[1]), 0);
 	assert_int_equal(mag_cache_reap_now(cache, false), 0);
 	assert_non_null(cache->first.slot[1].previous);
 	assert_null(own()->previous);
 	assert_int_equal(cache->common.visits_denied, 1);
-	mag_bias_leave(&cache->first.slot[1].owner);
+	mag_slot_leave(&cache->first.slot[1]);
 	assert_int_equal(mag_cache_reap_now(cache, false), 0);
 	assert_null(cache->first.slot[1].previous);
 }
@@ -936,9 +936,9 @@ TEST(test_one_lcore_gets_what_all_others_hold, setup, teardown)
 	run_on_lcore(1, fill_run, &n);
 	run_on_lcore(2, fill_run, &n);
 	run_on_thread(fill_run, &n);
-	assert_true(mag_lcore_count(&cache->first.slot[1]) > 0);
-	assert_true(mag_lcore_count(&cache->first.slot[2]) > 0);
-	assert_true(mag_lcore_count(&cache->first.slot[MAG_SLOT_SHARED]) > 0);
+	assert_true(mag_slot_objects(&cache->first.slot[1]) > 0);
+	assert_true(mag_slot_objects(&cache->first.slot[2]) > 0);
+	assert_true(mag_slot_objects(&cache->first.slot[MAG_SLOT_SHARED]) > 0);
 	take_run(&share);
 	assert_int_equal(share.n, COUNT);
 	assert_distinct(&ground, share.objects, COUNT);
@@ -1016,11 +1016,11 @@ TEST(test_a_thief_is_denied_by_a_busy_owner_and_counts_it, setup, teardown)
 	unsigned int n = 60;
 
 	run_on_lcore(1, fill_run, &n);
-	assert_true(mag_bias_enter(&cache->first.slot[1].owner, &cache->first.slot[1].visitor));
+	assert_int_equal(mag_slot_enter(&cache->first.slot[1]), 0);
 	assert_int_equal(mag_cache_take_all(cache, share.objects, COUNT, true), -ENOBUFS);
 	assert_true(cache->common.steal_denied > 0);
-	assert_int_equal(cache->first.slot[1].visitor.word & MAG_BIAS_AWAY, 0);
-	mag_bias_leave(&cache->first.slot[1].owner);
+	assert_int_equal(cache->first.slot[1].visitor & MAG_BIAS_AWAY, 0);
+	mag_slot_leave(&cache->first.slot[1]);
 	assert_int_equal(mag_cache_available(cache), COUNT);
 	wait_until(mag_cache_take_all(cache, share.objects, COUNT, true) == 0);
 	give_run(&share);
@@ -1036,12 +1036,12 @@ static void *taken[TAKEN];
 static void
 owner_takes_some_and_leaves(void)
 {
-	struct mag_lcore *owners = &cache->first.slot[1];
+	struct mag_slot *owners = &cache->first.slot[1];
 
 	at_fence = NULL;
-	assert_int_equal(mag_lcore_pick(owners, taken, TAKEN), TAKEN);
+	assert_int_equal(mag_slot_pick(owners, taken, TAKEN), TAKEN);
 	MAG_COUNT(owners->allocs, TAKEN);
-	mag_bias_leave(&owners->owner);
+	mag_slot_leave(owners);
 }
 
 TEST(test_a_thief_sweeps_again_for_what_a_sweep_did_not_bring, setup, teardown)
@@ -1055,13 +1055,13 @@ TEST(test_a_thief_sweeps_again_for_what_a_sweep_did_not_bring, setup, teardown)
 	take_run(&share);
 	assert_int_equal(mag_cache_reachable(cache), 2 * NEEDED);
 	assert_int_equal(in_slots(), 2 * NEEDED);
-	assert_true(mag_bias_enter(&cache->first.slot[1].owner, &cache->first.slot[1].visitor));
+	assert_int_equal(mag_slot_enter(&cache->first.slot[1]), 0);
 	at_fence = owner_takes_some_and_leaves;
 	assert_int_equal(mag_cache_take_all(cache, had, NEEDED, true), 0);
 	assert_null(at_fence);
 	assert_int_equal(cache->common.steals, 2);
 	assert_int_equal(cache->first.slot[1].visited_out, NEEDED - TAKEN);
-	assert_int_equal(mag_lcore_count(&cache->first.slot[2]), NEEDED - TAKEN);
+	assert_int_equal(mag_slot_objects(&cache->first.slot[2]), NEEDED - TAKEN);
 	mag_cache_free_bulk(cache, had, NEEDED);
 	mag_cache_free_bulk(cache, taken, TAKEN);
 	give_run(&share);
@@ -1072,7 +1072,7 @@ static void
 one_goes_to_the_slabs(void)
 {
 	at_fence = NULL;
-	assert_int_equal(mag_lcore_pick(&cache->first.slot[1], taken, 1), 1);
+	assert_int_equal(mag_slot_pick(&cache->first.slot[1], taken, 1), 1);
 	mag_cache_free_nocache(cache, taken[1]);
 	constructor_flags = UINT32_MAX;
 }
@@ -1105,15 +1105,15 @@ static unsigned int owner_looks;
 static void
 owner_takes_and_gives(void)
 {
-	struct mag_lcore *owners = &cache->first.slot[1];
+	struct mag_slot *owners = &cache->first.slot[1];
 
 	looks_left = 1;
 	if (++owner_looks == LOOKS_TOO_MANY)
-		mag_bias_leave(&owners->owner);
+		mag_slot_leave(owners);
 	else if (owner_looks % 2 == 1)
-		assert_int_equal(mag_lcore_pick(owners, taken, 1), 1);
+		assert_int_equal(mag_slot_pick(owners, taken, 1), 1);
 	else
-		mag_lcore_give(owners, &cache->first.depot, taken, 1);
+		mag_slot_give(owners, &cache->first.depot, taken, 1);
 }
 
 TEST(test_a_thief_gives_up_when_its_time_is_over, setup, teardown)
@@ -1125,7 +1125,7 @@ TEST(test_a_thief_gives_up_when_its_time_is_over, setup, teardown)
 
 	run_on_lcore(1, fill_run, &n);
 	take_run(&share);
-	assert_true(mag_bias_enter(&cache->first.slot[1].owner, &cache->first.slot[1].visitor));
+	assert_int_equal(mag_slot_enter(&cache->first.slot[1]), 0);
 	look = owner_takes_and_gives;
 	looks_left = 1;
 	ret = mag_cache_take_all(cache, had, 1, true);
@@ -1135,8 +1135,8 @@ TEST(test_a_thief_gives_up_when_its_time_is_over, setup, teardown)
 	assert_true(cache->common.steals > 0);
 	assert_true(cache->common.steal_denied > 0);
 	if (owner_looks % 2 == 1)
-		mag_lcore_give(&cache->first.slot[1], &cache->first.depot, taken, 1);
-	mag_bias_leave(&cache->first.slot[1].owner);
+		mag_slot_give(&cache->first.slot[1], &cache->first.depot, taken, 1);
+	mag_slot_leave(&cache->first.slot[1]);
 	give_run(&share);
 }
 
@@ -1151,10 +1151,10 @@ static unsigned int hidden_count;
 static void
 owner_hides_all_but_one(void)
 {
-	struct mag_lcore *owners = &cache->first.slot[1];
+	struct mag_slot *owners = &cache->first.slot[1];
 
 	at_fence = owner_hides_all_but_one;
-	hidden_count = mag_lcore_pick(owners, hidden, mag_lcore_count(owners) - 1);
+	hidden_count = mag_slot_pick(owners, hidden, mag_slot_objects(owners) - 1);
 	let_pass(2);
 }
 
@@ -1162,7 +1162,7 @@ static void
 owner_shows_them_again(void)
 {
 	looks_left = 1;
-	mag_lcore_give(&cache->first.slot[1], &cache->first.depot, hidden, hidden_count);
+	mag_slot_give(&cache->first.slot[1], &cache->first.depot, hidden, hidden_count);
 	hidden_count = 0;
 }
 
@@ -1197,7 +1197,7 @@ TEST(test_a_sweep_in_vain_is_not_repeated_while_its_owner_is_inside, setup, tear
 
 	run_on_lcore(1, fill_run, &n);
 	assert_int_equal(mag_cache_take_all(cache, share.objects, COUNT - 2 * ROUNDS, true), 0);
-	assert_true(mag_bias_enter(&cache->first.slot[1].owner, &cache->first.slot[1].visitor));
+	assert_int_equal(mag_slot_enter(&cache->first.slot[1]), 0);
 	assert_int_equal(mag_cache_take_all(cache, share.objects + COUNT - 1, 1, true), -ENOBUFS);
 	steals = cache->common.steals;
 	assert_true(steals > 0);
@@ -1205,7 +1205,7 @@ TEST(test_a_sweep_in_vain_is_not_repeated_while_its_owner_is_inside, setup, tear
 	cache->first.steal_rest = UINT64_MAX;
 	assert_int_equal(mag_cache_take_all(cache, share.objects + COUNT - 1, 1, true), -ENOBUFS);
 	assert_int_equal(cache->common.steals, steals);
-	mag_bias_leave(&cache->first.slot[1].owner);
+	mag_slot_leave(&cache->first.slot[1]);
 	assert_int_equal(mag_cache_take_all(cache, share.objects + COUNT - 1, 1, true), 0);
 	assert_int_equal(cache->common.steals, steals + 1);
 	mag_cache_give(cache, share.objects + COUNT - 1, 1);
@@ -1221,11 +1221,11 @@ TEST(test_a_thief_visits_no_more_slots_than_it_needs, setup, teardown)
 	run_on_lcore(2, fill_run, &n);
 	n = COUNT - 2 * ROUNDS;
 	assert_int_equal(mag_cache_take_all(cache, share.objects, n, false), 0);
-	assert_true(mag_bias_enter(&cache->first.slot[2].owner, &cache->first.slot[2].visitor));
+	assert_int_equal(mag_slot_enter(&cache->first.slot[2]), 0);
 	assert_int_equal(mag_cache_take_all(cache, share.objects + n, ROUNDS, true), 0);
 	assert_int_equal(cache->common.steals, 1);
 	assert_int_equal(cache->common.steal_denied, 0);
-	mag_bias_leave(&cache->first.slot[2].owner);
+	mag_slot_leave(&cache->first.slot[2]);
 	mag_cache_give(cache, share.objects, n + ROUNDS);
 }
 
@@ -1237,7 +1237,7 @@ assert_thief_is_denied_by(struct mag_lock *lock)
 	struct share share;
 
 	run_on_thread(fill_run, &n);
-	assert_int_equal(mag_lcore_count(&cache->first.slot[MAG_SLOT_SHARED]), ROUNDS);
+	assert_int_equal(mag_slot_objects(&cache->first.slot[MAG_SLOT_SHARED]), ROUNDS);
 	assert_int_equal(mag_cache_take_all(cache, share.objects, most, false), 0);
 	mag_lock_wait(lock);
 	assert_int_equal(mag_cache_take_all(cache, share.objects + most, 1, true), -ENOBUFS);
@@ -1274,11 +1274,11 @@ TEST(test_a_sum_is_taken_again_while_somebody_is_in_the_middle, setup, teardown)
 
 	take_run(&share);
 	spare = share.objects[0];
-	assert_true(mag_bias_enter(&cache->first.slot[1].owner, &cache->first.slot[1].visitor));
+	assert_int_equal(mag_slot_enter(&cache->first.slot[1]), 0);
 	look = free_spare;
 	looks_left = 3;
 	assert_int_equal(mag_cache_take_all(cache, &object, 1, true), 0);
-	mag_bias_leave(&cache->first.slot[1].owner);
+	mag_slot_leave(&cache->first.slot[1]);
 	assert_null(look);
 	assert_ptr_equal(object, spare);
 	give_run(&share);
@@ -1318,7 +1318,7 @@ TEST(test_a_sum_is_taken_again_when_something_has_moved_meanwhile, setup, teardo
 	share.n -= some.n;
 	memcpy(some.objects, share.objects + share.n, some.n * sizeof(void *));
 	run_on_lcore(1, give_run, &some);
-	assert_int_equal(mag_lcore_count(&cache->first.slot[1]), 2 * ROUNDS);
+	assert_int_equal(mag_slot_objects(&cache->first.slot[1]), 2 * ROUNDS);
 	look = slot_to_depot;
 	looks_left = 2;
 	during_the_sum = depot_to_slot;
@@ -1363,10 +1363,10 @@ TEST(test_a_refusal_is_counted_only_while_somebody_is_busy, setup, teardown)
 
 	take_run(&share);
 	assert_int_equal(share.n, COUNT);
-	mag_bias_mark(&cache->first.slot[1].owner, &cache->first.slot[1].visitor);
+	mag_slot_enter(&cache->first.slot[1]);
 	assert_int_equal(mag_cache_take_all(cache, &object, 1, true), -ENOBUFS);
 	assert_int_equal(cache->common.steal_denied, 1);
-	mag_bias_leave(&cache->first.slot[1].owner);
+	mag_slot_leave(&cache->first.slot[1]);
 	assert_int_equal(mag_cache_take_all(cache, &object, 1, true), -ENOBUFS);
 	assert_int_equal(cache->common.steal_denied, 1);
 	give_run(&share);
@@ -1378,12 +1378,12 @@ static struct mag_detached carried;
 static void
 carried_arrives(void)
 {
-	struct mag_lcore *slot = &cache->first.slot[1];
+	struct mag_slot *slot = &cache->first.slot[1];
 
 	slot->loaded = carried.magazine;
 	slot->capacity = carried.magazine->rounds;
 	slot->rounds = carried.rounds;
-	mag_bias_leave(&slot->owner);
+	mag_slot_leave(slot);
 }
 
 TEST(test_what_arrives_behind_the_sum_is_not_missed, setup, teardown)
@@ -1395,8 +1395,8 @@ TEST(test_what_arrives_behind_the_sum_is_not_missed, setup, teardown)
 	memcpy(ten.objects, share.objects + share.n, ten.n * sizeof(void *));
 	run_on_lcore(1, give_run, &ten);
 	assert_int_equal(cache->first.slot[1].rounds, ten.n);
-	mag_bias_mark(&cache->first.slot[1].owner, &cache->first.slot[1].visitor);
-	carried = mag_lcore_detach_loaded(&cache->first.slot[1]);
+	mag_slot_enter(&cache->first.slot[1]);
+	carried = mag_slot_detach_loaded(&cache->first.slot[1]);
 	during_the_sum = carried_arrives;
 	sums_left = 2;
 	assert_int_equal(mag_cache_take_all(cache, ten.objects, ten.n, true), 0);
@@ -1430,11 +1430,11 @@ TEST(test_fences_do_where_membarriers_are_forbidden, setup_fence, teardown)
 	unsigned int n = 60;
 
 	assert_int_equal(cache->common.bias, MAG_BIAS_FENCE);
-	assert_int_not_equal(cache->first.slot[0].visitor.word & MAG_BIAS_FENCE_BIT, 0);
+	assert_int_not_equal(cache->first.slot[0].visitor & MAG_BIAS_FENCE_BIT, 0);
 	run_on_lcore(1, fill_run, &n);
 	run_on_lcore(2, fill_run, &n);
 	fill(n);
-	assert_true(mag_lcore_count(own()) > 0);
+	assert_true(mag_slot_objects(own()) > 0);
 	take_run(&share);
 	assert_int_equal(share.n, COUNT);
 	give_run(&share);
@@ -1515,14 +1515,14 @@ TEST(test_a_sweep_whose_membarrier_failed_touches_no_slot_and_asks, setup_failin
 	static void (*const sweeps[])(void) = {steal_all, try_purge,           try_resize,
 					       try_reap,  try_reap_with_purge, try_reclaim,
 					       try_gather};
-	const struct mag_lcore *slot = &cache->first.slot[1];
+	const struct mag_slot *slot = &cache->first.slot[1];
 	unsigned int i, n = 40, count, previous;
 
 	skip_without_membarrier();
 	for (i = 0; i < RTE_DIM(sweeps); i++) {
 		mag_bias_forbid_membarrier(false);
 		run_on_lcore(1, fill_run, &n);
-		count = mag_lcore_count(slot);
+		count = mag_slot_objects(slot);
 		previous = slot->previous_rounds;
 		assert_true(previous > 0);
 		word_at_fence = 0;
@@ -1530,10 +1530,10 @@ TEST(test_a_sweep_whose_membarrier_failed_touches_no_slot_and_asks, setup_failin
 		sweeps[i]();
 		assert_int_equal(count_lines(log_end()), 1);
 		assert_int_not_equal(word_at_fence & MAG_BIAS_VISIT, 0);
-		assert_int_equal(mag_lcore_count(slot), count);
+		assert_int_equal(mag_slot_objects(slot), count);
 		assert_int_equal(slot->previous_rounds, previous);
 		assert_int_equal(slot->visited_out, 0);
-		assert_int_equal(slot->visitor.word, MAG_BIAS_FENCE_BIT | MAG_BIAS_ASKED);
+		assert_int_equal(slot->visitor, MAG_BIAS_FENCE_BIT | MAG_BIAS_ASKED);
 		assert_sizes(ROUNDS);
 		/* From then on nobody tries, but asks. */
 		word_at_fence = 0;
@@ -1541,10 +1541,10 @@ TEST(test_a_sweep_whose_membarrier_failed_touches_no_slot_and_asks, setup_failin
 		sweeps[i]();
 		assert_int_equal(count_lines(log_end()), 0);
 		assert_int_equal(word_at_fence & MAG_BIAS_VISIT, 0);
-		assert_int_equal(mag_lcore_count(slot), count);
+		assert_int_equal(mag_slot_objects(slot), count);
 		run_on_lcore(1, fill_run, &n);
-		assert_int_equal(slot->visitor.word, MAG_BIAS_FENCE_BIT);
-		cache->first.slot[1].visitor.word = cache->first.slot[0].visitor.word = 0;
+		assert_int_equal(slot->visitor, MAG_BIAS_FENCE_BIT);
+		cache->first.slot[1].visitor = cache->first.slot[0].visitor = 0;
 		cache->first.slot[1].fenced = cache->first.slot[0].fenced = 0;
 	}
 }
@@ -1565,12 +1565,12 @@ TEST(test_an_owner_that_acknowledged_fences_is_visited_again, setup_failing, tea
 	assert_int_equal(cache->first.slot[1].fenced, 1);
 	assert_int_equal(cache->first.slot[2].fenced, 0);
 	assert_false(mag_cache_may_visit(cache));
-	n = mag_lcore_count(&cache->first.slot[2]);
-	assert_true(mag_lcore_count(&cache->first.slot[1]) > 0);
+	n = mag_slot_objects(&cache->first.slot[2]);
+	assert_true(mag_slot_objects(&cache->first.slot[1]) > 0);
 	take_run(&share);
 	assert_int_equal(share.n, COUNT - n);
-	assert_int_equal(mag_lcore_count(&cache->first.slot[1]), 0);
-	assert_int_equal(mag_lcore_count(&cache->first.slot[2]), n);
+	assert_int_equal(mag_slot_objects(&cache->first.slot[1]), 0);
+	assert_int_equal(mag_slot_objects(&cache->first.slot[2]), n);
 	give_run(&share);
 	/* A purge wants all of them. */
 	assert_int_equal(mag_cache_purge(cache), -EAGAIN);
@@ -1605,20 +1605,20 @@ TEST(test_an_owner_that_comes_during_a_sweep_is_not_visited_before_it_fences, se
 	run_on_lcore(1, fill_run, &n);
 	run_on_lcore(2, fill_run, &n);
 	fill(n);
-	count = mag_lcore_count(&cache->first.slot[1]);
+	count = mag_slot_objects(&cache->first.slot[1]);
 	at_fence = owner_forgets;
 	assert_int_equal(mag_cache_purge(cache), -EAGAIN);
 	assert_null(at_fence);
-	assert_int_equal(mag_lcore_count(&cache->first.slot[1]), count);
-	assert_true(mag_lcore_count(&cache->first.slot[2]) > 0);
+	assert_int_equal(mag_slot_objects(&cache->first.slot[1]), count);
+	assert_true(mag_slot_objects(&cache->first.slot[2]) > 0);
 	assert_sizes(ROUNDS);
 	cache->first.slot[1].fenced = 1;
 	at_fence = owner_forgets;
 	assert_int_equal(mag_cache_reap_now(cache, false), 0);
 	assert_null(at_fence);
-	assert_int_equal(mag_lcore_count(&cache->first.slot[1]), count);
+	assert_int_equal(mag_slot_objects(&cache->first.slot[1]), count);
 	assert_int_equal(cache->first.slot[2].previous_rounds, 0);
-	assert_int_equal(cache->first.slot[1].visitor.word, MAG_BIAS_FENCE_BIT | MAG_BIAS_ASKED);
+	assert_int_equal(cache->first.slot[1].visitor, MAG_BIAS_FENCE_BIT | MAG_BIAS_ASKED);
 }
 
 TEST(test_a_purge_without_membarriers_waits_for_owners_that_fence, setup_failing, teardown)
@@ -1630,12 +1630,11 @@ TEST(test_a_purge_without_membarriers_waits_for_owners_that_fence, setup_failing
 	try_purge();
 	run_on_lcore(1, fill_run, &n);
 	run_on_lcore(2, fill_run, &n);
-	assert_true(
-		mag_bias_enter_careful(&cache->first.slot[1].owner, &cache->first.slot[1].visitor));
+	assert_true(mag_bias_enter_careful(&cache->first.slot[1]));
 	assert_int_equal(mag_cache_purge(cache), -EAGAIN);
 	assert_int_equal(cache->common.visits_denied, 1);
-	assert_true(mag_lcore_count(&cache->first.slot[1]) > 0);
-	mag_bias_leave(&cache->first.slot[1].owner);
+	assert_true(mag_slot_objects(&cache->first.slot[1]) > 0);
+	mag_slot_leave(&cache->first.slot[1]);
 	assert_int_equal(mag_cache_purge(cache), 0);
 	mag_cache_enable(cache);
 }
@@ -1690,7 +1689,7 @@ TEST(test_the_magazine_size_changes_when_all_owners_fence, setup_failing, teardo
 	mag_cache_update(cache);
 	assert_int_equal(cache->common.type, ROUNDS);
 	/* Nobody is asked for a change that cannot be. */
-	assert_int_equal(cache->first.slot[1].visitor.word, MAG_BIAS_FENCE_BIT);
+	assert_int_equal(cache->first.slot[1].visitor, MAG_BIAS_FENCE_BIT);
 	run_on_lcore(2, fill_run, &n);
 	atomic_fetch_add(&cache->first.depot.full.contention, 100);
 	mag_cache_update(cache);
@@ -1738,18 +1737,18 @@ TEST(test_a_visited_owner_uses_the_shared_slot_and_during_a_purge_the_slabs, set
 {
 	void *object = mag_cache_alloc(cache);
 
-	mag_bias_announce(&own()->visitor, MAG_BIAS_VISIT);
+	mag_bias_announce(own(), MAG_BIAS_VISIT);
 	mag_cache_free(cache, object);
-	assert_int_equal(mag_lcore_count(&cache->first.slot[MAG_SLOT_SHARED]), 1);
+	assert_int_equal(mag_slot_objects(&cache->first.slot[MAG_SLOT_SHARED]), 1);
 	assert_ptr_equal(mag_cache_alloc(cache), object);
-	mag_bias_announce(&own()->visitor, MAG_BIAS_PURGE);
+	mag_bias_announce(own(), MAG_BIAS_PURGE);
 	mag_cache_free(cache, object);
 	assert_int_equal(in_slots(), 0);
 	assert_int_equal(cache->first.slab.out, 0);
 	assert_non_null(object = mag_cache_alloc(cache));
-	mag_bias_dismiss(&own()->visitor, MAG_BIAS_VISIT | MAG_BIAS_PURGE);
+	mag_bias_dismiss(own(), MAG_BIAS_VISIT | MAG_BIAS_PURGE);
 	mag_cache_free(cache, object);
-	assert_int_equal(mag_lcore_count(own()), 1);
+	assert_int_equal(mag_slot_objects(own()), 1);
 }
 
 TEST(test_a_busy_shared_slot_is_passed_by, setup, teardown)
@@ -1758,13 +1757,13 @@ TEST(test_a_busy_shared_slot_is_passed_by, setup, teardown)
 	struct mag_request request = {0};
 
 	mag_lock_wait(&cache->first.shared);
-	mag_bias_announce(&own()->visitor, MAG_BIAS_VISIT);
+	mag_bias_announce(own(), MAG_BIAS_VISIT);
 	assert_int_equal(mag_cache_take(cache, share.objects, 5, &request), 5);
 	assert_false(request.refused);
 	mag_request_end(&cache->common, &request);
 	mag_cache_give(cache, share.objects, 5);
 	assert_int_equal(cache->first.slab.out, 0);
-	mag_bias_dismiss(&own()->visitor, MAG_BIAS_VISIT);
+	mag_bias_dismiss(own(), MAG_BIAS_VISIT);
 	mag_lock_release(&cache->first.shared);
 }
 
@@ -1777,7 +1776,7 @@ TEST(test_an_owner_that_was_turned_away_has_what_is_in_the_depot, setup, teardow
 	give_run(&share);
 	assert_int_equal(cache->first.slab.out, COUNT);
 	mag_lock_wait(&cache->first.shared);
-	mag_bias_announce(&own()->visitor, MAG_BIAS_VISIT);
+	mag_bias_announce(own(), MAG_BIAS_VISIT);
 	assert_int_equal(mag_cache_take(cache, share.objects, 5, &request), 5);
 	assert_distinct(&ground, share.objects, 5);
 	mag_request_end(&cache->common, &request);
@@ -1788,7 +1787,7 @@ TEST(test_an_owner_that_was_turned_away_has_what_is_in_the_depot, setup, teardow
 	assert_distinct(&ground, share.objects, ROUNDS + 6);
 	assert_false(request.refused);
 	mag_request_end(&cache->common, &request);
-	mag_bias_dismiss(&own()->visitor, MAG_BIAS_VISIT);
+	mag_bias_dismiss(own(), MAG_BIAS_VISIT);
 	mag_lock_release(&cache->first.shared);
 	mag_cache_give(cache, share.objects, ROUNDS + 6);
 }
@@ -1832,7 +1831,7 @@ TEST(test_what_a_request_holds_while_it_wants_more_is_in_transit, setup, teardow
 	assert_int_equal(have.n, COUNT);
 	have.n -= 5;
 	mag_cache_free_bulk(cache, have.objects + have.n, 5);
-	assert_int_equal(mag_lcore_count(own()), 5);
+	assert_int_equal(mag_slot_objects(own()), 5);
 	request_and_end(&have, 5);
 	have.n -= 7;
 	mag_cache_give_past(cache, have.objects + have.n, 7);
@@ -1840,7 +1839,7 @@ TEST(test_what_a_request_holds_while_it_wants_more_is_in_transit, setup, teardow
 	have.n -= 4 * ROUNDS;
 	mag_cache_free_bulk(cache, have.objects + have.n, 4 * ROUNDS);
 	assert_int_equal(mag_depot_total(&cache->first.depot.full), 2);
-	assert_int_equal(mag_lcore_count(own()), 2 * ROUNDS);
+	assert_int_equal(mag_slot_objects(own()), 2 * ROUNDS);
 	request_and_end(&have, 4 * ROUNDS);
 	have.n -= 4 * ROUNDS;
 	mag_cache_free_bulk(cache, have.objects + have.n, 4 * ROUNDS);
@@ -1848,11 +1847,11 @@ TEST(test_what_a_request_holds_while_it_wants_more_is_in_transit, setup, teardow
 	assert_int_equal(mag_cache_alloc_bulk(cache, have.objects + have.n, 2 * ROUNDS),
 			 2 * ROUNDS);
 	have.n += 2 * ROUNDS;
-	assert_int_equal(mag_lcore_count(own()), 0);
+	assert_int_equal(mag_slot_objects(own()), 0);
 	mag_lock_wait(&cache->first.shared);
-	mag_bias_announce(&own()->visitor, MAG_BIAS_VISIT);
+	mag_bias_announce(own(), MAG_BIAS_VISIT);
 	request_and_end(&have, 2 * ROUNDS);
-	mag_bias_dismiss(&own()->visitor, MAG_BIAS_VISIT);
+	mag_bias_dismiss(own(), MAG_BIAS_VISIT);
 	mag_lock_release(&cache->first.shared);
 	give_run(&have);
 }
@@ -1862,7 +1861,7 @@ static struct share user;
 static void
 owner_takes(void)
 {
-	user.n = mag_lcore_pick(&cache->first.slot[1], user.objects, ROUNDS);
+	user.n = mag_slot_pick(&cache->first.slot[1], user.objects, ROUNDS);
 	MAG_COUNT(cache->first.slot[1].allocs, user.n);
 	at_fence = NULL;
 }
@@ -1874,7 +1873,7 @@ TEST(test_a_thief_does_not_take_what_it_holds_for_what_others_hold, setup, teard
 
 	take_run(&share);
 	run_on_lcore(1, fill_run, &n);
-	assert_int_equal(mag_lcore_count(&cache->first.slot[1]), 10);
+	assert_int_equal(mag_slot_objects(&cache->first.slot[1]), 10);
 	give_run(&share);
 	at_fence = owner_takes;
 	assert_int_equal(mag_cache_take_all(cache, share.objects, COUNT, true), -ENOBUFS);
@@ -2014,7 +2013,7 @@ TEST(test_a_magazine_for_a_layer_that_went_off_is_given_back, setup, teardown)
 static void
 announce_meanwhile(void)
 {
-	mag_bias_announce(&own()->visitor, MAG_BIAS_VISIT | MAG_BIAS_PURGE);
+	mag_bias_announce(own(), MAG_BIAS_VISIT | MAG_BIAS_PURGE);
 }
 
 TEST(test_a_magazine_for_a_slot_that_is_being_purged_is_given_back, setup, teardown)
@@ -2027,7 +2026,7 @@ TEST(test_a_magazine_for_a_slot_that_is_being_purged_is_given_back, setup, teard
 	assert_null(meanwhile);
 	assert_int_equal(cache->first.arena.out, 0);
 	assert_int_equal(cache->first.slab.out, 0);
-	mag_bias_dismiss(&own()->visitor, MAG_BIAS_VISIT | MAG_BIAS_PURGE);
+	mag_bias_dismiss(own(), MAG_BIAS_VISIT | MAG_BIAS_PURGE);
 }
 
 static void
@@ -2088,18 +2087,18 @@ static unsigned int partial;
 static void
 inspect(void)
 {
-	const struct mag_lcore *lcore;
+	const struct mag_slot *lcore;
 	unsigned int i;
 	uint32_t rounds;
 
 	mag_lock_wait(&cache->first.visit);
 	for (i = 0; i < MAG_SLOT_SHARED; i++)
-		mag_bias_announce(&cache->first.slot[i].visitor, MAG_BIAS_VISIT);
+		mag_bias_announce(&cache->first.slot[i], MAG_BIAS_VISIT);
 	mag_bias_fence(cache->common.bias);
 	mag_lock_wait(&cache->first.shared);
 	for (i = 0; i < MAG_SLOTS; i++) {
 		lcore = &cache->first.slot[i];
-		if (i != MAG_SLOT_SHARED && !mag_bias_granted(&cache->first.slot[i].owner, 0))
+		if (i != MAG_SLOT_SHARED && !mag_bias_granted(&cache->first.slot[i], 0))
 			continue;
 		rounds = MAG_STAT(lcore->previous_rounds);
 		if (lcore->previous == NULL ? rounds != 0 :
@@ -2113,7 +2112,7 @@ inspect(void)
 	}
 	mag_lock_release(&cache->first.shared);
 	for (i = 0; i < MAG_SLOT_SHARED; i++)
-		mag_bias_dismiss(&cache->first.slot[i].visitor, MAG_BIAS_VISIT);
+		mag_bias_dismiss(&cache->first.slot[i], MAG_BIAS_VISIT);
 	mag_lock_release(&cache->first.visit);
 }
 

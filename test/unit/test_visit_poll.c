@@ -110,9 +110,9 @@ TEST(test_a_purge_empties_the_shared_slot_and_is_not_done, setup, teardown)
 	unsigned int n = 40;
 
 	run_on_thread(fill_run, &n);
-	assert_true(mag_lcore_count(&cache->first.slot[MAG_SLOT_SHARED]) > 0);
+	assert_true(mag_slot_objects(&cache->first.slot[MAG_SLOT_SHARED]) > 0);
 	assert_int_equal(mag_cache_purge(cache), -EAGAIN);
-	assert_int_equal(mag_lcore_count(&cache->first.slot[MAG_SLOT_SHARED]), 0);
+	assert_int_equal(mag_slot_objects(&cache->first.slot[MAG_SLOT_SHARED]), 0);
 	assert_int_equal(cache->first.slot[MAG_SLOT_SHARED].size, ROUNDS);
 }
 
@@ -133,12 +133,12 @@ TEST(test_a_thief_asks_and_the_owner_hands_in_when_it_comes_by, setup, teardown)
 	unsigned int n = 40;
 
 	run_on_lcore(1, fill_run, &n);
-	assert_true(mag_lcore_count(&cache->first.slot[1]) > 1);
+	assert_true(mag_slot_objects(&cache->first.slot[1]) > 1);
 	assert_int_equal(mag_cache_take_all(cache, objects, COUNT, true), -ENOBUFS);
-	assert_int_not_equal(cache->first.slot[1].visitor.word & MAG_BIAS_ASKED, 0);
+	assert_int_not_equal(cache->first.slot[1].visitor & MAG_BIAS_ASKED, 0);
 	run_on_lcore(1, cycle_run, NULL);
-	assert_int_equal(cache->first.slot[1].visitor.word & MAG_BIAS_ASKED, 0);
-	assert_true(mag_lcore_count(&cache->first.slot[1]) <= ROUNDS);
+	assert_int_equal(cache->first.slot[1].visitor & MAG_BIAS_ASKED, 0);
+	assert_true(mag_slot_objects(&cache->first.slot[1]) <= ROUNDS);
 	assert_int_equal(mag_cache_take_all(cache, objects, COUNT - ROUNDS, true), 0);
 	mag_cache_give(cache, objects, COUNT - ROUNDS);
 }
@@ -151,10 +151,10 @@ TEST(test_a_reap_asks_and_empties_the_depot, setup, teardown)
 	assert_true(mag_depot_total(&cache->first.depot.full) > 0);
 	assert_int_equal(mag_cache_reap_now(cache, false), 0);
 	assert_int_equal(mag_depot_total(&cache->first.depot.full), 0);
-	assert_int_not_equal(cache->first.slot[1].visitor.word & MAG_BIAS_ASKED, 0);
-	assert_true(mag_lcore_count(&cache->first.slot[1]) > 0);
+	assert_int_not_equal(cache->first.slot[1].visitor & MAG_BIAS_ASKED, 0);
+	assert_true(mag_slot_objects(&cache->first.slot[1]) > 0);
 	run_on_lcore(1, cycle_run, NULL);
-	assert_true(mag_lcore_count(&cache->first.slot[1]) <= ROUNDS);
+	assert_true(mag_slot_objects(&cache->first.slot[1]) <= ROUNDS);
 }
 
 TEST(test_a_purge_is_not_done_before_owners_came_by, setup, teardown)
@@ -175,7 +175,7 @@ TEST(test_the_magazine_size_does_not_change, setup, teardown)
 	mag_cache_update(cache);
 	assert_int_equal(cache->common.type, ROUNDS);
 	assert_int_equal(cache->resizes, 0);
-	assert_int_equal(cache->first.slot[1].visitor.word & MAG_BIAS_ASKED, 0);
+	assert_int_equal(cache->first.slot[1].visitor & MAG_BIAS_ASKED, 0);
 }
 
 TEST(test_a_flush_needs_no_request, setup, teardown)
@@ -183,9 +183,9 @@ TEST(test_a_flush_needs_no_request, setup, teardown)
 	unsigned int n = 40;
 
 	fill_run(&n);
-	assert_true(mag_lcore_count(mag_lcore_slot(cache->first.slot)) > 0);
+	assert_true(mag_slot_objects(mag_slot_own(cache->first.slot)) > 0);
 	mag_lcore_flush();
-	assert_int_equal(mag_lcore_count(mag_lcore_slot(cache->first.slot)), 0);
+	assert_int_equal(mag_slot_objects(mag_slot_own(cache->first.slot)), 0);
 }
 
 TEST(test_what_all_hold_is_had_when_each_came_by, setup, teardown)
@@ -244,7 +244,7 @@ TEST(test_updates_give_back_what_the_depot_did_not_need, setup, teardown)
 	mag_cache_update(cache);
 	mag_cache_update(cache);
 	assert_int_equal(mag_depot_total(&cache->first.depot.full), 0);
-	assert_int_equal(cache->first.slab.out, mag_lcore_count(&cache->first.slot[1]));
+	assert_int_equal(cache->first.slab.out, mag_slot_objects(&cache->first.slot[1]));
 }
 
 TEST(test_reclaim_with_memory_low_asks, setup, teardown)
@@ -271,7 +271,7 @@ TEST(test_contention_does_not_change_the_magazines, setup_growing, teardown_pool
 	assert_int_equal(cache->common.type, type);
 	assert_int_equal(cache->resizes, 0);
 	/* Nor is anybody asked, at each update, for a change that cannot be. */
-	assert_int_equal(cache->first.slot[1].visitor.word, 0);
+	assert_int_equal(cache->first.slot[1].visitor, 0);
 }
 
 static _Atomic bool leave;
@@ -298,7 +298,7 @@ TEST(test_more_lcores_do_not_change_the_magazines, setup_small, teardown_pool)
 	task_join(&task);
 	assert_int_equal(cache->common.type, 30);
 	assert_int_equal(cache->first.slot[0].size, 30);
-	assert_int_equal(cache->first.slot[1].visitor.word, 0);
+	assert_int_equal(cache->first.slot[1].visitor, 0);
 }
 
 TEST(test_blocks_are_not_gathered_from_lcores_before_they_came_by, setup_growing, teardown_pool)
@@ -307,10 +307,10 @@ TEST(test_blocks_are_not_gathered_from_lcores_before_they_came_by, setup_growing
 	unsigned int n = COUNT, i;
 
 	run_on_lcore(1, fill_run, &n);
-	assert_true(mag_lcore_count(&cache->first.slot[1]) > 0);
+	assert_true(mag_slot_objects(&cache->first.slot[1]) > 0);
 	assert_int_not_equal(mag_slab_alloc_blocks(&cache->first.slab, first, COUNT / BLOCK), 0);
 	assert_int_equal(mag_cache_gather(cache), -EAGAIN);
-	assert_true(mag_lcore_count(&cache->first.slot[1]) > 0);
+	assert_true(mag_slot_objects(&cache->first.slot[1]) > 0);
 	run_on_lcore(1, flush_run, NULL);
 	assert_int_equal(mag_cache_gather(cache), -EAGAIN);
 	assert_int_equal(mag_slab_alloc_blocks(&cache->first.slab, first, COUNT / BLOCK), 0);

@@ -85,7 +85,7 @@ holder_run(void *arg)
 	struct holder *self = arg;
 
 	self->held = mag_cache_alloc_bulk(cache, self->object, self->held);
-	self->slot = mag_lcore_slot_number();
+	self->slot = mag_thread_slot();
 	atomic_store_explicit(&self->done, 1, memory_order_release);
 	holder_await(self, ORDER_FREE);
 	mag_cache_free_bulk(cache, self->object, self->held);
@@ -133,7 +133,7 @@ holders_free(void)
 	for (i = 0; i < holders; i++) {
 		holder_order(&holder[i], ORDER_FREE);
 		wait_until(atomic_load(&holder[i].done) == 2);
-		assert_int_equal(mag_lcore_count(&cache->first.slot[holder[i].slot]),
+		assert_int_equal(mag_slot_objects(&cache->first.slot[holder[i].slot]),
 				 holder[i].held);
 	}
 }
@@ -150,7 +150,7 @@ holders_end(void)
 	mag_cache_free_bulk(cache, rest, rest_count);
 }
 
-static struct mag_lcore *
+static struct mag_slot *
 slot_of(unsigned int i)
 {
 	return &cache->first.slot[holder[i].slot];
@@ -267,13 +267,13 @@ check_no_more_than_needed(unsigned int n)
 	holders_free();
 	/* Whoever visits them waits in vain, and counts it. */
 	for (i = 1; i < n; i++)
-		assert_true(mag_bias_enter(&slot_of(i)->owner, &slot_of(i)->visitor));
+		assert_int_equal(mag_slot_enter(slot_of(i)), 0);
 	sent = mag_bias_membarriers();
 	assert_int_equal(mag_cache_take_all(cache, &object, 1, true), 0);
 	assert_int_equal(mag_bias_membarriers() - sent, 1);
 	assert_int_equal(cache->common.steal_denied, 0);
 	for (i = 1; i < n; i++)
-		mag_bias_leave(&slot_of(i)->owner);
+		mag_slot_leave(slot_of(i));
 	assert_int_equal(holders_visited(), 1);
 	assert_int_equal(mag_cache_in_lcores(cache), 3 * n - 1);
 	mag_cache_free(cache, object);
@@ -352,7 +352,7 @@ TEST(test_what_threads_without_lcore_id_hold_is_had_without_a_membarrier, setup,
 	uint64_t sent;
 
 	run_on_thread(fill_run, &n);
-	assert_int_equal(mag_lcore_count(&cache->first.slot[MAG_SLOT_SHARED]), n);
+	assert_int_equal(mag_slot_objects(&cache->first.slot[MAG_SLOT_SHARED]), n);
 	sent = mag_bias_membarriers();
 	rest_count = mag_cache_alloc_bulk(cache, rest, COUNT - n);
 	assert_int_equal(mag_cache_take_all(cache, rest + rest_count, n, true), 0);
@@ -393,7 +393,7 @@ setup_pool(void **state __rte_unused)
 	cache = rte_mempool_magazine_cache(pool);
 	assert_int_equal(rte_mempool_generic_get(pool, had, POOL_OBJECTS - AWAY, NULL), 0);
 	run_on_lcore(1, put_away_run, away);
-	assert_int_equal(mag_lcore_count(&cache->first.slot[1]), AWAY);
+	assert_int_equal(mag_slot_objects(&cache->first.slot[1]), AWAY);
 	assert_int_equal(mag_cache_reachable(cache), AWAY);
 	return 0;
 }
@@ -415,7 +415,7 @@ TEST(test_an_optional_refill_empties_nobodys_magazines, setup_pool, teardown_poo
 	for (i = 0; i < 10; i++) {
 		assert_int_equal(rte_mempool_get(pool, &had[POOL_OBJECTS - AWAY + i]), 0);
 		assert_int_equal(mag_bias_membarriers() - sent, i + 1);
-		assert_int_equal(mag_lcore_count(&cache->first.slot[1]), AWAY - i - 1);
+		assert_int_equal(mag_slot_objects(&cache->first.slot[1]), AWAY - i - 1);
 		assert_int_equal(rte_mempool_default_cache(pool, rte_lcore_id())->len, 0);
 	}
 	for (; i < AWAY; i++)
@@ -433,7 +433,7 @@ TEST(test_an_optional_refill_is_not_stolen_when_the_request_is_served, setup_poo
 	for (i = 0; i < 400; i++)
 		assert_int_equal(rte_mempool_get(pool, &had[at - 400 + i]), 0);
 	assert_int_equal(mag_bias_membarriers(), sent);
-	assert_int_equal(mag_lcore_count(&cache->first.slot[1]), AWAY);
+	assert_int_equal(mag_slot_objects(&cache->first.slot[1]), AWAY);
 	for (i = 0; i < AWAY; i++)
 		assert_int_equal(rte_mempool_get(pool, &had[at + i]), 0);
 }
@@ -500,7 +500,7 @@ assert_refused_without_a_visit(int ret, uint64_t sent)
 {
 	assert_int_equal(ret, -ENOBUFS);
 	assert_int_equal(mag_bias_membarriers(), sent);
-	assert_int_equal(mag_lcore_count(&cache->first.slot[1]), AWAY);
+	assert_int_equal(mag_slot_objects(&cache->first.slot[1]), AWAY);
 }
 
 TEST(test_a_refill_without_a_second_try_is_refused_once, setup_pool, teardown_pool)
@@ -645,7 +645,7 @@ TEST(test_a_users_cache_interrupts_nobody_for_what_is_optional, setup_pool, tear
 	run_on_thread(get_by_a_cache_run, &got);
 	assert_int_equal(got, 10);
 	assert_int_equal(mag_bias_membarriers() - sent, 10);
-	assert_int_equal(mag_lcore_count(&cache->first.slot[1]), AWAY - 10);
+	assert_int_equal(mag_slot_objects(&cache->first.slot[1]), AWAY - 10);
 	get_the_rest(AWAY - 10);
 }
 
@@ -675,7 +675,7 @@ assert_mandatory(struct rte_mempool_cache *table, unsigned int n)
 	rte_mempool_generic_put(pool, had + POOL_OBJECTS - AWAY, AWAY, NULL);
 	mag_cache_reap_now(cache, true);
 	run_on_lcore(1, put_away_run, had + POOL_OBJECTS - AWAY);
-	assert_int_equal(mag_lcore_count(&cache->first.slot[1]), AWAY);
+	assert_int_equal(mag_slot_objects(&cache->first.slot[1]), AWAY);
 }
 
 TEST(test_a_table_that_is_no_cache_is_served_at_once, setup_pool, teardown_pool)
@@ -775,7 +775,7 @@ TEST(test_blocks_are_refused_while_a_thread_stays_in_the_perimeter, setup_pool, 
 	assert_true(mag_perimeter_enter(cache, false));
 	run_on_thread(blocks_run, &ret);
 	assert_int_equal(ret, -ENOBUFS);
-	assert_int_equal(mag_lcore_count(&cache->first.slot[1]), AWAY);
+	assert_int_equal(mag_slot_objects(&cache->first.slot[1]), AWAY);
 	mag_perimeter_leave(cache);
 	assert_int_equal(rte_mempool_generic_get(pool, had, POOL_OBJECTS, NULL), 0);
 }

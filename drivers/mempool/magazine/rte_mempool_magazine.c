@@ -5,7 +5,7 @@
  *
  * The general idea is as follows: a mempool's data is a cache of the library over a
  * region that adopts the mempool's chunks. get and put go to the magazines of the
- * calling lcore, inlined from lcore.h; everything else is one call into the library.
+ * calling lcore, inlined from mag_inline.h; everything else is one call into the library.
  * Objects are never written to: mbufs stay constructed.
  */
 
@@ -203,18 +203,12 @@ magazine_free(struct rte_mempool *mp)
 	mp->pool_data = NULL;
 }
 
-static struct mag_lcore *
-pool_slot(const struct rte_mempool *mp)
-{
-	return mag_lcore_slot(((struct mag_cache *)mp->pool_data)->first.slot);
-}
-
 static __rte_noinline int
 enqueue_slow(struct rte_mempool *mp, void *const *objects, unsigned int n)
 {
 	if (unlikely(laying_out == mp))
 		return 0;
-	if (mag_lcore_put_both(pool_slot(mp), objects, n))
+	if (mag_slot_put_both(mag_slot_of(mp->pool_data), objects, n))
 		return 0;
 	mag_cache_free_slow(mp->pool_data, objects, n);
 	return 0;
@@ -223,9 +217,11 @@ enqueue_slow(struct rte_mempool *mp, void *const *objects, unsigned int n)
 static int
 magazine_enqueue(struct rte_mempool *mp, void *const *objects, unsigned int n)
 {
+	struct mag_slot *slot = mag_slot_of(mp->pool_data);
+
 	/* One object by itself: nothing is left of the copy's loop. */
-	if (n == 1 ? likely(mag_lcore_put(pool_slot(mp), objects, 1)) :
-		     likely(mag_lcore_put(pool_slot(mp), objects, n)))
+	if (n == 1 ? likely(mag_slot_put(slot, objects, 1)) :
+		     likely(mag_slot_put(slot, objects, n)))
 		return 0;
 	return enqueue_slow(mp, objects, n);
 }
@@ -287,11 +283,11 @@ user_cache_at(void *const *objects, unsigned int n)
 }
 
 /* Where a refusal is noted: in this thread's slot, or of those that share one in that of the lcore's number. */
-static _Atomic uint64_t *
+static uint64_t *
 refused_note(const struct rte_mempool *mp)
 {
 	struct mag_cache *cache = mp->pool_data;
-	struct mag_lcore *slot = mag_lcore_slot(cache->first.slot);
+	struct mag_slot *slot = mag_slot_own(cache->first.slot);
 
 	if (unlikely(slot == &cache->first.slot[MAG_SLOT_SHARED]))
 		slot = &cache->first.slot[RTE_MIN(rte_lcore_id(), (unsigned int)MAG_SLOT_SHARED)];
@@ -306,25 +302,24 @@ refused_note(const struct rte_mempool *mp)
 static uint64_t
 refusal_of(const struct rte_mempool_cache *refilled, uint64_t had)
 {
-	return mag_lcore_slot_number() == MAG_SLOT_SHARED ? (uintptr_t)refilled : had + 1;
+	return mag_thread_slot() == MAG_SLOT_SHARED ? (uintptr_t)refilled : had + 1;
 }
 
 static __rte_noinline int
 dequeue_by_steal(struct rte_mempool *mp, void **objects, unsigned int n, uint64_t had)
 {
 	const struct rte_mempool_cache *refilled = lcore_cache_at(mp, objects);
-	_Atomic uint64_t *note = refused_note(mp);
+	uint64_t *note = refused_note(mp);
 	int ret = -ENOBUFS;
 
 	if (refilled == NULL)
 		refilled = user_cache_at(objects, n);
 	/* relaxed: a note is of this thread alone, or of those who take the lock of the shared slot */
-	if (refilled == NULL ||
-	    atomic_load_explicit(note, memory_order_relaxed) == refusal_of(refilled, had))
+	if (refilled == NULL || MAG_STAT(*note) == refusal_of(refilled, had))
 		ret = mag_cache_steal_all(mp->pool_data, objects, n);
-	had = MAG_STAT(pool_slot(mp)->allocs);
-	atomic_store_explicit(note, ret != 0 && refilled != NULL ? refusal_of(refilled, had) : 0,
-			      memory_order_relaxed);
+	had = MAG_STAT(mag_slot_of(mp->pool_data)->allocs);
+	__atomic_store_n(note, ret != 0 && refilled != NULL ? refusal_of(refilled, had) : 0,
+			 __ATOMIC_RELAXED);
 	return ret;
 }
 
@@ -336,19 +331,19 @@ static __rte_noinline int
 dequeue_slow(struct rte_mempool *mp, void **objects, unsigned int n)
 {
 	void *before[REFILL_MAX];
-	_Atomic uint64_t *note;
+	uint64_t *note;
 	uint64_t had;
 	int ret;
 
-	if (mag_lcore_get_both(pool_slot(mp), objects, n))
+	if (mag_slot_get_both(mag_slot_of(mp->pool_data), objects, n))
 		return 0;
-	had = MAG_STAT(pool_slot(mp)->allocs);
+	had = MAG_STAT(mag_slot_of(mp->pool_data)->allocs);
 	if (n <= REFILL_MAX)
 		memcpy(before, objects, n * sizeof(objects[0]));
 	if (likely(mag_cache_take_all(mp->pool_data, objects, n, false) == 0)) {
 		note = refused_note(mp);
 		if (unlikely(MAG_STAT(*note) != 0))
-			atomic_store_explicit(note, 0, memory_order_relaxed);
+			__atomic_store_n(note, 0, __ATOMIC_RELAXED);
 		return 0;
 	}
 	ret = dequeue_by_steal(mp, objects, n, had);
@@ -360,8 +355,10 @@ dequeue_slow(struct rte_mempool *mp, void **objects, unsigned int n)
 static int
 magazine_dequeue(struct rte_mempool *mp, void **objects, unsigned int n)
 {
-	if (n == 1 ? likely(mag_lcore_get(pool_slot(mp), objects, 1)) :
-		     likely(mag_lcore_get(pool_slot(mp), objects, n)))
+	struct mag_slot *slot = mag_slot_of(mp->pool_data);
+
+	if (n == 1 ? likely(mag_slot_get(slot, objects, 1)) :
+		     likely(mag_slot_get(slot, objects, n)))
 		return 0;
 	return dequeue_slow(mp, objects, n);
 }
@@ -400,14 +397,14 @@ static int
 lay_out(struct rte_mempool *mp, struct layout *layout, unsigned int max, void *addr,
 	rte_iova_t iova, size_t len)
 {
-	struct mag_lcore *slot = pool_slot(mp);
+	struct mag_slot *slot = mag_slot_of(mp->pool_data);
 	int ret;
 
-	mag_lcore_keep_out(slot, true);
+	mag_slot_keep_out(slot, true);
 	laying_out = mp;
 	ret = rte_mempool_op_populate_helper(mp, 0, max, addr, iova, len, layout_add, layout);
 	laying_out = NULL;
-	mag_lcore_keep_out(slot, false);
+	mag_slot_keep_out(slot, false);
 	return ret;
 }
 

@@ -1,0 +1,561 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "eal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "slot.h"
+
+#define ROUNDS 14
+#define MAGAZINES 16
+
+static struct mag_arena arena;
+static struct mag_depot depot __attribute__((aligned(128)));
+static struct mag_slot slot;
+
+static int
+setup(void **state __rte_unused)
+{
+	assert_int_equal(mag_arena_init(&arena, MAGAZINES * 128, -1), 0);
+	mag_depot_init(&depot, &arena);
+	memset(&slot, 0, sizeof(slot));
+	slot.size = ROUNDS;
+	return 0;
+}
+
+static int
+teardown(void **state __rte_unused)
+{
+	mag_arena_fini(&arena);
+	return 0;
+}
+
+static void *
+number(uintptr_t n)
+{
+	return (void *)(0x1000 + n);
+}
+
+static void
+stock_empty(unsigned int n)
+{
+	while (n-- > 0)
+		mag_depot_put(&depot, &depot.empty, mag_arena_get(&arena, ROUNDS));
+}
+
+static void
+stock_full(uintptr_t first)
+{
+	struct mag_magazine *magazine = mag_arena_get(&arena, ROUNDS);
+	unsigned int i;
+
+	for (i = 0; i < ROUNDS; i++)
+		*mag_magazine_round(magazine, i) = number(first + i);
+	mag_depot_put(&depot, &depot.full, magazine);
+}
+
+static uint32_t
+give(uintptr_t first, uint32_t n)
+{
+	void *objects[256];
+	uint32_t i;
+
+	for (i = 0; i < n; i++)
+		objects[i] = number(first + i);
+	return mag_slot_give(&slot, &depot, objects, n);
+}
+
+static void
+assert_invariant(void)
+{
+	uint32_t previous = slot.previous_rounds;
+
+	if (slot.previous == NULL)
+		assert_int_equal(previous, 0);
+	else
+		assert_true(previous == 0 || previous == slot.previous->rounds);
+	assert_int_equal(slot.capacity, slot.loaded != NULL ? slot.loaded->rounds : 0);
+	assert_true(slot.rounds <= slot.capacity);
+}
+
+TEST(test_an_empty_slot_over_an_empty_depot_gives_and_takes_nothing, setup, teardown)
+{
+	void *objects[4];
+
+	assert_int_equal(mag_slot_take(&slot, &depot, objects, 4), 0);
+	assert_int_equal(give(0, 4), 0);
+	assert_false(mag_slot_get(&slot, objects, 1));
+	assert_int_equal(slot.busy, 0);
+	assert_false(mag_slot_put(&slot, objects, 1));
+	assert_int_equal(slot.busy, 0);
+	assert_false(mag_slot_get_both(&slot, objects, 1));
+	assert_int_equal(slot.busy, 0);
+	assert_false(mag_slot_put_both(&slot, objects, 1));
+	assert_int_equal(slot.busy, 0);
+	assert_int_equal(slot.allocs, 0);
+}
+
+TEST(test_the_object_given_last_is_taken_first, setup, teardown)
+{
+	void *object;
+	unsigned int i;
+
+	stock_empty(1);
+	assert_int_equal(give(0, 5), 5);
+	for (i = 5; i-- > 0;) {
+		assert_true(mag_slot_get(&slot, &object, 1));
+		assert_ptr_equal(object, number(i));
+	}
+	assert_false(mag_slot_get(&slot, &object, 1));
+}
+
+TEST(test_a_slot_holds_two_magazines, setup, teardown)
+{
+	stock_empty(2);
+	assert_int_equal(give(0, 3 * ROUNDS), 2 * ROUNDS);
+	assert_int_equal(mag_slot_objects(&slot), 2 * ROUNDS);
+	assert_int_equal(slot.previous_rounds, ROUNDS);
+	assert_int_equal(slot.rounds, ROUNDS);
+	assert_int_equal(mag_depot_total(&depot.full), 0);
+}
+
+TEST(test_a_third_magazine_pushes_the_previous_to_the_full_list, setup, teardown)
+{
+	struct mag_magazine *first;
+
+	stock_empty(3);
+	assert_int_equal(give(0, ROUNDS), ROUNDS);
+	first = slot.loaded;
+	assert_int_equal(give(ROUNDS, ROUNDS), ROUNDS);
+	assert_ptr_equal(slot.previous, first);
+	assert_int_equal(give(2 * ROUNDS, 1), 1);
+	assert_int_equal(mag_depot_total(&depot.full), 1);
+	assert_int_equal(mag_depot_total(&depot.empty), 0);
+	assert_int_equal(slot.previous_rounds, ROUNDS);
+	assert_int_equal(slot.rounds, 1);
+	assert_int_equal(slot.rounds_out, ROUNDS);
+	assert_int_equal(slot.exchanges, 1);
+}
+
+TEST(test_the_previous_magazine_is_swapped_in_before_the_depot_is_asked, setup, teardown)
+{
+	void *objects[2 * ROUNDS];
+
+	stock_empty(2);
+	stock_full(1000);
+	assert_int_equal(give(0, 2 * ROUNDS), 2 * ROUNDS);
+	assert_int_equal(mag_slot_take(&slot, &depot, objects, ROUNDS + 1), ROUNDS + 1);
+	assert_ptr_equal(objects[ROUNDS], number(ROUNDS - 1));
+	assert_int_equal(mag_depot_taken(&depot.full), 0);
+	assert_int_equal(slot.previous_rounds, 0);
+	assert_int_equal(slot.rounds, ROUNDS - 1);
+	assert_int_equal(give(100, ROUNDS + 1), ROUNDS + 1);
+	assert_int_equal(mag_depot_taken(&depot.empty), 2);
+}
+
+TEST(test_one_full_magazine_is_asked_for_up_to_its_size, setup, teardown)
+{
+	void *objects[ROUNDS];
+
+	stock_full(0);
+	stock_full(100);
+	assert_int_equal(mag_slot_take(&slot, &depot, objects, ROUNDS), ROUNDS);
+	assert_int_equal(mag_depot_total(&depot.full), 1);
+	assert_ptr_equal(objects[0], number(100));
+	assert_int_equal(slot.rounds_in, ROUNDS);
+	assert_int_equal(slot.allocs, ROUNDS);
+	assert_int_equal(slot.exchanges, 1);
+}
+
+TEST(test_two_full_magazines_are_asked_for_beyond_its_size, setup, teardown)
+{
+	void *objects[ROUNDS + 1];
+
+	stock_full(0);
+	stock_full(100);
+	assert_int_equal(mag_slot_take(&slot, &depot, objects, ROUNDS + 1), ROUNDS + 1);
+	assert_int_equal(mag_depot_total(&depot.full), 0);
+	assert_int_equal(mag_depot_taken(&depot.full), 1);
+	assert_ptr_equal(objects[0], number(100));
+	assert_ptr_equal(objects[ROUNDS], number(ROUNDS - 1));
+	assert_int_equal(slot.rounds_in, 2 * ROUNDS);
+	assert_invariant();
+}
+
+TEST(test_empty_magazines_go_to_the_empty_list_when_full_ones_come, setup, teardown)
+{
+	void *objects[2 * ROUNDS];
+
+	stock_empty(2);
+	assert_int_equal(give(0, 2 * ROUNDS), 2 * ROUNDS);
+	assert_int_equal(mag_slot_take(&slot, &depot, objects, 2 * ROUNDS), 2 * ROUNDS);
+	stock_full(0);
+	assert_int_equal(mag_slot_take(&slot, &depot, objects, 1), 1);
+	assert_int_equal(mag_depot_total(&depot.empty), 1);
+	assert_int_equal(mag_slot_take(&slot, &depot, objects, ROUNDS - 1), ROUNDS - 1);
+	stock_full(0);
+	stock_full(0);
+	assert_int_equal(mag_slot_take(&slot, &depot, objects, ROUNDS + 1), ROUNDS + 1);
+	assert_int_equal(mag_depot_total(&depot.empty), 3);
+}
+
+TEST(test_a_slot_that_is_off_leaves_the_depot_alone, setup, teardown)
+{
+	void *objects[4];
+
+	slot.size = 0;
+	stock_empty(1);
+	stock_full(0);
+	assert_int_equal(mag_slot_take(&slot, &depot, objects, 4), 0);
+	assert_int_equal(give(0, 4), 0);
+	assert_int_equal(mag_depot_total(&depot.full), 1);
+	assert_int_equal(mag_depot_total(&depot.empty), 1);
+}
+
+TEST(test_the_fast_path_is_all_or_nothing, setup, teardown)
+{
+	void *objects[ROUNDS + 1] = {NULL};
+
+	stock_empty(1);
+	assert_int_equal(give(0, 4), 4);
+	assert_false(mag_slot_get(&slot, objects, 5));
+	assert_null(objects[0]);
+	assert_int_equal(slot.rounds, 4);
+	assert_false(mag_slot_put(&slot, objects, ROUNDS - 3));
+	assert_int_equal(slot.rounds, 4);
+	assert_true(mag_slot_put(&slot, objects, ROUNDS - 4));
+	assert_int_equal(slot.rounds, ROUNDS);
+	assert_true(mag_slot_get(&slot, objects, ROUNDS));
+	assert_int_equal(slot.rounds, 0);
+	assert_int_equal(slot.allocs, ROUNDS);
+	assert_int_equal(slot.busy, 0);
+}
+
+TEST(test_the_fast_path_stays_out_while_somebody_visits, setup, teardown)
+{
+	void *object = number(7);
+
+	stock_empty(1);
+	assert_int_equal(give(0, 4), 4);
+	mag_bias_announce(&slot, MAG_BIAS_VISIT);
+	assert_false(mag_slot_get(&slot, &object, 1));
+	assert_false(mag_slot_put(&slot, &object, 1));
+	assert_int_equal(slot.rounds, 4);
+	mag_bias_dismiss(&slot, MAG_BIAS_VISIT);
+	assert_true(mag_slot_get(&slot, &object, 1));
+}
+
+TEST(test_both_magazines_serve_without_the_slow_path, setup, teardown)
+{
+	void *objects[2 * ROUNDS], *more[3];
+	uint32_t i;
+
+	assert_false(mag_slot_get_both(&slot, objects, 1));
+	assert_false(mag_slot_put_both(&slot, objects, 1));
+	stock_empty(2);
+	assert_int_equal(give(0, 2 * ROUNDS), 2 * ROUNDS);
+	assert_false(mag_slot_get_both(&slot, objects, ROUNDS));
+	assert_false(mag_slot_get_both(&slot, objects, 2 * ROUNDS + 1));
+	assert_true(mag_slot_get_both(&slot, objects, ROUNDS + 3));
+	assert_invariant();
+	assert_int_equal(slot.allocs, ROUNDS + 3);
+	for (i = 0; i < ROUNDS; i++)
+		assert_ptr_equal(objects[i], number(ROUNDS + i));
+	for (i = 0; i < 3; i++)
+		assert_ptr_equal(objects[ROUNDS + i], number(ROUNDS - 3 + i));
+	assert_false(mag_slot_put_both(&slot, objects, 3));
+	assert_false(mag_slot_put_both(&slot, objects, ROUNDS + 4));
+	assert_true(mag_slot_put_both(&slot, objects, ROUNDS + 3));
+	assert_invariant();
+	assert_int_equal(mag_slot_objects(&slot), 2 * ROUNDS);
+	assert_true(mag_slot_get(&slot, more, 3));
+	assert_memory_equal(more, objects + ROUNDS, sizeof(more));
+	assert_int_equal(slot.busy, 0);
+}
+
+TEST(test_both_magazines_stay_closed_while_somebody_visits, setup, teardown)
+{
+	void *objects[ROUNDS + 1];
+
+	stock_empty(2);
+	assert_int_equal(give(0, 2 * ROUNDS), 2 * ROUNDS);
+	mag_bias_announce(&slot, MAG_BIAS_VISIT);
+	assert_false(mag_slot_get_both(&slot, objects, ROUNDS + 1));
+	mag_bias_dismiss(&slot, MAG_BIAS_VISIT);
+	assert_true(mag_slot_get_both(&slot, objects, ROUNDS + 1));
+	mag_bias_announce(&slot, MAG_BIAS_PURGE);
+	assert_false(mag_slot_put_both(&slot, objects, ROUNDS + 1));
+	assert_int_equal(mag_slot_objects(&slot), ROUNDS - 1);
+}
+
+TEST(test_copies_are_exact, setup, teardown)
+{
+	void *from[20], *to[20];
+	unsigned int n, i;
+
+	for (i = 0; i < 20; i++)
+		from[i] = number(i);
+	for (n = 0; n <= 18; n++) {
+		memset(to, 0, sizeof(to));
+		mag_slot_copy(to, from, n);
+		for (i = 0; i < 20; i++)
+			assert_ptr_equal(to[i], i < n ? from[i] : NULL);
+	}
+}
+
+TEST(test_detaching_leaves_nothing_behind, setup, teardown)
+{
+	struct mag_detached detached;
+
+	stock_empty(2);
+	assert_int_equal(give(0, ROUNDS + 3), ROUNDS + 3);
+	detached = mag_slot_detach_previous(&slot);
+	assert_int_equal(detached.rounds, ROUNDS);
+	assert_ptr_equal(mag_magazine_round(detached.magazine, 0)[0], number(0));
+	assert_null(slot.previous);
+	assert_int_equal(mag_slot_objects(&slot), 3);
+	detached = mag_slot_detach_loaded(&slot);
+	assert_int_equal(detached.rounds, 3);
+	assert_ptr_equal(mag_magazine_round(detached.magazine, 0)[0], number(ROUNDS));
+	assert_null(slot.loaded);
+	assert_int_equal(mag_slot_objects(&slot), 0);
+	assert_invariant();
+	assert_null(mag_slot_detach_previous(&slot).magazine);
+	assert_null(mag_slot_detach_loaded(&slot).magazine);
+}
+
+TEST(test_picking_takes_from_the_top_of_loaded_only, setup, teardown)
+{
+	void *objects[2 * ROUNDS];
+
+	stock_empty(2);
+	assert_int_equal(give(0, ROUNDS + 5), ROUNDS + 5);
+	assert_int_equal(mag_slot_pick(&slot, objects, 2), 2);
+	assert_ptr_equal(objects[0], number(ROUNDS + 3));
+	assert_ptr_equal(objects[1], number(ROUNDS + 4));
+	assert_int_equal(mag_slot_pick(&slot, objects, 2 * ROUNDS), 3);
+	assert_int_equal(mag_slot_pick(&slot, objects, 1), 0);
+	assert_int_equal(slot.previous_rounds, ROUNDS);
+}
+
+/* The slot layer and its depot as lists of numbers, straight from the specification. */
+struct pile {
+	bool there;
+	uint32_t rounds;
+	void *round[ROUNDS];
+};
+
+static struct {
+	struct pile loaded, previous, full[MAGAZINES];
+	uint32_t fulls, empties;
+} model;
+
+static void
+model_swap(void)
+{
+	struct pile loaded = model.loaded;
+
+	model.loaded = model.previous;
+	model.previous = loaded;
+}
+
+static void
+model_drop_empty(const struct pile *pile)
+{
+	if (pile->there)
+		model.empties++;
+}
+
+static bool
+model_load_full(uint32_t need)
+{
+	struct pile first, second;
+
+	if (model.fulls == 0)
+		return false;
+	first = model.full[--model.fulls];
+	model_drop_empty(&model.previous);
+	if (need > ROUNDS && model.fulls > 0) {
+		second = model.full[--model.fulls];
+		model_drop_empty(&model.loaded);
+		model.previous = second;
+	} else {
+		model.previous = model.loaded;
+	}
+	model.loaded = first;
+	return true;
+}
+
+static uint32_t
+model_take(void **objects, uint32_t n)
+{
+	uint32_t got = 0, take;
+
+	for (;;) {
+		take = RTE_MIN(model.loaded.rounds, n - got);
+		model.loaded.rounds -= take;
+		memcpy(objects + got, model.loaded.round + model.loaded.rounds,
+		       take * sizeof(void *));
+		got += take;
+		if (got == n)
+			return n;
+		if (model.previous.rounds > 0)
+			model_swap();
+		else if (!model_load_full(n - got))
+			return got;
+	}
+}
+
+static bool
+model_load_empty(void)
+{
+	if (model.empties == 0)
+		return false;
+	model.empties--;
+	if (model.previous.there)
+		model.full[model.fulls++] = model.previous;
+	model.previous = model.loaded;
+	model.loaded = (struct pile){.there = true};
+	return true;
+}
+
+static uint32_t
+model_give(void *const *objects, uint32_t n)
+{
+	uint32_t done;
+
+	for (done = 0; done < n;) {
+		if (model.loaded.there && model.loaded.rounds < ROUNDS)
+			model.loaded.round[model.loaded.rounds++] = objects[done++];
+		else if (model.previous.there && model.previous.rounds == 0)
+			model_swap();
+		else if (!model_load_empty())
+			break;
+	}
+	return done;
+}
+
+static void
+assert_like_model(void)
+{
+	assert_int_equal(slot.loaded != NULL, model.loaded.there);
+	assert_int_equal(slot.previous != NULL, model.previous.there);
+	assert_int_equal(slot.rounds, model.loaded.rounds);
+	assert_int_equal(slot.previous_rounds, model.previous.rounds);
+	assert_int_equal(mag_depot_total(&depot.full), model.fulls);
+	assert_int_equal(mag_depot_total(&depot.empty), model.empties);
+	assert_invariant();
+}
+
+static void
+random_take(uint32_t n)
+{
+	void *objects[3 * ROUNDS], *wanted[3 * ROUNDS];
+	uint32_t got;
+
+	if (random_below(2) == 0 && mag_slot_get(&slot, objects, n))
+		got = n;
+	else if (random_below(2) == 0 && mag_slot_get_both(&slot, objects, n))
+		got = n;
+	else
+		got = mag_slot_take(&slot, &depot, objects, n);
+	assert_int_equal(model_take(wanted, n), got);
+	assert_memory_equal(objects, wanted, got * sizeof(void *));
+}
+
+static void
+random_give(uintptr_t *next, uint32_t n)
+{
+	void *objects[3 * ROUNDS];
+	uint32_t i, done;
+
+	for (i = 0; i < n; i++)
+		objects[i] = number((*next)++);
+	if (random_below(2) == 0 && mag_slot_put(&slot, objects, n))
+		done = n;
+	else if (random_below(2) == 0 && mag_slot_put_both(&slot, objects, n))
+		done = n;
+	else
+		done = mag_slot_give(&slot, &depot, objects, n);
+	assert_int_equal(model_give(objects, n), done);
+}
+
+TEST(test_random_operations_do_what_the_specification_says, setup, teardown)
+{
+	unsigned int i, bias = 0;
+	uintptr_t next = 0;
+
+	memset(&model, 0, sizeof(model));
+	stock_empty(8);
+	model.empties = 8;
+	for (i = 0; i < 30000; i++) {
+		if (i % 100 == 0)
+			bias = random_below(11);
+		if (random_below(10) < bias)
+			random_give(&next, 1 + random_below(3 * ROUNDS - 1));
+		else
+			random_take(1 + random_below(3 * ROUNDS - 1));
+		assert_like_model();
+	}
+}
+
+TEST(test_frees_can_be_derived_from_exchanges, setup, teardown)
+{
+	uint64_t given = 0, taken = 0;
+	void *objects[3 * ROUNDS];
+	unsigned int i;
+
+	stock_empty(8);
+	for (i = 0; i < 5000; i++) {
+		if (random_below(2) == 0)
+			given += give(0, 1 + random_below(3 * ROUNDS - 1));
+		else
+			taken += mag_slot_take(&slot, &depot, objects,
+					       1 + random_below(3 * ROUNDS - 1));
+		assert_int_equal(slot.allocs, taken);
+		assert_int_equal(slot.allocs + slot.rounds_out + mag_slot_objects(&slot) -
+					 slot.rounds_in,
+				 given);
+	}
+}
+
+static struct mag_slot slots[MAG_SLOTS];
+
+TEST(test_an_owner_can_keep_itself_out, setup, teardown)
+{
+	struct mag_slot *own;
+
+	mag_thread_claim();
+	own = mag_slot_own(slots);
+	assert_ptr_equal(own, &slots[rte_lcore_id()]);
+	mag_slot_keep_out(own, true);
+	assert_int_not_equal(mag_slot_enter(own), 0);
+	mag_slot_leave(own);
+	assert_false(mag_bias_enter_careful(own));
+	mag_slot_keep_out(own, false);
+	assert_int_equal(mag_slot_enter(own), 0);
+	mag_slot_leave(own);
+}
+
+static void
+keep_out_run(void *arg __rte_unused)
+{
+	struct mag_slot *own = mag_slot_own(slots);
+
+	mag_slot_keep_out(own, true);
+	mag_slot_keep_out(own, false);
+}
+
+TEST(test_a_thread_without_slot_leaves_the_shared_one_closed, setup, teardown)
+{
+	slots[MAG_SLOT_SHARED].visitor = MAG_BIAS_SELF;
+	run_on_thread(keep_out_run, NULL);
+	assert_int_equal(slots[MAG_SLOT_SHARED].visitor, MAG_BIAS_SELF);
+}
+
+int
+main(void)
+{
+	eal_start(3, NULL);
+	return tests_run(NULL, NULL);
+}

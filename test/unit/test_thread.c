@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "eal.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "thread.h"
+
+static _Atomic uint32_t flushed[MAG_SLOTS];
+
+static void
+flush(uint32_t slot)
+{
+	atomic_fetch_add(&flushed[slot], 1);
+}
+
+TEST(test_an_lcore_claims_the_slot_of_its_number)
+{
+	mag_thread_claim();
+	assert_int_equal(mag_thread_slot(), rte_lcore_id());
+	assert_int_equal(mag_thread_lcore(rte_lcore_id()), rte_lcore_id());
+	assert_true(mag_thread_slots() > rte_lcore_id());
+	assert_true(mag_thread_owners() >= 1);
+}
+
+static void
+claim_run(void *arg)
+{
+	uint32_t *slot = arg;
+
+	mag_thread_claim();
+	*slot = mag_thread_slot();
+}
+
+TEST(test_a_worker_keeps_its_slot_from_job_to_job)
+{
+	uint32_t slot = 0, owners;
+
+	run_on_lcore(1, claim_run, &slot);
+	assert_int_equal(slot, 1);
+	owners = mag_thread_owners();
+	run_on_lcore(1, claim_run, &slot);
+	assert_int_equal(slot, 1);
+	assert_int_equal(mag_thread_owners(), owners);
+}
+
+TEST(test_a_thread_without_lcore_id_has_the_shared_slot)
+{
+	uint32_t slot = 0, owners = mag_thread_owners();
+
+	run_on_thread(claim_run, &slot);
+	assert_int_equal(slot, MAG_SLOT_SHARED);
+	assert_int_equal(mag_thread_owners(), owners);
+	assert_int_equal(mag_thread_lcore(MAG_SLOT_SHARED), LCORE_ID_ANY);
+}
+
+struct stay {
+	uint32_t slot;
+	unsigned int lcore;
+	_Atomic bool claimed, leave;
+};
+
+static void
+stay_run(void *arg)
+{
+	struct stay *stay = arg;
+
+	if (rte_thread_register() != 0)
+		abort();
+	stay->lcore = rte_lcore_id();
+	mag_thread_claim();
+	stay->slot = mag_thread_slot();
+	rte_thread_unregister();
+	atomic_store(&stay->claimed, true);
+	while (!atomic_load(&stay->leave))
+		let_pass(1);
+}
+
+TEST(test_a_registered_thread_claims_a_slot_and_releases_it_when_it_ends)
+{
+	uint32_t owners = mag_thread_owners(), before;
+	struct stay stay = {0};
+	struct task task;
+
+	task_thread(&task, stay_run, &stay);
+	wait_until(atomic_load(&stay.claimed));
+	assert_int_not_equal(stay.slot, MAG_SLOT_SHARED);
+	assert_int_equal(stay.slot, stay.lcore);
+	assert_int_equal(mag_thread_owners(), owners + 1);
+	assert_int_equal(mag_thread_lcore(stay.slot), stay.lcore);
+	before = flushed[stay.slot];
+	atomic_store(&stay.leave, true);
+	task_join(&task);
+	assert_int_equal(flushed[stay.slot], before + 1);
+	assert_int_equal(mag_thread_owners(), owners);
+	assert_int_equal(mag_thread_lcore(stay.slot), LCORE_ID_ANY);
+	assert_true(mag_thread_slots() > stay.slot);
+}
+
+TEST(test_an_lcore_id_that_is_used_again_gets_another_slot)
+{
+	struct stay stay[2] = {{0}};
+	struct task task[2];
+
+	task_thread(&task[0], stay_run, &stay[0]);
+	wait_until(atomic_load(&stay[0].claimed));
+	task_thread(&task[1], stay_run, &stay[1]);
+	wait_until(atomic_load(&stay[1].claimed));
+	assert_int_equal(stay[0].lcore, stay[1].lcore);
+	assert_int_not_equal(stay[0].slot, stay[1].slot);
+	assert_int_not_equal(stay[1].slot, MAG_SLOT_SHARED);
+	assert_int_equal(mag_thread_lcore(stay[1].slot), stay[1].lcore);
+	atomic_store(&stay[0].leave, true);
+	task_join(&task[0]);
+	assert_int_equal(mag_thread_lcore(stay[1].slot), stay[1].lcore);
+	atomic_store(&stay[1].leave, true);
+	task_join(&task[1]);
+}
+
+static pthread_key_t late_key;
+static _Atomic uint32_t late_slot;
+
+static void
+late(void *arg __rte_unused)
+{
+	atomic_store(&late_slot, mag_thread_slot());
+}
+
+static void
+late_run(void *arg)
+{
+	if (pthread_setspecific(late_key, arg) != 0)
+		abort();
+	mag_thread_claim();
+	*(uint32_t *)arg = mag_thread_slot();
+}
+
+TEST(test_what_a_thread_does_after_its_slot_was_released_goes_to_the_shared_one)
+{
+	uint32_t slot = MAG_SLOT_SHARED;
+
+	/* Made after the library's own, so its destructor runs later. */
+	assert_int_equal(pthread_key_create(&late_key, late), 0);
+	atomic_store(&late_slot, 0);
+	run_on_registered(late_run, &slot);
+	assert_int_not_equal(slot, MAG_SLOT_SHARED);
+	assert_int_equal(late_slot, MAG_SLOT_SHARED);
+	assert_int_equal(pthread_key_delete(late_key), 0);
+}
+
+TEST(test_who_comes_when_all_slots_are_taken_has_the_shared_one)
+{
+	static struct stay stay[RTE_MAX_LCORE + 1];
+	static struct task task[RTE_MAX_LCORE + 1];
+	uint32_t owners = mag_thread_owners();
+	unsigned int i, shared = 0;
+
+	for (i = 0; i <= RTE_MAX_LCORE - owners; i++) {
+		task_thread(&task[i], stay_run, &stay[i]);
+		wait_until(atomic_load(&stay[i].claimed));
+		shared += stay[i].slot == MAG_SLOT_SHARED;
+	}
+	assert_int_equal(shared, 1);
+	assert_int_equal(stay[i - 1].slot, MAG_SLOT_SHARED);
+	assert_int_equal(mag_thread_owners(), RTE_MAX_LCORE);
+	while (i-- > 0) {
+		atomic_store(&stay[i].leave, true);
+		task_join(&task[i]);
+	}
+	assert_int_equal(mag_thread_owners(), owners);
+}
+
+#ifndef MAG_TSAN
+
+/* Stands in front of the C library's own. */
+static _Thread_local bool refuses_to_tell;
+
+int
+pthread_setspecific(pthread_key_t key, const void *value)
+{
+	/* clang-format off */
+	int (*set)(pthread_key_t key, const void *value);
+	/* clang-format on */
+
+	if (refuses_to_tell)
+		return ENOMEM;
+	set = (__typeof__(set))(uintptr_t)dlsym(RTLD_NEXT, "pthread_setspecific");
+	return set(key, value);
+}
+
+static void
+claim_untold_run(void *arg)
+{
+	uint32_t *slot = arg;
+
+	refuses_to_tell = true;
+	mag_thread_claim();
+	slot[0] = mag_thread_slot();
+	refuses_to_tell = false;
+	mag_thread_claim();
+	slot[1] = mag_thread_slot();
+	slot[2] = rte_lcore_id();
+}
+
+TEST(test_a_thread_whose_end_will_not_be_told_has_the_shared_one)
+{
+	uint32_t owners = mag_thread_owners(), slot[3];
+
+	run_on_registered(claim_untold_run, slot);
+	assert_int_equal(slot[0], MAG_SLOT_SHARED);
+	assert_int_equal(slot[1], slot[2]);
+	assert_int_equal(mag_thread_owners(), owners);
+}
+
+#else
+
+TEST(test_a_thread_whose_end_will_not_be_told_has_the_shared_one)
+{
+	printf("# skip: ThreadSanitizer itself needs pthread_setspecific() before it has begun\n");
+	skip();
+}
+
+#endif /* MAG_TSAN */
+
+TEST(test_a_slot_is_owned_from_its_claim_to_its_end)
+{
+	mag_thread_claim();
+	assert_true(mag_thread_owns(mag_thread_slot()));
+	assert_false(mag_thread_owns(RTE_MAX_LCORE - 1));
+}
+
+int
+main(void)
+{
+	eal_start(3, NULL);
+	mag_thread_on_exit(flush);
+	return tests_run(NULL, NULL);
+}

@@ -197,22 +197,21 @@ cache_make(const struct path *path)
 {
 	static char memory[POOL_OBJECTS][OBJECT_SIZE] __rte_cache_aligned;
 	static void *address[POOL_OBJECTS];
-	struct mag_region_params from = {
-		.name = path->name, .object_size = OBJECT_SIZE, .node = -1};
-	struct mag_cache_params params = {
-		.name = path->name,
-		.object_size = OBJECT_SIZE,
-		.region = mag_region_create(&from),
-		.options = path->config,
-		.node = -1,
-	};
+	struct mag_region_params from = MAG_REGION_PARAMS_INIT;
+	struct mag_cache_params params = MAG_CACHE_PARAMS_INIT;
 	struct mag_cache *cache = NULL;
 	unsigned int i;
 
+	from.name = path->name;
+	from.object_size = OBJECT_SIZE;
+	params.name = path->name;
+	params.object_size = OBJECT_SIZE;
+	params.region = mag_region_create(&from);
+	params.options = path->config;
 	for (i = 0; i < POOL_OBJECTS; i++)
 		address[i] = memory[i];
 	if (params.region != NULL &&
-	    mag_region_adopt(params.region, address, POOL_OBJECTS, -1) == 0)
+	    mag_region_adopt(params.region, address, POOL_OBJECTS, MAG_NODE_ANY) == 0)
 		cache = mag_cache_create(&params);
 	if (cache == NULL)
 		fprintf(stderr, "%s: cannot make a cache of %u objects of %u bytes: %s\n",

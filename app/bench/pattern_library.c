@@ -58,23 +58,24 @@ static bool
 make_cache(struct library *library, const struct cell *cell, const char *options,
 	   char why[BENCH_WHY])
 {
-	struct mag_region_params region = {
-		.name = "bench", .object_size = library->size, .node = -1};
-	struct mag_cache_params cache = {.name = "bench",
-					 .object_size = library->size,
-					 .flags = MAG_CACHE_DYNAMIC,
-					 .options = options,
-					 .node = -1};
+	struct mag_region_params region = MAG_REGION_PARAMS_INIT;
+	struct mag_cache_params cache = MAG_CACHE_PARAMS_INIT;
 	unsigned int count = cell_objects(cell), i;
 	void **objects = calloc(count, sizeof(void *));
 
+	region.name = "bench";
+	region.object_size = library->size;
+	cache.name = "bench";
+	cache.object_size = library->size;
+	cache.flags = MAG_CACHE_DYNAMIC;
+	cache.options = options;
 	rte_errno = ENOMEM; /* not what an earlier call left */
 	library->memory = rte_malloc("bench", (size_t)count * library->size, RTE_CACHE_LINE_SIZE);
 	library->region = mag_region_create(&region);
 	for (i = 0; objects != NULL && library->memory != NULL && i < count; i++)
 		objects[i] = (char *)library->memory + (size_t)i * library->size;
 	if (objects != NULL && library->memory != NULL && library->region != NULL &&
-	    mag_region_adopt(library->region, objects, count, -1) == 0) {
+	    mag_region_adopt(library->region, objects, count, MAG_NODE_ANY) == 0) {
 		cache.region = library->region;
 		library->cache = mag_cache_create(&cache);
 	}
@@ -280,6 +281,6 @@ library_lost(void *state)
 		return pool_lost(library->mp);
 	if (library->cache == NULL)
 		return 0;
-	mag_cache_stats(library->cache, &stats);
+	mag_cache_stats_get(library->cache, &stats);
 	return stats.objects - stats.free;
 }

@@ -99,26 +99,23 @@ flow_destruct(void *object, void *arg)
 static int
 cache_make(struct flow_table *table, int node)
 {
-	struct mag_region_params from = {
-		.name = "flows",
-		.object_size = sizeof(struct flow),
-		.align = RTE_CACHE_LINE_SIZE,
-		.mirror = sizeof(struct flow_account),
-		.objects = table->max,
-		.reserve = RESERVE,
-		.node = node,
-	};
-	struct mag_cache_params params = {
-		.name = "flows",
-		.object_size = sizeof(struct flow),
-		.align = RTE_CACHE_LINE_SIZE,
-		.constructor = flow_construct,
-		.destructor = flow_destruct,
-		.arg = table,
-		.flags = MAG_CACHE_DYNAMIC,
-		.node = -1,
-	};
+	struct mag_region_params from = MAG_REGION_PARAMS_INIT;
+	struct mag_cache_params params = MAG_CACHE_PARAMS_INIT;
 
+	from.name = "flows";
+	from.object_size = sizeof(struct flow);
+	from.align = RTE_CACHE_LINE_SIZE;
+	from.mirror = sizeof(struct flow_account);
+	from.objects = table->max;
+	from.reserve = RESERVE;
+	from.node = node;
+	params.name = "flows";
+	params.object_size = sizeof(struct flow);
+	params.align = RTE_CACHE_LINE_SIZE;
+	params.constructor = flow_construct;
+	params.destructor = flow_destruct;
+	params.arg = table;
+	params.flags = MAG_CACHE_DYNAMIC;
 	table->region = mag_region_create(&from);
 	if (table->region == NULL)
 		return -1;
@@ -298,12 +295,13 @@ int
 flow_table_feed(struct flow_table *table)
 {
 	unsigned int had;
+	int ret;
 
 	if (!atomic_load_explicit(&table->starved, memory_order_relaxed))
 		return 0;
-	had = mag_region_grow(table->region, RESERVE);
+	ret = mag_region_grow(table->region, RESERVE, &had);
 	atomic_store_explicit(&table->starved, false, memory_order_relaxed);
-	return had > 0 || rte_errno == ENOSPC ? 0 : -ENOMEM;
+	return had > 0 || ret == -ENOSPC ? 0 : -ENOMEM;
 }
 
 /*
@@ -316,7 +314,7 @@ flow_table_give_back(struct flow_table *table, bool idle)
 {
 	int ret = mag_cache_reap_now(table->cache, idle);
 
-	mag_region_trim(table->region, RESERVE);
+	mag_region_trim(table->region, RESERVE, NULL);
 	return ret;
 }
 

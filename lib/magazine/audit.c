@@ -235,7 +235,7 @@ mag_watch_report(struct mag_cache *cache)
 	unsigned int i, n = 0;
 
 	if (mag_watched(cache) & MAG_WATCH_AUDIT)
-		n = mag_cache_held(cache, held, HELD_MAX);
+		mag_cache_held(cache, held, HELD_MAX, &n);
 	for (i = 0; i < n; i++) {
 		MAG_LOG(ERR, "%s \"%s\": object %p is out", kind_of(cache), cache->name, held[i]);
 		log_last(cache, held[i]);
@@ -315,25 +315,28 @@ mag_watch_back(struct mag_cache *cache, void *const *objects, unsigned int n,
 
 /* What users may ask */
 
-unsigned int
-mag_cache_held(struct mag_cache *cache, void **objects, unsigned int max)
+int
+mag_cache_held(const struct mag_cache *cache, void **objects, unsigned int max, unsigned int *count)
 {
 	struct mag_home *home;
 	unsigned int part, i, n = 0;
 
-	/* Nobody knows, and nobody need look at each record for it. */
+	*count = 0;
+	/* Only a guarded cache knows. */
 	if ((mag_watched(cache) & MAG_WATCH_STATE) == 0)
-		return 0;
+		return -ENOTSUP;
 	MAG_FOREACH_HOME(cache, part, home)
 		n += mag_slab_held(&home->slab, objects + n, max - n);
 	if (cache->region->mode & MAG_REGION_MEMTAG)
 		for (i = 0; i < n; i++)
 			objects[i] = mag_memtag_pointer(objects[i]);
-	return n;
+	*count = n;
+	return 0;
 }
 
 int
-mag_cache_transaction(struct mag_cache *cache, const void *object, struct mag_transaction *last)
+mag_cache_transaction(const struct mag_cache *cache, const void *object,
+		      struct mag_transaction *last)
 {
 	struct mag_object_info info;
 	struct record record;
@@ -375,11 +378,13 @@ mag_cache_use(struct mag_cache *cache, const void *object)
 	return cache->region->mode & MAG_REGION_SHAREOK ? -EOVERFLOW : -EBUSY;
 }
 
-int64_t
-mag_cache_unuse(struct mag_cache *cache, const void *object)
+int
+mag_cache_unuse(struct mag_cache *cache, const void *object, uint32_t *left)
 {
-	uint32_t left;
-	int ret = use_change(cache, object, -1, &left);
+	uint32_t now;
+	int ret = use_change(cache, object, -1, &now);
 
-	return ret == 0 ? (int64_t)left : ret;
+	if (ret == 0 && left != NULL)
+		*left = now;
+	return ret;
 }

@@ -132,8 +132,8 @@ mag_cache_in_lcores(const struct mag_cache *cache)
 }
 
 int
-mag_cache_object_info(struct mag_cache *cache, const void *object, struct mag_object_info *info,
-		      struct mag_object_info *mirror)
+mag_cache_object_info(const struct mag_cache *cache, const void *object,
+		      struct mag_object_info *info, struct mag_object_info *mirror)
 {
 	struct mag_home *home = mag_cache_home_of(cache, object);
 

@@ -22,6 +22,7 @@
 #include "mag_stats.h"
 #include "meta.h"
 #include "numa.h"
+#include "params.h"
 #include "pool.h"
 #include "region_create.h"
 #include "registry.h"
@@ -300,13 +301,17 @@ flush_slot_at_exit(uint32_t slot)
 	list_leave();
 }
 
-void
+int
 mag_lcore_flush(void)
 {
 	uint32_t slot = mag_thread_slot();
 
-	if (slot != MAG_SLOT_SHARED && !mag_cache_may_deadlock())
-		flush_slot_of_all(slot);
+	if (mag_cache_may_deadlock())
+		return -EDEADLK;
+	if (slot == MAG_SLOT_SHARED)
+		return -ENOENT;
+	flush_slot_of_all(slot);
+	return 0;
 }
 
 /* Making a cache */
@@ -759,7 +764,7 @@ params_check(const struct mag_cache_params *params, size_t align)
 {
 	const struct mag_region *region = params->region;
 	const unsigned int known = MAG_CACHE_NOMAGAZINES | MAG_CACHE_DYNAMIC |
-				   MAG_CACHE_CLEARONFREE | MAG_CACHE_RECLAIM;
+				   MAG_CACHE_CLEARONFREE | MAG_CACHE_REAP_ALL;
 
 	if (mag_cache_may_deadlock())
 		return params_error(params, "not from a cache's callback, nor from a walk",
@@ -808,7 +813,7 @@ type_is_reachable(const struct mag_cache_params *params, size_t align, uint32_t 
 static int
 callbacks_copy(struct mag_cache *cache, const struct mag_cache_params *params)
 {
-	if (params->constructor == NULL && params->destructor == NULL && params->reclaim == NULL)
+	if (params->constructor == NULL && params->destructor == NULL && params->release == NULL)
 		return 0;
 	cache->common.callbacks = malloc(sizeof(*cache->common.callbacks));
 	if (cache->common.callbacks == NULL)
@@ -816,7 +821,7 @@ callbacks_copy(struct mag_cache *cache, const struct mag_cache_params *params)
 	*cache->common.callbacks = (struct mag_callbacks){
 		.constructor = params->constructor,
 		.destructor = params->destructor,
-		.reclaim = params->reclaim,
+		.release = params->release,
 		.arg = params->arg,
 	};
 	return 0;
@@ -895,26 +900,43 @@ cache_create(const struct mag_cache_params *params, size_t align)
 	return cache_finish(cache, "cache");
 }
 
-struct mag_cache *
-mag_cache_create(const struct mag_cache_params *params)
+static bool
+layout_is_ours(uint32_t layout, const char *name)
 {
-	size_t align =
-		params->align == 0 ? ALIGN_MIN : RTE_ALIGN_CEIL(params->align, (size_t)ALIGN_MIN);
-	struct mag_cache_params own = *params;
+	if (layout == MAG_LAYOUT)
+		return true;
+	MAG_LOG(ERR,
+		"cache \"%s\": the program is compiled for slots of layout %u, this library has %u: "
+		"compile it with this library's headers",
+		name, layout, MAG_LAYOUT);
+	rte_errno = ENOTSUP;
+	return false;
+}
+
+struct mag_cache *
+mag_cache_create_with(const struct mag_cache_params *params, uint32_t layout)
+{
+	struct mag_cache_params own = MAG_CACHE_PARAMS_INIT;
 	struct mag_cache *cache;
+	bool is_intrinsic;
+	size_t align;
 	int error;
 
-	if (!copy_is_first(params->name) || !name_is_good("cache", params->name) ||
-	    params_check(params, align) != 0)
+	rte_errno = -mag_params_read(&own, sizeof(own), params, "cache", "MAG_CACHE_PARAMS_INIT");
+	if (rte_errno != 0)
 		return NULL;
-	if (params->region == NULL)
-		own.region = mag_region_intrinsic(params->name,
-						  RTE_ALIGN_CEIL(params->object_size, align), align,
-						  params->node);
+	align = own.align == 0 ? ALIGN_MIN : RTE_ALIGN_CEIL(own.align, (size_t)ALIGN_MIN);
+	if (!copy_is_first(own.name) || !name_is_good("cache", own.name) ||
+	    !layout_is_ours(layout, own.name) || params_check(&own, align) != 0)
+		return NULL;
+	is_intrinsic = own.region == NULL;
+	if (is_intrinsic)
+		own.region = mag_region_intrinsic(own.name, RTE_ALIGN_CEIL(own.object_size, align),
+						  align, own.node);
 	if (own.region == NULL)
 		return NULL;
 	cache = cache_create(&own, align);
-	if (cache == NULL && params->region == NULL) {
+	if (cache == NULL && is_intrinsic) {
 		error = rte_errno;
 		mag_region_destroy(own.region);
 		rte_errno = error;
@@ -1051,7 +1073,7 @@ mag_pool_take_blocks(struct mag_cache *cache, void **first, unsigned int n)
 	return ret;
 }
 
-/* The public calls: what those of mag_inline.h leave over. */
+/* What the fast paths of mag_inline.h leave over. */
 
 unsigned int
 mag_cache_alloc_slow(struct mag_cache *cache, void **objects, unsigned int n)
@@ -1069,6 +1091,15 @@ mag_cache_alloc_slow(struct mag_cache *cache, void **objects, unsigned int n)
 	if (unlikely(mag_watched(cache)))
 		mag_watch_out(cache, objects, got);
 	return got;
+}
+
+unsigned int
+mag_cache_alloc_bulk_slow(struct mag_cache *cache, void **objects, unsigned int n)
+{
+	if (n == 0 || mag_cache_is_elsewhere(cache) ||
+	    mag_cache_take_all(cache, objects, n, true) != 0)
+		return 0;
+	return n;
 }
 
 void

@@ -43,7 +43,7 @@ mag_elastic_is_of_pages(const struct mag_region *region)
 bool
 mag_elastic_wants_pages(const struct mag_region *region)
 {
-	return !rte_eal_has_hugepages() || region->mode & (MAG_REGION_GUARD | MAG_REGION_MEMTAG);
+	return !rte_eal_has_hugepages() || region->mode & (MAG_REGION_REDZONE | MAG_REGION_MEMTAG);
 }
 
 size_t

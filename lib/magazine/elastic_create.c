@@ -130,10 +130,10 @@ modes_check(const struct mag_region *region, const struct mag_region_params *par
 	if (mag_elastic_is_tagged(region) && mag_memtag_missing() != NULL)
 		return mag_elastic_layout_error(region, params, mag_memtag_missing(), ENOTSUP);
 	if (params->mode & MAG_REGION_PHYSCONTIG &&
-	    params->mode & (MAG_REGION_GUARD | MAG_REGION_MEMTAG))
+	    params->mode & (MAG_REGION_REDZONE | MAG_REGION_MEMTAG))
 		return mag_elastic_layout_error(
 			region, params,
-			"GUARD and MEMTAG are of ordinary pages, which are not PHYSCONTIG",
+			"REDZONE and MEMTAG are of ordinary pages, which are not PHYSCONTIG",
 			ENOTSUP);
 	if (params->mode & MAG_REGION_PHYSCONTIG && !rte_eal_has_hugepages())
 		return mag_elastic_layout_error(region, params, "PHYSCONTIG needs hugepages",

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include <rte_common.h>
-#include <rte_errno.h>
 #include <rte_lcore.h>
 #include <rte_malloc.h>
 
@@ -277,37 +276,60 @@ mag_elastic_is_kept(const struct mag_region *region)
 
 /* What users ask for */
 
-unsigned int
-mag_region_grow(struct mag_region *region, unsigned int segments)
+int
+mag_region_grow(struct mag_region *region, unsigned int segments, unsigned int *grown)
 {
 	unsigned int had;
 	int error = 0;
 
+	if (grown != NULL)
+		*grown = 0;
 	if (region->elastic == NULL || mag_elastic_is_mirror(region)) {
 		MAG_LOG(ERR, "region \"%s\": is %s", region->name,
 			mag_elastic_is_mirror(region) ?
 				"a mirror, and grows with its first region" :
 				"not elastic, and does not grow");
-		rte_errno = EINVAL;
-		return 0;
+		return -EINVAL;
 	}
 	had = mag_elastic_grow_parts(region, segments, &error);
+	if (grown != NULL)
+		*grown = had;
 	if (error == 0)
-		return had;
+		return 0;
 	MAG_LOG(ERR, "region \"%s\": grew by %u segments, not by %u of each node: %s", region->name,
 		had, segments,
 		error == ENOSPC ? "it is as large as it may be" :
 		error == EPERM  ? "its pages are those of the process that made it" :
 				  "no memory for one: reserve more hugepages");
-	rte_errno = error;
-	return had;
+	return -error;
 }
 
-unsigned int
-mag_region_trim(struct mag_region *region, unsigned int keep)
+static int
+trim_error(const struct mag_region *region, const char *what, int error)
 {
-	if (region->elastic == NULL || mag_elastic_is_mirror(region) ||
-	    mag_elastic_is_kept(region) || pages_are_elsewhere(region))
-		return 0;
-	return mag_elastic_trim(region, keep, false);
+	MAG_LOG(ERR, "region \"%s\": is not trimmed: %s", region->name, what);
+	return -error;
+}
+
+int
+mag_region_trim(struct mag_region *region, unsigned int keep, unsigned int *trimmed)
+{
+	unsigned int gave;
+
+	if (trimmed != NULL)
+		*trimmed = 0;
+	if (region->elastic == NULL)
+		return trim_error(region, "its memory is the caller's", EINVAL);
+	if (mag_elastic_is_mirror(region))
+		return trim_error(region, "it is a mirror, and shrinks with its first region",
+				  EINVAL);
+	if (mag_elastic_is_kept(region))
+		return trim_error(region, "it is MONOLITHIC, or it or its mirror PERSISTENT",
+				  ENOTSUP);
+	if (pages_are_elsewhere(region))
+		return trim_error(region, "its pages are those of the process that made it", EPERM);
+	gave = mag_elastic_trim(region, keep, false);
+	if (trimmed != NULL)
+		*trimmed = gave;
+	return 0;
 }

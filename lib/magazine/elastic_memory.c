@@ -44,7 +44,7 @@ pages_span(const struct mag_region *region)
 static size_t
 guard_span(const struct mag_region *region)
 {
-	return region->mode & MAG_REGION_GUARD ? page_size() : 0;
+	return region->mode & MAG_REGION_REDZONE ? page_size() : 0;
 }
 
 static size_t

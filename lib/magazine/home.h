@@ -35,7 +35,7 @@
 struct mag_callbacks {
 	mag_constructor constructor;
 	mag_destructor destructor;
-	mag_reclaim reclaim;
+	mag_release release;
 	void *arg;
 };
 

@@ -16,7 +16,7 @@
  * What makes, destroys or resizes something and fails says why in one log line, and with an errno value, which it
  * returns, or leaves in rte_errno where that is said. What fails because there is nothing to be had logs nothing.
  *
- * Callbacks of a cache (constructor, but for MAG_CONSTRUCT_MAY_WAIT, destructor, reclaim) may run with locks of that cache held, in any thread that
+ * Callbacks of a cache (constructor, but for MAG_CONSTRUCT_MAY_WAIT, destructor, release) may run with locks of that cache held, in any thread that
  * allocates or frees, and in maintenance. They may use other caches, whose callbacks do not use this one; they may not
  * allocate from or free to this one, wait, make or destroy caches, make mempools with this driver, nor call anything of
  * mag_maint.h: -EDEADLK. A mempool that they free is gone at once, its records with the next pass of maintenance.
@@ -30,6 +30,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "mag_region.h"
 
@@ -47,7 +48,7 @@ extern "C" {
 #define MAG_CACHE_DYNAMIC 0x2u     /**< magazines may be resized */
 /** Zero an object when it reaches the slab layer. By itself up to two CPU cache lines (option clear_min). */
 #define MAG_CACHE_CLEARONFREE 0x4u
-#define MAG_CACHE_RECLAIM 0x8u /**< reap means purge for this cache */
+#define MAG_CACHE_REAP_ALL 0x8u /**< each reap and reclaim of this cache takes all magazines */
 /** @} */
 
 struct mag_cache;
@@ -82,24 +83,45 @@ typedef int (*mag_constructor)(const struct mag_object_info *object,
 			       const struct mag_object_info *mirror, void *arg, unsigned int flags);
 /** Destructor: runs when an object goes back to the slab layer. */
 typedef void (*mag_destructor)(void *object, void *arg);
-/** Advice to the owner to give back what it can. */
-typedef void (*mag_reclaim)(void *arg);
+/** Advice to the owner of a cache to free what objects it can. Part of mag_cache_reclaim(). */
+typedef void (*mag_release)(void *arg);
 
-/** What a cache is made from. */
+/** What a cache is made from: begin with MAG_CACHE_PARAMS_INIT. */
 struct mag_cache_params {
+	size_t size;               /**< bytes of this struct */
 	const char *name;          /**< copied; not empty */
 	size_t object_size;        /**< bytes; not 0 */
 	size_t align;              /**< power of two; 0 means 8 */
 	struct mag_region *region; /**< backing memory; its objects must be large enough; or NULL */
 	mag_constructor constructor; /**< or NULL */
 	mag_destructor destructor;   /**< or NULL */
-	mag_reclaim reclaim;         /**< or NULL */
+	mag_release release;         /**< or NULL */
 	void *arg;                   /**< for the three */
 	unsigned int flags;          /**< MAG_CACHE_* */
 	const char *options;         /**< "interval=5,guard=1"; NULL = none */
-	/** NUMA node of the cache's own records; -1: that of the region's memory, the first if several */
+	/** NUMA node of the cache's own records; MAG_NODE_ANY: that of the region's memory, the first if several */
 	int node;
 };
+
+/** @def MAG_CACHE_PARAMS_INIT Defaults: any node, and 0 for all else. */
+#ifdef __cplusplus
+static inline struct mag_cache_params
+mag_cache_params_init(void)
+{
+	struct mag_cache_params params;
+
+	memset(&params, 0, sizeof(params));
+	params.size = sizeof(params);
+	params.node = MAG_NODE_ANY;
+	return params;
+}
+#define MAG_CACHE_PARAMS_INIT mag_cache_params_init()
+#else
+#define MAG_CACHE_PARAMS_INIT                                                                      \
+	{                                                                                          \
+		.size = sizeof(struct mag_cache_params), .node = MAG_NODE_ANY                      \
+	}
+#endif
 
 /**
  * Make a cache over a region that has its memory.
@@ -114,9 +136,10 @@ struct mag_cache_params {
  *   or larger than a segment; magazines wanted on a NOMAGAZINES region;
  *   a mirror region), E2BIG (the region's objects
  *   are too small), EBUSY (two caches use the region), ENOMEM, EEXIST (a second copy of this library
- *   is in the process), EDEADLK (called from a cache's callback).
+ *   is in the process), EDEADLK (called from a cache's callback), ENOTSUP (the program was compiled for another
+ *   layout of what mag_inline.h shows).
  */
-struct mag_cache *mag_cache_create(const struct mag_cache_params *params);
+static inline struct mag_cache *mag_cache_create(const struct mag_cache_params *params);
 
 /**
  * Destroy a cache. Nobody may use it any more.
@@ -137,8 +160,8 @@ int mag_cache_destroy(struct mag_cache *cache);
  */
 static inline void *mag_cache_alloc(struct mag_cache *cache);
 
-/** How long an allocation waits that says no better: 20 seconds. */
-#define MAG_WAIT_DEFAULT 0
+/** Default timeout of an allocation that waits: 20 seconds. */
+#define MAG_WAIT_DEFAULT UINT64_C(20000000)
 
 /**
  * Allocate one object, constructed, and wait until there is one: an elastic region takes a segment
@@ -147,7 +170,8 @@ static inline void *mag_cache_alloc(struct mag_cache *cache);
  * freed. Not for lcores that must not sleep.
  *
  * @param timeout_us
- *   Microseconds to wait at most, UINT64_MAX for centuries, or MAG_WAIT_DEFAULT.
+ *   Microseconds to wait at most, or MAG_WAIT_DEFAULT; UINT64_MAX waits for centuries. 0 does not wait: one try, which
+ *   may take a segment from the system and purge the caches of the region, but does not sleep.
  * @return
  *   The object, or NULL with rte_errno: ETIMEDOUT; EINTR (a signal was handled meanwhile); EDEADLK (called
  *   from a cache's callback); EPERM (the cache has callbacks, in another process).
@@ -162,21 +186,39 @@ void *mag_cache_alloc_wait(struct mag_cache *cache, uint64_t timeout_us);
  * @param n
  *   How many. More than the cache can ever have are waited for in vain.
  * @return
- *   n, or 0 with rte_errno as mag_cache_alloc_wait(). 0 of 0 objects, without waiting.
+ *   0, or -ETIMEDOUT, -EINTR, -EDEADLK or -EPERM as mag_cache_alloc_wait(). 0 objects are had without waiting.
  */
-unsigned int mag_cache_alloc_wait_bulk(struct mag_cache *cache, void **objects, unsigned int n,
-				       uint64_t timeout_us);
+int mag_cache_alloc_wait_bulk(struct mag_cache *cache, void **objects, unsigned int n,
+			      uint64_t timeout_us);
 
 /**
- * Allocate up to n objects.
+ * Allocate n objects, or none, as rte_ring_dequeue_bulk() does.
+ *
+ * Never waits. From any thread.
  *
  * @param objects
- *   Filled with their addresses.
+ *   Room for n addresses. Filled, or undefined when there are fewer.
+ * @param n
+ *   How many.
  * @return
- *   How many could be had.
+ *   n, or 0 when there are fewer, a constructor refused one, or the cache has callbacks of another process (logged).
  */
 static inline unsigned int mag_cache_alloc_bulk(struct mag_cache *cache, void **objects,
 						unsigned int n);
+/**
+ * Allocate up to n objects, as rte_ring_dequeue_burst() does.
+ *
+ * Never waits. From any thread.
+ *
+ * @param objects
+ *   Room for n addresses. The first ones are filled.
+ * @param n
+ *   How many at most.
+ * @return
+ *   How many could be had: n, or fewer where mag_cache_alloc_bulk() has none.
+ */
+static inline unsigned int mag_cache_alloc_burst(struct mag_cache *cache, void **objects,
+						 unsigned int n);
 
 /**
  * Free an object of this cache. An object that is not out is counted as an invalid
@@ -201,8 +243,8 @@ void mag_cache_free_nocache_bulk(struct mag_cache *cache, void *const *objects, 
  * @return
  *   0, or -EINVAL for any other address; of a cache without a region any address will do.
  */
-int mag_cache_object_info(struct mag_cache *cache, const void *object, struct mag_object_info *info,
-			  struct mag_object_info *mirror);
+int mag_cache_object_info(const struct mag_cache *cache, const void *object,
+			  struct mag_object_info *info, struct mag_object_info *mirror);
 
 /** @name Use counts
  *
@@ -221,10 +263,12 @@ int mag_cache_use(struct mag_cache *cache, const void *object);
 /**
  * One user less.
  *
+ * @param left
+ *   How many are left; may be NULL. Not changed when it fails.
  * @return
- *   How many are left; -EINVAL: not an object that is out; -ERANGE: it has none; -ENOTSUP: a cache without a region.
+ *   0; -EINVAL: not an object that is out; -ERANGE: it has none; -ENOTSUP: a cache without a region.
  */
-int64_t mag_cache_unuse(struct mag_cache *cache, const void *object);
+int mag_cache_unuse(struct mag_cache *cache, const void *object, uint32_t *left);
 /** @} */
 
 /** @name Who has what
@@ -261,11 +305,21 @@ struct mag_transaction {
  * @return
  *   0; -ENOTSUP: the region is not MAG_REGION_AUDIT; -EINVAL: no such object; -ENOENT: it was never handed out.
  */
-int mag_cache_transaction(struct mag_cache *cache, const void *object,
+int mag_cache_transaction(const struct mag_cache *cache, const void *object,
 			  struct mag_transaction *last);
 
-/** Addresses of up to max objects that are with users, of a guarded cache. Returns how many. */
-unsigned int mag_cache_held(struct mag_cache *cache, void **objects, unsigned int max);
+/**
+ * Which objects are with users.
+ *
+ * @param objects
+ *   Filled with the addresses of up to max of them.
+ * @param count
+ *   How many were filled.
+ * @return
+ *   0; -ENOTSUP: the cache is not guarded, and does not know.
+ */
+int mag_cache_held(const struct mag_cache *cache, void **objects, unsigned int max,
+		   unsigned int *count);
 /** @} */
 
 /**
@@ -282,10 +336,13 @@ uint64_t mag_magazine_max(size_t chunk);
 /**
  * Hand in the magazines of the calling lcore, of all caches of the process: for an lcore that is
  * about to sleep. Its objects are then in depots (full magazines) and, destructed, in slabs; it may go on allocating and
- * freeing at any time. Waits for a pass of maintenance that is under way, and for visitors. Does nothing for
- * threads without a slot of their own, in secondary processes, and from a cache's callbacks.
+ * freeing at any time. Waits for a pass of maintenance that is under way, and for visitors.
+ *
+ * @return
+ *   0; -ENOENT: this thread has no magazines of its own (no lcore id, a secondary process, or it never used a cache);
+ *   -EDEADLK: called from a cache's callback, or from a walk.
  */
-void mag_lcore_flush(void);
+int mag_lcore_flush(void);
 
 #ifdef __cplusplus
 }

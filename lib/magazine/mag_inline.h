@@ -39,7 +39,14 @@ extern __thread size_t mag_lcore_offset __attribute__((tls_model("initial-exec")
 extern _Thread_local size_t mag_lcore_offset __attribute__((tls_model("initial-exec")));
 #endif
 
+/** Number of the layout that is shown here, and compiled into programs. */
+#define MAG_LAYOUT 1u
+
 struct mag_cache;
+struct mag_cache_params;
+
+/** mag_cache_create() of a program that was compiled for this layout. Not for users. */
+struct mag_cache *mag_cache_create_with(const struct mag_cache_params *params, uint32_t layout);
 
 /** Header of a magazine; its rounds, the objects, follow it. The valid ones are at the lower end.
  */
@@ -83,9 +90,14 @@ struct mag_cache_head {
 	struct mag_slot *slots;
 };
 
-/** What the fast path could not serve: as mag_cache_alloc_bulk() and mag_cache_free_bulk(). */
+/**
+ * What the fast path of mag_cache_alloc_burst() could not serve. Called with the slot left, as the
+ * next two.
+ */
 unsigned int mag_cache_alloc_slow(struct mag_cache *cache, void **objects, unsigned int n);
-/** The same for frees. Called with the slot left. */
+/** What the fast path of mag_cache_alloc_bulk() could not serve. */
+unsigned int mag_cache_alloc_bulk_slow(struct mag_cache *cache, void **objects, unsigned int n);
+/** What the fast path of mag_cache_free_bulk() could not serve. */
 void mag_cache_free_slow(struct mag_cache *cache, void *const *objects, unsigned int n);
 
 /** Rounds of a magazine. In integers, because there may be no magazine when nothing is to be
@@ -215,6 +227,12 @@ mag_slot_put(struct mag_slot *slot, void *const *objects, uint32_t n)
 	return true;
 }
 
+static inline struct mag_cache *
+mag_cache_create(const struct mag_cache_params *params)
+{
+	return mag_cache_create_with(params, MAG_LAYOUT);
+}
+
 static inline void *
 mag_cache_alloc(struct mag_cache *cache)
 {
@@ -239,6 +257,14 @@ mag_cache_free(struct mag_cache *cache, void *object)
 
 static inline unsigned int
 mag_cache_alloc_bulk(struct mag_cache *cache, void **objects, unsigned int n)
+{
+	if (__builtin_expect(mag_slot_get(mag_slot_of(cache), objects, n), 1))
+		return n;
+	return mag_cache_alloc_bulk_slow(cache, objects, n);
+}
+
+static inline unsigned int
+mag_cache_alloc_burst(struct mag_cache *cache, void **objects, unsigned int n)
 {
 	if (__builtin_expect(mag_slot_get(mag_slot_of(cache), objects, n), 1))
 		return n;

@@ -51,11 +51,11 @@ int mag_cache_update(struct mag_cache *cache);
  */
 int mag_cache_purge(struct mag_cache *cache);
 /**
- * Turn the lcore layer on again after mag_cache_purge(), at the size in force. Does nothing when it
- * is on, and for a NOMAGAZINES cache. Waits for who is in the resize perimeter, for 6 s at most.
+ * Turn the lcore layer on again after mag_cache_purge(), at the size in force. Waits while somebody else is in the
+ * resize perimeter, for 6 s at most.
  *
  * @return
- *   0; -EBUSY when somebody else stayed in the resize perimeter for all that time: the layer is as
+ *   0, also when it is on; -ENOTSUP: a NOMAGAZINES cache has none; -EBUSY when somebody else stayed in the resize perimeter for all that time: the layer is as
  *   it was; -EDEADLK when called from a cache's callback.
  */
 int mag_cache_enable(struct mag_cache *cache);
@@ -74,17 +74,18 @@ int mag_cache_enable(struct mag_cache *cache);
 int mag_cache_resize(struct mag_cache *cache, uint32_t rounds, bool wait);
 
 /**
- * Reap now: give back all that the depot holds and each lcore's previous magazine; with
- * purge, or for a RECLAIM cache, all magazines.
+ * Reap now: give back all that the depot holds and each lcore's previous magazine. The lcore layer stays on.
  *
+ * @param all
+ *   All magazines, as for a MAG_CACHE_REAP_ALL cache always: a purge, and an enable.
  * @return
  *   0, or as mag_cache_purge().
  */
-int mag_cache_reap_now(struct mag_cache *cache, bool purge);
+int mag_cache_reap_now(struct mag_cache *cache, bool all);
 
 /**
- * Call the cache's reclaim callback, in this thread, then reap what two intervals did not need; with memory low, or for
- * a RECLAIM cache, purge and enable instead.
+ * Call the cache's release callback, in this thread, then reap what two intervals did not need; with memory low, or for
+ * a MAG_CACHE_REAP_ALL cache, reap all magazines instead.
  *
  * @return
  *   0; -EDEADLK (called from a cache's callback) or -EPERM (the cache has callbacks, in another
@@ -96,19 +97,12 @@ int mag_cache_reclaim(struct mag_cache *cache, bool memory_low);
  * Request that all caches are reclaimed, as by mag_cache_reclaim(), with memory low if it is when the request is
  * served: when EAL had no memory for an object cache in the last second, or tasks of the system wait for memory for
  * as much of the time as the cache's option pressure says. Served by maintenance, at most once per update
- * interval; further requests are dropped. Safe in a signal handler.
- */
-void mag_reap_request(void);
-
-/**
- * Override the update interval of all caches, for tests.
+ * interval; further requests before that are dropped. Safe in a signal handler.
  *
- * @param interval_ms
- *   1 to 3,600,000 ms; 0 restores each cache's own.
  * @return
- *   0, or -EINVAL.
+ *   0; -EDEADLK: called from a walk, or from a callback of maintenance: nothing is requested.
  */
-int mag_maint_interval(unsigned int interval_ms);
+int mag_reap_request(void);
 
 /**
  * Stop maintenance of this process, and wait until it has: a pass that is under way is finished,

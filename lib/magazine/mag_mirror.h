@@ -46,6 +46,10 @@ struct mag_mirror_entry {
 	char *mirrors;
 };
 
+/* C++ has no arrays without a size, gcc and clang have. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpedantic"
+
 /** A hash table with open addressing. Not for users. */
 struct mag_mirror_table {
 	struct mag_mirror_table *older; /**< kept for who still looks at it */
@@ -70,6 +74,7 @@ struct mag_mirror_pieces {
 	uint64_t mask;
 	struct mag_mirror_piece piece[];
 };
+#pragma GCC diagnostic pop
 
 /** One direction between a region and its mirror region. Never changes. Not for users. */
 struct mag_mirror_way {

@@ -30,6 +30,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -38,11 +39,13 @@ extern "C" {
 /** Longest name, with its terminating zero. */
 #define MAG_REGION_NAMESIZE 64
 
+/** Node of what may lie on any NUMA node. */
+#define MAG_NODE_ANY (-1)
+
 /** @name Modes of a region
  * @{
  */
 #define MAG_REGION_READONLY 0x1u    /**< the allocator never writes into objects */
-#define MAG_REGION_SHARED 0x2u      /**< mapped by others: nothing of the allocator's in objects */
 #define MAG_REGION_NOMAGAZINES 0x4u /**< caches on it have no magazine layer */
 /** Elastic only: what was taken is not given back while the region lives. */
 #define MAG_REGION_PERSISTENT 0x8u
@@ -50,8 +53,6 @@ extern "C" {
 #define MAG_REGION_MONOLITHIC 0x10u
 /** Elastic only: each segment is contiguous in I/O memory; a memzone each. */
 #define MAG_REGION_PHYSCONTIG 0x20u
-/** Objects hold no pointers. A note to readers and tools, without effect. */
-#define MAG_REGION_PUREDATA 0x40u
 /**
  * Elastic only, of ordinary pages, and only where an AArch64 processor and its kernel have memory tags (ENOTSUP):
  * each object gets another tag when it leaves the slab layer, when it is freed into a magazine and when it
@@ -66,10 +67,10 @@ extern "C" {
 /** Caches on it record who had and gave back each object: mag_cache_transaction(). 192 bytes an object. */
 #define MAG_REGION_AUDIT 0x200u
 /**
- * Elastic, and of ordinary pages only: unmapped pages before and behind each segment, so that
- * who runs over the end of a segment is stopped there.
+ * Elastic, and of ordinary pages only: unmapped pages before and behind each segment, so that an access
+ * beyond the end of a segment is a SIGSEGV.
  */
-#define MAG_REGION_GUARD 0x400u
+#define MAG_REGION_REDZONE 0x400u
 /** Handed out only together with its first region: mag_region_mirror_create() makes those. */
 #define MAG_REGION_MIRRORED 0x800u
 /** @} */
@@ -79,8 +80,9 @@ extern "C" {
 
 struct mag_region;
 
-/** What a region is made from. */
+/** What a region is made from: begin with MAG_REGION_PARAMS_INIT. */
 struct mag_region_params {
+	size_t size;          /**< bytes of this struct */
 	const char *name;     /**< copied; not empty */
 	uint32_t object_size; /**< bytes of one object; not 0 */
 	uint32_t stride;      /**< bytes from object to object; 0 = object_size */
@@ -90,7 +92,7 @@ struct mag_region_params {
 	 */
 	uint32_t block;
 	uint32_t mode; /**< MAG_REGION_* */
-	/** NUMA node of the region's own records, and of elastic memory; -1 = any, and all nodes */
+	/** NUMA node of the region's own records, and of elastic memory; MAG_NODE_ANY = any, and all nodes */
 	int node;
 
 	/**
@@ -112,11 +114,32 @@ struct mag_region_params {
 	uint32_t mirror;
 };
 
+/** @def MAG_REGION_PARAMS_INIT Defaults: any node, and 0 for all else. */
+#ifdef __cplusplus
+static inline struct mag_region_params
+mag_region_params_init(void)
+{
+	struct mag_region_params params;
+
+	memset(&params, 0, sizeof(params));
+	params.size = sizeof(params);
+	params.node = MAG_NODE_ANY;
+	return params;
+}
+#define MAG_REGION_PARAMS_INIT mag_region_params_init()
+#else
+#define MAG_REGION_PARAMS_INIT                                                                     \
+	{                                                                                          \
+		.size = sizeof(struct mag_region_params), .node = MAG_NODE_ANY                     \
+	}
+#endif
+
 /**
  * Figures of a region, each exact, all of about the same moment. What of a mirror region is free
  * and in use is what is of its first region; memory and what the system was asked for are its own.
  */
 struct mag_region_stats {
+	size_t size;              /**< bytes of this struct that are filled */
 	uint64_t id;              /**< unique among all processes that share the memory */
 	uint32_t mode;            /**< MAG_REGION_* */
 	uint64_t objects;         /**< of all segments */
@@ -165,8 +188,8 @@ struct mag_region *mag_region_create(const struct mag_region_params *params);
  * @param first
  *   The region; no cache uses it yet, and nobody else meanwhile. Its mode does not bind the mirror.
  * @param params
- *   name, object_size, stride, align and node (-1: that of each object) are the mirror's own, and
- *   so is mode: any of READONLY, SHARED, PUREDATA, PERSISTENT, PHYSCONTIG, GUARD, and MIRRORED,
+ *   name, object_size, stride, align and node (MAG_NODE_ANY: that of each object) are the mirror's own, and
+ *   so is mode: any of READONLY, PERSISTENT, PHYSCONTIG, REDZONE, and MIRRORED,
  *   which it always is. All else is its first region's, and 0 here.
  * @return
  *   The mirror region, or NULL with rte_errno: EINVAL (a parameter; the first is a mirror), ENOTSUP
@@ -188,7 +211,7 @@ struct mag_region *mag_region_mirror_create(struct mag_region *first,
  * @param count
  *   How many.
  * @param node
- *   NUMA node of the memory; -1 when it is not known. A cache serves an lcore from its own
+ *   NUMA node of the memory; MAG_NODE_ANY when it is not known. A cache serves an lcore from its own
  *   node first. Memory of a node that comes first when a cache is using the region already
  *   counts as memory whose node is not known.
  * @return
@@ -203,27 +226,43 @@ int mag_region_adopt(struct mag_region *region, void *const *objects, uint32_t c
  *
  * @param segments
  *   How many, on each node of the region.
+ * @param grown
+ *   How many were had in all, also when there were fewer; may be NULL.
  * @return
- *   How many were had. Fewer, with the reason in rte_errno, when the region is as large as it
- *   may be (ENOSPC) or the system has no more (ENOMEM). 0 for adopted memory and mirror regions
- *   (EINVAL), and in another process than the one that made it where the region, or its mirror, is
- *   of ordinary pages (EPERM).
+ *   0 when all were had; -ENOSPC: the region is as large as it may be; -ENOMEM: the system has no more; -EINVAL:
+ *   the region has adopted memory, or is a mirror region; -EPERM: the region, or its mirror, is of ordinary pages,
+ *   and another process made it.
  */
-unsigned int mag_region_grow(struct mag_region *region, unsigned int segments);
+int mag_region_grow(struct mag_region *region, unsigned int segments, unsigned int *grown);
 
 /**
  * Elastic: give free segments back to the system now, all but `keep` of each node.
  *
  * Objects in magazines are in use: mag_cache_reap_now() first.
  *
+ * @param trimmed
+ *   How many were given back in all; may be NULL.
  * @return
- *   How many were given back; 0 for adopted memory, for PERSISTENT and MONOLITHIC regions, for
- *   mirror regions, and where mag_region_grow() says EPERM.
+ *   0; -EINVAL: the region has adopted memory, or is a mirror region; -ENOTSUP: it is MONOLITHIC, or it or its
+ *   mirror PERSISTENT; -EPERM: as mag_region_grow(). Nothing is given back then.
  */
-unsigned int mag_region_trim(struct mag_region *region, unsigned int keep);
+int mag_region_trim(struct mag_region *region, unsigned int keep, unsigned int *trimmed);
 
-/** Figures of a region. */
-void mag_region_stats_get(const struct mag_region *region, struct mag_region_stats *stats);
+/** Fill as much of a struct as its size says. Not for users: mag_region_stats_get(). */
+void mag_region_stats_fill(const struct mag_region *region, struct mag_region_stats *stats);
+
+/**
+ * Figures of a region. Cannot fail; from any thread.
+ *
+ * @param stats
+ *   Filled; what the library does not know, because it is older than the headers, is 0.
+ */
+static inline void
+mag_region_stats_get(const struct mag_region *region, struct mag_region_stats *stats)
+{
+	stats->size = sizeof(*stats);
+	mag_region_stats_fill(region, stats);
+}
 
 /**
  * Check memory tags at once (synchronously) in the calling thread, and in those that it makes from now on: to be called

@@ -7,6 +7,7 @@
  * Snapshots of a cache's counters. Read without a lock: exact when nobody works.
  */
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "mag_cache.h"
@@ -17,6 +18,7 @@ extern "C" {
 
 /** Counters of a cache, which begin with it and never go back, and figures of now; of all its NUMA nodes together. */
 struct mag_cache_stats {
+	size_t size;                   /**< bytes of this struct that are filled */
 	char name[MAG_CACHE_NAMESIZE]; /**< need not be unique */
 	uint64_t id;                   /**< unique among all processes that share the memory */
 	uint32_t flags;                /**< MAG_CACHE_* */
@@ -66,11 +68,25 @@ struct mag_cache_stats {
 	uint64_t visits_denied; /**< the same for purge, resize and reap */
 };
 
-/** Fill a snapshot. Cannot fail, takes no lock, and may be called while others use the cache. */
-void mag_cache_stats(const struct mag_cache *cache, struct mag_cache_stats *stats);
+/** Fill as much of a snapshot as its size says. Not for users: mag_cache_stats_get(). */
+void mag_cache_stats_fill(const struct mag_cache *cache, struct mag_cache_stats *stats);
+
+/**
+ * Take a snapshot. Cannot fail, takes no lock; from any thread, while others use the cache.
+ *
+ * @param stats
+ *   Filled; what the library does not know, because it is older than the headers, is 0.
+ */
+static inline void
+mag_cache_stats_get(const struct mag_cache *cache, struct mag_cache_stats *stats)
+{
+	stats->size = sizeof(*stats);
+	mag_cache_stats_fill(cache, stats);
+}
 
 /** Figures of a slot, which is what one lcore has of a cache. */
 struct mag_slot_stats {
+	size_t size;        /**< bytes of this struct that are filled */
 	unsigned int lcore; /**< lcore id; LCORE_ID_ANY: the shared slot, or no owner now */
 	uint64_t allocs;    /**< objects handed to users */
 	uint64_t frees;     /**< objects taken back from users */
@@ -79,16 +95,24 @@ struct mag_slot_stats {
 	uint32_t previous;  /**< rounds in the previous magazine */
 };
 
+/** The same, in an array of structs of that many bytes each. Not for users: mag_cache_slot_stats_get(). */
+unsigned int mag_cache_slot_stats_fill(const struct mag_cache *cache, void *stats, size_t size,
+				       unsigned int max);
+
 /**
- * Snapshots of the slots that were ever used.
+ * Take snapshots of the slots that were ever used. Cannot fail, takes no lock; from any thread.
  *
  * @param stats
  *   Room for max of them.
  * @return
- *   How many were filled; the shared slot of threads without an lcore id is the last one.
+ *   How many were filled; the shared slot of threads without an lcore id is the last one, if there was room for all.
  */
-unsigned int mag_cache_slot_stats(const struct mag_cache *cache, struct mag_slot_stats *stats,
-				  unsigned int max);
+static inline unsigned int
+mag_cache_slot_stats_get(const struct mag_cache *cache, struct mag_slot_stats *stats,
+			 unsigned int max)
+{
+	return mag_cache_slot_stats_fill(cache, stats, sizeof(*stats), max);
+}
 
 /**
  * Free objects: in magazines, depot and slabs. Exact when nobody works; else never more than were free at some

@@ -730,14 +730,15 @@ RTE_INIT(mag_maint_load)
 	sem_init(&maint.bell, 0, 0);
 }
 
-void
+int
 mag_reap_request(void)
 {
 	if (mag_cache_list_held())
-		return;
+		return -EDEADLK;
 	/* release: pairs with the exchange in pass_run() */
 	atomic_store_explicit(&maint.reap_requested, true, memory_order_release);
 	bell_ring();
+	return 0;
 }
 
 int

@@ -2,7 +2,17 @@
 #ifndef MAG_MAINT_PRIVATE_H
 #define MAG_MAINT_PRIVATE_H
 
-/* What fork() needs of maintenance; the rest is public (mag_maint.h). */
+/* What fork() and tests need of maintenance; the rest is public (mag_maint.h). */
+
+/**
+ * Override the update interval of all caches, for tests.
+ *
+ * @param interval_ms
+ *   1 to 3,600,000 ms; 0 restores each cache's own.
+ * @return
+ *   0, or -EINVAL.
+ */
+int mag_maint_interval(unsigned int interval_ms);
 
 /** Hold what guards the control thread; let it go again, in the parent or the child. */
 void mag_maint_fork_begin(void);

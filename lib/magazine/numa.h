@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-#define MAG_NODE_ANY (-1)
+#include "mag_region.h"
 
 /** Number of node ids of this machine: the highest node id + 1, at least 1. */
 int mag_numa_nodes(void);

@@ -12,6 +12,7 @@
 #include "log.h"
 #include "mag_mirror.h"
 #include "options.h"
+#include "params.h"
 #include "region.h"
 #include "region_create.h"
 
@@ -28,10 +29,9 @@ static int
 params_check(const struct mag_region_params *params)
 {
 	const uint32_t elastic = MAG_REGION_PERSISTENT | MAG_REGION_MONOLITHIC |
-				 MAG_REGION_PHYSCONTIG | MAG_REGION_GUARD | MAG_REGION_MEMTAG;
-	const uint32_t known = elastic | MAG_REGION_READONLY | MAG_REGION_SHARED |
-			       MAG_REGION_NOMAGAZINES | MAG_REGION_PUREDATA | MAG_REGION_SHAREOK |
-			       MAG_REGION_AUDIT;
+				 MAG_REGION_PHYSCONTIG | MAG_REGION_REDZONE | MAG_REGION_MEMTAG;
+	const uint32_t known = elastic | MAG_REGION_READONLY | MAG_REGION_NOMAGAZINES |
+			       MAG_REGION_SHAREOK | MAG_REGION_AUDIT;
 
 	if (params->name == NULL || *params->name == '\0' ||
 	    strlen(params->name) >= MAG_REGION_NAMESIZE)
@@ -53,10 +53,11 @@ params_check(const struct mag_region_params *params)
 	if (params->mode & ~known)
 		return params_error(params, "has a mode that is not known", EINVAL);
 	if (params->objects == 0 && params->mode & elastic)
-		return params_error(params,
-				    "PERSISTENT, MONOLITHIC, PHYSCONTIG, GUARD and MEMTAG are for "
-				    "elastic regions",
-				    EINVAL);
+		return params_error(
+			params,
+			"PERSISTENT, MONOLITHIC, PHYSCONTIG, REDZONE and MEMTAG are for "
+			"elastic regions",
+			EINVAL);
 	return 0;
 }
 
@@ -94,9 +95,12 @@ mag_region_make(const struct mag_region_params *params)
 struct mag_region *
 mag_region_create(const struct mag_region_params *params)
 {
-	struct mag_region_params own = *params;
+	struct mag_region_params own = MAG_REGION_PARAMS_INIT;
 	struct mag_options all;
 
+	rte_errno = -mag_params_read(&own, sizeof(own), params, "region", "MAG_REGION_PARAMS_INIT");
+	if (rte_errno != 0)
+		return NULL;
 	rte_errno = -mag_options_begin(&all);
 	if (rte_errno != 0)
 		return NULL;
@@ -119,14 +123,13 @@ mirror_error(const struct mag_region *first, const struct mag_region_params *par
 static int
 mirror_params_check(const struct mag_region *first, const struct mag_region_params *params)
 {
-	const uint32_t known = MAG_REGION_READONLY | MAG_REGION_SHARED | MAG_REGION_PUREDATA |
-			       MAG_REGION_PERSISTENT | MAG_REGION_PHYSCONTIG | MAG_REGION_GUARD |
-			       MAG_REGION_MIRRORED;
+	const uint32_t known = MAG_REGION_READONLY | MAG_REGION_PERSISTENT | MAG_REGION_PHYSCONTIG |
+			       MAG_REGION_REDZONE | MAG_REGION_MIRRORED;
 
 	if (params->mode & ~known)
 		return mirror_error(first, params,
-				    "may be READONLY, SHARED, PUREDATA, PERSISTENT, PHYSCONTIG and "
-				    "GUARD: all else is its first region's",
+				    "may be READONLY, PERSISTENT, PHYSCONTIG and REDZONE: "
+				    "all else is its first region's",
 				    EINVAL);
 	if (params->objects != 0 || params->block != 0 || params->segment_size != 0 ||
 	    params->reserve != 0 || params->mirror != 0)
@@ -171,13 +174,16 @@ mirror_check(const struct mag_region *first, const struct mag_region_params *par
 struct mag_region *
 mag_region_mirror_create(struct mag_region *first, const struct mag_region_params *params)
 {
-	struct mag_region_params own = *params;
+	struct mag_region_params own = MAG_REGION_PARAMS_INIT;
 	struct mag_region *region;
 	int error;
 
-	rte_errno = -mirror_check(first, params);
+	rte_errno = -mag_params_read(&own, sizeof(own), params, "mirror region",
+				     "MAG_REGION_PARAMS_INIT");
 	if (rte_errno == 0)
-		rte_errno = -mirror_params_check(first, params);
+		rte_errno = -mirror_check(first, &own);
+	if (rte_errno == 0)
+		rte_errno = -mirror_params_check(first, &own);
 	if (rte_errno != 0)
 		return NULL;
 	own.mode &= ~MAG_REGION_MIRRORED;
@@ -260,16 +266,14 @@ stats_of_use(const struct mag_region *region, struct mag_region_stats *stats)
 	mag_lock_release(&locked->lock);
 }
 
-void
-mag_region_stats_get(const struct mag_region *region, struct mag_region_stats *stats)
+static void
+region_stats(const struct mag_region *region, struct mag_region_stats *stats)
 {
 	const struct mag_elastic *elastic = region->elastic;
 
-	*stats = (struct mag_region_stats){
-		.id = region->id,
-		.mode = region->mode,
-		.segment_objects = region->block,
-	};
+	stats->id = region->id;
+	stats->mode = region->mode;
+	stats->segment_objects = region->block;
 	stats_of_use(region->first != NULL ? region->first : region, stats);
 	if (region->mirror != NULL)
 		stats->mirrors = MAG_STAT(region->mirror->memory);
@@ -286,4 +290,13 @@ mag_region_stats_get(const struct mag_region *region, struct mag_region_stats *s
 	stats->grown = MAG_STAT(elastic->grown);
 	stats->trimmed = MAG_STAT(elastic->trimmed);
 	stats->grow_fails = MAG_STAT(elastic->grow_fails);
+}
+
+void
+mag_region_stats_fill(const struct mag_region *region, struct mag_region_stats *stats)
+{
+	struct mag_region_stats own = {.size = sizeof(own)};
+
+	region_stats(region, &own);
+	mag_stats_give(stats, stats->size, &own, sizeof(own));
 }

@@ -7,6 +7,7 @@
 
 #include "cache.h"
 #include "mag_stats.h"
+#include "params.h"
 
 /*
  * Free objects, never more than there were at some moment of the call. Each place where they can be (a home's
@@ -207,14 +208,13 @@ home_stats(const struct mag_home *home, struct mag_cache_stats *stats)
 	stats->slab_frees_no_magazine += MAG_STAT(home->no_magazine);
 }
 
-void
-mag_cache_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
+static void
+cache_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
 {
 	uint64_t seen = MAG_STAT(cache->contention_seen);
 	struct mag_home *home;
 	unsigned int part;
 
-	memset(stats, 0, sizeof(*stats));
 	snprintf(stats->name, sizeof(stats->name), "%s", cache->name);
 	stats->id = cache->id;
 	stats->flags = cache->flags;
@@ -245,6 +245,15 @@ mag_cache_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
 		stats->contention = stats->contention_total - seen;
 }
 
+void
+mag_cache_stats_fill(const struct mag_cache *cache, struct mag_cache_stats *stats)
+{
+	struct mag_cache_stats own = {.size = sizeof(own)};
+
+	cache_stats(cache, &own);
+	mag_stats_give(stats, stats->size, &own, sizeof(own));
+}
+
 /*
  * Frees are not counted by the fast path: what users gave back is what went to depot and
  * slabs, and to visitors, and what is held now, less what did not come from users.
@@ -257,7 +266,7 @@ slot_stats(const struct mag_cache *cache, unsigned int slot, struct mag_slot_sta
 	struct mag_home *home;
 	unsigned int part;
 
-	*stats = (struct mag_slot_stats){.lcore = mag_thread_lcore(slot)};
+	*stats = (struct mag_slot_stats){.size = sizeof(*stats), .lcore = mag_thread_lcore(slot)};
 	MAG_FOREACH_HOME(cache, part, home) {
 		lcore = &home->slot[slot];
 		out += MAG_STAT(lcore->rounds_out) + MAG_STAT(lcore->visited_out);
@@ -272,20 +281,31 @@ slot_stats(const struct mag_cache *cache, unsigned int slot, struct mag_slot_sta
 	stats->frees = out - RTE_MIN(out, in);
 }
 
-unsigned int
-mag_cache_slot_stats(const struct mag_cache *cache, struct mag_slot_stats *stats, unsigned int max)
+static void
+shared_slot_stats(const struct mag_cache *cache, struct mag_slot_stats *stats)
 {
-	unsigned int i, n = 0, part, slots = mag_thread_slots();
 	struct mag_home *home;
+	unsigned int part;
 
-	for (i = 0; i < slots && n < max; i++)
-		slot_stats(cache, i, &stats[n++]);
-	if (n == max)
-		return n;
-	slot_stats(cache, MAG_SLOT_SHARED, &stats[n]);
+	slot_stats(cache, MAG_SLOT_SHARED, stats);
 	MAG_FOREACH_HOME(cache, part, home) {
-		stats[n].allocs += MAG_STAT(home->beside_allocs);
-		stats[n].frees += MAG_STAT(home->beside_frees);
+		stats->allocs += MAG_STAT(home->beside_allocs);
+		stats->frees += MAG_STAT(home->beside_frees);
 	}
-	return n + 1;
+}
+
+unsigned int
+mag_cache_slot_stats_fill(const struct mag_cache *cache, void *stats, size_t size, unsigned int max)
+{
+	unsigned int n, slots = mag_thread_slots();
+	struct mag_slot_stats own;
+
+	for (n = 0; n < max && n <= slots; n++) {
+		if (n < slots)
+			slot_stats(cache, n, &own);
+		else
+			shared_slot_stats(cache, &own);
+		mag_stats_give(RTE_PTR_ADD(stats, n * size), size, &own, sizeof(own));
+	}
+	return n;
 }

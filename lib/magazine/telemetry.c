@@ -176,7 +176,7 @@ answer_stats(struct mag_cache *cache, struct rte_tel_data *data)
 {
 	struct mag_cache_stats stats;
 
-	mag_cache_stats(cache, &stats);
+	mag_cache_stats_get(cache, &stats);
 	add_stats(data, &stats);
 }
 
@@ -280,11 +280,10 @@ answer_held(struct mag_cache *cache, struct rte_tel_data *data)
 	unsigned int i, n;
 	char name[32];
 
-	if ((mag_watched(cache) & MAG_WATCH_STATE) == 0) {
+	if (mag_cache_held(cache, held, HELD_MAX, &n) != 0) {
 		rte_tel_data_string(data, "not known: needs option guard=1 or audit=1");
 		return;
 	}
-	n = mag_cache_held(cache, held, HELD_MAX);
 	rte_tel_data_start_dict(data);
 	for (i = 0; i < n && (object = rte_tel_data_alloc()) != NULL; i++) {
 		last = (struct mag_transaction){.lcore = LCORE_ID_ANY};
@@ -366,7 +365,7 @@ answer_lcores(struct mag_cache *cache, struct rte_tel_data *data)
 	struct mag_slot_stats stats[MAG_SLOTS];
 	unsigned int i, n, rows = 0;
 
-	n = mag_cache_slot_stats(cache, stats, MAG_SLOTS);
+	n = mag_cache_slot_stats_get(cache, stats, MAG_SLOTS);
 	for (i = 0; i < n; i++)
 		if (stats[i].allocs != 0 || stats[i].frees != 0)
 			stats[rows++] = stats[i];

@@ -610,6 +610,8 @@ mag_cache_enable(struct mag_cache *cache)
 {
 	if (is_in_callback(cache))
 		return -EDEADLK;
+	if (cache->flags & MAG_CACHE_NOMAGAZINES)
+		return -ENOTSUP;
 	if (!mag_perimeter_enter(cache, true))
 		return -EBUSY;
 	atomic_store_explicit(&cache->off, false, memory_order_relaxed);
@@ -718,7 +720,7 @@ previous_reap(struct mag_home *home)
 }
 
 int
-mag_cache_reap_now(struct mag_cache *cache, bool purge)
+mag_cache_reap_now(struct mag_cache *cache, bool all)
 {
 	struct mag_home *home;
 	bool reaped = false;
@@ -727,7 +729,7 @@ mag_cache_reap_now(struct mag_cache *cache, bool purge)
 
 	if (ret != 0)
 		return ret;
-	if (purge || cache->flags & MAG_CACHE_RECLAIM)
+	if (all || cache->flags & MAG_CACHE_REAP_ALL)
 		return purge_and_enable(cache, 0);
 	MAG_FOREACH_HOME(cache, part, home) {
 		depot_zero_and_reap(home, &reaped);
@@ -750,12 +752,12 @@ mag_cache_reclaim(struct mag_cache *cache, bool memory_low)
 
 	if (ret != 0)
 		return ret;
-	if (callbacks != NULL && callbacks->reclaim != NULL) {
+	if (callbacks != NULL && callbacks->release != NULL) {
 		mag_callback_depth++;
-		callbacks->reclaim(callbacks->arg);
+		callbacks->release(callbacks->arg);
 		mag_callback_depth--;
 	}
-	if (memory_low || cache->flags & MAG_CACHE_RECLAIM)
+	if (memory_low || cache->flags & MAG_CACHE_REAP_ALL)
 		return purge_and_enable(cache, 0);
 	mag_cache_working_set_reap(cache, UINT_MAX);
 	return 0;

@@ -17,7 +17,6 @@
 #include "registry.h"
 #include "visit.h"
 
-#define DEFAULT_US 20000000ull
 #define BACKOFF_FIRST_MS 4
 #define BACKOFF_MAX_MS 1024
 /* How often a waiter looks whether something was freed. */
@@ -128,13 +127,12 @@ sleep_for(struct mag_cache *cache, uint64_t us, uint64_t deadline, uint64_t had)
 	return 0;
 }
 
-unsigned int
+int
 mag_cache_alloc_wait_bulk(struct mag_cache *cache, void **objects, unsigned int n,
 			  uint64_t timeout_us)
 {
 	uint64_t first = 1 + rte_rand_max(BACKOFF_FIRST_MS), backoff = first;
-	uint64_t deadline =
-		rte_rdtsc() + us_to_tsc(timeout_us == MAG_WAIT_DEFAULT ? DEFAULT_US : timeout_us);
+	uint64_t deadline = rte_rdtsc() + us_to_tsc(timeout_us);
 	int error = mag_cache_may_deadlock() ? EDEADLK : mag_cache_is_elsewhere(cache) ? EPERM : 0;
 	uint64_t had;
 
@@ -142,21 +140,24 @@ mag_cache_alloc_wait_bulk(struct mag_cache *cache, void **objects, unsigned int 
 		had = there_are(cache);
 		/* What was had of too few is given back before this thread sleeps. */
 		if (alloc_hard(cache, objects, n) == 0)
-			return n;
+			return 0;
 		if (rte_rdtsc() >= deadline)
 			error = ETIMEDOUT;
 		else
 			error = -sleep_for(cache, backoff * 1000, deadline, had);
 		backoff = backoff * 2 > BACKOFF_MAX_MS ? first : backoff * 2;
 	}
-	rte_errno = error;
-	return 0;
+	return -error;
 }
 
 void *
 mag_cache_alloc_wait(struct mag_cache *cache, uint64_t timeout_us)
 {
 	void *object;
+	int ret = mag_cache_alloc_wait_bulk(cache, &object, 1, timeout_us);
 
-	return mag_cache_alloc_wait_bulk(cache, &object, 1, timeout_us) == 1 ? object : NULL;
+	if (ret == 0)
+		return object;
+	rte_errno = -ret;
+	return NULL;
 }

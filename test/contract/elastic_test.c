@@ -29,6 +29,8 @@
 #include "mag_maint.h"
 #include "mag_mirror.h"
 #include "mag_region.h"
+#include "../counts.h"
+#include "maint.h"
 
 #define SIZE 256
 #define OBJECTS 200000
@@ -125,6 +127,7 @@ static void
 region_make(uint64_t room, uint32_t mode)
 {
 	struct mag_region_params params = {
+		.size = sizeof(params),
 		.name = "elastic",
 		.object_size = SIZE,
 		.objects = room,
@@ -139,8 +142,11 @@ region_make(uint64_t room, uint32_t mode)
 static void
 cache_make(void)
 {
-	struct mag_cache_params params = {
-		.name = "elastic", .object_size = SIZE, .region = region, .node = -1};
+	struct mag_cache_params params = {.size = sizeof(params),
+					  .name = "elastic",
+					  .object_size = SIZE,
+					  .region = region,
+					  .node = -1};
 
 	cache = mag_cache_create(&params);
 	assert_non_null(cache);
@@ -221,7 +227,7 @@ TEST(memory_follows_the_load, NULL, teardown)
 			assert_true(heap_loaded >= heap_before + had * HUGEPAGE);
 		load_down();
 		assert_int_equal(mag_cache_reap_now(cache, true), 0);
-		assert_true(mag_region_trim(region, 1) >= had);
+		assert_true(region_trimmed(region, 1) >= had);
 		assert_int_equal(segments(), 1);
 		if (keeps_memory())
 			continue;
@@ -294,7 +300,7 @@ TEST(small_allocations_of_others_keep_no_page, NULL, teardown)
 {
 	enum { SEGMENTS = 32 };
 	static const uint32_t sizes[] = {512, 2048, 9000, 65536};
-	struct mag_region_params params = {.name = "beside", .node = -1};
+	struct mag_region_params params = {.size = sizeof(params), .name = "beside", .node = -1};
 	void *small[SEGMENTS];
 	size_t before;
 
@@ -305,11 +311,11 @@ TEST(small_allocations_of_others_keep_no_page, NULL, teardown)
 		assert_non_null(region);
 		before = pages_used();
 		for (unsigned int j = 0; j < SEGMENTS; j++) {
-			assert_int_equal(mag_region_grow(region, 1), 1);
+			assert_int_equal(region_grown(region, 1), 1);
 			small[j] = rte_malloc(NULL, 1024, 0);
 			assert_non_null(small[j]);
 		}
-		assert_int_equal(mag_region_trim(region, 1), SEGMENTS);
+		assert_int_equal(region_trimmed(region, 1), SEGMENTS);
 		if (!keeps_memory())
 			assert_pages(0, before + SLACK);
 		for (unsigned int j = 0; j < SEGMENTS; j++)
@@ -332,12 +338,14 @@ assert_contiguous(void *first, size_t len)
 
 TEST(physcontig_segments_are_contiguous, NULL, teardown)
 {
-	struct mag_region_params params = {.name = "contiguous",
+	struct mag_region_params params = {.size = sizeof(params),
+					   .name = "contiguous",
 					   .object_size = 100000,
 					   .objects = 300,
 					   .mode = MAG_REGION_PHYSCONTIG | MAG_REGION_NOMAGAZINES,
 					   .node = -1};
-	struct mag_cache_params its = {.name = "contiguous",
+	struct mag_cache_params its = {.size = sizeof(its),
+				       .name = "contiguous",
 				       .object_size = 100000,
 				       .flags = MAG_CACHE_NOMAGAZINES,
 				       .node = -1};
@@ -365,7 +373,7 @@ TEST(physcontig_segments_are_contiguous, NULL, teardown)
 	}
 	assert_true(segments() >= 4);
 	mag_cache_free_bulk(cache, object, RTE_DIM(object));
-	assert_true(mag_region_trim(region, 0) >= 4);
+	assert_true(region_trimmed(region, 0) >= 4);
 	assert_int_equal(segments(), 0);
 }
 
@@ -408,7 +416,7 @@ mirrors_check(uint32_t mode)
 	char *its;
 
 	mag_region_stats_get(region, &stats);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, MIRRORED), MIRRORED);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, MIRRORED), MIRRORED);
 	for (unsigned int i = 0; i < MIRRORED; i++) {
 		its = mag_mirror_of(find, objects[i]);
 		assert_memory_equal(its, zero, MIRROR_SIZE);
@@ -429,8 +437,11 @@ mirrors_check(uint32_t mode)
 static void
 mirror_region_use(uint32_t mode)
 {
-	struct mag_region_params params = {
-		.name = "mirror", .object_size = MIRROR_SIZE, .mode = mode, .node = -1};
+	struct mag_region_params params = {.size = sizeof(params),
+					   .name = "mirror",
+					   .object_size = MIRROR_SIZE,
+					   .mode = mode,
+					   .node = -1};
 	struct mag_region_stats stats;
 	struct mag_region *mirror;
 
@@ -439,11 +450,11 @@ mirror_region_use(uint32_t mode)
 	assert_non_null(mirror);
 	cache_make();
 	for (unsigned int turn = 0; turn < 3; turn++) {
-		mag_region_grow(region, 3);
+		region_grown(region, 3);
 		mirrors_check(mode);
 		assert_int_equal(mag_cache_purge(cache), 0);
 		mag_cache_enable(cache);
-		mag_region_trim(region, 0);
+		region_trimmed(region, 0);
 		mag_region_stats_get(mirror, &stats);
 		assert_int_equal(stats.segments, 0);
 		assert_int_equal(stats.memory, 0);
@@ -454,7 +465,7 @@ mirror_region_use(uint32_t mode)
 
 TEST(a_mirror_region_has_pages_of_its_own, NULL, teardown)
 {
-	static const uint32_t modes[] = {0, MAG_REGION_PHYSCONTIG, MAG_REGION_GUARD};
+	static const uint32_t modes[] = {0, MAG_REGION_PHYSCONTIG, MAG_REGION_REDZONE};
 	struct heap_use before = {0}, after;
 
 	for (unsigned int i = 0; i < 2 * RTE_DIM(modes); i++) {

@@ -23,6 +23,7 @@
 #include "registry.h"
 #include "rte_mempool_magazine.h"
 #include "visit.h"
+#include "../counts.h"
 
 /* Set in a copy of this program that is the secondary process: what it does. */
 #define ENV_CHILD "CONTRACT_PROCESS"
@@ -208,19 +209,21 @@ setup(void **state __rte_unused)
 {
 	const struct rte_memzone *zone =
 		rte_memzone_reserve(SHARED, sizeof(*shared), SOCKET_ID_ANY, 0);
-	struct mag_region_params of = {.name = "shared",
+	struct mag_region_params of = {.size = sizeof(of),
+				       .name = "shared",
 				       .object_size = SIZE,
 				       .objects = OBJECTS,
 				       .block = OBJECTS / 4,
 				       .node = -1};
-	struct mag_cache_params params = {.name = "plain", .object_size = SIZE, .node = -1};
+	struct mag_cache_params params = {
+		.size = sizeof(params), .name = "plain", .object_size = SIZE, .node = -1};
 
 	assert_non_null(zone);
 	shared = zone->addr;
 	region = mag_region_create(&of);
 	assert_non_null(region);
 	/* A segment for each, whoever comes first. */
-	assert_int_equal(mag_region_grow(region, 1), 1);
+	assert_int_equal(region_grown(region, 1), 1);
 	params.region = region;
 	*shared = (struct shared){.pid = getpid(), .tid = gettid()};
 	shared->plain = mag_cache_create(&params);
@@ -276,7 +279,7 @@ updates_of(const struct rte_mempool *mp)
 {
 	struct mag_cache_stats stats;
 
-	mag_cache_stats(rte_mempool_magazine_cache(mp), &stats);
+	mag_cache_stats_get(rte_mempool_magazine_cache(mp), &stats);
 	return stats.updates;
 }
 

@@ -10,6 +10,7 @@
 #include "mag_maint.h"
 #include "mag_stats.h"
 #include "process.h"
+#include "../counts.h"
 
 #define SIGNAL_WAIT_US 20000
 
@@ -204,8 +205,10 @@ void
 call_mirror_wrong(struct input *input)
 {
 	struct model_region *region = any_region(input);
-	struct mag_cache_params of_cache = {.name = "mirror", .object_size = 8, .node = -1};
-	struct mag_region_params of_mirror = {.name = "mirror", .object_size = 8, .node = -1};
+	struct mag_cache_params of_cache = {
+		.size = sizeof(of_cache), .name = "mirror", .object_size = 8, .node = -1};
+	struct mag_region_params of_mirror = {
+		.size = sizeof(of_mirror), .name = "mirror", .object_size = 8, .node = -1};
 	static char memory[8];
 	void *object = memory;
 
@@ -218,11 +221,11 @@ call_mirror_wrong(struct input *input)
 	model_require(mag_region_mirror_create(region->second, &of_mirror) == NULL &&
 			      rte_errno == EINVAL,
 		      "errno %d", rte_errno);
-	model_require(mag_region_grow(region->second, 1) == 0 && rte_errno == EINVAL, "errno %d",
+	model_require(region_grown(region->second, 1) == 0 && rte_errno == EINVAL, "errno %d",
 		      rte_errno);
 	model_require(mag_region_adopt(region->second, &object, 1, -1) == -EINVAL, "it adopts");
 	model_require(process_log_lines() == 4, "no line, or several");
-	model_require(mag_region_trim(region->second, 0) == 0, "it trims");
+	model_require(region_trimmed(region->second, 0) == 0, "it trims");
 }
 
 /* Calls from where they are forbidden */
@@ -230,7 +233,8 @@ call_mirror_wrong(struct input *input)
 static void
 list_visit(struct mag_cache *cache, void *arg)
 {
-	struct mag_cache_params params = {.name = "inside", .object_size = 8, .node = -1};
+	struct mag_cache_params params = {
+		.size = sizeof(params), .name = "inside", .object_size = 8, .node = -1};
 	void *objects[2];
 	unsigned int *visits = arg;
 	unsigned int i;
@@ -245,7 +249,7 @@ list_visit(struct mag_cache *cache, void *arg)
 	rte_errno = 0;
 	model_require(mag_cache_alloc_wait(cache, 1) == NULL && rte_errno == EDEADLK, "errno %d",
 		      rte_errno);
-	model_require(mag_cache_alloc_wait_bulk(cache, objects, 2, 1) == 0, "not waited for");
+	model_require(alloc_waited(cache, objects, 2, 1) == 0, "not waited for");
 	mag_lcore_flush();
 	for (i = 0; i < MODEL_CACHES && model_cache[i].cache != cache; i++)
 		;

@@ -16,6 +16,7 @@
 #include "mag_stats.h"
 #include "pool.h"
 #include "process.h"
+#include "../counts.h"
 
 #define BULK 1024
 #define ADOPT_MAX 256
@@ -152,7 +153,7 @@ call_region_grow(struct input *input)
 		return;
 	before = region_stats(region);
 	rte_errno = 0;
-	had = mag_region_grow(region->region, want);
+	had = region_grown(region->region, want);
 	after = region_stats(region);
 	model_require(after.segments - before.segments == had, "%u segments grown", had);
 	/* Whoever wants none cannot be refused, but by what cannot grow at all. */
@@ -178,7 +179,7 @@ call_region_trim(struct input *input)
 	if (region == NULL)
 		return;
 	before = region_stats(region);
-	gave = mag_region_trim(region->region, keep);
+	gave = region_trimmed(region->region, keep);
 	want = before.segments_free > keep ? before.segments_free - keep : 0;
 	if (!region->elastic || region->persistent || region->mode & MAG_REGION_MONOLITHIC)
 		want = 0;
@@ -314,7 +315,7 @@ alloc_many(struct model_cache *cache, unsigned int n)
 
 	n = room_for(cache, n);
 	objects[n] = &available;
-	got = mag_cache_alloc_bulk(cache->cache, objects, n);
+	got = mag_cache_alloc_burst(cache->cache, objects, n);
 	had_check(cache, n, got, available);
 	model_require(objects[n] == &available, "more than %u were written", n);
 	for (i = 0; i < got; i++)
@@ -371,7 +372,7 @@ call_alloc_wait_bulk(struct input *input)
 	before = region_stats(cache->region);
 	rte_errno = 0;
 	model_waits = true;
-	got = mag_cache_alloc_wait_bulk(cache->cache, objects, n, WAIT_US);
+	got = alloc_waited(cache->cache, objects, n, WAIT_US);
 	model_waits = false;
 	for (i = 0; i < got; i++)
 		model_taken(cache, objects[i]);
@@ -456,7 +457,7 @@ call_kept_out(struct input *input)
 		return;
 	asks = cache->asks;
 	cache->asks = true;
-	own = mag_slot_own(cache->cache->slot);
+	own = mag_slot_own(cache->cache->first.slot);
 	mag_slot_keep_out(own, true);
 	if (input_byte(input) & 1)
 		alloc_many(cache, any_number(input));
@@ -474,9 +475,9 @@ call_free_nocache(struct input *input)
 
 	if (cache == NULL || cache->out == 0)
 		return;
-	mag_cache_stats(cache->cache, &before);
+	mag_cache_stats_get(cache->cache, &before);
 	mag_cache_free_nocache(cache->cache, model_given(cache, input_below(input, cache->out)));
-	mag_cache_stats(cache->cache, &after);
+	mag_cache_stats_get(cache->cache, &after);
 	model_require(after.slab_frees == before.slab_frees + 1, "it went to a magazine");
 }
 
@@ -491,12 +492,12 @@ call_free_nocache_bulk(struct input *input)
 	if (cache == NULL)
 		return;
 	n = RTE_MIN(any_number(input), cache->out);
-	mag_cache_stats(cache->cache, &before);
+	mag_cache_stats_get(cache->cache, &before);
 	for (i = 0; i < n; i++)
 		objects[i] = model_given(cache, i % 8 == 0 ? input_below(input, cache->out) :
 							     cache->out - 1);
 	mag_cache_free_nocache_bulk(cache->cache, objects, n);
-	mag_cache_stats(cache->cache, &after);
+	mag_cache_stats_get(cache->cache, &after);
 	model_require(after.slab_frees == before.slab_frees + n, "some went to a magazine");
 }
 
@@ -510,10 +511,10 @@ call_free_and_alloc(struct input *input)
 
 	if (cache == NULL || cache->out == 0 || cache->asks)
 		return;
-	mag_cache_stats(cache->cache, &before);
+	mag_cache_stats_get(cache->cache, &before);
 	object = model_given(cache, input_below(input, cache->out));
 	mag_cache_free(cache->cache, object);
-	mag_cache_stats(cache->cache, &after);
+	mag_cache_stats_get(cache->cache, &after);
 	again = mag_cache_alloc(cache->cache);
 	if (again != NULL)
 		model_taken(cache, again);
@@ -529,7 +530,7 @@ magazines_are_empty(const struct model_cache *cache)
 {
 	struct mag_cache_stats stats;
 
-	mag_cache_stats(cache->cache, &stats);
+	mag_cache_stats_get(cache->cache, &stats);
 	model_require(stats.in_lcores == 0 && stats.depot_full == 0 && stats.depot_empty == 0,
 		      "magazines after a purge");
 }
@@ -642,7 +643,7 @@ call_flush(struct input *input)
 	for (i = 0; i < MODEL_CACHES && own != MAG_SLOT_SHARED; i++) {
 		if (model_cache[i].cache == NULL)
 			continue;
-		mag_cache_slot_stats(model_cache[i].cache, slot, own + 1);
+		mag_cache_slot_stats_get(model_cache[i].cache, slot, own + 1);
 		model_require(slot[own].loaded + slot[own].previous == 0, "left in magazines");
 	}
 }

@@ -19,12 +19,12 @@
 
 #define MODES_ELASTIC                                                                              \
 	(MAG_REGION_PERSISTENT | MAG_REGION_MONOLITHIC | MAG_REGION_PHYSCONTIG |                   \
-	 MAG_REGION_GUARD | MAG_REGION_MEMTAG)
+	 MAG_REGION_REDZONE | MAG_REGION_MEMTAG)
 #define MODES_KNOWN                                                                                \
 	(MODES_ELASTIC | MAG_REGION_SHAREOK | MAG_REGION_AUDIT | MAG_REGION_READONLY |             \
-	 MAG_REGION_SHARED | MAG_REGION_NOMAGAZINES | MAG_REGION_PUREDATA)
+	 MAG_REGION_NOMAGAZINES)
 #define FLAGS_KNOWN                                                                                \
-	(MAG_CACHE_NOMAGAZINES | MAG_CACHE_DYNAMIC | MAG_CACHE_CLEARONFREE | MAG_CACHE_RECLAIM)
+	(MAG_CACHE_NOMAGAZINES | MAG_CACHE_DYNAMIC | MAG_CACHE_CLEARONFREE | MAG_CACHE_REAP_ALL)
 #define CLEAR_MIN 128
 #define CLEAR_MIN_OPTION 512
 #define ALIGN_MAX (2u << 20)
@@ -116,14 +116,14 @@ static struct mag_region_params
 region_params(struct input *input)
 {
 	bool elastic = input_byte(input) & 1;
-	struct mag_region_params params = {.name = "region", .node = -(int)input_below(input, 2)};
+	struct mag_region_params params = {
+		.size = sizeof(params), .name = "region", .node = -(int)input_below(input, 2)};
 
 	params.object_size = any_of(input, 8, 16, 24, 64, 100, 128, 136, 256, 512, 2048);
 	if (input_seldom(input, 3))
 		params.stride = params.object_size + 8 * input_below(input, 16);
 	params.block = any_of(input, 0, 1, 2, 5, 16, 64);
-	params.mode = input_byte(input) & (MAG_REGION_READONLY | MAG_REGION_SHARED |
-					   MAG_REGION_PUREDATA | MAG_REGION_NOMAGAZINES);
+	params.mode = input_byte(input) & (MAG_REGION_READONLY | MAG_REGION_NOMAGAZINES);
 	if (input_seldom(input, 4))
 		params.mirror = 1 + input_below(input, params.object_size < 64 ? 8 : 64);
 	/* An audit's records of small objects take more memory than there is. */
@@ -138,7 +138,7 @@ region_params(struct input *input)
 	if (input_seldom(input, 4))
 		params.mode |= input_byte(input) & (MAG_REGION_PERSISTENT | MAG_REGION_MONOLITHIC);
 	if (input_seldom(input, 4))
-		params.mode |= MAG_REGION_GUARD;
+		params.mode |= MAG_REGION_REDZONE;
 	return params;
 }
 
@@ -282,24 +282,24 @@ call_region_create(struct input *input)
 /* Mirror regions */
 
 #define MODES_MIRROR                                                                               \
-	(MAG_REGION_READONLY | MAG_REGION_SHARED | MAG_REGION_PUREDATA | MAG_REGION_PERSISTENT |   \
-	 MAG_REGION_PHYSCONTIG | MAG_REGION_GUARD | MAG_REGION_MIRRORED)
+	(MAG_REGION_READONLY | MAG_REGION_PERSISTENT | MAG_REGION_PHYSCONTIG |                     \
+	 MAG_REGION_REDZONE | MAG_REGION_MIRRORED)
 
 static struct mag_region_params
 mirror_params(struct input *input)
 {
-	struct mag_region_params params = {.name = "mirror", .node = -(int)input_below(input, 2)};
+	struct mag_region_params params = {
+		.size = sizeof(params), .name = "mirror", .node = -(int)input_below(input, 2)};
 
 	params.object_size = any_of(input, 1, 8, 24, 64, 100, 512, 5000);
 	if (input_seldom(input, 3))
 		params.stride = params.object_size + 8 * input_below(input, 16);
 	params.align = any_of(input, 0, 0, 8, 64, 4096);
-	params.mode =
-		input_byte(input) & (MAG_REGION_READONLY | MAG_REGION_SHARED | MAG_REGION_PUREDATA);
+	params.mode = input_byte(input) & MAG_REGION_READONLY;
 	if (input_seldom(input, 4))
 		params.mode |= MAG_REGION_PERSISTENT;
 	if (input_seldom(input, 4))
-		params.mode |= MAG_REGION_GUARD | MAG_REGION_MIRRORED;
+		params.mode |= MAG_REGION_REDZONE | MAG_REGION_MIRRORED;
 	return params;
 }
 
@@ -390,7 +390,8 @@ static const struct {
 static struct mag_cache_params
 cache_params(const struct model_region *region, struct input *input)
 {
-	struct mag_cache_params params = {.name = "cache", .region = region->region, .node = -1};
+	struct mag_cache_params params = {
+		.size = sizeof(params), .name = "cache", .region = region->region, .node = -1};
 	uint8_t bits = input_byte(input);
 
 	params.object_size = region->object_size;
@@ -404,7 +405,7 @@ cache_params(const struct model_region *region, struct input *input)
 		params.flags &= ~MAG_CACHE_CLEARONFREE;
 	params.constructor = bits & 2 ? NULL : model_construct;
 	params.destructor = bits & 4 ? NULL : model_destruct;
-	params.reclaim = bits & 8 ? NULL : model_reclaim;
+	params.release = bits & 8 ? NULL : model_reclaim;
 	params.options = options[input_below(input, RTE_DIM(options))].text;
 	return params;
 }
@@ -523,10 +524,10 @@ cache_describe(struct model_cache *model, struct model_region *region,
 	model->clears = params->flags & MAG_CACHE_CLEARONFREE ||
 			(region->object_size <= clear_min(params->options) &&
 			 (region->mode & MAG_REGION_READONLY) == 0);
-	model->reaps_all = params->flags & MAG_CACHE_RECLAIM;
+	model->reaps_all = params->flags & MAG_CACHE_REAP_ALL;
 	model->constructs = params->constructor != NULL;
 	model->destructs = params->destructor != NULL;
-	model->reclaims = params->reclaim != NULL;
+	model->reclaims = params->release != NULL;
 	region->clears_unseen |= model->clears && !(model->constructs && model->destructs);
 	model->object_size = params->object_size;
 	model->chunk_size = RTE_ALIGN_CEIL(params->object_size, align);
@@ -545,7 +546,7 @@ intrinsic_try(struct mag_cache_params *params)
 
 	params->constructor = NULL;
 	params->destructor = NULL;
-	params->reclaim = NULL;
+	params->release = NULL;
 	due.einval = !name_is_good(params->name) || params->object_size == 0 ||
 		     (params->flags & ~FLAGS_KNOWN) != 0 || !rte_is_power_of_2(align) ||
 		     align > INTRINSIC_MAX || params->object_size > INTRINSIC_MAX ||
@@ -557,8 +558,8 @@ intrinsic_try(struct mag_cache_params *params)
 	due_check(&due, cache != NULL, "an intrinsic cache");
 	if (cache == NULL)
 		return;
-	n = mag_cache_alloc_bulk(cache, (void **)objects,
-				 params->object_size > MODEL_BYTES ? 1 : INTRINSIC_OBJECTS);
+	n = mag_cache_alloc_burst(cache, (void **)objects,
+				  params->object_size > MODEL_BYTES ? 1 : INTRINSIC_OBJECTS);
 	for (i = 0; i < n; i++) {
 		model_require((uintptr_t)objects[i] % align == 0, "not aligned");
 		model_require(objects[i][0] == 0 && objects[i][params->object_size - 1] == 0,

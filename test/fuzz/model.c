@@ -426,7 +426,7 @@ model_available(const struct model_cache *cache)
 	struct mag_cache_stats stats;
 
 	mag_region_stats_get(cache->region->region, &region);
-	mag_cache_stats(cache->cache, &stats);
+	mag_cache_stats_get(cache->cache, &stats);
 	return region.objects_free + stats.in_use - cache->out;
 }
 
@@ -448,7 +448,7 @@ static void
 slots_check(const struct model_cache *cache, const struct mag_cache_stats *stats)
 {
 	struct mag_slot_stats slot[SLOTS_MAX];
-	unsigned int i, n = mag_cache_slot_stats(cache->cache, slot, SLOTS_MAX);
+	unsigned int i, n = mag_cache_slot_stats_get(cache->cache, slot, SLOTS_MAX);
 	uint64_t allocs = 0, frees = 0, held = 0;
 
 	for (i = 0; i < n; i++) {
@@ -566,7 +566,7 @@ model_check(void)
 			if (model_cache[j].cache == NULL ||
 			    model_cache[j].region != &model_region[i])
 				continue;
-			mag_cache_stats(model_cache[j].cache, &stats);
+			mag_cache_stats_get(model_cache[j].cache, &stats);
 			cache_check(&model_cache[j], &region, &stats);
 			in_use += stats.in_use;
 			slabs += stats.slabs_partial + stats.slabs_full;

@@ -24,6 +24,7 @@
 #include "mag_maint.h"
 #include "numa.h"
 #include "region.h"
+#include "../counts.h"
 
 #define BURST 16
 #define TURNS 3000
@@ -634,6 +635,7 @@ static int
 setup_elastic(void **state __rte_unused)
 {
 	struct mag_region_params params = {
+		.size = sizeof(params),
 		.name = "elastic",
 		.object_size = ELASTIC_SIZE,
 		.objects = ELASTIC_OBJECTS,
@@ -649,6 +651,7 @@ static void
 cache_make(void *arg)
 {
 	struct mag_cache_params params = {
+		.size = sizeof(params),
 		.name = "elastic",
 		.object_size = ELASTIC_SIZE,
 		.region = region,
@@ -675,7 +678,7 @@ elastic_take(void *arg)
 {
 	unsigned int i;
 
-	count = mag_cache_alloc_bulk(cache, objects, *(unsigned int *)arg);
+	count = mag_cache_alloc_burst(cache, objects, *(unsigned int *)arg);
 	for (i = 0; i < count; i++)
 		memset(objects[i], 1, ELASTIC_SIZE);
 }
@@ -713,7 +716,7 @@ elastic_take_all_and_wait(void *arg)
 
 	RTE_SET_USED(arg);
 	for (count = 0; count + BULK_MAX < ALL_MAX; count += got) {
-		got = mag_cache_alloc_bulk(cache, objects + count, BULK_MAX);
+		got = mag_cache_alloc_burst(cache, objects + count, BULK_MAX);
 		if (got == 0)
 			break;
 	}
@@ -741,7 +744,7 @@ test_who_waits_has_new_memory_of_its_own_node(void **state __rte_unused)
 		run_on(lcore_of(node, 1), elastic_give, NULL);
 		assert_int_equal(mag_cache_destroy(cache), 0);
 		cache = NULL;
-		mag_region_trim(region, 1);
+		region_trimmed(region, 1);
 	}
 	mag_elastic_on_want = observer;
 }
@@ -765,13 +768,13 @@ test_segments_are_hugepages_of_their_node(void **state __rte_unused)
 	unsigned int before[NODES_MAX], node, pages;
 
 	huge_free_all(before);
-	assert_int_equal(mag_region_grow(region, SEGMENTS), nodes * SEGMENTS);
+	assert_int_equal(region_grown(region, SEGMENTS), nodes * SEGMENTS);
 	pages = mode == MODE_LEGACY ?
 			0 :
 			SEGMENTS * RTE_ALIGN_CEIL(region->elastic->segment_bytes, PAGE) / PAGE;
 	for (node = 0; node < nodes; node++)
 		assert_int_equal(before[node] - huge_free(node), pages);
-	assert_int_equal(mag_region_trim(region, 1), nodes * SEGMENTS);
+	assert_int_equal(region_trimmed(region, 1), nodes * SEGMENTS);
 	assert_huge_free(before);
 }
 
@@ -779,8 +782,10 @@ test_segments_are_hugepages_of_their_node(void **state __rte_unused)
 static void
 mirrors_lie_on(int asked)
 {
-	struct mag_region_params params = {
-		.name = "mirror", .object_size = MIRROR_SIZE, .node = asked};
+	struct mag_region_params params = {.size = sizeof(params),
+					   .name = "mirror",
+					   .object_size = MIRROR_SIZE,
+					   .node = asked};
 	unsigned int node, i, want = region->block / 2;
 	const struct mag_mirror *find;
 	struct mag_region *mirror;

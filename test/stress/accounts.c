@@ -106,7 +106,7 @@ check_slot_stats(struct subject *subject, uint64_t users)
 {
 	struct mag_slot_stats slots[MAG_SLOTS];
 	uint64_t balance = MAG_STAT(subject->from_blocks);
-	unsigned int i, n = mag_cache_slot_stats(subject->cache, slots, RTE_DIM(slots));
+	unsigned int i, n = mag_cache_slot_stats_get(subject->cache, slots, RTE_DIM(slots));
 
 	for (i = 0; i < n; i++)
 		balance += slots[i].allocs - slots[i].frees;
@@ -118,7 +118,7 @@ check_slab(struct subject *subject, uint64_t out)
 {
 	struct mag_cache_stats stats;
 
-	mag_cache_stats(subject->cache, &stats);
+	mag_cache_stats_get(subject->cache, &stats);
 	expect("objects", stats.objects, MAG_STAT(subject->cache->region->objects));
 	expect("slab allocations less frees", stats.slab_allocs - stats.slab_frees, out);
 	expect("slabs", stats.slabs_partial + stats.slabs_full,
@@ -230,7 +230,7 @@ accounts_purge(struct subject *subject)
 
 	while ((ret = mag_cache_purge(subject->cache)) != 0 && ++tries < DRAIN_TRIES)
 		sched_yield();
-	mag_cache_stats(subject->cache, &stats);
+	mag_cache_stats_get(subject->cache, &stats);
 	if (ret == 0 && stats.slab_allocs != stats.slab_frees)
 		stress_blame("%" PRIu64 " objects are out of the slabs after a purge",
 			     stats.slab_allocs - stats.slab_frees);

@@ -14,13 +14,15 @@
 #include "lives.h"
 #include "mag_maint.h"
 #include "stress.h"
+#include "maint.h"
 
 #define OBJECTS 6000
 
 static void
 run_lives(const struct cell *cell, struct lives *lives, unsigned int flags)
 {
-	struct mag_cache_params params = {.name = cell->name,
+	struct mag_cache_params params = {.size = sizeof(params),
+					  .name = cell->name,
 					  .constructor = lives_construct,
 					  .destructor = lives_destruct,
 					  .arg = lives,
@@ -70,7 +72,7 @@ failing_constructors_lose_nothing(void **state)
 	struct lives lives = {.fails = true};
 
 	RTE_SET_USED(state);
-	run_lives(&cell, &lives, MAG_CACHE_DYNAMIC | MAG_CACHE_RECLAIM);
+	run_lives(&cell, &lives, MAG_CACHE_DYNAMIC | MAG_CACHE_REAP_ALL);
 }
 
 /* A region grows by a slab or a few at a time, so that the table of addresses is rescaled. */
@@ -100,7 +102,8 @@ regions_grow_in_use(void **state)
 		.plan = {.plain = 2, .visitors = 2, .pause_us = 3000, .kept_back = 31000},
 		.service = true,
 		.meanwhile = grow};
-	struct mag_cache_params params = {.name = cell.name, .flags = MAG_CACHE_DYNAMIC};
+	struct mag_cache_params params = {
+		.size = sizeof(params), .name = cell.name, .flags = MAG_CACHE_DYNAMIC};
 	struct subject subject;
 
 	RTE_SET_USED(state);
@@ -122,8 +125,10 @@ static void
 come_and_go(uint32_t n, bool hurry)
 {
 	uint64_t updates, deadline = stress_now_ms() + SERVED_WITHIN_MS;
-	struct mag_cache_params params = {
-		.name = "guest", .flags = MAG_CACHE_DYNAMIC, .options = "interval=10ms"};
+	struct mag_cache_params params = {.size = sizeof(params),
+					  .name = "guest",
+					  .flags = MAG_CACHE_DYNAMIC,
+					  .options = "interval=10ms"};
 	struct subject_memory memory;
 	struct subject subject;
 	void *objects[64];

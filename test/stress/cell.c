@@ -5,6 +5,7 @@
 #include "cell.h"
 #include "mag_maint.h"
 #include "stress.h"
+#include "maint.h"
 
 #define INTERVAL_MAX_MS 5
 
@@ -13,7 +14,7 @@ tell(const struct cell *cell, struct subject *subject, struct crew *crew, uint64
 {
 	struct mag_cache_stats stats;
 
-	mag_cache_stats(subject->cache, &stats);
+	mag_cache_stats_get(subject->cache, &stats);
 	stress_say("%s: rounds %u, purges %" PRIu64 ", resizes %" PRIu64 ", reaps %" PRIu64
 		   ", updates %" PRIu64 ", contention %" PRIu64,
 		   cell->name, stats.rounds, stats.purges, stats.resizes, stats.reaps,

@@ -241,10 +241,11 @@ cache_make(struct guest *guest)
 {
 	static const uint32_t sizes[] = {8, 16, 48, 128, 200, 4096};
 	static const unsigned int flags[] = {0, MAG_CACHE_DYNAMIC,
-					     MAG_CACHE_DYNAMIC | MAG_CACHE_RECLAIM,
+					     MAG_CACHE_DYNAMIC | MAG_CACHE_REAP_ALL,
 					     MAG_CACHE_NOMAGAZINES, MAG_CACHE_CLEARONFREE};
-	struct mag_region_params region = {.name = "guest", .node = -1};
-	struct mag_cache_params params = {.name = "guest", .arg = guest, .node = -1};
+	struct mag_region_params region = {.size = sizeof(region), .name = "guest", .node = -1};
+	struct mag_cache_params params = {
+		.size = sizeof(params), .name = "guest", .arg = guest, .node = -1};
 	unsigned int struck = mag_fault_struck();
 
 	guest->stride = sizes[rng_below(&guest->rng, RTE_DIM(sizes))];
@@ -274,7 +275,7 @@ static unsigned int
 guest_get(struct guest *guest, void **objects, unsigned int n)
 {
 	if (guest->pool == NULL)
-		return mag_cache_alloc_bulk(guest->cache, objects, n);
+		return mag_cache_alloc_burst(guest->cache, objects, n);
 	return rte_mempool_get_bulk(guest->pool, objects, n) == 0 ? n : 0;
 }
 

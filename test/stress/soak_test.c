@@ -26,6 +26,7 @@
 #include "mag_maint.h"
 #include "slow.h"
 #include "stress.h"
+#include "maint.h"
 
 #define SOAK_MS 60000
 #define SOAK_FULL_MS 600000
@@ -85,7 +86,7 @@ static const struct ground grounds[] = {
 	 .out_of_reach = true},
 	{.name = "failing constructor",
 	 .plan = PLAN(0),
-	 .flags = MAG_CACHE_DYNAMIC | MAG_CACHE_RECLAIM,
+	 .flags = MAG_CACHE_DYNAMIC | MAG_CACHE_REAP_ALL,
 	 .fails = true},
 	{.name = "no magazines", .plan = PLAN(0), .flags = MAG_CACHE_NOMAGAZINES},
 	{.name = "growing",
@@ -122,7 +123,8 @@ static struct soak {
 static void
 stay_cache(struct stay *stay)
 {
-	struct mag_cache_params params = {.name = stay->ground->name,
+	struct mag_cache_params params = {.size = sizeof(params),
+					  .name = stay->ground->name,
 					  .flags = stay->ground->flags,
 					  .constructor = lives_construct,
 					  .destructor = lives_destruct,
@@ -159,7 +161,7 @@ stay_end(struct stay *stay)
 	crew_finish(&stay->crew);
 	if (!stress_blamed())
 		unexplained = cell_final_look(&stay->subject);
-	mag_cache_stats(stay->subject.cache, &stats);
+	mag_cache_stats_get(stay->subject.cache, &stats);
 	soak.purges += stats.purges;
 	soak.resizes += stats.resizes;
 	soak.reaps += stats.reaps;

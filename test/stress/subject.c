@@ -80,8 +80,11 @@ void
 subject_cache(struct subject *subject, struct subject_memory *memory, uint32_t objects,
 	      uint32_t adopted, struct mag_cache_params *params)
 {
-	struct mag_region_params region = {
-		.name = params->name, .object_size = OBJECT_SIZE, .block = 8, .node = -1};
+	struct mag_region_params region = {.size = sizeof(region),
+					   .name = params->name,
+					   .object_size = OBJECT_SIZE,
+					   .block = 8,
+					   .node = -1};
 	uint32_t i;
 
 	*subject = (struct subject){.pool = NULL};

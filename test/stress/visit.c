@@ -116,8 +116,8 @@ visit_look(struct worker *visitor)
 	uint64_t free;
 	unsigned int n;
 
-	mag_cache_stats(subject->cache, &stats);
-	n = mag_cache_slot_stats(subject->cache, slots, RTE_DIM(slots));
+	mag_cache_stats_get(subject->cache, &stats);
+	n = mag_cache_slot_stats_get(subject->cache, slots, RTE_DIM(slots));
 	if (n == 0 || n > RTE_DIM(slots) || stats.objects > subject->stock.count)
 		stress_blame("statistics of %u slots and %" PRIu64 " objects", n, stats.objects);
 	/* Not exact while others work, but rte_mempool computes the objects in use from it. */

@@ -59,7 +59,7 @@ fill(unsigned int n)
 {
 	void **objects = malloc(n * sizeof(*objects));
 
-	n = mag_cache_alloc_bulk(cache, objects, n);
+	n = mag_cache_alloc_burst(cache, objects, n);
 	mag_cache_free_bulk(cache, objects, n);
 	free(objects);
 }
@@ -91,8 +91,11 @@ count_asked(void *arg __rte_unused)
 void
 asking_make(void)
 {
-	const struct mag_cache_params params = {
-		.name = "asking", .object_size = 64, .reclaim = count_asked, .node = -1};
+	const struct mag_cache_params params = {.size = sizeof(params),
+						.name = "asking",
+						.object_size = 64,
+						.release = count_asked,
+						.node = -1};
 
 	asking = mag_cache_create(&params);
 	assert_non_null(asking);

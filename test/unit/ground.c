@@ -9,8 +9,12 @@
 struct ground
 ground_make(uint32_t count, uint32_t size, uint32_t block, uint32_t mode)
 {
-	struct mag_region_params params = {
-		.name = "ground", .object_size = size, .block = block, .mode = mode, .node = -1};
+	struct mag_region_params params = {.size = sizeof(params),
+					   .name = "ground",
+					   .object_size = size,
+					   .block = block,
+					   .mode = mode,
+					   .node = -1};
 	struct ground ground = {.count = count, .size = size};
 	void **objects = calloc(count, sizeof(*objects));
 	uint32_t i;

@@ -72,7 +72,7 @@ stepper_begin(void (*at)(uintptr_t place))
 {
 	struct sigaction action = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO};
 
-	stepper_place("mag_cache_create");
+	stepper_place("mag_cache_create_with");
 	stepper.at = at;
 	stepper.on = true;
 	assert_int_equal(sigaction(SIGTRAP, &action, NULL), 0);

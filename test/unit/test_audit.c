@@ -20,6 +20,7 @@
 #include "cache.h"
 #include "ground.h"
 #include "slab_objects.h"
+#include "../counts.h"
 
 #define BLOCK 16
 #define COUNT (16 * BLOCK)
@@ -33,6 +34,7 @@ static struct mag_cache *
 cache_make(struct mag_region *region, const char *options, unsigned int flags)
 {
 	struct mag_cache_params params = {
+		.size = sizeof(params),
 		.name = "things",
 		.object_size = SIZE,
 		.region = region,
@@ -82,7 +84,7 @@ bad_frees(void)
 {
 	struct mag_cache_stats stats;
 
-	mag_cache_stats(cache, &stats);
+	mag_cache_stats_get(cache, &stats);
 	return stats.invalid_frees;
 }
 
@@ -93,7 +95,7 @@ teardown(void **state __rte_unused)
 	void *objects[COUNT + 1];
 
 	assert_int_equal(mag_cache_available(cache), COUNT);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT + 1), COUNT);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT + 1), COUNT);
 	assert_distinct(&ground, objects, COUNT);
 	mag_cache_free_bulk(cache, objects, COUNT);
 	assert_int_equal(mag_cache_destroy(cache), 0);
@@ -124,7 +126,7 @@ TEST(test_an_object_twice_in_one_bulk_is_freed_once, setup_guard, teardown)
 {
 	void *objects[100];
 
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 99), 99);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, 99), 99);
 	objects[99] = objects[40];
 	log_begin();
 	mag_cache_free_bulk(cache, objects, 100);
@@ -154,8 +156,12 @@ TEST(test_an_address_inside_the_last_object_of_a_chunk_is_told_from_a_foreign_on
      teardown)
 {
 	char *memory = aligned_alloc(BLOCK * SIZE, 2 * BLOCK * SIZE);
-	struct mag_region_params params = {
-		.name = "chunk", .object_size = SIZE, .stride = SIZE, .block = BLOCK, .node = -1};
+	struct mag_region_params params = {.size = sizeof(params),
+					   .name = "chunk",
+					   .object_size = SIZE,
+					   .stride = SIZE,
+					   .block = BLOCK,
+					   .node = -1};
 	struct mag_region *region = mag_region_create(&params);
 	void *objects[BLOCK];
 	struct mag_cache *odd;
@@ -166,7 +172,7 @@ TEST(test_an_address_inside_the_last_object_of_a_chunk_is_told_from_a_foreign_on
 		objects[i] = memory + SIZE / 2 + i * SIZE;
 	assert_int_equal(mag_region_adopt(region, objects, BLOCK, -1), 0);
 	odd = cache_make(region, "guard=1", 0);
-	assert_int_equal(mag_cache_alloc_bulk(odd, objects, BLOCK), BLOCK);
+	assert_int_equal(mag_cache_alloc_burst(odd, objects, BLOCK), BLOCK);
 	log_begin();
 	mag_cache_free(odd, memory + BLOCK * SIZE - 1);
 	mag_cache_free(odd, memory + BLOCK * SIZE);
@@ -185,8 +191,11 @@ TEST(test_an_address_inside_the_last_object_of_a_chunk_is_told_from_a_foreign_on
 
 TEST(test_an_address_between_two_objects_is_inside_of_none, setup_guard, teardown)
 {
-	struct mag_region_params params = {
-		.name = "apart", .object_size = SIZE, .stride = 2 * SIZE, .node = -1};
+	struct mag_region_params params = {.size = sizeof(params),
+					   .name = "apart",
+					   .object_size = SIZE,
+					   .stride = 2 * SIZE,
+					   .node = -1};
 	struct mag_region *region = mag_region_create(&params);
 	struct mag_cache *apart;
 	void *objects[BLOCK];
@@ -197,7 +206,7 @@ TEST(test_an_address_between_two_objects_is_inside_of_none, setup_guard, teardow
 		objects[i] = ground_object(&ground, 2 * i);
 	assert_int_equal(mag_region_adopt(region, objects, BLOCK, -1), 0);
 	apart = cache_make(region, "guard=1", 0);
-	assert_int_equal(mag_cache_alloc_bulk(apart, objects, BLOCK), BLOCK);
+	assert_int_equal(mag_cache_alloc_burst(apart, objects, BLOCK), BLOCK);
 	log_begin();
 	mag_cache_free(apart, first + SIZE + 8);
 	assert_logged(log_end(), "that is 8 bytes behind the end of object");
@@ -294,7 +303,7 @@ take_most(void *arg)
 {
 	void **objects = arg;
 
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT - 8), COUNT - 8);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT - 8), COUNT - 8);
 	mag_cache_free_bulk(cache, objects, COUNT - 8);
 }
 
@@ -303,10 +312,10 @@ TEST(test_what_was_stolen_is_with_its_new_user, setup_guard, teardown)
 	void *objects[COUNT];
 
 	run_on_lcore(WORKER, take_most, objects);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
-	assert_int_equal(mag_cache_held(cache, objects, COUNT), COUNT);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
+	assert_int_equal(objects_held(cache, objects, COUNT), COUNT);
 	mag_cache_free_bulk(cache, objects, COUNT);
-	assert_int_equal(mag_cache_held(cache, objects, COUNT), 0);
+	assert_int_equal(objects_held(cache, objects, COUNT), 0);
 	assert_int_equal(bad_frees(), 0);
 }
 
@@ -314,12 +323,12 @@ TEST(test_what_is_held_is_listed_also_after_purge_and_reap, setup_guard, teardow
 {
 	void *objects[30], *held[COUNT];
 
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 30), 30);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, 30), 30);
 	mag_cache_free_bulk(cache, objects + 7, 23);
 	assert_int_equal(mag_cache_reap_now(cache, true), 0);
-	assert_int_equal(mag_cache_held(cache, held, COUNT), 7);
+	assert_int_equal(objects_held(cache, held, COUNT), 7);
 	assert_distinct(&ground, held, 7);
-	assert_int_equal(mag_cache_held(cache, held, 3), 3);
+	assert_int_equal(objects_held(cache, held, 3), 3);
 	mag_cache_free_bulk(cache, objects, 7);
 }
 
@@ -334,7 +343,7 @@ come_and_go(void *arg __rte_unused)
 	unsigned int n, size = 64;
 
 	while (listing) {
-		n = mag_cache_alloc_bulk(cache, objects, COUNT / 2);
+		n = mag_cache_alloc_burst(cache, objects, COUNT / 2);
 		mag_cache_free_bulk(cache, objects, n);
 		mag_cache_reap_now(cache, true);
 		size = size == 64 ? 128 : 64;
@@ -358,14 +367,14 @@ TEST(test_what_is_held_all_the_time_is_listed_once_while_slabs_come_and_go, setu
 	unsigned int i, j, n;
 	struct task task;
 
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT / 2), COUNT / 2);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT / 2), COUNT / 2);
 	for (i = 0; i < COUNT / 2; i++)
 		if (i % 5 != 0)
 			mag_cache_free(cache, objects[i]);
 	listing = true;
 	task_lcore(&task, WORKER, come_and_go, NULL);
 	for (i = 0; i < LISTINGS; i++) {
-		n = mag_cache_held(cache, held, COUNT);
+		n = objects_held(cache, held, COUNT);
 		for (j = 0; j < COUNT / 2; j += 5)
 			assert_true(is_among(objects[j], held, n));
 		if (n > 0)
@@ -381,10 +390,12 @@ TEST(test_what_is_held_is_known_of_a_guarded_cache_only, setup_plain, teardown)
 {
 	void *object = mag_cache_alloc(cache), *held[1];
 	struct mag_slab_object found;
+	unsigned int count = 1;
 
 	/* As its record would say of a guarded one. */
 	mag_slab_hand_out(&cache->first.slab, &object, 1);
-	assert_int_equal(mag_cache_held(cache, held, 1), 0);
+	assert_int_equal(mag_cache_held(cache, held, 1, &count), -ENOTSUP);
+	assert_int_equal(count, 0);
 	assert_int_equal(mag_slab_hand_back(&cache->first.slab, object, true, &found),
 			 MAG_SLAB_GOOD);
 	mag_cache_free(cache, object);
@@ -572,7 +583,8 @@ TEST(test_audit_needs_a_region_with_room_for_it, setup_plain, teardown)
 
 TEST(test_a_switch_audits_all_caches_that_can_be, setup_plain, teardown)
 {
-	struct mag_cache_params params = {.name = "intrinsic", .object_size = SIZE, .node = -1};
+	struct mag_cache_params params = {
+		.size = sizeof(params), .name = "intrinsic", .object_size = SIZE, .node = -1};
 	struct mag_cache *intrinsic, *audited;
 	struct ground other;
 
@@ -605,7 +617,7 @@ TEST(test_an_object_with_users_is_not_freed, setup_plain, teardown)
 	log_begin();
 	mag_cache_free_nocache(cache, object);
 	assert_logged(log_end(), "it has 1 users");
-	assert_int_equal(mag_cache_unuse(cache, object), 0);
+	assert_int_equal(users_left(cache, object), 0);
 	mag_cache_free(cache, object);
 	assert_int_equal(bad_frees(), 2);
 }
@@ -616,7 +628,7 @@ TEST(test_more_than_one_user_only_where_the_region_allows_it, setup_plain, teard
 
 	assert_int_equal(mag_cache_use(cache, object), 0);
 	assert_int_equal(mag_cache_use(cache, object), -EBUSY);
-	assert_int_equal(mag_cache_unuse(cache, object), 0);
+	assert_int_equal(users_left(cache, object), 0);
 	mag_cache_free(cache, object);
 }
 
@@ -631,7 +643,7 @@ TEST(test_shared_objects_are_free_when_the_last_user_is_gone, setup_shared, tear
 		log_begin();
 		mag_cache_free(cache, object);
 		assert_logged(log_end(), "users");
-		assert_int_equal(mag_cache_unuse(cache, object), i);
+		assert_int_equal(users_left(cache, object), i);
 	}
 	mag_cache_free(cache, object);
 	assert_int_equal(bad_frees(), 5);
@@ -643,14 +655,14 @@ TEST(test_underflow_and_wrap_around_are_refused, setup_shared, teardown)
 	struct mag_object_info info;
 	struct mag_bufctl *bufctl;
 
-	assert_int_equal(mag_cache_unuse(cache, object), -ERANGE);
+	assert_int_equal(users_left(cache, object), -ERANGE);
 	assert_int_equal(mag_cache_object_info(cache, object, &info, NULL), 0);
 	bufctl = info.bufctl;
 	bufctl->uses = UINT32_MAX - 1;
 	assert_int_equal(mag_cache_use(cache, object), 0);
 	assert_int_equal(mag_cache_use(cache, object), -EOVERFLOW);
 	assert_int_equal(bufctl->uses, UINT32_MAX);
-	assert_int_equal(mag_cache_unuse(cache, object), UINT32_MAX - 1);
+	assert_int_equal(users_left(cache, object), UINT32_MAX - 1);
 	bufctl->uses = 0;
 	mag_cache_free(cache, object);
 }
@@ -661,7 +673,7 @@ TEST(test_only_objects_that_are_out_have_users, setup_plain, teardown)
 	void *object = mag_cache_alloc(cache);
 
 	assert_int_equal(mag_cache_use(cache, &local), -EINVAL);
-	assert_int_equal(mag_cache_unuse(cache, &local), -EINVAL);
+	assert_int_equal(users_left(cache, &local), -EINVAL);
 	mag_cache_free_nocache(cache, object);
 	assert_int_equal(mag_cache_use(cache, object), -EINVAL);
 }
@@ -672,7 +684,7 @@ TEST(test_a_guarded_object_in_a_magazine_has_no_users, setup_guard, teardown)
 
 	mag_cache_free(cache, object);
 	assert_int_equal(mag_cache_use(cache, object), -EINVAL);
-	assert_int_equal(mag_cache_unuse(cache, object), -EINVAL);
+	assert_int_equal(users_left(cache, object), -EINVAL);
 }
 
 static void
@@ -681,7 +693,7 @@ use_on_thread(void *arg)
 	unsigned int i;
 
 	for (i = 0; i < 10000; i++)
-		if (mag_cache_use(cache, arg) != 0 || mag_cache_unuse(cache, arg) < 1)
+		if (mag_cache_use(cache, arg) != 0 || users_left(cache, arg) < 1)
 			abort();
 }
 
@@ -696,7 +708,7 @@ TEST(test_use_counts_of_many_threads_add_up, setup_shared, teardown)
 		task_thread(&task[i], use_on_thread, object);
 	for (i = 0; i < RTE_DIM(task); i++)
 		task_join(&task[i]);
-	assert_int_equal(mag_cache_unuse(cache, object), 0);
+	assert_int_equal(users_left(cache, object), 0);
 	mag_cache_free(cache, object);
 	assert_int_equal(bad_frees(), 0);
 }
@@ -711,7 +723,7 @@ TEST(test_a_cache_is_watched_from_the_first_use_on, setup_plain, teardown)
 	log_begin();
 	run_on_lcore(WORKER, free_on_lcore, object);
 	assert_logged(log_end(), "it has 1 users");
-	assert_int_equal(mag_cache_unuse(cache, object), 0);
+	assert_int_equal(users_left(cache, object), 0);
 	run_on_lcore(WORKER, free_on_lcore, object);
 }
 

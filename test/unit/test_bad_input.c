@@ -21,6 +21,8 @@
 #include "cache.h"
 #include "fault.h"
 #include "ground.h"
+#include "../counts.h"
+#include "maint.h"
 
 #define BLOCK 8
 #define COUNT (4 * BLOCK)
@@ -88,12 +90,13 @@ static struct mag_cache_params
 params_of(const struct ground *its, unsigned int flags)
 {
 	return (struct mag_cache_params){
+		.size = sizeof(struct mag_cache_params),
 		.name = "things",
 		.object_size = SIZE,
 		.region = its->region,
 		.constructor = construct,
 		.destructor = destruct,
-		.reclaim = reclaim,
+		.release = reclaim,
 		.flags = flags,
 		.node = -1,
 	};
@@ -114,7 +117,7 @@ stats_of(const struct mag_cache *cache)
 {
 	struct mag_cache_stats stats;
 
-	mag_cache_stats(cache, &stats);
+	mag_cache_stats_get(cache, &stats);
 	return stats;
 }
 
@@ -163,8 +166,11 @@ TEST(test_alignments_that_are_no_power_of_two_are_refused, setup, teardown)
 {
 	const size_t bad[] = {9 + 8, 24, 48, 4096 + 8, SIZE_MAX, SIZE_MAX / 2};
 	struct mag_cache_params params = params_of(&ground, 0);
-	struct mag_region_params region = {
-		.name = "skewed", .object_size = SIZE, .objects = 10, .node = -1};
+	struct mag_region_params region = {.size = sizeof(region),
+					   .name = "skewed",
+					   .object_size = SIZE,
+					   .objects = 10,
+					   .node = -1};
 	unsigned int i;
 
 	for (i = 0; i < RTE_DIM(bad); i++) {
@@ -181,7 +187,7 @@ TEST(test_alignments_that_are_no_power_of_two_are_refused, setup, teardown)
 TEST(test_sizes_of_zero_and_those_that_overflow_are_refused, setup, teardown)
 {
 	struct mag_cache_params params = params_of(&ground, 0);
-	struct mag_region_params region = {.name = "sized", .node = -1};
+	struct mag_region_params region = {.size = sizeof(region), .name = "sized", .node = -1};
 
 	params.object_size = 0;
 	assert_cache_refused(&params, EINVAL, "a size above 0");
@@ -244,7 +250,7 @@ fail_at_each_position(struct mag_cache *cache)
 		failed = stats_of(cache).alloc_fails;
 		seen.constructed = seen.destructed = 0;
 		seen.fail_at = at;
-		got = mag_cache_alloc_bulk(cache, objects, RTE_DIM(objects));
+		got = mag_cache_alloc_burst(cache, objects, RTE_DIM(objects));
 		assert_int_equal(got, at - 1);
 		assert_int_equal(seen.constructed, at - 1);
 		assert_int_equal(seen.destructed, 0);
@@ -308,8 +314,8 @@ TEST(test_destroying_with_objects_out_names_their_number, setup, teardown)
 	void *mine[3], *its[5];
 	const char *log;
 
-	assert_int_equal(mag_cache_alloc_bulk(cache, mine, 3), 3);
-	assert_int_equal(mag_cache_alloc_bulk(other, its, 5), 5);
+	assert_int_equal(mag_cache_alloc_burst(cache, mine, 3), 3);
+	assert_int_equal(mag_cache_alloc_burst(other, its, 5), 5);
 	log_begin();
 	assert_int_equal(mag_cache_destroy(cache), -EBUSY);
 	log = log_end();
@@ -393,8 +399,12 @@ TEST(test_what_is_no_object_is_not_freed, setup, teardown)
 
 TEST(test_a_mirror_of_another_geometry_is_refused, setup, teardown)
 {
-	struct mag_region_params params = {
-		.name = "mirrored", .object_size = 64, .stride = 128, .mirror = 16, .node = -1};
+	struct mag_region_params params = {.size = sizeof(params),
+					   .name = "mirrored",
+					   .object_size = 64,
+					   .stride = 128,
+					   .mirror = 16,
+					   .node = -1};
 	void *close[] = {ground_object(&ground, 0), ground_object(&ground, 0), NULL};
 	struct mag_region_stats stats;
 	struct mag_region *region;
@@ -447,7 +457,7 @@ TEST(test_a_wait_that_is_interrupted_loses_nothing, setup, teardown)
 	struct task task = {0};
 	void *objects[COUNT];
 
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
 	waiter.cache = cache;
 	waiter.waits = false;
 	sigaction(SIGUSR1, &action, &old);
@@ -518,7 +528,8 @@ static struct mag_cache *other;
 static int
 make_another(void)
 {
-	struct mag_cache_params params = {.name = "third", .object_size = SIZE, .node = -1};
+	struct mag_cache_params params = {
+		.size = sizeof(params), .name = "third", .object_size = SIZE, .node = -1};
 
 	rte_errno = 0;
 	return mag_cache_create(&params) == NULL ? -rte_errno : 0;
@@ -654,7 +665,7 @@ static void
 flush_within(void)
 {
 	refusal.calls++;
-	mag_lcore_flush();
+	assert_int_equal(mag_lcore_flush(), -EDEADLK);
 }
 
 /* Allocates, frees and reclaims, each with a callback from which the call is made. */
@@ -696,7 +707,7 @@ TEST(test_callbacks_may_not_do_what_might_wait_for_them, setup, teardown)
 	other = mag_cache_create(&params);
 	assert_non_null(other);
 	/* Constructed, and in this lcore's magazine: a purge or flush would be seen. */
-	assert_int_equal(mag_cache_alloc_bulk(other, objects, 2), 2);
+	assert_int_equal(mag_cache_alloc_burst(other, objects, 2), 2);
 	mag_cache_free_bulk(other, objects, 2);
 	for (tried = 0; tried < RTE_DIM(forbidden); tried++)
 		from_each_callback(cache, try_within, assert_refused_within);
@@ -706,8 +717,8 @@ TEST(test_callbacks_may_not_do_what_might_wait_for_them, setup, teardown)
 	assert_nothing_lost(other, 0);
 	/* And afterwards all may be done. */
 	assert_int_equal(mag_cache_purge(other), 0);
-	mag_cache_enable(other);
-	mag_lcore_flush();
+	assert_int_equal(mag_cache_enable(other), 0);
+	assert_int_equal(mag_lcore_flush(), 0);
 	assert_int_equal(mag_cache_destroy(other), 0);
 	assert_int_equal(mag_cache_destroy(cache), 0);
 	assert_int_equal(seen.constructed, seen.destructed);
@@ -742,7 +753,7 @@ assert_not_grown(struct mag_region *region, int error, const char *text)
 
 	rte_errno = 0;
 	log_begin();
-	assert_int_equal(mag_region_grow(region, 1), 0);
+	assert_int_equal(region_grown(region, 1), 0);
 	log = log_end();
 	assert_int_equal(rte_errno, error);
 	assert_logged(log, text);
@@ -751,7 +762,8 @@ assert_not_grown(struct mag_region *region, int error, const char *text)
 
 TEST(test_a_region_that_cannot_grow_says_why, setup, teardown)
 {
-	struct mag_region_params params = {.name = "full",
+	struct mag_region_params params = {.size = sizeof(params),
+					   .name = "full",
 					   .object_size = SIZE,
 					   .objects = 2 * BLOCK,
 					   .block = BLOCK,
@@ -763,7 +775,7 @@ TEST(test_a_region_that_cannot_grow_says_why, setup, teardown)
 	mag_fault_nth(1);
 	assert_not_grown(region, ENOMEM, "\"full\": grew by 0 segments, not by 1");
 	mag_fault_nth(0);
-	assert_int_equal(mag_region_grow(region, 1), 1);
+	assert_int_equal(region_grown(region, 1), 1);
 	assert_not_grown(region, ENOSPC, "it is as large as it may be");
 	assert_int_equal(mag_region_destroy(region), 0);
 }

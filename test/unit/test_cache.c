@@ -8,6 +8,7 @@
 #include "visit.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,8 @@
 #include "ground.h"
 #include "lcores.h"
 #include "numa.h"
+#include "../counts.h"
+#include "maint.h"
 
 #define BLOCK 16
 #define COUNT (8 * BLOCK)
@@ -93,6 +96,7 @@ static struct mag_cache_params
 params_of(unsigned int flags)
 {
 	return (struct mag_cache_params){
+		.size = sizeof(struct mag_cache_params),
 		.name = "things",
 		.object_size = SIZE,
 		.region = ground.region,
@@ -119,7 +123,7 @@ cache_with_callbacks(unsigned int flags)
 
 	params.constructor = construct;
 	params.destructor = destruct;
-	params.reclaim = reclaim;
+	params.release = reclaim;
 	params.arg = &seen;
 	cache = mag_cache_create(&params);
 	assert_non_null(cache);
@@ -155,15 +159,45 @@ TEST(test_all_objects_can_be_had_and_come_back, setup, teardown)
 	void *objects[COUNT + 1];
 
 	assert_int_equal(mag_cache_available(cache), COUNT);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT + 1), COUNT);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT + 1), COUNT);
 	assert_distinct(&ground, objects, COUNT);
 	assert_null(mag_cache_alloc(cache));
 	assert_int_equal(mag_cache_available(cache), 0);
 	mag_cache_free_bulk(cache, objects, COUNT);
 	assert_int_equal(mag_cache_available(cache), COUNT);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
 	assert_distinct(&ground, objects, COUNT);
 	mag_cache_free_bulk(cache, objects, COUNT);
+	cache_drop(cache);
+}
+
+TEST(test_a_bulk_has_all_or_none_and_a_burst_what_there_is, setup, teardown)
+{
+	struct mag_cache *cache = cache_make(0);
+	void *objects[COUNT + 1], *one;
+
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT + 1), 0);
+	assert_int_equal(mag_cache_available(cache), COUNT);
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT - 5), COUNT - 5);
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects + COUNT - 5, 6), 0);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects + COUNT - 5, 6), 5);
+	assert_distinct(&ground, objects, COUNT);
+	assert_int_equal(mag_cache_alloc_bulk(cache, &one, 1), 0);
+	mag_cache_free_bulk(cache, objects, COUNT);
+	assert_int_equal(mag_cache_alloc_bulk(cache, NULL, 0), 0);
+	cache_drop(cache);
+}
+
+TEST(test_a_bulk_of_which_the_constructor_refuses_one_is_none, setup, teardown)
+{
+	struct mag_cache *cache = cache_with_callbacks(0);
+	void *objects[10];
+
+	seen.fail_at = 4;
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 10), 0);
+	assert_int_equal(mag_cache_available(cache), COUNT);
+	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 10), 10);
+	mag_cache_free_bulk(cache, objects, 10);
 	cache_drop(cache);
 }
 
@@ -173,7 +207,7 @@ TEST(test_the_object_freed_last_is_allocated_next, setup, teardown)
 	void *objects[5];
 	unsigned int i;
 
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 5), 5);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, 5), 5);
 	for (i = 0; i < 5; i++)
 		mag_cache_free(cache, objects[i]);
 	for (i = 5; i-- > 0;)
@@ -187,11 +221,11 @@ TEST(test_an_empty_bulk_changes_nothing, setup, teardown)
 	struct mag_cache *cache = cache_make(0);
 	void *object;
 
-	assert_int_equal(mag_cache_alloc_bulk(cache, NULL, 0), 0);
+	assert_int_equal(mag_cache_alloc_burst(cache, NULL, 0), 0);
 	mag_cache_free_bulk(cache, NULL, 0);
 	object = mag_cache_alloc(cache);
 	mag_cache_free(cache, object);
-	assert_int_equal(mag_cache_alloc_bulk(cache, NULL, 0), 0);
+	assert_int_equal(mag_cache_alloc_burst(cache, NULL, 0), 0);
 	mag_cache_free_bulk(cache, NULL, 0);
 	assert_int_equal(mag_cache_available(cache), COUNT);
 	cache_drop(cache);
@@ -223,7 +257,7 @@ TEST(test_each_object_is_constructed_and_destructed_in_turn, setup, teardown)
 	unsigned int i, n;
 
 	for (i = 0; i < 500; i++) {
-		n = mag_cache_alloc_bulk(cache, objects, 1 + random_below(COUNT));
+		n = mag_cache_alloc_burst(cache, objects, 1 + random_below(COUNT));
 		mag_cache_free_bulk(cache, objects, n);
 		if (i % 50 == 0)
 			assert_int_equal(mag_cache_reap_now(cache, i % 100 == 0), 0);
@@ -250,7 +284,7 @@ TEST(test_a_nocache_free_of_many_destructs_all_of_them_at_once, setup, teardown)
 	struct mag_cache *cache = cache_with_callbacks(0);
 	void *objects[COUNT];
 
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 40), 40);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, 40), 40);
 	mag_cache_free_nocache_bulk(cache, objects, 39);
 	assert_int_equal(seen.destructed, 39);
 	assert_int_equal(cache->first.slab.out, 1);
@@ -318,7 +352,7 @@ TEST(test_a_constructor_may_wait_if_the_allocation_does, setup, teardown)
 	struct mag_cache *cache = patient_make();
 	void *objects[2];
 
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 2), 2);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, 2), 2);
 	assert_int_equal(patient.flags, 0);
 	assert_int_equal(patient.waited, -EDEADLK);
 	assert_int_equal(patient.walked, -EDEADLK);
@@ -327,7 +361,7 @@ TEST(test_a_constructor_may_wait_if_the_allocation_does, setup, teardown)
 	assert_int_equal(patient.flags, 0);
 	mag_cache_free_nocache_bulk(cache, objects, 2);
 	assert_int_equal(patient.calls, 4);
-	assert_int_equal(mag_cache_alloc_wait_bulk(cache, objects, 2, MAG_WAIT_DEFAULT), 2);
+	assert_int_equal(alloc_waited(cache, objects, 2, MAG_WAIT_DEFAULT), 2);
 	assert_int_equal(patient.flags, MAG_CONSTRUCT_MAY_WAIT);
 	assert_int_equal(patient.waited, 0);
 	assert_int_equal(patient.walked, 0);
@@ -349,7 +383,7 @@ TEST(test_a_constructor_that_fails_anywhere_in_a_batch_stops_there, setup, teard
 		memset(&seen, 0, sizeof(seen));
 		seen.fail_at = at;
 		cache = cache_with_callbacks(0);
-		assert_int_equal(mag_cache_alloc_bulk(cache, objects, 10), at - 1);
+		assert_int_equal(mag_cache_alloc_burst(cache, objects, 10), at - 1);
 		assert_int_equal(seen.constructed, at);
 		assert_int_equal(seen.destructed, 0);
 		assert_int_equal(cache->common.alloc_fails, 10 - at + 1);
@@ -435,7 +469,7 @@ assert_refused_objects_are_cleared(unsigned int flags, bool cleared)
 	params.constructor = scribble_and_refuse;
 	cache = mag_cache_create(&params);
 	seen.constructed = 0;
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 3), 1);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, 3), 1);
 	assert_ptr_equal(objects[0], ground_object(&ground, 0));
 	assert_true(memcmp(objects[0], zeroes, SIZE) != 0);
 	assert_true((memcmp(ground_object(&ground, 1), zeroes, SIZE) == 0) == cleared);
@@ -455,8 +489,11 @@ TEST(test_large_objects_are_left_alone_unless_asked, setup, teardown)
 {
 	const uint32_t size = mag_options_clear_min(&mag_options_default) + 8;
 	struct ground large = ground_make(BLOCK, size, BLOCK, 0);
-	struct mag_cache_params params = {
-		.name = "large", .object_size = size, .region = large.region, .node = -1};
+	struct mag_cache_params params = {.size = sizeof(params),
+					  .name = "large",
+					  .object_size = size,
+					  .region = large.region,
+					  .node = -1};
 	struct mag_cache *cache = mag_cache_create(&params);
 	char *object = mag_cache_alloc(cache);
 
@@ -471,7 +508,8 @@ static void
 assert_cleared(uint32_t size, uint32_t mode, const char *options, bool cleared)
 {
 	struct ground small = ground_make(BLOCK, size, BLOCK, mode);
-	struct mag_cache_params params = {.name = "small",
+	struct mag_cache_params params = {.size = sizeof(params),
+					  .name = "small",
 					  .object_size = size,
 					  .region = small.region,
 					  .options = options,
@@ -528,7 +566,7 @@ TEST(test_object_info_says_which_object_it_is, setup, teardown)
 	void *objects[COUNT];
 	unsigned int i;
 
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
 	for (i = 0; i < COUNT; i++) {
 		assert_int_equal(mag_cache_object_info(cache, objects[i], &info, &mirror), 0);
 		assert_ptr_equal(info.address, objects[i]);
@@ -647,8 +685,11 @@ TEST(test_bad_parameters_are_refused_with_their_errno, setup, teardown)
 
 TEST(test_objects_that_do_not_lie_so_aligned_are_refused, setup, teardown)
 {
-	struct mag_region_params region_params = {
-		.name = "skewed", .object_size = 128, .block = 4, .node = -1};
+	struct mag_region_params region_params = {.size = sizeof(region_params),
+						  .name = "skewed",
+						  .object_size = 128,
+						  .block = 4,
+						  .node = -1};
 	struct mag_region *region = mag_region_create(&region_params);
 	void *objects[] = {(void *)0x10008, (void *)0x10088, (void *)0x10108, (void *)0x10188};
 	struct mag_cache_params params = params_of(0);
@@ -663,8 +704,11 @@ TEST(test_objects_that_do_not_lie_so_aligned_are_refused, setup, teardown)
 
 TEST(test_a_region_adopts_no_less_alignment_than_its_cache_has, setup, teardown)
 {
-	struct mag_region_params region_params = {
-		.name = "even", .object_size = 128, .block = 4, .node = -1};
+	struct mag_region_params region_params = {.size = sizeof(region_params),
+						  .name = "even",
+						  .object_size = 128,
+						  .block = 4,
+						  .node = -1};
 	struct mag_region *region = mag_region_create(&region_params);
 	void *even[] = {(void *)0x10000, (void *)0x10080},
 	     *odd[] = {(void *)0x20000, (void *)0x20090};
@@ -1067,7 +1111,7 @@ TEST(test_a_cache_with_objects_out_is_not_destroyed_and_stays_usable, setup, tea
 	uint64_t id = cache->id;
 	const char *log;
 
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 40), 40);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, 40), 40);
 	mag_cache_free_bulk(cache, objects + 3, 37);
 	log_begin();
 	assert_int_equal(mag_cache_destroy(cache), -EBUSY);
@@ -1078,7 +1122,7 @@ TEST(test_a_cache_with_objects_out_is_not_destroyed_and_stays_usable, setup, tea
 	assert_int_equal(cache->first.slot[0].size, cache->common.type);
 	assert_true(mag_perimeter_enter(cache, false));
 	mag_perimeter_leave(cache);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects + 3, COUNT - 3), COUNT - 3);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects + 3, COUNT - 3), COUNT - 3);
 	assert_distinct(&ground, objects, COUNT);
 	mag_cache_free_bulk(cache, objects, COUNT);
 	assert_int_equal(mag_slot_objects(mag_slot_own(cache->first.slot)) > 0, 1);
@@ -1171,7 +1215,7 @@ TEST(test_without_magazines_everything_goes_to_the_slabs, setup, teardown)
 	for (turn = 0; turn < 2; turn++) {
 		cache = mag_cache_create(&params);
 		assert_non_null(cache);
-		assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
+		assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
 		assert_distinct(&ground, objects, COUNT);
 		mag_cache_free_bulk(cache, objects, COUNT);
 		assert_int_equal(cache->first.slab.out, 0);
@@ -1223,15 +1267,43 @@ TEST(test_magazine_max_is_what_all_slots_can_hold, setup, teardown)
 	assert_int_equal(mag_magazine_max(1), magazines * 158);
 }
 
+static void *
+flush_without_a_slot(void *arg)
+{
+	*(int *)arg = mag_lcore_flush();
+	return NULL;
+}
+
+TEST(test_a_thread_without_magazines_has_nothing_to_flush, setup, teardown)
+{
+	pthread_t thread;
+	int ret = 0;
+
+	assert_int_equal(pthread_create(&thread, NULL, flush_without_a_slot, &ret), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(ret, -ENOENT);
+}
+
+TEST(test_a_layer_that_is_not_there_is_not_enabled, setup, teardown)
+{
+	struct mag_cache *cache = cache_make(MAG_CACHE_NOMAGAZINES);
+
+	assert_int_equal(mag_cache_enable(cache), -ENOTSUP);
+	cache_drop(cache);
+	cache = cache_make(0);
+	assert_int_equal(mag_cache_enable(cache), 0);
+	cache_drop(cache);
+}
+
 TEST(test_a_flushed_lcore_holds_nothing, setup, teardown)
 {
 	struct mag_cache *cache = cache_make(0);
 	void *objects[40];
 
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 40), 40);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, 40), 40);
 	mag_cache_free_bulk(cache, objects, 40);
 	assert_true(mag_slot_objects(mag_slot_own(cache->first.slot)) > 0);
-	mag_lcore_flush();
+	assert_int_equal(mag_lcore_flush(), 0);
 	assert_int_equal(mag_slot_objects(mag_slot_own(cache->first.slot)), 0);
 	assert_null(mag_slot_own(cache->first.slot)->loaded);
 	assert_null(mag_slot_own(cache->first.slot)->previous);
@@ -1342,7 +1414,7 @@ TEST(test_whatever_may_call_a_callback_is_refused_elsewhere, setup, teardown)
 	unsigned int i, n, called;
 	char maker[32];
 
-	n = mag_cache_alloc_bulk(cache, objects, COUNT / 2);
+	n = mag_cache_alloc_burst(cache, objects, COUNT / 2);
 	mag_cache_free_bulk(cache, objects, n);
 	called = seen.constructed + seen.destructed + seen.reclaimed;
 	snprintf(maker, sizeof(maker), "process %d made it", getpid());
@@ -1384,7 +1456,7 @@ TEST(test_no_slot_is_held_while_callbacks_run, setup, teardown)
 	held.calls = held.held = 0;
 	held.cache = mag_cache_create(&params);
 	for (turn = 0; turn < 6; turn++) {
-		assert_int_equal(mag_cache_alloc_bulk(held.cache, objects, 40), 40);
+		assert_int_equal(mag_cache_alloc_burst(held.cache, objects, 40), 40);
 		mag_cache_free_bulk(held.cache, objects, 40);
 		if (turn < 2)
 			mag_lcore_flush();
@@ -1405,7 +1477,7 @@ TEST(test_a_free_needs_no_memory, setup, teardown)
 	unsigned int count = 0;
 	void *objects[COUNT];
 
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
 	while ((rest = mag_arena_get(&cache->first.arena, cache->common.type)) != NULL) {
 		assert_true(count < RTE_DIM(all));
 		all[count++] = rest;
@@ -1438,9 +1510,9 @@ TEST(test_a_flush_is_of_all_caches, setup, teardown)
 	struct mag_cache *first = cache_make(0), *second = cache_make(0);
 	void *objects[20];
 
-	assert_int_equal(mag_cache_alloc_bulk(first, objects, 20), 20);
+	assert_int_equal(mag_cache_alloc_burst(first, objects, 20), 20);
 	mag_cache_free_bulk(first, objects, 20);
-	assert_int_equal(mag_cache_alloc_bulk(second, objects, 20), 20);
+	assert_int_equal(mag_cache_alloc_burst(second, objects, 20), 20);
 	mag_cache_free_bulk(second, objects, 20);
 	mag_lcore_flush();
 	assert_int_equal(mag_cache_in_lcores(first), 0);
@@ -1460,7 +1532,7 @@ leaver_run(void *arg)
 {
 	struct leaver *leaver = arg;
 	void *objects[20];
-	unsigned int n = mag_cache_alloc_bulk(leaver->cache, objects, 20);
+	unsigned int n = mag_cache_alloc_burst(leaver->cache, objects, 20);
 
 	mag_cache_free_bulk(leaver->cache, objects, n);
 	leaver->slot = mag_thread_slot();
@@ -1498,7 +1570,7 @@ cycle_run(void *arg)
 	void *objects[20];
 	unsigned int n;
 
-	n = mag_cache_alloc_bulk(cache, objects, 20);
+	n = mag_cache_alloc_burst(cache, objects, 20);
 	mag_cache_free_bulk(cache, objects, n);
 }
 

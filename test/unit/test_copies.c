@@ -18,6 +18,7 @@
 
 #include "cache.h"
 #include "ground.h"
+#include "maint.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 /* The second copy of each global is what this test is about. */
@@ -39,8 +40,11 @@ static void *copy;
 static struct mag_cache_params
 params_of(const char *name)
 {
-	return (struct mag_cache_params){
-		.name = name, .object_size = SIZE, .region = ground.region, .node = -1};
+	return (struct mag_cache_params){.size = sizeof(struct mag_cache_params),
+					 .name = name,
+					 .object_size = SIZE,
+					 .region = ground.region,
+					 .node = -1};
 }
 
 static void
@@ -66,7 +70,7 @@ setup(void **state __rte_unused)
 	Dl_info library;
 
 	ground = ground_make(COUNT, SIZE, 16, 0);
-	assert_int_not_equal(dladdr((void *)(uintptr_t)mag_cache_create, &library), 0);
+	assert_int_not_equal(dladdr((void *)(uintptr_t)mag_cache_create_with, &library), 0);
 	if (strstr(library.dli_fname, ".so") == NULL)
 		return 0;
 	snprintf(folder, sizeof(folder), "%s/magazine-copy-XXXXXX", base != NULL ? base : "/tmp");
@@ -82,7 +86,7 @@ setup(void **state __rte_unused)
 
 TEST(test_a_second_copy_of_the_library_makes_no_caches)
 {
-	struct mag_cache *(*create)(const struct mag_cache_params *params);
+	struct mag_cache *(*create)(const struct mag_cache_params *params, uint32_t layout);
 	struct mag_cache_params params = params_of("refused");
 	uint64_t before = heap_balance();
 	const char *log;
@@ -91,11 +95,11 @@ TEST(test_a_second_copy_of_the_library_makes_no_caches)
 		printf("# skip: a second copy of the library cannot be loaded\n");
 		skip();
 	}
-	create = (__typeof__(create))(uintptr_t)dlsym(copy, "mag_cache_create");
-	assert_ptr_not_equal(create, mag_cache_create);
+	create = (__typeof__(create))(uintptr_t)dlsym(copy, "mag_cache_create_with");
+	assert_ptr_not_equal(create, mag_cache_create_with);
 	rte_errno = 0;
 	log_begin();
-	assert_null(create(&params));
+	assert_null(create(&params, MAG_LAYOUT));
 	log = log_end();
 	assert_int_equal(rte_errno, EEXIST);
 	assert_logged(log, "refused");

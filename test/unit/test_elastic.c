@@ -31,6 +31,8 @@
 #include "region.h"
 #include "sizing.h"
 #include "slab_objects.h"
+#include "../counts.h"
+#include "maint.h"
 
 #define SIZE 256
 #define SEGMENTS 6
@@ -45,6 +47,7 @@ static struct mag_region_params
 params_for(uint64_t objects, uint32_t mode)
 {
 	return (struct mag_region_params){
+		.size = sizeof(struct mag_region_params),
 		.name = "elastic",
 		.object_size = SIZE,
 		.objects = objects,
@@ -65,6 +68,7 @@ static struct mag_cache *
 cache_on(struct mag_region *of, const char *name, unsigned int flags)
 {
 	struct mag_cache_params params = {
+		.size = sizeof(params),
 		.name = name,
 		.object_size = SIZE,
 		.region = of,
@@ -194,7 +198,8 @@ TEST(test_objects_are_as_aligned_as_was_asked_for, NULL, teardown)
 
 	params.object_size = 72;
 	for (unsigned int i = 0; i < RTE_DIM(aligns); i++) {
-		struct mag_cache_params its = {.name = "aligned", .object_size = 72, .node = -1};
+		struct mag_cache_params its = {
+			.size = sizeof(its), .name = "aligned", .object_size = 72, .node = -1};
 
 		params.align = aligns[i];
 		params.block = 10;
@@ -204,8 +209,8 @@ TEST(test_objects_are_as_aligned_as_was_asked_for, NULL, teardown)
 		cache = mag_cache_create(&its);
 		assert_non_null(cache);
 		align = RTE_MAX(aligns[i], 8u);
-		assert_int_equal(mag_region_grow(region, 9), 9);
-		assert_int_equal(mag_cache_alloc_bulk(cache, objects, 100), 100);
+		assert_int_equal(region_grown(region, 9), 9);
+		assert_int_equal(mag_cache_alloc_burst(cache, objects, 100), 100);
 		for (unsigned int j = 0; j < 100; j++) {
 			assert_int_equal((uintptr_t)objects[j] % align, 0);
 			memset(objects[j], 0x5a, 72);
@@ -258,7 +263,8 @@ TEST(test_a_monolithic_region_has_memory_for_the_lcores_that_there_are, NULL, te
 TEST(test_smaller_chunks_have_the_magazines_of_the_regions_objects, NULL, teardown)
 {
 	struct mag_region_params params = params_for(1000, 0);
-	struct mag_cache_params its = {.name = "small", .object_size = 8, .node = -1};
+	struct mag_cache_params its = {
+		.size = sizeof(its), .name = "small", .object_size = 8, .node = -1};
 	struct mag_cache_stats now;
 	const char *log;
 
@@ -273,7 +279,7 @@ TEST(test_smaller_chunks_have_the_magazines_of_the_regions_objects, NULL, teardo
 	its.options = NULL;
 	cache = mag_cache_create(&its);
 	assert_non_null(cache);
-	mag_cache_stats(cache, &now);
+	mag_cache_stats_get(cache, &now);
 	assert_int_equal(now.chunk_size, 8);
 	assert_int_equal(now.rounds, 14);
 	assert_int_equal(mag_cache_resize(cache, 30, false), 0);
@@ -316,7 +322,7 @@ TEST(test_there_is_more_room_when_more_lcores_come, NULL, teardown)
 	assert_int_equal(stats().objects_max, max);
 	/* It might have a segment in its hands. */
 	assert_int_equal(mag_maint_stop(), 0);
-	mag_region_grow(region, max);
+	region_grown(region, max);
 	assert_int_equal(stats().objects, max);
 	atomic_store(&came, 200);
 	for (i = 0; i < RTE_DIM(task); i++)
@@ -456,24 +462,24 @@ TEST(test_a_region_takes_and_gives_back_what_it_is_told_to, setup_bare, teardown
 
 	assert_int_equal(now.segments, 1);
 	assert_int_equal(now.segments_max, SEGMENTS);
-	assert_int_equal(mag_region_grow(region, 2), 2);
+	assert_int_equal(region_grown(region, 2), 2);
 	assert_int_equal(stats().segments, 3);
 	assert_int_equal(stats().objects, 3 * block);
 	assert_int_equal(stats().objects_free, 3 * block);
 	rte_errno = 0;
-	assert_int_equal(mag_region_grow(region, 10), SEGMENTS - 3);
+	assert_int_equal(region_grown(region, 10), SEGMENTS - 3);
 	assert_int_equal(rte_errno, ENOSPC);
 	assert_int_equal(stats().memory, SEGMENTS * stats().segment_bytes);
-	assert_int_equal(mag_region_trim(region, 2), SEGMENTS - 2);
+	assert_int_equal(region_trimmed(region, 2), SEGMENTS - 2);
 	now = stats();
 	assert_int_equal(now.segments, 2);
 	assert_int_equal(now.objects, 2 * block);
 	assert_int_equal(now.memory_free, 2 * now.segment_bytes);
 	assert_int_equal(now.grown, SEGMENTS);
 	assert_int_equal(now.trimmed, SEGMENTS - 2);
-	assert_int_equal(mag_region_trim(region, 0), 2);
+	assert_int_equal(region_trimmed(region, 0), 2);
 	assert_int_equal(stats().objects, 0);
-	assert_int_equal(mag_region_grow(region, 1), 1);
+	assert_int_equal(region_grown(region, 1), 1);
 }
 
 /*
@@ -481,19 +487,19 @@ TEST(test_a_region_takes_and_gives_back_what_it_is_told_to, setup_bare, teardown
  */
 TEST(test_a_region_is_destroyed_and_grows_where_its_list_and_pages_are, setup_bare, teardown)
 {
-	assert_int_equal(mag_region_grow(region, 1), 1);
+	assert_int_equal(region_grown(region, 1), 1);
 	region->elastic->process++;
 	log_begin();
 	assert_int_equal(mag_region_destroy(region), -EPERM);
 	assert_logged(log_end(), "made it: destroy it there");
 	log_begin();
-	assert_int_equal(mag_region_grow(region, 1), 0);
+	assert_int_equal(region_grown(region, 1), 0);
 	assert_int_equal(rte_errno, EPERM);
 	assert_logged(log_end(), "its pages are those of the process that made it");
-	assert_int_equal(mag_region_trim(region, 0), 0);
+	assert_int_equal(region_trimmed(region, 0), 0);
 	region->elastic->process--;
 	assert_int_equal(stats().segments, 2);
-	assert_int_equal(mag_region_trim(region, 0), 2);
+	assert_int_equal(region_trimmed(region, 0), 2);
 }
 
 TEST(test_memory_that_is_given_back_is_the_systems, setup_bare, teardown)
@@ -502,15 +508,15 @@ TEST(test_memory_that_is_given_back_is_the_systems, setup_bare, teardown)
 	uintptr_t base;
 	size_t len;
 
-	assert_int_equal(mag_region_grow(region, SEGMENTS - 1), SEGMENTS - 1);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, SEGMENTS * block), SEGMENTS * block);
+	assert_int_equal(region_grown(region, SEGMENTS - 1), SEGMENTS - 1);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, SEGMENTS * block), SEGMENTS * block);
 	for (unsigned int i = 0; i < SEGMENTS * block; i++)
 		memset(objects[i], i, SIZE);
 	base = (uintptr_t)objects[0];
 	len = (size_t)block * SIZE;
 	assert_true(resident((void *)base, len) >= len / PAGE);
 	mag_cache_free_bulk(cache, objects, SEGMENTS * block);
-	assert_int_equal(mag_region_trim(region, 0), SEGMENTS);
+	assert_int_equal(region_trimmed(region, 0), SEGMENTS);
 	assert_int_equal(resident((void *)base, len), 0);
 }
 
@@ -536,14 +542,14 @@ TEST(test_memory_that_is_locked_is_given_back_too, setup_bare, teardown)
 		printf("# skip: this kernel does not drop locked pages\n");
 		skip();
 	}
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, block), block);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, block), block);
 	assert_int_equal(mlock(objects[0], len), 0);
 	mag_cache_free_bulk(cache, objects, block);
-	assert_int_equal(mag_region_trim(region, 0), 1);
+	assert_int_equal(region_trimmed(region, 0), 1);
 	assert_int_equal(resident(objects[0], len), 0);
 	/* And taken again. */
-	assert_int_equal(mag_region_grow(region, 1), 1);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, block), block);
+	assert_int_equal(region_grown(region, 1), 1);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, block), block);
 	memset(objects[0], 1, SIZE);
 	mag_cache_free_bulk(cache, objects, block);
 }
@@ -581,10 +587,10 @@ TEST(test_memory_that_the_system_does_not_take_back_is_not_counted_and_used_agai
 	const char *log;
 	unsigned int i;
 
-	assert_int_equal(mag_region_grow(region, SEGMENTS - 1), SEGMENTS - 1);
+	assert_int_equal(region_grown(region, SEGMENTS - 1), SEGMENTS - 1);
 	madvise_error = EINVAL;
 	log_begin();
-	assert_int_equal(mag_region_trim(region, 0), 0);
+	assert_int_equal(region_trimmed(region, 0), 0);
 	log = log_end();
 	assert_int_equal(count_lines(log), 1);
 	assert_logged(log, "region \"elastic\": the system does not take");
@@ -592,17 +598,17 @@ TEST(test_memory_that_the_system_does_not_take_back_is_not_counted_and_used_agai
 	assert_int_equal(stats().trimmed, trimmed);
 	log_begin();
 	for (i = 0; i < 3; i++) {
-		assert_int_equal(mag_region_grow(region, SEGMENTS), SEGMENTS);
-		assert_int_equal(mag_cache_alloc_bulk(cache, objects, SEGMENTS * block),
+		assert_int_equal(region_grown(region, SEGMENTS), SEGMENTS);
+		assert_int_equal(mag_cache_alloc_burst(cache, objects, SEGMENTS * block),
 				 SEGMENTS * block);
 		memset(objects[i], i, SIZE);
 		mag_cache_free_bulk(cache, objects, SEGMENTS * block);
-		assert_int_equal(mag_region_trim(region, 0), 0);
+		assert_int_equal(region_trimmed(region, 0), 0);
 	}
 	assert_int_equal(count_lines(log_end()), 0);
 	madvise_error = 0;
-	assert_int_equal(mag_region_grow(region, 1), 1);
-	assert_int_equal(mag_region_trim(region, 0), 1);
+	assert_int_equal(region_grown(region, 1), 1);
+	assert_int_equal(region_trimmed(region, 0), 1);
 	assert_int_equal(stats().trimmed, trimmed + 1);
 }
 
@@ -617,7 +623,7 @@ TEST(test_memory_whose_node_the_kernel_does_not_choose_is_memory_all_the_same, s
 	}
 	mbind_error = EPERM;
 	log_begin();
-	assert_int_equal(mag_region_grow(region, 2), 2);
+	assert_int_equal(region_grown(region, 2), 2);
 	mbind_error = 0;
 	log = log_end();
 	assert_int_equal(count_lines(log), 1);
@@ -632,16 +638,16 @@ TEST(test_segments_in_use_stay, setup_bare, teardown)
 {
 	void *first, *objects[250];
 
-	assert_int_equal(mag_region_grow(region, 3), 3);
+	assert_int_equal(region_grown(region, 3), 3);
 	first = mag_cache_alloc(cache);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 250), 250);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, 250), 250);
 	memset(first, 0x77, SIZE);
 	mag_cache_free_bulk(cache, objects, 250);
-	assert_int_equal(mag_region_trim(region, 0), 3);
+	assert_int_equal(region_trimmed(region, 0), 3);
 	for (unsigned int i = 0; i < SIZE; i++)
 		assert_int_equal(((unsigned char *)first)[i], 0x77);
 	mag_cache_free(cache, first);
-	assert_int_equal(mag_region_trim(region, 0), 1);
+	assert_int_equal(region_trimmed(region, 0), 1);
 }
 
 TEST(test_a_segment_that_could_not_be_had_leaves_its_index, setup_bare, teardown)
@@ -650,10 +656,10 @@ TEST(test_a_segment_that_could_not_be_had_leaves_its_index, setup_bare, teardown
 
 	for (i = 0; i < SEGMENTS; i++) {
 		mag_fault_nth(1);
-		assert_int_equal(mag_region_grow(region, 1), 0);
+		assert_int_equal(region_grown(region, 1), 0);
 		mag_fault_nth(0);
 	}
-	assert_int_equal(mag_region_grow(region, SEGMENTS), SEGMENTS - 1);
+	assert_int_equal(region_grown(region, SEGMENTS), SEGMENTS - 1);
 	assert_int_equal(stats().segments, SEGMENTS);
 }
 
@@ -663,8 +669,8 @@ TEST(test_indices_are_used_again, setup_bare, teardown)
 	void *object;
 
 	for (unsigned int i = 0; i < 3 * SEGMENTS; i++) {
-		assert_int_equal(mag_region_trim(region, 0), i == 0 ? 1 : 2);
-		assert_int_equal(mag_region_grow(region, 2), 2);
+		assert_int_equal(region_trimmed(region, 0), i == 0 ? 1 : 2);
+		assert_int_equal(region_grown(region, 2), 2);
 		object = mag_cache_alloc(cache);
 		assert_non_null(object);
 		assert_int_equal(mag_cache_object_info(cache, object, &info, NULL), 0);
@@ -679,8 +685,10 @@ TEST(test_a_persistent_region_gives_nothing_back_while_it_lives, NULL, teardown)
 
 	params.block = 100;
 	region_make(&params);
-	assert_int_equal(mag_region_grow(region, 3), 3);
-	assert_int_equal(mag_region_trim(region, 0), 0);
+	assert_int_equal(mag_region_grow(region, 3, NULL), 0);
+	log_begin();
+	assert_int_equal(mag_region_trim(region, 0, NULL), -ENOTSUP);
+	assert_logged(log_end(), "PERSISTENT");
 	mag_elastic_service(0);
 	mag_elastic_service(0);
 	assert_int_equal(stats().segments, 4);
@@ -697,12 +705,12 @@ TEST(test_a_monolithic_region_is_one_segment_from_the_beginning, NULL, teardown)
 	assert_int_equal(stats().segments, 1);
 	assert_int_equal(stats().segment_objects, 5000);
 	cache_make(MAG_CACHE_NOMAGAZINES);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 5001), 5000);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, 5001), 5000);
 	for (unsigned int i = 1; i < 5000; i++)
 		assert_int_equal((char *)objects[i] - (char *)objects[i - 1], SIZE);
 	assert_int_equal(stats().segments, 1);
 	mag_cache_free_bulk(cache, objects, 5000);
-	assert_int_equal(mag_region_trim(region, 0), 0);
+	assert_int_equal(region_trimmed(region, 0), 0);
 }
 
 /* Is there a mapping, whatever may be done with it? */
@@ -739,7 +747,7 @@ is_mapped(const char *address)
 TEST(test_guard_pages_lie_before_and_behind_each_segment, NULL, teardown)
 {
 	struct mag_region_params params =
-		params_for(SEGMENTS * 100, MAG_REGION_NOMAGAZINES | MAG_REGION_GUARD);
+		params_for(SEGMENTS * 100, MAG_REGION_NOMAGAZINES | MAG_REGION_REDZONE);
 	struct mag_slab_object found;
 	void *objects[SEGMENTS * 100];
 	const char *segment;
@@ -749,8 +757,8 @@ TEST(test_guard_pages_lie_before_and_behind_each_segment, NULL, teardown)
 	params.block = 100;
 	region_make(&params);
 	cache_make(MAG_CACHE_NOMAGAZINES);
-	mag_region_grow(region, SEGMENTS);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, SEGMENTS * 100), SEGMENTS * 100);
+	region_grown(region, SEGMENTS);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, SEGMENTS * 100), SEGMENTS * 100);
 	span = RTE_ALIGN_CEIL(region->elastic->segment_bytes, (size_t)PAGE);
 	for (i = 0; i < SEGMENTS * 100; i += 100) {
 		assert_true(mag_slab_find(&cache->first.slab, objects[i], &found));
@@ -764,17 +772,18 @@ TEST(test_guard_pages_lie_before_and_behind_each_segment, NULL, teardown)
 		assert_false(is_mapped(segment + span + PAGE - 1));
 	}
 	mag_cache_free_bulk(cache, objects, SEGMENTS * 100);
-	assert_int_equal(mag_region_trim(region, 0), SEGMENTS);
+	assert_int_equal(region_trimmed(region, 0), SEGMENTS);
 }
 
 TEST(test_guard_pages_are_not_contiguous_in_io_memory, NULL, teardown)
 {
-	struct mag_region_params params = params_for(100, MAG_REGION_PHYSCONTIG | MAG_REGION_GUARD);
+	struct mag_region_params params =
+		params_for(100, MAG_REGION_PHYSCONTIG | MAG_REGION_REDZONE);
 
 	log_begin();
 	assert_null(mag_region_create(&params));
 	assert_int_equal(rte_errno, ENOTSUP);
-	assert_logged(log_end(), "GUARD and MEMTAG are of ordinary pages");
+	assert_logged(log_end(), "REDZONE and MEMTAG are of ordinary pages");
 }
 
 /* Maintenance */
@@ -791,7 +800,8 @@ TEST(test_who_finds_less_than_the_reserve_leaves_word, setup_bare, teardown)
 	mag_elastic_service(UINT64_MAX);
 	assert_int_equal(region->elastic->wanted, 0);
 	assert_int_equal(stats().segments, 2);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects + 1, SEGMENTS * block), 2 * block - 1);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects + 1, SEGMENTS * block),
+			 2 * block - 1);
 	assert_int_equal(region->elastic->wanted, 1);
 	mag_elastic_service(UINT64_MAX);
 	assert_int_equal(stats().segments, 3);
@@ -827,7 +837,7 @@ TEST(test_a_want_of_another_process_does_not_hide_that_of_our_own, setup_bare, t
 	assert_int_equal(stats().segments, 2);
 	/* What only the other one said, and what is no longer so. */
 	region->elastic->process++;
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, block), block);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, block), block);
 	mag_elastic_want(region, 0);
 	region->elastic->process--;
 	mag_elastic_service(UINT64_MAX);
@@ -843,8 +853,8 @@ TEST(test_a_region_that_is_as_large_as_it_may_be_asks_nobody, setup_bare, teardo
 {
 	void *objects[SEGMENTS * 100 + 1];
 
-	mag_region_grow(region, SEGMENTS);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, SEGMENTS * block + 1),
+	region_grown(region, SEGMENTS);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, SEGMENTS * block + 1),
 			 SEGMENTS * block);
 	assert_int_equal(region->elastic->wanted, 0);
 	mag_cache_free_bulk(cache, objects, SEGMENTS * block);
@@ -861,7 +871,7 @@ TEST(test_a_system_without_memory_is_left_alone_for_a_while, setup_bare, teardow
 	mag_fault_nth(0);
 	assert_true(serviced.low);
 	assert_int_equal(stats().grow_fails, 1);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects + 1, SEGMENTS * block), block - 1);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects + 1, SEGMENTS * block), block - 1);
 	assert_int_equal(region->elastic->wanted, 0);
 	assert_false(mag_elastic_service(UINT64_MAX).low);
 	assert_int_equal(stats().segments, 1);
@@ -877,10 +887,10 @@ TEST(test_what_was_not_needed_for_an_interval_is_given_back, setup_bare, teardow
 {
 	void *objects[300];
 
-	mag_region_grow(region, SEGMENTS - 1);
+	region_grown(region, SEGMENTS - 1);
 	/* The first interval saw the region grow: not all was free all the time. */
 	mag_elastic_service(0);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 300), 300);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, 300), 300);
 	mag_cache_free_bulk(cache, objects, 300);
 	/* Three were needed at some time of this one. */
 	mag_elastic_service(0);
@@ -895,8 +905,8 @@ TEST(test_what_is_freed_during_an_interval_stays_for_another, setup_bare, teardo
 {
 	void *objects[300];
 
-	mag_region_grow(region, SEGMENTS - 1);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 300), 300);
+	region_grown(region, SEGMENTS - 1);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, 300), 300);
 	mag_elastic_service(0);
 	mag_elastic_service(0);
 	assert_int_equal(stats().segments, 4);
@@ -946,7 +956,7 @@ TEST(test_a_region_that_cannot_have_a_segment_has_the_caches_on_all_reclaimed, s
 	void *object;
 
 	assert_non_null(other);
-	assert_int_equal(mag_region_grow(other, 1), 1);
+	assert_int_equal(region_grown(other, 1), 1);
 	on_other = full_cache_make(other, "other");
 	on_ground = full_cache_make(ground.region, "ground");
 	on_other_too = full_cache_make(other, "other too");
@@ -990,10 +1000,10 @@ TEST(test_who_waits_for_many_has_all_the_segments_at_once, setup_bare, teardown)
 
 	assert_int_equal(stats().segments, 1);
 	/* It tries once. */
-	assert_int_equal(mag_cache_alloc_wait_bulk(cache, objects, n, 1), n);
+	assert_int_equal(alloc_waited(cache, objects, n, 1), n);
 	assert_int_equal(stats().segments, SEGMENTS);
 	mag_cache_free_bulk(cache, objects, n);
-	assert_int_equal(mag_cache_alloc_wait_bulk(cache, objects, 0, 1000000), 0);
+	assert_int_equal(alloc_waited(cache, objects, 0, 1000000), 0);
 }
 
 TEST(test_who_waits_for_too_many_has_none_and_keeps_none, setup_bare, teardown)
@@ -1001,7 +1011,7 @@ TEST(test_who_waits_for_too_many_has_none_and_keeps_none, setup_bare, teardown)
 	void *objects[SEGMENTS * 100 + 1];
 
 	rte_errno = 0;
-	assert_int_equal(mag_cache_alloc_wait_bulk(cache, objects, SEGMENTS * block + 1, 5000), 0);
+	assert_int_equal(alloc_waited(cache, objects, SEGMENTS * block + 1, 5000), 0);
 	assert_int_equal(rte_errno, ETIMEDOUT);
 	assert_int_equal(mag_cache_available(cache), SEGMENTS * block);
 	assert_int_equal(cache->common.transit, 0);
@@ -1010,8 +1020,8 @@ TEST(test_who_waits_for_too_many_has_none_and_keeps_none, setup_bare, teardown)
 static void
 take_all(void **objects)
 {
-	mag_region_grow(region, SEGMENTS);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, SEGMENTS * block), SEGMENTS * block);
+	region_grown(region, SEGMENTS);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, SEGMENTS * block), SEGMENTS * block);
 }
 
 TEST(test_a_wait_ends_when_it_was_told_to, setup_bare, teardown)
@@ -1028,6 +1038,24 @@ TEST(test_a_wait_ends_when_it_was_told_to, setup_bare, teardown)
 	mag_cache_free_bulk(cache, objects, SEGMENTS * block);
 }
 
+TEST(test_a_timeout_of_0_is_one_try, setup_bare, teardown)
+{
+	uint64_t start = rte_rdtsc();
+	void *objects[SEGMENTS * 100], *one;
+	unsigned int n;
+
+	for (n = 0; n < SEGMENTS * block; n++) {
+		objects[n] = mag_cache_alloc_wait(cache, 0);
+		assert_non_null(objects[n]);
+	}
+	rte_errno = 0;
+	assert_null(mag_cache_alloc_wait(cache, 0));
+	assert_int_equal(rte_errno, ETIMEDOUT);
+	assert_int_equal(alloc_waited(cache, &one, 1, 0), 0);
+	assert_true(rte_rdtsc() - start < MAG_WAIT_DEFAULT / 1000000 * rte_get_tsc_hz());
+	mag_cache_free_bulk(cache, objects, n);
+}
+
 TEST(test_who_waits_has_what_other_regions_have_to_spare, setup_bare, teardown)
 {
 	struct mag_region_params params = params_for(SEGMENTS * 100, MAG_REGION_NOMAGAZINES);
@@ -1037,8 +1065,8 @@ TEST(test_who_waits_has_what_other_regions_have_to_spare, setup_bare, teardown)
 	params.block = 100;
 	other = mag_region_create(&params);
 	assert_non_null(other);
-	assert_int_equal(mag_region_grow(other, SEGMENTS - 1), SEGMENTS - 1);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 100), 100);
+	assert_int_equal(region_grown(other, SEGMENTS - 1), SEGMENTS - 1);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, 100), 100);
 	mag_fault_nth(1);
 	objects[100] = mag_cache_alloc_wait(cache, 10000000);
 	assert_int_equal(mag_fault_asked(), 2);
@@ -1076,7 +1104,7 @@ static void
 wait_for_many_run(void *arg __rte_unused)
 {
 	many.waits = true;
-	many.got = mag_cache_alloc_wait_bulk(cache, many.object, MANY, MAG_WAIT_DEFAULT);
+	many.got = alloc_waited(cache, many.object, MANY, MAG_WAIT_DEFAULT);
 }
 
 TEST(test_who_waits_for_many_holds_none_meanwhile, setup_bare, teardown)
@@ -1094,7 +1122,7 @@ TEST(test_who_waits_for_many_holds_none_meanwhile, setup_bare, teardown)
 	/* Long enough for it to have looked more than once. */
 	let_pass(20);
 	assert_false(task.done);
-	wait_until(mag_cache_alloc_bulk(cache, objects, MANY - 1) == MANY - 1);
+	wait_until(mag_cache_alloc_burst(cache, objects, MANY - 1) == MANY - 1);
 	mag_cache_free_bulk(cache, objects, MANY);
 	task_join(&task);
 	assert_int_equal(many.got, MANY);
@@ -1193,8 +1221,8 @@ TEST(test_who_waits_has_what_the_other_cache_of_the_region_holds, NULL, teardown
 	max = stats().objects_max;
 	objects = calloc(max, sizeof(*objects));
 	assert_non_null(objects);
-	mag_region_grow(region, stats().segments_max);
-	assert_int_equal(mag_cache_alloc_bulk(other, objects, max), max);
+	region_grown(region, stats().segments_max);
+	assert_int_equal(mag_cache_alloc_burst(other, objects, max), max);
 	/* The objects of one segment are in a magazine of the other cache. */
 	for (i = 0; i < max; i++) {
 		if (segment_of(other, objects[i]) == 7)
@@ -1237,7 +1265,7 @@ user_run(void *arg)
 			n = objects[0] != NULL;
 			user->missed += n == 0;
 		} else {
-			n = mag_cache_alloc_bulk(cache, objects, n);
+			n = mag_cache_alloc_burst(cache, objects, n);
 		}
 		for (i = 0; i < n; i++)
 			memset(objects[i], user->seed, SIZE);
@@ -1255,7 +1283,7 @@ TEST(test_nobody_notices_that_memory_comes_and_goes, setup, teardown)
 	static struct user user[4];
 	bool all;
 
-	assert_int_equal(mag_region_grow(region, 1), 1);
+	assert_int_equal(region_grown(region, 1), 1);
 	for (unsigned int i = 0; i < RTE_DIM(user); i++) {
 		user[i] = (struct user){.seed = i + 1};
 		if (i == 0)
@@ -1269,7 +1297,7 @@ TEST(test_nobody_notices_that_memory_comes_and_goes, setup, teardown)
 	assert_int_equal(mag_maint_stop(), 0);
 	do {
 		mag_elastic_service(0);
-		mag_region_trim(region, 0);
+		region_trimmed(region, 0);
 		all = true;
 		for (unsigned int i = 0; i < RTE_DIM(user); i++)
 			all &= user[i].task.done;

@@ -22,6 +22,7 @@
 #include "cache.h"
 #include "fork.h"
 #include "ground.h"
+#include "maint.h"
 
 #define COUNT 4096
 #define SIZE 64
@@ -65,9 +66,10 @@ static _Atomic uint32_t *owner;
 static int
 setup(void **state __rte_unused)
 {
-	struct mag_region_params region = {.name = "shared",
+	struct mag_region_params region = {.size = sizeof(region),
+					   .name = "shared",
 					   .object_size = SIZE,
-					   .mode = MAG_REGION_READONLY | MAG_REGION_SHARED,
+					   .mode = MAG_REGION_READONLY,
 					   .node = -1};
 	struct mag_pool_params params = {
 		.name = "pool",
@@ -207,7 +209,8 @@ TEST(test_a_child_that_ends_leaves_the_slot_of_its_parent_alone, setup, teardown
 static int
 child_makes_a_cache(void)
 {
-	struct mag_cache_params params = {.name = "own", .object_size = SIZE, .node = -1};
+	struct mag_cache_params params = {
+		.size = sizeof(params), .name = "own", .object_size = SIZE, .node = -1};
 	struct mag_cache *own = mag_cache_create(&params);
 	uint64_t end = wait_deadline();
 	void *object;
@@ -258,8 +261,11 @@ child_uses_callbacks(void)
 
 TEST(test_a_cache_with_callbacks_stays_the_parents, setup, teardown)
 {
-	struct mag_cache_params params = {
-		.name = "callbacks", .object_size = SIZE, .destructor = destruct, .node = -1};
+	struct mag_cache_params params = {.size = sizeof(params),
+					  .name = "callbacks",
+					  .object_size = SIZE,
+					  .destructor = destruct,
+					  .node = -1};
 
 	callbacks = mag_cache_create(&params);
 	assert_non_null(callbacks);

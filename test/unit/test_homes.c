@@ -94,10 +94,11 @@ static struct mag_cache *
 make(const char *options)
 {
 	struct mag_region_params params = {
+		.size = sizeof(params),
 		.name = "ground",
 		.object_size = SIZE,
 		.block = BLOCK,
-		.mode = MAG_REGION_READONLY | MAG_REGION_SHARED,
+		.mode = MAG_REGION_READONLY,
 		.node = -1,
 	};
 	struct mag_pool_params pool = {
@@ -408,7 +409,7 @@ TEST(test_purge_resize_and_reap_are_of_both_homes, setup, teardown)
 	take_some_polled(NULL);
 	assert_all_there();
 	assert_int_equal(mag_cache_purge(cache), 0);
-	mag_cache_stats(cache, &stats);
+	mag_cache_stats_get(cache, &stats);
 	assert_int_equal(stats.in_lcores + stats.depot_full, 0);
 	assert_int_equal(stats.purges, 1);
 	assert_sizes(0);
@@ -418,7 +419,7 @@ TEST(test_purge_resize_and_reap_are_of_both_homes, setup, teardown)
 	assert_sizes(30);
 	assert_all_there();
 	assert_int_equal(mag_cache_reap_now(cache, false), 0);
-	mag_cache_stats(cache, &stats);
+	mag_cache_stats_get(cache, &stats);
 	assert_int_equal(stats.depot_full, 0);
 	assert_all_there();
 }
@@ -431,12 +432,12 @@ TEST(test_counts_are_sums_over_the_homes, setup, teardown)
 
 	assert_int_equal(mag_cache_take_all(cache, objects, COUNT, true), 0);
 	mag_cache_give(cache, objects, COUNT - 100);
-	mag_cache_stats(cache, &stats);
+	mag_cache_stats_get(cache, &stats);
 	assert_int_equal(stats.objects, COUNT);
 	assert_int_equal(stats.free, COUNT - 100);
 	assert_int_equal(stats.slab_allocs - stats.slab_frees,
 			 stats.in_lcores + stats.depot_full * ROUNDS + 100);
-	n = mag_cache_slot_stats(cache, slots, MAG_SLOTS);
+	n = mag_cache_slot_stats_get(cache, slots, MAG_SLOTS);
 	assert_true(n > 0);
 	mag_cache_give(cache, objects + COUNT - 100, 100);
 }
@@ -701,7 +702,8 @@ TEST(test_the_fast_path_puts_no_object_of_another_node_into_a_magazine, setup, t
 TEST(test_memory_of_nodes_in_any_order_is_told_apart)
 {
 	static const uint8_t nodes[] = {0, 1, 0, 2, 1, 0, 0, 2}, turns[] = {3, 0, 6, 1, 7, 4, 2, 5};
-	struct mag_region_params params = {.name = "mixed", .object_size = SIZE, .node = -1};
+	struct mag_region_params params = {
+		.size = sizeof(params), .name = "mixed", .object_size = SIZE, .node = -1};
 	struct mag_region *mixed = mag_region_create(&params);
 	uint32_t part, page;
 	unsigned int i;
@@ -770,8 +772,10 @@ TEST(test_memory_of_unknown_node_goes_with_the_first_known_one)
 
 TEST(test_a_node_that_comes_when_a_cache_uses_the_region_is_not_told_apart)
 {
-	struct mag_region_params params = {.name = "late", .object_size = SIZE, .node = -1};
-	struct mag_cache_params library = {.name = "late", .object_size = SIZE, .node = -1};
+	struct mag_region_params params = {
+		.size = sizeof(params), .name = "late", .object_size = SIZE, .node = -1};
+	struct mag_cache_params library = {
+		.size = sizeof(library), .name = "late", .object_size = SIZE, .node = -1};
 
 	memory = aligned_alloc(SIZE, COUNT * SIZE);
 	region = mag_region_create(&params);

@@ -16,6 +16,7 @@
 #include "cache.h"
 #include "elastic_service.h"
 #include "fault.h"
+#include "../counts.h"
 
 #define SIZE 200
 #define ALIGN 64
@@ -66,8 +67,11 @@ destruct(void *object __rte_unused, void *arg __rte_unused)
 static struct mag_cache_params
 params_of(void)
 {
-	return (struct mag_cache_params){
-		.name = "intrinsic", .object_size = SIZE, .align = ALIGN, .node = -1};
+	return (struct mag_cache_params){.size = sizeof(struct mag_cache_params),
+					 .name = "intrinsic",
+					 .object_size = SIZE,
+					 .align = ALIGN,
+					 .node = -1};
 }
 
 static void
@@ -95,7 +99,7 @@ stats(void)
 {
 	struct mag_cache_stats now;
 
-	mag_cache_stats(cache, &now);
+	mag_cache_stats_get(cache, &now);
 	return now;
 }
 
@@ -117,7 +121,7 @@ TEST(test_objects_come_zeroed_aligned_and_each_once)
 
 	make(false);
 	for (turn = 0; turn < 3; turn++) {
-		assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
+		assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
 		for (i = 0; i < COUNT; i++) {
 			assert_int_equal((uintptr_t)objects[i] % ALIGN, 0);
 			assert_true(is_zero(objects[i]));
@@ -138,7 +142,7 @@ TEST(test_what_the_heap_clears_is_not_cleared_before)
 
 	make(false);
 	assert_true(cache->flags & MAG_CACHE_CLEARONFREE);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
 	for (i = 0; i < COUNT; i++)
 		memset(objects[i], WRITTEN, SIZE);
 	came_back_written = 0;
@@ -147,7 +151,7 @@ TEST(test_what_the_heap_clears_is_not_cleared_before)
 	assert_int_equal(mag_cache_reap_now(cache, true), 0);
 	watched = false;
 	assert_int_equal(came_back_written, COUNT);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
 	for (i = 0; i < COUNT; i++)
 		assert_true(is_zero(objects[i]));
 	mag_cache_free_bulk(cache, objects, COUNT);
@@ -160,7 +164,7 @@ TEST(test_counts_are_those_of_objects_that_came_from_the_heap)
 
 	make(false);
 	assert_int_equal(mag_cache_available(cache), 0);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
 	assert_int_equal(stats().in_use, COUNT);
 	assert_int_equal(stats().objects, COUNT);
 	assert_int_equal(stats().free, 0);
@@ -187,7 +191,7 @@ TEST(test_an_object_stays_constructed_in_a_magazine)
 
 	make(true);
 	for (i = 0; i < 10; i++) {
-		assert_int_equal(mag_cache_alloc_bulk(cache, objects, 20), 20);
+		assert_int_equal(mag_cache_alloc_burst(cache, objects, 20), 20);
 		mag_cache_free_bulk(cache, objects, 20);
 	}
 	assert_int_equal(seen.constructed, 20);
@@ -211,7 +215,7 @@ TEST(test_infos_are_address_and_size_alone)
 	assert_null(info.bufctl);
 	assert_null(mirror.address);
 	assert_int_equal(mag_cache_use(cache, object), -ENOTSUP);
-	assert_int_equal(mag_cache_unuse(cache, object), -ENOTSUP);
+	assert_int_equal(users_left(cache, object), -ENOTSUP);
 	mag_cache_free(cache, object);
 	drop();
 }
@@ -222,11 +226,11 @@ TEST(test_a_heap_without_memory_gives_fewer)
 
 	make(false);
 	mag_fault_nth(8);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 100), 7);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, 100), 7);
 	assert_int_equal(stats().slab_fails, 1);
 	mag_cache_free_bulk(cache, objects, 7);
 	mag_fault_nth(1);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 8), 7);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, 8), 7);
 	mag_fault_nth(0);
 	mag_cache_free_bulk(cache, objects, 7);
 	drop();
@@ -237,7 +241,7 @@ fill(void *arg)
 {
 	void *objects[30];
 
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 30), 30);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, 30), 30);
 	mag_cache_free_bulk(cache, objects, 30);
 	RTE_SET_USED(arg);
 }

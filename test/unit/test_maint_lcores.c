@@ -12,6 +12,7 @@
 #include <rte_service_component.h>
 
 #include "fixture.h"
+#include "maint.h"
 
 #define COUNT 4096
 #define SIZE 64
@@ -161,6 +162,7 @@ static struct mag_cache *
 lingering_cache(const struct ground *own, unsigned int flags)
 {
 	struct mag_cache_params params = {
+		.size = sizeof(params),
 		.name = "lingering",
 		.object_size = SIZE,
 		.region = own->region,
@@ -182,7 +184,7 @@ static void
 request(struct mag_cache *lingering)
 {
 	void *objects[COUNT];
-	unsigned int n = mag_cache_alloc_bulk(lingering, objects, COUNT / 2);
+	unsigned int n = mag_cache_alloc_burst(lingering, objects, COUNT / 2);
 
 	mag_cache_free_bulk(lingering, objects, n);
 	mag_reap_request();
@@ -199,7 +201,7 @@ entered(struct mag_cache *lingering)
 TEST(test_an_episode_under_way_keeps_service_lcores_and_thread_out, setup, teardown)
 {
 	struct ground own = ground_make(COUNT, SIZE, 16, MAG_REGION_READONLY);
-	struct mag_cache *lingering = lingering_cache(&own, MAG_CACHE_RECLAIM);
+	struct mag_cache *lingering = lingering_cache(&own, MAG_CACHE_REAP_ALL);
 	uint64_t updates;
 	unsigned int i;
 
@@ -223,7 +225,7 @@ TEST(test_an_episode_under_way_keeps_service_lcores_and_thread_out, setup, teard
 TEST(test_a_request_purges_a_reclaim_cache_and_reaps_others, setup, teardown)
 {
 	struct ground own = ground_make(COUNT, SIZE, 16, MAG_REGION_READONLY);
-	struct mag_cache *reclaim = lingering_cache(&own, MAG_CACHE_RECLAIM);
+	struct mag_cache *reclaim = lingering_cache(&own, MAG_CACHE_REAP_ALL);
 
 	atomic_store(&episode.go_on, true);
 	fill(COUNT / 2);

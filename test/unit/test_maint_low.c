@@ -16,6 +16,7 @@
 #include "fault.h"
 #include "ground.h"
 #include "pressure.h"
+#include "maint.h"
 
 #define SIZE 64
 #define COUNT 8192
@@ -49,10 +50,11 @@ static void
 make(unsigned int which, struct mag_region *region, const char *options)
 {
 	struct mag_cache_params params = {
+		.size = sizeof(params),
 		.name = "things",
 		.object_size = SIZE,
 		.region = region,
-		.reclaim = count_asked,
+		.release = count_asked,
 		.arg = &asked[which],
 		.options = options,
 		.node = -1,
@@ -83,15 +85,18 @@ fill(struct mag_cache *one, unsigned int n)
 {
 	void *objects[COUNT];
 
-	assert_int_equal(mag_cache_alloc_bulk(one, objects, n), n);
+	assert_int_equal(mag_cache_alloc_burst(one, objects, n), n);
 	mag_cache_free_bulk(one, objects, n);
 }
 
 static int
 setup(void **state __rte_unused)
 {
-	const struct mag_region_params params = {
-		.name = "elastic", .objects = COUNT, .object_size = SIZE, .node = -1};
+	const struct mag_region_params params = {.size = sizeof(params),
+						 .name = "elastic",
+						 .objects = COUNT,
+						 .object_size = SIZE,
+						 .node = -1};
 	unsigned int i;
 
 	/* What was read before is read again after a second. */
@@ -211,7 +216,7 @@ TEST(test_an_object_that_the_heap_cannot_give_makes_the_others_give_back, setup,
 
 	/* Those of other caches alone: the first steals from nobody who has some. */
 	mag_fault_nth(1);
-	n = mag_cache_alloc_bulk(cache[INTRINSIC], objects, FILLED + 100);
+	n = mag_cache_alloc_burst(cache[INTRINSIC], objects, FILLED + 100);
 	mag_fault_nth(0);
 	assert_true(n < FILLED + 100);
 	wait_until(cache[DEAF]->purges > 0 && cache[ELASTIC]->purges > 0);

@@ -12,6 +12,7 @@
 #include <rte_service_component.h>
 
 #include "fixture.h"
+#include "maint.h"
 
 #define SERVICE_LCORE 2
 #define COUNT 4096
@@ -67,7 +68,7 @@ crowd_run(void *arg __rte_unused)
 	unsigned int i, n, clashes = 0;
 
 	while (!atomic_load_explicit(&crowd.stop, memory_order_relaxed)) {
-		n = mag_cache_alloc_bulk(cache, objects, RTE_DIM(objects));
+		n = mag_cache_alloc_burst(cache, objects, RTE_DIM(objects));
 		for (i = 0; i < n; i++)
 			clashes += atomic_exchange_explicit(
 				&crowd.owner[((char *)objects[i] - ground.memory) / SIZE], 1,
@@ -231,6 +232,7 @@ TEST(test_a_stop_waits_for_the_pass_of_a_service_lcore, setup, teardown)
 {
 	struct ground other = ground_make(400, SIZE, 16, 0);
 	struct mag_cache_params params = {
+		.size = sizeof(params),
 		.name = "slow",
 		.object_size = SIZE,
 		.region = other.region,
@@ -242,7 +244,7 @@ TEST(test_a_stop_waits_for_the_pass_of_a_service_lcore, setup, teardown)
 	uint64_t updates;
 
 	assert_non_null(slow);
-	assert_int_equal(mag_cache_alloc_bulk(slow, objects, 400), 400);
+	assert_int_equal(mag_cache_alloc_burst(slow, objects, 400), 400);
 	mag_cache_free_bulk(slow, objects, 400);
 	wait_until(mag_maint_runner() == MAG_MAINT_SERVICE);
 	assert_int_equal(mag_maint_interval(1), 0);

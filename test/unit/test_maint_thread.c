@@ -13,6 +13,7 @@
 #include <rte_eal.h>
 
 #include "fixture.h"
+#include "maint.h"
 
 #define BLOCK 16
 #define COUNT 4096
@@ -372,7 +373,7 @@ TEST(test_empty_magazines_that_two_intervals_did_not_use_go_to_the_arena, setup,
 	void *objects[COUNT];
 
 	fill(COUNT / 2);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT / 2), COUNT / 2);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT / 2), COUNT / 2);
 	assert_true(mag_depot_total(&cache->first.depot.empty) > 0);
 	mag_cache_update(cache);
 	assert_true(mag_depot_total(&cache->first.depot.empty) > 0);
@@ -405,6 +406,7 @@ library_cache(unsigned int flags, size_t size, uint32_t grown)
 {
 	struct ground other = ground_make(256, 512, BLOCK, MAG_REGION_READONLY);
 	struct mag_cache_params params = {
+		.size = sizeof(params),
 		.name = "things",
 		.object_size = size,
 		.region = other.region,
@@ -434,6 +436,7 @@ TEST(test_an_update_rescales_the_table)
 {
 	struct ground other = ground_make(8, 512, 1, MAG_REGION_READONLY);
 	struct mag_cache_params params = {
+		.size = sizeof(params),
 		.name = "slabs",
 		.object_size = 512,
 		.region = other.region,
@@ -447,7 +450,7 @@ TEST(test_an_update_rescales_the_table)
 	for (i = 0; i < 400; i++)
 		address[i] = (void *)(0x100000ull + i * 4096);
 	assert_int_equal(mag_region_adopt(other.region, address, 400, -1), 0);
-	assert_int_equal(mag_cache_alloc_bulk(slabs, objects, 408), 408);
+	assert_int_equal(mag_cache_alloc_burst(slabs, objects, 408), 408);
 	mag_cache_update(slabs);
 	assert_int_equal(slabs->first.slab.table.size, 512);
 	assert_int_equal(slabs->first.slab.rescales, 1);
@@ -492,6 +495,7 @@ static struct mag_cache *
 cache_with(mag_destructor destructor, void *arg, const struct ground *over)
 {
 	struct mag_cache_params params = {
+		.size = sizeof(params),
 		.name = "destructed",
 		.object_size = SIZE,
 		.region = over->region,
@@ -514,7 +518,7 @@ TEST(test_after_a_stop_nothing_runs_until_the_next_cache, setup, teardown)
 
 	atomic_store(&begun, 0);
 	atomic_store(&ended, 0);
-	assert_int_equal(mag_cache_alloc_bulk(slow, objects, 400), 400);
+	assert_int_equal(mag_cache_alloc_burst(slow, objects, 400), 400);
 	mag_cache_free_bulk(slow, objects, 400);
 	assert_int_equal(mag_maint_interval(1), 0);
 	wait_until(begun > 0);

@@ -19,6 +19,7 @@
 #include "mag_maint.h"
 #include "map.h"
 #include "memtag.h"
+#include "../counts.h"
 
 #define SIZE 64
 #define BLOCK 100
@@ -36,6 +37,7 @@ static struct mag_region_params
 region_params(uint32_t mode)
 {
 	return (struct mag_region_params){
+		.size = sizeof(struct mag_region_params),
 		.name = "tagged",
 		.object_size = SIZE,
 		.block = BLOCK,
@@ -65,7 +67,8 @@ make(uint32_t mode, uint32_t mirror, uint32_t flags)
 	params.mirror = mirror;
 	region = mag_region_create(&params);
 	assert_non_null(region);
-	cache_make((struct mag_cache_params){.flags = flags});
+	cache_make(
+		(struct mag_cache_params){.size = sizeof(struct mag_cache_params), .flags = flags});
 }
 
 static int
@@ -211,7 +214,7 @@ test_contiguous_io_memory_has_no_tags(void **state __rte_unused)
 	assert_null(mag_region_create(&params));
 	log = log_end();
 	assert_int_equal(rte_errno, ENOTSUP);
-	assert_logged(log, "GUARD and MEMTAG are of ordinary pages");
+	assert_logged(log, "REDZONE and MEMTAG are of ordinary pages");
 }
 
 static void
@@ -254,7 +257,7 @@ test_a_use_after_a_free_in_bulk_is_stopped(void **state __rte_unused)
 	void *objects[BLOCK];
 	unsigned int i;
 
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, BLOCK), BLOCK);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, BLOCK), BLOCK);
 	mag_cache_free_bulk(cache, objects, BLOCK);
 	for (i = 0; i < BLOCK; i++)
 		assert_stopped(objects[i]);
@@ -279,8 +282,8 @@ test_who_runs_over_either_end_of_an_object_is_stopped(void **state __rte_unused)
 	void *objects[BLOCK * 2];
 	unsigned int i;
 
-	assert_int_equal(mag_region_grow(region, 1), 1);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, RTE_DIM(objects)), RTE_DIM(objects));
+	assert_int_equal(region_grown(region, 1), 1);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, RTE_DIM(objects)), RTE_DIM(objects));
 	for (i = 0; i < RTE_DIM(objects); i++) {
 		assert_usable(objects[i]);
 		assert_stopped((char *)objects[i] - 1);
@@ -295,7 +298,7 @@ test_neighbours_differ_after_any_number_of_frees(void **state __rte_unused)
 	void *objects[BLOCK];
 	unsigned int i, round;
 
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, BLOCK), BLOCK);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, BLOCK), BLOCK);
 	for (round = 0; round < 200; round++) {
 		i = random_below(BLOCK);
 		mag_cache_free(cache, objects[i]);
@@ -371,7 +374,7 @@ test_all_tags_come_but_those_of_nobody_and_of_neighbours(void **state __rte_unus
 	void *row[3], *object;
 	unsigned int round, seen = 0;
 
-	assert_int_equal(mag_cache_alloc_bulk(cache, row, 3), 3);
+	assert_int_equal(mag_cache_alloc_burst(cache, row, 3), 3);
 	assert_ptr_equal(with_tag(row[1], 0), with_tag((char *)row[0] + SIZE, 0));
 	object = row[1];
 	for (round = 0; round < 2000; round++) {
@@ -488,8 +491,11 @@ remake(void *arg, uint32_t flags)
 {
 	assert_int_equal(mag_cache_destroy(cache), 0);
 	constructed = destructed = 0;
-	cache_make((struct mag_cache_params){
-		.constructor = construct, .destructor = destruct, .arg = arg, .flags = flags});
+	cache_make((struct mag_cache_params){.size = sizeof(struct mag_cache_params),
+					     .constructor = construct,
+					     .destructor = destruct,
+					     .arg = arg,
+					     .flags = flags});
 }
 
 static void
@@ -528,7 +534,7 @@ hold(void)
 {
 	unsigned int i;
 
-	assert_int_equal(mag_cache_alloc_bulk(cache, held, BLOCK), BLOCK);
+	assert_int_equal(mag_cache_alloc_burst(cache, held, BLOCK), BLOCK);
 	for (i = 0; i < BLOCK; i++)
 		memset(held[i], i, SIZE);
 	/* Every other one is somewhere in the cache. */
@@ -583,7 +589,7 @@ alloc_and_free(void *arg __rte_unused)
 	void *objects[BLOCK];
 	unsigned int i;
 
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, BLOCK), BLOCK);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, BLOCK), BLOCK);
 	for (i = 0; i < BLOCK; i++)
 		assert_usable(objects[i]);
 	mag_cache_free_bulk(cache, objects, BLOCK);
@@ -663,8 +669,9 @@ test_any_size_and_alignment_becomes_whole_granules(void **state __rte_unused)
 	assert_non_null(region);
 	assert_int_equal(region->object_size, 32);
 	assert_int_equal(region->stride, 32);
-	cache_make((struct mag_cache_params){.object_size = 25, .align = 16});
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 3), 3);
+	cache_make((struct mag_cache_params){
+		.size = sizeof(struct mag_cache_params), .object_size = 25, .align = 16});
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, 3), 3);
 	for (i = 0; i < 3; i++) {
 		assert_int_equal((uintptr_t)objects[i] % 16, 0);
 		assert_int_equal(touch((char *)objects[i] + 24, true), 0);
@@ -686,7 +693,8 @@ test_the_last_object_of_a_page_has_no_neighbour(void **state __rte_unused)
 		assert_int_equal(teardown(NULL), 0);
 		region = mag_region_create(&params);
 		assert_non_null(region);
-		cache_make((struct mag_cache_params){.flags = MAG_CACHE_NOMAGAZINES});
+		cache_make((struct mag_cache_params){.size = sizeof(struct mag_cache_params),
+						     .flags = MAG_CACHE_NOMAGAZINES});
 		object = mag_cache_alloc(cache);
 		at_the_end |= ((uintptr_t)object + params.object_size + 16) % 4096 == 0;
 		mag_cache_free(cache, object);
@@ -726,13 +734,13 @@ test_tags_are_restored_before_a_segment_goes_back(void **state __rte_unused)
 {
 	void *objects[BLOCK], *object;
 
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, BLOCK), BLOCK);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, BLOCK), BLOCK);
 	watch(objects[0]);
 	mag_cache_free_bulk(cache, objects, BLOCK);
-	assert_int_equal(mag_region_trim(region, 0), 1);
+	assert_int_equal(region_trimmed(region, 0), 1);
 	assert_int_equal(given, 1);
 	assert_int_equal(given_with_tags, 0);
-	assert_int_equal(mag_region_grow(region, 1), 1);
+	assert_int_equal(region_grown(region, 1), 1);
 	object = mag_cache_alloc(cache);
 	assert_usable(object);
 	mag_cache_free(cache, object);

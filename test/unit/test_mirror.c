@@ -17,6 +17,7 @@
 #include "fault.h"
 #include "ground.h"
 #include "mirror.h"
+#include "../counts.h"
 
 #define GRANULE ((uintptr_t)1 << MAG_MIRROR_SHIFT)
 #define BASE ((uintptr_t)0x100000000000)
@@ -478,7 +479,8 @@ construct(const struct mag_object_info *object, const struct mag_object_info *mi
 static void
 check_cache(struct mag_region *region)
 {
-	struct mag_cache_params params = {.name = "mirrored",
+	struct mag_cache_params params = {.size = sizeof(params),
+					  .name = "mirrored",
 					  .object_size = SIZE,
 					  .region = region,
 					  .constructor = construct,
@@ -490,7 +492,7 @@ check_cache(struct mag_region *region)
 
 	assert_non_null(cache);
 	constructed = 0;
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
 	assert_int_equal(constructed, COUNT);
 	for (unsigned int i = 0; i < COUNT; i++) {
 		assert_int_equal(mag_cache_object_info(cache, objects[i], &info, &mirror), 0);
@@ -506,7 +508,8 @@ check_cache(struct mag_region *region)
 
 TEST(test_caches_of_elastic_and_adopted_regions_have_mirrors, setup, teardown)
 {
-	struct mag_region_params params = {.name = "mirrored",
+	struct mag_region_params params = {.size = sizeof(params),
+					   .name = "mirrored",
 					   .object_size = SIZE,
 					   .mirror = BYTES,
 					   .objects = 1000,
@@ -520,7 +523,7 @@ TEST(test_caches_of_elastic_and_adopted_regions_have_mirrors, setup, teardown)
 	check_cache(region);
 	mag_region_stats_get(region, &stats);
 	assert_true(stats.mirrors > 0);
-	mag_region_trim(region, 0);
+	region_trimmed(region, 0);
 	mag_region_stats_get(region, &stats);
 	assert_int_equal(stats.mirrors, 0);
 	assert_int_equal(mag_region_destroy(region), 0);
@@ -542,7 +545,8 @@ static struct mag_region *first, *second;
 static struct mag_region_params
 first_params(uint64_t objects)
 {
-	return (struct mag_region_params){.name = "first",
+	return (struct mag_region_params){.size = sizeof(struct mag_region_params),
+					  .name = "first",
 					  .object_size = SIZE,
 					  .objects = objects,
 					  .block = 50,
@@ -553,8 +557,11 @@ first_params(uint64_t objects)
 static struct mag_region_params
 second_params(uint32_t object_size, uint32_t mode)
 {
-	return (struct mag_region_params){
-		.name = "second", .object_size = object_size, .mode = mode, .node = -1};
+	return (struct mag_region_params){.size = sizeof(struct mag_region_params),
+					  .name = "second",
+					  .object_size = object_size,
+					  .mode = mode,
+					  .node = -1};
 }
 
 static void
@@ -626,7 +633,8 @@ use_all(uint32_t size, uint32_t align)
 	struct mag_object_info info, mirror;
 	unsigned char *its, zero[8] = {0};
 	unsigned int seen = 0;
-	struct mag_cache_params params = {.name = "mirrored",
+	struct mag_cache_params params = {.size = sizeof(params),
+					  .name = "mirrored",
 					  .object_size = SIZE,
 					  .region = first,
 					  .constructor = note_mirror,
@@ -676,17 +684,17 @@ TEST(test_a_mirror_region_has_any_size_and_mode_of_its_own, setup, teardown)
 		uint32_t size, stride, align, its_mode;
 	} cases[] = {
 		{0, 50, 64, 0, 0, 0},
-		{0, 50, 8, 0, 0, MAG_REGION_PUREDATA},
+		{0, 50, 8, 0, 0, 0},
 		{0, 1, 24, 0, 0, 0},
-		{0, 50, 5000, 0, 0, MAG_REGION_SHARED},
+		{0, 50, 5000, 0, 0, MAG_REGION_READONLY},
 		{0, 50, 100, 200, 64, MAG_REGION_READONLY},
-		{0, 50, 4096, 0, 4096, MAG_REGION_GUARD},
+		{0, 50, 4096, 0, 4096, MAG_REGION_REDZONE},
 		{0, 7, 100000, 0, 0, MAG_REGION_MIRRORED},
 		{0, 0, 72, 0, 8, 0},
-		{MAG_REGION_GUARD, 50, 64, 0, 0, 0},
-		{MAG_REGION_READONLY | MAG_REGION_SHARED, 50, 64, 0, 65536, 0},
-		{MAG_REGION_PERSISTENT, 50, 64, 0, 0, MAG_REGION_GUARD},
-		{MAG_REGION_MONOLITHIC, 0, 3000, 0, 0, MAG_REGION_GUARD},
+		{MAG_REGION_REDZONE, 50, 64, 0, 0, 0},
+		{MAG_REGION_READONLY, 50, 64, 0, 65536, 0},
+		{MAG_REGION_PERSISTENT, 50, 64, 0, 0, MAG_REGION_REDZONE},
+		{MAG_REGION_MONOLITHIC, 0, 3000, 0, 0, MAG_REGION_REDZONE},
 		{MAG_REGION_AUDIT, 50, 64, 0, 0, 0},
 	};
 	struct mag_region_params its, params;
@@ -723,7 +731,7 @@ TEST(test_segments_and_their_mirrors_come_and_go_together, setup, teardown)
 	find = mag_region_mirror(first);
 	assert_alike(3);
 	for (turn = 0; turn < 20; turn++) {
-		assert_int_equal(mag_region_grow(first, 7), 7);
+		assert_int_equal(region_grown(first, 7), 7);
 		assert_alike(10);
 		TAILQ_FOREACH(segment, &first->part[0].whole, link) {
 			assert_int_equal(segment->second->index, segment->index);
@@ -735,14 +743,14 @@ TEST(test_segments_and_their_mirrors_come_and_go_together, setup, teardown)
 		}
 		segment = TAILQ_FIRST(&first->part[0].whole);
 		mirror = (char *)segment->base;
-		assert_int_equal(mag_region_trim(first, 3), 7);
+		assert_int_equal(region_trimmed(first, 3), 7);
 		assert_alike(3);
 		/* Those that stay are as they were. */
 		assert_int_equal(*(char *)mag_mirror_of(find, mirror), 0x5a);
-		assert_int_equal(mag_region_trim(first, 0), 3);
+		assert_int_equal(region_trimmed(first, 0), 3);
 		assert_alike(0);
 		assert_null(mag_mirror_of(find, mirror));
-		assert_int_equal(mag_region_grow(first, 3), 3);
+		assert_int_equal(region_grown(first, 3), 3);
 	}
 	regions_drop();
 }
@@ -763,7 +771,7 @@ TEST(test_a_segment_without_its_mirror_does_not_come, setup, teardown)
 	for (nth = 1;; nth++) {
 		log_begin();
 		mag_fault_nth(nth);
-		if (mag_region_grow(first, 1) == 1)
+		if (region_grown(first, 1) == 1)
 			break;
 		mag_fault_nth(0);
 		assert_logged(log_end(), "no memory");
@@ -776,7 +784,7 @@ TEST(test_a_segment_without_its_mirror_does_not_come, setup, teardown)
 	/* The segment, its records, its mirror. */
 	assert_true(nth > 3);
 	assert_int_equal(stats_of(second).grow_fails, 1);
-	assert_int_equal(mag_region_grow(first, 3), 3);
+	assert_int_equal(region_grown(first, 3), 3);
 	assert_alike(5);
 	regions_drop();
 }
@@ -802,8 +810,8 @@ TEST(test_a_mirror_region_that_cannot_be_leaves_the_first_as_it_was, setup, tear
 		assert_int_equal(rte_errno, ENOMEM);
 		assert_int_equal(heap_balance(), before);
 		assert_null(mag_region_mirror(first));
-		assert_int_equal(mag_region_grow(first, 1), 1);
-		assert_int_equal(mag_region_trim(first, 3), 1);
+		assert_int_equal(region_grown(first, 1), 1);
+		assert_int_equal(region_trimmed(first, 3), 1);
 	}
 	/* The region, its records, those of the pairs and either way, three segments. */
 	assert_int_equal(nth, 9);
@@ -817,8 +825,8 @@ TEST(test_what_stays_keeps_what_goes_with_it, setup, teardown)
 	struct mag_region_params params = second_params(4000, MAG_REGION_PERSISTENT);
 
 	regions_make(&its, &params);
-	assert_int_equal(mag_region_grow(first, 5), 5);
-	assert_int_equal(mag_region_trim(first, 0), 0);
+	assert_int_equal(region_grown(first, 5), 5);
+	assert_int_equal(region_trimmed(first, 0), 0);
 	mag_elastic_trim_all();
 	mag_elastic_service(0);
 	assert_alike(6);
@@ -837,10 +845,10 @@ TEST(test_maintenance_gives_back_both, setup, teardown)
 	struct mag_region_params its = first_params(500), params = second_params(4000, 0);
 
 	regions_make(&its, &params);
-	assert_int_equal(mag_region_grow(first, 5), 5);
+	assert_int_equal(region_grown(first, 5), 5);
 	mag_elastic_trim_all();
 	assert_alike(1);
-	assert_int_equal(mag_region_grow(first, 5), 5);
+	assert_int_equal(region_grown(first, 5), 5);
 	mag_elastic_service(0);
 	mag_elastic_service(0);
 	assert_alike(1);
@@ -891,7 +899,7 @@ TEST(test_parameters_of_a_mirror_region_that_cannot_be, setup, teardown)
 		CASE(mode, 0x10000, EINVAL, "all else is its first region's"),
 		CASE(mode, MAG_REGION_MEMTAG, ENOTSUP, "no region with memory tags"),
 		CASE(mode, MAG_REGION_PHYSCONTIG, ENOTSUP, "PHYSCONTIG needs hugepages"),
-		CASE(mode, MAG_REGION_PHYSCONTIG | MAG_REGION_GUARD, ENOTSUP, "ordinary pages"),
+		CASE(mode, MAG_REGION_PHYSCONTIG | MAG_REGION_REDZONE, ENOTSUP, "ordinary pages"),
 #undef CASE
 	};
 	struct mag_region_params its = first_params(500), params;
@@ -914,8 +922,11 @@ TEST(test_parameters_of_a_mirror_region_that_cannot_be, setup, teardown)
 TEST(test_regions_that_have_no_mirror_region, setup, teardown)
 {
 	struct mag_region_params its = first_params(500), params = second_params(4000, 0);
-	struct mag_cache_params of_cache = {
-		.name = "cache", .object_size = SIZE, .flags = MAG_CACHE_NOMAGAZINES, .node = -1};
+	struct mag_cache_params of_cache = {.size = sizeof(of_cache),
+					    .name = "cache",
+					    .object_size = SIZE,
+					    .flags = MAG_CACHE_NOMAGAZINES,
+					    .node = -1};
 	struct ground ground = ground_make(4, 64, 4, 0);
 	struct mag_cache *cache;
 
@@ -947,7 +958,8 @@ TEST(test_regions_that_have_no_mirror_region, setup, teardown)
 TEST(test_a_mirror_region_is_only_that, setup, teardown)
 {
 	struct mag_region_params its = first_params(500), params = second_params(4000, 0);
-	struct mag_cache_params of_cache = {.name = "cache", .object_size = 64, .node = -1};
+	struct mag_cache_params of_cache = {
+		.size = sizeof(of_cache), .name = "cache", .object_size = 64, .node = -1};
 	static char memory[64];
 	void *address = memory;
 
@@ -958,10 +970,10 @@ TEST(test_a_mirror_region_is_only_that, setup, teardown)
 	assert_int_equal(rte_errno, EINVAL);
 	assert_logged(log_end(), "a mirror cannot be a cache's own region");
 	log_begin();
-	assert_int_equal(mag_region_grow(second, 1), 0);
+	assert_int_equal(region_grown(second, 1), 0);
 	assert_int_equal(rte_errno, EINVAL);
 	assert_logged(log_end(), "grows with its first region");
-	assert_int_equal(mag_region_trim(second, 0), 0);
+	assert_int_equal(region_trimmed(second, 0), 0);
 	assert_alike(1);
 	log_begin();
 	assert_int_equal(mag_region_adopt(second, &address, 1, -1), -EINVAL);
@@ -983,7 +995,7 @@ work_run(void *arg)
 	unsigned int i, n;
 
 	while (!stop) {
-		n = mag_cache_alloc_bulk(cache, objects, RTE_DIM(objects));
+		n = mag_cache_alloc_burst(cache, objects, RTE_DIM(objects));
 		for (i = 0; i < n; i++) {
 			its = mag_mirror_of(find, objects[i]);
 			memcpy(its, &objects[i], sizeof(its));
@@ -998,8 +1010,11 @@ work_run(void *arg)
 TEST(test_nobody_notices_that_segments_and_mirrors_come_and_go, setup, teardown)
 {
 	struct mag_region_params its = first_params(500), params = second_params(200, 0);
-	struct mag_cache_params of_cache = {
-		.name = "cache", .object_size = SIZE, .flags = MAG_CACHE_NOMAGAZINES, .node = -1};
+	struct mag_cache_params of_cache = {.size = sizeof(of_cache),
+					    .name = "cache",
+					    .object_size = SIZE,
+					    .flags = MAG_CACHE_NOMAGAZINES,
+					    .node = -1};
 	struct task task[2] = {0};
 	struct mag_cache *cache;
 	unsigned int turn, i;
@@ -1014,9 +1029,9 @@ TEST(test_nobody_notices_that_segments_and_mirrors_come_and_go, setup, teardown)
 		task_thread(&task[i], work_run, cache);
 	for (turn = 0; turn < 500; turn++) {
 		log_begin();
-		mag_region_grow(first, 30);
+		region_grown(first, 30);
 		log_end();
-		mag_region_trim(first, turn % 20);
+		region_trimmed(first, turn % 20);
 	}
 	stop = true;
 	for (i = 0; i < 2; i++)
@@ -1029,8 +1044,11 @@ TEST(test_nobody_notices_that_segments_and_mirrors_come_and_go, setup, teardown)
 TEST(test_a_region_without_mirrors_says_so, setup, teardown)
 {
 	struct ground ground = ground_make(4, 64, 4, 0);
-	struct mag_region_params bad = {
-		.name = "bad", .object_size = 64, .mirror = MAG_MIRROR_MAX + 1, .node = -1};
+	struct mag_region_params bad = {.size = sizeof(bad),
+					.name = "bad",
+					.object_size = 64,
+					.mirror = MAG_MIRROR_MAX + 1,
+					.node = -1};
 
 	assert_null(mag_region_mirror(ground.region));
 	ground_drop(&ground);
@@ -1043,8 +1061,12 @@ TEST(test_a_region_without_mirrors_says_so, setup, teardown)
 
 TEST(test_mirrored_objects_lie_a_stride_apart, setup, teardown)
 {
-	struct mag_region_params params = {
-		.name = "close", .object_size = 64, .stride = 128, .mirror = 8, .node = -1};
+	struct mag_region_params params = {.size = sizeof(params),
+					   .name = "close",
+					   .object_size = 64,
+					   .stride = 128,
+					   .mirror = 8,
+					   .node = -1};
 	static char memory[256];
 	void *close[2] = {memory, memory + 64};
 	struct mag_region *region = mag_region_create(&params);
@@ -1060,8 +1082,11 @@ TEST(test_mirrored_objects_lie_a_stride_apart, setup, teardown)
 
 TEST(test_an_adoption_that_fails_leaks_nothing, setup, teardown)
 {
-	struct mag_region_params params = {
-		.name = "adopts", .object_size = 64, .mirror = 8, .node = -1};
+	struct mag_region_params params = {.size = sizeof(params),
+					   .name = "adopts",
+					   .object_size = 64,
+					   .mirror = 8,
+					   .node = -1};
 	static char memory[2][64] __attribute__((aligned(128)));
 	void *address[2] = {memory[0], memory[1]};
 	struct mag_region *region = mag_region_create(&params);

@@ -19,6 +19,7 @@
 #include "cache.h"
 #include "ground.h"
 #include "poison.h"
+#include "../counts.h"
 
 #define BLOCK 16
 #define COUNT (4 * BLOCK)
@@ -117,6 +118,7 @@ static void
 make_with(bool callbacks, unsigned int flags)
 {
 	struct mag_region_params place = {
+		.size = sizeof(place),
 		.name = "place",
 		.object_size = SIZE,
 		.objects = COUNT,
@@ -124,6 +126,7 @@ make_with(bool callbacks, unsigned int flags)
 		.node = -1,
 	};
 	struct mag_cache_params params = {
+		.size = sizeof(params),
 		.name = "things",
 		.object_size = SIZE,
 		.constructor = callbacks ? construct : NULL,
@@ -138,7 +141,7 @@ make_with(bool callbacks, unsigned int flags)
 	params.region = region;
 	cache = mag_cache_create(&params);
 	assert_non_null(cache);
-	mag_region_grow(region, COUNT / BLOCK - 1);
+	region_grown(region, COUNT / BLOCK - 1);
 }
 
 static void
@@ -179,7 +182,7 @@ TEST(test_what_lies_between_objects_is_never_touched)
 	unsigned int i;
 
 	make(false);
-	assert_int_equal(mag_cache_alloc_bulk(cache, (void **)objects, COUNT), COUNT);
+	assert_int_equal(mag_cache_alloc_burst(cache, (void **)objects, COUNT), COUNT);
 	for (i = 0; i < COUNT; i++) {
 		assert_false(is_poisoned(objects[i] + SIZE - 1));
 		assert_true(is_poisoned(objects[i] + SIZE));
@@ -196,7 +199,7 @@ TEST(test_callbacks_may_touch_what_users_may_not)
 	void *objects[COUNT];
 
 	make(true);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
 	mag_cache_free_bulk(cache, objects, COUNT);
 	assert_int_equal(mag_cache_reap_now(cache, true), 0);
 	assert_int_equal(seen.constructed, COUNT);
@@ -213,7 +216,7 @@ TEST(test_what_is_cleared_is_not_touched_afterwards)
 
 	make_with(true, MAG_CACHE_CLEARONFREE);
 	seen.refuse_at = 2;
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 3), 1);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, 3), 1);
 	assert_int_equal(seen.poisoned, 0);
 	assert_ptr_not_equal(seen.refused, objects[0]);
 	assert_true(is_poisoned(seen.refused));
@@ -229,7 +232,7 @@ TEST(test_memory_that_goes_back_may_be_touched)
 	unsigned int i;
 
 	make(false);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
 	mag_cache_free_bulk(cache, objects, COUNT);
 	drop();
 	for (i = 0; i < COUNT; i++)

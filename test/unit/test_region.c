@@ -12,6 +12,7 @@
 #include "cache.h"
 #include "fault.h"
 #include "ground.h"
+#include "../counts.h"
 
 #define SIZE 64
 #define BLOCK 8
@@ -19,8 +20,11 @@
 static struct mag_region *
 region_make(uint32_t block)
 {
-	struct mag_region_params params = {
-		.name = "chunks", .object_size = SIZE, .block = block, .node = -1};
+	struct mag_region_params params = {.size = sizeof(params),
+					   .name = "chunks",
+					   .object_size = SIZE,
+					   .block = block,
+					   .node = -1};
 	struct mag_region *region = mag_region_create(&params);
 
 	assert_non_null(region);
@@ -136,8 +140,11 @@ TEST(test_blocks_of_one_object_are_whole)
 
 TEST(test_strides_that_skip_to_the_next_page_are_no_blocks)
 {
-	struct mag_region_params params = {
-		.name = "pages", .object_size = 3000, .block = BLOCK, .node = -1};
+	struct mag_region_params params = {.size = sizeof(params),
+					   .name = "pages",
+					   .object_size = 3000,
+					   .block = BLOCK,
+					   .node = -1};
 	struct mag_region *region = mag_region_create(&params);
 	struct mag_segment *segment;
 	uint32_t seen = 0, i;
@@ -174,7 +181,8 @@ TEST(test_several_objects_a_page_are_tails_of_each_page)
 
 TEST(test_a_full_run_at_another_stride_is_no_whole_block)
 {
-	struct mag_region_params params = {.name = "wide",
+	struct mag_region_params params = {.size = sizeof(params),
+					   .name = "wide",
 					   .object_size = SIZE,
 					   .stride = 2 * SIZE,
 					   .block = BLOCK,
@@ -325,7 +333,7 @@ TEST(test_the_block_chosen_is_bounded)
 		{8, 256},   {1024, 256}, {1025, 128},  {2048, 128},
 		{4096, 64}, {65536, 8},  {1 << 30, 8},
 	};
-	struct mag_region_params params = {.name = "chosen", .node = -1};
+	struct mag_region_params params = {.size = sizeof(params), .name = "chosen", .node = -1};
 	struct mag_region *region;
 	unsigned int i;
 
@@ -339,17 +347,38 @@ TEST(test_the_block_chosen_is_bounded)
 	}
 }
 
+TEST(test_a_region_of_adopted_memory_neither_grows_nor_shrinks)
+{
+	struct ground ground = ground_make(64, 64, 8, 0);
+	unsigned int n = 1;
+
+	log_begin();
+	assert_int_equal(mag_region_grow(ground.region, 1, &n), -EINVAL);
+	assert_int_equal(n, 0);
+	assert_logged(log_end(), "not elastic");
+	n = 1;
+	log_begin();
+	assert_int_equal(mag_region_trim(ground.region, 0, &n), -EINVAL);
+	assert_int_equal(n, 0);
+	assert_logged(log_end(), "the caller's");
+	ground_drop(&ground);
+}
+
 TEST(test_bad_parameters_are_refused)
 {
 	static const char long_name[] =
 		"0123456789012345678901234567890123456789012345678901234567890123";
+	const size_t size = sizeof(struct mag_region_params);
 	const struct mag_region_params bad[] = {
-		{.name = NULL, .object_size = 64},
-		{.name = "", .object_size = 64},
-		{.name = long_name, .object_size = 64},
-		{.name = "zero", .object_size = 0},
-		{.name = "narrow", .object_size = 64, .stride = 63},
-		{.name = "blocky", .object_size = 64, .block = MAG_REGION_BLOCK_MAX + 1},
+		{.size = size, .name = NULL, .object_size = 64},
+		{.size = size, .name = "", .object_size = 64},
+		{.size = size, .name = long_name, .object_size = 64},
+		{.size = size, .name = "zero", .object_size = 0},
+		{.size = size, .name = "narrow", .object_size = 64, .stride = 63},
+		{.size = size,
+		 .name = "blocky",
+		 .object_size = 64,
+		 .block = MAG_REGION_BLOCK_MAX + 1},
 	};
 	uint64_t before = heap_balance();
 	const char *log;
@@ -370,8 +399,11 @@ TEST(test_the_longest_name_is_kept_whole)
 {
 	static const char name[] =
 		"012345678901234567890123456789012345678901234567890123456789012";
-	struct mag_region_params params = {
-		.name = name, .object_size = 64, .block = MAG_REGION_BLOCK_MAX, .node = -1};
+	struct mag_region_params params = {.size = sizeof(params),
+					   .name = name,
+					   .object_size = 64,
+					   .block = MAG_REGION_BLOCK_MAX,
+					   .node = -1};
 	struct mag_region *region = mag_region_create(&params);
 
 	assert_non_null(region);
@@ -381,8 +413,11 @@ TEST(test_the_longest_name_is_kept_whole)
 
 TEST(test_every_allocation_that_fails_leaks_nothing)
 {
-	struct mag_region_params params = {
-		.name = "poor", .object_size = SIZE, .block = BLOCK, .node = -1};
+	struct mag_region_params params = {.size = sizeof(params),
+					   .name = "poor",
+					   .object_size = SIZE,
+					   .block = BLOCK,
+					   .node = -1};
 	uint64_t before = heap_balance();
 	struct mag_region *region;
 	unsigned int nth;
@@ -425,9 +460,9 @@ tell(void *arg)
 	struct mag_cache_stats cache;
 
 	telling.told++;
-	telling.had = mag_cache_alloc_bulk(telling.cache, arg, 1);
+	telling.had = mag_cache_alloc_burst(telling.cache, arg, 1);
 	mag_region_stats_get(telling.region, &region);
-	mag_cache_stats(telling.cache, &cache);
+	mag_cache_stats_get(telling.cache, &cache);
 	telling.objects = region.objects;
 	telling.free = cache.free + mag_cache_available(telling.cache);
 }
@@ -435,7 +470,8 @@ tell(void *arg)
 static void
 telling_begin(void)
 {
-	struct mag_cache_params params = {.name = "told", .object_size = SIZE, .node = -1};
+	struct mag_cache_params params = {
+		.size = sizeof(params), .name = "told", .object_size = SIZE, .node = -1};
 
 	memset(&telling, 0, sizeof(telling));
 	telling.region = region_make(BLOCK);
@@ -464,7 +500,7 @@ TEST(test_nobody_has_an_object_before_its_owner_was_told)
 	assert_int_equal(telling.objects, 0);
 	assert_int_equal(telling.free, 0);
 	assert_int_equal(mag_cache_available(telling.cache), 2 * BLOCK);
-	assert_int_equal(mag_cache_alloc_bulk(telling.cache, &object, 1), 1);
+	assert_int_equal(mag_cache_alloc_burst(telling.cache, &object, 1), 1);
 	mag_cache_free(telling.cache, object);
 	telling_end();
 }

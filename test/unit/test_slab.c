@@ -158,8 +158,11 @@ TEST(test_the_last_object_that_comes_back_gives_the_segment_to_the_region, setup
 
 TEST(test_a_slab_of_one_object_goes_from_full_to_the_region, setup, teardown)
 {
-	struct mag_region_params params = {
-		.name = "ones", .object_size = SIZE, .block = 1, .node = -1};
+	struct mag_region_params params = {.size = sizeof(params),
+					   .name = "ones",
+					   .object_size = SIZE,
+					   .block = 1,
+					   .node = -1};
 	struct mag_region *region = mag_region_create(&params);
 	void *address[] = {(void *)0x10000, (void *)0x20000}, *objects[2];
 	struct mag_slab_layer ones;
@@ -360,8 +363,11 @@ TEST(test_slabs_that_straddle_granules_are_found_from_both_ends, setup, teardown
 	const uintptr_t base = 0x100000 - 3 * SIZE;
 	struct mag_slab_layer odd;
 	struct mag_slab_object found;
-	struct mag_region_params params = {
-		.name = "odd", .object_size = SIZE, .block = BLOCK, .node = -1};
+	struct mag_region_params params = {.size = sizeof(params),
+					   .name = "odd",
+					   .object_size = SIZE,
+					   .block = BLOCK,
+					   .node = -1};
 	struct mag_region *region = mag_region_create(&params);
 	void *address[BLOCK], *objects[BLOCK];
 	unsigned int i, turn;

@@ -11,6 +11,7 @@
 
 #include "fixture.h"
 #include "stepper.h"
+#include "maint.h"
 
 #define BLOCK 16
 #define COUNT (16 * BLOCK)
@@ -20,7 +21,8 @@
 static int
 setup(void **state __rte_unused)
 {
-	fixture_cache(COUNT, (struct mag_cache_params){.name = "counted",
+	fixture_cache(COUNT, (struct mag_cache_params){.size = sizeof(struct mag_cache_params),
+						       .name = "counted",
 						       .object_size = SIZE - 4,
 						       .align = 16,
 						       .flags = MAG_CACHE_DYNAMIC,
@@ -41,7 +43,7 @@ stats(void)
 	struct mag_cache_stats stats;
 
 	memset(&stats, 0xff, sizeof(stats));
-	mag_cache_stats(cache, &stats);
+	mag_cache_stats_get(cache, &stats);
 	return stats;
 }
 
@@ -88,7 +90,7 @@ test_slab_counts_follow_objects_out_and_back(void **state __rte_unused)
 	void *objects[COUNT], *more;
 	struct mag_cache_stats now;
 
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, BLOCK + 1), BLOCK + 1);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, BLOCK + 1), BLOCK + 1);
 	now = stats();
 	assert_int_equal(now.free, COUNT - BLOCK - 1);
 	assert_int_equal(now.slabs_created, 2);
@@ -96,9 +98,9 @@ test_slab_counts_follow_objects_out_and_back(void **state __rte_unused)
 	assert_int_equal(now.slabs_partial, 1);
 	assert_int_equal(now.slab_allocs, BLOCK + 1);
 	assert_int_equal(now.in_use, 2 * BLOCK);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects + BLOCK + 1, COUNT),
+	assert_int_equal(mag_cache_alloc_burst(cache, objects + BLOCK + 1, COUNT),
 			 COUNT - BLOCK - 1);
-	assert_int_equal(mag_cache_alloc_bulk(cache, &more, 1), 0);
+	assert_int_equal(mag_cache_alloc_burst(cache, &more, 1), 0);
 	now = stats();
 	assert_int_equal(now.free, 0);
 	assert_true(now.slab_fails > 0);
@@ -169,7 +171,7 @@ test_frees_that_find_no_magazine_are_counted(void **state __rte_unused)
 	unsigned int i, n = 0;
 	void *objects[COUNT];
 
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
 	while ((taken[n] = mag_arena_get(&cache->first.arena, ROUNDS)) != NULL)
 		n++;
 	mag_cache_free(cache, objects[0]);
@@ -202,7 +204,7 @@ static struct mag_slot_stats slots[MAG_SLOTS];
 static unsigned int
 slot_of(unsigned int lcore)
 {
-	unsigned int i, n = mag_cache_slot_stats(cache, slots, MAG_SLOTS);
+	unsigned int i, n = mag_cache_slot_stats_get(cache, slots, MAG_SLOTS);
 
 	for (i = 0; i < n; i++)
 		if (slots[i].lcore == lcore)
@@ -224,13 +226,13 @@ test_each_slot_counts_its_own(void **state __rte_unused)
 	assert_int_equal(slots[i].loaded, 6);
 	assert_int_equal(slots[i].previous, ROUNDS);
 	run_on_thread(fill_run, &n);
-	n = mag_cache_slot_stats(cache, slots, MAG_SLOTS);
+	n = mag_cache_slot_stats_get(cache, slots, MAG_SLOTS);
 	assert_int_equal(slots[n - 1].lcore, LCORE_ID_ANY);
 	assert_int_equal(slots[n - 1].allocs, 20);
 	assert_int_equal(slots[n - 1].frees, 20);
 	assert_int_equal(n, mag_thread_slots() + 1);
-	assert_int_equal(mag_cache_slot_stats(cache, slots, 1), 1);
-	assert_int_equal(mag_cache_slot_stats(cache, slots, 0), 0);
+	assert_int_equal(mag_cache_slot_stats_get(cache, slots, 1), 1);
+	assert_int_equal(mag_cache_slot_stats_get(cache, slots, 0), 0);
 }
 
 /* As it looks when an owner gets a magazine from the depot between the reads. */
@@ -238,20 +240,20 @@ static void
 test_frees_of_a_slot_never_fall_below_zero(void **state __rte_unused)
 {
 	cache->first.slot[0].rounds_in += 3;
-	assert_int_equal(mag_cache_slot_stats(cache, slots, 1), 1);
+	assert_int_equal(mag_cache_slot_stats_get(cache, slots, 1), 1);
 	assert_int_equal(slots[0].frees, 0);
 	cache->first.slot[0].allocs += 3;
-	assert_int_equal(mag_cache_slot_stats(cache, slots, 1), 1);
+	assert_int_equal(mag_cache_slot_stats_get(cache, slots, 1), 1);
 	assert_int_equal(slots[0].frees, 0);
 	cache->first.slot[0].visited_out += 2;
-	assert_int_equal(mag_cache_slot_stats(cache, slots, 1), 1);
+	assert_int_equal(mag_cache_slot_stats_get(cache, slots, 1), 1);
 	assert_int_equal(slots[0].frees, 2);
 }
 
 static int64_t
 allocs_less_frees(void)
 {
-	unsigned int i, n = mag_cache_slot_stats(cache, slots, MAG_SLOTS);
+	unsigned int i, n = mag_cache_slot_stats_get(cache, slots, MAG_SLOTS);
 	int64_t sum = 0;
 
 	for (i = 0; i < n; i++)
@@ -266,7 +268,7 @@ test_allocations_less_frees_are_the_objects_out(void **state __rte_unused)
 	unsigned int i, n;
 
 	for (i = 0; i < 200; i++) {
-		n = mag_cache_alloc_bulk(cache, objects, 1 + random_below(COUNT));
+		n = mag_cache_alloc_burst(cache, objects, 1 + random_below(COUNT));
 		assert_int_equal(allocs_less_frees(), n);
 		if (i % 20 == 0)
 			mag_cache_reap_now(cache, i % 40 == 0);
@@ -288,7 +290,7 @@ test_stolen_objects_are_allocations_of_the_thief(void **state __rte_unused)
 
 	run_on_lcore(1, fill_run, &n);
 	run_on_thread(fill_run, &n);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
 	assert_true(stats().steals > 0);
 	assert_int_equal(allocs_less_frees(), COUNT);
 	mag_cache_free_bulk(cache, objects, COUNT);
@@ -332,7 +334,8 @@ pool_adopt(struct mag_region *region, unsigned int part)
 static int
 setup_pool(void **state)
 {
-	struct mag_region_params params = {.name = "ground",
+	struct mag_region_params params = {.size = sizeof(params),
+					   .name = "ground",
 					   .object_size = POOL_SIZE,
 					   .block = POOL_BLOCK,
 					   .mode = MAG_REGION_READONLY,
@@ -380,7 +383,7 @@ take(unsigned int n)
 {
 	unsigned int held = pool.held;
 
-	pool.held += mag_cache_alloc_bulk(cache, pool.objects + held, n);
+	pool.held += mag_cache_alloc_burst(cache, pool.objects + held, n);
 }
 
 static void
@@ -745,10 +748,10 @@ load_run(void *arg)
 	void *objects[LOAD_KEPT + LOAD_MORE];
 
 	while (kept < LOAD_KEPT)
-		kept += mag_cache_alloc_bulk(cache, objects + kept, LOAD_KEPT - kept);
+		kept += mag_cache_alloc_burst(cache, objects + kept, LOAD_KEPT - kept);
 	atomic_fetch_add(&load_ready, 1);
 	while (!atomic_load(&load_stop)) {
-		n = mag_cache_alloc_bulk(cache, objects + kept, 1 + rand_r(&seed) % LOAD_MORE);
+		n = mag_cache_alloc_burst(cache, objects + kept, 1 + rand_r(&seed) % LOAD_MORE);
 		if (n > 0 && rand_r(&seed) % 8 == 0)
 			mag_cache_free_nocache(cache, objects[kept + --n]);
 		mag_cache_free_bulk(cache, objects + kept, n);

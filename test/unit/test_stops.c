@@ -23,6 +23,7 @@
 #include "cache.h"
 #include "ground.h"
 #include "stepper.h"
+#include "maint.h"
 
 #define SIZE 64
 #define BLOCK 64
@@ -136,7 +137,7 @@ turn(void **objects)
 	unsigned int got, n;
 
 	for (got = 0; got < pool->hold; got += n) {
-		n = mag_cache_alloc_bulk(cache, objects + got, BULK);
+		n = mag_cache_alloc_burst(cache, objects + got, BULK);
 		if (n == BULK)
 			continue;
 		atomic_fetch_add(&others.refused, 1);
@@ -473,7 +474,7 @@ take_and_return(unsigned int bulk, unsigned int total)
 	unsigned int got = 0, n, give;
 
 	for (; got < total; got += n) {
-		n = mag_cache_alloc_bulk(cache, objects + got, RTE_MIN(bulk, total - got));
+		n = mag_cache_alloc_burst(cache, objects + got, RTE_MIN(bulk, total - got));
 		if (n == 0)
 			break;
 	}
@@ -571,7 +572,7 @@ steal(void)
 	unsigned int got = 0, n;
 
 	do {
-		n = mag_cache_alloc_bulk(cache, objects + got, 16);
+		n = mag_cache_alloc_burst(cache, objects + got, 16);
 		got += n;
 	} while (n == 16 && got + 16 < RTE_DIM(objects));
 	n = mag_cache_steal(cache, objects + got, 8, &request);

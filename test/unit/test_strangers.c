@@ -67,7 +67,7 @@ TEST(test_a_pool_that_stays_empty_beside_other_processes_is_told_of_once, setup,
 	int its = socket_open(&address);
 
 	assert_false(look_says());
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
 	/* Since the last look something came and went. */
 	assert_false(look_says());
 	mag_cache_free(cache, objects[0]);

@@ -23,8 +23,10 @@ static int client = -1;
 static int
 setup(void **state __rte_unused)
 {
-	fixture_cache(COUNT,
-		      (struct mag_cache_params){.name = "seen", .object_size = SIZE, .node = -1});
+	fixture_cache(COUNT, (struct mag_cache_params){.size = sizeof(struct mag_cache_params),
+						       .name = "seen",
+						       .object_size = SIZE,
+						       .node = -1});
 	return 0;
 }
 
@@ -77,8 +79,10 @@ TEST(test_the_list_has_every_cache, setup, teardown)
 
 TEST(test_a_list_that_is_not_whole_says_so, setup, teardown)
 {
-	struct mag_cache_params params = {
-		.object_size = SIZE, .flags = MAG_CACHE_NOMAGAZINES, .node = -1};
+	struct mag_cache_params params = {.size = sizeof(params),
+					  .object_size = SIZE,
+					  .flags = MAG_CACHE_NOMAGAZINES,
+					  .node = -1};
 	static struct mag_cache *many[MANY];
 	unsigned int i;
 	char name[16];
@@ -205,7 +209,7 @@ TEST(test_every_figure_of_a_cache_is_told_by_its_name, setup, teardown)
 	atomic_store(&cache->first.depot.full.contention, 250);
 	atomic_store(&cache->contention_seen, 50);
 	run_on_lcore(1, fill_run, &(unsigned int){50});
-	mag_cache_stats(cache, &stats);
+	mag_cache_stats_get(cache, &stats);
 	told = ask("/magazine/stats,seen");
 	for (i = 0; i < RTE_DIM(figures); i++) {
 		snprintf(expected, sizeof(expected), "\"%s\":%" PRIu64, figures[i].name,
@@ -243,10 +247,15 @@ TEST(test_a_region_is_that_of_its_cache, setup, teardown)
 
 TEST(test_a_mirror_region_is_told_of_by_its_cache, setup, teardown)
 {
-	struct mag_region_params first = {
-		.name = "first", .object_size = 64, .objects = 100, .node = -1};
-	struct mag_region_params second = {.name = "second", .object_size = 5000, .node = -1};
-	struct mag_cache_params params = {.name = "mirrored", .object_size = 64, .node = -1};
+	struct mag_region_params first = {.size = sizeof(first),
+					  .name = "first",
+					  .object_size = 64,
+					  .objects = 100,
+					  .node = -1};
+	struct mag_region_params second = {
+		.size = sizeof(second), .name = "second", .object_size = 5000, .node = -1};
+	struct mag_cache_params params = {
+		.size = sizeof(params), .name = "mirrored", .object_size = 64, .node = -1};
 	struct mag_region *mirror;
 	struct mag_cache *mirrored;
 	char id[64];
@@ -279,8 +288,11 @@ hold_run(void *arg)
 TEST(test_held_objects_of_a_guarded_cache_are_told_with_who_has_them, setup, teardown)
 {
 	struct ground own = ground_make(64, 64, 16, MAG_REGION_AUDIT);
-	struct mag_cache_params params = {
-		.name = "audited", .object_size = 64, .region = own.region, .node = -1};
+	struct mag_cache_params params = {.size = sizeof(params),
+					  .name = "audited",
+					  .object_size = 64,
+					  .region = own.region,
+					  .node = -1};
 	struct mag_cache *audited = mag_cache_create(&params);
 	void *object = audited;
 	char expected[64];

@@ -18,6 +18,7 @@
 #include "compat.h"
 #include "fixture.h"
 #include "visit.h"
+#include "maint.h"
 
 #define COUNT 4096
 #define SIZE 64
@@ -290,9 +291,13 @@ static char *runs;
 static int
 setup_runs(void **state __rte_unused)
 {
-	struct mag_region_params ground_params = {
-		.name = "runs", .object_size = SIZE, .block = BLOCK, .node = -1};
-	struct mag_cache_params params = {.name = "runs", .object_size = SIZE, .node = -1};
+	struct mag_region_params ground_params = {.size = sizeof(ground_params),
+						  .name = "runs",
+						  .object_size = SIZE,
+						  .block = BLOCK,
+						  .node = -1};
+	struct mag_cache_params params = {
+		.size = sizeof(params), .name = "runs", .object_size = SIZE, .node = -1};
 	struct mag_region *region = mag_region_create(&ground_params);
 	void *objects[ALL];
 	unsigned int i;

@@ -16,6 +16,7 @@
 
 #include "cache.h"
 #include "ground.h"
+#include "../counts.h"
 
 #define BLOCK 16
 #define COUNT (16 * BLOCK)
@@ -44,8 +45,11 @@ construct(const struct mag_object_info *object __rte_unused,
 static int
 setup_constructed(unsigned int flags, mag_constructor constructor)
 {
-	struct mag_cache_params params = {
-		.name = "things", .object_size = SIZE, .constructor = constructor, .node = -1};
+	struct mag_cache_params params = {.size = sizeof(params),
+					  .name = "things",
+					  .object_size = SIZE,
+					  .constructor = constructor,
+					  .node = -1};
 
 	ground = ground_make(COUNT, SIZE, BLOCK, 0);
 	params.region = ground.region;
@@ -80,7 +84,7 @@ setup(void **state __rte_unused)
 static int
 setup_reclaim(void **state __rte_unused)
 {
-	return setup_flags(MAG_CACHE_RECLAIM);
+	return setup_flags(MAG_CACHE_REAP_ALL);
 }
 
 static int
@@ -243,7 +247,7 @@ take_run(void *arg)
 {
 	struct share *share = arg;
 
-	share->n = mag_cache_alloc_bulk(cache, share->objects, share->n);
+	share->n = mag_cache_alloc_burst(cache, share->objects, share->n);
 }
 
 static void
@@ -754,6 +758,7 @@ destruct(void *object __rte_unused, void *arg __rte_unused)
 TEST(test_a_reap_destroys_nothing_before_its_chain_has_left, setup, teardown)
 {
 	struct mag_cache_params params = {
+		.size = sizeof(params),
 		.name = "destructed",
 		.object_size = SIZE,
 		.region = ground.region,
@@ -763,7 +768,7 @@ TEST(test_a_reap_destroys_nothing_before_its_chain_has_left, setup, teardown)
 	struct mag_cache *other = mag_cache_create(&params);
 	void *objects[6 * ROUNDS];
 
-	assert_int_equal(mag_cache_alloc_bulk(other, objects, 6 * ROUNDS), 6 * ROUNDS);
+	assert_int_equal(mag_cache_alloc_burst(other, objects, 6 * ROUNDS), 6 * ROUNDS);
 	mag_cache_free_bulk(other, objects, 6 * ROUNDS);
 	assert_int_equal(mag_depot_total(&other->first.depot.full), 4);
 	mag_cache_working_set_update(other);
@@ -881,10 +886,11 @@ reclaim(void *arg)
 TEST(test_reclaim_asks_the_owner_and_purges_when_memory_is_low, setup, teardown)
 {
 	struct mag_cache_params params = {
+		.size = sizeof(params),
 		.name = "reclaimed",
 		.object_size = SIZE,
 		.region = ground.region,
-		.reclaim = reclaim,
+		.release = reclaim,
 		.arg = &reclaimed,
 		.node = -1,
 	};
@@ -1088,7 +1094,7 @@ TEST(test_a_constructor_may_not_wait_where_a_thief_holds_visit_locks, setup_cons
 	assert_int_equal(in_slots(), NEEDED);
 	taken[1] = share.objects[--share.n];
 	at_fence = one_goes_to_the_slabs;
-	assert_int_equal(mag_cache_alloc_wait_bulk(cache, had, NEEDED, MAG_WAIT_DEFAULT), NEEDED);
+	assert_int_equal(alloc_waited(cache, had, NEEDED, MAG_WAIT_DEFAULT), NEEDED);
 	assert_null(at_fence);
 	assert_int_equal(constructor_flags, 0);
 	mag_cache_free_bulk(cache, had, NEEDED);
@@ -1844,7 +1850,7 @@ TEST(test_what_a_request_holds_while_it_wants_more_is_in_transit, setup, teardow
 	have.n -= 4 * ROUNDS;
 	mag_cache_free_bulk(cache, have.objects + have.n, 4 * ROUNDS);
 	/* The depot past the slot. */
-	assert_int_equal(mag_cache_alloc_bulk(cache, have.objects + have.n, 2 * ROUNDS),
+	assert_int_equal(mag_cache_alloc_burst(cache, have.objects + have.n, 2 * ROUNDS),
 			 2 * ROUNDS);
 	have.n += 2 * ROUNDS;
 	assert_int_equal(mag_slot_objects(own()), 0);
@@ -1908,7 +1914,7 @@ crowd_run(void *arg)
 
 	while (!atomic_load_explicit(&crowd.stop, memory_order_relaxed)) {
 		seed = seed * 1103515245 + 12345;
-		n = mag_cache_alloc_bulk(cache, objects, 1 + (seed >> 16) % RTE_DIM(objects));
+		n = mag_cache_alloc_burst(cache, objects, 1 + (seed >> 16) % RTE_DIM(objects));
 		for (i = 0; i < n; i++)
 			if (!ground_has(&ground, objects[i]) ||
 			    atomic_exchange(owner_of(objects[i]), 1) != 0)

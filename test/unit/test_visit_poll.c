@@ -9,6 +9,7 @@
 
 #include "cache.h"
 #include "ground.h"
+#include "maint.h"
 
 #define BLOCK 16
 #define COUNT (16 * BLOCK)
@@ -22,8 +23,11 @@ static uint64_t membarriers;
 static int
 setup(void **state __rte_unused)
 {
-	struct mag_cache_params params = {
-		.name = "quiet", .object_size = SIZE, .node = -1, .options = "visit=0"};
+	struct mag_cache_params params = {.size = sizeof(params),
+					  .name = "quiet",
+					  .object_size = SIZE,
+					  .node = -1,
+					  .options = "visit=0"};
 
 	ground = ground_make(COUNT, SIZE, BLOCK, 0);
 	params.region = ground.region;
@@ -92,7 +96,7 @@ static void
 fill_run(void *arg)
 {
 	void *objects[COUNT];
-	unsigned int n = mag_cache_alloc_bulk(cache, objects, *(unsigned int *)arg);
+	unsigned int n = mag_cache_alloc_burst(cache, objects, *(unsigned int *)arg);
 
 	mag_cache_free_bulk(cache, objects, n);
 }
@@ -122,7 +126,7 @@ TEST(test_an_lcore_gets_what_the_shared_slot_holds, setup, teardown)
 	unsigned int n = 40;
 
 	run_on_thread(fill_run, &n);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT), COUNT);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
 	assert_distinct(&ground, objects, COUNT);
 	mag_cache_free_bulk(cache, objects, COUNT);
 }
@@ -359,7 +363,7 @@ crowd_run(void *arg)
 
 	while (!atomic_load_explicit(&crowd.stop, memory_order_relaxed)) {
 		seed = seed * 1103515245 + 12345;
-		n = mag_cache_alloc_bulk(cache, objects, 1 + (seed >> 16) % RTE_DIM(objects));
+		n = mag_cache_alloc_burst(cache, objects, 1 + (seed >> 16) % RTE_DIM(objects));
 		for (i = 0; i < n; i++)
 			if (!ground_has(&ground, objects[i]) ||
 			    atomic_exchange(owner_of(objects[i]), 1) != 0)
@@ -415,7 +419,8 @@ TEST(test_nothing_interrupts_lcores_that_work, setup_growing, teardown_pool)
 
 TEST(test_a_steal_where_visits_are_allowed_sends_one_membarrier, setup, teardown)
 {
-	struct mag_cache_params params = {.name = "loud", .object_size = SIZE, .node = -1};
+	struct mag_cache_params params = {
+		.size = sizeof(params), .name = "loud", .object_size = SIZE, .node = -1};
 	struct mag_cache *quiet = cache;
 	struct ground other = ground_make(COUNT, SIZE, BLOCK, 0);
 	void *objects[COUNT];

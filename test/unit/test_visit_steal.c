@@ -38,7 +38,8 @@ static unsigned int rest_count;
 static int
 setup(void **state __rte_unused)
 {
-	struct mag_cache_params params = {.name = "things", .object_size = SIZE, .node = -1};
+	struct mag_cache_params params = {
+		.size = sizeof(params), .name = "things", .object_size = SIZE, .node = -1};
 
 	ground = ground_make(COUNT, SIZE, BLOCK, 0);
 	params.region = ground.region;
@@ -84,7 +85,7 @@ holder_run(void *arg)
 {
 	struct holder *self = arg;
 
-	self->held = mag_cache_alloc_bulk(cache, self->object, self->held);
+	self->held = mag_cache_alloc_burst(cache, self->object, self->held);
 	self->slot = mag_thread_slot();
 	atomic_store_explicit(&self->done, 1, memory_order_release);
 	holder_await(self, ORDER_FREE);
@@ -119,7 +120,7 @@ take_the_rest(void)
 
 	for (i = 0; i < holders; i++)
 		held += holder[i].held;
-	rest_count = mag_cache_alloc_bulk(cache, rest, COUNT - held);
+	rest_count = mag_cache_alloc_burst(cache, rest, COUNT - held);
 	assert_int_equal(rest_count, COUNT - held);
 	assert_int_equal(mag_cache_reachable(cache), 0);
 }
@@ -227,7 +228,7 @@ check_bulk(unsigned int n, unsigned int each)
 	take_the_rest();
 	holders_free();
 	sent = mag_bias_membarriers();
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, n * each + 1), n * each);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, n * each + 1), n * each);
 	assert_int_equal(mag_bias_membarriers() - sent, 1);
 	assert_int_equal(cache->common.steals, 1);
 	assert_int_equal(holders_visited(), n);
@@ -299,7 +300,7 @@ check_empty(unsigned int n)
 	for (i = 0; i < 500; i++) {
 		assert_int_equal(mag_cache_take_all(cache, objects, 1, true), -ENOBUFS);
 		assert_int_equal(mag_cache_take_all(cache, objects, 32, true), -ENOBUFS);
-		assert_int_equal(mag_cache_alloc_bulk(cache, objects, 2), 0);
+		assert_int_equal(mag_cache_alloc_burst(cache, objects, 2), 0);
 	}
 	assert_int_equal(mag_bias_membarriers(), sent);
 	assert_int_equal(cache->common.steals, 0);
@@ -341,7 +342,7 @@ static void
 fill_run(void *arg)
 {
 	void *objects[HOLD_MAX];
-	unsigned int n = mag_cache_alloc_bulk(cache, objects, *(unsigned int *)arg);
+	unsigned int n = mag_cache_alloc_burst(cache, objects, *(unsigned int *)arg);
 
 	mag_cache_free_bulk(cache, objects, n);
 }
@@ -354,7 +355,7 @@ TEST(test_what_threads_without_lcore_id_hold_is_had_without_a_membarrier, setup,
 	run_on_thread(fill_run, &n);
 	assert_int_equal(mag_slot_objects(&cache->first.slot[MAG_SLOT_SHARED]), n);
 	sent = mag_bias_membarriers();
-	rest_count = mag_cache_alloc_bulk(cache, rest, COUNT - n);
+	rest_count = mag_cache_alloc_burst(cache, rest, COUNT - n);
 	assert_int_equal(mag_cache_take_all(cache, rest + rest_count, n, true), 0);
 	assert_int_equal(mag_bias_membarriers(), sent);
 	assert_distinct(&ground, rest, COUNT);

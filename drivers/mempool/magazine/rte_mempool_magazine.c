@@ -137,8 +137,7 @@ pool_region(const struct rte_mempool *mp, const struct mag_options *options)
 		.stride = mp->header_size + mp->elt_size + mp->trailer_size,
 		.block = options->block,
 		.mirror = options->mirror,
-		.mode = MAG_REGION_READONLY | MAG_REGION_SHARED |
-			(options->audit ? MAG_REGION_AUDIT : 0),
+		.mode = MAG_REGION_READONLY | (options->audit ? MAG_REGION_AUDIT : 0),
 		.node = node_of_socket(mp->socket_id),
 	};
 	struct mag_region *region = mag_region_make(&params);

@@ -26,7 +26,7 @@ extern "C" {
 #define RTE_MEMPOOL_MAGAZINE_OPS_NAME "magazine"
 
 /**
- * The cache behind a mempool: for mag_cache_stats(), mag_cache_reap_now(),
+ * The cache behind a mempool: for mag_cache_stats_get(), mag_cache_reap_now(),
  * mag_cache_resize() and their like. It lives as long as the mempool.
  *
  * Thread safe.

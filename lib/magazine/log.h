@@ -6,8 +6,8 @@
 
 #include <rte_log.h>
 
-/** Log type "lib.magazine"; NOTICE by default. */
-extern int mag_logtype;
+/** Log type "lib.magazine"; NOTICE by default. The driver's too: door.h declares it for that. */
+extern int mag_logtype __attribute__((visibility("default")));
 
 /*
  * One line names the thing, the value and the remedy:

@@ -34,6 +34,7 @@
 
 #include "mag_region.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -347,6 +348,7 @@ int mag_lcore_flush(void);
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #include "mag_inline.h"
 

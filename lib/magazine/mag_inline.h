@@ -31,6 +31,7 @@
 /* A number that is needed in 64 and in 32 bits: without this the compiler computes it twice. */
 #define MAG_COMPUTED(number) __asm__("" : "+r"(number))
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 /** Offset in bytes of this thread's slot in an array of slots. */
@@ -281,5 +282,6 @@ mag_cache_free_bulk(struct mag_cache *cache, void *const *objects, unsigned int 
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif /* MAG_INLINE_H */

@@ -21,6 +21,7 @@
 
 #include "mag_cache.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -134,5 +135,6 @@ uint64_t mag_maint_updates(void);
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif /* MAG_MAINT_H */

@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -30,5 +31,6 @@ mag_memtag_strip(uintptr_t address)
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif /* MAG_MEMTAG_PUBLIC_H */

@@ -30,6 +30,7 @@
 
 #include "mag_memtag.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -232,5 +233,6 @@ mag_mirror_object(const struct mag_mirror *mirror, const void *its)
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif /* MAG_MIRROR_H */

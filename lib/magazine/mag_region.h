@@ -32,6 +32,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -286,5 +287,6 @@ int mag_region_destroy(struct mag_region *region);
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif /* MAG_REGION_H */

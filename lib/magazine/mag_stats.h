@@ -12,6 +12,7 @@
 
 #include "mag_cache.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -137,5 +138,6 @@ const char *mag_cache_name(const struct mag_cache *cache);
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif /* MAG_STATS_H */

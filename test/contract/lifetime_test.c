@@ -306,6 +306,22 @@ TEST(a_name_can_be_used_again)
 	}
 }
 
+TEST(a_program_of_another_layout_does_not_get_the_cache)
+{
+	struct rte_mempool *mp;
+
+	harness_need_ours("a cache");
+	mp = pool_make(POOL_SPEC(500, 64));
+	assert_non_null(rte_mempool_magazine_cache(mp));
+	logtap_open();
+	assert_null(rte_mempool_magazine_cache_with(mp, MAG_LAYOUT + 1));
+	logtap_close();
+	assert_int_equal(rte_errno, ENOTSUP);
+	assert_int_equal(logtap_lines(), 1);
+	assert_true(logtap_has("layout"));
+	rte_mempool_free(mp);
+}
+
 int
 main(int argc, char **argv)
 {

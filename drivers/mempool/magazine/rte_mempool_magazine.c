@@ -20,19 +20,9 @@
 #include <rte_memory.h>
 #include <rte_mempool.h>
 
-#include "adopt.h"
-#include "audit.h"
-#include "log.h"
-#include "numa.h"
-#include "pool.h"
-#include "region_create.h"
+#include "door.h"
 #include "rte_mempool_magazine.h"
-#include "visit.h"
 
-/* Objects may reach magazines again between gathering them and taking the blocks. */
-#define GATHER_TRIES 3
-/* Objects of no bytes, too, are apart by rte_mempool's headers, which are longer. */
-#define APART_MIN 8
 /*
  * Most that a cache of rte_mempool is filled with: up to 25.11 its size and what a request is short of, which may be as
  * much as the largest size; from 26.07 on half its size.
@@ -56,36 +46,17 @@ is_ours(const struct rte_mempool *mp)
 	return rte_mempool_get_ops(mp->ops_index)->dequeue == magazine_dequeue;
 }
 
-/* rte_mempool numbers external heaps like nodes; our metadata never goes there. */
-static int
-node_of_socket(int socket_id)
-{
-	return socket_id >= 0 && socket_id < mag_numa_nodes() ? socket_id : MAG_NODE_ANY;
-}
-
 /*
  * Memory that nobody has written to has no page yet, and no node: so write to the header, as
  * rte_mempool is about to do.
  */
 static int
-node_of_foreign(void *object)
+node_of_object(void *object)
 {
 	volatile struct rte_mempool_objhdr *header = RTE_PTR_SUB(object, sizeof(*header));
 
 	header->iova = RTE_BAD_IOVA;
-	return mag_numa_node_of((const void *)(uintptr_t)header);
-}
-
-static int
-node_of_object(void *object)
-{
-	const struct rte_memseg_list *list = rte_mem_virt2memseg_list(object);
-	const struct rte_memseg *segment;
-
-	if (list == NULL || list->external)
-		return node_of_foreign(object);
-	segment = rte_mem_virt2memseg(object, list);
-	return segment != NULL ? node_of_socket(segment->socket_id) : node_of_foreign(object);
+	return mag_door_node_of((const void *)(uintptr_t)header);
 }
 
 /*
@@ -95,7 +66,7 @@ node_of_object(void *object)
 static uint64_t
 objects_out(const struct rte_mempool *mp)
 {
-	uint64_t in = mag_cache_reachable(mp->pool_data);
+	uint64_t in = mag_door_reachable(mp->pool_data);
 	unsigned int i;
 
 	for (i = 0; mp->cache_size > 0 && i < RTE_MAX_LCORE; i++)
@@ -110,95 +81,50 @@ objects_out(const struct rte_mempool *mp)
 static void
 on_event(enum rte_mempool_event event, struct rte_mempool *mp, void *arg)
 {
-	struct mag_cache *cache;
 	uint64_t out;
 
 	RTE_SET_USED(arg);
 	if (event != RTE_MEMPOOL_EVENT_DESTROY || !is_ours(mp) || mp->pool_data == NULL)
 		return;
-	cache = mp->pool_data;
 	out = objects_out(mp);
-	if (out > 0) {
+	if (out > 0)
 		MAG_LOG(ERR,
 			"pool \"%s\": freed while %" PRIu64 " of its %u objects are out: "
 			"give them back before rte_mempool_free()",
 			mp->name, out, mp->populated_size);
-		mag_watch_report(cache);
-	}
-	atomic_store_explicit(&cache->dying, true, memory_order_relaxed);
-}
-
-static struct mag_region *
-pool_region(const struct rte_mempool *mp, const struct mag_options *options)
-{
-	struct mag_region_params params = {
-		.name = mp->name,
-		.object_size = RTE_MAX(mp->elt_size, (uint32_t)APART_MIN),
-		.stride = mp->header_size + mp->elt_size + mp->trailer_size,
-		.block = options->block,
-		.mirror = options->mirror,
-		.mode = MAG_REGION_READONLY | (options->audit ? MAG_REGION_AUDIT : 0),
-		.node = node_of_socket(mp->socket_id),
-	};
-	struct mag_region *region = mag_region_make(&params);
-
-	if (region != NULL)
-		region->block = RTE_MIN(region->block, mp->size);
-	return region;
+	mag_door_dying(mp->pool_data, out > 0);
 }
 
 static int
 magazine_alloc(struct rte_mempool *mp)
 {
-	const char *text = mp->pool_config != NULL ? mp->pool_config : getenv(MAG_OPTIONS_ENV);
-	struct mag_pool_params params = {
+	const struct mag_door_params params = {
 		.name = mp->name,
 		.object_size = mp->elt_size,
+		.stride = mp->header_size + mp->elt_size + mp->trailer_size,
 		.objects = mp->size,
-		.node = node_of_socket(mp->socket_id),
+		.socket = mp->socket_id,
+		.options = mp->pool_config,
 	};
-	char who[RTE_MEMPOOL_NAMESIZE + 16];
 	int ret;
 
-	snprintf(who, sizeof(who), "pool \"%s\"", mp->name);
-	if (mp->size == 0) {
-		MAG_LOG(ERR, "%s: 0 objects: must have at least 1", who);
-		return -EINVAL;
-	}
-	ret = mag_options_begin(&params.options);
-	if (ret == 0)
-		ret = mag_options_parse(who, text, &params.options);
-	if (ret != 0)
-		return ret;
-	params.region = pool_region(mp, &params.options);
-	if (params.region == NULL)
+	mp->pool_data = mag_door_create(&params);
+	if (mp->pool_data == NULL)
 		return -rte_errno;
-	mp->pool_data = mag_pool_create(&params);
-	if (mp->pool_data == NULL) {
-		ret = -rte_errno;
-		mag_region_destroy(params.region);
-		return ret;
-	}
 	ret = rte_mempool_event_callback_register(on_event, NULL);
 	if (ret != 0 && rte_errno != EEXIST)
 		MAG_LOG(WARNING,
-			"%s: no event callback (%s): objects out when it is freed will not "
+			"pool \"%s\": no event callback (%s): objects out when it is freed will not "
 			"be reported",
-			who, rte_strerror(rte_errno));
+			mp->name, rte_strerror(rte_errno));
 	return 0;
 }
 
 static void
 magazine_free(struct rte_mempool *mp)
 {
-	struct mag_cache *cache = mp->pool_data;
-	struct mag_region *region;
-
-	if (cache == NULL)
-		return;
-	region = cache->region;
-	if (mag_pool_free(cache))
-		mag_region_destroy(region);
+	if (mp->pool_data != NULL)
+		mag_door_free(mp->pool_data);
 	mp->pool_data = NULL;
 }
 
@@ -226,10 +152,10 @@ magazine_enqueue(struct rte_mempool *mp, void *const *objects, unsigned int n)
 }
 
 /*
- * rte_mempool asks to fill a cache with more than is needed, and asks again for what is needed when that is
- * refused: nobody's magazines are emptied for the first. Which requests are of that kind only their table
- * tells. Drivers of network devices that fill a cache themselves have no second try; theirs look the same,
- * but come again. So a refused refill is noted, and not refused again before anything else was asked for.
+ * rte_mempool asks to fill a cache with more than is needed, and asks again for what is needed when that is refused:
+ * magazines of others are not emptied for the first. Only their table tells requests of that kind. Drivers of
+ * network devices that fill a cache themselves have no second try, and their requests look the same: see
+ * mag_door_get_hard().
  */
 
 /* Of an lcore: any place in it, because drivers keep what is there. */
@@ -281,45 +207,14 @@ user_cache_at(void *const *objects, unsigned int n)
 	return is_cache_to_fill(cache, n) ? cache : NULL;
 }
 
-/* Where a refusal is noted: in this thread's slot, or of those that share one in that of the lcore's number. */
-static uint64_t *
-refused_note(const struct rte_mempool *mp)
-{
-	struct mag_cache *cache = mp->pool_data;
-	struct mag_slot *slot = mag_slot_own(cache->first.slot);
-
-	if (unlikely(slot == &cache->first.slot[MAG_SLOT_SHARED]))
-		slot = &cache->first.slot[RTE_MIN(rte_lcore_id(), (unsigned int)MAG_SLOT_SHARED)];
-	return &slot->refused;
-}
-
-/*
- * What is noted: how many objects the slot has handed out. The fast path changes that number; all other
- * requests come to dequeue_slow(), which erases the note. The shared slot has no fast path, and its number is
- * that of other threads too: there the cache is noted that was to be filled.
- */
-static uint64_t
-refusal_of(const struct rte_mempool_cache *refilled, uint64_t had)
-{
-	return mag_thread_slot() == MAG_SLOT_SHARED ? (uintptr_t)refilled : had + 1;
-}
-
 static __rte_noinline int
-dequeue_by_steal(struct rte_mempool *mp, void **objects, unsigned int n, uint64_t had)
+dequeue_hard(struct rte_mempool *mp, void **objects, unsigned int n, uint64_t had)
 {
 	const struct rte_mempool_cache *refilled = lcore_cache_at(mp, objects);
-	uint64_t *note = refused_note(mp);
-	int ret = -ENOBUFS;
 
 	if (refilled == NULL)
 		refilled = user_cache_at(objects, n);
-	/* relaxed: a note is of this thread alone, or of those who take the lock of the shared slot */
-	if (refilled == NULL || MAG_STAT(*note) == refusal_of(refilled, had))
-		ret = mag_cache_steal_all(mp->pool_data, objects, n);
-	had = MAG_STAT(mag_slot_of(mp->pool_data)->allocs);
-	__atomic_store_n(note, ret != 0 && refilled != NULL ? refusal_of(refilled, had) : 0,
-			 __ATOMIC_RELAXED);
-	return ret;
+	return mag_door_get_hard(mp->pool_data, objects, n, refilled, had);
 }
 
 /*
@@ -330,22 +225,16 @@ static __rte_noinline int
 dequeue_slow(struct rte_mempool *mp, void **objects, unsigned int n)
 {
 	void *before[REFILL_MAX];
-	uint64_t *note;
 	uint64_t had;
 	int ret;
 
 	if (mag_slot_get_both(mag_slot_of(mp->pool_data), objects, n))
 		return 0;
-	had = MAG_STAT(mag_slot_of(mp->pool_data)->allocs);
 	if (n <= REFILL_MAX)
 		memcpy(before, objects, n * sizeof(objects[0]));
-	if (likely(mag_cache_take_all(mp->pool_data, objects, n, false) == 0)) {
-		note = refused_note(mp);
-		if (unlikely(MAG_STAT(*note) != 0))
-			__atomic_store_n(note, 0, __ATOMIC_RELAXED);
+	if (likely(mag_door_get(mp->pool_data, objects, n, &had) == 0))
 		return 0;
-	}
-	ret = dequeue_by_steal(mp, objects, n, had);
+	ret = dequeue_hard(mp, objects, n, had);
 	if (ret != 0 && n <= REFILL_MAX)
 		memcpy(objects, before, n * sizeof(objects[0]));
 	return ret;
@@ -396,14 +285,13 @@ static int
 lay_out(struct rte_mempool *mp, struct layout *layout, unsigned int max, void *addr,
 	rte_iova_t iova, size_t len)
 {
-	struct mag_slot *slot = mag_slot_of(mp->pool_data);
 	int ret;
 
-	mag_slot_keep_out(slot, true);
+	mag_door_keep_out(mp->pool_data, true);
 	laying_out = mp;
 	ret = rte_mempool_op_populate_helper(mp, 0, max, addr, iova, len, layout_add, layout);
 	laying_out = NULL;
-	mag_slot_keep_out(slot, false);
+	mag_door_keep_out(mp->pool_data, false);
 	return ret;
 }
 
@@ -438,26 +326,24 @@ static int
 magazine_populate(struct rte_mempool *mp, unsigned int max_objects, void *addr, rte_iova_t iova,
 		  size_t len, rte_mempool_populate_obj_cb_t *object_cb, void *arg)
 {
-	struct mag_cache *cache = mp->pool_data;
 	struct layout layout = {.count = 0};
 	struct telling telling = {mp, &layout, addr, iova, object_cb, arg};
 	int node = MAG_NODE_ANY, ret = 0;
 
 	/* A populate that failed half-way has given all memory back without a word to us. */
-	if (STAILQ_EMPTY(&mp->mem_list) && MAG_STAT(cache->region->objects) > 0)
-		ret = mag_pool_reset(cache);
+	if (STAILQ_EMPTY(&mp->mem_list))
+		ret = mag_door_reset(mp->pool_data);
 	if (ret != 0)
 		return ret;
 	layout.objects = malloc(max_objects * sizeof(layout.objects[0]));
 	if (layout.objects == NULL)
 		return -ENOMEM;
 	ret = lay_out(mp, &layout, max_objects, addr, iova, len);
-	if (ret > 0) {
+	if (ret > 0)
 		node = node_of_object(layout.objects[0]);
-		ret = mag_pool_home(cache, node);
-	}
-	if (ret == 0)
-		ret = mag_adopt(cache->region, layout.objects, layout.count, node, tell, &telling);
+	if (ret >= 0)
+		ret = mag_door_adopt(mp->pool_data, layout.objects, layout.count, node, tell,
+				     &telling);
 	free(layout.objects);
 	return ret == 0 ? (int)layout.count : ret;
 }
@@ -465,24 +351,14 @@ magazine_populate(struct rte_mempool *mp, unsigned int max_objects, void *addr, 
 static int
 magazine_get_info(const struct rte_mempool *mp, struct rte_mempool_info *info)
 {
-	const struct mag_cache *cache = mp->pool_data;
-
-	info->contig_block_size = cache->region->block;
+	info->contig_block_size = mag_door_block(mp->pool_data);
 	return 0;
 }
 
 static int
 magazine_dequeue_contig_blocks(struct rte_mempool *mp, void **first, unsigned int n)
 {
-	struct mag_cache *cache = mp->pool_data;
-	unsigned int tries;
-
-	for (tries = 0; mag_pool_take_blocks(cache, first, n) != 0; tries++)
-		if (tries == GATHER_TRIES ||
-		    mag_cache_reachable(cache) < (uint64_t)n * cache->region->block ||
-		    MAG_STAT(cache->dying) || mag_cache_gather(cache) != 0)
-			return -ENOBUFS;
-	return 0;
+	return mag_door_take_blocks(mp->pool_data, first, n);
 }
 
 const struct mag_mirror *
@@ -490,15 +366,23 @@ rte_mempool_magazine_mirror(const struct rte_mempool *mp)
 {
 	const struct mag_cache *cache = rte_mempool_magazine_cache(mp);
 
-	return cache != NULL ? mag_region_mirror(cache->region) : NULL;
+	return cache != NULL ? mag_door_mirror(cache) : NULL;
 }
 
 struct mag_cache *
-rte_mempool_magazine_cache(const struct rte_mempool *mp)
+rte_mempool_magazine_cache_with(const struct rte_mempool *mp, uint32_t layout)
 {
-	if (mp != NULL && is_ours(mp) && mp->pool_data != NULL)
+	if (mp == NULL || !is_ours(mp) || mp->pool_data == NULL) {
+		rte_errno = EINVAL;
+		return NULL;
+	}
+	if (layout == MAG_LAYOUT)
 		return mp->pool_data;
-	rte_errno = EINVAL;
+	MAG_LOG(ERR,
+		"pool \"%s\": the program is compiled for slots of layout %u, the driver has %u: "
+		"compile it with the driver's headers",
+		mp->name, layout, MAG_LAYOUT);
+	rte_errno = ENOTSUP;
 	return NULL;
 }
 

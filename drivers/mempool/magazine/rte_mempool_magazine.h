@@ -19,11 +19,15 @@
 #include "mag_mirror.h"
 #include "mag_stats.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 #define RTE_MEMPOOL_MAGAZINE_OPS_NAME "magazine"
+
+/** rte_mempool_magazine_cache() of a program that was compiled for this layout. Not for users. */
+struct mag_cache *rte_mempool_magazine_cache_with(const struct rte_mempool *mp, uint32_t layout);
 
 /**
  * The cache behind a mempool: for mag_cache_stats_get(), mag_cache_reap_now(),
@@ -34,10 +38,14 @@ extern "C" {
  * @param mp
  *   A mempool.
  * @return
- *   The cache, or NULL with rte_errno = EINVAL when the mempool is not of this driver, or
- *   is not yet populated.
+ *   The cache, or NULL with rte_errno: EINVAL, the mempool is not of this driver, or is not yet populated; ENOTSUP, the
+ *   program was compiled for another layout of what mag_inline.h shows (logged).
  */
-struct mag_cache *rte_mempool_magazine_cache(const struct rte_mempool *mp);
+static inline struct mag_cache *
+rte_mempool_magazine_cache(const struct rte_mempool *mp)
+{
+	return rte_mempool_magazine_cache_with(mp, MAG_LAYOUT);
+}
 
 /**
  * How to find the mirrors of a mempool's objects, which it has with the option "mirror=BYTES":
@@ -60,5 +68,6 @@ const struct mag_mirror *rte_mempool_magazine_mirror(const struct rte_mempool *m
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif /* RTE_MEMPOOL_MAGAZINE_H */

@@ -3,8 +3,8 @@
 #define TEST_COUNTS_H
 
 /*
- * Calls of the library that tell a number beside 0 or an error, as one number: what a test compares.
- * rte_errno has the error.
+ * Calls of the library that tell a number beside 0 or an error, as one number: what a test
+ * compares. rte_errno has the error.
  */
 
 #include <stdint.h>

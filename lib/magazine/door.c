@@ -149,7 +149,10 @@ mag_door_dying(struct mag_cache *pool, bool report)
 	atomic_store_explicit(&pool->dying, true, memory_order_relaxed);
 }
 
-/* Where a refusal is noted: in this thread's slot, or of those that share one in that of the lcore's number. */
+/*
+ * Where a refusal is noted: in this thread's slot, or of those that share one in that of the
+ * lcore's number.
+ */
 static uint64_t *
 refused_note(struct mag_cache *pool)
 {
@@ -161,9 +164,9 @@ refused_note(struct mag_cache *pool)
 }
 
 /*
- * What is noted: how many objects the slot has handed out. The fast path changes that number; all other requests come
- * to mag_door_get(), which erases the note. The shared slot has no fast path, and its number is that of other threads
- * too: there the cache is noted that was to be filled.
+ * What is noted: how many objects the slot has handed out. The fast path changes that number; all
+ * other requests come to mag_door_get(), which erases the note. The shared slot has no fast path,
+ * and its number is that of other threads too: there the cache is noted that was to be filled.
  */
 static uint64_t
 refusal_of(const void *refilled, uint64_t had)
@@ -193,7 +196,9 @@ mag_door_get_hard(struct mag_cache *pool, void **objects, unsigned int n, const 
 	uint64_t *note = refused_note(pool);
 	int ret = -ENOBUFS;
 
-	/* relaxed: a note is of this thread alone, or of those who take the lock of the shared slot */
+	/*
+	 * relaxed: a note is of this thread alone, or of those who take the lock of the shared slot
+	 */
 	if (refilled == NULL || MAG_STAT(*note) == refusal_of(refilled, had))
 		ret = mag_cache_steal_all(pool, objects, n);
 	had = MAG_STAT(mag_slot_own(pool->first.slot)->allocs);

@@ -3,11 +3,12 @@
 #define MAG_DOOR_H
 
 /*
- * The driver's door: beside the public headers, all that the mempool driver has of the library. The library exports
- * these names for the driver alone (node INTERNAL of version.map); they change with it, and no application has them.
+ * The driver's door: beside the public headers, all that the mempool driver has of the library. The
+ * library exports these names for the driver alone (node INTERNAL of version.map); they change with
+ * it, and no application has them.
  *
- * A pool is a cache over a region that adopts what the mempool has of memory. Behind this door a pool is a struct
- * mag_cache; the driver looks into none of its fields.
+ * A pool is a cache over a region that adopts what the mempool has of memory. Behind this door a
+ * pool is a struct mag_cache; the driver looks into none of its fields.
  */
 
 #include <stdbool.h>
@@ -41,20 +42,25 @@ struct mag_door_params {
  */
 struct mag_cache *mag_door_create(const struct mag_door_params *params);
 /**
- * Free a pool, whatever is out: its objects' memory is gone, and none of it is touched. In another process than the one
- * that made it, or in a callback or a walk, its records are freed later, by the maintenance of that process.
+ * Free a pool, whatever is out: its objects' memory is gone, and none of it is touched. In another
+ * process than the one that made it, or in a callback or a walk, its records are freed later, by
+ * the maintenance of that process.
  */
 void mag_door_free(struct mag_cache *pool);
 /**
- * A pool lost all its memory (rte_mempool gave it back): start again without objects. Nothing when it had none.
+ * A pool lost all its memory (rte_mempool gave it back): start again without objects. Nothing when
+ * it had none.
  *
  * @return
- *   0; with nothing done -EBUSY when somebody stays in the resize perimeter, -EAGAIN when an lcore that holds magazines
- *   does not let go.
+ *   0; with nothing done -EBUSY when somebody stays in the resize perimeter, -EAGAIN when an lcore
+ *   that holds magazines does not let go.
  */
 int mag_door_reset(struct mag_cache *pool);
 
-/** Node that an address is on: EAL knows, or the kernel does, of pages that were written to; MAG_NODE_ANY if not. */
+/**
+ * Node that an address is on: EAL knows, or the kernel does, of pages that were written to;
+ * MAG_NODE_ANY if not.
+ */
 int mag_door_node_of(const void *address);
 /**
  * Give a pool objects, as mag_region_adopt().
@@ -71,11 +77,15 @@ void mag_door_keep_out(struct mag_cache *pool, bool out);
 
 /** Free objects, those that are moving at this moment included: at least as many as can be had. */
 uint64_t mag_door_reachable(const struct mag_cache *pool);
-/** From now on nothing is stolen and no block is gathered: the pool is being freed. With report, log what is out. */
+/**
+ * From now on nothing is stolen and no block is gathered: the pool is being freed. With report, log
+ * what is out.
+ */
 void mag_door_dying(struct mag_cache *pool, bool report);
 
 /**
- * Get n objects when the inlined functions had too few: from depot and slabs, all or none, without a steal.
+ * Get n objects when the inlined functions had too few: from depot and slabs, all or none, without
+ * a steal.
  *
  * @param had
  *   Filled with what mag_door_get_hard() wants to know.
@@ -87,8 +97,9 @@ int mag_door_get(struct mag_cache *pool, void **objects, unsigned int n, uint64_
  * The same when mag_door_get() had too few: also what other lcores hold.
  *
  * @param refilled
- *   The cache of a mempool that this request fills, more than it needs now, or NULL. Then nothing is stolen at first. A
- *   request for the same cache that follows at once has no other way: it is served.
+ *   The cache of a mempool that this request fills, more than it needs now, or NULL. Then nothing
+ *   is stolen at first. A request for the same cache that follows at once has no other way: it is
+ *   served.
  * @return
  *   0 or -ENOBUFS.
  */
@@ -97,7 +108,10 @@ int mag_door_get_hard(struct mag_cache *pool, void **objects, unsigned int n, co
 
 /** Objects of a contiguous block. */
 uint32_t mag_door_block(const struct mag_cache *pool);
-/** n contiguous blocks, all or none: 0, or -ENOBUFS. Gathers what lies in magazines when there is enough. */
+/**
+ * n contiguous blocks, all or none: 0, or -ENOBUFS. Gathers what lies in magazines when there is
+ * enough.
+ */
 int mag_door_take_blocks(struct mag_cache *pool, void **first, unsigned int n);
 /** How to find the mirrors of a pool's objects; NULL when it has none. */
 const struct mag_mirror *mag_door_mirror(const struct mag_cache *pool);

@@ -13,13 +13,16 @@
  * Unless said otherwise a function may be called from any thread. Threads with an
  * lcore id have magazines of their own, all others share one locked pair.
  *
- * What makes, destroys or resizes something and fails says why in one log line, and with an errno value, which it
- * returns, or leaves in rte_errno where that is said. What fails because there is nothing to be had logs nothing.
+ * What makes, destroys or resizes something and fails says why in one log line, and with an errno
+ * value, which it returns, or leaves in rte_errno where that is said. What fails because there is
+ * nothing to be had logs nothing.
  *
- * Callbacks of a cache (constructor, but for MAG_CONSTRUCT_MAY_WAIT, destructor, release) may run with locks of that cache held, in any thread that
- * allocates or frees, and in maintenance. They may use other caches, whose callbacks do not use this one; they may not
- * allocate from or free to this one, wait, make or destroy caches, make mempools with this driver, nor call anything of
- * mag_maint.h: -EDEADLK. A mempool that they free is gone at once, its records with the next pass of maintenance.
+ * Callbacks of a cache (constructor, but for MAG_CONSTRUCT_MAY_WAIT, destructor, release) may run
+ * with locks of that cache held, in any thread that allocates or frees, and in maintenance. They
+ * may use other caches, whose callbacks do not use this one; they may not allocate from or free to
+ * this one, wait, make or destroy caches, make mempools with this driver, nor call anything of
+ * mag_maint.h: -EDEADLK. A mempool that they free is gone at once, its records with the next pass
+ * of maintenance.
  *
  * A cache lies in memory that all processes of the DPDK application share, and without callbacks
  * each of them may use it, by its address. Callbacks are addresses in the process that made the
@@ -47,7 +50,10 @@ extern "C" {
  */
 #define MAG_CACHE_NOMAGAZINES 0x1u /**< straight to the slab layer */
 #define MAG_CACHE_DYNAMIC 0x2u     /**< magazines may be resized */
-/** Zero an object when it reaches the slab layer. By itself up to two CPU cache lines (option clear_min). */
+/**
+ * Zero an object when it reaches the slab layer. By itself up to two CPU cache lines (option
+ * clear_min).
+ */
 #define MAG_CACHE_CLEARONFREE 0x4u
 #define MAG_CACHE_REAP_ALL 0x8u /**< each reap and reclaim of this cache takes all magazines */
 /** @} */
@@ -64,8 +70,9 @@ struct mag_object_info {
 };
 
 /**
- * Flag of a constructor: its caller is an allocation that waits, and holds no lock. The constructor may do all that its
- * caller may (sleep, wait for other caches, make some), but for using its own cache.
+ * Flag of a constructor: its caller is an allocation that waits, and holds no lock. The constructor
+ * may do all that its caller may (sleep, wait for other caches, make some), but for using its own
+ * cache.
  */
 #define MAG_CONSTRUCT_MAY_WAIT 0x1u
 
@@ -74,8 +81,9 @@ struct mag_object_info {
  * An object stays constructed while it sits in a magazine.
  *
  * @param flags
- *   MAG_CONSTRUCT_MAY_WAIT, or 0: it may not wait, on the data path, nor in a steal for an allocation that waits. One that
- *   would have to wait then refuses, and an allocation that waits comes again.
+ *   MAG_CONSTRUCT_MAY_WAIT, or 0: it may not wait, on the data path, nor in a steal for an
+ *   allocation that waits. One that would have to wait then refuses, and an allocation that waits
+ *   comes again.
  * @return
  *   0; anything else stops construction: this object and those not yet constructed go
  *   back to the slab layer, cleared if the cache is one that clears, and not destructed.
@@ -100,7 +108,10 @@ struct mag_cache_params {
 	void *arg;                   /**< for the three */
 	unsigned int flags;          /**< MAG_CACHE_* */
 	const char *options;         /**< "interval=5,guard=1"; NULL = none */
-	/** NUMA node of the cache's own records; MAG_NODE_ANY: that of the region's memory, the first if several */
+	/**
+	 * NUMA node of the cache's own records; MAG_NODE_ANY: that of the region's memory, the
+	 * first if several
+	 */
 	int node;
 };
 
@@ -128,17 +139,16 @@ mag_cache_params_init(void)
  * Make a cache over a region that has its memory.
  *
  * Without a region it is *intrinsic*, straight over EAL's heap: what its magazines cannot serve is
- * taken from it and given back to it one by one, also on the data path. Objects come
- * zeroed; they have no indices, no use counts and no guard, and a free is not checked. It is DYNAMIC and CLEARONFREE.
- * Objects of up to 1 GiB.
+ * taken from it and given back to it one by one, also on the data path. Objects come zeroed; they
+ * have no indices, no use counts and no guard, and a free is not checked. It is DYNAMIC and
+ * CLEARONFREE. Objects of up to 1 GiB.
  *
  * @return
- *   The cache, or NULL with rte_errno: EINVAL (a parameter; the alignment is no power of two
- *   or larger than a segment; magazines wanted on a NOMAGAZINES region;
- *   a mirror region), E2BIG (the region's objects
- *   are too small), EBUSY (two caches use the region), ENOMEM, EEXIST (a second copy of this library
- *   is in the process), EDEADLK (called from a cache's callback), ENOTSUP (the program was compiled for another
- *   layout of what mag_inline.h shows).
+ *   The cache, or NULL with rte_errno: EINVAL (a parameter; the alignment is no power of two or
+ *   larger than a segment; magazines wanted on a NOMAGAZINES region; a mirror region), E2BIG (the
+ *   region's objects are too small), EBUSY (two caches use the region), ENOMEM, EEXIST (a second
+ *   copy of this library is in the process), EDEADLK (called from a cache's callback), ENOTSUP (the
+ *   program was compiled for another layout of what mag_inline.h shows).
  */
 static inline struct mag_cache *mag_cache_create(const struct mag_cache_params *params);
 
@@ -171,23 +181,26 @@ static inline void *mag_cache_alloc(struct mag_cache *cache);
  * freed. Not for lcores that must not sleep.
  *
  * @param timeout_us
- *   Microseconds to wait at most, or MAG_WAIT_DEFAULT; UINT64_MAX waits for centuries. 0 does not wait: one try, which
- *   may take a segment from the system and purge the caches of the region, but does not sleep.
+ *   Microseconds to wait at most, or MAG_WAIT_DEFAULT; UINT64_MAX waits for centuries. 0 does not
+ *   wait: one try, which may take a segment from the system and purge the caches of the region, but
+ *   does not sleep.
  * @return
- *   The object, or NULL with rte_errno: ETIMEDOUT; EINTR (a signal was handled meanwhile); EDEADLK (called
- *   from a cache's callback); EPERM (the cache has callbacks, in another process).
+ *   The object, or NULL with rte_errno: ETIMEDOUT; EINTR (a signal was handled meanwhile); EDEADLK
+ *   (called from a cache's callback); EPERM (the cache has callbacks, in another process).
  */
 void *mag_cache_alloc_wait(struct mag_cache *cache, uint64_t timeout_us);
 /**
- * The same for n objects, all or none: an elastic region takes as many segments as are missing. While it sleeps it holds
- * none, so that two that wait do not keep from each other what each needs; others may have what would have done for it.
+ * The same for n objects, all or none: an elastic region takes as many segments as are missing.
+ * While it sleeps it holds none, so that two that wait do not keep from each other what each needs;
+ * others may have what would have done for it.
  *
  * @param objects
  *   Filled with n addresses, or undefined.
  * @param n
  *   How many. More than the cache can ever have are waited for in vain.
  * @return
- *   0, or -ETIMEDOUT, -EINTR, -EDEADLK or -EPERM as mag_cache_alloc_wait(). 0 objects are had without waiting.
+ *   0, or -ETIMEDOUT, -EINTR, -EDEADLK or -EPERM as mag_cache_alloc_wait(). 0 objects are had
+ *   without waiting.
  */
 int mag_cache_alloc_wait_bulk(struct mag_cache *cache, void **objects, unsigned int n,
 			      uint64_t timeout_us);
@@ -202,7 +215,8 @@ int mag_cache_alloc_wait_bulk(struct mag_cache *cache, void **objects, unsigned 
  * @param n
  *   How many.
  * @return
- *   n, or 0 when there are fewer, a constructor refused one, or the cache has callbacks of another process (logged).
+ *   n, or 0 when there are fewer, a constructor refused one, or the cache has callbacks of another
+ *   process (logged).
  */
 static inline unsigned int mag_cache_alloc_bulk(struct mag_cache *cache, void **objects,
 						unsigned int n);
@@ -231,7 +245,10 @@ static inline void mag_cache_free_bulk(struct mag_cache *cache, void *const *obj
 				       unsigned int n);
 /** Free an object past the magazines: it is destructed now, and goes to the slab layer. */
 void mag_cache_free_nocache(struct mag_cache *cache, void *object);
-/** The same for n objects. Needs no memory and never fails; an object that is not out is counted and left alone. */
+/**
+ * The same for n objects. Needs no memory and never fails; an object that is not out is counted and
+ * left alone.
+ */
 void mag_cache_free_nocache_bulk(struct mag_cache *cache, void *const *objects, unsigned int n);
 
 /**
@@ -249,8 +266,8 @@ int mag_cache_object_info(const struct mag_cache *cache, const void *object,
 
 /** @name Use counts
  *
- * An object with users may not be freed: a free of it is refused, and counted as invalid. From the first
- * call on, allocations and frees of the cache are looked at one by one.
+ * An object with users may not be freed: a free of it is refused, and counted as invalid. From the
+ * first call on, allocations and frees of the cache are looked at one by one.
  * @{
  */
 /**
@@ -267,16 +284,18 @@ int mag_cache_use(struct mag_cache *cache, const void *object);
  * @param left
  *   How many are left; may be NULL. Not changed when it fails.
  * @return
- *   0; -EINVAL: not an object that is out; -ERANGE: it has none; -ENOTSUP: a cache without a region.
+ *   0; -EINVAL: not an object that is out; -ERANGE: it has none; -ENOTSUP: a cache without a
+ *   region.
  */
 int mag_cache_unuse(struct mag_cache *cache, const void *object, uint32_t *left);
 /** @} */
 
 /** @name Who has what
  *
- * Of a cache with option guard=1 (or guard=panic), or on a MAG_REGION_AUDIT region. Each free is then checked, where it
- * is called: an address that is no object of the cache, or inside of one, or an object that is free already is
- * reported with its stack, counted and refused; with guard=panic the program ends.
+ * Of a cache with option guard=1 (or guard=panic), or on a MAG_REGION_AUDIT region. Each free is
+ * then checked, where it is called: an address that is no object of the cache, or inside of one, or
+ * an object that is free already is reported with its stack, counted and refused; with guard=panic
+ * the program ends.
  * @{
  */
 /** Most return addresses of a transaction. */
@@ -304,7 +323,8 @@ struct mag_transaction {
  * The last transaction of an object that has left the slab layer.
  *
  * @return
- *   0; -ENOTSUP: the region is not MAG_REGION_AUDIT; -EINVAL: no such object; -ENOENT: it was never handed out.
+ *   0; -ENOTSUP: the region is not MAG_REGION_AUDIT; -EINVAL: no such object; -ENOENT: it was never
+ *   handed out.
  */
 int mag_cache_transaction(const struct mag_cache *cache, const void *object,
 			  struct mag_transaction *last);
@@ -336,11 +356,13 @@ uint64_t mag_magazine_max(size_t chunk);
 
 /**
  * Hand in the magazines of the calling lcore, of all caches of the process: for an lcore that is
- * about to sleep. Its objects are then in depots (full magazines) and, destructed, in slabs; it may go on allocating and
- * freeing at any time. Waits for a pass of maintenance that is under way, and for visitors.
+ * about to sleep. Its objects are then in depots (full magazines) and, destructed, in slabs; it may
+ * go on allocating and freeing at any time. Waits for a pass of maintenance that is under way, and
+ * for visitors.
  *
  * @return
- *   0; -ENOENT: this thread has no magazines of its own (no lcore id, a secondary process, or it never used a cache);
+ *   0; -ENOENT: this thread has no magazines of its own (no lcore id, a secondary process, or it
+ *   never used a cache);
  *   -EDEADLK: called from a cache's callback, or from a walk.
  */
 int mag_lcore_flush(void);

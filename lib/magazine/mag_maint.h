@@ -27,9 +27,10 @@ extern "C" {
 #endif
 
 /**
- * One update of one cache, now: rescale, working set, resize by contention, reap of what the
- * last interval did not need. The next regular one comes no later for it. Destructors run in this thread. When
- * somebody else is in the resize perimeter, or an lcore does not let go, the size stays as it is.
+ * One update of one cache, now: rescale, working set, resize by contention, reap of what the last
+ * interval did not need. The next regular one comes no later for it. Destructors run in this
+ * thread. When somebody else is in the resize perimeter, or an lcore does not let go, the size
+ * stays as it is.
  *
  * @return
  *   0; -EDEADLK (called from a cache's callback) or -EPERM (the cache has callbacks, in another
@@ -52,12 +53,13 @@ int mag_cache_update(struct mag_cache *cache);
  */
 int mag_cache_purge(struct mag_cache *cache);
 /**
- * Turn the lcore layer on again after mag_cache_purge(), at the size in force. Waits while somebody else is in the
- * resize perimeter, for 6 s at most.
+ * Turn the lcore layer on again after mag_cache_purge(), at the size in force. Waits while somebody
+ * else is in the resize perimeter, for 6 s at most.
  *
  * @return
- *   0, also when it is on; -ENOTSUP: a NOMAGAZINES cache has none; -EBUSY when somebody else stayed in the resize perimeter for all that time: the layer is as
- *   it was; -EDEADLK when called from a cache's callback.
+ *   0, also when it is on; -ENOTSUP: a NOMAGAZINES cache has none; -EBUSY when somebody else stayed
+ *   in the resize perimeter for all that time: the layer is as it was; -EDEADLK when called from a
+ *   cache's callback.
  */
 int mag_cache_enable(struct mag_cache *cache);
 
@@ -75,7 +77,8 @@ int mag_cache_enable(struct mag_cache *cache);
 int mag_cache_resize(struct mag_cache *cache, uint32_t rounds, bool wait);
 
 /**
- * Reap now: give back all that the depot holds and each lcore's previous magazine. The lcore layer stays on.
+ * Reap now: give back all that the depot holds and each lcore's previous magazine. The lcore layer
+ * stays on.
  *
  * @param all
  *   All magazines, as for a MAG_CACHE_REAP_ALL cache always: a purge, and an enable.
@@ -85,8 +88,8 @@ int mag_cache_resize(struct mag_cache *cache, uint32_t rounds, bool wait);
 int mag_cache_reap_now(struct mag_cache *cache, bool all);
 
 /**
- * Call the cache's release callback, in this thread, then reap what two intervals did not need; with memory low, or for
- * a MAG_CACHE_REAP_ALL cache, reap all magazines instead.
+ * Call the cache's release callback, in this thread, then reap what two intervals did not need;
+ * with memory low, or for a MAG_CACHE_REAP_ALL cache, reap all magazines instead.
  *
  * @return
  *   0; -EDEADLK (called from a cache's callback) or -EPERM (the cache has callbacks, in another
@@ -95,10 +98,11 @@ int mag_cache_reap_now(struct mag_cache *cache, bool all);
 int mag_cache_reclaim(struct mag_cache *cache, bool memory_low);
 
 /**
- * Request that all caches are reclaimed, as by mag_cache_reclaim(), with memory low if it is when the request is
- * served: when EAL had no memory for an object cache in the last second, or tasks of the system wait for memory for
- * as much of the time as the cache's option pressure says. Served by maintenance, at most once per update
- * interval; further requests before that are dropped. Safe in a signal handler.
+ * Request that all caches are reclaimed, as by mag_cache_reclaim(), with memory low if it is when
+ * the request is served: when EAL had no memory for an object cache in the last second, or tasks of
+ * the system wait for memory for as much of the time as the cache's option pressure says. Served by
+ * maintenance, at most once per update interval; further requests before that are dropped. Safe in
+ * a signal handler.
  *
  * @return
  *   0; -EDEADLK: called from a walk, or from a callback of maintenance: nothing is requested.

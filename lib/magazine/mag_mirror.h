@@ -216,8 +216,8 @@ mag_mirror_of(const struct mag_mirror *mirror, const void *object)
 }
 
 /**
- * The object of a mirror, which is one that mag_mirror_of() returned. In a MEMTAG region the pointer has the tag that the
- * object got last.
+ * The object of a mirror, which is one that mag_mirror_of() returned. In a MEMTAG region the
+ * pointer has the tag that the object got last.
  */
 static inline void *
 mag_mirror_object(const struct mag_mirror *mirror, const void *its)

@@ -11,19 +11,19 @@
  * writes into that memory itself. The caller tells it the address of each
  * object; the objects need not be contiguous, nor of one chunk.
  *
- * An *elastic* region has memory of its own, of one node or of all, in segments of about
- * a hugepage each. It takes them from EAL when they are wanted and, where a service lcore does maintenance, gives those
- * back that were not needed for an interval, and EAL gives hugepages back to the system. A segment
- * holds its objects and, before them, their records: 8 bytes an object. Where EAL has no
- * hugepages (`--no-huge`) segments are ordinary pages, placed by libnuma.
+ * An *elastic* region has memory of its own, of one node or of all, in segments of about a hugepage
+ * each. It takes them from EAL when they are wanted and, where a service lcore does maintenance,
+ * gives those back that were not needed for an interval, and EAL gives hugepages back to the
+ * system. A segment holds its objects and, before them, their records: 8 bytes an object. Where EAL
+ * has no hugepages (`--no-huge`) segments are ordinary pages, placed by libnuma.
  *
  * Memory is never taken or given back on the data path: an allocation that does not wait
  * has what there is, maintenance sees to it that there is more, and keeps a reserve of free
  * segments for the time until then. What must not fail waits (mag_cache_alloc_wait()).
  *
- * All functions may be called from any thread, but not on the data path. One thread at a time adopts into a region, and
- * nobody uses it while it is destroyed.
- * An elastic region may have a *mirror region*: mag_region_mirror_create().
+ * All functions may be called from any thread, but not on the data path. One thread at a time
+ * adopts into a region, and nobody uses it while it is destroyed. An elastic region may have a
+ * *mirror region*: mag_region_mirror_create().
  *
  * Functions that fail say why in one log line, and in rte_errno if they do not return it.
  */
@@ -55,21 +55,24 @@ extern "C" {
 /** Elastic only: each segment is contiguous in I/O memory; a memzone each. */
 #define MAG_REGION_PHYSCONTIG 0x20u
 /**
- * Elastic only, of ordinary pages, and only where an AArch64 processor and its kernel have memory tags (ENOTSUP):
- * each object gets another tag when it leaves the slab layer, when it is freed into a magazine and when it
- * enters the slab layer, never that of its neighbours. A pointer from before no longer matches, nor does one
- * that runs over the end of an object: using it is a SIGSEGV in threads that called mag_memtag_enable(). The
- * functions of this library take pointers with any tag. Objects are multiples of 16 bytes and aligned to 16.
- * Caches on it have no fast path.
+ * Elastic only, of ordinary pages, and only where an AArch64 processor and its kernel have memory
+ * tags (ENOTSUP): each object gets another tag when it leaves the slab layer, when it is freed into
+ * a magazine and when it enters the slab layer, never that of its neighbours. A pointer from before
+ * no longer matches, nor does one that runs over the end of an object: using it is a SIGSEGV in
+ * threads that called mag_memtag_enable(). The functions of this library take pointers with any
+ * tag. Objects are multiples of 16 bytes and aligned to 16. Caches on it have no fast path.
  */
 #define MAG_REGION_MEMTAG 0x80u
 /** Objects may have more than one user: mag_cache_use(). */
 #define MAG_REGION_SHAREOK 0x100u
-/** Caches on it record who had and gave back each object: mag_cache_transaction(). 192 bytes an object. */
+/**
+ * Caches on it record who had and gave back each object: mag_cache_transaction(). 192 bytes an
+ * object.
+ */
 #define MAG_REGION_AUDIT 0x200u
 /**
- * Elastic, and of ordinary pages only: unmapped pages before and behind each segment, so that an access
- * beyond the end of a segment is a SIGSEGV.
+ * Elastic, and of ordinary pages only: unmapped pages before and behind each segment, so that an
+ * access beyond the end of a segment is a SIGSEGV.
  */
 #define MAG_REGION_REDZONE 0x400u
 /** Handed out only together with its first region: mag_region_mirror_create() makes those. */
@@ -88,19 +91,23 @@ struct mag_region_params {
 	uint32_t object_size; /**< bytes of one object; not 0 */
 	uint32_t stride;      /**< bytes from object to object; 0 = object_size */
 	/**
-	 * Objects of a contiguous block (a segment); 0 = chosen. Elastic: comes before segment_size, and MONOLITHIC
-	 * before both.
+	 * Objects of a contiguous block (a segment); 0 = chosen. Elastic: comes before
+	 * segment_size, and MONOLITHIC before both.
 	 */
 	uint32_t block;
 	uint32_t mode; /**< MAG_REGION_* */
-	/** NUMA node of the region's own records, and of elastic memory; MAG_NODE_ANY = any, and all nodes */
+	/**
+	 * NUMA node of the region's own records, and of elastic memory; MAG_NODE_ANY = any, and all
+	 * nodes
+	 */
 	int node;
 
 	/**
-	 * Not 0: elastic, and has room for so many objects and, unless NOMAGAZINES, for those on top
-	 * of it that the magazines of one cache can hold: mag_magazine_max(object_size), of one node
-	 * if the region is of one. When more lcores come later, there is room for what they hold
-	 * too, but not in a MONOLITHIC region: there, what such lcores hold is had by stealing it.
+	 * Not 0: elastic, and has room for so many objects and, unless NOMAGAZINES, for those on
+	 * top of it that the magazines of one cache can hold: mag_magazine_max(object_size), of one
+	 * node if the region is of one. When more lcores come later, there is room for what they
+	 * hold too, but not in a MONOLITHIC region: there, what such lcores hold is had by stealing
+	 * it.
 	 */
 	uint64_t objects;
 	uint32_t align;      /**< elastic: of each object, a power of two; 0 means 8 */
@@ -109,8 +116,8 @@ struct mag_region_params {
 	uint32_t reserve;
 
 	/**
-	 * Bytes of each object's mirror, up to MAG_MIRROR_MAX; 0 = none, or a mirror region. Adopted
-	 * objects then lie at least a stride apart.
+	 * Bytes of each object's mirror, up to MAG_MIRROR_MAX; 0 = none, or a mirror region.
+	 * Adopted objects then lie at least a stride apart.
 	 */
 	uint32_t mirror;
 };
@@ -189,9 +196,9 @@ struct mag_region *mag_region_create(const struct mag_region_params *params);
  * @param first
  *   The region; no cache uses it yet, and nobody else meanwhile. Its mode does not bind the mirror.
  * @param params
- *   name, object_size, stride, align and node (MAG_NODE_ANY: that of each object) are the mirror's own, and
- *   so is mode: any of READONLY, PERSISTENT, PHYSCONTIG, REDZONE, and MIRRORED,
- *   which it always is. All else is its first region's, and 0 here.
+ *   name, object_size, stride, align and node (MAG_NODE_ANY: that of each object) are the mirror's
+ *   own, and so is mode: any of READONLY, PERSISTENT, PHYSCONTIG, REDZONE, and MIRRORED, which it
+ *   always is. All else is its first region's, and 0 here.
  * @return
  *   The mirror region, or NULL with rte_errno: EINVAL (a parameter; the first is a mirror), ENOTSUP
  *   (the first has adopted memory; one of the two is MEMTAG; a mode that cannot be had here),
@@ -207,18 +214,17 @@ struct mag_region *mag_region_mirror_create(struct mag_region *first,
  * @param region
  *   The region.
  * @param objects
- *   Addresses of objects, ascending. Objects at a distance of one stride form
- *   contiguous blocks. No object of another call lies between the first and the last of them, which is not checked.
+ *   Addresses of objects, ascending. Objects at a distance of one stride form contiguous blocks. No
+ *   object of another call lies between the first and the last of them, which is not checked.
  * @param count
  *   How many.
  * @param node
- *   NUMA node of the memory; MAG_NODE_ANY when it is not known. A cache serves an lcore from its own
- *   node first. Memory of a node that comes first when a cache is using the region already
+ *   NUMA node of the memory; MAG_NODE_ANY when it is not known. A cache serves an lcore from its
+ *   own node first. Memory of a node that comes first when a cache is using the region already
  *   counts as memory whose node is not known.
  * @return
- *   0; -EINVAL (addresses not ascending, objects that overlap, that are less aligned than a cache on the region needs,
- *   or an elastic region); -ENOMEM.
- *   Nothing is adopted when it fails.
+ *   0; -EINVAL (addresses not ascending, objects that overlap, that are less aligned than a cache
+ *   on the region needs, or an elastic region); -ENOMEM. Nothing is adopted when it fails.
  */
 int mag_region_adopt(struct mag_region *region, void *const *objects, uint32_t count, int node);
 
@@ -230,9 +236,9 @@ int mag_region_adopt(struct mag_region *region, void *const *objects, uint32_t c
  * @param grown
  *   How many were had in all, also when there were fewer; may be NULL.
  * @return
- *   0 when all were had; -ENOSPC: the region is as large as it may be; -ENOMEM: the system has no more; -EINVAL:
- *   the region has adopted memory, or is a mirror region; -EPERM: the region, or its mirror, is of ordinary pages,
- *   and another process made it.
+ *   0 when all were had; -ENOSPC: the region is as large as it may be; -ENOMEM: the system has no
+ *   more; -EINVAL: the region has adopted memory, or is a mirror region; -EPERM: the region, or its
+ *   mirror, is of ordinary pages, and another process made it.
  */
 int mag_region_grow(struct mag_region *region, unsigned int segments, unsigned int *grown);
 
@@ -244,8 +250,8 @@ int mag_region_grow(struct mag_region *region, unsigned int segments, unsigned i
  * @param trimmed
  *   How many were given back in all; may be NULL.
  * @return
- *   0; -EINVAL: the region has adopted memory, or is a mirror region; -ENOTSUP: it is MONOLITHIC, or it or its
- *   mirror PERSISTENT; -EPERM: as mag_region_grow(). Nothing is given back then.
+ *   0; -EINVAL: the region has adopted memory, or is a mirror region; -ENOTSUP: it is MONOLITHIC,
+ *   or it or its mirror PERSISTENT; -EPERM: as mag_region_grow(). Nothing is given back then.
  */
 int mag_region_trim(struct mag_region *region, unsigned int keep, unsigned int *trimmed);
 
@@ -266,9 +272,10 @@ mag_region_stats_get(const struct mag_region *region, struct mag_region_stats *s
 }
 
 /**
- * Check memory tags at once (synchronously) in the calling thread, and in those that it makes from now on: to be called
- * before rte_eal_init(). What else prctl(PR_SET_TAGGED_ADDR_CTRL) was told before is replaced. An application that
- * has its own way with it, or that would rather have faults reported late (PR_MTE_TCF_ASYNC), calls prctl() itself.
+ * Check memory tags at once (synchronously) in the calling thread, and in those that it makes from
+ * now on: to be called before rte_eal_init(). What else prctl(PR_SET_TAGGED_ADDR_CTRL) was told
+ * before is replaced. An application that has its own way with it, or that would rather have faults
+ * reported late (PR_MTE_TCF_ASYNC), calls prctl() itself.
  *
  * @return
  *   0, or -ENOTSUP where there are none.

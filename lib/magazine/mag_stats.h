@@ -17,7 +17,10 @@
 extern "C" {
 #endif
 
-/** Counters of a cache, which begin with it and never go back, and figures of now; of all its NUMA nodes together. */
+/**
+ * Counters of a cache, which begin with it and never go back, and figures of now; of all its NUMA
+ * nodes together.
+ */
 struct mag_cache_stats {
 	size_t size;                   /**< bytes of this struct that are filled */
 	char name[MAG_CACHE_NAMESIZE]; /**< need not be unique */
@@ -54,7 +57,10 @@ struct mag_cache_stats {
 	uint64_t slabs_full;           /**< slabs without one, now */
 	uint64_t slab_allocs;          /**< objects that left the slab layer */
 	uint64_t slab_frees;           /**< objects that came back to it */
-	/** Objects that users freed and that came back to it because no empty magazine was to be had. */
+	/**
+	 * Objects that users freed and that came back to it because no empty magazine was to be
+	 * had.
+	 */
 	uint64_t slab_frees_no_magazine;
 	uint64_t slab_fails;    /**< slabs that could not be made, of those that were tried */
 	uint64_t alloc_fails;   /**< objects that could not be constructed, and slab_fails */
@@ -96,7 +102,10 @@ struct mag_slot_stats {
 	uint32_t previous;  /**< rounds in the previous magazine */
 };
 
-/** The same, in an array of structs of that many bytes each. Not for users: mag_cache_slot_stats_get(). */
+/**
+ * The same, in an array of structs of that many bytes each. Not for users:
+ * mag_cache_slot_stats_get().
+ */
 unsigned int mag_cache_slot_stats_fill(const struct mag_cache *cache, void *stats, size_t size,
 				       unsigned int max);
 
@@ -106,7 +115,8 @@ unsigned int mag_cache_slot_stats_fill(const struct mag_cache *cache, void *stat
  * @param stats
  *   Room for max of them.
  * @return
- *   How many were filled; the shared slot of threads without an lcore id is the last one, if there was room for all.
+ *   How many were filled; the shared slot of threads without an lcore id is the last one, if there
+ *   was room for all.
  */
 static inline unsigned int
 mag_cache_slot_stats_get(const struct mag_cache *cache, struct mag_slot_stats *stats,
@@ -116,16 +126,17 @@ mag_cache_slot_stats_get(const struct mag_cache *cache, struct mag_slot_stats *s
 }
 
 /**
- * Free objects: in magazines, depot and slabs. Exact when nobody works; else never more than were free at some
- * moment of the call, and fewer by what moves meanwhile: frees into magazines and allocations by others, the
- * magazines of an lcore that is interrupted in the middle of an operation, and what maintenance or a steal carries.
- * Takes no lock.
+ * Free objects: in magazines, depot and slabs. Exact when nobody works; else never more than were
+ * free at some moment of the call, and fewer by what moves meanwhile: frees into magazines and
+ * allocations by others, the magazines of an lcore that is interrupted in the middle of an
+ * operation, and what maintenance or a steal carries. Takes no lock.
  */
 uint64_t mag_cache_available(const struct mag_cache *cache);
 
 /**
- * Call a function for each cache of the process, under the lock of their list. The function makes and destroys no cache and
- * makes no mempool (-EDEADLK). A mempool that it frees is not visited any more; its records are freed when the walk is over.
+ * Call a function for each cache of the process, under the lock of their list. The function makes
+ * and destroys no cache and makes no mempool (-EDEADLK). A mempool that it frees is not visited any
+ * more; its records are freed when the walk is over.
  *
  * @return
  *   0; -EDEADLK: called from a cache's callback, or from such a function.

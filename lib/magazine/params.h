@@ -3,13 +3,15 @@
 #define MAG_PARAMS_H
 
 /*
- * Structs of the public headers that may grow: each begins with its size, as the caller's headers have it.
+ * Structs of the public headers that may grow: each begins with its size, as the caller's headers
+ * have it.
  */
 
 #include <stddef.h>
 
 /**
- * Read parameters of a caller whose struct may be older, and smaller, or newer, and larger, than ours.
+ * Read parameters of a caller whose struct may be older, and smaller, or newer, and larger, than
+ * ours.
  *
  * @param own
  *   Our struct, with the default of each field: it stays where the caller's struct lacks the field.
@@ -18,7 +20,8 @@
  * @param theirs
  *   The caller's struct.
  * @param what
- *   What the parameters are for, and @p init, the name of their initialiser, as a log line shall have them.
+ *   What the parameters are for, and @p init, the name of their initialiser, as a log line shall
+ *   have them.
  * @return
  *   0; -EINVAL after one log line: no size, or a field that is not known here is not 0.
  */

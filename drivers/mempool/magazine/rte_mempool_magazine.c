@@ -24,8 +24,8 @@
 #include "rte_mempool_magazine.h"
 
 /*
- * Most that a cache of rte_mempool is filled with: up to 25.11 its size and what a request is short of, which may be as
- * much as the largest size; from 26.07 on half its size.
+ * Most that a cache of rte_mempool is filled with: up to 25.11 its size and what a request is short
+ * of, which may be as much as the largest size; from 26.07 on half its size.
  */
 #define REFILL_MAX (2 * RTE_MEMPOOL_CACHE_MAX_SIZE)
 
@@ -60,8 +60,8 @@ node_of_object(void *object)
 }
 
 /*
- * Objects that users hold for sure: those in rte_mempool's caches are not out, nor are those that maintenance
- * moves about at this moment.
+ * Objects that users hold for sure: those in rte_mempool's caches are not out, nor are those that
+ * maintenance moves about at this moment.
  */
 static uint64_t
 objects_out(const struct rte_mempool *mp)
@@ -152,10 +152,10 @@ magazine_enqueue(struct rte_mempool *mp, void *const *objects, unsigned int n)
 }
 
 /*
- * rte_mempool asks to fill a cache with more than is needed, and asks again for what is needed when that is refused:
- * magazines of others are not emptied for the first. Only their table tells requests of that kind. Drivers of
- * network devices that fill a cache themselves have no second try, and their requests look the same: see
- * mag_door_get_hard().
+ * rte_mempool asks to fill a cache with more than is needed, and asks again for what is needed when
+ * that is refused: magazines of others are not emptied for the first. Only their table tells
+ * requests of that kind. Drivers of network devices that fill a cache themselves have no second
+ * try, and their requests look the same: see mag_door_get_hard().
  */
 
 /* Of an lcore: any place in it, because drivers keep what is there. */
@@ -185,8 +185,9 @@ is_cache_to_fill(const struct rte_mempool_cache *cache, unsigned int n)
 }
 
 /*
- * Of a user: rte_mempool_cache_create() has it from EAL's heap. What lies before a table may be read only if that is
- * memory, so it must be in the same page; without hugepages all of EAL's memory is there all the time.
+ * Of a user: rte_mempool_cache_create() has it from EAL's heap. What lies before a table may be
+ * read only if that is memory, so it must be in the same page; without hugepages all of EAL's
+ * memory is there all the time.
  */
 static const struct rte_mempool_cache *
 user_cache_at(void *const *objects, unsigned int n)
@@ -218,8 +219,8 @@ dequeue_hard(struct rte_mempool *mp, void **objects, unsigned int n, uint64_t ha
 }
 
 /*
- * rte_mempool lets us fill its caches, and those of users, over objects that are in them, and counts on
- * these when a get is refused: a refusal leaves the table as it was.
+ * rte_mempool lets us fill its caches, and those of users, over objects that are in them, and
+ * counts on these when a get is refused: a refusal leaves the table as it was.
  */
 static __rte_noinline int
 dequeue_slow(struct rte_mempool *mp, void **objects, unsigned int n)
@@ -320,7 +321,8 @@ tell(void *arg)
 
 /*
  * Two passes: the first finds where the objects lie, so that all memory that we need is had before
- * rte_mempool hears of the first one; the second tells it of all of them, before anybody can have one.
+ * rte_mempool hears of the first one; the second tells it of all of them, before anybody can have
+ * one.
  */
 static int
 magazine_populate(struct rte_mempool *mp, unsigned int max_objects, void *addr, rte_iova_t iova,

@@ -38,8 +38,9 @@ struct mag_cache *rte_mempool_magazine_cache_with(const struct rte_mempool *mp, 
  * @param mp
  *   A mempool.
  * @return
- *   The cache, or NULL with rte_errno: EINVAL, the mempool is not of this driver, or is not yet populated; ENOTSUP, the
- *   program was compiled for another layout of what mag_inline.h shows (logged).
+ *   The cache, or NULL with rte_errno: EINVAL, the mempool is not of this driver, or is not yet
+ *   populated; ENOTSUP, the program was compiled for another layout of what mag_inline.h shows
+ *   (logged).
  */
 static inline struct mag_cache *
 rte_mempool_magazine_cache(const struct rte_mempool *mp)
@@ -60,8 +61,8 @@ rte_mempool_magazine_cache(const struct rte_mempool *mp)
  * @param mp
  *   A mempool.
  * @return
- *   For mag_mirror_of(); NULL when the mempool has no mirrors, or with rte_errno = EINVAL is none of
- *   this driver, or not yet populated.
+ *   For mag_mirror_of(); NULL when the mempool has no mirrors, or with rte_errno = EINVAL is none
+ *   of this driver, or not yet populated.
  */
 const struct mag_mirror *rte_mempool_magazine_mirror(const struct rte_mempool *mp);
 

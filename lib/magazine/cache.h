@@ -45,14 +45,14 @@ struct mag_homes {
 
 struct mag_cache {
 	/* Never changes after creation. */
-	struct mag_slot *slots; /**< of the first home: what mag_inline.h looks for */
+	struct mag_cache_head head; /**< slots of the first home: what mag_inline.h looks for */
 	char name[MAG_CACHE_NAMESIZE];
 	/**
 	 * Zero. A process in which the pool's handler is another one's number (strangers.h) takes
 	 * this for a struct rte_ring or rte_stack: of no room and no objects, so that code refuses,
 	 * and writes nowhere.
 	 */
-	char closed[6 * RTE_CACHE_LINE_SIZE - MAG_CACHE_NAMESIZE - sizeof(void *)];
+	char closed[6 * RTE_CACHE_LINE_SIZE - MAG_CACHE_NAMESIZE - sizeof(struct mag_cache_head)];
 	uint64_t id;
 	uint32_t flags;
 	uint32_t object_size;
@@ -92,8 +92,7 @@ struct mag_cache {
 	struct mag_home first;
 };
 
-_Static_assert(offsetof(struct mag_cache, slots) == offsetof(struct mag_cache_head, slots),
-	       "slots");
+_Static_assert(offsetof(struct mag_cache, head) == 0, "mag_inline.h casts a cache to its head");
 
 /**
  * Size by which a library cache has its magazine types: an elastic region has room for the magazines of its objects,

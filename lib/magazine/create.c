@@ -560,7 +560,7 @@ cache_alloc(const char *kind, const char *name, int node)
 	listing->cache = cache;
 	cache->listing = listing;
 	snprintf(cache->name, sizeof(cache->name), "%s", name);
-	cache->slots = cache->first.slot;
+	cache->head.slots = cache->first.slot;
 	cache->first.node = node;
 	cache->process = mag_process_id;
 	cache->pid = mag_process_pid;

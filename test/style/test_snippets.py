@@ -7,8 +7,6 @@ out. What a snippet takes for granted, such as a port and its mbufs, is declared
 the application's own here, so that all warnings hold for them, and DPDK's as those of the system.
 """
 
-import concurrent.futures
-import os
 import pathlib
 import re
 import shlex
@@ -67,16 +65,20 @@ def of_rst(text):
     return snippets
 
 
-def program(snippet):
-    """A whole file: what is included first, then the snippet, in a function if it is made of statements."""
-    includes = re.findall(r"(?m)^#include .*\n", snippet)
+def part(number, snippet):
+    """One snippet in the program: a function if it is made of statements."""
     rest = re.sub(r"(?m)^#include .*\n", "", snippet)
     rest = re.sub(r"(?m)^(\s*)\.\.\.$", r"\1;", rest)
-    if not re.search(r"(?m)^\w[\w *]*\([^;]*\)\n\{", rest):
-        rest = f"int snippet(void);\n\nint\nsnippet(void)\n{{\n{rest}\nreturn 0;\n}}\n"
-    else:
-        rest = re.sub(r"(?m)^(\w[\w *]*\([^;]*\))\n\{", r"\1;\n\1\n{", rest)
-    return PREAMBLE + "".join(includes) + rest
+    line = f'#line 1 "snippet {number}"\n'
+    if re.search(r"(?m)^\w[\w *]*\([^;]*\)\n\{", rest):
+        return line + re.sub(r"(?m)^(\w[\w *]*\([^;]*\))\n\{", r"\1;\n\1\n{", rest)
+    return f"int snippet_{number}(void);\n\nint\nsnippet_{number}(void)\n{{\n{line}{rest}\nreturn 0;\n}}\n"
+
+
+def program(snippets):
+    """One file with all snippets of a document, and before them what they include."""
+    includes = [line for snippet in snippets for line in re.findall(r"(?m)^#include .*\n", snippet)]
+    return PREAMBLE + "".join(includes) + "\n".join(part(i, snippet) for i, snippet in enumerate(snippets, 1))
 
 
 def system_flags():
@@ -105,14 +107,12 @@ def main():
             snippets = {"markdown": of_markdown, "rst": of_rst}[kind]((ROOT / document).read_text())
             with tap.case(f"{document} has snippets"):
                 tap.check(snippets, "none were found")
-            for number, snippet in enumerate(snippets, 1):
-                file = folder / f"{pathlib.Path(document).stem}-{number}.c"
-                file.write_text(program(snippet))
-                first = next(line for line in snippet.splitlines() if line.strip())
-                with tap.case(f"{document}, snippet {number} ({first.strip()[:50]})"):
-                    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-                        said = pool.map(lambda s: errors(*s, file, flags), standards)
-                        tap.check(not (text := "\n".join(filter(None, said))), text)
+            file = folder / f"{pathlib.Path(document).stem}.c"
+            file.write_text(program(snippets))
+            for standard in standards:
+                with tap.case(f"{document}: {len(snippets)} snippets with {standard[0]} -std={standard[2]}"):
+                    text = errors(*standard, file, flags)
+                    tap.check(not text, text)
     tap.finish()
 
 

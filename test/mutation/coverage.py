@@ -3,12 +3,13 @@
 
 A full run measures it: a build for gcov, in which each program runs once. A run by default has programs.txt: how long
 each program takes, and for each file the few that together execute most of it. test_mutations.py --map makes that
-anew, in some minutes; a file that it lacks has the program of its own name.
+anew, in some minutes; a file that it lacks has the program of its own name, and those that most others have.
 
 First of all comes the program that is named after the file; of others, those first that execute little else: they
 look closest.
 """
 
+import collections
 import json
 import pathlib
 import re
@@ -24,8 +25,8 @@ HEAD = """# SPDX-License-Identifier: BSD-3-Clause
 PROGRAMS_MAX = 8
 
 
-def executed(build, folder):
-    """The functions that a program executed, as (file, function); folder has the .gcda files that it wrote."""
+def executed(build, folder, sources):
+    """The functions of sources that a program executed, as (file, function); folder has its .gcda files."""
     data = []
     for path in folder.rglob("*.gcda"):
         notes = build / path.relative_to(folder).with_suffix(".gcno")
@@ -39,7 +40,7 @@ def executed(build, folder):
     for line in done.stdout.splitlines():
         for file in json.loads(line)["files"]:
             name = re.sub(r"^(\.\./)+", "", file["file"])
-            if name.startswith(SOURCES):
+            if name.startswith(sources):
                 found |= {(name, one["name"]) for one in file["functions"] if one["execution_count"]}
     return found
 
@@ -54,7 +55,8 @@ def measure(tree, programs, workers):
         folder = tree.root / "coverage" / name
         folder.mkdir(parents=True)
         failure = tree.run(name, GCOV_PREFIX=str(folder), GCOV_PREFIX_STRIP=str(strip))
-        return name, executed(tree.build, folder), failure
+        # Programs for the driver say little of what lies below it.
+        return name, executed(tree.build, folder, "drivers" if tree.arguments(name) else SOURCES), failure
 
     results = list(workers.map(run, programs))
     return {name: found for name, found, _ in results}, {name: why for name, _, why in results if why}
@@ -98,10 +100,12 @@ class Map:
             elif not line.startswith("#"):
                 name, seconds = line.split()
                 self.seconds[name] = float(seconds)
+        counts = collections.Counter(name for names in self.files.values() for name in names)
+        self.common = [name for name, _ in counts.most_common(PROGRAMS_MAX)]
         self.measured = done is not None
 
     def programs(self, file, function, known):
         """Those to run for a mutant of that function, of the programs that are known."""
-        found = self.functions.get(function, []) if self.measured else self.files.get(file.name, [file.stem])
+        found = self.functions.get(function, []) if self.measured else self.files.get(file.name, self.common)
         own = [file.stem] if file.stem in found or not self.measured else []
         return [name for name in dict.fromkeys(own + found) if name in known]

@@ -3,43 +3,36 @@
 #define MAG_AUDIT_H
 
 /*
- * Caches that are watched (spec 11 and 12, design 11): what a user has is known, each time an object is handed out
- * or given back.
- *
- * In a watched cache each slot of the first home has WATCHED set in its visitor word: the fast path leaves
- * everything to the slow one, which calls the functions below just before an object is a user's and just after it
- * no longer is. A cache that nobody watches pays one load for it in the slow path.
- *
- * What is watched is of four kinds (MAG_WATCH_* in home.h). A cache begins with some of them and may get USES
- * later: a thread that sees an object of which another one has announced a user sees WATCHED too.
+ * Audit (spec): each object of an audited region has a record of its last transaction, that is who
+ * had it or gave it back, when, and from where. Records lie beside the objects like mirrors
+ * (mirror.h), each with a lock of its own, since a report may read what another thread writes. The
+ * stack in a record has addresses of the process that wrote it.
  */
 
 #include <stdbool.h>
-#include <stdint.h>
+#include <sys/types.h>
 
-#include "cache.h"
+#include "mag_cache.h"
+#include "region.h"
 
-/** What of a new cache is to be watched: its options, its region's mode, AddressSanitizer. */
-uint32_t mag_watch_wanted(const struct mag_cache *cache);
-/** Watch this too from now on. */
-void mag_watch(struct mag_cache *cache, uint32_t what);
-
-static inline uint32_t
-mag_watched(const struct mag_cache *cache)
-{
-	return MAG_STAT(cache->common.watch);
-}
-
-/** Objects are a user's from now on. */
-void mag_watch_out(struct mag_cache *cache, void *const *objects, unsigned int n);
+/** This thread has n objects of the region now, or has given them back. */
+void mag_audit_record(const struct mag_region *region, void *const *objects, unsigned int n,
+		      enum mag_transaction_kind kind);
 /**
- * Objects come back from a user: those that may are passed to give, the others are reported, counted
- * and left alone; or all ends, if the cache's option says so.
+ * The last transaction of an object; false: none is known.
+ *
+ * @param elsewhere
+ *   Filled with the pid of the process, for log lines, if it is another one; else with 0.
  */
-void mag_watch_back(struct mag_cache *cache, void *const *objects, unsigned int n,
-		    void (*give)(struct mag_cache *cache, void *const *objects, unsigned int n));
+bool mag_audit_last(const struct mag_region *region, const void *object,
+		    struct mag_transaction *last, pid_t *elsewhere);
 
-/** Say who has the objects that are out, of an audited cache. */
-void mag_watch_report(struct mag_cache *cache);
+/** Log this thread and its stack as the one that frees an object now. */
+void mag_audit_log_free(void);
+/**
+ * Log the last transaction of an object; or, of a region that is not audited, how to have it
+ * recorded.
+ */
+void mag_audit_log_last(const struct mag_region *region, const void *object);
 
 #endif /* MAG_AUDIT_H */

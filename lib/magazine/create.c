@@ -14,7 +14,6 @@
 #include <rte_errno.h>
 #include <rte_lcore.h>
 
-#include "audit.h"
 #include "elastic.h"
 #include "elastic_service.h"
 #include "log.h"
@@ -28,6 +27,7 @@
 #include "registry.h"
 #include "sizing.h"
 #include "visit.h"
+#include "watch.h"
 
 #define ALIGN_MIN 8
 /* Objects of a cache without a region, and their alignment. */

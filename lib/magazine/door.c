@@ -12,7 +12,7 @@
 #include <rte_memory.h>
 
 #include "adopt.h"
-#include "audit.h"
+#include "watch.h"
 #include "pool.h"
 #include "numa.h"
 #include "options.h"

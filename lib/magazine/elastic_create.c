@@ -67,9 +67,7 @@ map_make(struct mag_region *region)
 
 	if (parts == 1)
 		return 0;
-	map = mag_meta_zalloc(sizeof(*map) + RTE_MAX(RTE_MAX_MEMSEG_LISTS, MAG_PARTS_MAX) *
-						     sizeof(map->at[0]),
-			      region->part[0].node);
+	map = mag_map_alloc(RTE_MAX(RTE_MAX_MEMSEG_LISTS, MAG_PARTS_MAX), region->part[0].node);
 	if (map == NULL)
 		return -ENOMEM;
 	if (region->elastic->pages[0] == NULL) {
@@ -82,7 +80,7 @@ map_make(struct mag_region *region)
 				(struct mag_map_begin){(uintptr_t)region->elastic->pages[i], i};
 	}
 	qsort(map->at, map->count, sizeof(map->at[0]), begin_compare);
-	atomic_store_explicit(&region->map, map, memory_order_release);
+	mag_map_publish(&region->map, map);
 	return 0;
 }
 

@@ -14,11 +14,11 @@
 #include <rte_lcore.h>
 #include <rte_telemetry.h>
 
-#include "audit.h"
 #include "cache.h"
 #include "compat.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
+#include "watch.h"
 
 struct request {
 	const char *name;

@@ -16,7 +16,7 @@
 
 #include <rte_errno.h>
 
-#include "audit.h"
+#include "watch.h"
 #include "cache.h"
 #include "ground.h"
 #include "slab_objects.h"

@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "audit.h"
+#include "watch.h"
 #include "cache.h"
 #include "ground.h"
 #include "poison.h"

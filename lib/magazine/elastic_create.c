@@ -1,4 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Elastic regions, and mirror regions for them, are made and destroyed.
+ *
+ * An elastic region: modes are checked, objects are laid out (elastic.c), the records are made,
+ * with a place for each segment that there may ever be; then the parts, the map, addresses for
+ * ordinary pages, and the reserve of each part. Some nodes may have no memory, but not all. Last it
+ * enters the list that maintenance services.
+ *
+ * A mirror region is laid out in the same way, but is on no list and has no places: its segments
+ * have the indices of its first region's. That one is taken off the list meanwhile, so that no
+ * segment comes or goes while each of those that there are gets its mirror.
+ */
+
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -1,4 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Segments of elastic regions come and go.
+ *
+ * A segment comes in this order: its index is taken, its memory, then its mirrors, then the segment
+ * of the mirror region; last it enters the region's lists, and from then on caches may use it. It
+ * goes in the opposite order, and only when it is free: whatever is on a list has all that belongs
+ * to it. When one step fails, those before are undone.
+ *
+ * The region's lock is held for the index and for the lists, never while memory comes or goes. So
+ * any number of threads may grow and trim a region at the same time: maintenance, users
+ * (mag_region_grow(), mag_region_trim()) and allocations that wait.
+ *
+ * What is spare: free_min of a part is the fewest free segments that it had since the last trim at
+ * an interval; what was free all that time, less the reserve, goes back.
+ */
+
 #include <errno.h>
 #include <stdatomic.h>
 #include <stddef.h>

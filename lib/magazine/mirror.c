@@ -1,4 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Mirrors: tables from the addresses of objects to their mirrors. mirror.h tells of both forms.
+ *
+ * Both tables are hash tables of granules with open addressing: an entry is at its place or in one
+ * of those behind it, before the first that is empty (0). An entry that goes leaves a 1, so that
+ * searches pass by; it becomes 0 when nothing lies behind it.
+ *
+ * Readers hold no lock. Writers hold that of the owner or pair, fill an entry and then store its
+ * granule by release. Memory of a granule is made and freed with the lock let go: granule_get()
+ * looks again, and drops what it has if another thread was faster. In a debugger: segments in the
+ * head before the mirrors of a granule, `used` of the table, `memory` of the owner.
+ */
+
 #include <errno.h>
 #include <string.h>
 

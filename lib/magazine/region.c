@@ -1,4 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Regions: parts, lists of free segments, mirrors.
+ *
+ * A segment comes by mag_region_insert() and leaves by mag_region_remove(), which adopt.c and
+ * elastic_grow.c call when its memory has come, or before it goes. In between it is free, on the
+ * list "whole" or "tails" of its part, or in use: mag_region_get() takes it, mag_region_put() gives
+ * it back. Lists are stacks: the segment that was used last is taken first, and trimmed last.
+ *
+ * The lock guards the lists, need[], references and the making of parts. It is a leaf, and held for
+ * a few instructions, so that the data path may spin for it. Nothing allocates memory while it is
+ * held.
+ *
+ * Counts are read without the lock. Where two of them are compared, the order of writing matters:
+ * `allocations` and `removed` are written by release after the segment has left its list, and
+ * mag_region_out() reads them by acquire before what is free is counted. So a segment on its way is
+ * counted as out, or as free, or as both, but never as neither.
+ */
+
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>

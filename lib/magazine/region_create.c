@@ -1,4 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Regions of every kind are made and destroyed.
+ *
+ * A region is made in three steps: parameters are checked, with a log line that names the region
+ * and what is wrong; mag_region_alloc() makes one without memory; the kind then lays out and takes
+ * its own. When that fails, region_free() undoes what there is. Adopted memory comes later, by
+ * mag_region_adopt().
+ *
+ * A region is destroyed when no cache uses it (references), by the process that made it, and a
+ * mirror region after its first region, which counts as a reference to it.
+ */
+
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>

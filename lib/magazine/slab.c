@@ -1,4 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * The slab layer: objects are taken from slabs and given back; slabs come from segments and go back
+ * to them. slab.h tells of states and the lock.
+ *
+ * An allocation takes from partial slabs under the lock. When they do not suffice, it lets the lock
+ * go, takes a segment from the region, makes it a slab, takes the lock again, enters the slab and
+ * goes on. A free puts objects back under the lock; a slab that has all its objects leaves lists
+ * and table, and its segment goes to the region with the lock let go.
+ *
+ * Between layer and region a segment is in neither. Its objects are added to `moving` before it
+ * leaves the one and taken off after it has come to the other, so mag_slab_available() may count
+ * them twice but does not miss them. For the same reason in_use, out, allocs, frees and destroyed
+ * are written in the order in which mag_slab_in() and mag_slab_out() need them.
+ */
+
 #include <errno.h>
 
 #include <rte_bitops.h>

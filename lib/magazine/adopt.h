@@ -3,7 +3,7 @@
 #define MAG_ADOPT_H
 
 /*
- * Adopted memory: objects that somebody else laid out (spec, Regions).
+ * Adopted memory: objects that somebody else laid out (specification, Regions).
  *
  * The addresses of a chunk are cut into runs of objects at a constant distance, and these into
  * segments of `block` objects; what is left of a run is a shorter segment, a tail. The records of

@@ -3,7 +3,7 @@
 #define MAG_ARENA_H
 
 /*
- * Magazines, and the arena that they come from (design, Memory of magazines).
+ * Magazines, and the arena that they come from (design, The depot and the arena).
  *
  * A magazine (struct mag_magazine, mag_inline.h) is two words of header and its rounds. How many
  * rounds are valid is
@@ -63,7 +63,7 @@ void mag_arena_fini(struct mag_arena *arena);
  * somebody else is just in it.
  */
 struct mag_magazine *mag_arena_get(struct mag_arena *arena, uint32_t rounds);
-/** Waits for nobody: while somebody else is in the arena, it is left for that one to put away. */
+/** Does not wait: while another thread is in the arena, the magazine is left for it to put away. */
 void mag_arena_put(struct mag_arena *arena, struct mag_magazine *magazine);
 
 static inline uint32_t

@@ -3,10 +3,10 @@
 #define MAG_AUDIT_H
 
 /*
- * Audit (spec): each object of an audited region has a record of its last transaction, that is who
- * had it or gave it back, when, and from where. Records lie beside the objects like mirrors
- * (mirror.h), each with a lock of its own, since a report may read what another thread writes. The
- * stack in a record has addresses of the process that wrote it.
+ * Audit (specification): each object of an audited region has a record of its last transaction,
+ * that is who had it or gave it back, when, and from where. Records lie beside the objects like
+ * mirrors (mirror.h), each with a lock of its own, since a report may read what another thread
+ * writes. The stack in a record has addresses of the process that wrote it.
  */
 
 #include <stdbool.h>

@@ -4,7 +4,7 @@
 
 /*
  * Elastic regions: segments that come from the system when they are wanted and go back when they
- * are not (spec, Regions; design, Regions and maintenance). Here is what they consist of and how a
+ * are not (specification, Regions; design, Maintenance). Here is what they consist of and how a
  * segment is laid out; the rest is in
  *
  *   elastic_memory   the memory of one segment: taken and given back;

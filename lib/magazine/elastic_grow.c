@@ -247,7 +247,7 @@ heaps_size(void)
 	return sum;
 }
 
-/* What was free all the time since the last trim. */
+/* Segments that were free all the time since the last trim, beyond the reserve. */
 static uint32_t
 part_spare(struct mag_region *region, uint32_t part)
 {

@@ -3,8 +3,8 @@
 #define MAG_FAULT_H
 
 /*
- * Injected faults (spec, Fault injection): allocations of backing memory and of metadata that fail
- * on purpose, the nth one or at random.
+ * Injected faults (specification, Hooks for tests): allocations of backing memory and of metadata
+ * that fail on purpose, the nth one or at random.
  */
 
 #include <stdbool.h>

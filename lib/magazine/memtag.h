@@ -3,7 +3,7 @@
 #define MAG_MEMTAG_H
 
 /*
- * Memory tags (spec 12): the memory tagging extension of AArch64.
+ * Memory tags (specification, Memory tagging): the memory tagging extension of AArch64.
  *
  * Each 16 bytes of memory that was mapped for it have a tag of 4 bits, and so has a pointer, in
  * bits 59 to 56. In a thread that checks (mag_memtag_enable()) a load or store whose tags differ

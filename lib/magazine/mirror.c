@@ -86,11 +86,11 @@ table_insert(struct mag_mirror_table *table, uintptr_t granule, char *mirrors)
 	if (granule_at(table, i) == 0)
 		table->used++;
 	__atomic_store_n(&table->entry[i].mirrors, mirrors, __ATOMIC_RELAXED);
-	/* release: who finds the granule finds its mirrors */
+	/* release: a reader that finds the granule finds its mirrors */
 	__atomic_store_n(&table->entry[i].granule, granule, __ATOMIC_RELEASE);
 }
 
-/* What is gone need not be passed by when nothing lies behind it. */
+/* An entry that is gone becomes empty when nothing lies behind it. */
 static void
 table_remove(struct mag_mirror_table *table, struct mag_mirror_entry *entry)
 {
@@ -366,12 +366,12 @@ piece_get(struct mag_mirror_pieces *pieces, uintptr_t granule)
 	piece = &pieces->piece[i];
 	__atomic_store_n(&piece->below, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&piece->split, UINT64_MAX, __ATOMIC_RELAXED);
-	/* release: who finds the granule finds these */
+	/* release: a reader that finds the granule finds these */
 	__atomic_store_n(&piece->granule, granule, __ATOMIC_RELEASE);
 	return piece;
 }
 
-/* What is gone need not be passed by when nothing lies behind it. */
+/* An entry that is gone becomes empty when nothing lies behind it. */
 static void
 piece_remove(struct mag_mirror_pieces *pieces, struct mag_mirror_piece *piece)
 {
@@ -387,8 +387,8 @@ piece_remove(struct mag_mirror_pieces *pieces, struct mag_mirror_piece *piece)
 /*
  * From the first object of a segment in a granule, which may be its first of all. Readers have at
  * most objects of the other segment in the granule: their side of the split stays the same,
- * whatever they see of this one. Who gets an object of this one has it from somebody who was told
- * of the segment after this.
+ * whatever they see of this one. A thread that gets an object of this one has it from one that was
+ * told of the segment after this.
  */
 static void
 piece_add(const struct mag_mirror_way *way, uintptr_t at, uintptr_t to, bool begins)

@@ -3,8 +3,8 @@
 #define MAG_MIRROR_PRIVATE_H
 
 /*
- * Mirrors (spec 10): how their memory comes and goes, and how the objects of two regions lead to
- * each other.
+ * Mirrors (specification, Regions): how their memory comes and goes, and how the objects of two
+ * regions lead to each other.
  *
  * Bytes beside the objects: the mirrors of all objects that begin in one granule of 2 MiB are one
  * allocation, with a place for each multiple of the distance of objects: two objects are never

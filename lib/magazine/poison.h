@@ -3,8 +3,9 @@
 #define MAG_POISON_H
 
 /*
- * Memory that AddressSanitizer lets nobody touch (spec 12). Its runtime is in the process when the program was built
- * with it; the library need not be. Environment variable MAGAZINE_POISON=0: not.
+ * Memory that AddressSanitizer lets nobody touch (specification, Memory tagging). Its runtime is in
+ * the process when the program was built with it; the library need not be. Environment variable
+ * MAGAZINE_POISON=0: not.
  */
 
 #include <stdbool.h>

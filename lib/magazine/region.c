@@ -192,7 +192,7 @@ part_find(struct mag_region *region, int node)
 	return part;
 }
 
-/* A new part is made only for who asks, or while no cache relies on those that there are. */
+/* make: a new part even while caches use the region, which do not know it yet. */
 static uint32_t
 part_get(struct mag_region *region, int node, bool make)
 {
@@ -205,7 +205,7 @@ part_get(struct mag_region *region, int node, bool make)
 			part = 0;
 		} else {
 			part_init(&region->part[part], node);
-			/* release: who sees the part sees its lists */
+			/* release: a reader that sees the part sees its lists */
 			atomic_store_explicit(&region->parts, part + 1, memory_order_release);
 		}
 	}
@@ -265,7 +265,7 @@ mag_region_remove(struct mag_region *region, struct mag_segment *segment)
 	segment_remove(region, segment);
 	atomic_fetch_sub_explicit(&region->segments, 1, memory_order_relaxed);
 	atomic_fetch_sub_explicit(&region->objects, segment->count, memory_order_relaxed);
-	/* release: who counts them as gone does not see them; pairs with mag_region_out() */
+	/* release: a reader that counts them as gone does not see them free; mag_region_out() */
 	atomic_fetch_add_explicit(&region->removed, segment->count, memory_order_release);
 }
 
@@ -277,7 +277,7 @@ segment_take(struct mag_region *region, struct mag_segment_list *list)
 	if (segment == NULL)
 		return NULL;
 	segment_remove(region, segment);
-	/* release: who counts it as taken does not see it free; pairs with mag_region_out() */
+	/* release: a reader that counts it as taken does not see it free; mag_region_out() */
 	atomic_fetch_add_explicit(&region->allocations, 1, memory_order_release);
 	return segment;
 }
@@ -318,7 +318,7 @@ mag_region_put(struct mag_region *region, struct mag_segment *segment)
 uint64_t
 mag_region_out(const struct mag_region *region)
 {
-	/* acquire: what is read next is not older; pairs with who removes and takes segments */
+	/* acquire: later reads are not older; pairs with mag_region_remove() and segment_take() */
 	return atomic_load_explicit(&region->allocations, memory_order_acquire) * region->block +
 	       atomic_load_explicit(&region->removed, memory_order_acquire);
 }

@@ -3,7 +3,7 @@
 #define MAG_REGION_PRIVATE_H
 
 /*
- * Regions: backing memory cut into segments of objects (spec, Regions).
+ * Regions: backing memory cut into segments of objects (specification, Regions).
  *
  * A region is lists of free segments. Where segments come from is not its concern: adopt.h cuts
  * memory that somebody else laid out, elastic.h takes memory from the system and gives it back. All

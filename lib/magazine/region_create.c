@@ -260,7 +260,7 @@ mag_region_destroy(struct mag_region *region)
 	return 0;
 }
 
-/* What of a region is free and in use; the same is of its mirror. */
+/* Free and used segments: a mirror region has those of its first region. */
 static void
 stats_of_use(const struct mag_region *region, struct mag_region_stats *stats)
 {

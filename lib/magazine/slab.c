@@ -61,7 +61,7 @@ mag_slab_reset(struct mag_slab_layer *layer)
 	TAILQ_INIT(&layer->full);
 	atomic_store_explicit(&layer->slabs_partial, 0, memory_order_relaxed);
 	atomic_store_explicit(&layer->slabs_full, 0, memory_order_relaxed);
-	/* What is forgotten is not out any more. */
+	/* Objects of slabs that are forgotten are not out any more. */
 	MAG_COUNT_LOCKED(layer->frees, atomic_load_explicit(&layer->out, memory_order_relaxed));
 	atomic_store_explicit(&layer->out, 0, memory_order_relaxed);
 	atomic_store_explicit(&layer->moving, 0, memory_order_relaxed);

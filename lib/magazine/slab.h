@@ -3,8 +3,8 @@
 #define MAG_SLAB_H
 
 /*
- * The slab layer (spec): segments of a region cut into objects, one control record (bufctl) per
- * object, and a table that finds the slab of an address (table.h).
+ * The slab layer (specification): segments of a region cut into objects, one control record
+ * (bufctl) per object, and a table that finds the slab of an address (table.h).
  *
  * Nothing is ever stored in an object: the free list of a slab is a chain of object indices in the
  * bufctls. Address, slab and region index of an object are computed, not stored. The record of a
@@ -39,7 +39,7 @@
 
 enum mag_bufctl_state {
 	MAG_BUFCTL_FREE = 0, /**< in the slab layer */
-	MAG_BUFCTL_OUT = 1,  /**< has left it: in a magazine, or with a user whom nobody watches */
+	MAG_BUFCTL_OUT = 1,  /**< has left it; whether a user has it is not known */
 	MAG_BUFCTL_USER = 2, /**< with a user, of a cache that is guarded */
 };
 
@@ -81,7 +81,7 @@ struct mag_slab_layer {
 	_Atomic uint64_t allocs;  /**< objects */
 	_Atomic uint64_t frees;   /**< objects */
 	_Atomic uint64_t fails;   /**< slabs that could not be made, of those that were tried */
-	_Atomic uint64_t invalid; /**< frees of what was not out */
+	_Atomic uint64_t invalid; /**< frees of objects that were not out */
 	_Atomic uint64_t in_use;  /**< objects of all existing slabs */
 	_Atomic uint64_t in_use_max;
 	_Atomic uint32_t rescales;

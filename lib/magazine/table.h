@@ -3,8 +3,8 @@
 #define MAG_TABLE_H
 
 /*
- * The table of allocated addresses (spec): from an address to the segment that has it, and the
- * index of the object.
+ * The table of allocated addresses (specification, The address table): from an address to the
+ * segment that has it, and the index of the object.
  *
  * A hash table of granules, powers of two of bytes that no segment spans more than one of: so a
  * segment has objects in two granules at most, and one or two entries. Whoever enters a segment has

@@ -6,13 +6,13 @@
 #include "numa.h"
 #include "type.h"
 
-/* Spec 3. */
+/* Of the specification, Magazines. */
 static const struct mag_type types[] = {
 	{14, 128, 512}, {30, 96, 256}, {46, 64, 128}, {62, 32, 64},
 	{94, 16, 32},   {126, 8, 16},  {142, 0, 8},   {158, 0, 0},
 };
 
-/* Design 6: each fills a power of two with its header. */
+/* Each fills a power of two of bytes with its header. */
 static const uint32_t pool_types[] = {14, 30, 62, 126, 254, 510};
 
 static const struct mag_type *

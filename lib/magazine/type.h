@@ -3,7 +3,7 @@
 #define MAG_TYPE_H
 
 /*
- * Types of magazines: how many rounds they hold (spec, Magazine types).
+ * Types of magazines: how many rounds they hold (specification, Magazines).
  *
  * A library cache begins with the type that suits the size of its chunks, and may grow to larger
  * ones step by step. The types of a pool fill a power of two of bytes with their header.
@@ -15,7 +15,7 @@
 
 #define MAG_ROUNDS_MAX 510u
 
-/** One row of the table of spec 3. */
+/** One row of the table in the specification, Magazines. */
 struct mag_type {
 	uint32_t rounds;
 	uint32_t min_object; /**< first type of a cache: the first row with chunk > min_object */
@@ -34,8 +34,8 @@ uint32_t mag_type_largest(size_t chunk);
 /** Is this one of the types of a pool: 14, 30, 62, 126, 254, 510? */
 bool mag_type_is_pool(uint64_t rounds);
 /**
- * The largest pool type within the bound (design, Sizing of pools): the magazines of all slots,
- * two each, hold at most a quarter of the pool.
+ * The largest pool type within the bound (design, Magazine sizes for packet buffers): the magazines
+ * of all slots, two each, hold at most a quarter of the pool.
  *
  * @param limit
  *   Rounds that the answer may not exceed: 254 for a first type.

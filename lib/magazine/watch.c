@@ -19,7 +19,7 @@
 #define BATCH 64
 /* All bad frees are counted; reported are so many, and then the 32nd, 64th, ... */
 #define REPORTS 16
-/* Objects that a report of what is out names. */
+/* Objects that are named in a report of those that are out. */
 #define HELD_MAX 16
 
 uint32_t

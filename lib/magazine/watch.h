@@ -3,8 +3,8 @@
 #define MAG_WATCH_H
 
 /*
- * Caches that are watched (spec, Audit and Memory tagging): what a user has is known, each time an
- * object is handed out or given back.
+ * Caches that are watched (specification, Audit and Memory tagging): what a user has is known, each
+ * time an object is handed out or given back.
  *
  * In a watched cache each slot of the first home has WATCHED set in its visitor word: the fast path
  * leaves everything to the slow one, which calls the functions below just before an object is a
@@ -21,7 +21,7 @@
 
 #include "cache.h"
 
-/** What of a new cache is to be watched: its options, its region's mode, AddressSanitizer. */
+/** MAG_WATCH_* of a new cache: by its options, its region's mode, AddressSanitizer. */
 uint32_t mag_watch_wanted(const struct mag_cache *cache);
 /** Watch this too from now on. */
 void mag_watch(struct mag_cache *cache, uint32_t what);

@@ -43,7 +43,7 @@ void call_flush(struct input *input);
 void call_refuse(struct input *input);
 void call_act_as(struct input *input);
 
-/* bad.c: wrong uses. */
+/* misuse.c: wrong uses. */
 void call_free_wrong(struct input *input);
 void call_free_bulk_wrong(struct input *input);
 void call_info_wrong(struct input *input);
@@ -59,7 +59,7 @@ struct model_cache *any_cache(struct input *input);
 
 /** Did an injected fault strike in this call? */
 bool fault_struck(void);
-/** bad.c: a new input. */
+/** misuse.c: a new input. */
 void bad_begin(void);
 
 /** All caches and regions go, and nothing is left. */

@@ -3,7 +3,7 @@
 """The driver on machines with several NUMA nodes, which qemu emulates: any processor will do.
 
 Each machine has Debian's kernel, which is downloaded once into the build folder, and an initramfs with busybox and the
-program of guest.c; its results come by the second serial port, the kernel's words by the first. With arguments,
+program of nodes_test.c; its results come by the second serial port, the kernel's words by the first. With arguments,
 only machines of these names.
 """
 

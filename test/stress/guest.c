@@ -14,7 +14,7 @@
 #include "crew.h"
 #include "fault.h"
 #include "guest.h"
-#include "heap.h"
+#include "tsan_heap.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
 #include "rte_mempool_magazine.h"

@@ -19,7 +19,7 @@
 
 #include "cell.h"
 #include "fault.h"
-#include "heap.h"
+#include "tsan_heap.h"
 #include "rte_mempool_magazine.h"
 #include "slow.h"
 #include "stress.h"

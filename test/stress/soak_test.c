@@ -21,7 +21,7 @@
 #include "cell.h"
 #include "fault.h"
 #include "guest.h"
-#include "heap.h"
+#include "tsan_heap.h"
 #include "lives.h"
 #include "mag_maint.h"
 #include "slow.h"

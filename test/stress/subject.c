@@ -7,7 +7,7 @@
 
 #include <rte_errno.h>
 
-#include "heap.h"
+#include "tsan_heap.h"
 #include "rte_mempool_magazine.h"
 #include "stress.h"
 #include "subject.h"

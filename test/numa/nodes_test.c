@@ -6,7 +6,7 @@
 #include "elastic.h"
 #include "elastic_service.h"
 #include "fault.h"
-#include "ground.h"
+#include "machine.h"
 
 #include <numa.h>
 #include <stdio.h>
@@ -921,7 +921,7 @@ main(int argc, char **argv)
 	};
 	int failed;
 
-	ground_start(argc, argv);
+	machine_start(argc, argv);
 	if (mode == MODE_NO_HUGE)
 		failed = cmocka_run_group_tests(without_hugepages, NULL, NULL);
 	else

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef STRESS_HEAP_H
-#define STRESS_HEAP_H
+#ifndef STRESS_TSAN_HEAP_H
+#define STRESS_TSAN_HEAP_H
 
 /*
  * EAL's heap in sight of ThreadSanitizer: who makes or frees mempools while others allocate from the
@@ -12,4 +12,4 @@ void heap_pass(void);
 /** Allocations that are there in EAL's heaps. */
 unsigned int heap_allocations(void);
 
-#endif /* STRESS_HEAP_H */
+#endif /* STRESS_TSAN_HEAP_H */

@@ -10,7 +10,7 @@
 #include <rte_malloc.h>
 #include <rte_memzone.h>
 
-#include "heap.h"
+#include "tsan_heap.h"
 #include "stress.h"
 
 unsigned int

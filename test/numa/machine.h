@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef NUMA_GROUND_H
-#define NUMA_GROUND_H
+#ifndef NUMA_MACHINE_H
+#define NUMA_MACHINE_H
 
 /*
  * What the tests of the guest stand on: the nodes as the machine was given them, pools with memory of
@@ -47,7 +47,7 @@ struct pool {
 };
 
 /** Read the arguments, start EAL with all lcores; exits when that fails. */
-void ground_start(int argc, char **argv);
+void machine_start(int argc, char **argv);
 
 /** The nth lcore of a node. */
 unsigned int lcore_of(unsigned int node, unsigned int nth);
@@ -81,4 +81,4 @@ uint64_t home_available(const struct mag_home *home);
 /** All records of a home and of its part of the region are on its node. */
 void assert_home_lies_on(const struct mag_home *home, uint32_t part, int node);
 
-#endif /* NUMA_GROUND_H */
+#endif /* NUMA_MACHINE_H */

@@ -12,7 +12,7 @@
 #include <rte_lcore.h>
 #include <rte_memzone.h>
 
-#include "ground.h"
+#include "machine.h"
 
 #define PAGE 4096u
 
@@ -73,7 +73,7 @@ read_mode(const char *text, const char **args, int *n)
 }
 
 void
-ground_start(int argc, char **argv)
+machine_start(int argc, char **argv)
 {
 	const char *args[16] = {argv[0], "--no-pci", "--no-telemetry", "--file-prefix", "numa"};
 	char lcores[32];

@@ -36,12 +36,14 @@ import pathlib
 import queue
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import traceback
 
 import coverage
 import operators
@@ -397,6 +399,7 @@ def main():
     begin = time.monotonic()
     # Stopped by a time limit too, what was started and copied is gone.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    done = False
     if sys.argv[1:] == ["--check"]:
         sys.exit(0 if check(read_table(HERE / "mutations.txt")) else 1)
     if sys.argv[1:] == ["--list"]:
@@ -412,9 +415,16 @@ def main():
                 coverage.write(run_measure(first, None), first.seconds)
             else:
                 run(pathlib.Path(folder), begin)
+            done = True
         finally:
             tree.end_all()
             tree.remove_runtime_files()
+            if not done:
+                # Workers would go on with the next mutant.
+                shutil.rmtree(folder, ignore_errors=True)
+                traceback.print_exc()
+                sys.stdout.flush()
+                os._exit(1)
     tap.finish()
 
 

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Routing: each request goes to the homes in the order of their distance, each object to its own home.
+ * Routing: each request goes to the homes in the order of their distance, each object to its own
+ * home.
  */
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include <rte_common.h>
 #include <rte_lcore.h>
 
 #include "cache.h"
 #include "log.h"
+#include "meta.h"
+#include "object.h"
 
 void
 mag_cache_elsewhere_report(const struct mag_cache *cache)
@@ -77,7 +81,7 @@ block_give_back(struct mag_cache *cache, void *first)
 
 	for (i = 0; i < region->block; i++) {
 		object = RTE_PTR_ADD(first, (size_t)i * region->stride);
-		mag_home_give_back(home, &object, 1);
+		mag_object_give_back(&cache->common, &home->slab, &object, 1);
 	}
 }
 
@@ -137,5 +141,35 @@ mag_cache_object_info(const struct mag_cache *cache, const void *object,
 {
 	struct mag_home *home = mag_cache_home_of(cache, object);
 
-	return home != NULL ? mag_home_object_info(home, object, info, mirror) : -EINVAL;
+	return home != NULL ? mag_object_info(&cache->common, &home->slab, object, info, mirror) :
+			      -EINVAL;
+}
+
+void
+mag_cache_discard(struct mag_cache *cache)
+{
+	struct mag_homes *homes = atomic_load_explicit(&cache->homes, memory_order_relaxed), *older;
+	uint32_t part;
+
+	for (part = 1; homes != NULL && part < homes->count; part++) {
+		mag_home_fini(homes->home[part]);
+		mag_meta_free(homes->home[part]);
+	}
+	for (; homes != NULL; homes = older) {
+		older = homes->older;
+		mag_meta_free(homes);
+	}
+	if (cache->process == mag_process_id) {
+		free(cache->common.callbacks);
+		free(cache->listing);
+	}
+	mag_home_fini(&cache->first);
+	mag_meta_free(cache);
+}
+
+void
+mag_cache_end(struct mag_cache *cache)
+{
+	mag_region_detach(cache->region, cache->align);
+	mag_cache_discard(cache);
 }

@@ -5,19 +5,22 @@
 /*
  * A cache: configuration, maintenance state and its homes, and the way of each request to them.
  *
- * A cache has a home for each part of its region, which is one NUMA node's memory. The first home is a part
- * of the cache's own memory, the others are allocated on their nodes when memory of that node comes. An lcore
- * has a slot in each home: objects that it frees go to the slot of their own node.
+ * A cache has a home for each part of its region, which is one NUMA node's memory. The first home
+ * is a part of the cache's own memory, the others are allocated on their nodes when memory of that
+ * node comes. An lcore has a slot in each home: objects that it frees go to the slot of their own
+ * node.
  *
- * The fast path (mag_inline.h) knows nothing of homes: it uses the slots that the head points to, those of the
- * first home. When a second home comes, all slots of the first one get HOMES, which closes the fast path, and
- * the calls below find the home of each object: a cache with one node pays nothing.
+ * The fast path (mag_inline.h) knows nothing of homes: it uses the slots that the head points to,
+ * those of the first home. When a second home comes, all slots of the first one get HOMES, which
+ * closes the fast path, and the calls below find the home of each object: a cache with one node
+ * pays nothing.
  *
- * Homes only come, until the cache is destroyed. Their table is read without a lock and never changes once it
- * is published: it is replaced by a larger one, inside the perimeter, and kept for those who still read it.
+ * Homes only come, until the cache is destroyed. Their table is read without a lock and never
+ * changes once it is published: it is replaced by a larger one, inside the perimeter, and kept for
+ * those who still read it.
  *
- * A cache lives in shared memory and has no function pointer: the callbacks of a library cache are in memory
- * of the process that made it.
+ * A cache lives in shared memory and has no function pointer: the callbacks of a library cache are
+ * in memory of the process that made it.
  */
 
 #include <stdatomic.h>
@@ -57,10 +60,11 @@ struct mag_cache {
 	uint32_t flags;
 	uint32_t object_size;
 	uint32_t align;
-	/** mag_process_id of who made it, or took it over: owner of the callbacks. */
+	/** mag_process_id of the process that made it, or took it over: owner of the callbacks. */
 	_Atomic uint32_t process;
-	pid_t pid; /**< of that process, for log lines: no identity */
-	bool is_own; /**< has callbacks, or memory that no other process has: only for the process that made it */
+	pid_t pid;   /**< of that process, for log lines: no identity */
+	bool is_own; /**< has callbacks, or memory that no other process has: only for the process
+			that made it */
 	uint64_t expected; /**< objects that a pool is going to have */
 	struct mag_options options;
 	struct mag_region *region;
@@ -71,8 +75,8 @@ struct mag_cache {
 	_Atomic bool off;   /**< purged, and not yet enabled again by whoever did it */
 	_Atomic bool dying; /**< a pool is being freed: steal no more */
 	/**
-	 * A pool was freed by who cannot take it off the list (also another process): whoever next
-	 * leaves the list does, and frees this.
+	 * A pool was freed where it cannot be taken off the list (also in another process):
+	 * the next thread that leaves the list does, and frees this.
 	 */
 	_Atomic bool gone;
 
@@ -87,7 +91,7 @@ struct mag_cache {
 	uint64_t next_purge;  /**< TSC: none before for low memory; under the list's lock */
 	_Atomic bool reaping; /**< a reap has begun and is not over */
 	_Atomic uint64_t resizes, purges, reaps, updates;
-	_Atomic uint64_t bad_frees; /**< those that were seen by who watches */
+	_Atomic uint64_t bad_frees; /**< those that the watch refused */
 
 	struct mag_home first;
 };
@@ -95,8 +99,9 @@ struct mag_cache {
 _Static_assert(offsetof(struct mag_cache, head) == 0, "mag_inline.h casts a cache to its head");
 
 /**
- * Size by which a library cache has its magazine types: an elastic region has room for the magazines of its objects,
- * and smaller chunks, which would have larger ones, occupy whole objects all the same.
+ * Size by which a library cache has its magazine types: an elastic region has room for the
+ * magazines of its objects, and smaller chunks, which would have larger ones, occupy whole objects
+ * all the same.
  */
 static inline uint32_t
 mag_cache_type_size(const struct mag_cache *cache)
@@ -109,7 +114,7 @@ mag_cache_type_size(const struct mag_cache *cache)
 static inline const struct mag_homes *
 mag_cache_homes(const struct mag_cache *cache)
 {
-	/* acquire: pairs with the release of who makes a home */
+	/* acquire: pairs with the release in homes_publish() */
 	return atomic_load_explicit(&cache->homes, memory_order_acquire);
 }
 
@@ -148,8 +153,8 @@ void mag_homes_give(struct mag_cache *cache, void *const *objects, unsigned int 
 void mag_cache_elsewhere_report(const struct mag_cache *cache);
 
 /**
- * Are constructor and destructor addresses in another process, the one that made the cache, or its memory only that
- * one's (design 10)? Says so in a log line: who wants to call them, or use it, is refused.
+ * Are constructor and destructor addresses in another process, the one that made the cache, or its
+ * memory only that one's (design 10)? Says so in a log line; such a use is refused.
  */
 static inline bool
 mag_cache_is_elsewhere(const struct mag_cache *cache)
@@ -161,8 +166,9 @@ mag_cache_is_elsewhere(const struct mag_cache *cache)
 }
 
 /**
- * From this thread's magazines, depots and slabs, own node first: as many of n as there are. With fewer than n all
- * that were had are in transit, unless the constructor refused. mag_request_end() follows, when they are a user's or back.
+ * From this thread's magazines, depots and slabs, own node first: as many of n as there are. With
+ * fewer than n all that were had are in transit, unless the constructor refused. mag_request_end()
+ * follows, when they are a user's or back.
  */
 static inline unsigned int
 mag_cache_take(struct mag_cache *cache, void **objects, unsigned int n, struct mag_request *request)
@@ -192,5 +198,9 @@ int mag_cache_take_blocks(struct mag_cache *cache, void **first, unsigned int n)
 void mag_cache_flush_slot(struct mag_cache *cache, uint32_t slot);
 /** Objects in the magazines of all slots, read without holding them. */
 uint64_t mag_cache_in_lcores(const struct mag_cache *cache);
+/** Free a cache that is on no list, with its homes. */
+void mag_cache_discard(struct mag_cache *cache);
+/** The same, and its region has one cache less. */
+void mag_cache_end(struct mag_cache *cache);
 
 #endif /* MAG_CACHE_PRIVATE_H */

@@ -12,12 +12,14 @@
 #include <rte_memory.h>
 
 #include "adopt.h"
-#include "watch.h"
 #include "pool.h"
+#include "watch.h"
 #include "numa.h"
 #include "options.h"
+#include "pool.h"
+#include "purge.h"
 #include "region_create.h"
-#include "visit.h"
+#include "steal.h"
 
 /* Objects may reach magazines again between gathering them and taking the blocks. */
 #define GATHER_TRIES 3

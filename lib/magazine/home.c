@@ -12,22 +12,21 @@
 #include <rte_cycles.h>
 #include <rte_pause.h>
 
+#include "deadline.h"
 #include "home.h"
 #include "memtag.h"
-#include "poison.h"
+#include "object.h"
 #include "slab_objects.h"
 
 /* The shared slot's lock is held for less than this, unless its holder is preempted. */
 #define SHARED_TRIES 1000
 
-/* A visitor stays for the milliseconds of a sweep, unless it has stopped in there, or was killed. */
+/* A visitor stays for the milliseconds of a sweep, unless it has stopped in there, or was killed.
+ */
 #define FLUSH_US 100000
 
 /* Objects of which a bulk is tagged at a time. */
 #define TAGGED_BULK 32
-
-/* A signal handler may read it: it must not be allocated when it is first touched. */
-_Thread_local unsigned int mag_callback_depth __attribute__((tls_model("initial-exec")));
 
 static void
 slots_init(struct mag_home *home)
@@ -62,121 +61,15 @@ mag_home_fini(struct mag_home *home)
 	mag_arena_fini(&home->arena);
 }
 
-/* A callback is going to touch an object that is not with a user; and it has. */
-
 static void
-object_unpoison(struct mag_home *home, void *object)
+home_give_back(struct mag_home *home, void *const *objects, unsigned int n)
 {
-	if (unlikely(MAG_STAT(home->common->watch) & MAG_WATCH_POISON))
-		mag_unpoison(object, home->slab.region->object_size);
-}
-
-static void
-object_poison(struct mag_home *home, void *object)
-{
-	if (unlikely(MAG_STAT(home->common->watch) & MAG_WATCH_POISON))
-		mag_poison(object, home->slab.region->object_size);
-}
-
-static bool
-is_tagged(const struct mag_home *home)
-{
-	return unlikely(home->slab.region->mode & MAG_REGION_MEMTAG);
-}
-
-/* What is known to be an object gets another tag (spec 12): its pointer. */
-static void *
-object_retag(const struct mag_home *home, void *object)
-{
-	const struct mag_mirror *mirror = mag_region_mirror(home->slab.region);
-	char *its;
-
-	object = mag_memtag_fresh(object, home->slab.region->object_size);
-	if (mirror == NULL)
-		return object;
-	its = mag_mirror_of(mirror, object);
-	memcpy(its + mirror->back, &object, sizeof(object));
-	return object;
-}
-
-static void
-objects_retag(const struct mag_home *home, void **objects, unsigned int n)
-{
-	unsigned int i;
-
-	for (i = 0; is_tagged(home) && i < n; i++)
-		objects[i] = object_retag(home, objects[i]);
-}
-
-static void
-call_destructor(const struct mag_callbacks *callbacks, void *object)
-{
-	if (callbacks == NULL || callbacks->destructor == NULL)
-		return;
-	mag_callback_depth++;
-	callbacks->destructor(object, callbacks->arg);
-	mag_callback_depth--;
-}
-
-static int
-call_constructor(const struct mag_callbacks *callbacks, const struct mag_object_info *object,
-		 const struct mag_object_info *mirror, bool may_wait)
-{
-	int ret;
-
-	/* This thread holds nothing and could wait itself: the constructor is free to do what its caller is. */
-	if (may_wait)
-		return callbacks->constructor(object, mirror, callbacks->arg,
-					      MAG_CONSTRUCT_MAY_WAIT);
-	mag_callback_depth++;
-	ret = callbacks->constructor(object, mirror, callbacks->arg, 0);
-	mag_callback_depth--;
-	return ret;
-}
-
-/* The region's whole object, on its way to the slab layer, if the cache is one that clears. */
-static void
-object_clear(const struct mag_home *home, void *object)
-{
-	if (home->common->clears)
-		memset(object, 0, home->slab.region->object_size);
-}
-
-/* One by one, so that an object that is there twice is destructed once. */
-static void
-destruct_and_free(struct mag_home *home, void *object)
-{
-	struct mag_slab_object found;
-
-	if (mag_slab_find(&home->slab, object, &found)) {
-		/* Whoever gave it back, it is this one that is touched. */
-		if (is_tagged(home))
-			object = mag_memtag_pointer(object);
-		object_unpoison(home, object);
-		call_destructor(home->common->callbacks, object);
-		object_clear(home, object);
-		object_poison(home, object);
-	}
-	mag_slab_free(&home->slab, &object, 1);
-}
-
-void
-mag_home_give_back(struct mag_home *home, void *const *objects, unsigned int n)
-{
-	const struct mag_callbacks *callbacks = home->common->callbacks;
-	unsigned int i;
-
-	if ((callbacks == NULL || callbacks->destructor == NULL) && !home->common->clears) {
-		mag_slab_free(&home->slab, objects, n);
-		return;
-	}
-	for (i = 0; i < n; i++)
-		destruct_and_free(home, objects[i]);
+	mag_object_give_back(home->common, &home->slab, objects, n);
 }
 
 /*
- * Give objects, each with another tag if the cache has tags. Once only on their way: a second one might be the tag
- * that they came with. What is no object that is out is left as it is.
+ * Give objects, each with another tag if the cache has tags. Once only on their way: a second one
+ * might be the tag that they came with. What is no object that is out is left as it is.
  */
 static void
 home_give_fresh(struct mag_home *home, void *const *objects, unsigned int n,
@@ -186,7 +79,7 @@ home_give_fresh(struct mag_home *home, void *const *objects, unsigned int n,
 	struct mag_slab_object found;
 	unsigned int i, done, now;
 
-	if (!is_tagged(home)) {
+	if (!mag_object_is_tagged(&home->slab)) {
 		give(home, objects, n);
 		return;
 	}
@@ -195,7 +88,7 @@ home_give_fresh(struct mag_home *home, void *const *objects, unsigned int n,
 		for (i = 0; i < now; i++) {
 			bulk[i] = objects[done + i];
 			if (mag_slab_find(&home->slab, bulk[i], &found))
-				bulk[i] = object_retag(home, bulk[i]);
+				bulk[i] = mag_object_retag(&home->slab, bulk[i]);
 		}
 		give(home, bulk, now);
 	}
@@ -208,7 +101,7 @@ mag_home_destroy_magazine(struct mag_home *home, struct mag_detached detached)
 		return;
 	if (detached.rounds > 0)
 		home_give_fresh(home, mag_magazine_round(detached.magazine, 0), detached.rounds,
-				mag_home_give_back);
+				home_give_back);
 	mag_arena_put(&home->arena, detached.magazine);
 }
 
@@ -265,12 +158,13 @@ mag_home_hand_in(struct mag_home *home, struct mag_slot *lcore)
 	mag_bias_dismiss(lcore, MAG_BIAS_ASKED);
 }
 
-/* What a visitor keeps us from handing in stays in the slot: others can have it, or the slot's next owner. */
+/* What a visitor keeps us from handing in stays in the slot: others can have it, or the slot's next
+ * owner. */
 void
 mag_home_flush_slot(struct mag_home *home, uint32_t slot)
 {
 	struct mag_slot *lcore = &home->slot[slot];
-	uint64_t deadline = rte_rdtsc() + rte_get_tsc_hz() / 1000000 * FLUSH_US;
+	uint64_t deadline = mag_deadline_in(FLUSH_US);
 
 	while (!mag_bias_enter_careful(lcore)) {
 		if (rte_rdtsc() > deadline) {
@@ -349,78 +243,6 @@ mag_home_count(struct mag_home *home, uint32_t allocs, uint32_t frees)
 	MAG_COUNT(own->rounds_out, frees);
 }
 
-static void
-object_info(const struct mag_slab_object *found, const struct mag_home *home,
-	    struct mag_object_info *info)
-{
-	info->address = is_tagged(home) ? mag_memtag_pointer(found->address) : found->address;
-	info->size = home->common->chunk_size;
-	info->bufctl = found->bufctl;
-	info->segment_object = found->index;
-	info->region_index = found->region_index;
-}
-
-/* The same object on the other side; address NULL when there is none. */
-static void
-mirror_info(const struct mag_object_info *object, const struct mag_home *home,
-	    struct mag_object_info *mirror)
-{
-	const struct mag_mirror *find = mag_region_mirror(home->slab.region);
-
-	*mirror = (struct mag_object_info){.address = NULL};
-	if (find == NULL)
-		return;
-	*mirror = *object;
-	mirror->address = mag_mirror_of(find, object->address);
-	mirror->size = find->bytes;
-	mirror->bufctl = NULL;
-}
-
-/* The first of them was refused by its constructor, and is lent; the others have not come to it. */
-static void
-unconstructed_give(struct mag_home *home, void **objects, unsigned int n)
-{
-	unsigned int i;
-
-	for (i = 0; i < n && home->common->clears; i++) {
-		if (i > 0)
-			object_unpoison(home, objects[i]);
-		object_clear(home, objects[i]);
-		object_poison(home, objects[i]);
-	}
-	if (i == 0)
-		object_poison(home, objects[0]);
-	objects_retag(home, objects, n);
-	mag_slab_free(&home->slab, objects, n);
-}
-
-/* Construct n objects; those that could not be are given back. Returns how many stand. */
-static unsigned int
-construct(struct mag_home *home, void **objects, unsigned int n, bool may_wait)
-{
-	const struct mag_callbacks *callbacks = home->common->callbacks;
-	struct mag_object_info info, mirror;
-	struct mag_slab_object found;
-	unsigned int i;
-
-	if (likely(callbacks == NULL || callbacks->constructor == NULL))
-		return n;
-	for (i = 0; i < n; i++) {
-		mag_slab_find(&home->slab, objects[i], &found);
-		object_info(&found, home, &info);
-		mirror_info(&info, home, &mirror);
-		object_unpoison(home, objects[i]);
-		if (call_constructor(callbacks, &info, mirror.address != NULL ? &mirror : NULL,
-				     may_wait) != 0)
-			break;
-	}
-	if (i < n) {
-		MAG_STAT_ADD(home->common->alloc_fails, n - i);
-		unconstructed_give(home, objects + i, n - i);
-	}
-	return i;
-}
-
 /*
  * Past the slot, which may be somebody else's for a while, or without magazines while the depot is
  * being emptied: whole magazines, and of the last one what is not needed to the slabs.
@@ -464,10 +286,11 @@ mag_home_take(struct mag_home *home, void **objects, unsigned int n, struct mag_
 	if (got == n)
 		return n;
 	slab = mag_slab_alloc(&home->slab, objects + got, n - got, &home->common->transit);
-	objects_retag(home, objects + got, slab);
+	mag_objects_retag(&home->slab, objects + got, slab);
 	if (got + slab < n)
 		request->transit += slab;
-	beside = construct(home, objects + got, slab, request->may_wait);
+	beside = mag_object_construct(home->common, &home->slab, objects + got, slab,
+				      request->may_wait);
 	if (beside < slab)
 		request->refused = true;
 	else if (got + slab < n)
@@ -508,7 +331,7 @@ home_put(struct mag_home *home, void *const *objects, unsigned int n)
 	}
 	if (magazine != NULL)
 		mag_arena_put(&home->arena, magazine);
-	mag_home_give_back(home, objects + done, n - done);
+	home_give_back(home, objects + done, n - done);
 	mag_home_count(home, 0, n - done);
 }
 
@@ -521,20 +344,6 @@ mag_home_give(struct mag_home *home, void *const *objects, unsigned int n)
 void
 mag_home_give_past(struct mag_home *home, void *const *objects, unsigned int n)
 {
-	home_give_fresh(home, objects, n, mag_home_give_back);
+	home_give_fresh(home, objects, n, home_give_back);
 	mag_home_count(home, 0, n);
-}
-
-int
-mag_home_object_info(struct mag_home *home, const void *object, struct mag_object_info *info,
-		     struct mag_object_info *mirror)
-{
-	struct mag_slab_object found;
-
-	if (!mag_slab_find(&home->slab, object, &found))
-		return -EINVAL;
-	object_info(&found, home, info);
-	if (mirror != NULL)
-		mirror_info(info, home, mirror);
-	return 0;
 }

@@ -3,20 +3,22 @@
 #define MAG_HOME_H
 
 /*
- * A home: what a cache has on one NUMA node. Depot, arena of magazines, slab layer, and one slot for each
- * lcore, all in memory of that node. Functions here move objects between this thread's slot of one home, its
- * depot and its slabs (spec 4); slots of others are touched in sweep.h only.
+ * A home: what a cache has on one NUMA node. Depot, arena of magazines, slab layer, and one slot
+ * for each lcore, all in memory of that node. Functions here move objects between this thread's
+ * slot of one home, its depot and its slabs (spec 4); slots of others are touched in sweep.h only.
  *
- * An object belongs to the home that has its part of the region, always, so a home needs nothing of other
- * homes. What all homes of a cache have in common is in struct mag_common, a part of the cache.
+ * An object belongs to the home that has its part of the region, always, so a home needs nothing of
+ * other homes. What all homes of a cache have in common is in struct mag_common, a part of the
+ * cache.
  *
  * Locks, outermost first; all homes of a cache are locked in the order of their parts:
  *
- *     list of all caches > perimeter > visit > shared > working set > slab, region, arena (leaves: one at a time)
+ *     list of all caches > perimeter > visit > shared > working set > slab, region, arena (leaves:
+ * one at a time)
  *
- * The data path takes shared and the arena by try, slab and region by spinning; visit only to steal. Callbacks
- * run with list, visit or working set held: they must not allocate from the cache that calls them, nor create
- * or destroy caches.
+ * The data path takes shared and the arena by try, slab and region by spinning; visit only to
+ * steal. Callbacks run with list, visit or working set held: they must not allocate from the cache
+ * that calls them, nor create or destroy caches.
  */
 
 #include <stdatomic.h>
@@ -25,49 +27,16 @@
 #include <stdint.h>
 
 #include "arena.h"
+#include "common.h"
 #include "counter.h"
 #include "depot.h"
 #include "lock.h"
-#include "mag_cache.h"
 #include "slab.h"
 #include "slot.h"
 
-struct mag_callbacks {
-	mag_constructor constructor;
-	mag_destructor destructor;
-	mag_release release;
-	void *arg;
-};
-
-/* Bits of struct mag_common's watch (audit.h). */
-#define MAG_WATCH_STATE 0x1u  /**< each object is with a user or not: guard */
-#define MAG_WATCH_AUDIT 0x2u  /**< and who had it last, and gave it back: STATE is set too */
-#define MAG_WATCH_USES 0x4u   /**< use counts: some object has, or had, users */
-#define MAG_WATCH_POISON 0x8u /**< who touches an object that is not with a user is told so */
-
-/** What all homes of a cache have in common. */
-struct mag_common {
-	/* Never changes after creation. */
-	struct mag_callbacks
-		*callbacks; /**< NULL: none; only for the process that made the cache */
-	uint32_t chunk_size;
-	enum mag_bias_mode bias;
-	bool clears; /**< objects are zeroed before they go to the slab layer */
-
-	/** Rounds of the type in force; changed inside the perimeter, when every slot of every home is off. */
-	_Atomic uint32_t type;
-	_Atomic uint32_t watch; /**< what is looked at; bits are only added */
-	/**
-	 * Objects in hands that will put them where they can be had (reap, purge, steal), or may: those of a
-	 * request that wants more.
-	 */
-	_Atomic uint64_t transit __attribute__((aligned(RTE_CACHE_LINE_SIZE)));
-	_Atomic uint64_t zeroes, alloc_fails, steals, steal_denied, visits_denied;
-};
-
 /**
- * Invariants: each object in a slot, in the depot or out of the slab layer is of this home's part; a full
- * magazine of the depot is of the common type.
+ * Invariants: each object in a slot, in the depot or out of the slab layer is of this home's part;
+ * a full magazine of the depot is of the common type.
  */
 struct mag_home {
 	/* Never changes after creation. */
@@ -92,25 +61,8 @@ struct mag_home {
 };
 
 /**
- * A request that may need several steps, {0} at first. While it has less than it wants, what it has is in
- * transit: others, who may want less, then know that it may come back.
- */
-struct mag_request {
-	uint64_t transit; /**< objects that it holds in transit */
-	bool refused;     /**< there are more, but the constructor refused */
-	bool some;        /**< set by who asks: fewer than it wants are welcome, too */
-	bool may_wait;    /**< set by who asks, with no lock held: so may the constructor */
-};
-
-/**
- * Callbacks of caches that this thread is in. It may hold any lock of theirs then, and waits for none that
- * comes before these.
- */
-extern _Thread_local unsigned int mag_callback_depth;
-
-/**
- * Depot, slabs and slots of a home whose constant fields are set; the slots are off. 0 or -ENOMEM: then
- * mag_home_fini(), too.
+ * Depot, slabs and slots of a home whose constant fields are set; the slots are off. 0 or -ENOMEM:
+ * then mag_home_fini(), too.
  *
  * @param expected
  *   Objects of the home: sizes the table; 0 = not known.
@@ -128,8 +80,6 @@ unsigned int mag_home_take(struct mag_home *home, void **objects, unsigned int n
 void mag_home_give(struct mag_home *home, void *const *objects, unsigned int n);
 /** Past the magazines: destruct and free to the slab layer. */
 void mag_home_give_past(struct mag_home *home, void *const *objects, unsigned int n);
-/** The same for objects that no user had: neither counted nor tagged anew. */
-void mag_home_give_back(struct mag_home *home, void *const *objects, unsigned int n);
 /** Count objects for this thread that came from, or went, past its magazines. */
 void mag_home_count(struct mag_home *home, uint32_t allocs, uint32_t frees);
 /** Destroy a magazine with the rounds that it holds. */
@@ -143,9 +93,6 @@ void mag_home_hand_over(struct mag_home *home, struct mag_detached detached);
 void mag_home_hand_in(struct mag_home *home, struct mag_slot *lcore);
 /** Hand in the magazines of one slot, as its owner. */
 void mag_home_flush_slot(struct mag_home *home, uint32_t slot);
-/** As mag_cache_object_info(). */
-int mag_home_object_info(struct mag_home *home, const void *object, struct mag_object_info *info,
-			 struct mag_object_info *mirror);
 
 /** Objects in the magazines of all slots, read without holding them. */
 static inline uint64_t
@@ -157,47 +104,6 @@ mag_home_in_lcores(const struct mag_home *home)
 	for (i = 0; i < slots; i++)
 		sum += mag_slot_objects(&home->slot[i]);
 	return sum;
-}
-
-/** Objects are about to leave magazines, lists and slabs for somebody's hands. */
-static inline void
-mag_transit_begin(struct mag_common *common, uint64_t objects)
-{
-	MAG_STAT_ADD(common->transit, objects);
-	/* release: who sees the objects gone, and then reads transit, sees this; free on x86 */
-	atomic_thread_fence(memory_order_release);
-}
-
-/** They are where others can have them, or with a user. */
-static inline void
-mag_transit_end(struct mag_common *common, uint64_t objects)
-{
-	/* release: who sees the objects gone from here sees where they went */
-	atomic_fetch_sub_explicit(&common->transit, objects, memory_order_release);
-}
-
-/** A request has more objects, and wants more still. Before anybody can see them gone. */
-static inline void
-mag_request_hold(struct mag_common *common, struct mag_request *request, uint64_t objects)
-{
-	mag_transit_begin(common, objects);
-	request->transit += objects;
-}
-
-/** Some of them are where others can have them. */
-static inline void
-mag_request_let_go(struct mag_common *common, struct mag_request *request, uint64_t objects)
-{
-	mag_transit_end(common, objects);
-	request->transit -= objects;
-}
-
-/** Its objects are with a user, or where others can have them. */
-static inline void
-mag_request_end(struct mag_common *common, struct mag_request *request)
-{
-	if (unlikely(request->transit != 0))
-		mag_request_let_go(common, request, request->transit);
 }
 
 #endif /* MAG_HOME_H */

@@ -40,12 +40,13 @@
 #include "log.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
+#include "object.h"
 #include "maint.h"
 #include "pressure.h"
+#include "purge.h"
 #include "registry.h"
 #include "sizing.h"
 #include "strangers.h"
-#include "visit.h"
 
 #define SERVICE_NAME "magazine"
 /* A service lcore comes by millions of times a second, unless it is preempted, stopped or stuck. */

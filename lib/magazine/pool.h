@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "alloc.h"
 #include "cache.h"
 #include "options.h"
 
@@ -22,7 +23,8 @@ struct mag_pool_params {
 	int node;
 };
 
-/** A cache for a mempool: pool types, lcore layer enabled at once. rte_errno as mag_cache_create(). */
+/** A cache for a mempool: pool types, lcore layer enabled at once. rte_errno as mag_cache_create().
+ */
 struct mag_cache *mag_pool_create(const struct mag_pool_params *params);
 /**
  * The pool is going to have memory of this node, which may be the first of its node. 0, -ENOMEM, or
@@ -34,22 +36,17 @@ int mag_pool_home(struct mag_cache *cache, int node);
  *
  * @return
  *   False, when called from a callback or a walk, or in another process than the one that made it:
- *   nobody does anything for the pool any more, and who next leaves the list of that process, or
- *   its maintenance, frees it, and its region with it. Where that process has ended, nobody does.
+ *   nothing is done for the pool any more, and the next thread that leaves the list of that
+ * process, or its maintenance, frees it, and its region with it. Where that process has ended,
+ * nobody does.
  */
 bool mag_pool_free(struct mag_cache *cache);
 /**
- * A pool lost all its memory (rte_mempool gave it back): start again without objects. 0, or, with nothing done, -EBUSY
- * when somebody stays in the resize perimeter, or -EAGAIN when an lcore that holds magazines does not let go.
+ * A pool lost all its memory (rte_mempool gave it back): start again without objects. 0, or, with
+ * nothing done, -EBUSY when somebody stays in the resize perimeter, or -EAGAIN when an lcore that
+ * holds magazines does not let go.
  */
 int mag_pool_reset(struct mag_cache *cache);
-
-/** All of n or none: also from other lcores' magazines. 0 or -ENOBUFS. */
-int mag_cache_take_all(struct mag_cache *cache, void **objects, unsigned int n, bool steal);
-/** The same for who may wait: constructors may, too. Not in a callback or a walk. */
-int mag_cache_take_all_slowly(struct mag_cache *cache, void **objects, unsigned int n);
-/** For what mag_cache_take_all() refused without a steal. 0 or -ENOBUFS. */
-int mag_cache_steal_all(struct mag_cache *cache, void **objects, unsigned int n);
 /** n contiguous blocks, all or nothing, as mag_cache_take_blocks(). 0 or -ENOBUFS. */
 int mag_pool_take_blocks(struct mag_cache *cache, void **first, unsigned int n);
 

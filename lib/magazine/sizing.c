@@ -4,8 +4,8 @@
 
 #include "counter.h"
 #include "sizing.h"
+#include "sweep.h"
 #include "type.h"
-#include "visit.h"
 
 /* A first type leaves room to grow (design 6). */
 #define POOL_FIRST_MAX 254

@@ -10,16 +10,18 @@
 #include "params.h"
 
 /*
- * Free objects, never more than there were at some moment of the call. Each place where they can be (a home's
- * slots, its depot, its slabs, the region) is read twice: what came in so far, of all places, and after
- * that what went out, of all places. No lock is taken, and objects move meanwhile. But an object counts as gone
- * out before it comes in elsewhere, and before a user has it. So at the moment between the two readings each free
- * object is in one place at most, and none that is with a user is in any. Until that moment no less came in
- * than was read before it, and no more went out than is read after it: the difference is too small by what moves
- * meanwhile, never too large, and exact when nothing moves. mag_cache_reachable() errs to the other side.
+ * Free objects, never more than there were at some moment of the call. Each place where they can be
+ * (a home's slots, its depot, its slabs, the region) is read twice: what came in so far, of all
+ * places, and after that what went out, of all places. No lock is taken, and objects move
+ * meanwhile. But an object counts as gone out before it comes in elsewhere, and before a user has
+ * it. So at the moment between the two readings each free object is in one place at most, and none
+ * that is with a user is in any. Until that moment no less came in than was read before it, and no
+ * more went out than is read after it: the difference is too small by what moves meanwhile, never
+ * too large, and exact when nothing moves. mag_cache_reachable() errs to the other side.
  */
 
-/* Looks at a slot whose owner is at work; what the slot holds is not counted if all of them find it so. */
+/* Looks at a slot whose owner is at work; what the slot holds is not counted if all of them find it
+ * so. */
 #define LOOKS 8
 
 struct flow {
@@ -42,8 +44,9 @@ slot_out(const struct mag_slot *slot)
 }
 
 /*
- * No counter tells what came in. It is what went out and what is there, at a moment without anybody in the slot: busy is
- * looked at between any two loads. If nothing went out meanwhile, whole operations in between were frees.
+ * No counter tells what came in. It is what went out and what is there, at a moment without anybody
+ * in the slot: busy is looked at between any two loads. If nothing went out meanwhile, whole
+ * operations in between were frees.
  */
 static uint64_t
 slot_in(const struct mag_slot *slot, const uint32_t *busy)
@@ -102,7 +105,8 @@ flow_in(const struct mag_cache *cache, uint32_t count, unsigned int slots, struc
 		in->slabs += mag_slab_in(&home->slab);
 		in->slots[part] = home_slots_in(home, slots);
 	}
-	/* Last here, and first in flow_out(): a take between the two readings counts for more than it took. */
+	/* Last here, and first in flow_out(): a take between the two readings counts for more than
+	 * it took. */
 	for (part = 0; part < count; part++)
 		in->magazines[part] = mag_depot_in(&mag_cache_home(cache, part)->depot.full);
 	/* acquire: as the counters */

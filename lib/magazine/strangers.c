@@ -9,8 +9,8 @@
 #include <rte_eal.h>
 
 #include "log.h"
+#include "steal.h"
 #include "strangers.h"
-#include "visit.h"
 
 static uint64_t
 allocs_of(const struct mag_cache *cache)

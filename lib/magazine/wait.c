@@ -10,12 +10,13 @@
 #include <rte_errno.h>
 #include <rte_random.h>
 
+#include "alloc.h"
 #include "elastic_grow.h"
 #include "elastic_service.h"
+#include "mag_maint.h"
 #include "mag_stats.h"
-#include "pool.h"
 #include "registry.h"
-#include "visit.h"
+#include "steal.h"
 
 #define BACKOFF_FIRST_MS 4
 #define BACKOFF_MAX_MS 1024
@@ -70,7 +71,8 @@ purge_visit(struct mag_cache *cache, void *arg)
 		mag_cache_reap_now(cache, true);
 }
 
-/* As many segments as are missing for n objects, however many others take of them; false when there is none to be had. */
+/* As many segments as are missing for n objects, however many others take of them; false when there
+ * is none to be had. */
 static bool
 grow_for(struct mag_cache *cache, unsigned int n)
 {
@@ -82,7 +84,8 @@ grow_for(struct mag_cache *cache, unsigned int n)
 	return grown;
 }
 
-/* Everything but waiting: what there is, new segments, what caches of the region hold. 0, or -ENOBUFS. */
+/* Everything but waiting: what there is, new segments, what caches of the region hold. 0, or
+ * -ENOBUFS. */
 static int
 alloc_hard(struct mag_cache *cache, void **objects, unsigned int n)
 {
@@ -107,8 +110,8 @@ there_are(const struct mag_cache *cache)
 }
 
 /*
- * Sleep, until the deadline at most, or until something was freed: 0, or -EINTR. had: the objects that were there
- * before (the constructor refused them): they do not end it.
+ * Sleep, until the deadline at most, or until something was freed: 0, or -EINTR. had: the objects
+ * that were there before (the constructor refused them): they do not end it.
  */
 static int
 sleep_for(struct mag_cache *cache, uint64_t us, uint64_t deadline, uint64_t had)

@@ -19,10 +19,10 @@
 #include "logtap.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
+#include "perimeter.h"
 #include "pool.h"
 #include "registry.h"
 #include "rte_mempool_magazine.h"
-#include "visit.h"
 #include "../counts.h"
 
 /* Set in a copy of this program that is the secondary process: what it does. */

@@ -9,6 +9,7 @@
 #include <rte_errno.h>
 #include <rte_lcore.h>
 
+#include "alloc.h"
 #include "cache.h"
 #include "calls.h"
 #include "elastic_service.h"

@@ -2,7 +2,7 @@
 
 /*
  * The sum by which an allocation that found too little decides whether a steal can succeed
- * (can_succeed() in visit.c), read location by location while owners get, put and hand in, a
+ * (can_succeed() in steal.c), read location by location while owners get, put and hand in, a
  * visitor empties a slot, maintenance reaps the depot and a slab is made. What is not under a lock is a
  * step of its own. Magazines have 2 rounds; a slot has two of them.
  *

@@ -15,7 +15,7 @@
  * DEPOT            rounds and link of a magazine, then the exchange of the head by mag_depot_put();
  *                  the exchange by mag_depot_take(), then the rounds. The tag read, then what is read through lo.
  * TRANSIT          objects from a slot to the depot, counted in transit meanwhile; who looks reads transit,
- *                  slot, depot, and transit again (can_succeed() in visit.c).
+ *                  slot, depot, and transit again (can_succeed() in steal.c).
  * SWAP             a full magazine from loaded to previous; who counts reads loaded, then previous.
  */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * The resize perimeter (perimeter_enter_within() and mag_perimeter_leave() in visit.c): one thread at a
+ * The resize perimeter (mag_perimeter_enter_within() and mag_perimeter_leave() in perimeter.c): one thread at a
  * time, which may enter again; others get EBUSY, or sleep until it is left and try again (a futex on the
  * number of times that it was left), up to a deadline. Who destroys a cache and is refused enables it from
  * inside: that is the entry again.

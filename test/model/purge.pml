@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Purge, change of the type, enable, and a thief, against owners that get, put and hand in (visit.c,
- * home.c). Magazines are of 1 round or of 2; an owner's slot has one at most. That an owner in its
+ * Purge, change of the type, enable, and a thief, against owners that get, put and hand in (purge.c,
+ * steal.c, home.c). Magazines are of 1 round or of 2; an owner's slot has one at most. That an owner in its
  * slot and a visitor exclude each other is bias.pml's, that lists are exact is depot.pml's: both are
  * taken for granted here. An owner that puts and finds no empty magazine lets its slot go, makes one of
  * the size it saw, and comes again: meanwhile the type may have changed (spec 4).

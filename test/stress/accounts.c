@@ -8,7 +8,7 @@
 #include "mag_maint.h"
 #include "mag_stats.h"
 #include "stress.h"
-#include "visit.h"
+#include "sweep.h"
 
 /* Owner word of the one who drains: no worker has it. */
 #define DRAINER 1000000u

@@ -2,10 +2,10 @@
 #include "eal.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
+#include "perimeter.h"
 #include "pool.h"
 #include "registry.h"
 #include "slab_objects.h"
-#include "visit.h"
 
 #include <errno.h>
 #include <pthread.h>

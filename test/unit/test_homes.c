@@ -7,8 +7,8 @@
 #include "ground.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
+#include "perimeter.h"
 #include "pool.h"
-#include "visit.h"
 
 #include <dlfcn.h>
 #include <errno.h>

@@ -6,7 +6,7 @@
 #include "mag_maint.h"
 #include "mag_stats.h"
 #include "pool.h"
-#include "visit.h"
+#include "purge.h"
 
 #include <stdio.h>
 #include <stdlib.h>

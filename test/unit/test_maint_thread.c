@@ -2,8 +2,8 @@
 #include "eal.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
+#include "perimeter.h"
 #include "pool.h"
-#include "visit.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
 /* memtag.c and MEMTAG regions: where there are memory tags, that they stop who has no business there. */
 
 #include "eal.h"
-#include "visit.h"
+#include "steal.h"
 
 #include <dlfcn.h>
 #include <errno.h>

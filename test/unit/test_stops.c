@@ -12,7 +12,8 @@
 #include "mag_maint.h"
 #include "mag_stats.h"
 #include "pool.h"
-#include "visit.h"
+#include "purge.h"
+#include "steal.h"
 
 #include <pthread.h>
 #include <stdio.h>

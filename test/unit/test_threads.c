@@ -6,6 +6,7 @@
 #include "mag_maint.h"
 #include "mag_stats.h"
 #include "pool.h"
+#include "steal.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -17,7 +18,6 @@
 
 #include "compat.h"
 #include "fixture.h"
-#include "visit.h"
 #include "maint.h"
 
 #define COUNT 4096

@@ -2,8 +2,11 @@
 #include "eal.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
+#include "perimeter.h"
 #include "pool.h"
-#include "visit.h"
+#include "purge.h"
+#include "steal.h"
+#include "sweep.h"
 
 #include <dlfcn.h>
 #include <errno.h>

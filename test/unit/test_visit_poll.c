@@ -3,7 +3,7 @@
 #include "mag_maint.h"
 #include "mag_stats.h"
 #include "pool.h"
-#include "visit.h"
+#include "purge.h"
 
 #include <errno.h>
 

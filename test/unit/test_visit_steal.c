@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "alloc.h"
 #include "eal.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
+#include "perimeter.h"
 #include "pool.h"
+#include "steal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,7 +18,6 @@
 #include "cache.h"
 #include "ground.h"
 #include "rte_mempool_magazine.h"
-#include "visit.h"
 
 /*
  * What a steal costs, in membarriers and visits, with few slots that have owners and with many.

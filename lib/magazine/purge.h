@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef MAG_VISIT_H
-#define MAG_VISIT_H
+#ifndef MAG_PURGE_H
+#define MAG_PURGE_H
 
 /*
- * Sweeps over the slots of a cache, and what is built from them (spec 7, design 8).
+ * Purge, resize, reap and reclaim of a cache (spec 7): from magazines to the slabs.
  */
+
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "cache.h"
 #include "mag_maint.h"
@@ -12,16 +15,6 @@
 /** Added to the remembered contention by a resize, so that it does not cause the next one. */
 #define MAG_CONTENTION_REST (1ull << 40)
 
-/** Take what other lcores hold: all of n, or none, unless some will do. Returns how many, and ends the request. */
-unsigned int mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n,
-			     struct mag_request *request);
-/**
- * May this process visit all owners of a cache? If not they are asked: with visit=0, in a secondary process, and
- * once a membarrier has failed, until each has acknowledged FENCE.
- */
-bool mag_cache_may_visit(const struct mag_cache *cache);
-/** Objects that could be had by visiting everybody, in transit included. */
-uint64_t mag_cache_reachable(const struct mag_cache *cache);
 /**
  * Gather the objects of all magazines in the slabs, for contiguous blocks: purge, enable.
  * 0; -EAGAIN when an owner did not let go or there is nothing to gather; -EBUSY when somebody else
@@ -39,21 +32,18 @@ void mag_cache_working_set_update(struct mag_cache *cache);
  *   There may be more to reap: the next call goes on with it, and counts as the same reap.
  */
 bool mag_cache_working_set_reap(struct mag_cache *cache, unsigned int chains);
-/** Enter the resize perimeter; false when somebody else is in it, and with wait stays for 6 s. */
-bool mag_perimeter_enter(struct mag_cache *cache, bool wait);
-void mag_perimeter_leave(struct mag_cache *cache);
 /**
  * Purge by a thread that is in the perimeter.
  *
  * @param idle
  *   Nobody uses the cache: owners that may not be interrupted need not be asked.
  * @return
- *   0, or -EAGAIN, the layer being on as before: an owner did not let go, or owners can only be asked, and
- *   were; what some homes, the shared slots and the depots held is then in the slabs.
+ *   0, or -EAGAIN, the layer being on as before: an owner did not let go, or owners can only be
+ * asked, and were; what some homes, the shared slots and the depots held is then in the slabs.
  */
 int mag_cache_purge_inside(struct mag_cache *cache, bool idle);
 
 /** Inside the perimeter: on again, unless somebody purged it and has not enabled it since. */
 void mag_cache_enable_inside(struct mag_cache *cache);
 
-#endif /* MAG_VISIT_H */
+#endif /* MAG_PURGE_H */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/sched.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -189,6 +190,8 @@ start_eal(int argc, char **argv, unsigned int nb_lcores, const char *plugin, con
 	}
 	for (int i = 1; i < argc && n < MAX_EAL_ARGS; i++)
 		args[n++] = argv[i];
+	/* Another arena of the C library's is 64 MiB of addresses that heap.c would count. */
+	mallopt(M_ARENA_MAX, 1);
 	return rte_eal_init(n, args);
 }
 

@@ -26,6 +26,7 @@ setup(void **state __rte_unused)
 	struct mag_cache_params params = {.size = sizeof(params),
 					  .name = "quiet",
 					  .object_size = SIZE,
+					  .flags = MAG_CACHE_DYNAMIC,
 					  .node = -1,
 					  .options = "visit=0"};
 
@@ -174,7 +175,6 @@ TEST(test_a_purge_is_not_done_before_owners_came_by, setup, teardown)
 
 TEST(test_the_magazine_size_does_not_change, setup, teardown)
 {
-	cache->flags |= MAG_CACHE_DYNAMIC;
 	atomic_fetch_add(&cache->first.depot.full.contention, 100);
 	mag_cache_update(cache);
 	assert_int_equal(cache->common.type, ROUNDS);

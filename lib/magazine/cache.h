@@ -154,7 +154,7 @@ void mag_cache_elsewhere_report(const struct mag_cache *cache);
 
 /**
  * Are constructor and destructor addresses in another process, the one that made the cache, or its
- * memory only that one's (design 10)? Says so in a log line; such a use is refused.
+ * memory only that one's? Says so in a log line; such a use is refused.
  */
 static inline bool
 mag_cache_is_elsewhere(const struct mag_cache *cache)

@@ -3,8 +3,8 @@
 #define MAG_DEPOT_H
 
 /*
- * The depot: one list of full and one list of empty magazines (spec 5), without
- * a lock (design 5).
+ * The depot: one list of full and one list of empty magazines, without
+ * a lock.
  *
  * Invariant: a magazine on the full list holds exactly the rounds of its type,
  * one on the empty list none. All magazines of a depot are of one type: it is

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Below the fast path: objects between this thread's slot, the depot and the slab layer of one home
- * (spec 4).
+ * Below the fast path: objects between this thread's slot, the depot and the slab layer of one home.
  */
 
 #include <errno.h>

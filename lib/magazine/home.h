@@ -5,7 +5,7 @@
 /*
  * A home: what a cache has on one NUMA node. Depot, arena of magazines, slab layer, and one slot
  * for each lcore, all in memory of that node. Functions here move objects between this thread's
- * slot of one home, its depot and its slabs (spec 4); slots of others are touched in sweep.h only.
+ * slot of one home, its depot and its slabs; slots of others are touched in sweep.h only.
  *
  * An object belongs to the home that has its part of the region, always, so a home needs nothing of
  * other homes. What all homes of a cache have in common is in struct mag_common, a part of the

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Update and reap (spec 6 and 7, design 7).
+ * Update and reap.
  *
  * A control thread of ours sleeps until something is due. It then lets a service lcore do the work: it
  * registers one EAL service for all caches of the process if there is none, maps it to the service lcores
@@ -67,7 +67,7 @@
  * or waits for the lock of EAL's memory, have their turn.
  */
 #define REAP_CHAINS 8
-/* Regions give back what they did not need for so long (spec 10). */
+/* Regions give back what they did not need for so long. */
 #define REGION_MS 13000
 #define INTERVAL_MAX_MS 3600000
 

@@ -34,7 +34,7 @@ object_poison(const struct mag_common *common, const struct mag_slab_layer *slab
 		mag_poison(object, slab->region->object_size);
 }
 
-/* What is known to be an object gets another tag (spec 12): its pointer. */
+/* What is known to be an object gets another tag: its pointer. */
 void *
 mag_object_retag(const struct mag_slab_layer *slab, void *object)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * The driver's door: a mempool's cache is made, gets homes, is emptied and freed (spec 6).
+ * The driver's door: a mempool's cache is made, gets homes, is emptied and freed.
  */
 
 #include <errno.h>

@@ -2,7 +2,7 @@
 
 /*
  * What takes magazines away from slots and depots, and gives their objects to the slabs: purge,
- * enable, resize, working set, reap, reclaim (spec 7).
+ * enable, resize, working set, reap, reclaim.
  *
  * A purge turns off the slots of one home after the other, each by one sweep, and then empties the
  * depots: from then on no magazine of the old type is anywhere, and the type may change. It is made

@@ -3,7 +3,7 @@
 #define MAG_PURGE_H
 
 /*
- * Purge, resize, reap and reclaim of a cache (spec 7): from magazines to the slabs.
+ * Purge, resize, reap and reclaim of a cache: from magazines to the slabs.
  */
 
 #include <stdbool.h>
@@ -23,7 +23,7 @@
 int mag_cache_gather(struct mag_cache *cache);
 /** Resize to any type, 0 = layer off; else as mag_cache_resize(). */
 int mag_cache_change_type(struct mag_cache *cache, uint32_t rounds, bool wait);
-/** The two halves of an update's work on the depot (spec 5). */
+/** The two halves of an update's work on the depot. */
 void mag_cache_working_set_update(struct mag_cache *cache);
 /**
  * @param chains

@@ -7,7 +7,7 @@
 #include "sweep.h"
 #include "type.h"
 
-/* A first type leaves room to grow (design 6). */
+/* A first type leaves room to grow. */
 #define POOL_FIRST_MAX 254
 /* Slots that may come after the cache was made and still find magazines. */
 #define SPARE_SLOTS 2

@@ -3,7 +3,7 @@
 #define MAG_SIZING_H
 
 /*
- * How large the magazines of a cache are, and its arenas (spec 3, design 6).
+ * How large the magazines of a cache are, and its arenas.
  */
 
 #include <stddef.h>

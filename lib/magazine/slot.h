@@ -3,7 +3,7 @@
 #define MAG_SLOT_H
 
 /*
- * A slot: what one thread has of a cache, two magazines (spec 4, design 4). struct mag_slot and the
+ * A slot: what one thread has of a cache, two magazines. struct mag_slot and the
  * fast path (mag_slot_get(), mag_slot_put()) are in mag_inline.h, since they are compiled into
  * users; here is what comes next when the loaded magazine does not suffice:
  *
@@ -51,8 +51,8 @@ _Static_assert(MAG_ROUNDS_MAX < MAG_BIAS_BIT_MIN, "any visitor bit exceeds any n
 void mag_slot_keep_out(struct mag_slot *slot, bool out);
 
 /**
- * The two magazines change places: spec 4, step 2. Previous must be there. A full one that becomes
- * previous is counted there before it is no longer counted in loaded: mag_slot_objects() misses
+ * The two magazines change places: step 2 of an allocation. Previous must be there. A full one
+ * that becomes previous is counted there before it is no longer counted in loaded: mag_slot_objects() misses
  * nothing.
  */
 static inline void

@@ -2,7 +2,7 @@
 
 /*
  * Steal: an allocation that found too few objects in its own slot, the depots and the slabs takes
- * what the slots of others hold (spec 7, design 8).
+ * what the slots of others hold.
  *
  * First it decides whether that can succeed: the sum of all that could be had, taken without a
  * lock. Only when the sum is large enough are the visit locks of all homes taken, own node or not,

@@ -3,7 +3,7 @@
 #define MAG_STEAL_H
 
 /*
- * What could be had of a cache, and the taking of what other lcores hold (design 8).
+ * What could be had of a cache, and the taking of what other lcores hold.
  */
 
 #include <stdint.h>

@@ -3,7 +3,7 @@
 #define MAG_STRANGERS_H
 
 /*
- * Secondary processes that use a pool without its driver (spec 6, design 10).
+ * Secondary processes that use a pool without its driver.
  *
  * rte_mempool knows handlers by their number in each process's own table. A process that did not
  * load the driver, or loaded plugins in another order, calls another handler with a pool of ours,

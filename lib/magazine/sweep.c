@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Visits to the slots of a home (design 4).
+ * Visits to the slots of a home.
  *
  * A sweep announces itself to all slots that it wants, sends one membarrier, and then waits a
  * bounded time for each owner that is busy. Owners that do not let go are dropped from the sweep,

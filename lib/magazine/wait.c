@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Allocations that wait (spec 8). */
+/* Allocations that wait. */
 
 #include <errno.h>
 #include <unistd.h>

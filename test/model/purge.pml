@@ -5,7 +5,7 @@
  * steal.c, home.c). Magazines are of 1 round or of 2; an owner's slot has one at most. That an owner in its
  * slot and a visitor exclude each other is bias.pml's, that lists are exact is depot.pml's: both are
  * taken for granted here. An owner that puts and finds no empty magazine lets its slot go, makes one of
- * the size it saw, and comes again: meanwhile the type may have changed (spec 4).
+ * the size it saw, and comes again: meanwhile the type may have changed.
  *
  * Safety: who takes a magazine from the depot into a slot gets one of the size in force there; while a
  * slot is off, nothing is in it; no object is lost or there twice. Progress: all end, and owners end

@@ -1,9 +1,9 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: BSD-3-Clause
-"""The shape of the code: no include circles, files, functions and lines that are short enough.
+"""The shape of the code: layers, no include circles; files, functions and lines that are short.
 
-house.txt lists what is allowed to be larger, and how large. An allowance that is larger than needed fails too, so
-that the list only shrinks.
+house.txt lists what is allowed to be larger, and how large. An allowance that is larger than needed
+fails too, so that the list only shrinks.
 """
 
 import pathlib
@@ -33,13 +33,20 @@ PROTOTYPE = re.compile(r"^[a-z][^;{}()#]*?\b(mag_\w+)\([^;{}]*\)[^;{}]*;", re.MU
 
 def tracked():
     """Names of the files in the tree, relative to its root."""
-    listed = subprocess.run(["git", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard"],
-                            capture_output=True, text=True, check=False)
+    listed = subprocess.run(
+        ["git", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if listed.returncode == 0 and listed.stdout:
         names = listed.stdout.splitlines()
     else:
-        names = [str(path.relative_to(ROOT)) for path in ROOT.rglob("*")
-                 if path.is_file() and not path.relative_to(ROOT).parts[0].startswith(("build", "."))]
+        names = [
+            str(path.relative_to(ROOT))
+            for path in ROOT.rglob("*")
+            if path.is_file() and not path.relative_to(ROOT).parts[0].startswith(("build", "."))
+        ]
     return sorted(name for name in names if (ROOT / name).is_file())
 
 
@@ -69,6 +76,7 @@ def rooms(folder):
 
 def circles(includes):
     """Groups of rooms, each of which can be reached from each other one."""
+
     def reached(room):
         found, todo = set(), [room]
         while todo:
@@ -79,15 +87,66 @@ def circles(includes):
         return found
 
     reach = {room: reached(room) for room in includes}
-    groups = {frozenset(other for other in reach[room] if room in reach.get(other, ())) for room in reach}
+    groups = {
+        frozenset(other for other in reach[room] if room in reach.get(other, ())) for room in reach
+    }
     return sorted(" ".join(sorted(group)) for group in groups if group)
+
+
+def rows():
+    """The rooms of each row of the table of layers in doc/architecture.md, from the top."""
+    table = (
+        (ROOT / "doc/architecture.md")
+        .read_text()
+        .split("| row | rooms |", 1)[1]
+        .split("\n\n", 1)[0]
+    )
+    return [
+        (line.split("|")[1].strip(), line.split("|")[2].split()) for line in table.splitlines()[2:]
+    ]
+
+
+def check_layers():
+    """Each room is in one row, in the picture too; it includes only its own row and rows below."""
+    layers, includes = rows(), rooms(ROOT / "lib/magazine")
+    picture = (ROOT / "doc/architecture.svg").read_text()
+    depth = {room: number for number, (_, names) in enumerate(layers) for room in names}
+    wrong = [
+        f"{room}: in no row of doc/architecture.md"
+        for room in includes
+        if room not in depth and not room.startswith("mag_")
+    ]
+    wrong += [
+        f"{room}: no such file"
+        for room in depth
+        if not any((ROOT / "lib/magazine").rglob(f"{room}.[ch]"))
+    ]
+    wrong += [
+        f"{room}: not in doc/architecture.svg" for room in depth if f">{room}<" not in picture
+    ]
+    wrong += [
+        f"{room} includes {other}, which is above it"
+        for room, others in includes.items()
+        for other in others
+        if room in depth and other in depth and depth[other] < depth[room]
+    ]
+    tap.check(not wrong, "\n".join(sorted(wrong)))
 
 
 def elsewhere(folder):
     """Functions that a private header declares and a source of another name defines."""
-    defined = {function: file.stem for file in folder.rglob("*.c") for function, _ in functions(file.read_text())}
-    return {f"{file.name}:{function}": 1 for file in sorted(folder.rglob("*.h")) if not file.stem.startswith("mag_")
-            for function in PROTOTYPE.findall(file.read_text()) if defined.get(function, file.stem) != file.stem}
+    defined = {
+        function: file.stem
+        for file in folder.rglob("*.c")
+        for function, _ in functions(file.read_text())
+    }
+    return {
+        f"{file.name}:{function}": 1
+        for file in sorted(folder.rglob("*.h"))
+        if not file.stem.startswith("mag_")
+        for function in PROTOTYPE.findall(file.read_text())
+        if defined.get(function, file.stem) != file.stem
+    }
 
 
 def findings():
@@ -98,7 +157,9 @@ def findings():
             continue
         text = (ROOT / name).read_text(errors="replace")
         lines = text.splitlines()
-        wide = sum(len(line.expandtabs(TAB)) > COLUMNS and not UNBREAKABLE.search(line) for line in lines)
+        wide = sum(
+            len(line.expandtabs(TAB)) > COLUMNS and not UNBREAKABLE.search(line) for line in lines
+        )
         if wide > 0:
             found["columns"][name] = wide
         if not name.startswith(CODE):
@@ -106,8 +167,13 @@ def findings():
         if len(lines) > FILE_LINES:
             found["file"][name] = len(lines)
         if name.endswith((".c", ".h", ".cc")):
-            found["function"].update({f"{name}:{function}": size for function, size in functions(text)
-                                      if size > FUNCTION_LINES})
+            found["function"].update(
+                {
+                    f"{name}:{function}": size
+                    for function, size in functions(text)
+                    if size > FUNCTION_LINES
+                }
+            )
     found["circle"] = {group: len(group.split()) for group in circles(rooms(ROOT / "lib/magazine"))}
     found["elsewhere"] = elsewhere(ROOT / "lib/magazine")
     return found
@@ -130,15 +196,28 @@ def main():
                 print(f"{kind} {size} {name}")
         return
     found, allowed = findings(), allowances()
-    for kind, limit in (("file", f"{FILE_LINES} lines"), ("function", f"{FUNCTION_LINES} lines"),
-                        ("columns", f"no line above {COLUMNS} columns"), ("circle", "no circle of includes"),
-                        ("elsewhere", "a header declares what its own source defines")):
+    for kind, limit in (
+        ("file", f"{FILE_LINES} lines"),
+        ("function", f"{FUNCTION_LINES} lines"),
+        ("columns", f"no line above {COLUMNS} columns"),
+        ("circle", "no circle of includes"),
+        ("elsewhere", "a header declares what its own source defines"),
+    ):
         with tap.case(f"{kind}: {limit}"):
             sizes, most = found[kind], allowed.get(kind, {})
-            wrong = [f"{name}: {size}, allowed {most.get(name, 0)}" for name, size in sizes.items() if size > most.get(name, 0)]
-            wrong += [f"{name}: {size} allowed, {sizes.get(name, 0)} needed: lower it in test/style/house.txt"
-                      for name, size in most.items() if size > sizes.get(name, 0)]
+            wrong = [
+                f"{name}: {size}, allowed {most.get(name, 0)}"
+                for name, size in sizes.items()
+                if size > most.get(name, 0)
+            ]
+            wrong += [
+                f"{name}: {size} allowed, {sizes.get(name, 0)} needed: lower it in house.txt"
+                for name, size in most.items()
+                if size > sizes.get(name, 0)
+            ]
             tap.check(not wrong, "\n".join(wrong))
+    with tap.case("layers: as doc/architecture.md has them"):
+        check_layers()
     tap.finish()
 
 

@@ -3,15 +3,16 @@
 #define TEST_CHECK_H
 
 /*
- * cmocka, 1.1 to 2.0, under the names of 1.1; and tests that put themselves on the list of their program:
+ * cmocka, 1.1 to 2.0, under the names of 1.1; and tests that put themselves on the list of their
+ * program:
  *
  *	TEST(test_what_it_shows, setup, teardown)
  *	{
  *		...
  *	}
  *
- * Setup and teardown may be left out. Tests run in the order of the file; with MAGAZINE_TEST=TEXT in the
- * environment those alone whose names have the text.
+ * Setup and teardown may be left out. Tests run in the order of the file; with MAGAZINE_TEST=TEXT
+ * in the environment those alone whose names have the text.
  */
 
 #include <setjmp.h>
@@ -74,7 +75,10 @@ tests_add(const struct CMUnitTest *test, int line)
 	}                                                                                          \
 	static void function(void **state __attribute__((unused)))
 
-/** Run the tests of this file, between a setup and a teardown of all or NULL: the number that failed. */
+/**
+ * Run the tests of this file, between a setup and a teardown of all or NULL: the number that
+ * failed.
+ */
 static inline int
 tests_run(int (*setup)(void **state), int (*teardown)(void **state))
 {

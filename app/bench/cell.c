@@ -147,8 +147,10 @@ name_files(void)
 		 folder != NULL ? folder : "/tmp", share->prefix);
 }
 
-/* Run some peers in one process. Returns those that are still to do: one that crashed or hung took the
- * others with it. */
+/*
+ * Run some peers in one process. Returns those that are still to do: one that crashed or hung took
+ * the others with it.
+ */
 static uint32_t
 run_peers(struct cell *cell, uint32_t peers)
 {
@@ -185,7 +187,10 @@ run_peers(struct cell *cell, uint32_t peers)
 	return share->peer == cell->pattern->base ? 0 : peers & ~RTE_BIT32(share->peer);
 }
 
-/* Peers of a cell that memory has room for at once, of those that are left; the base is one of them. */
+/*
+ * Peers of a cell that memory has room for at once, of those that are left; the base is one of
+ * them.
+ */
 static uint32_t
 choose(const struct cell *cell, uint32_t left)
 {

@@ -4,14 +4,14 @@
 
 /*
  * A cell is a pattern with its arguments: so many lcores, such bulks. All peers of a cell, handlers
- * or allocators, take turns in one process: in each round each peer has one turn, and what counts is
- * the median over the rounds of a peer's time per object divided by the base's in the same round.
- * Absolute times move by a factor of two on a shared machine, these ratios by a few percent.
+ * or allocators, take turns in one process: in each round each peer has one turn, and what counts
+ * is the median over the rounds of a peer's time per object divided by the base's in the same
+ * round. Absolute times move by a factor of two on a shared machine, these ratios by a few percent.
  *
- * Each measurement of a cell is a process of its own, with an EAL of exactly the lcores that the cell
- * needs: a peer that crashes, hangs or eats all memory costs a row, not the run, and repetitions see
- * other addresses. Where memory is short, the peers of a cell are measured in several processes,
- * the base in each of them.
+ * Each measurement of a cell is a process of its own, with an EAL of exactly the lcores that the
+ * cell needs: a peer that crashes, hangs or eats all memory costs a row, not the run, and
+ * repetitions see other addresses. Where memory is short, the peers of a cell are measured in
+ * several processes, the base in each of them.
  */
 
 #include <stdbool.h>

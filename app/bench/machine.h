@@ -3,9 +3,9 @@
 #define BENCH_MACHINE_H
 
 /*
- * What this machine's memory costs, for reading the other rows: objects that pass from lcore to lcore
- * cost transfers between cores when the pool hands out the ones used last, and reads of memory when it
- * hands out the ones unused for longest.
+ * What this machine's memory costs, for reading the other rows: objects that pass from lcore to
+ * lcore cost transfers between cores when the pool hands out the ones used last, and reads of
+ * memory when it hands out the ones unused for longest.
  */
 
 #include "bench.h"

@@ -14,7 +14,10 @@
 
 #include "measure.h"
 
-/* The array of pointers begins elsewhere in each round: no peer is lucky or unlucky in how it aliases. */
+/*
+ * The array of pointers begins elsewhere in each round: no peer is lucky or unlucky in how it
+ * aliases.
+ */
 #define SHIFTS 512
 #define SHIFT_STEP 72
 /* A turn that takes longer is cut, and a peer is given up after so many. */
@@ -82,8 +85,8 @@ eal_start(const struct cell *cell, struct share *share)
 	int ret;
 
 	/*
-	 * Not by EAL, which does not start at all if it cannot load one: then only its row is skipped. One
-	 * of the two floors, since EAL has room for 16 handlers and brings 15.
+	 * Not by EAL, which does not start at all if it cannot load one: then only its row is
+	 * skipped. One of the two floors, since EAL has room for 16 handlers and brings 15.
 	 */
 	plugin_path(path, sizeof(path),
 		    cell->pattern->waits ? "librte_mempool_circle.so" : "librte_mempool_floor.so");
@@ -260,8 +263,8 @@ note_round(struct contender *c, const struct outcome *outcome)
 }
 
 /*
- * Let the base do more and more until it takes long enough; then all have to do that, but one that is much
- * slower so much less: its turns need not be longer than those of others.
+ * Let the base do more and more until it takes long enough; then all have to do that, but one that
+ * is much slower so much less: its turns need not be longer than those of others.
  */
 static void
 calibrate(void)

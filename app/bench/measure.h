@@ -3,7 +3,8 @@
 #define BENCH_MEASURE_H
 
 /*
- * The process that measures some peers of a cell, and what it shares with the one that waits for it.
+ * The process that measures some peers of a cell, and what it shares with the one that waits for
+ * it.
  */
 
 #include <limits.h>
@@ -23,8 +24,8 @@ struct share {
 };
 
 /**
- * Measure the peers of a cell whose bit is set, the base among them; for a process of its own, which
- * is to end then. Found are only those that share->found says something of.
+ * Measure the peers of a cell whose bit is set, the base among them; for a process of its own,
+ * which is to end then. Found are only those that share->found says something of.
  */
 void measure(struct cell *cell, uint32_t peers, struct share *share);
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * One lcore's demand swings while the others are idle, and each lcore has that part in turn. What an
- * idle lcore keeps in its cache is missing elsewhere: the pool must be so much larger.
+ * One lcore's demand swings while the others are idle, and each lcore has that part in turn. What
+ * an idle lcore keeps in its cache is missing elsewhere: the pool must be so much larger.
  *
- * A larger pool is not always a better one: what caches strand depends on how the numbers divide. The
- * answer is the size from which on no larger one fails.
+ * A larger pool is not always a better one: what caches strand depends on how the numbers divide.
+ * The answer is the size from which on no larger one fails.
  */
 
 #include <stdio.h>

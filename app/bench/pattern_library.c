@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * The library's cache beside allocators of any size: one object at a time, of which the first line is
- * written, by all of them alike.
+ * The library's cache beside allocators of any size: one object at a time, of which the first line
+ * is written, by all of them alike.
  */
 
 #include <dlfcn.h>

@@ -19,7 +19,10 @@
 #include "pool.h"
 
 #define RING_SIZE 1024
-/* Of an object are written and read: an mbuf's header, and the begin of its packet, behind the headroom. */
+/*
+ * Of an object are written and read: an mbuf's header, and the begin of its packet, behind the
+ * headroom.
+ */
 #define HEADER 128
 #define PAYLOAD_AT 256
 #define PAYLOAD 128
@@ -71,7 +74,10 @@ pass_begin(const struct cell *cell, char why[BENCH_WHY])
 
 _Static_assert(HEADER == PAYLOAD, "one loop reads both");
 
-/* A preempted lcore gets a CPU when those that wait for it leave theirs; else time slices are measured. */
+/*
+ * A preempted lcore gets a CPU when those that wait for it leave theirs; else time slices are
+ * measured.
+ */
 static void
 await(const struct turn *turn)
 {

@@ -31,7 +31,9 @@ void team_meet(struct team *team);
 /** The same, and leave together. */
 void team_start(struct team *team);
 
-/** Start a thread on one of the CPUs that this process may use; ends the program if there is none. */
+/**
+ * Start a thread on one of the CPUs that this process may use; ends the program if there is none.
+ */
 pthread_t team_thread(unsigned int cpu, void *(*run)(void *arg), void *arg);
 
 /** What EAL's --lcores has to say: main and the members. */

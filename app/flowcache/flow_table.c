@@ -25,7 +25,10 @@
 #define RING_SIZE 4096
 /* rte_hash makes none with fewer. */
 #define HASH_LEAST 8
-/* Free segments for flows to come: what maintenance fills up again, and what stays when all is over. */
+/*
+ * Free segments for flows to come: what maintenance fills up again, and what stays when all is
+ * over.
+ */
 #define RESERVE 1
 
 static_assert(sizeof(struct flow) == 64, "a flow is a cache line");
@@ -54,7 +57,9 @@ struct flow_table {
 	_Atomic uint64_t constructed;
 };
 
-/* One thread writes, others read now and then. release: who reads this sees what was counted before */
+/*
+ * One thread writes, others read now and then. release: who reads this sees what was counted before
+ */
 static void
 count(_Atomic uint64_t *counter)
 {
@@ -69,8 +74,9 @@ counted(const _Atomic uint64_t *counter)
 }
 
 /*
- * Once when an object leaves its slab, not for each flow: it then goes from flow to flow by way of the
- * magazines. So the state that it is made in here is the one in which it has to be freed: accounts are zero.
+ * Once when an object leaves its slab, not for each flow: it then goes from flow to flow by way of
+ * the magazines. So the state that it is made in here is the one in which it has to be freed:
+ * accounts are zero.
  */
 static int
 flow_construct(const struct mag_object_info *object, const struct mag_object_info *mirror,
@@ -288,8 +294,8 @@ flow_table_free(struct flow_table *table, struct flow **flows, unsigned int n)
 }
 
 /*
- * Maintenance notices within 10 ms that the region has less than its reserve. This is for a load that
- * takes the reserve faster.
+ * Maintenance notices within 10 ms that the region has less than its reserve. This is for a load
+ * that takes the reserve faster.
  */
 int
 flow_table_feed(struct flow_table *table)
@@ -305,9 +311,9 @@ flow_table_feed(struct flow_table *table)
 }
 
 /*
- * The library does this too, but only on a service lcore, and what it gives back was not needed for 13
- * seconds. Here it is done at once, for a run of a few seconds to show it. Objects in magazines are
- * constructed, and so their segments in use: these come first.
+ * The library does this too, but only on a service lcore, and what it gives back was not needed for
+ * 13 seconds. Here it is done at once, for a run of a few seconds to show it. Objects in magazines
+ * are constructed, and so their segments in use: these come first.
  */
 int
 flow_table_give_back(struct flow_table *table, bool idle)

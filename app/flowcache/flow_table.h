@@ -6,9 +6,9 @@
  * @file
  * Flows: objects of an elastic cache, each with a mirror.
  *
- * One lcore, the *owner*, has the table: it looks flows up, makes them and lets them expire. Expired flows
- * go through a ring to another lcore, the *collector*, which does what must not keep packets waiting: it
- * reads them, frees them, and takes memory from the system and gives it back.
+ * One lcore, the *owner*, has the table: it looks flows up, makes them and lets them expire.
+ * Expired flows go through a ring to another lcore, the *collector*, which does what must not keep
+ * packets waiting: it reads them, frees them, and takes memory from the system and gives it back.
  */
 
 #include <stdbool.h>
@@ -27,8 +27,8 @@ struct flow {
 };
 
 /**
- * The account of a flow, in its mirror: what is only added to until the flow has ended. A walk over many
- * flows does not load it. Arrays are by the ends of the key.
+ * The account of a flow, in its mirror: what is only added to until the flow has ended. A walk over
+ * many flows does not load it. Arrays are by the ends of the key.
  */
 struct flow_account {
 	uint64_t packets[2];
@@ -76,7 +76,8 @@ int flow_table_destroy(struct flow_table *table);
  * Owner: count a packet. Never waits.
  *
  * @return
- *   0, or -EAGAIN: it begins a flow and there is no object for it yet. Come again with the same packet.
+ *   0, or -EAGAIN: it begins a flow and there is no object for it yet. Come again with the same
+ *   packet.
  */
 int flow_table_packet(struct flow_table *table, const struct rte_mbuf *packet, uint64_t now);
 

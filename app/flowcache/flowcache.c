@@ -3,9 +3,9 @@
 /*
  * A flow table whose memory follows the flows.
  *
- * One lcore receives, looks flows up and lets them expire (the table's owner). The main lcore, which may
- * sleep, has the rest (the collector): it writes and frees expired flows, sees to memory, and reports.
- * A service lcore, if there is one, runs the library's maintenance.
+ * One lcore receives, looks flows up and lets them expire (the table's owner). The main lcore,
+ * which may sleep, has the rest (the collector): it writes and frees expired flows, sees to memory,
+ * and reports. A service lcore, if there is one, runs the library's maintenance.
  */
 
 #include <errno.h>
@@ -91,8 +91,8 @@ burst_receive(struct burst *burst, uint64_t now)
 }
 
 /*
- * A packet that finds no memory for its flow waits, and those behind it wait in the port: the main lcore
- * takes memory within a millisecond. Where that is too long give the region a larger reserve.
+ * A packet that finds no memory for its flow waits, and those behind it wait in the port: the main
+ * lcore takes memory within a millisecond. Where that is too long give the region a larger reserve.
  */
 static void
 burst_count(struct burst *burst, uint64_t now)

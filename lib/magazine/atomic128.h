@@ -87,8 +87,8 @@ mag_u128_cas(struct mag_u128 *at, struct mag_u128 *expected, struct mag_u128 des
 #elif defined(__aarch64__)
 
 /*
- * Acquire and release keep what is before and what is behind on its side of the pair, but what is behind may
- * still come before the store: the barrier behind it orders that.
+ * Acquire and release keep what is before and what is behind on its side of the pair, but what is
+ * behind may still come before the store: the barrier behind it orders that.
  */
 static inline bool
 mag_u128_cas(struct mag_u128 *at, struct mag_u128 *expected, struct mag_u128 desired)
@@ -103,7 +103,10 @@ mag_u128_cas(struct mag_u128 *at, struct mag_u128 *expected, struct mag_u128 des
 				 : "Q"(*at)
 				 : "memory");
 		same = found.lo == expected->lo && found.hi == expected->hi;
-		/* A pair of loads is one value only if a store succeeds: what was there, if it is not expected. */
+		/*
+		 * A pair of loads is one value only if a store succeeds: what was there, if it is
+		 * not expected.
+		 */
 		store = same ? desired : found;
 		__asm__ volatile("stlxp %w0, %2, %3, %1"
 				 : "=&r"(failed), "=Q"(*at)
@@ -123,8 +126,8 @@ mag_u128_cas(struct mag_u128 *at, struct mag_u128 *expected, struct mag_u128 des
 #endif /* MAG_TSAN */
 
 /**
- * All 16 bytes, as they were at one moment: an exchange of a guess with itself tells what is there, whether
- * it succeeds or fails. It writes: for whoever must not guess, not for whoever looks often.
+ * All 16 bytes, as they were at one moment: an exchange of a guess with itself tells what is there,
+ * whether it succeeds or fails. It writes: for whoever must not guess, not for whoever looks often.
  */
 static inline struct mag_u128
 mag_u128_load(struct mag_u128 *at)

@@ -203,7 +203,10 @@ chain_walk(const struct mag_depot *depot, uint32_t *head, unsigned int n,
 	return i;
 }
 
-/* Each time that somebody else was faster the chain is half as long, and one is no harder to take than for others. */
+/*
+ * Each time that somebody else was faster the chain is half as long, and one is no harder to take
+ * than for others.
+ */
 unsigned int
 mag_depot_reap(struct mag_depot *depot, struct mag_depot_list *list, unsigned int want,
 	       struct mag_magazine *got[MAG_DEPOT_CHAIN])

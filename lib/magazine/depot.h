@@ -90,9 +90,10 @@ mag_depot_taken(const struct mag_depot_list *list)
 uint32_t mag_depot_total(const struct mag_depot_list *list);
 
 /**
- * Magazines that came to the list so far, and those that left it, without a lock. Takes leave no more behind than
- * their number, so each counts for the most that it may have had. The difference of the first, read before a moment,
- * and the second, read after it, is never more than was on the list at that moment.
+ * Magazines that came to the list so far, and those that left it, without a lock. Takes leave no
+ * more behind than their number, so each counts for the most that it may have had. The difference
+ * of the first, read before a moment, and the second, read after it, is never more than was on the
+ * list at that moment.
  */
 uint64_t mag_depot_in(const struct mag_depot_list *list);
 uint64_t mag_depot_out(const struct mag_depot_list *list);
@@ -104,15 +105,15 @@ bool mag_depot_zero(struct mag_depot *depot);
 /** Magazines of the list that may be reaped: MIN(reaplimit, min). Under the working set lock. */
 uint32_t mag_depot_reapable(struct mag_depot_list *list);
 /**
- * Take up to want of the magazines that may be reaped, as one chain, and lower reaplimit by them: a second
- * reap in an interval leaves the working set alone. Under the working set lock. Counts as one take, and
- * never as contention.
+ * Take up to want of the magazines that may be reaped, as one chain, and lower reaplimit by them: a
+ * second reap in an interval leaves the working set alone. Under the working set lock. Counts as
+ * one take, and never as contention.
  *
  * @param got
  *   Filled with what was taken.
  * @return
- *   How many: fewer than want where there are not so many, where want is more than MAG_DEPOT_CHAIN, or where
- *   others took from the list meanwhile; 0 only when none may be reaped.
+ *   How many: fewer than want where there are not so many, where want is more than MAG_DEPOT_CHAIN,
+ *   or where others took from the list meanwhile; 0 only when none may be reaped.
  */
 unsigned int mag_depot_reap(struct mag_depot *depot, struct mag_depot_list *list, unsigned int want,
 			    struct mag_magazine *got[MAG_DEPOT_CHAIN]);

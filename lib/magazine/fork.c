@@ -22,7 +22,9 @@
 
 static struct {
 	bool watched; /* the handlers are there; a second copy of the library sees the first one's */
-	/* The process that the inherited caches are of, as the kernel and as the library know it. */
+	/*
+	 * The process that the inherited caches are of, as the kernel and as the library know it.
+	 */
 	pid_t owner;
 	uint64_t owner_start;
 	uint32_t owner_id;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Below the fast path: objects between this thread's slot, the depot and the slab layer of one home.
+ * Below the fast path: objects between this thread's slot, the depot and the slab layer of one
+ * home.
  */
 
 #include <errno.h>

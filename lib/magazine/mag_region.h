@@ -110,8 +110,9 @@ struct mag_region_params {
 	 * it.
 	 */
 	uint64_t objects;
-	uint32_t align;      /**< elastic: of each object, a power of two; 0 means 8 */
-	size_t segment_size; /**< elastic, without block: bytes at most, records included; 0 = chosen */
+	uint32_t align; /**< elastic: of each object, a power of two; 0 means 8 */
+	/** Elastic, without block: bytes at most, records included; 0 = chosen */
+	size_t segment_size;
 	/** Elastic: free segments that a node keeps for who does not wait; 0 means 1. */
 	uint32_t reserve;
 

@@ -3,16 +3,18 @@
 /*
  * Update and reap.
  *
- * A control thread of ours sleeps until something is due. It then lets a service lcore do the work: it
- * registers one EAL service for all caches of the process if there is none, maps it to the service lcores
- * that there are now, and turns its run state on until the work is done, so that an application that stops
- * a service lcore hardly ever finds it busy because of us. Where no service lcore takes the work up, the
- * thread does it itself. It begins with the first cache and ends with the last.
+ * A control thread of ours sleeps until something is due. It then lets a service lcore do the work:
+ * it registers one EAL service for all caches of the process if there is none, maps it to the
+ * service lcores that there are now, and turns its run state on until the work is done, so that an
+ * application that stops a service lcore hardly ever finds it busy because of us. Where no service
+ * lcore takes the work up, the thread does it itself. It begins with the first cache and ends with
+ * the last.
  *
- * rte_eal_cleanup() tells nobody that it ends EAL. So all that the thread needs lies in the process's own
- * memory; it looks whether EAL is still there before each turn, and holds EAL's memory lock, whose write
- * side rte_eal_cleanup() takes, while it works on a pool. Caches of the library are worked on without that lock, because
- * callbacks, and objects that go back to EAL's heap, may need its write side.
+ * rte_eal_cleanup() tells nobody that it ends EAL. So all that the thread needs lies in the
+ * process's own memory; it looks whether EAL is still there before each turn, and holds EAL's
+ * memory lock, whose write side rte_eal_cleanup() takes, while it works on a pool. Caches of the
+ * library are worked on without that lock, because callbacks, and objects that go back to EAL's
+ * heap, may need its write side.
  */
 
 #include <errno.h>
@@ -54,17 +56,20 @@
 /* From a turn that found the list of caches taken to the next. */
 #define REST_MS 10
 /*
- * With elastic regions: the data path leaves word that memory is wanted, and makes no system call to wake
- * anybody. Their reserve lasts for so long.
+ * With elastic regions: the data path leaves word that memory is wanted, and makes no system call
+ * to wake anybody. Their reserve lasts for so long.
  */
 #define POLL_MS 10
-/* The end of EAL takes milliseconds; a socket of EAL's that is gone for so long was removed by somebody else. */
+/*
+ * The end of EAL takes milliseconds; a socket of EAL's that is gone for so long was removed by
+ * somebody else.
+ */
 #define END_MS 10000
 /* Memory is low for so long after there was none for somebody. */
 #define LOW_MS 1000
 /*
- * Chains of magazines that a pass reaps of each list; then other caches, and whatever else a service lcore does
- * or waits for the lock of EAL's memory, have their turn.
+ * Chains of magazines that a pass reaps of each list; then other caches, and whatever else a
+ * service lcore does or waits for the lock of EAL's memory, have their turn.
  */
 #define REAP_CHAINS 8
 /* Regions give back what they did not need for so long. */
@@ -195,8 +200,8 @@ mag_cache_update(struct mag_cache *cache)
 /* The end of EAL */
 
 /*
- * rte_eal_cleanup() closes the socket of EAL's processes well before it takes memory away. Where EAL has
- * one, its file tells that the end has begun.
+ * rte_eal_cleanup() closes the socket of EAL's processes well before it takes memory away. Where
+ * EAL has one, its file tells that the end has begun.
  */
 static void
 eal_socket_find(void)
@@ -255,8 +260,8 @@ struct pass {
 };
 
 /*
- * Keep EAL's end away from a cache. No memory may come or go until guard_end(), which for caches of the
- * library is at once. False: it is too late.
+ * Keep EAL's end away from a cache. No memory may come or go until guard_end(), which for caches of
+ * the library is at once. False: it is too late.
  */
 static bool
 guard_begin(struct pass *pass, const struct mag_cache *cache)
@@ -505,7 +510,9 @@ service_lcores_exist(void)
 	return false;
 }
 
-/* Registered, and on all service lcores that there are now. False: there is no service to be had. */
+/*
+ * Registered, and on all service lcores that there are now. False: there is no service to be had.
+ */
 static bool
 service_find(uint32_t *id)
 {

@@ -30,7 +30,10 @@ struct mag_options {
 	enum mag_guard guard; /**< is each free checked */
 	uint32_t
 		contention; /**< takes between two updates that may meet others; magazines grow for more */
-	/** A library cache clears objects of up to so many bytes when they are freed; or MAG_CLEAR_MIN_LINES. */
+	/**
+	 * A library cache clears objects of up to so many bytes when they are freed; or
+	 * MAG_CLEAR_MIN_LINES.
+	 */
 	uint32_t clear_min;
 	uint32_t pressure; /**< memory counts as low from this percentage on; 0 = never */
 };
@@ -38,7 +41,10 @@ struct mag_options {
 /** Two CPU cache lines, of the machine that this runs on. */
 #define MAG_CLEAR_MIN_LINES UINT32_MAX
 
-/** Environment variable that is read for all caches and regions: magazines, guard, audit and pressure alone. */
+/**
+ * Environment variable that is read for all caches and regions: magazines, guard, audit and
+ * pressure alone.
+ */
 #define MAG_SWITCHES_ENV "MAGAZINE_SWITCHES"
 
 #define MAG_INTERVAL_MS 11000u

@@ -12,8 +12,8 @@
 extern const char *mag_pressure_file;
 
 /**
- * How much of the last ten seconds some task of the system waited for memory, in hundredths of a percent; 0 as
- * well where the kernel does not tell.
+ * How much of the last ten seconds some task of the system waited for memory, in hundredths of a
+ * percent; 0 as well where the kernel does not tell.
  */
 uint32_t mag_pressure_read(void);
 /** The same, read once a second at most. One thread at a time. */

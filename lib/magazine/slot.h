@@ -51,9 +51,9 @@ _Static_assert(MAG_ROUNDS_MAX < MAG_BIAS_BIT_MIN, "any visitor bit exceeds any n
 void mag_slot_keep_out(struct mag_slot *slot, bool out);
 
 /**
- * The two magazines change places: step 2 of an allocation. Previous must be there. A full one
- * that becomes previous is counted there before it is no longer counted in loaded: mag_slot_objects() misses
- * nothing.
+ * The two magazines change places: step 2 of an allocation. Previous must be there. A full one that
+ * becomes previous is counted there before it is no longer counted in loaded: mag_slot_objects()
+ * misses nothing.
  */
 static inline void
 mag_slot_swap(struct mag_slot *slot)

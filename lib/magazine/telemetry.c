@@ -83,7 +83,9 @@ add_rows(struct rte_tel_data *data, const char *name, const struct row *rows, un
 		add_count(data, rows[i].name, rows[i].value);
 }
 
-/* As text: readers of JSON that count in floating point would take ids of one process for the same. */
+/*
+ * As text: readers of JSON that count in floating point would take ids of one process for the same.
+ */
 static void
 add_id(struct rte_tel_data *data, const char *name, uint64_t id)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * A handler by the name of magazine for one lcore, with the fault that BAD_HANDLER in the environment
- * names: "lose" an object in 1000 puts, "crash", or "hang" in one of them.
+ * A handler by the name of magazine for one lcore, with the fault that BAD_HANDLER in the
+ * environment names: "lose" an object in 1000 puts, "crash", or "hang" in one of them.
  */
 
 #include <errno.h>

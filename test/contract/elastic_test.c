@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Elastic regions in each memory mode of EAL: hugepages come with the load and are the system's again after
- * it, or it is said that EAL keeps them.
+ * Elastic regions in each memory mode of EAL: hugepages come with the load and are the system's
+ * again after it, or it is said that EAL keeps them.
  */
 
 #include <errno.h>

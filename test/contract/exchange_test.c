@@ -305,7 +305,9 @@ TEST(every_cache_size_adds_up)
 	free(objs);
 }
 
-/* The cache asks for its own refill first; when the pool refuses that, the request is still served. */
+/*
+ * The cache asks for its own refill first; when the pool refuses that, the request is still served.
+ */
 TEST(a_nearly_empty_pool_serves_single_gets_behind_a_cache)
 {
 	const unsigned int n = 2000;
@@ -330,8 +332,8 @@ TEST(a_nearly_empty_pool_serves_single_gets_behind_a_cache)
 }
 
 /*
- * rte_mempool lets a get fill its cache over objects that are in it, and counts on them when the get
- * is refused.
+ * rte_mempool lets a get fill its cache over objects that are in it, and counts on them when the
+ * get is refused.
  */
 static void
 assert_refused_get_leaves_cache(struct rte_mempool *mp, struct rte_mempool_cache *cache,

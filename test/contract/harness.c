@@ -325,7 +325,9 @@ eal_starts_without_plugin(int argc, char **argv)
 
 	for (int i = 1; i < argc && i < MAX_EAL_ARGS - 2; i++)
 		args[i + 1] = argv[i];
-	/* An EAL that failed half-way keeps its lock on the hugepages, which the other one needs. */
+	/*
+	 * An EAL that failed half-way keeps its lock on the hugepages, which the other one needs.
+	 */
 	close_range(STDERR_FILENO + 1, ~0u, 0);
 	pid = fork();
 	if (pid == 0) {

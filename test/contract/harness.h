@@ -61,8 +61,8 @@ int harness_start_secondary(int argc, char **argv, unsigned int nb_lcores);
 #define HARNESS_NO_NAMESPACE 43
 
 /**
- * Start a copy of this program, with its arguments and then @p extra up to NULL (or none: NULL); in its
- * environment @p variable is @p value.
+ * Start a copy of this program, with its arguments and then @p extra up to NULL (or none: NULL); in
+ * its environment @p variable is @p value.
  */
 pid_t harness_copy(const char *variable, const char *value, const char *const *extra);
 

@@ -108,7 +108,10 @@ chunk_is_aligned(const struct model_chunk *chunk, const struct model_region *reg
 	return true;
 }
 
-/* Mirrors, and records of who has what, are for whole granules: of small objects they take more than there is. */
+/*
+ * Mirrors, and records of who has what, are for whole granules: of small objects they take more
+ * than there is.
+ */
 static bool
 may_lack_memory(const struct model_region *region)
 {
@@ -444,8 +447,8 @@ call_free_bulk(struct input *input)
 }
 
 /*
- * A slot that its owner does not get into, as while somebody visits it: slabs and depot have to do, and
- * what is in the slot is out of reach.
+ * A slot that its owner does not get into, as while somebody visits it: slabs and depot have to do,
+ * and what is in the slot is out of reach.
  */
 void
 call_kept_out(struct input *input)

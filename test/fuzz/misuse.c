@@ -268,7 +268,9 @@ call_in_list(struct input *input)
 	model_require(visits == caches, "%u caches listed of %u", visits, caches);
 }
 
-/* A wait that cannot have anything ends with the signal: at most once in an input, it takes time. */
+/*
+ * A wait that cannot have anything ends with the signal: at most once in an input, it takes time.
+ */
 void
 call_wait_signalled(struct input *input)
 {

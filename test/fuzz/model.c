@@ -102,8 +102,8 @@ bytes_of(const struct model_cache *cache)
 }
 
 /*
- * As it was left; memory that nobody has written into yet is as it was laid out, or zero. A cache may
- * clear objects that nobody saw: those that it had for a request that could not be served.
+ * As it was left; memory that nobody has written into yet is as it was laid out, or zero. A cache
+ * may clear objects that nobody saw: those that it had for a request that could not be served.
  */
 static void
 content_check(const struct model_region *region, const struct object *object)

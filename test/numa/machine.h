@@ -3,8 +3,8 @@
 #define NUMA_MACHINE_H
 
 /*
- * What the tests of the guest stand on: the nodes as the machine was given them, pools with memory of
- * chosen nodes, and what EAL and the kernel say of a page.
+ * What the tests of the guest stand on: the nodes as the machine was given them, pools with memory
+ * of chosen nodes, and what EAL and the kernel say of a page.
  */
 
 #include <stdarg.h>

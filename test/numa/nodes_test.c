@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Several nodes for real: runs in the machine that test_numa.py starts. Nodes are those of the kernel. */
+/*
+ * Several nodes for real: runs in the machine that test_numa.py starts. Nodes are those of the
+ * kernel.
+ */
 
 #include "cache.h"
 #include "elastic.h"
@@ -320,8 +323,8 @@ test_objects_are_stolen_from_the_nearest_node_first(void **state __rte_unused)
 static struct rte_ring *inbox[RTE_MAX_LCORE];
 
 /*
- * What is had here is sent to an lcore of the next node, what others sent is freed here: half as fast, so
- * that nodes run out of objects, and bursts are of several nodes.
+ * What is had here is sent to an lcore of the next node, what others sent is freed here: half as
+ * fast, so that nodes run out of objects, and bursts are of several nodes.
  */
 static int
 traffic_run(void *arg)

@@ -117,7 +117,10 @@ regions_grow_in_use(void **state)
 	stress_end();
 }
 
-/* Caches come and go while maintenance works: it serves each new one, and touches none that is gone. */
+/*
+ * Caches come and go while maintenance works: it serves each new one, and touches none that is
+ * gone.
+ */
 
 #define SERVED_WITHIN_MS 2000
 

@@ -3,8 +3,8 @@
 #define STRESS_CELL_H
 
 /*
- * One cell: a crew works on a subject for a fixed time, is stopped every so often for the books to be
- * looked at, and at the end all objects must be back and be had by one lcore.
+ * One cell: a crew works on a subject for a fixed time, is stopped every so often for the books to
+ * be looked at, and at the end all objects must be back and be had by one lcore.
  */
 
 #include "crew.h"
@@ -24,8 +24,8 @@ struct cell {
 };
 
 /**
- * Stop the crew, look at the books, let it go on. With drain, all that is free is had and given back
- * meanwhile. Returns the refusals that nothing explains.
+ * Stop the crew, look at the books, let it go on. With drain, all that is free is had and given
+ * back meanwhile. Returns the refusals that nothing explains.
  */
 uint64_t cell_look(struct crew *crew, bool drain);
 /** The crew is gone: all is back, one lcore gets it all, a purge leaves nothing in magazines. */

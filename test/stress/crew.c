@@ -13,7 +13,9 @@
 /* Steps in one crew before the next one's turn, on average. */
 #define TURN_STEPS 16
 
-/* EAL's own lock is not seen by ThreadSanitizer, and an lcore id's data go from thread to thread. */
+/*
+ * EAL's own lock is not seen by ThreadSanitizer, and an lcore id's data go from thread to thread.
+ */
 static pthread_mutex_t register_lock = PTHREAD_MUTEX_INITIALIZER;
 
 bool
@@ -58,7 +60,9 @@ crew_open(struct crew *crew)
 	wait_for_parked(crew, 0);
 }
 
-/* What the thread's part in any crew has in its mempool caches, and where nobody else may take it. */
+/*
+ * What the thread's part in any crew has in its mempool caches, and where nobody else may take it.
+ */
 static void
 worker_leave(struct worker *worker)
 {

@@ -3,13 +3,14 @@
 #define STRESS_CREW_H
 
 /*
- * Who works on a subject: worker lcores, plain threads, a nursery of threads that come and go (most of
- * them registered as lcores for a while), and visitors, which purge, resize, reap and ask for
- * counts. The main thread directs: now and then it stops all of them between two operations,
- * so that the accounts can be looked at, and lets them go on.
+ * Who works on a subject: worker lcores, plain threads, a nursery of threads that come and go (most
+ * of them registered as lcores for a while), and visitors, which purge, resize, reap and ask for
+ * counts. The main thread directs: now and then it stops all of them between two operations, so
+ * that the accounts can be looked at, and lets them go on.
  *
- * No worker ever has more objects than its quota, wherever it has put them, and the quotas sum up to
- * no more than there is: so that there is always enough for everybody, unless the cell is scarce.
+ * No worker ever has more objects than its quota, wherever it has put them, and the quotas sum up
+ * to no more than there is: so that there is always enough for everybody, unless the cell is
+ * scarce.
  */
 
 #include <pthread.h>
@@ -88,8 +89,9 @@ struct crew {
 /** Start all of them. */
 void crew_start(struct crew *crew, struct subject *subject, const struct crew_plan *plan);
 /**
- * The threads of a crew that is enlisted, but not yet started, work on further subjects too: each has a
- * part in each of the crews. They must have as many plain threads and visitors, and a nursery.
+ * The threads of a crew that is enlisted, but not yet started, work on further subjects too: each
+ * has a part in each of the crews. They must have as many plain threads and visitors, and a
+ * nursery.
  */
 void crew_enlist(struct crew *crew, struct subject *subject, const struct crew_plan *plan);
 void crew_join(struct crew *host, struct crew *guest);

@@ -472,7 +472,9 @@ host(struct guests *guests, struct rng *rng)
 	struct guest guest = {.guests = guests, .rng = {.state = rng_next(rng) | 1}};
 
 	guest.objects = 1 + rng_below(&guest.rng, OBJECTS_MAX);
-	/* Failures that are due at some time hit the first allocation after it: this one hits any. */
+	/*
+	 * Failures that are due at some time hit the first allocation after it: this one hits any.
+	 */
 	if (rng_once_in(&guest.rng, 4))
 		mag_fault_nth(1 + rng_below(&guest.rng, ALLOCATIONS));
 	if (guests->pools ? pool_make(&guest) : cache_make(&guest)) {

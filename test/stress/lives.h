@@ -3,8 +3,8 @@
 #define STRESS_LIVES_H
 
 /*
- * An object is constructed exactly while it is out of the slab layer: a constructor and a destructor
- * that blame if not. The argument of both is a struct lives.
+ * An object is constructed exactly while it is out of the slab layer: a constructor and a
+ * destructor that blame if not. The argument of both is a struct lives.
  */
 
 #include "subject.h"

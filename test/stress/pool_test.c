@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Mempools of the driver under everything at once: lcores, threads that are none, threads that become
- * lcores and end, and visitors that purge, resize and reap meanwhile.
+ * Mempools of the driver under everything at once: lcores, threads that are none, threads that
+ * become lcores and end, and visitors that purge, resize and reap meanwhile.
  */
 
 #include <dlfcn.h>
@@ -409,7 +409,10 @@ static const struct pool_cell cells[] = {
 	 .stop_us = 300,
 	 .objects = 756,
 	 .options = "rounds=14"},
-	/* Small blocks: a table of addresses that need not be rescaled, so that nobody else allocates. */
+	/*
+	 * Small blocks: a table of addresses that need not be rescaled, so that nobody else
+	 * allocates.
+	 */
 	{{.name = "faults", .plan = CREW, .service = true},
 	 .run = run_fault_cell,
 	 .objects = 8191,

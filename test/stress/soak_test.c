@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Everything at once, with faults injected at random: the threads of one crew, more lcores than CPUs,
- * work on pools and caches of every kind, while others come and go, are populated in pieces, and
- * fail to for want of memory; magazines are not to be had, constructors refuse; maintenance
- * changes from control thread to service lcore and back. In watches: at the end of each, every object is
- * accounted for, and the next one has other flavours and another mix of faults.
+ * Everything at once, with faults injected at random: the threads of one crew, more lcores than
+ * CPUs, work on pools and caches of every kind, while others come and go, are populated in pieces,
+ * and fail to for want of memory; magazines are not to be had, constructors refuse; maintenance
+ * changes from control thread to service lcore and back. In watches: at the end of each, every
+ * object is accounted for, and the next one has other flavours and another mix of faults.
  *
  * One minute, or ten with MAGAZINE_FULL=1. MAGAZINE_SEED repeats the choices of a run.
  */

@@ -42,8 +42,8 @@ struct subject_memory {
 void subject_cache(struct subject *subject, struct subject_memory *memory, uint32_t objects,
 		   uint32_t adopted, struct mag_cache_params *params);
 /**
- * Let the region have the next n objects; they are in the stock from the beginning. False when there is
- * no memory for their records.
+ * Let the region have the next n objects; they are in the stock from the beginning. False when
+ * there is no memory for their records.
  */
 bool subject_adopt(struct subject_memory *memory, uint32_t n);
 void subject_cache_free(struct subject *subject, struct subject_memory *memory);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * EAL's heap is locked in assembly, in a library that ThreadSanitizer does not see: memory that
- * one thread gives back and another one gets looks like a race to it. So in its build the
- * library's two calls go through a lock that it does see, and rte_mempool's pass it before memory goes
- * and after it came. The program's own definitions come before the shared libraries', and call them.
+ * EAL's heap is locked in assembly, in a library that ThreadSanitizer does not see: memory that one
+ * thread gives back and another one gets looks like a race to it. So in its build the library's two
+ * calls go through a lock that it does see, and rte_mempool's pass it before memory goes and after
+ * it came. The program's own definitions come before the shared libraries', and call them.
  */
 
 #include <rte_malloc.h>

@@ -3,8 +3,8 @@
 #define STRESS_TSAN_HEAP_H
 
 /*
- * EAL's heap in sight of ThreadSanitizer: who makes or frees mempools while others allocate from the
- * heap says so, after the one and before the other. Does nothing in other builds.
+ * EAL's heap in sight of ThreadSanitizer: who makes or frees mempools while others allocate from
+ * the heap says so, after the one and before the other. Does nothing in other builds.
  */
 
 void heap_pass(void);

@@ -24,14 +24,18 @@ void fixture_cache(uint32_t count, struct mag_cache_params params);
 /** Free the pool, or destroy the cache, and its objects. */
 void fixture_drop(void);
 
-/** Allocate so many objects, or as many as there are, and free them: magazines are full afterwards. */
+/**
+ * Allocate so many objects, or as many as there are, and free them: magazines are full afterwards.
+ */
 void fill(unsigned int n);
 /** The same to be run elsewhere; the argument is the number. */
 void fill_run(void *arg);
 /** All objects can be allocated, each once; a reap under way may hold some for a moment. */
 void assert_all_can_be_had(void);
 
-/** A cache over EAL's heap, whose owner is asked to reclaim by each request that maintenance serves. */
+/**
+ * A cache over EAL's heap, whose owner is asked to reclaim by each request that maintenance serves.
+ */
 extern struct mag_cache *asking;
 extern _Atomic uint64_t asked;
 void asking_make(void);

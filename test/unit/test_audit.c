@@ -151,7 +151,10 @@ TEST(test_an_address_inside_an_object_is_refused, setup_guard, teardown)
 	assert_int_equal(bad_frees(), 2);
 }
 
-/* The table knows slabs by granules of a power of two: the last object of this one reaches into the next granule. */
+/*
+ * The table knows slabs by granules of a power of two: the last object of this one reaches into the
+ * next granule.
+ */
 TEST(test_an_address_inside_the_last_object_of_a_chunk_is_told_from_a_foreign_one, setup_guard,
      teardown)
 {
@@ -526,7 +529,9 @@ TEST(test_a_transaction_is_that_of_an_object, setup_audit, teardown)
 	for (i = 0; i < COUNT && fresh == NULL; i++)
 		if (mag_cache_transaction(cache, ground_object(&ground, i), &last) == -ENOENT)
 			fresh = ground_object(&ground, i);
-	/* What lies in a magazine and was never handed out, if the first allocation fetched more. */
+	/*
+	 * What lies in a magazine and was never handed out, if the first allocation fetched more.
+	 */
 	if (fresh != NULL)
 		assert_ptr_not_equal(fresh, object);
 	mag_cache_free(cache, object);
@@ -713,7 +718,9 @@ TEST(test_use_counts_of_many_threads_add_up, setup_shared, teardown)
 	assert_int_equal(bad_frees(), 0);
 }
 
-/* The fast path of another lcore is closed from the first use on: it sees the users of what it got. */
+/*
+ * The fast path of another lcore is closed from the first use on: it sees the users of what it got.
+ */
 TEST(test_a_cache_is_watched_from_the_first_use_on, setup_plain, teardown)
 {
 	void *object;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Bad input, one test for each kind: the errno, the log line, and that nothing is lost. What a single
- * layer refuses is tested with that layer.
+ * Bad input, one test for each kind: the errno, the log line, and that nothing is lost. What a
+ * single layer refuses is tested with that layer.
  */
 
 #include "eal.h"

@@ -278,7 +278,9 @@ TEST(test_an_owner_acknowledges_fences_and_nothing_else, setup)
 	assert_int_equal(lock.fenced, 1);
 }
 
-/* A slot on a page that must not be written to: a visitor comes just when the owner becomes busy. */
+/*
+ * A slot on a page that must not be written to: a visitor comes just when the owner becomes busy.
+ */
 static struct mag_slot *closed;
 
 static void

@@ -781,7 +781,9 @@ TEST(test_a_region_serves_two_caches_but_not_three, setup, teardown)
 
 	params.constructor = construct;
 	assert_not_made(&params, EBUSY);
-	/* Its copy of the callbacks is not kept. The C library keeps a few chunks that it has back. */
+	/*
+	 * Its copy of the callbacks is not kept. The C library keeps a few chunks that it has back.
+	 */
 	for (unsigned int i = 0; i < 100; i++)
 		assert_not_made(&params, EBUSY);
 	before = mallinfo2().uordblks;

@@ -159,7 +159,9 @@ TEST(test_maintenance_of_the_first_copy_goes_on)
 int
 main(int argc, char **argv)
 {
-	/* A program that exec()s itself has the same process number and finds its own environment. */
+	/*
+	 * A program that exec()s itself has the same process number and finds its own environment.
+	 */
 	if (argc == 1) {
 		execl("/proc/self/exe", argv[0], "again", NULL);
 		return 1;

@@ -813,7 +813,9 @@ TEST(test_a_chain_is_walked_again_when_it_has_changed, setup_paged, teardown_pag
 	assert_ptr_equal(got[3], paged_magazine(0));
 }
 
-/* The list was 2, 1, 0; now it is 2, 3, 0, of as many and with as many needed: only the tag tells. */
+/*
+ * The list was 2, 1, 0; now it is 2, 3, 0, of as many and with as many needed: only the tag tells.
+ */
 static void
 change_all_but_the_head(unsigned int page)
 {
@@ -847,7 +849,9 @@ TEST(test_a_chain_whose_head_came_back_is_not_mistaken_for_one_that_stayed, setu
 static pthread_barrier_t load_barrier;
 static _Atomic uint64_t load_takes;
 
-/* Never more than one magazine in a hand, once in a round one in every hand, and in the end none. */
+/*
+ * Never more than one magazine in a hand, once in a round one in every hand, and in the end none.
+ */
 static void
 load_run(void *arg __rte_unused)
 {

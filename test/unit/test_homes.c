@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* A cache with memory on two nodes, on a machine that may have one: the nodes are said to be there. */
+/*
+ * A cache with memory on two nodes, on a machine that may have one: the nodes are said to be there.
+ */
 
 #include "eal.h"
 #include "fault.h"
@@ -334,7 +336,10 @@ TEST(test_a_membarrier_that_fails_leaves_the_slots_of_its_node_and_lcores_are_as
 	assert_int_equal(mag_slot_objects(&home[1]->slot[1]), held);
 	assert_int_equal(home[1]->slot[1].visitor, asked);
 	assert_sizes(ROUNDS);
-	/* Now the owner fences on the second node, and not yet on the first: not purged is not purged. */
+	/*
+	 * Now the owner fences on the second node, and not yet on the first: not purged is not
+	 * purged.
+	 */
 	run_on_lcore(1, take_some_polled, NULL);
 	assert_int_equal(mag_cache_purge(cache), -EAGAIN);
 	assert_int_not_equal(mag_slot_objects(&home[0]->slot[1]), 0);
@@ -458,7 +463,10 @@ TEST(test_blocks_come_from_both_nodes_or_not_at_all, setup, teardown)
 	assert_all_there();
 }
 
-/* Stands in front of the library's own, to do something while a request has the blocks of both nodes. */
+/*
+ * Stands in front of the library's own, to do something while a request has the blocks of both
+ * nodes.
+ */
 static void (*meanwhile)(void);
 
 int

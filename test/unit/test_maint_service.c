@@ -339,7 +339,10 @@ TEST(test_a_request_that_finds_the_list_taken_is_served_when_it_is_free, setup, 
 	list_take(&task);
 	before = asked;
 	mag_reap_request();
-	/* The thread does not even turn the service on; an lcore that has begun finds the list taken, too. */
+	/*
+	 * The thread does not even turn the service on; an lcore that has begun finds the list
+	 * taken, too.
+	 */
 	wait_until(ran_by_hand());
 	let_pass(200);
 	assert_int_equal(asked, before);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* memtag.c and MEMTAG regions: where there are memory tags, that they stop who has no business there. */
+/*
+ * memtag.c and MEMTAG regions: where there are memory tags, that they stop who has no business
+ * there.
+ */
 
 #include "eal.h"
 #include "steal.h"
@@ -680,7 +683,9 @@ test_any_size_and_alignment_becomes_whole_granules(void **state __rte_unused)
 	}
 }
 
-/* One object a segment, of a size that lets it end where its pages end, and no other ones follow. */
+/*
+ * One object a segment, of a size that lets it end where its pages end, and no other ones follow.
+ */
 static void
 test_the_last_object_of_a_page_has_no_neighbour(void **state __rte_unused)
 {

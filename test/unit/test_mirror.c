@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * mirror.c and mag_mirror.h: memory beside objects, and objects of two regions, found without a lock. Addresses of
- * objects are made up, but for those of caches.
+ * mirror.c and mag_mirror.h: memory beside objects, and objects of two regions, found without a
+ * lock. Addresses of objects are made up, but for those of caches.
  */
 
 #include <errno.h>
@@ -59,7 +59,10 @@ compare(const void *left, const void *right)
 	return *a < *b ? -1 : *a > *b;
 }
 
-/* Mirrors of count objects: zeroed, apart, with a way back, and none straddles a line that need not. */
+/*
+ * Mirrors of count objects: zeroed, apart, with a way back, and none straddles a line that need
+ * not.
+ */
 static void
 check_mirrors(uintptr_t first, uint32_t count, size_t stride)
 {
@@ -106,7 +109,10 @@ TEST(test_each_object_has_its_own, setup, teardown)
 
 	for (i = 0; i < RTE_DIM(sizes); i++)
 		for (j = 0; j < RTE_DIM(strides); j++) {
-			/* Each granule has room for as many as can begin in it: leave out what is huge. */
+			/*
+			 * Each granule has room for as many as can begin in it: leave out what is
+			 * huge.
+			 */
 			if (GRANULE / strides[j] * sizes[i] > 6 * GRANULE)
 				continue;
 			first = BASE + random_below(GRANULE / 8) * 8;
@@ -623,7 +629,10 @@ note_mirror(const struct mag_object_info *object, const struct mag_object_info *
 	return 0;
 }
 
-/* All objects have a mirror each, which begins zeroed, is written to from end to end, and is none of theirs. */
+/*
+ * All objects have a mirror each, which begins zeroed, is written to from end to end, and is none
+ * of theirs.
+ */
 static void
 use_all(uint32_t size, uint32_t align)
 {

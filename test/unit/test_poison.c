@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Objects that are free are poisoned for AddressSanitizer. Without one, this program stands in for its runtime: the
- * library asks whatever is in the process.
+ * Objects that are free are poisoned for AddressSanitizer. Without one, this program stands in for
+ * its runtime: the library asks whatever is in the process.
  */
 
 #include "eal.h"
@@ -311,7 +311,10 @@ writes_over_the_end(void)
 		object[i] = 1;
 }
 
-/* What AddressSanitizer has to say of a program that does this, with a cache of its own: EAL's memory is shared. */
+/*
+ * What AddressSanitizer has to say of a program that does this, with a cache of its own: EAL's
+ * memory is shared.
+ */
 static const char *
 report_of(void (*run)(void))
 {

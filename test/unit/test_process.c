@@ -51,8 +51,8 @@ TEST(test_threads_of_a_process_are_told_apart)
 static bool forbidden;
 
 /*
- * In the place of the C library's, which does not always make a system call that a filter can refuse:
- * later versions have it from the kernel's shared code.
+ * In the place of the C library's, which does not always make a system call that a filter can
+ * refuse: later versions have it from the kernel's shared code.
  */
 ssize_t
 getrandom(void *buffer, size_t size, unsigned int flags)

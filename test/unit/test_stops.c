@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * A thread, the victim, is stopped at every instruction of the library that it comes to, one after the
- * other, while others go on allocating and freeing: two lcores, and a thread without an lcore id. At
- * each place the others do some work and then stay outside of the library, so that a lock which is held
- * then is the victim's. Where it has one of the slab layer's, somebody may have to wait: these places
- * are told, by function, with how many instructions the lock is held for. Nowhere else may anybody wait.
+ * A thread, the victim, is stopped at every instruction of the library that it comes to, one after
+ * the other, while others go on allocating and freeing: two lcores, and a thread without an lcore
+ * id. At each place the others do some work and then stay outside of the library, so that a lock
+ * which is held then is the victim's. Where it has one of the slab layer's, somebody may have to
+ * wait: these places are told, by function, with how many instructions the lock is held for.
+ * Nowhere else may anybody wait.
  */
 
 #include "eal.h"
@@ -42,8 +43,9 @@
 #define LOOKS_MIN 16
 #define RESTS 16
 /*
- * Instructions under the slab lock: for each object of a bulk or slab of a table, and besides. 17 where the
- * objects of a slab follow each other; up to 44 were seen where each is of another slab than the one before.
+ * Instructions under the slab lock: for each object of a bulk or slab of a table, and besides. 17
+ * where the objects of a slab follow each other; up to 44 were seen where each is of another slab
+ * than the one before.
  */
 #define LOCKED_EACH 64
 #define LOCKED_BESIDES 200
@@ -409,7 +411,9 @@ victim_prepare(void (*act)(void))
 	found.stops = 0;
 	found.sample = random_below(ANEW);
 	found.failure[0] = '\0';
-	/* Where it was stopped in another operation it is not stopped again, unless there is time. */
+	/*
+	 * Where it was stopped in another operation it is not stopped again, unless there is time.
+	 */
 	if (pool->anew || is_full())
 		memset(found.seen, 0, sizeof(found.seen));
 }

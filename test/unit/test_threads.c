@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Threads that register with EAL and go, by the hundred; threads that ask for blocks that they cannot have. */
+/*
+ * Threads that register with EAL and go, by the hundred; threads that ask for blocks that they
+ * cannot have.
+ */
 
 #include "eal.h"
 #include "mag_maint.h"
@@ -158,7 +161,9 @@ repeat_run(void *arg)
 	repeat->failed = rte_thread_register() != 0;
 	fill_run(&n);
 	repeat->slot = mag_thread_slot();
-	/* Both have their slots: one that had ended already would have left its own to the other. */
+	/*
+	 * Both have their slots: one that had ended already would have left its own to the other.
+	 */
 	atomic_fetch_add(repeat->claimed, 1);
 	while (atomic_load(repeat->claimed) < 2)
 		sched_yield();

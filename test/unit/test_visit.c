@@ -150,7 +150,10 @@ mag_depot_put(struct mag_depot *depot, struct mag_depot_list *list, struct mag_m
 	put(depot, list, magazine);
 }
 
-/* And this one: what a reap takes is in transit, and the working set is locked; and to do something before. */
+/*
+ * And this one: what a reap takes is in transit, and the working set is locked; and to do something
+ * before.
+ */
 static _Thread_local void (*before_chain)(void);
 
 unsigned int
@@ -218,8 +221,8 @@ mag_bias_fence(enum mag_bias_mode mode)
 }
 
 /*
- * The same, to do something while the sum of what could be had is taken, after the slots. Before, an
- * allocation looks once whether the slabs have anything.
+ * The same, to do something while the sum of what could be had is taken, after the slots. Before,
+ * an allocation looks once whether the slabs have anything.
  */
 static _Thread_local void (*during_the_sum)(void);
 static _Thread_local unsigned int sums_left;
@@ -417,8 +420,8 @@ purge_run(void *arg)
 }
 
 /*
- * Somebody stays in the lock, as a process that was killed does: a purge, and all that maintenance does, is over
- * nevertheless. Emptied: slots are, before the purge finds that it cannot go on.
+ * Somebody stays in the lock, as a process that was killed does: a purge, and all that maintenance
+ * does, is over nevertheless. Emptied: slots are, before the purge finds that it cannot go on.
  */
 static void
 assert_a_lock_that_stays_taken_ends_a_purge(struct mag_lock *lock, bool emptied)
@@ -1035,7 +1038,10 @@ TEST(test_a_thief_is_denied_by_a_busy_owner_and_counts_it, setup, teardown)
 	give_run(&share);
 }
 
-/* An owner that was inside when a thief announced itself, and that takes some of what the thief has counted. */
+/*
+ * An owner that was inside when a thief announced itself, and that takes some of what the thief has
+ * counted.
+ */
 
 #define NEEDED 10
 #define TAKEN 4
@@ -1076,7 +1082,10 @@ TEST(test_a_thief_sweeps_again_for_what_a_sweep_did_not_bring, setup, teardown)
 	give_run(&share);
 }
 
-/* While a thief sweeps, its victim has one object again, and somebody frees another one to the slabs. */
+/*
+ * While a thief sweeps, its victim has one object again, and somebody frees another one to the
+ * slabs.
+ */
 static void
 one_goes_to_the_slabs(void)
 {
@@ -1105,7 +1114,10 @@ TEST(test_a_constructor_may_not_wait_where_a_thief_holds_visit_locks, setup_cons
 	give_run(&share);
 }
 
-/* An owner that is inside all the time, and goes in and out of its objects: no sweep is in vain for certain. */
+/*
+ * An owner that is inside all the time, and goes in and out of its objects: no sweep is in vain for
+ * certain.
+ */
 
 #define LOOKS_TOO_MANY 2000
 
@@ -1150,8 +1162,8 @@ TEST(test_a_thief_gives_up_when_its_time_is_over, setup, teardown)
 }
 
 /*
- * An owner that hides all objects but one from each sweep, and has them again when the sum is taken: no sweep is in
- * vain, and none brings enough.
+ * An owner that hides all objects but one from each sweep, and has them again when the sum is
+ * taken: no sweep is in vain, and none brings enough.
  */
 
 static void *hidden[ROUNDS];

@@ -456,8 +456,8 @@ TEST(test_an_empty_pool_refuses_the_refill_and_the_request_without_a_membarrier,
 }
 
 /*
- * As a driver fills an lcore's cache that has less than it needs: itself, with its size besides, and without a second
- * try. The cache is smaller here than what the other lcore has.
+ * As a driver fills an lcore's cache that has less than it needs: itself, with its size besides,
+ * and without a second try. The cache is smaller here than what the other lcore has.
  */
 #define NEEDED 64
 #define SMALL 100

@@ -170,7 +170,8 @@ class Archive:
 def find_libraries(busybox):
     """Paths of all shared libraries that are needed, by their name."""
     needed = {}
-    for program in (PROGRAM, PLUGIN):
+    # The program's libmagazine is the one with all names: it is also the plugin's there.
+    for program in (PLUGIN, PROGRAM):
         needed.update({path.name: path for path in libraries(program)})
     # A static busybox has none.
     with contextlib.suppress(subprocess.CalledProcessError):

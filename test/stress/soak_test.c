@@ -28,7 +28,7 @@
 #include "stress.h"
 #include "maint.h"
 
-#define SOAK_MS 60000
+#define SOAK_MS 30000
 #define SOAK_FULL_MS 600000
 #define SETTLE_MS 2000
 #define WATCH_MS 12000

@@ -14,6 +14,15 @@
 #include "mag_cache.h"
 #include "mag_region.h"
 
+/** A number that came with this answer. */
+static inline unsigned int
+with_errno(int ret, unsigned int number)
+{
+	if (ret != 0)
+		rte_errno = -ret;
+	return number;
+}
+
 /** Segments that a region grew by. */
 static inline unsigned int
 region_grown(struct mag_region *region, unsigned int segments)
@@ -21,9 +30,7 @@ region_grown(struct mag_region *region, unsigned int segments)
 	unsigned int grown;
 	int ret = mag_region_grow(region, segments, &grown);
 
-	if (ret != 0)
-		rte_errno = -ret;
-	return grown;
+	return with_errno(ret, grown);
 }
 
 /** Segments that a region gave back. */
@@ -33,9 +40,7 @@ region_trimmed(struct mag_region *region, unsigned int keep)
 	unsigned int trimmed;
 	int ret = mag_region_trim(region, keep, &trimmed);
 
-	if (ret != 0)
-		rte_errno = -ret;
-	return trimmed;
+	return with_errno(ret, trimmed);
 }
 
 /** Objects of a bulk that waited: n or 0. */
@@ -44,10 +49,7 @@ alloc_waited(struct mag_cache *cache, void **objects, unsigned int n, uint64_t t
 {
 	int ret = mag_cache_alloc_wait_bulk(cache, objects, n, timeout_us);
 
-	if (ret == 0)
-		return n;
-	rte_errno = -ret;
-	return 0;
+	return with_errno(ret, ret == 0 ? n : 0);
 }
 
 /** Users that are left of an object, or an error below 0. */
@@ -67,9 +69,7 @@ objects_held(const struct mag_cache *cache, void **objects, unsigned int max)
 	unsigned int count;
 	int ret = mag_cache_held(cache, objects, max, &count);
 
-	if (ret != 0)
-		rte_errno = -ret;
-	return count;
+	return with_errno(ret, count);
 }
 
 #endif /* TEST_COUNTS_H */

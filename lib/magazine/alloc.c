@@ -14,6 +14,17 @@
 #include "steal.h"
 #include "watch.h"
 
+/* All of n from other lcores' magazines, or none: 0 or -ENOBUFS. */
+static __rte_always_inline int
+steal_all(struct mag_cache *cache, void **objects, unsigned int n, struct mag_request *request)
+{
+	if (MAG_STAT(cache->dying) || mag_cache_steal(cache, objects, n, request) < n)
+		return -ENOBUFS;
+	if (unlikely(mag_watched(cache)))
+		mag_watch_out(cache, objects, n);
+	return 0;
+}
+
 static __rte_always_inline int
 take_all(struct mag_cache *cache, void **objects, unsigned int n, bool steal, bool may_wait)
 {
@@ -24,11 +35,9 @@ take_all(struct mag_cache *cache, void **objects, unsigned int n, bool steal, bo
 	if (got > 0 && got < n)
 		mag_cache_give(cache, objects, got);
 	mag_request_end(&cache->common, &request);
-	if (unlikely(got < n)) {
-		if (!steal || request.refused || MAG_STAT(cache->dying) ||
-		    mag_cache_steal(cache, objects, n, &request) < n)
-			return -ENOBUFS;
-	}
+	if (unlikely(got < n))
+		return !steal || request.refused ? -ENOBUFS :
+						   steal_all(cache, objects, n, &request);
 	if (unlikely(mag_watched(cache)))
 		mag_watch_out(cache, objects, n);
 	return 0;
@@ -45,11 +54,7 @@ mag_cache_steal_all(struct mag_cache *cache, void **objects, unsigned int n)
 {
 	struct mag_request request = {0};
 
-	if (MAG_STAT(cache->dying) || mag_cache_steal(cache, objects, n, &request) < n)
-		return -ENOBUFS;
-	if (unlikely(mag_watched(cache)))
-		mag_watch_out(cache, objects, n);
-	return 0;
+	return steal_all(cache, objects, n, &request);
 }
 
 int
@@ -87,26 +92,28 @@ mag_cache_alloc_bulk_slow(struct mag_cache *cache, void **objects, unsigned int 
 	return n;
 }
 
-void
-mag_cache_free_slow(struct mag_cache *cache, void *const *objects, unsigned int n)
+static __rte_always_inline void
+free_by(struct mag_cache *cache, void *const *objects, unsigned int n,
+	void (*give)(struct mag_cache *cache, void *const *objects, unsigned int n))
 {
 	if (mag_cache_is_elsewhere(cache))
 		return;
 	if (unlikely(mag_watched(cache)))
-		mag_watch_back(cache, objects, n, mag_cache_give);
+		mag_watch_back(cache, objects, n, give);
 	else
-		mag_cache_give(cache, objects, n);
+		give(cache, objects, n);
+}
+
+void
+mag_cache_free_slow(struct mag_cache *cache, void *const *objects, unsigned int n)
+{
+	free_by(cache, objects, n, mag_cache_give);
 }
 
 void
 mag_cache_free_nocache_bulk(struct mag_cache *cache, void *const *objects, unsigned int n)
 {
-	if (mag_cache_is_elsewhere(cache))
-		return;
-	if (unlikely(mag_watched(cache)))
-		mag_watch_back(cache, objects, n, mag_cache_give_past);
-	else
-		mag_cache_give_past(cache, objects, n);
+	free_by(cache, objects, n, mag_cache_give_past);
 }
 
 void

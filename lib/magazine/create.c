@@ -339,8 +339,7 @@ cache_end(struct mag_cache *cache)
 {
 	struct mag_region *region = cache->region;
 
-	mag_region_detach(region, cache->align);
-	mag_cache_discard(cache);
+	mag_cache_end(cache);
 	if (region->mode & MAG_REGION_PSEUDO)
 		mag_region_destroy(region);
 }

@@ -4,13 +4,23 @@
 
 #include <stdint.h>
 
+#include <rte_common.h>
 #include <rte_cycles.h>
+
+/** Microseconds in ticks of the TSC; at most what can be added to a TSC: centuries. */
+static inline uint64_t
+mag_us_to_tsc(uint64_t us)
+{
+	uint64_t each = RTE_MAX(rte_get_tsc_hz() / 1000000, 1ull), max = UINT64_MAX / 2;
+
+	return us < max / each ? each * us : max;
+}
 
 /** TSC in so many microseconds. */
 static inline uint64_t
 mag_deadline_in(uint64_t us)
 {
-	return rte_rdtsc() + rte_get_tsc_hz() / 1000000 * us;
+	return rte_rdtsc() + mag_us_to_tsc(us);
 }
 
 #endif /* MAG_DEADLINE_H */

@@ -12,14 +12,13 @@
 #include <rte_memory.h>
 
 #include "adopt.h"
-#include "pool.h"
-#include "watch.h"
 #include "numa.h"
 #include "options.h"
 #include "pool.h"
 #include "purge.h"
 #include "region_create.h"
 #include "steal.h"
+#include "watch.h"
 
 /* Objects may reach magazines again between gathering them and taking the blocks. */
 #define GATHER_TRIES 3

@@ -10,6 +10,7 @@
 #include <rte_cycles.h>
 
 #include "counter.h"
+#include "deadline.h"
 #include "elastic.h"
 #include "elastic_grow.h"
 #include "elastic_service.h"
@@ -18,7 +19,7 @@
 
 /* A part gets an eighth of what there is at a time: few passes when a load grows. */
 #define GROWTH 8
-#define RETRY_MS 1000
+#define RETRY_US 1000000
 
 void (*mag_elastic_on_want)(void);
 void (*mag_elastic_on_shortage)(void);
@@ -86,18 +87,12 @@ static struct {
 	_Atomic uint64_t retry_at; /* TSC before which another one is not reported */
 } shortage;
 
-static uint64_t
-retry_time(void)
-{
-	return rte_rdtsc() + rte_get_tsc_hz() / 1000 * RETRY_MS;
-}
-
 void
 mag_elastic_shortage(void)
 {
 	if (mag_elastic_on_shortage == NULL || rte_rdtsc() < MAG_STAT(shortage.retry_at))
 		return;
-	atomic_store_explicit(&shortage.retry_at, retry_time(), memory_order_relaxed);
+	atomic_store_explicit(&shortage.retry_at, mag_deadline_in(RETRY_US), memory_order_relaxed);
 	atomic_store_explicit(&shortage.seen, true, memory_order_relaxed);
 	mag_elastic_on_shortage();
 }
@@ -116,7 +111,8 @@ part_grow(struct mag_region *region, uint32_t part)
 		ret = mag_elastic_grow(region, part);
 	if (ret != -ENOMEM)
 		return true;
-	atomic_store_explicit(&elastic->retry_at[part], retry_time(), memory_order_relaxed);
+	atomic_store_explicit(&elastic->retry_at[part], mag_deadline_in(RETRY_US),
+			      memory_order_relaxed);
 	return false;
 }
 

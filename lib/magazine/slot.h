@@ -148,4 +148,12 @@ mag_slot_objects(const struct mag_slot *slot)
 	return rounds + MAG_STAT(slot->previous_rounds);
 }
 
+/** Objects that went to users, depot, slabs and visitors so far. What is read next is not older. */
+static inline uint64_t
+mag_slot_out(const struct mag_slot *slot)
+{
+	return MAG_STAT_ACQUIRE(slot->allocs) + MAG_STAT_ACQUIRE(slot->rounds_out) +
+	       MAG_STAT_ACQUIRE(slot->visited_out);
+}
+
 #endif /* MAG_SLOT_H */

@@ -35,14 +35,6 @@ struct flow {
  * whatever moves objects.
  */
 
-/* To users, depot, slabs and visitors. */
-static uint64_t
-slot_out(const struct mag_slot *slot)
-{
-	return MAG_STAT_ACQUIRE(slot->allocs) + MAG_STAT_ACQUIRE(slot->rounds_out) +
-	       MAG_STAT_ACQUIRE(slot->visited_out);
-}
-
 /*
  * No counter tells what came in. It is what went out and what is there, at a moment without anybody
  * in the slot: busy is looked at between any two loads. If nothing went out meanwhile, whole
@@ -56,13 +48,13 @@ slot_in(const struct mag_slot *slot, const uint32_t *busy)
 	bool used;
 
 	for (look = 0; look < LOOKS; look++) {
-		out = slot_out(slot);
+		out = mag_slot_out(slot);
 		used = MAG_STAT_ACQUIRE(*busy) != 0;
 		held = MAG_STAT_ACQUIRE(slot->previous_rounds);
 		used |= MAG_STAT_ACQUIRE(*busy) != 0;
 		held += MAG_STAT_ACQUIRE(slot->rounds);
 		used |= MAG_STAT_ACQUIRE(*busy) != 0;
-		if (!used && slot_out(slot) == out)
+		if (!used && mag_slot_out(slot) == out)
 			return out + held;
 		rte_pause();
 	}
@@ -84,11 +76,11 @@ home_slots_in(const struct mag_home *home, unsigned int slots)
 static uint64_t
 home_slots_out(const struct mag_home *home, unsigned int slots)
 {
-	uint64_t sum = slot_out(&home->slot[MAG_SLOT_SHARED]);
+	uint64_t sum = mag_slot_out(&home->slot[MAG_SLOT_SHARED]);
 	unsigned int i;
 
 	for (i = 0; i < slots; i++)
-		sum += slot_out(&home->slot[i]);
+		sum += mag_slot_out(&home->slot[i]);
 	return sum;
 }
 

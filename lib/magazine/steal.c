@@ -73,8 +73,7 @@ static void
 slot_moves(const struct mag_slot *slot, const uint32_t *busy, struct moves *moves)
 {
 	moves->underway |= MAG_STAT_ACQUIRE(*busy) != 0;
-	moves->count += MAG_STAT_ACQUIRE(slot->allocs) + MAG_STAT_ACQUIRE(slot->rounds_out) +
-			MAG_STAT_ACQUIRE(slot->visited_out);
+	moves->count += mag_slot_out(slot);
 	moves->underway |= MAG_STAT_ACQUIRE(*busy) != 0;
 }
 

@@ -11,6 +11,7 @@
 #include <rte_random.h>
 
 #include "alloc.h"
+#include "deadline.h"
 #include "elastic_grow.h"
 #include "elastic_service.h"
 #include "mag_maint.h"
@@ -22,15 +23,6 @@
 #define BACKOFF_MAX_MS 1024
 /* How often a waiter looks whether something was freed. */
 #define SLICE_US 500
-
-/* At most what can be added to a TSC: centuries. */
-static uint64_t
-us_to_tsc(uint64_t us)
-{
-	uint64_t each = RTE_MAX(rte_get_tsc_hz() / 1000000, 1ull), max = UINT64_MAX / 2;
-
-	return us < max / each ? each * us : max;
-}
 
 /* A segment of this thread's node, or of the nearest that has one: 0, or the error of the last. */
 static int
@@ -116,7 +108,7 @@ there_are(const struct mag_cache *cache)
 static int
 sleep_for(struct mag_cache *cache, uint64_t us, uint64_t deadline, uint64_t had)
 {
-	uint64_t end = RTE_MIN(rte_rdtsc() + us_to_tsc(us), deadline);
+	uint64_t end = RTE_MIN(mag_deadline_in(us), deadline);
 	uint64_t frees = MAG_STAT(cache->region->frees), now;
 
 	while (rte_rdtsc() < end) {
@@ -135,7 +127,7 @@ mag_cache_alloc_wait_bulk(struct mag_cache *cache, void **objects, unsigned int 
 			  uint64_t timeout_us)
 {
 	uint64_t first = 1 + rte_rand_max(BACKOFF_FIRST_MS), backoff = first;
-	uint64_t deadline = rte_rdtsc() + us_to_tsc(timeout_us);
+	uint64_t deadline = mag_deadline_in(timeout_us);
 	int error = mag_cache_may_deadlock() ? EDEADLK : mag_cache_is_elsewhere(cache) ? EPERM : 0;
 	uint64_t had;
 

@@ -13,8 +13,10 @@
 #define BATCH 64
 #define BATCH_OVERCOMMITTED 8
 
-/* A packet processor does something between a get and a put: the compiler is not to fuse them,
- * nor a get with the next. */
+/*
+ * A packet processor does something between a get and a put: the compiler is not to fuse them, nor
+ * a get with the next.
+ */
 #define APART() rte_compiler_barrier()
 
 static __rte_always_inline void

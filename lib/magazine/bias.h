@@ -131,8 +131,10 @@ mag_bias_dismiss(struct mag_slot *slot, uint32_t bits)
 void mag_bias_give_up(int error);
 bool mag_bias_has_given_up(void);
 
-/** Register with the kernel: when the library is loaded, and again in a forked child that takes
- * over. */
+/**
+ * Register with the kernel: when the library is loaded, and again in a forked child that takes
+ * over.
+ */
 void mag_bias_register(void);
 
 /**
@@ -141,8 +143,9 @@ void mag_bias_register(void);
  */
 enum mag_bias_mode mag_bias_best(void);
 
-/** Test hook: pretend that the kernel has no membarrier, or again that it has one that never
- * failed. */
+/**
+ * Test hook: pretend that the kernel has no membarrier, or again that it has one that never failed.
+ */
 void mag_bias_forbid_membarrier(bool forbid);
 
 /** Membarriers that this process has sent. */

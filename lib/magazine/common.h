@@ -25,13 +25,16 @@ struct mag_callbacks {
 	void *arg;
 };
 
-/* Bits of struct mag_common's watch (audit.h). */
-#define MAG_WATCH_STATE 0x1u /**< each object is with a user or not: guard */
-#define MAG_WATCH_AUDIT                                                                            \
-	0x2u                  /**< and the last user of each, and the last free: STATE is set too  \
-			       */
-#define MAG_WATCH_USES 0x4u   /**< use counts: some object has, or had, users */
-#define MAG_WATCH_POISON 0x8u /**< a touch of an object that is not with a user is reported */
+/* Bits of struct mag_common's watch (watch.h). */
+
+/** Each object is with a user or not: guard. */
+#define MAG_WATCH_STATE 0x1u
+/** And the last user of each, and the last free: STATE is set too. */
+#define MAG_WATCH_AUDIT 0x2u
+/** Use counts: some object has, or had, users. */
+#define MAG_WATCH_USES 0x4u
+/** A touch of an object that is not with a user is reported. */
+#define MAG_WATCH_POISON 0x8u
 
 /** What all homes of a cache have in common. */
 struct mag_common {
@@ -42,8 +45,10 @@ struct mag_common {
 	enum mag_bias_mode bias;
 	bool clears; /**< objects are zeroed before they go to the slab layer */
 
-	/** Rounds of the type in force; changed inside the perimeter, when every slot of every home
-	 * is off. */
+	/**
+	 * Rounds of the type in force; changed inside the perimeter, when every slot of every home
+	 * is off.
+	 */
 	_Atomic uint32_t type;
 	_Atomic uint32_t watch; /**< what is looked at; bits are only added */
 	/**
@@ -70,8 +75,10 @@ static inline void
 mag_transit_begin(struct mag_common *common, uint64_t objects)
 {
 	MAG_STAT_ADD(common->transit, objects);
-	/* release: a thread that sees the objects gone, and then reads transit, sees this; free on
-	 * x86 */
+	/*
+	 * release: a thread that sees the objects gone, and then reads transit, sees this; free on
+	 * x86
+	 */
 	atomic_thread_fence(memory_order_release);
 }
 

@@ -215,8 +215,10 @@ callbacks_copy(struct mag_cache *cache, const struct mag_cache_params *params)
 	return 0;
 }
 
-/* The first home is that of the region's first part: its records lie there, whoever makes the
- * cache. */
+/*
+ * The first home is that of the region's first part: its records lie there, whoever makes the
+ * cache.
+ */
 static int
 node_for(const struct mag_cache_params *params)
 {

@@ -21,7 +21,8 @@
 /* The shared slot's lock is held for less than this, unless its holder is preempted. */
 #define SHARED_TRIES 1000
 
-/* A visitor stays for the milliseconds of a sweep, unless it has stopped in there, or was killed.
+/*
+ * A visitor stays for the milliseconds of a sweep, unless it has stopped in there, or was killed.
  */
 #define FLUSH_US 100000
 
@@ -158,8 +159,10 @@ mag_home_hand_in(struct mag_home *home, struct mag_slot *lcore)
 	mag_bias_dismiss(lcore, MAG_BIAS_ASKED);
 }
 
-/* What a visitor keeps us from handing in stays in the slot: others can have it, or the slot's next
- * owner. */
+/*
+ * What a visitor keeps us from handing in stays in the slot: others can have it, or the slot's next
+ * owner.
+ */
 void
 mag_home_flush_slot(struct mag_home *home, uint32_t slot)
 {

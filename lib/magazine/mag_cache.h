@@ -45,7 +45,8 @@ extern "C" {
 /** Longest name, with its terminating zero. */
 #define MAG_CACHE_NAMESIZE 64
 
-/** @name Flags of a cache
+/**
+ * @name Flags of a cache
  * @{
  */
 #define MAG_CACHE_NOMAGAZINES 0x1u /**< straight to the slab layer */
@@ -264,7 +265,8 @@ void mag_cache_free_nocache_bulk(struct mag_cache *cache, void *const *objects, 
 int mag_cache_object_info(const struct mag_cache *cache, const void *object,
 			  struct mag_object_info *info, struct mag_object_info *mirror);
 
-/** @name Use counts
+/**
+ * @name Use counts
  *
  * An object with users may not be freed: a free of it is refused, and counted as invalid. From the
  * first call on, allocations and frees of the cache are looked at one by one.
@@ -290,7 +292,8 @@ int mag_cache_use(struct mag_cache *cache, const void *object);
 int mag_cache_unuse(struct mag_cache *cache, const void *object, uint32_t *left);
 /** @} */
 
-/** @name Who has what
+/**
+ * @name Who has what
  *
  * Of a cache with option guard=1 (or guard=panic), or on a MAG_REGION_AUDIT region. Each free is
  * then checked, where it is called: an address that is no object of the cache, or inside of one, or

@@ -24,8 +24,9 @@
 #endif
 #endif
 
-/** Functions that leave no trace of their arguments' addresses, nor of a constant number of
- * objects. */
+/**
+ * Functions that leave no trace of their arguments' addresses, nor of a constant number of objects.
+ */
 #define MAG_INLINE static inline __attribute__((always_inline))
 
 /* A number that is needed in 64 and in 32 bits: without this the compiler computes it twice. */
@@ -49,7 +50,8 @@ struct mag_cache_params;
 /** mag_cache_create() of a program that was compiled for this layout. Not for users. */
 struct mag_cache *mag_cache_create_with(const struct mag_cache_params *params, uint32_t layout);
 
-/** Header of a magazine; its rounds, the objects, follow it. The valid ones are at the lower end.
+/**
+ * Header of a magazine; its rounds, the objects, follow it. The valid ones are at the lower end.
  */
 struct mag_magazine {
 	uint32_t next;   /**< index of the next magazine of a depot list; 0 = last */
@@ -63,8 +65,10 @@ struct mag_magazine {
  * may move.
  */
 struct mag_slot {
-	/* The visitors' line: the owner only reads it, but for what it notes when a request is
-	 * refused. */
+	/*
+	 * The visitors' line: the owner only reads it, but for what it notes when a request is
+	 * refused.
+	 */
 	uint32_t
 		visitor; /**< not 0: others want the slot, or its owner has to take the slow path */
 	uint32_t size;   /**< rounds of the type in force; 0 = no magazines */
@@ -101,8 +105,9 @@ unsigned int mag_cache_alloc_bulk_slow(struct mag_cache *cache, void **objects, 
 /** What the fast path of mag_cache_free_bulk() could not serve. */
 void mag_cache_free_slow(struct mag_cache *cache, void *const *objects, unsigned int n);
 
-/** Rounds of a magazine. In integers, because there may be no magazine when nothing is to be
- * copied. */
+/**
+ * Rounds of a magazine. In integers, because there may be no magazine when nothing is to be copied.
+ */
 MAG_INLINE void **
 mag_magazine_round(const struct mag_magazine *magazine, int64_t round)
 {
@@ -186,8 +191,10 @@ mag_slot_copy(void **to, void *const *from, size_t n)
 		__builtin_memcpy(to, from, 8 * sizeof(void *));
 }
 
-/** n objects from the loaded magazine; false, with nothing changed, if it has too few or there is a
- * visitor. */
+/**
+ * n objects from the loaded magazine; false, with nothing changed, if it has too few or there is a
+ * visitor.
+ */
 MAG_INLINE bool
 mag_slot_get(struct mag_slot *slot, void **objects, uint32_t n)
 {
@@ -207,8 +214,10 @@ mag_slot_get(struct mag_slot *slot, void **objects, uint32_t n)
 	return true;
 }
 
-/** n objects into the loaded magazine; false, with nothing changed, if there is too little room or
- * a visitor. */
+/**
+ * n objects into the loaded magazine; false, with nothing changed, if there is too little room or a
+ * visitor.
+ */
 MAG_INLINE bool
 mag_slot_put(struct mag_slot *slot, void *const *objects, uint32_t n)
 {

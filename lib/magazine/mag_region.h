@@ -43,7 +43,8 @@ extern "C" {
 /** Node of what may lie on any NUMA node. */
 #define MAG_NODE_ANY (-1)
 
-/** @name Modes of a region
+/**
+ * @name Modes of a region
  * @{
  */
 #define MAG_REGION_READONLY 0x1u    /**< the allocator never writes into objects */

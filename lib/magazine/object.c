@@ -74,8 +74,10 @@ call_constructor(const struct mag_callbacks *callbacks, const struct mag_object_
 {
 	int ret;
 
-	/* This thread holds nothing and could wait itself: the constructor is free to do what its
-	 * caller is. */
+	/*
+	 * This thread holds nothing and could wait itself: the constructor is free to do what its
+	 * caller is.
+	 */
 	if (may_wait)
 		return callbacks->constructor(object, mirror, callbacks->arg,
 					      MAG_CONSTRUCT_MAY_WAIT);
@@ -154,8 +156,10 @@ mirror_info(const struct mag_object_info *object, const struct mag_slab_layer *s
 	mirror->bufctl = NULL;
 }
 
-/* The constructor refused the first of them, which it may touch still; the others have not come to
- * it. */
+/*
+ * The constructor refused the first of them, which it may touch still; the others have not come to
+ * it.
+ */
 static void
 unconstructed_give(const struct mag_common *common, struct mag_slab_layer *slab, void **objects,
 		   unsigned int n)

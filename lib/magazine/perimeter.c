@@ -89,7 +89,8 @@ mag_perimeter_leave(struct mag_cache *cache)
 		return;
 	/* release: pairs with the acquire in mag_perimeter_enter_within() */
 	atomic_store_explicit(&cache->perimeter, 0, memory_order_release);
-	/* release: after the perimeter is free, so that a thread that read the number before does
+	/*
+	 * release: after the perimeter is free, so that a thread that read the number before does
 	 * not sleep
 	 */
 	atomic_fetch_add_explicit(&cache->perimeter_left, 1, memory_order_release);

@@ -98,8 +98,10 @@ mag_pool_free(struct mag_cache *cache)
 		mag_registry_leave_word(cache);
 		return false;
 	}
-	/* A walk goes on behind this cache, or somebody with the list waits for what this callback
-	 * holds. */
+	/*
+	 * A walk goes on behind this cache, or somebody with the list waits for what this callback
+	 * holds.
+	 */
 	if (mag_cache_may_deadlock()) {
 		mag_registry_leave_word(cache);
 		return false;

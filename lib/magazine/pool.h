@@ -23,7 +23,8 @@ struct mag_pool_params {
 	int node;
 };
 
-/** A cache for a mempool: pool types, lcore layer enabled at once. rte_errno as mag_cache_create().
+/**
+ * A cache for a mempool: pool types, lcore layer enabled at once. rte_errno as mag_cache_create().
  */
 struct mag_cache *mag_pool_create(const struct mag_pool_params *params);
 /**

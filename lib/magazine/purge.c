@@ -29,7 +29,8 @@
 #include "sweep.h"
 #include "type.h"
 
-/* Blocks are asked for on the data path, which waits for another's purge as for a sweep of its own.
+/*
+ * Blocks are asked for on the data path, which waits for another's purge as for a sweep of its own.
  */
 #define GATHER_US MAG_SWEEP_US
 

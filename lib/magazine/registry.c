@@ -153,7 +153,8 @@ mag_cache_list_walk(bool wait, void (*visit)(struct mag_cache *cache, void *arg)
 	if (!list_enter_if(wait))
 		return false;
 	TAILQ_FOREACH(listing, &list.caches, link)
-		/* Maintenance may not even look at a cache before it knows that EAL is still there.
+		/*
+		 * Maintenance may not even look at a cache before it knows that EAL is still there.
 		 */
 		if (!wait || !mag_cache_is_gone(listing->cache))
 			visit(listing->cache, arg);
@@ -352,8 +353,10 @@ mag_registry_copy_is_first(const char *name)
 void
 mag_registry_leave_word(struct mag_cache *cache)
 {
-	/* release: pairs with the acquire in mag_cache_is_gone(): the thread that frees it sees
-	 * what was done to it here */
+	/*
+	 * release: pairs with the acquire in mag_cache_is_gone(): the thread that frees it sees
+	 * what was done to it here
+	 */
 	atomic_store_explicit(&cache->gone, true, memory_order_release);
 	atomic_store_explicit(&list.some_gone, true, memory_order_relaxed);
 }

@@ -35,11 +35,15 @@ bool mag_cache_may_deadlock(void);
  * which is maintenance's way, visit itself leaves caches out that are gone.
  */
 bool mag_cache_list_walk(bool wait, void (*visit)(struct mag_cache *cache, void *arg), void *arg);
-/** Was this pool freed already, where it could not be taken off the list? It is left alone until
- * somebody does. */
+/**
+ * Was this pool freed already, where it could not be taken off the list? It is left alone until
+ * somebody does.
+ */
 bool mag_cache_is_gone(const struct mag_cache *cache);
-/** Take those pools off the list, and free them with their regions. Without wait nothing when the
- * list is taken. */
+/**
+ * Take those pools off the list, and free them with their regions. Without wait nothing when the
+ * list is taken.
+ */
 void mag_cache_list_sweep(bool wait);
 /** Hold the list across fork(), and let it go again, in the parent and the child. */
 void mag_cache_list_fork_begin(void);
@@ -51,8 +55,10 @@ void mag_cache_list_forked(void);
  * or another child has them; -EAGAIN when the list is taken.
  */
 int mag_cache_list_take_over(uint32_t from);
-/** The first cache of the list, which may be gone with EAL; NULL when there is none. False: the
- * list is taken. */
+/**
+ * The first cache of the list, which may be gone with EAL; NULL when there is none. False: the list
+ * is taken.
+ */
 bool mag_cache_list_first(const struct mag_cache **cache);
 /** rte_eal_cleanup() takes EAL's memory away, with all caches in it: is this one's there? */
 bool mag_cache_is_mapped(const struct mag_cache *cache);

@@ -20,8 +20,10 @@
  * too large, and exact when nothing moves. mag_cache_reachable() errs to the other side.
  */
 
-/* Looks at a slot whose owner is at work; what the slot holds is not counted if all of them find it
- * so. */
+/*
+ * Looks at a slot whose owner is at work; what the slot holds is not counted if all of them find it
+ * so.
+ */
 #define LOOKS 8
 
 struct flow {
@@ -97,8 +99,10 @@ flow_in(const struct mag_cache *cache, uint32_t count, unsigned int slots, struc
 		in->slabs += mag_slab_in(&home->slab);
 		in->slots[part] = home_slots_in(home, slots);
 	}
-	/* Last here, and first in flow_out(): a take between the two readings counts for more than
-	 * it took. */
+	/*
+	 * Last here, and first in flow_out(): a take between the two readings counts for more than
+	 * it took.
+	 */
 	for (part = 0; part < count; part++)
 		in->magazines[part] = mag_depot_in(&mag_cache_home(cache, part)->depot.full);
 	/* acquire: as the counters */

@@ -10,8 +10,10 @@
 
 #include "cache.h"
 
-/** Take what other lcores hold: all of n, or none, unless some will do. Returns how many, and ends
- * the request. */
+/**
+ * Take what other lcores hold: all of n, or none, unless some will do. Returns how many, and ends
+ * the request.
+ */
 unsigned int mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n,
 			     struct mag_request *request);
 /** Objects that could be had by visiting everybody, in transit included. */

@@ -167,8 +167,10 @@ sweep_fence(struct mag_sweep *sweep)
 	return all;
 }
 
-/* Owners grant, or the slots that do not are counted and dropped from the sweep. False when any was
- * dropped. */
+/*
+ * Owners grant, or the slots that do not are counted and dropped from the sweep. False when any was
+ * dropped.
+ */
 bool
 mag_sweep_await(struct mag_sweep *sweep, uint64_t deadline, _Atomic uint64_t *denied)
 {
@@ -187,7 +189,8 @@ mag_sweep_await(struct mag_sweep *sweep, uint64_t deadline, _Atomic uint64_t *de
 	return all && !sweep->denied;
 }
 
-/* From here on owners acknowledge, also those that hold nothing, and those that are still to come.
+/*
+ * From here on owners acknowledge, also those that hold nothing, and those that are still to come.
  */
 static void
 slots_fence(struct mag_home *home)

@@ -64,8 +64,10 @@ bool mag_cache_may_visit(const struct mag_cache *cache);
 bool mag_sweep_is_fencing(const struct mag_common *common);
 bool mag_sweep_slot_is_fenced(const struct mag_home *home, unsigned int slot);
 
-/** Take a lock that visitors hold; false, and counted in denied, when it is not free until the
- * deadline. */
+/**
+ * Take a lock that visitors hold; false, and counted in denied, when it is not free until the
+ * deadline.
+ */
 bool mag_lock_until(struct mag_lock *lock, uint64_t deadline, _Atomic uint64_t *denied);
 /** The same for 100 ms, counted in visits_denied. */
 bool mag_visitor_lock(struct mag_home *home, struct mag_lock *lock);

@@ -63,8 +63,10 @@ purge_visit(struct mag_cache *cache, void *arg)
 		mag_cache_reap_now(cache, true);
 }
 
-/* As many segments as are missing for n objects, however many others take of them; false when there
- * is none to be had. */
+/*
+ * As many segments as are missing for n objects, however many others take of them; false when there
+ * is none to be had.
+ */
 static bool
 grow_for(struct mag_cache *cache, unsigned int n)
 {
@@ -76,8 +78,10 @@ grow_for(struct mag_cache *cache, unsigned int n)
 	return grown;
 }
 
-/* Everything but waiting: what there is, new segments, what caches of the region hold. 0, or
- * -ENOBUFS. */
+/*
+ * Everything but waiting: what there is, new segments, what caches of the region hold. 0, or
+ * -ENOBUFS.
+ */
 static int
 alloc_hard(struct mag_cache *cache, void **objects, unsigned int n)
 {

@@ -137,8 +137,10 @@ TEST(test_a_second_one_that_comes_works_too, setup, teardown)
 	assert_updates_go_on(MAG_MAINT_SERVICE);
 }
 
-/* A cache with a destructor that waits: so an episode lasts as long as the test likes. An object
- * that the test itself gives to the slabs, because it comes in between a resize, does not wait. */
+/*
+ * A cache with a destructor that waits: so an episode lasts as long as the test likes. An object
+ * that the test itself gives to the slabs, because it comes in between a resize, does not wait.
+ */
 
 static void
 linger(void *object __rte_unused, void *arg __rte_unused)

@@ -15,7 +15,7 @@
 #include <rte_mempool.h>
 #include <rte_random.h>
 
-#include "slot.h"
+#include "slot/slot.h"
 
 #define CIRCLE 2048u
 

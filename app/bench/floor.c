@@ -14,7 +14,7 @@
 #include <rte_malloc.h>
 #include <rte_mempool.h>
 
-#include "slot.h"
+#include "slot/slot.h"
 
 struct floor {
 	unsigned int count;

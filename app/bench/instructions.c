@@ -30,7 +30,7 @@
 #include <rte_service_component.h>
 #include <rte_version.h>
 
-#include "cache.h"
+#include "cache/cache.h"
 
 #define POOL_OBJECTS 8191
 #define OBJECT_SIZE 64

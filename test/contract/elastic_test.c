@@ -30,7 +30,7 @@
 #include "mag_mirror.h"
 #include "mag_region.h"
 #include "../counts.h"
-#include "maint.h"
+#include "outside/maint.h"
 
 #define SIZE 256
 #define OBJECTS 200000

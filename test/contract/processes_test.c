@@ -14,14 +14,14 @@
 #include <rte_malloc.h>
 #include <rte_memzone.h>
 
-#include "cache.h"
+#include "cache/cache.h"
 #include "harness.h"
 #include "logtap.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
-#include "perimeter.h"
+#include "visits/perimeter.h"
 #include "pool.h"
-#include "registry.h"
+#include "control/registry.h"
 #include "rte_mempool_magazine.h"
 #include "../counts.h"
 

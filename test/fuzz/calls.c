@@ -9,13 +9,13 @@
 #include <rte_errno.h>
 #include <rte_lcore.h>
 
-#include "alloc.h"
-#include "cache.h"
+#include "control/alloc.h"
+#include "cache/cache.h"
 #include "calls.h"
-#include "elastic_service.h"
+#include "sources/elastic_service.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
-#include "pool.h"
+#include "control/pool.h"
 #include "process.h"
 #include "../counts.h"
 

@@ -14,7 +14,7 @@
 #include <rte_lcore.h>
 
 #include "calls.h"
-#include "numa.h"
+#include "base/numa.h"
 #include "process.h"
 
 #define MODES_ELASTIC                                                                              \

@@ -6,7 +6,7 @@
 #include <rte_errno.h>
 
 #include "calls.h"
-#include "fault.h"
+#include "base/fault.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
 #include "process.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "elastic_service.h"
+#include "sources/elastic_service.h"
 #include "process.h"
-#include "registry.h"
+#include "control/registry.h"
 
 #include <pthread.h>
 #include <sched.h>

@@ -16,7 +16,7 @@
 #include <rte_memzone.h>
 
 #include "../check.h"
-#include "cache.h"
+#include "cache/cache.h"
 
 #define NODES_MAX 8
 #define SIZE 2048

@@ -5,10 +5,10 @@
  * kernel.
  */
 
-#include "cache.h"
-#include "elastic.h"
-#include "elastic_service.h"
-#include "fault.h"
+#include "cache/cache.h"
+#include "sources/elastic.h"
+#include "sources/elastic_service.h"
+#include "base/fault.h"
 #include "machine.h"
 
 #include <numa.h>
@@ -25,8 +25,8 @@
 #include <rte_ring.h>
 
 #include "mag_maint.h"
-#include "numa.h"
-#include "region.h"
+#include "base/numa.h"
+#include "stores/region.h"
 #include "../counts.h"
 
 #define BURST 16

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 
 #include "accounts.h"
-#include "cache.h"
+#include "cache/cache.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
 #include "stress.h"
-#include "sweep.h"
+#include "visits/sweep.h"
 
 /* Owner word of the one who drains: no worker has it. */
 #define DRAINER 1000000u

@@ -14,7 +14,7 @@
 #include "lives.h"
 #include "mag_maint.h"
 #include "stress.h"
-#include "maint.h"
+#include "outside/maint.h"
 
 #define OBJECTS 6000
 

@@ -5,7 +5,7 @@
 #include "cell.h"
 #include "mag_maint.h"
 #include "stress.h"
-#include "maint.h"
+#include "outside/maint.h"
 
 #define INTERVAL_MAX_MS 5
 

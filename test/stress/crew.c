@@ -7,7 +7,7 @@
 #include <rte_lcore.h>
 
 #include "crew.h"
-#include "sweep.h"
+#include "visits/sweep.h"
 
 #define STINT_STEPS 2000
 /* Steps in one crew before the next one's turn, on average. */

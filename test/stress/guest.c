@@ -10,9 +10,9 @@
 #include <rte_errno.h>
 #include <rte_mempool.h>
 
-#include "cache.h"
+#include "cache/cache.h"
 #include "crew.h"
-#include "fault.h"
+#include "base/fault.h"
 #include "guest.h"
 #include "tsan_heap.h"
 #include "mag_maint.h"

@@ -18,7 +18,7 @@
 #include <rte_log.h>
 
 #include "cell.h"
-#include "fault.h"
+#include "base/fault.h"
 #include "tsan_heap.h"
 #include "rte_mempool_magazine.h"
 #include "slow.h"

@@ -3,8 +3,8 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-#include "arena.h"
-#include "region.h"
+#include "parts/arena.h"
+#include "stores/region.h"
 #include "slow.h"
 #include "stress.h"
 

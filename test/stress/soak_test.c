@@ -19,14 +19,14 @@
 
 #include "accounts.h"
 #include "cell.h"
-#include "fault.h"
+#include "base/fault.h"
 #include "guest.h"
 #include "tsan_heap.h"
 #include "lives.h"
 #include "mag_maint.h"
 #include "slow.h"
 #include "stress.h"
-#include "maint.h"
+#include "outside/maint.h"
 
 #define SOAK_MS 30000
 #define SOAK_FULL_MS 600000

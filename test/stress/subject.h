@@ -14,7 +14,7 @@
 #include <rte_lcore.h>
 #include <rte_mempool.h>
 
-#include "cache.h"
+#include "cache/cache.h"
 #include "mag_stats.h"
 #include "stock.h"
 

@@ -26,7 +26,7 @@ heap_allocations(void)
 #include <dlfcn.h>
 #include <pthread.h>
 
-#include "meta.h"
+#include "base/meta.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 

@@ -21,7 +21,7 @@ ROOT = TEST.parent
 BUILD = pathlib.Path(os.environ.get("MAGAZINE_BUILD", ROOT / "build"))
 LIBRARY = ROOT / "lib/magazine"
 DRIVER = ROOT / "drivers/mempool/magazine"
-DOOR = [LIBRARY / "door.h"]
+DOOR = [LIBRARY / "door/door.h"]
 LIBMAGAZINE = BUILD / "lib/magazine/libmagazine.so"
 PLUGIN = BUILD / "drivers/mempool/magazine/librte_mempool_magazine.so"
 

@@ -117,9 +117,10 @@ def check_layers():
         if room not in depth and not room.startswith("mag_")
     ]
     wrong += [
-        f"{room}: no such file"
-        for room in depth
-        if not any((ROOT / "lib/magazine").rglob(f"{room}.[ch]"))
+        f"{room}: no such file in the folder of its row, {row}"
+        for row, names in layers
+        for room in names
+        if not any((ROOT / "lib/magazine" / row).glob(f"{room}.[ch]"))
     ]
     wrong += [
         f"{room}: not in doc/architecture.svg" for room in depth if f">{room}<" not in picture

@@ -6,9 +6,9 @@
  * What most programs test: one pool or one cache, over objects of its own.
  */
 
-#include "cache.h"
+#include "cache/cache.h"
 #include "ground.h"
-#include "pool.h"
+#include "control/pool.h"
 
 /** Objects of a segment. */
 #define FIXTURE_BLOCK 16

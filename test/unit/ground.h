@@ -6,7 +6,7 @@
  * Objects to test with: plain memory, and a region that has adopted it.
  */
 
-#include "region.h"
+#include "stores/region.h"
 
 struct ground {
 	struct mag_region *region;

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "atomic128.h"
+#include "base/atomic128.h"
 
 #if defined(__x86_64__) && !defined(MAG_TSAN) && !defined(__SANITIZE_ADDRESS__)
 #define STEPPER_WORKS 1

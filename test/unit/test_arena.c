@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arena.h"
-#include "fault.h"
+#include "parts/arena.h"
+#include "base/fault.h"
 
 #define BLOCK 4096
 

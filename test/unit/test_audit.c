@@ -16,10 +16,10 @@
 
 #include <rte_errno.h>
 
-#include "watch.h"
-#include "cache.h"
+#include "watch/watch.h"
+#include "cache/cache.h"
 #include "ground.h"
-#include "slab_objects.h"
+#include "home/slab_objects.h"
 #include "../counts.h"
 
 #define BLOCK 16

@@ -8,7 +8,7 @@
 #include "eal.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
-#include "pool.h"
+#include "control/pool.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -18,11 +18,11 @@
 
 #include <rte_errno.h>
 
-#include "cache.h"
-#include "fault.h"
+#include "cache/cache.h"
+#include "base/fault.h"
 #include "ground.h"
 #include "../counts.h"
-#include "maint.h"
+#include "outside/maint.h"
 
 #define BLOCK 8
 #define COUNT (4 * BLOCK)

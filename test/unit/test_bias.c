@@ -17,7 +17,7 @@
 #include <rte_cycles.h>
 
 #include "../refuse_call.h"
-#include "bias.h"
+#include "slot/bias.h"
 
 static struct mag_slot lock;
 

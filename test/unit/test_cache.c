@@ -2,10 +2,10 @@
 #include "eal.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
-#include "perimeter.h"
-#include "pool.h"
-#include "registry.h"
-#include "slab_objects.h"
+#include "visits/perimeter.h"
+#include "control/pool.h"
+#include "control/registry.h"
+#include "home/slab_objects.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -17,13 +17,13 @@
 
 #include <rte_errno.h>
 
-#include "cache.h"
-#include "fault.h"
+#include "cache/cache.h"
+#include "base/fault.h"
 #include "ground.h"
-#include "lcores.h"
-#include "numa.h"
+#include "base/lcores.h"
+#include "base/numa.h"
 #include "../counts.h"
-#include "maint.h"
+#include "outside/maint.h"
 
 #define BLOCK 16
 #define COUNT (8 * BLOCK)

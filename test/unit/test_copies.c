@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
 #include "mag_maint.h"
-#include "pool.h"
+#include "control/pool.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -16,9 +16,9 @@
 
 #include <rte_errno.h>
 
-#include "cache.h"
+#include "cache/cache.h"
 #include "ground.h"
-#include "maint.h"
+#include "outside/maint.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 /* The second copy of each global is what this test is about. */

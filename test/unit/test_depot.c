@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "depot.h"
+#include "stores/depot.h"
 #include "stepper.h"
 
 #define MAGAZINES 512

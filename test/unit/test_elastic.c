@@ -19,20 +19,20 @@
 #include <rte_cycles.h>
 #include <rte_errno.h>
 
-#include "cache.h"
+#include "cache/cache.h"
 #include "eal.h"
-#include "elastic.h"
-#include "elastic_service.h"
-#include "fault.h"
+#include "sources/elastic.h"
+#include "sources/elastic_service.h"
+#include "base/fault.h"
 #include "ground.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
-#include "numa.h"
-#include "region.h"
-#include "sizing.h"
-#include "slab_objects.h"
+#include "base/numa.h"
+#include "stores/region.h"
+#include "control/sizing.h"
+#include "home/slab_objects.h"
 #include "../counts.h"
-#include "maint.h"
+#include "outside/maint.h"
 
 #define SIZE 256
 #define SEGMENTS 6

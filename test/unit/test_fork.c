@@ -6,8 +6,8 @@
 #include "eal_files.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
-#include "pool.h"
-#include "registry.h"
+#include "control/pool.h"
+#include "control/registry.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -19,10 +19,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cache.h"
-#include "fork.h"
+#include "cache/cache.h"
+#include "outside/fork.h"
 #include "ground.h"
-#include "maint.h"
+#include "outside/maint.h"
 
 #define COUNT 4096
 #define SIZE 64

@@ -5,20 +5,20 @@
  */
 
 #include "eal.h"
-#include "fault.h"
+#include "base/fault.h"
 #include "ground.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
-#include "perimeter.h"
-#include "pool.h"
+#include "visits/perimeter.h"
+#include "control/pool.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cache.h"
-#include "numa.h"
+#include "cache/cache.h"
+#include "base/numa.h"
 
 #define COUNT 1024
 #define HALF (COUNT / 2)

@@ -13,9 +13,9 @@
 #include <rte_errno.h>
 #include <rte_malloc.h>
 
-#include "cache.h"
-#include "elastic_service.h"
-#include "fault.h"
+#include "cache/cache.h"
+#include "sources/elastic_service.h"
+#include "base/fault.h"
 #include "../counts.h"
 
 #define SIZE 200

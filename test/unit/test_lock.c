@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
 
-#include "lock.h"
+#include "base/lock.h"
 
 #define THREADS 4
 #define TURNS 20000

@@ -5,14 +5,14 @@
 #include "eal.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
-#include "pool.h"
+#include "control/pool.h"
 
 #include <rte_launch.h>
 #include <rte_service.h>
 #include <rte_service_component.h>
 
 #include "fixture.h"
-#include "maint.h"
+#include "outside/maint.h"
 
 #define COUNT 4096
 #define SIZE 64

@@ -5,18 +5,18 @@
 #include "eal.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
-#include "pool.h"
-#include "purge.h"
+#include "control/pool.h"
+#include "visits/purge.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "cache.h"
-#include "fault.h"
+#include "cache/cache.h"
+#include "base/fault.h"
 #include "ground.h"
-#include "pressure.h"
-#include "maint.h"
+#include "base/pressure.h"
+#include "outside/maint.h"
 
 #define SIZE 64
 #define COUNT 8192

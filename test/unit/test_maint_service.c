@@ -2,7 +2,7 @@
 #include "eal.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
-#include "pool.h"
+#include "control/pool.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 #include <rte_service_component.h>
 
 #include "fixture.h"
-#include "maint.h"
+#include "outside/maint.h"
 
 #define SERVICE_LCORE 2
 #define COUNT 4096

@@ -2,8 +2,8 @@
 #include "eal.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
-#include "perimeter.h"
-#include "pool.h"
+#include "visits/perimeter.h"
+#include "control/pool.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 #include <rte_eal.h>
 
 #include "fixture.h"
-#include "maint.h"
+#include "outside/maint.h"
 
 #define BLOCK 16
 #define COUNT 4096

@@ -6,7 +6,7 @@
  */
 
 #include "eal.h"
-#include "steal.h"
+#include "visits/steal.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -17,11 +17,11 @@
 
 #include <rte_errno.h>
 
-#include "cache.h"
+#include "cache/cache.h"
 #include "ground.h"
 #include "mag_maint.h"
-#include "map.h"
-#include "memtag.h"
+#include "parts/map.h"
+#include "base/memtag.h"
 #include "../counts.h"
 
 #define SIZE 64

@@ -11,12 +11,12 @@
 
 #include <rte_errno.h>
 
-#include "cache.h"
+#include "cache/cache.h"
 #include "eal.h"
-#include "elastic_service.h"
-#include "fault.h"
+#include "sources/elastic_service.h"
+#include "base/fault.h"
 #include "ground.h"
-#include "mirror.h"
+#include "parts/mirror.h"
 #include "../counts.h"
 
 #define GRANULE ((uintptr_t)1 << MAG_MIRROR_SHIFT)

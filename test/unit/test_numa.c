@@ -6,9 +6,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "fault.h"
-#include "meta.h"
-#include "numa.h"
+#include "base/fault.h"
+#include "base/meta.h"
+#include "base/numa.h"
 
 TEST(test_a_machine_has_at_least_one_node)
 {

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "options.h"
+#include "parts/options.h"
 
 static void
 assert_options(const struct mag_options *options, const struct mag_options *wanted)

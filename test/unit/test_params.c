@@ -7,7 +7,7 @@
 
 #include <rte_errno.h>
 
-#include "cache.h"
+#include "cache/cache.h"
 #include "ground.h"
 #include "mag_stats.h"
 

@@ -7,7 +7,7 @@
 
 #include "eal.h"
 #include "mag_maint.h"
-#include "pool.h"
+#include "control/pool.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,10 +15,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "watch.h"
-#include "cache.h"
+#include "watch/watch.h"
+#include "cache/cache.h"
 #include "ground.h"
-#include "poison.h"
+#include "base/poison.h"
 #include "../counts.h"
 
 #define BLOCK 16

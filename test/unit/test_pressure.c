@@ -9,7 +9,7 @@
 
 #include <rte_cycles.h>
 
-#include "pressure.h"
+#include "base/pressure.h"
 
 /* Stands in front of the C library's own, to count. */
 static unsigned int opened;

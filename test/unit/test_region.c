@@ -8,9 +8,9 @@
 
 #include <rte_errno.h>
 
-#include "adopt.h"
-#include "cache.h"
-#include "fault.h"
+#include "sources/adopt.h"
+#include "cache/cache.h"
+#include "base/fault.h"
 #include "ground.h"
 #include "../counts.h"
 

@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fault.h"
+#include "base/fault.h"
 #include "ground.h"
-#include "slab.h"
-#include "slab_objects.h"
+#include "home/slab.h"
+#include "home/slab_objects.h"
 
 #define BLOCK 8
 #define COUNT (4 * BLOCK)

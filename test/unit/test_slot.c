@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "slot.h"
+#include "slot/slot.h"
 
 #define ROUNDS 14
 #define MAGAZINES 16

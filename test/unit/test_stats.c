@@ -2,8 +2,8 @@
 #include "eal.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
-#include "pool.h"
-#include "purge.h"
+#include "control/pool.h"
+#include "visits/purge.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 
 #include "fixture.h"
 #include "stepper.h"
-#include "maint.h"
+#include "outside/maint.h"
 
 #define BLOCK 16
 #define COUNT (16 * BLOCK)

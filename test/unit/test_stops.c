@@ -12,9 +12,9 @@
 #include "eal.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
-#include "pool.h"
-#include "purge.h"
-#include "steal.h"
+#include "control/pool.h"
+#include "visits/purge.h"
+#include "visits/steal.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -22,10 +22,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "cache.h"
+#include "cache/cache.h"
 #include "ground.h"
 #include "stepper.h"
-#include "maint.h"
+#include "outside/maint.h"
 
 #define SIZE 64
 #define BLOCK 64

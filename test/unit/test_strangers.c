@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
 #include "mag_maint.h"
-#include "pool.h"
+#include "control/pool.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@
 #include <rte_stack.h>
 
 #include "fixture.h"
-#include "strangers.h"
+#include "outside/strangers.h"
 
 #define BLOCK 16
 #define COUNT 256

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "thread.h"
+#include "slot/thread.h"
 
 static _Atomic uint32_t flushed[MAG_SLOTS];
 

@@ -8,8 +8,8 @@
 #include "eal.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
-#include "pool.h"
-#include "steal.h"
+#include "control/pool.h"
+#include "visits/steal.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -19,9 +19,9 @@
 
 #include <rte_errno.h>
 
-#include "compat.h"
+#include "base/compat.h"
 #include "fixture.h"
-#include "maint.h"
+#include "outside/maint.h"
 
 #define COUNT 4096
 #define SIZE 64

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
 
-#include "type.h"
+#include "parts/type.h"
 
 static const uint32_t pool_types[] = {14, 30, 62, 126, 254, 510};
 

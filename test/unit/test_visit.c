@@ -2,11 +2,11 @@
 #include "eal.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
-#include "perimeter.h"
-#include "pool.h"
-#include "purge.h"
-#include "steal.h"
-#include "sweep.h"
+#include "visits/perimeter.h"
+#include "control/pool.h"
+#include "visits/purge.h"
+#include "visits/steal.h"
+#include "visits/sweep.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cache.h"
+#include "cache/cache.h"
 #include "ground.h"
 #include "../counts.h"
 

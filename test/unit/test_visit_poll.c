@@ -2,14 +2,14 @@
 #include "eal.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
-#include "pool.h"
-#include "purge.h"
+#include "control/pool.h"
+#include "visits/purge.h"
 
 #include <errno.h>
 
-#include "cache.h"
+#include "cache/cache.h"
 #include "ground.h"
-#include "maint.h"
+#include "outside/maint.h"
 
 #define BLOCK 16
 #define COUNT (16 * BLOCK)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "alloc.h"
+#include "control/alloc.h"
 #include "eal.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
-#include "perimeter.h"
-#include "pool.h"
-#include "steal.h"
+#include "visits/perimeter.h"
+#include "control/pool.h"
+#include "visits/steal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@
 #include <rte_malloc.h>
 #include <rte_mempool.h>
 
-#include "cache.h"
+#include "cache/cache.h"
 #include "ground.h"
 #include "rte_mempool_magazine.h"
 

@@ -22,7 +22,7 @@
 #include <rte_memory.h>
 #include <rte_mempool.h>
 
-#include "door.h"
+#include "door/door.h"
 #include "rte_mempool_magazine.h"
 
 /*

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <rte_branch_prediction.h>
+#include <rte_common.h>
+#include <rte_eal.h>
+
+#include "base/process.h"
+
+uint32_t mag_process_id;
+pid_t mag_process_pid;
+
+static bool (*process_is_heir)(void); /* NULL: not in a process that may have been forked */
+
+/*
+ * What differs between processes where the kernel gives no random number, because a filter of
+ * system calls forbids it: bytes that each program got from the kernel at its start, and what a
+ * fork() changes.
+ */
+static uint64_t
+draw_without_kernel(void)
+{
+	const void *start = (const void *)getauxval(AT_RANDOM);
+	struct timespec now = {0};
+	uint64_t mix = 0;
+
+	if (start != NULL)
+		memcpy(&mix, start, sizeof(mix));
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	mix ^= (uint64_t)getpid() << 32 ^ (uint64_t)now.tv_sec * 1000000000 ^ now.tv_nsec;
+	/* The halves of the product's upper part depend on all bits (Fibonacci hashing). */
+	return mix * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+}
+
+void
+mag_process_renew(void)
+{
+	uint32_t before = mag_process_id, id;
+
+	do
+		if (getrandom(&id, sizeof(id), GRND_NONBLOCK) != sizeof(id))
+			id = draw_without_kernel();
+	while (id == 0 || id == before);
+	mag_process_id = id;
+	mag_process_pid = getpid();
+}
+
+/* Before any other constructor can take a lock. */
+RTE_INIT_PRIO(mag_process_load, LOG)
+{
+	mag_process_renew();
+}
+
+uint64_t
+mag_process_thread(void)
+{
+	static _Thread_local uint64_t thread;
+
+	/* The only thread of a forked child has its parent's copy. */
+	if (unlikely(thread >> 32 != mag_process_id))
+		thread = (uint64_t)mag_process_id << 32 | (uint32_t)gettid();
+	return thread;
+}
+
+void
+mag_process_on_fork(bool (*is_heir)(void))
+{
+	process_is_heir = is_heir;
+}
+
+bool
+mag_process_is_secondary(void)
+{
+	if (unlikely(process_is_heir != NULL && !process_is_heir()))
+		return true;
+	return rte_eal_process_type() == RTE_PROC_SECONDARY;
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MAG_CACHE_PRIVATE_H
+#define MAG_CACHE_PRIVATE_H
+
+/*
+ * A cache: configuration, maintenance state and its homes, and the way of each request to them.
+ *
+ * A cache has a home for each part of its region, which is one NUMA node's memory. The first home
+ * is a part of the cache's own memory, the others are allocated on their nodes when memory of that
+ * node comes. An lcore has a slot in each home: objects that it frees go to the slot of their own
+ * node.
+ *
+ * The fast path (mag_inline.h) knows nothing of homes: it uses the slots that the head points to,
+ * those of the first home. When a second home comes, all slots of the first one get HOMES, which
+ * closes the fast path, and the calls below find the home of each object: a cache with one node
+ * pays nothing.
+ *
+ * Homes only come, until the cache is destroyed. Their table is read without a lock and never
+ * changes once it is published: it is replaced by a larger one, inside the perimeter, and kept for
+ * those who still read it.
+ *
+ * A cache lives in shared memory and has no function pointer: the callbacks of a library cache are
+ * in memory of the process that made it.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/lock.h"
+#include "home/home.h"
+#include "mag_cache.h"
+#include "parts/options.h"
+#include "stores/region.h"
+
+/** Flags above the public ones: what kind of user. */
+#define MAG_CACHE_POOL 0x100u /**< pool types of magazines; objects are never written to */
+
+/** The homes of a cache, by part of its region. */
+struct mag_homes {
+	struct mag_homes *older;
+	uint32_t count;
+	uint8_t order[RTE_MAX_NUMA_NODES][MAG_PARTS_MAX]; /**< parts by distance from a node */
+	struct mag_home *home[MAG_PARTS_MAX];
+};
+
+struct mag_cache {
+	/* Never changes after creation. */
+	struct mag_cache_head head; /**< slots of the first home: what mag_inline.h looks for */
+	char name[MAG_CACHE_NAMESIZE];
+	/**
+	 * Zero. A process in which the pool's handler is another one's number (strangers.h) takes
+	 * this for a struct rte_ring or rte_stack: of no room and no objects, so that code refuses,
+	 * and writes nowhere.
+	 */
+	char closed[6 * RTE_CACHE_LINE_SIZE - MAG_CACHE_NAMESIZE - sizeof(struct mag_cache_head)];
+	uint64_t id;
+	uint32_t flags;
+	uint32_t object_size;
+	uint32_t align;
+	/** mag_process_id of the process that made it, or took it over: owner of the callbacks. */
+	_Atomic uint32_t process;
+	pid_t pid;   /**< of that process, for log lines: no identity */
+	bool is_own; /**< has callbacks, or memory that no other process has: only for the process
+			that made it */
+	uint64_t expected; /**< objects that a pool is going to have */
+	struct mag_options options;
+	struct mag_region *region;
+
+	struct mag_homes *_Atomic homes; /**< NULL: the first one is the only one */
+	struct mag_common common;
+
+	_Atomic bool off;   /**< purged, and not yet enabled again by whoever did it */
+	_Atomic bool dying; /**< a pool is being freed: steal no more */
+	/**
+	 * A pool was freed where it cannot be taken off the list (also in another process):
+	 * the next thread that leaves the list does, and frees this.
+	 */
+	_Atomic bool gone;
+
+	/* Maintenance. */
+	struct mag_listing *listing; /**< in memory of the process that made it, and for it alone */
+	_Atomic uint64_t perimeter;  /**< thread in the resize perimeter; 0 = nobody */
+	uint32_t perimeter_depth;    /**< of that thread alone */
+	_Atomic uint32_t perimeter_left; /**< how often it was left: the futex of those who wait */
+	uint64_t next_update; /**< TSC, 0 = one interval from now; under the list's lock */
+	_Atomic uint64_t update_allocs;   /**< of a pool, allocations until the last update */
+	_Atomic uint64_t contention_seen; /**< contention at the last update */
+	uint64_t next_purge;  /**< TSC: none before for low memory; under the list's lock */
+	_Atomic bool reaping; /**< a reap has begun and is not over */
+	_Atomic uint64_t resizes, purges, reaps, updates;
+	_Atomic uint64_t bad_frees; /**< those that the watch refused */
+
+	struct mag_home first;
+};
+
+_Static_assert(offsetof(struct mag_cache, head) == 0, "mag_inline.h casts a cache to its head");
+
+/**
+ * Size by which a library cache has its magazine types: an elastic region has room for the
+ * magazines of its objects, and smaller chunks, which would have larger ones, occupy whole objects
+ * all the same.
+ */
+static inline uint32_t
+mag_cache_type_size(const struct mag_cache *cache)
+{
+	return cache->region->elastic != NULL ? cache->region->object_size :
+						cache->common.chunk_size;
+}
+
+/** All homes of a cache; NULL: the first one is the only one. */
+static inline const struct mag_homes *
+mag_cache_homes(const struct mag_cache *cache)
+{
+	/* acquire: pairs with the release in homes_publish() */
+	return atomic_load_explicit(&cache->homes, memory_order_acquire);
+}
+
+/** Home of a part of the region; NULL behind the last one. */
+static inline struct mag_home *
+mag_cache_home(const struct mag_cache *cache, uint32_t part)
+{
+	const struct mag_homes *homes = mag_cache_homes(cache);
+
+	if (homes == NULL)
+		return part == 0 ? (struct mag_home *)(uintptr_t)&cache->first : NULL;
+	return part < homes->count ? homes->home[part] : NULL;
+}
+
+/** For each home of a cache: an unsigned int and a pointer to a home count them. */
+#define MAG_FOREACH_HOME(cache, part, home)                                                        \
+	for (part = 0; (home = mag_cache_home(cache, part)) != NULL; part++)
+
+/** Home of an object; NULL: none of it. */
+static inline struct mag_home *
+mag_cache_home_of(const struct mag_cache *cache, const void *object)
+{
+	return mag_cache_home(cache, mag_region_part_of(cache->region, object));
+}
+
+/** Parts by their distance from this thread's node. */
+const uint8_t *mag_homes_order(const struct mag_homes *homes);
+/** mag_cache_take() where there are several homes: own node first. */
+unsigned int mag_homes_take(const struct mag_homes *homes, void **objects, unsigned int n,
+			    struct mag_request *request);
+/** Give each object to its home: runs of objects of one home at once. */
+void mag_homes_give(struct mag_cache *cache, void *const *objects, unsigned int n,
+		    void (*give)(struct mag_home *home, void *const *objects, unsigned int n));
+
+/** Logs that the cache's callbacks are in another process. */
+void mag_cache_elsewhere_report(const struct mag_cache *cache);
+
+/**
+ * Are constructor and destructor addresses in another process, the one that made the cache, or its
+ * memory only that one's? Says so in a log line; such a use is refused.
+ */
+static inline bool
+mag_cache_is_elsewhere(const struct mag_cache *cache)
+{
+	if (likely(!cache->is_own || cache->process == mag_process_id))
+		return false;
+	mag_cache_elsewhere_report(cache);
+	return true;
+}
+
+/**
+ * From this thread's magazines, depots and slabs, own node first: as many of n as there are. With
+ * fewer than n all that were had are in transit, unless the constructor refused. mag_request_end()
+ * follows, when they are a user's or back.
+ */
+static inline unsigned int
+mag_cache_take(struct mag_cache *cache, void **objects, unsigned int n, struct mag_request *request)
+{
+	const struct mag_homes *homes = mag_cache_homes(cache);
+
+	if (likely(homes == NULL))
+		return mag_home_take(&cache->first, objects, n, request);
+	return mag_homes_take(homes, objects, n, request);
+}
+
+/** To this thread's magazines, depots or slabs, each to its home. Never fails. */
+static inline void
+mag_cache_give(struct mag_cache *cache, void *const *objects, unsigned int n)
+{
+	if (likely(mag_cache_homes(cache) == NULL))
+		mag_home_give(&cache->first, objects, n);
+	else
+		mag_homes_give(cache, objects, n, mag_home_give);
+}
+
+/** Past the magazines: destruct and free to the slab layer. */
+void mag_cache_give_past(struct mag_cache *cache, void *const *objects, unsigned int n);
+/** n whole segments, all or nothing, as mag_slab_alloc_blocks(). */
+int mag_cache_take_blocks(struct mag_cache *cache, void **first, unsigned int n);
+/** Hand in the magazines of one slot in all homes, as its owner. */
+void mag_cache_flush_slot(struct mag_cache *cache, uint32_t slot);
+/** Objects in the magazines of all slots, read without holding them. */
+uint64_t mag_cache_in_lcores(const struct mag_cache *cache);
+/** Free a cache that is on no list, with its homes. */
+void mag_cache_discard(struct mag_cache *cache);
+/** The same, and its region has one cache less. */
+void mag_cache_end(struct mag_cache *cache);
+
+#endif /* MAG_CACHE_PRIVATE_H */

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "door/door.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <rte_common.h>
+#include <rte_branch_prediction.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <rte_memory.h>
+
+#include "base/numa.h"
+#include "control/pool.h"
+#include "parts/options.h"
+#include "sources/adopt.h"
+#include "sources/region_create.h"
+#include "visits/purge.h"
+#include "visits/steal.h"
+#include "watch/watch.h"
+
+/* Objects may reach magazines again between gathering them and taking the blocks. */
+#define GATHER_TRIES 3
+/* Objects of no bytes, too, are apart by rte_mempool's headers, which are longer. */
+#define APART_MIN 8
+
+/* rte_mempool numbers external heaps like nodes; our metadata never goes there. */
+static int
+node_of_socket(int socket)
+{
+	return socket >= 0 && socket < mag_numa_nodes() ? socket : MAG_NODE_ANY;
+}
+
+static struct mag_region *
+region_make(const struct mag_door_params *params, const struct mag_options *options)
+{
+	struct mag_region_params of_region = {
+		.name = params->name,
+		.object_size = RTE_MAX(params->object_size, (uint32_t)APART_MIN),
+		.stride = params->stride,
+		.block = options->block,
+		.mirror = options->mirror,
+		.mode = MAG_REGION_READONLY | (options->audit ? MAG_REGION_AUDIT : 0),
+		.node = node_of_socket(params->socket),
+	};
+	struct mag_region *region = mag_region_make(&of_region);
+
+	if (region != NULL)
+		region->block = RTE_MIN(region->block, params->objects);
+	return region;
+}
+
+static int
+options_read(const struct mag_door_params *params, struct mag_options *options)
+{
+	const char *text = params->options != NULL ? params->options : getenv(MAG_OPTIONS_ENV);
+	char who[MAG_CACHE_NAMESIZE + 16];
+	int ret = mag_options_begin(options);
+
+	snprintf(who, sizeof(who), "pool \"%s\"", params->name);
+	return ret == 0 ? mag_options_parse(who, text, options) : ret;
+}
+
+struct mag_cache *
+mag_door_create(const struct mag_door_params *params)
+{
+	struct mag_pool_params of_pool = {
+		.name = params->name,
+		.object_size = params->object_size,
+		.objects = params->objects,
+		.node = node_of_socket(params->socket),
+	};
+	struct mag_cache *pool;
+	int error;
+
+	if (params->objects == 0) {
+		MAG_LOG(ERR, "pool \"%s\": 0 objects: must have at least 1", params->name);
+		rte_errno = EINVAL;
+		return NULL;
+	}
+	rte_errno = -options_read(params, &of_pool.options);
+	if (rte_errno != 0)
+		return NULL;
+	of_pool.region = region_make(params, &of_pool.options);
+	if (of_pool.region == NULL)
+		return NULL;
+	pool = mag_pool_create(&of_pool);
+	if (pool == NULL) {
+		error = rte_errno;
+		mag_region_destroy(of_pool.region);
+		rte_errno = error;
+	}
+	return pool;
+}
+
+void
+mag_door_free(struct mag_cache *pool)
+{
+	struct mag_region *region = pool->region;
+
+	if (mag_pool_free(pool))
+		mag_region_destroy(region);
+}
+
+int
+mag_door_reset(struct mag_cache *pool)
+{
+	return MAG_STAT(pool->region->objects) > 0 ? mag_pool_reset(pool) : 0;
+}
+
+int
+mag_door_node_of(const void *address)
+{
+	const struct rte_memseg_list *list = rte_mem_virt2memseg_list(address);
+	const struct rte_memseg *segment;
+
+	if (list == NULL || list->external)
+		return mag_numa_node_of(address);
+	segment = rte_mem_virt2memseg(address, list);
+	return segment != NULL ? node_of_socket(segment->socket_id) : mag_numa_node_of(address);
+}
+
+int
+mag_door_adopt(struct mag_cache *pool, void *const *objects, uint32_t count, int node,
+	       void (*tell)(void *arg), void *arg)
+{
+	int ret = count > 0 ? mag_pool_home(pool, node) : 0;
+
+	return ret == 0 ? mag_adopt(pool->region, objects, count, node, tell, arg) : ret;
+}
+
+void
+mag_door_keep_out(struct mag_cache *pool, bool out)
+{
+	mag_slot_keep_out(mag_slot_own(pool->first.slot), out);
+}
+
+uint64_t
+mag_door_reachable(const struct mag_cache *pool)
+{
+	return mag_cache_reachable(pool);
+}
+
+void
+mag_door_dying(struct mag_cache *pool, bool report)
+{
+	if (report)
+		mag_watch_report(pool);
+	atomic_store_explicit(&pool->dying, true, memory_order_relaxed);
+}
+
+/*
+ * Where a refusal is noted: in this thread's slot, or of those that share one in that of the
+ * lcore's number.
+ */
+static uint64_t *
+refused_note(struct mag_cache *pool)
+{
+	struct mag_slot *slot = mag_slot_own(pool->first.slot);
+
+	if (unlikely(slot == &pool->first.slot[MAG_SLOT_SHARED]))
+		slot = &pool->first.slot[RTE_MIN(rte_lcore_id(), (unsigned int)MAG_SLOT_SHARED)];
+	return &slot->refused;
+}
+
+/*
+ * What is noted: how many objects the slot has handed out. The fast path changes that number; all
+ * other requests come to mag_door_get(), which erases the note. The shared slot has no fast path,
+ * and its number is that of other threads too: there the cache is noted that was to be filled.
+ */
+static uint64_t
+refusal_of(const void *refilled, uint64_t had)
+{
+	return mag_thread_slot() == MAG_SLOT_SHARED ? (uintptr_t)refilled : had + 1;
+}
+
+int
+mag_door_get(struct mag_cache *pool, void **objects, unsigned int n, uint64_t *had)
+{
+	uint64_t *note;
+
+	*had = MAG_STAT(mag_slot_own(pool->first.slot)->allocs);
+	if (unlikely(mag_cache_take_all(pool, objects, n, false) != 0))
+		return -ENOBUFS;
+	/* The first get of a thread claims its slot: only now is it known which one it is. */
+	note = refused_note(pool);
+	if (unlikely(MAG_STAT(*note) != 0))
+		__atomic_store_n(note, 0, __ATOMIC_RELAXED);
+	return 0;
+}
+
+int
+mag_door_get_hard(struct mag_cache *pool, void **objects, unsigned int n, const void *refilled,
+		  uint64_t had)
+{
+	uint64_t *note = refused_note(pool);
+	int ret = -ENOBUFS;
+
+	/*
+	 * relaxed: a note is of this thread alone, or of those who take the lock of the shared slot
+	 */
+	if (refilled == NULL || MAG_STAT(*note) == refusal_of(refilled, had))
+		ret = mag_cache_steal_all(pool, objects, n);
+	had = MAG_STAT(mag_slot_own(pool->first.slot)->allocs);
+	__atomic_store_n(note, ret != 0 && refilled != NULL ? refusal_of(refilled, had) : 0,
+			 __ATOMIC_RELAXED);
+	return ret;
+}
+
+uint32_t
+mag_door_block(const struct mag_cache *pool)
+{
+	return pool->region->block;
+}
+
+int
+mag_door_take_blocks(struct mag_cache *pool, void **first, unsigned int n)
+{
+	unsigned int tries;
+
+	for (tries = 0; mag_pool_take_blocks(pool, first, n) != 0; tries++)
+		if (tries == GATHER_TRIES ||
+		    mag_cache_reachable(pool) < (uint64_t)n * pool->region->block ||
+		    MAG_STAT(pool->dying) || mag_cache_gather(pool) != 0)
+			return -ENOBUFS;
+	return 0;
+}
+
+const struct mag_mirror *
+mag_door_mirror(const struct mag_cache *pool)
+{
+	return mag_region_mirror(pool->region);
+}

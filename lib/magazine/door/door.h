@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MAG_DOOR_H
+#define MAG_DOOR_H
+
+/*
+ * The driver's door: beside the public headers, all that the mempool driver has of the library. The
+ * library exports these names for the driver alone (node INTERNAL of version.map); they change with
+ * it, and no application has them.
+ *
+ * A pool is a cache over a region that adopts what the mempool has of memory. Behind this door a
+ * pool is a struct mag_cache; the driver looks into none of its fields.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "mag_cache.h"
+#include "mag_mirror.h"
+#include "slot/slot.h"
+
+#pragma GCC visibility push(default)
+
+/** Log type of library and driver: MAG_LOG() of log.h. */
+extern int mag_logtype;
+
+/** What a pool is made from. */
+struct mag_door_params {
+	const char *name;
+	uint32_t object_size; /**< bytes */
+	uint32_t stride;      /**< bytes from object to object, headers included */
+	uint32_t objects;     /**< that the pool is going to have; not 0 */
+	int socket;           /**< of rte_mempool: -1, a node, or the number of an external heap */
+	const char *options;  /**< text; NULL: what the environment says */
+};
+
+/**
+ * Make a pool, without memory yet.
+ *
+ * @return
+ *   The pool, or NULL with rte_errno after one log line: as mag_cache_create().
+ */
+struct mag_cache *mag_door_create(const struct mag_door_params *params);
+/**
+ * Free a pool, whatever is out: its objects' memory is gone, and none of it is touched. In another
+ * process than the one that made it, or in a callback or a walk, its records are freed later, by
+ * the maintenance of that process.
+ */
+void mag_door_free(struct mag_cache *pool);
+/**
+ * A pool lost all its memory (rte_mempool gave it back): start again without objects. Nothing when
+ * it had none.
+ *
+ * @return
+ *   0; with nothing done -EBUSY when somebody stays in the resize perimeter, -EAGAIN when an lcore
+ *   that holds magazines does not let go.
+ */
+int mag_door_reset(struct mag_cache *pool);
+
+/**
+ * Node that an address is on: EAL knows, or the kernel does, of pages that were written to;
+ * MAG_NODE_ANY if not.
+ */
+int mag_door_node_of(const void *address);
+/**
+ * Give a pool objects, as mag_region_adopt().
+ *
+ * @param tell
+ *   Called with arg when all memory is had that this needs, and before the first object can be had.
+ * @return
+ *   0; -EINVAL, -ENOMEM or -EBUSY with nothing adopted and tell not called.
+ */
+int mag_door_adopt(struct mag_cache *pool, void *const *objects, uint32_t count, int node,
+		   void (*tell)(void *arg), void *arg);
+/** Keep this thread out of its magazines of the pool: get and put take the slow path. */
+void mag_door_keep_out(struct mag_cache *pool, bool out);
+
+/** Free objects, those that are moving at this moment included: at least as many as can be had. */
+uint64_t mag_door_reachable(const struct mag_cache *pool);
+/**
+ * From now on nothing is stolen and no block is gathered: the pool is being freed. With report, log
+ * what is out.
+ */
+void mag_door_dying(struct mag_cache *pool, bool report);
+
+/**
+ * Get n objects when the inlined functions had too few: from depot and slabs, all or none, without
+ * a steal.
+ *
+ * @param had
+ *   Filled with what mag_door_get_hard() wants to know.
+ * @return
+ *   0 or -ENOBUFS.
+ */
+int mag_door_get(struct mag_cache *pool, void **objects, unsigned int n, uint64_t *had);
+/**
+ * The same when mag_door_get() had too few: also what other lcores hold.
+ *
+ * @param refilled
+ *   The cache of a mempool that this request fills, more than it needs now, or NULL. Then nothing
+ *   is stolen at first. A request for the same cache that follows at once has no other way: it is
+ *   served.
+ * @return
+ *   0 or -ENOBUFS.
+ */
+int mag_door_get_hard(struct mag_cache *pool, void **objects, unsigned int n, const void *refilled,
+		      uint64_t had);
+
+/** Objects of a contiguous block. */
+uint32_t mag_door_block(const struct mag_cache *pool);
+/**
+ * n contiguous blocks, all or none: 0, or -ENOBUFS. Gathers what lies in magazines when there is
+ * enough.
+ */
+int mag_door_take_blocks(struct mag_cache *pool, void **first, unsigned int n);
+/** How to find the mirrors of a pool's objects; NULL when it has none. */
+const struct mag_mirror *mag_door_mirror(const struct mag_cache *pool);
+
+#pragma GCC visibility pop
+
+#endif /* MAG_DOOR_H */

@@ -1,4 +1,0 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
-#include "log.h"
-
-RTE_LOG_REGISTER(mag_logtype, lib.magazine, NOTICE);

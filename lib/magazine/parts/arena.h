@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MAG_ARENA_H
+#define MAG_ARENA_H
+
+/*
+ * Magazines, and the arena that they come from (design, The depot and the arena).
+ *
+ * A magazine (struct mag_magazine, mag_inline.h) is two words of header and its rounds. How many
+ * rounds are valid is
+ * known by whoever holds it: the slot that has it loaded, or the depot
+ * list that it is on. A magazine carries its type, so that it can be given back
+ * without asking anybody which type is now current.
+ *
+ * An arena is one block of shared memory, made with its cache and given back with it, so
+ * that no magazine is ever allocated on the data path, and so that a magazine is
+ * type-stable: a thread that reads the link of a magazine which somebody else has just
+ * taken reads magazine memory, whatever it has become. The arena is a buddy allocator of
+ * blocks of 128 bytes to 4 KiB: all pool types are exactly one block.
+ *
+ * Its lock is only ever tried. A magazine that comes back while it is held goes on the
+ * list "pending", which needs no lock, and the holder of the lock puts it away. In a debugger:
+ * lock.holder, out (magazines that are somewhere else) and pending.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/lock.h"
+#include "mag_inline.h"
+
+/** Cache lines are counted as 64 bytes here: the unit of a magazine's index. */
+#define MAG_LINE 64u
+/** What a depot can count. */
+#define MAG_MAGAZINES_MAX ((1u << 24) - 1)
+
+/** Bytes that a magazine of this many rounds takes from its arena: a power of two. */
+size_t mag_arena_magazine_bytes(uint32_t rounds);
+
+#define MAG_ARENA_ORDERS 6 /* 128 bytes << 0..5 */
+
+struct mag_arena {
+	struct mag_lock lock; /**< guards all below but pending, base and size */
+	/** Index of the first magazine that came back while the lock was held; 0 = none. */
+	_Atomic uint32_t pending;
+	uint32_t free
+		[MAG_ARENA_ORDERS]; /**< index of the first free block of each order; 0 = none */
+	uint32_t out;               /**< magazines out */
+	uint8_t *order; /**< per 128 bytes: order of the free block that begins there, + 1 */
+	uint8_t *base;  /**< never changes */
+	size_t size;    /**< bytes, a multiple of 4 KiB; never changes */
+};
+
+/**
+ * @return 0, or -ENOMEM.
+ */
+int mag_arena_init(struct mag_arena *arena, size_t bytes, int node);
+/** All magazines must be back. */
+void mag_arena_fini(struct mag_arena *arena);
+/**
+ * An empty magazine, without waiting: NULL when the arena has none, or when
+ * somebody else is just in it.
+ */
+struct mag_magazine *mag_arena_get(struct mag_arena *arena, uint32_t rounds);
+/** Does not wait: while another thread is in the arena, the magazine is left for it to put away. */
+void mag_arena_put(struct mag_arena *arena, struct mag_magazine *magazine);
+
+static inline uint32_t
+mag_arena_index(const struct mag_arena *arena, const struct mag_magazine *magazine)
+{
+	return ((const uint8_t *)magazine - arena->base) / MAG_LINE + 1;
+}
+
+/** The magazine of an index, which must be in range but may be stale. */
+static inline struct mag_magazine *
+mag_arena_magazine(const struct mag_arena *arena, uint32_t index)
+{
+	return (struct mag_magazine *)(arena->base + (size_t)(index - 1) * MAG_LINE);
+}
+
+static inline bool
+mag_arena_has_index(const struct mag_arena *arena, uint32_t index)
+{
+	return index - 1 < arena->size / MAG_LINE;
+}
+
+#endif /* MAG_ARENA_H */

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <rte_common.h>
+#include <rte_prefetch.h>
+
+#include "slot/slot.h"
+
+void
+mag_slot_keep_out(struct mag_slot *slot, bool out)
+{
+	if (mag_thread_slot() == MAG_SLOT_SHARED)
+		return;
+	if (out)
+		mag_bias_announce(slot, MAG_BIAS_SELF);
+	else
+		mag_bias_dismiss(slot, MAG_BIAS_SELF);
+}
+
+/*
+ * A magazine from the depot was last written by another lcore: fetch all of it at
+ * once instead of one miss after the other.
+ */
+static void
+prefetch_full(const struct mag_magazine *magazine)
+{
+	const char *at = (const char *)magazine,
+		   *end = (const char *)mag_magazine_round(magazine, magazine->rounds);
+
+	for (; at < end; at += RTE_CACHE_LINE_SIZE)
+		rte_prefetch0(at);
+}
+
+static void
+prefetch_empty(struct mag_magazine *magazine)
+{
+	const char *at = (const char *)magazine,
+		   *end = (const char *)mag_magazine_round(magazine, magazine->rounds);
+
+	for (; at < end; at += RTE_CACHE_LINE_SIZE)
+		__builtin_prefetch(at, 1);
+}
+
+static void
+set_loaded(struct mag_slot *slot, struct mag_magazine *magazine, uint32_t rounds)
+{
+	slot->loaded = magazine;
+	__atomic_store_n(&slot->capacity, magazine != NULL ? magazine->rounds : 0,
+			 __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->rounds, rounds, __ATOMIC_RELAXED);
+}
+
+static void
+set_previous(struct mag_slot *slot, struct mag_magazine *magazine, uint32_t rounds)
+{
+	slot->previous = magazine;
+	__atomic_store_n(&slot->previous_rounds, rounds, __ATOMIC_RELAXED);
+}
+
+static void
+put_empty(struct mag_depot *depot, struct mag_magazine *magazine)
+{
+	if (magazine != NULL)
+		mag_depot_put(depot, &depot->empty, magazine);
+}
+
+/* Both magazines are empty or absent: get one full magazine, or two. */
+static bool
+load_full(struct mag_slot *slot, struct mag_depot *depot, uint32_t need, uint32_t size)
+{
+	struct mag_magazine *got[2];
+	unsigned int n;
+
+	n = mag_depot_take(depot, &depot->full, need <= size ? 1 : 2, got);
+	if (n == 0)
+		return false;
+	prefetch_full(got[0]);
+	put_empty(depot, slot->previous);
+	if (n == 2) {
+		prefetch_full(got[1]);
+		put_empty(depot, slot->loaded);
+		set_previous(slot, got[1], got[1]->rounds);
+	} else {
+		set_previous(slot, slot->loaded, 0);
+	}
+	set_loaded(slot, got[0], got[0]->rounds);
+	mag_slot_count(&slot->rounds_in, n * got[0]->rounds);
+	MAG_COUNT(slot->exchanges, n);
+	return true;
+}
+
+uint32_t
+mag_slot_take(struct mag_slot *slot, struct mag_depot *depot, void **objects, uint32_t n)
+{
+	uint32_t size = MAG_STAT(slot->size);
+	uint32_t got = 0, rounds, take;
+
+	for (;;) {
+		rounds = MAG_STAT(slot->rounds);
+		take = RTE_MIN(rounds, n - got);
+		mag_slot_copy(objects + got, mag_magazine_round(slot->loaded, rounds - take), take);
+		__atomic_store_n(&slot->rounds, rounds - take, __ATOMIC_RELAXED);
+		got += take;
+		if (got == n)
+			break;
+		if (MAG_STAT(slot->previous_rounds) > 0)
+			mag_slot_swap(slot);
+		else if (size == 0 || !load_full(slot, depot, n - got, size))
+			break;
+	}
+	mag_slot_count(&slot->allocs, got);
+	return got;
+}
+
+/* Loaded is full or absent, and so is previous: get an empty one. */
+static bool
+load_empty(struct mag_slot *slot, struct mag_depot *depot)
+{
+	struct mag_magazine *got[2];
+
+	if (mag_depot_take(depot, &depot->empty, 1, got) == 0)
+		return false;
+	prefetch_empty(got[0]);
+	if (slot->previous != NULL) {
+		mag_slot_count(&slot->rounds_out, slot->previous->rounds);
+		MAG_COUNT(slot->exchanges, 1);
+		mag_depot_put(depot, &depot->full, slot->previous);
+	}
+	set_previous(slot, slot->loaded, MAG_STAT(slot->rounds));
+	set_loaded(slot, got[0], 0);
+	return true;
+}
+
+uint32_t
+mag_slot_give(struct mag_slot *slot, struct mag_depot *depot, void *const *objects, uint32_t n)
+{
+	uint32_t size = MAG_STAT(slot->size);
+	uint32_t done = 0, rounds, put;
+
+	for (;;) {
+		rounds = MAG_STAT(slot->rounds);
+		put = RTE_MIN(MAG_STAT(slot->capacity) - rounds, n - done);
+		mag_slot_copy(mag_magazine_round(slot->loaded, rounds), objects + done, put);
+		__atomic_store_n(&slot->rounds, rounds + put, __ATOMIC_RELAXED);
+		done += put;
+		if (done == n)
+			return n;
+		if (slot->previous != NULL && MAG_STAT(slot->previous_rounds) == 0)
+			mag_slot_swap(slot);
+		else if (size == 0 || !load_empty(slot, depot))
+			return done;
+	}
+}
+
+struct mag_detached
+mag_slot_detach_previous(struct mag_slot *slot)
+{
+	struct mag_detached detached = {slot->previous, MAG_STAT(slot->previous_rounds)};
+
+	set_previous(slot, NULL, 0);
+	return detached;
+}
+
+struct mag_detached
+mag_slot_detach_loaded(struct mag_slot *slot)
+{
+	struct mag_detached detached = {slot->loaded, MAG_STAT(slot->rounds)};
+
+	set_loaded(slot, NULL, 0);
+	return detached;
+}
+
+uint32_t
+mag_slot_pick(struct mag_slot *slot, void **objects, uint32_t n)
+{
+	uint32_t rounds = MAG_STAT(slot->rounds), take = RTE_MIN(rounds, n);
+
+	mag_slot_copy(objects, mag_magazine_round(slot->loaded, rounds - take), take);
+	__atomic_store_n(&slot->rounds, rounds - take, __ATOMIC_RELAXED);
+	return take;
+}

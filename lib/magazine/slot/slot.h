@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MAG_SLOT_H
+#define MAG_SLOT_H
+
+/*
+ * A slot: what one thread has of a cache, two magazines. struct mag_slot and the
+ * fast path (mag_slot_get(), mag_slot_put()) are in mag_inline.h, since they are compiled into
+ * users; here is what comes next when the loaded magazine does not suffice:
+ *
+ *     mag_slot_get()       from loaded                          inlined
+ *     mag_slot_get_both()  from loaded and previous             one call
+ *     mag_slot_take()      and from full ones of the depot      the caller holds the slot
+ *
+ * and the same for a put: mag_slot_put(), mag_slot_put_both(), mag_slot_give().
+ *
+ * States. Loaded is absent, empty, partial or full. Previous is absent, empty or full, never
+ * partial: so whole magazines only go to the depot, and at least one magazine's worth of operations
+ * lies between two visits there.
+ *
+ * Who may touch what:
+ * - visitor word: visitors, under the cache's visit lock; SELF: the owner;
+ * - size, visited_out: visitors inside; refused: the driver, for the owner;
+ * - all of the owner's line: the owner between mag_slot_enter() and mag_slot_leave(), or a visitor
+ *   to whom that was granted (bias.h). Of the shared slot: the holder of the cache's lock `shared`;
+ *   its visitor word always has a bit, so that the fast path fails;
+ * - counts of rounds are also read, as an estimate, by threads that hold nothing.
+ *
+ * In a debugger: rounds + previous_rounds objects are here; loaded->rounds is the magazine's type,
+ * and equals capacity. The objects of loaded are at (void **)(loaded + 1), the valid ones first.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/counter.h"
+#include "mag_inline.h"
+#include "parts/type.h"
+#include "slot/bias.h"
+#include "slot/thread.h"
+#include "stores/depot.h"
+
+_Static_assert(sizeof(struct mag_slot) == 128, "one slot is two lines");
+_Static_assert(offsetof(struct mag_slot, busy) == 64, "owner and visitor never share a line");
+_Static_assert(MAG_ROUNDS_MAX < MAG_BIAS_BIT_MIN, "any visitor bit exceeds any number of rounds");
+
+/**
+ * The owner keeps itself out of its slot, so that its operations take the slow path; a
+ * thread that owns none is there anyway.
+ */
+void mag_slot_keep_out(struct mag_slot *slot, bool out);
+
+/**
+ * The two magazines change places: step 2 of an allocation. Previous must be there. A full one that
+ * becomes previous is counted there before it is no longer counted in loaded: mag_slot_objects()
+ * misses nothing.
+ */
+static inline void
+mag_slot_swap(struct mag_slot *slot)
+{
+	struct mag_magazine *loaded = slot->loaded;
+	uint32_t previous = MAG_STAT(slot->previous_rounds);
+
+	slot->loaded = slot->previous;
+	slot->previous = loaded;
+	__atomic_store_n(&slot->capacity, slot->loaded->rounds, __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->previous_rounds, MAG_STAT(slot->rounds), __ATOMIC_RELAXED);
+	/* release: pairs with the acquire in mag_slot_objects() */
+	__atomic_store_n(&slot->rounds, previous, __ATOMIC_RELEASE);
+}
+
+/**
+ * What comes next when mag_slot_get() fails, before the slow path: n objects from both
+ * magazines, or false with nothing changed. Also false if a visitor has come and gone and loaded
+ * suffices now.
+ */
+static inline bool
+mag_slot_get_both(struct mag_slot *slot, void **objects, uint32_t n)
+{
+	int64_t visitor = mag_slot_enter(slot);
+	uint32_t rounds = MAG_STAT(slot->rounds), previous = MAG_STAT(slot->previous_rounds);
+
+	if (visitor != 0 || n <= rounds || n > rounds + previous) {
+		mag_slot_leave(slot);
+		return false;
+	}
+	mag_slot_count(&slot->allocs, n);
+	mag_slot_copy(objects, mag_magazine_round(slot->loaded, 0), rounds);
+	__atomic_store_n(&slot->rounds, 0, __ATOMIC_RELAXED);
+	mag_slot_swap(slot);
+	previous -= n - rounds;
+	mag_slot_copy(objects + rounds, mag_magazine_round(slot->loaded, previous), n - rounds);
+	__atomic_store_n(&slot->rounds, previous, __ATOMIC_RELAXED);
+	mag_slot_leave(slot);
+	return true;
+}
+
+/** The same for mag_slot_put(): n objects into both magazines. */
+static inline bool
+mag_slot_put_both(struct mag_slot *slot, void *const *objects, uint32_t n)
+{
+	int64_t visitor = mag_slot_enter(slot);
+	uint32_t rounds = MAG_STAT(slot->rounds), room = MAG_STAT(slot->capacity) - rounds;
+
+	if (visitor != 0 || slot->previous == NULL || MAG_STAT(slot->previous_rounds) != 0 ||
+	    n <= room || n > room + slot->previous->rounds) {
+		mag_slot_leave(slot);
+		return false;
+	}
+	mag_slot_copy(mag_magazine_round(slot->loaded, rounds), objects, room);
+	__atomic_store_n(&slot->rounds, rounds + room, __ATOMIC_RELAXED);
+	mag_slot_swap(slot);
+	mag_slot_copy(mag_magazine_round(slot->loaded, 0), objects + room, n - room);
+	__atomic_store_n(&slot->rounds, n - room, __ATOMIC_RELAXED);
+	mag_slot_leave(slot);
+	return true;
+}
+
+/**
+ * Spec 4, allocate, steps 1 to 4: as many of n objects as magazines and depot
+ * have. The caller holds the slot.
+ */
+uint32_t mag_slot_take(struct mag_slot *slot, struct mag_depot *depot, void **objects, uint32_t n);
+/** Spec 4, free, steps 1 to 4: as many of n objects as find room. The caller holds the slot. */
+uint32_t mag_slot_give(struct mag_slot *slot, struct mag_depot *depot, void *const *objects,
+		       uint32_t n);
+
+/** A magazine that was taken away from a slot, and its valid rounds. */
+struct mag_detached {
+	struct mag_magazine *magazine;
+	uint32_t rounds;
+};
+
+/** Take the previous magazine away; magazine is NULL when there is none. Owner or visitor. */
+struct mag_detached mag_slot_detach_previous(struct mag_slot *slot);
+/** Take the loaded magazine away. Owner or visitor. */
+struct mag_detached mag_slot_detach_loaded(struct mag_slot *slot);
+/** Visitor: take up to n rounds off the top of loaded. */
+uint32_t mag_slot_pick(struct mag_slot *slot, void **objects, uint32_t n);
+
+/** Objects in both magazines, read without holding the slot. */
+static inline uint32_t
+mag_slot_objects(const struct mag_slot *slot)
+{
+	/* acquire: pairs with the release in mag_slot_swap(); loaded is read first */
+	uint32_t rounds = MAG_STAT_ACQUIRE(slot->rounds);
+
+	return rounds + MAG_STAT(slot->previous_rounds);
+}
+
+/** Objects that went to users, depot, slabs and visitors so far. What is read next is not older. */
+static inline uint64_t
+mag_slot_out(const struct mag_slot *slot)
+{
+	return MAG_STAT_ACQUIRE(slot->allocs) + MAG_STAT_ACQUIRE(slot->rounds_out) +
+	       MAG_STAT_ACQUIRE(slot->visited_out);
+}
+
+#endif /* MAG_SLOT_H */

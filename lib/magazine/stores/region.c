@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Regions: parts, lists of free segments, mirrors.
+ *
+ * A segment comes by mag_region_insert() and leaves by mag_region_remove(), which adopt.c and
+ * elastic_grow.c call when its memory has come, or before it goes. In between it is free, on the
+ * list "whole" or "tails" of its part, or in use: mag_region_get() takes it, mag_region_put() gives
+ * it back. Lists are stacks: the segment that was used last is taken first, and trimmed last.
+ *
+ * The lock guards the lists, need[], references and the making of parts. It is a leaf, and held for
+ * a few instructions, so that the data path may spin for it. Nothing allocates memory while it is
+ * held.
+ *
+ * Counts are read without the lock. Where two of them are compared, the order of writing matters:
+ * `allocations` and `removed` are written by release after the segment has left its list, and
+ * mag_region_out() reads them by acquire before what is free is counted. So a segment on its way is
+ * counted as out, or as free, or as both, but never as neither.
+ */
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <rte_bitops.h>
+#include <rte_common.h>
+#include <rte_errno.h>
+
+#include "base/counter.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "base/meta.h"
+#include "base/numa.h"
+#include "base/poison.h"
+#include "base/process.h"
+#include "parts/map.h"
+#include "parts/mirror.h"
+#include "parts/segment.h"
+#include "stores/region.h"
+
+/* A block is as many objects as fit here, but neither a handful nor thousands. */
+#define BLOCK_BYTES (256 * 1024)
+#define BLOCK_MIN 8
+#define BLOCK_MAX 256
+
+static uint32_t
+block_choose(uint32_t stride)
+{
+	uint32_t block = rte_align32prevpow2(RTE_MAX(BLOCK_BYTES / stride, 1u));
+
+	return RTE_MAX(RTE_MIN(block, (uint32_t)BLOCK_MAX), (uint32_t)BLOCK_MIN);
+}
+
+static void
+part_init(struct mag_region_part *part, int node)
+{
+	*part = (struct mag_region_part){.node = node};
+	TAILQ_INIT(&part->whole);
+	TAILQ_INIT(&part->tails);
+}
+
+struct mag_region *
+mag_region_alloc(const struct mag_region_params *params)
+{
+	static _Atomic uint32_t ids;
+	struct mag_region *region = mag_meta_zalloc(sizeof(*region), params->node);
+
+	if (region == NULL) {
+		MAG_LOG(ERR, "region \"%s\": no memory for %zu bytes: give EAL more memory",
+			params->name, sizeof(*region));
+		rte_errno = ENOMEM;
+		return NULL;
+	}
+	snprintf(region->name, sizeof(region->name), "%s", params->name);
+	region->id = mag_process_unique(MAG_STAT_ADD(ids, 1) + 1);
+	region->mode = params->mode;
+	region->object_size = params->object_size;
+	region->stride = params->stride != 0 ? params->stride : params->object_size;
+	region->align = 1;
+	region->block = params->block != 0 ? params->block : block_choose(region->stride);
+	SLIST_INIT(&region->extents);
+	part_init(&region->part[0], MAG_NODE_ANY);
+	atomic_init(&region->parts, 1);
+	return region;
+}
+
+void
+mag_region_free(struct mag_region *region)
+{
+	mag_region_reset(region);
+	if (region->mirror != NULL)
+		mag_mirror_fini(region->mirror);
+	if (region->audit != NULL)
+		mag_mirror_fini(region->audit);
+	if (region->pair != NULL)
+		mag_mirror_pair_fini(region->pair);
+	mag_meta_free(region->mirror);
+	mag_meta_free(region->audit);
+	mag_meta_free(region->pair);
+	mag_meta_free(region);
+}
+
+static int
+mirror_make(struct mag_region *region, struct mag_mirror_owner **mirror, uint32_t bytes,
+	    uint64_t granules)
+{
+	uint32_t apart = mag_region_apart(region);
+	int node = region->part[0].node;
+
+	*mirror = mag_meta_zalloc(sizeof(**mirror), node);
+	if (*mirror != NULL && mag_mirror_init(*mirror, bytes, apart, granules, node) == 0)
+		return 0;
+	mag_meta_free(*mirror);
+	*mirror = NULL;
+	MAG_LOG(ERR, "region \"%s\": no memory for the table of mirrors: give EAL more memory",
+		region->name);
+	return -ENOMEM;
+}
+
+int
+mag_region_mirror_make(struct mag_region *region, uint32_t bytes, uint64_t granules)
+{
+	region->mirrored = bytes != 0;
+	if (bytes != 0 && mirror_make(region, &region->mirror, bytes, granules) != 0)
+		return -ENOMEM;
+	if (region->mode & MAG_REGION_AUDIT)
+		return mirror_make(region, &region->audit, MAG_AUDIT_BYTES, granules);
+	return 0;
+}
+
+const struct mag_mirror *
+mag_region_mirror(const struct mag_region *region)
+{
+	if (region->second != NULL)
+		return &region->second->pair->find;
+	return region->mirror != NULL ? &region->mirror->find : NULL;
+}
+
+static int
+mirror_add(struct mag_mirror_owner *mirror, const struct mag_segment *segment)
+{
+	return mirror == NULL ? 0 :
+				mag_mirror_add(mirror, segment->base, segment->count,
+					       segment->stride, segment->node);
+}
+
+static void
+mirror_remove(struct mag_mirror_owner *mirror, const struct mag_segment *segment)
+{
+	if (mirror != NULL)
+		mag_mirror_remove(mirror, segment->base, segment->count, segment->stride);
+}
+
+int
+mag_region_mirror_add(struct mag_region *region, const struct mag_segment *segment)
+{
+	if (mirror_add(region->mirror, segment) != 0)
+		return -ENOMEM;
+	if (mirror_add(region->audit, segment) == 0)
+		return 0;
+	mirror_remove(region->mirror, segment);
+	return -ENOMEM;
+}
+
+void
+mag_region_mirror_remove(struct mag_region *region, const struct mag_segment *segment)
+{
+	mirror_remove(region->mirror, segment);
+	mirror_remove(region->audit, segment);
+}
+
+static uint32_t
+parts_of(const struct mag_region *region)
+{
+	return atomic_load_explicit(&region->parts, memory_order_relaxed);
+}
+
+/* Under the lock. */
+static uint32_t
+part_find(struct mag_region *region, int node)
+{
+	uint32_t part, parts = parts_of(region);
+
+	if (node == MAG_NODE_ANY)
+		return 0;
+	/* Memory whose node is not known goes with that of the first one that is. */
+	if (region->part[0].node == MAG_NODE_ANY)
+		region->part[0].node = node;
+	for (part = 0; part < parts && region->part[part].node != node; part++)
+		;
+	return part;
+}
+
+/* make: a new part even while caches use the region, which do not know it yet. */
+static uint32_t
+part_get(struct mag_region *region, int node, bool make)
+{
+	uint32_t part;
+
+	mag_lock_wait(&region->lock);
+	part = part_find(region, node);
+	if (part == parts_of(region)) {
+		if (part == MAG_PARTS_MAX || (!make && region->references > 0)) {
+			part = 0;
+		} else {
+			part_init(&region->part[part], node);
+			/* release: a reader that sees the part sees its lists */
+			atomic_store_explicit(&region->parts, part + 1, memory_order_release);
+		}
+	}
+	mag_lock_release(&region->lock);
+	return part;
+}
+
+uint32_t
+mag_region_part_of_node(struct mag_region *region, int node)
+{
+	return part_get(region, node, true);
+}
+
+uint32_t
+mag_region_part_of_memory(struct mag_region *region, int node)
+{
+	return part_get(region, node, false);
+}
+
+static void
+segment_insert(struct mag_region *region, struct mag_segment *segment)
+{
+	struct mag_region_part *part = &region->part[segment->part];
+
+	if (segment->whole)
+		TAILQ_INSERT_HEAD(&part->whole, segment, link);
+	else
+		TAILQ_INSERT_HEAD(&part->tails, segment, link);
+	atomic_fetch_add_explicit(&part->segments_free, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&part->objects_free, segment->count, memory_order_relaxed);
+}
+
+void
+mag_region_insert(struct mag_region *region, struct mag_segment *segment)
+{
+	segment_insert(region, segment);
+	atomic_fetch_add_explicit(&region->segments, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&region->objects, segment->count, memory_order_relaxed);
+}
+
+/* Off its free list. */
+static void
+segment_remove(struct mag_region *region, struct mag_segment *segment)
+{
+	struct mag_region_part *part = &region->part[segment->part];
+	uint32_t left;
+
+	TAILQ_REMOVE(segment->whole ? &part->whole : &part->tails, segment, link);
+	left = atomic_fetch_sub_explicit(&part->segments_free, 1, memory_order_relaxed) - 1;
+	part->free_min = RTE_MIN(part->free_min, left);
+	atomic_fetch_sub_explicit(&part->objects_free, segment->count, memory_order_relaxed);
+}
+
+void
+mag_region_remove(struct mag_region *region, struct mag_segment *segment)
+{
+	segment_remove(region, segment);
+	atomic_fetch_sub_explicit(&region->segments, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&region->objects, segment->count, memory_order_relaxed);
+	/* release: a reader that counts them as gone does not see them free; mag_region_out() */
+	atomic_fetch_add_explicit(&region->removed, segment->count, memory_order_release);
+}
+
+static struct mag_segment *
+segment_take(struct mag_region *region, struct mag_segment_list *list)
+{
+	struct mag_segment *segment = TAILQ_FIRST(list);
+
+	if (segment == NULL)
+		return NULL;
+	segment_remove(region, segment);
+	/* release: a reader that counts it as taken does not see it free; mag_region_out() */
+	atomic_fetch_add_explicit(&region->allocations, 1, memory_order_release);
+	return segment;
+}
+
+struct mag_segment *
+mag_region_get(struct mag_region *region, uint32_t part)
+{
+	struct mag_segment *segment;
+
+	mag_lock_spin(&region->lock);
+	segment = segment_take(region, &region->part[part].tails);
+	if (segment == NULL)
+		segment = segment_take(region, &region->part[part].whole);
+	mag_lock_release(&region->lock);
+	return segment;
+}
+
+struct mag_segment *
+mag_region_get_whole(struct mag_region *region, uint32_t part)
+{
+	struct mag_segment *segment;
+
+	mag_lock_spin(&region->lock);
+	segment = segment_take(region, &region->part[part].whole);
+	mag_lock_release(&region->lock);
+	return segment;
+}
+
+void
+mag_region_put(struct mag_region *region, struct mag_segment *segment)
+{
+	mag_lock_spin(&region->lock);
+	segment_insert(region, segment);
+	atomic_fetch_add_explicit(&region->frees, 1, memory_order_relaxed);
+	mag_lock_release(&region->lock);
+}
+
+uint64_t
+mag_region_out(const struct mag_region *region)
+{
+	/* acquire: later reads are not older; pairs with mag_region_remove() and segment_take() */
+	return atomic_load_explicit(&region->allocations, memory_order_acquire) * region->block +
+	       atomic_load_explicit(&region->removed, memory_order_acquire);
+}
+
+int
+mag_region_attach(struct mag_region *region, uint32_t align)
+{
+	int ret = 0;
+
+	mag_lock_wait(&region->lock);
+	if (region->references >= 2) {
+		ret = -EBUSY;
+	} else {
+		region->references++;
+		region->need[region->need[0] != 0] = align;
+	}
+	mag_lock_release(&region->lock);
+	return ret;
+}
+
+void
+mag_region_detach(struct mag_region *region, uint32_t align)
+{
+	mag_lock_wait(&region->lock);
+	region->references--;
+	region->need[region->need[0] != align] = 0;
+	mag_lock_release(&region->lock);
+}
+
+/* The memory is its owner's again. */
+static void
+extent_unpoison(const struct mag_region *region, const struct mag_extent *extent)
+{
+	const struct mag_segment *segment;
+	uint32_t i;
+
+	for (i = 0; i < extent->segments; i++) {
+		segment = &extent->segment[i];
+		mag_unpoison((const void *)segment->base,
+			     (size_t)segment->stride * (segment->count - 1) + region->object_size);
+	}
+}
+
+void
+mag_region_reset(struct mag_region *region)
+{
+	struct mag_extent *extent;
+	uint32_t part;
+
+	while ((extent = SLIST_FIRST(&region->extents)) != NULL) {
+		SLIST_REMOVE_HEAD(&region->extents, link);
+		extent_unpoison(region, extent);
+		mag_meta_free(extent);
+	}
+	mag_map_forget(&region->map);
+	if (region->mirror != NULL)
+		mag_mirror_clear(region->mirror);
+	if (region->audit != NULL)
+		mag_mirror_clear(region->audit);
+	/* Which node has which part stays: caches know that. */
+	for (part = 0; part < parts_of(region); part++)
+		part_init(&region->part[part], region->part[part].node);
+	atomic_store_explicit(&region->segments, 0, memory_order_relaxed);
+	atomic_store_explicit(&region->objects, 0, memory_order_relaxed);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MAG_STEAL_H
+#define MAG_STEAL_H
+
+/*
+ * What could be had of a cache, and the taking of what other lcores hold.
+ */
+
+#include <stdint.h>
+
+#include "cache/cache.h"
+
+/**
+ * Take what other lcores hold: all of n, or none, unless some will do. Returns how many, and ends
+ * the request.
+ */
+unsigned int mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n,
+			     struct mag_request *request);
+/** Objects that could be had by visiting everybody, in transit included. */
+uint64_t mag_cache_reachable(const struct mag_cache *cache);
+
+#endif /* MAG_STEAL_H */

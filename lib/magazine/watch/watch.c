@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <inttypes.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <rte_bitops.h>
+#include <rte_branch_prediction.h>
+#include <rte_debug.h>
+
+#include "base/log.h"
+#include "base/memtag.h"
+#include "base/poison.h"
+#include "home/slab_objects.h"
+#include "mag_memtag.h"
+#include "watch/audit.h"
+#include "watch/watch.h"
+
+/* Objects that are looked at before the good ones are given back. */
+#define BATCH 64
+/* All bad frees are counted; reported are so many, and then the 32nd, 64th, ... */
+#define REPORTS 16
+/* Objects that are named in a report of those that are out. */
+#define HELD_MAX 16
+
+uint32_t
+mag_watch_wanted(const struct mag_cache *cache)
+{
+	uint32_t what = 0;
+
+	if (cache->region->mode & MAG_REGION_PSEUDO)
+		return 0;
+	if (cache->options.guard != MAG_GUARD_OFF)
+		what |= MAG_WATCH_STATE;
+	if (cache->region->audit != NULL)
+		what |= MAG_WATCH_STATE | MAG_WATCH_AUDIT;
+	if (mag_poison_wanted())
+		what |= MAG_WATCH_POISON;
+	return what;
+}
+
+void
+mag_watch(struct mag_cache *cache, uint32_t what)
+{
+	unsigned int i;
+
+	if (what == 0)
+		return;
+	atomic_fetch_or_explicit(&cache->common.watch, what, memory_order_relaxed);
+	for (i = 0; i < MAG_SLOT_SHARED; i++)
+		mag_bias_announce(&cache->first.slot[i], MAG_BIAS_WATCHED);
+}
+
+static const char *
+kind_of(const struct mag_cache *cache)
+{
+	return cache->flags & MAG_CACHE_POOL ? "pool" : "cache";
+}
+
+/* What lies between two objects, and behind the last one, is of none. */
+static void
+inside_text(const struct mag_cache *cache, const void *object, const void *of, char *text,
+	    size_t size)
+{
+	size_t at = mag_memtag_strip((uintptr_t)object) - (uintptr_t)of;
+
+	if (at < cache->object_size)
+		snprintf(text, size, "that is %zu bytes inside of object %p", at, of);
+	else
+		snprintf(text, size, "that is %zu bytes behind the end of object %p",
+			 at - cache->object_size, of);
+}
+
+static void
+verdict_text(const struct mag_cache *cache, enum mag_slab_verdict verdict, const void *object,
+	     const struct mag_slab_object *found, char *text, size_t size)
+{
+	if (verdict == MAG_SLAB_INSIDE)
+		inside_text(cache, object, found->address, text, size);
+	else if (verdict == MAG_SLAB_USED)
+		snprintf(text, size, "it has %u users: mag_cache_unuse() it first", found->uses);
+	else
+		snprintf(text, size, "%s",
+			 verdict == MAG_SLAB_FREED ?
+				 "it is free already" :
+				 "no object of it, or free so long that its slab is gone");
+}
+
+static void
+bad_free(struct mag_cache *cache, const void *object, enum mag_slab_verdict verdict,
+	 const struct mag_slab_object *found)
+{
+	uint64_t n = MAG_STAT_ADD(cache->bad_frees, 1) + 1;
+	char text[80];
+
+	if (n > REPORTS && !rte_is_power_of_2(n) && cache->options.guard != MAG_GUARD_PANIC)
+		return;
+	verdict_text(cache, verdict, object, found, text, sizeof(text));
+	MAG_LOG(ERR, "%s \"%s\": free of %p: %s: refused, %" PRIu64 " so far", kind_of(cache),
+		cache->name, object, text, n);
+	mag_audit_log_free();
+	if (found->address != NULL)
+		mag_audit_log_last(cache->region, found->address);
+	if (cache->options.guard == MAG_GUARD_PANIC)
+		rte_panic("magazine: %s \"%s\": bad free, and option guard=panic\n", kind_of(cache),
+			  cache->name);
+}
+
+unsigned int
+mag_watch_held(const struct mag_cache *cache, void **objects, unsigned int max)
+{
+	struct mag_home *home;
+	unsigned int part, i, n = 0;
+
+	MAG_FOREACH_HOME(cache, part, home)
+		n += mag_slab_held(&home->slab, objects + n, max - n);
+	if (cache->region->mode & MAG_REGION_MEMTAG)
+		for (i = 0; i < n; i++)
+			objects[i] = mag_memtag_pointer(objects[i]);
+	return n;
+}
+
+void
+mag_watch_report(struct mag_cache *cache)
+{
+	void *held[HELD_MAX];
+	unsigned int i, n = 0;
+
+	if (mag_watched(cache) & MAG_WATCH_AUDIT)
+		n = mag_watch_held(cache, held, HELD_MAX);
+	for (i = 0; i < n; i++) {
+		MAG_LOG(ERR, "%s \"%s\": object %p is out", kind_of(cache), cache->name, held[i]);
+		mag_audit_log_last(cache->region, held[i]);
+	}
+}
+
+/* Runs of objects of one home at once. */
+static void
+hand_out(struct mag_cache *cache, void *const *objects, unsigned int n)
+{
+	struct mag_home *home;
+	unsigned int i, run;
+
+	for (i = 0; i < n; i += run) {
+		home = mag_cache_home_of(cache, objects[i]);
+		for (run = 1; i + run < n && mag_cache_home_of(cache, objects[i + run]) == home;
+		     run++)
+			;
+		mag_slab_hand_out(&home->slab, objects + i, run);
+	}
+}
+
+void
+mag_watch_out(struct mag_cache *cache, void *const *objects, unsigned int n)
+{
+	uint32_t what = mag_watched(cache);
+	unsigned int i;
+
+	if (what & MAG_WATCH_STATE)
+		hand_out(cache, objects, n);
+	if (what & MAG_WATCH_AUDIT && n > 0)
+		mag_audit_record(cache->region, objects, n, MAG_TRANSACTION_ALLOC);
+	if (what & MAG_WATCH_POISON)
+		for (i = 0; i < n; i++)
+			mag_unpoison(objects[i], cache->object_size);
+}
+
+static bool
+hand_back(struct mag_cache *cache, const void *object, uint32_t what)
+{
+	struct mag_home *home = mag_cache_home_of(cache, object);
+	struct mag_slab_object found = {.address = NULL};
+	enum mag_slab_verdict verdict = MAG_SLAB_FOREIGN;
+
+	if (home != NULL)
+		verdict = mag_slab_hand_back(&home->slab, object, what & MAG_WATCH_STATE, &found);
+	if (likely(verdict == MAG_SLAB_GOOD))
+		return true;
+	bad_free(cache, object, verdict, &found);
+	return false;
+}
+
+void
+mag_watch_back(struct mag_cache *cache, void *const *objects, unsigned int n,
+	       void (*give)(struct mag_cache *cache, void *const *objects, unsigned int n))
+{
+	uint32_t what = mag_watched(cache);
+	unsigned int i, done, count;
+	void *good[BATCH];
+
+	for (done = 0; done < n; done += BATCH) {
+		count = 0;
+		for (i = done; i < n && i < done + BATCH; i++)
+			if (hand_back(cache, objects[i], what))
+				good[count++] = objects[i];
+		if (what & MAG_WATCH_AUDIT && count > 0)
+			mag_audit_record(cache->region, good, count, MAG_TRANSACTION_FREE);
+		if (what & MAG_WATCH_POISON)
+			for (i = 0; i < count; i++)
+				mag_poison(good[i], cache->object_size);
+		if (count > 0)
+			give(cache, good, count);
+	}
+}

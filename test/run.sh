@@ -363,6 +363,7 @@ main() {
 	times=$((full ? 4 : 1))
 	host_packages gcc libc6-dev meson ninja-build pkgconf python3 libdpdk-dev dpdk-dev libnuma-dev \
 		libcmocka-dev clang-format g++ libbenchmark-dev valgrind spin
+	! wanted style || host_packages_optional abigail-tools
 	! wanted arm || host_packages_optional gcc-aarch64-linux-gnu qemu-user
 	! wanted numa || host_packages_optional qemu-system-x86 busybox-static
 	! wanted fuzz || host_packages_optional clang libclang-rt-dev

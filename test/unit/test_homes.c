@@ -252,13 +252,16 @@ take_some_polled(void *arg)
 
 TEST(test_without_visits_lcores_are_asked_on_both_nodes, setup_polled, teardown)
 {
-	int node = 0;
+	struct mag_home *home;
+	int node;
 
 	run_on_lcore(1, take_some_polled, NULL);
 	assert_int_not_equal(mag_cache_take_all(cache, objects, COUNT, true), 0);
-	for (node = 0; node < 2; node++)
-		assert_true(MAG_STAT(mag_cache_home(cache, node)->slot[1].visitor) &
-			    MAG_BIAS_ASKED);
+	for (node = 0; node < 2; node++) {
+		home = mag_cache_home(cache, node);
+		assert_non_null(home);
+		assert_true(MAG_STAT(home->slot[1].visitor) & MAG_BIAS_ASKED);
+	}
 	assert_int_equal(mag_cache_available(cache), COUNT);
 }
 

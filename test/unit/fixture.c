@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <rte_service.h>
+#include <rte_service_component.h>
 
 #include "fixture.h"
 #include "mag_stats.h"
@@ -15,22 +17,41 @@ static bool is_pool;
 struct mag_cache *asking;
 _Atomic uint64_t asked;
 
+struct mag_cache *
+make_cache(struct mag_cache_params params)
+{
+	struct mag_cache *made = mag_cache_create(&params);
+
+	assert_non_null(made);
+	return made;
+}
+
+struct mag_cache *
+make_pool(struct mag_pool_params params)
+{
+	struct mag_cache *made = mag_pool_create(&params);
+
+	assert_non_null(made);
+	return made;
+}
+
+void
+drop_cache(struct mag_cache *made)
+{
+	assert_int_equal(mag_cache_destroy(made), 0);
+}
+
 void
 fixture_pool(const char *name, uint32_t count, uint32_t size, uint64_t objects,
 	     const struct mag_options *options)
 {
-	struct mag_pool_params params = {
-		.name = name,
-		.object_size = size,
-		.objects = objects,
-		.options = *options,
-		.node = -1,
-	};
-
 	ground = ground_make(count, size, FIXTURE_BLOCK, MAG_REGION_READONLY);
-	params.region = ground.region;
-	cache = mag_pool_create(&params);
-	assert_non_null(cache);
+	cache = make_pool((struct mag_pool_params){.name = name,
+						   .object_size = size,
+						   .objects = objects,
+						   .region = ground.region,
+						   .options = *options,
+						   .node = MAG_NODE_ANY});
 	is_pool = true;
 }
 
@@ -39,8 +60,7 @@ fixture_cache(uint32_t count, struct mag_cache_params params)
 {
 	ground = ground_make(count, RTE_ALIGN_CEIL(params.object_size, 16u), FIXTURE_BLOCK, 0);
 	params.region = ground.region;
-	cache = mag_cache_create(&params);
-	assert_non_null(cache);
+	cache = make_cache(params);
 	is_pool = false;
 }
 
@@ -50,8 +70,20 @@ fixture_drop(void)
 	if (is_pool)
 		mag_pool_free(cache);
 	else
-		assert_int_equal(mag_cache_destroy(cache), 0);
+		drop_cache(cache);
 	ground_drop(&ground);
+}
+
+void
+alloc_bulk(void **objects, unsigned int n)
+{
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, n), n);
+}
+
+void
+free_bulk(void *const *objects, unsigned int n)
+{
+	mag_cache_free_bulk(cache, objects, n);
 }
 
 void
@@ -71,6 +103,18 @@ fill_run(void *arg)
 }
 
 void
+fill_on_lcore(unsigned int lcore, unsigned int n)
+{
+	run_on_lcore(lcore, fill_run, &n);
+}
+
+void
+fill_on_thread(unsigned int n)
+{
+	run_on_thread(fill_run, &n);
+}
+
+void
 assert_all_can_be_had(void)
 {
 	void **objects = malloc(ground.count * sizeof(*objects));
@@ -82,6 +126,168 @@ assert_all_can_be_had(void)
 	free(objects);
 }
 
+struct mag_slot *
+slot_at(unsigned int index)
+{
+	return &cache->first.slot[index];
+}
+
+struct mag_slot *
+own_slot(void)
+{
+	return mag_slot_own(cache->first.slot);
+}
+
+unsigned int
+slot_holds(unsigned int index)
+{
+	return mag_slot_objects(slot_at(index));
+}
+
+unsigned int
+depot_full(void)
+{
+	return mag_depot_total(&cache->first.depot.full);
+}
+
+unsigned int
+depot_empty(void)
+{
+	return mag_depot_total(&cache->first.depot.empty);
+}
+
+void
+assert_sizes(uint32_t size)
+{
+	unsigned int i;
+
+	for (i = 0; i < MAG_SLOTS; i++)
+		assert_int_equal(slot_at(i)->size, size);
+}
+
+void
+assert_all_in_slabs(void)
+{
+	assert_int_equal(mag_cache_in_lcores(cache), 0);
+	assert_int_equal(depot_full(), 0);
+	assert_int_equal(cache->first.slab.out, 0);
+}
+
+#define CROWD_LCORES 2
+#define CROWD_THREADS 2
+
+static struct {
+	_Atomic bool stop;
+	_Atomic uint64_t turns;
+	_Atomic uint32_t *users; /* of each object */
+	_Atomic uint32_t clashes;
+	unsigned int most;
+	struct task task[CROWD_LCORES + CROWD_THREADS];
+	unsigned int tasks;
+} crowd;
+
+static _Atomic uint32_t *
+users_of(const void *object)
+{
+	return &crowd.users[((const char *)object - ground.memory) / ground.size];
+}
+
+static void
+crowd_run(void *arg)
+{
+	void **objects = malloc(crowd.most * sizeof(*objects));
+	uint32_t seed = (uintptr_t)arg;
+	unsigned int i, n;
+
+	while (!atomic_load_explicit(&crowd.stop, memory_order_relaxed)) {
+		seed = seed * 1103515245 + 12345;
+		n = mag_cache_alloc_burst(cache, objects, 1 + (seed >> 16) % crowd.most);
+		for (i = 0; i < n; i++)
+			if (!ground_has(&ground, objects[i]) ||
+			    atomic_exchange_explicit(users_of(objects[i]), 1,
+						     memory_order_relaxed) != 0)
+				atomic_fetch_add(&crowd.clashes, 1);
+		for (i = 0; i < n; i++)
+			atomic_store_explicit(users_of(objects[i]), 0, memory_order_relaxed);
+		mag_cache_free_bulk(cache, objects, n);
+		atomic_fetch_add_explicit(&crowd.turns, 1, memory_order_relaxed);
+	}
+	free(objects);
+}
+
+void
+crowd_begin(unsigned int lcores, unsigned int most)
+{
+	unsigned int i;
+
+	crowd.users = calloc(ground.count, sizeof(*crowd.users));
+	crowd.most = most;
+	crowd.tasks = lcores + CROWD_THREADS;
+	atomic_store(&crowd.stop, false);
+	atomic_store(&crowd.turns, 0);
+	atomic_store(&crowd.clashes, 0);
+	assert_true(lcores <= CROWD_LCORES);
+	for (i = 0; i < lcores; i++)
+		task_lcore(&crowd.task[i], i + 1, crowd_run, (void *)(uintptr_t)(i + 1));
+	task_thread(&crowd.task[i], crowd_run, (void *)(uintptr_t)(i + 1));
+	task_registered(&crowd.task[i + 1], crowd_run, (void *)(uintptr_t)(i + 2));
+}
+
+uint64_t
+crowd_turns(void)
+{
+	return atomic_load(&crowd.turns);
+}
+
+void
+crowd_end(void)
+{
+	unsigned int i;
+
+	atomic_store(&crowd.stop, true);
+	for (i = 0; i < crowd.tasks; i++)
+		task_join(&crowd.task[i]);
+	free((void *)crowd.users);
+	assert_int_equal(crowd.clashes, 0);
+	assert_int_equal(cache->first.slab.invalid, 0);
+}
+
+static struct {
+	struct task task;
+	unsigned int fills;
+	uint32_t slot;
+	_Atomic bool there, leave;
+} guest;
+
+static void
+guest_run(void *arg __rte_unused)
+{
+	if (guest.fills > 0)
+		fill(guest.fills);
+	guest.slot = mag_thread_slot();
+	atomic_store(&guest.there, true);
+	while (!atomic_load(&guest.leave))
+		let_pass(1);
+}
+
+uint32_t
+guest_come(unsigned int fills)
+{
+	guest.fills = fills;
+	atomic_store(&guest.there, false);
+	atomic_store(&guest.leave, false);
+	task_registered(&guest.task, guest_run, NULL);
+	wait_until(atomic_load(&guest.there));
+	return guest.slot;
+}
+
+void
+guest_go(void)
+{
+	atomic_store(&guest.leave, true);
+	task_join(&guest.task);
+}
+
 static void
 count_asked(void *arg __rte_unused)
 {
@@ -91,14 +297,8 @@ count_asked(void *arg __rte_unused)
 void
 asking_make(void)
 {
-	const struct mag_cache_params params = {.size = sizeof(params),
-						.name = "asking",
-						.object_size = 64,
-						.release = count_asked,
-						.node = -1};
-
-	asking = mag_cache_create(&params);
-	assert_non_null(asking);
+	asking = make_cache(
+		CACHE_PARAMS(.name = "asking", .object_size = 64, .release = count_asked));
 }
 
 uint32_t
@@ -108,4 +308,32 @@ service_id(void)
 
 	assert_int_equal(rte_service_get_by_name("magazine", &id), 0);
 	return id;
+}
+
+bool
+service_unregister(void)
+{
+	uint32_t id;
+
+	if (rte_service_get_by_name("magazine", &id) != 0 || rte_service_runstate_set(id, 0) != 0)
+		return false;
+	wait_until(rte_service_may_be_active(id) == 0);
+	return rte_service_component_unregister(id) == 0;
+}
+
+void
+wait_for_updates(unsigned int n)
+{
+	uint64_t before = cache->updates;
+
+	wait_until(cache->updates >= before + n);
+}
+
+void
+skip_without_membarrier(void)
+{
+	if (mag_bias_best() == MAG_BIAS_MEMBARRIER)
+		return;
+	printf("# skip: this kernel has no membarrier\n");
+	skip();
 }

@@ -6,6 +6,8 @@
  * What most programs test: one pool or one cache, over objects of its own.
  */
 
+#include <dlfcn.h>
+
 #include "cache/cache.h"
 #include "ground.h"
 #include "control/pool.h"
@@ -16,6 +18,24 @@
 extern struct ground ground;
 extern struct mag_cache *cache;
 
+/** Parameters on any node, with these fields besides. */
+#define CACHE_PARAMS(...)                                                                          \
+	((struct mag_cache_params){                                                                \
+		.size = sizeof(struct mag_cache_params), .node = MAG_NODE_ANY, __VA_ARGS__})
+#define REGION_PARAMS(...)                                                                         \
+	((struct mag_region_params){                                                               \
+		.size = sizeof(struct mag_region_params), .node = MAG_NODE_ANY, __VA_ARGS__})
+/** And with the default options. */
+#define POOL_PARAMS(...)                                                                           \
+	((struct mag_pool_params){                                                                 \
+		.node = MAG_NODE_ANY, .options = mag_options_default, __VA_ARGS__})
+
+/** Made, or the test fails. */
+struct mag_cache *make_cache(struct mag_cache_params params);
+struct mag_cache *make_pool(struct mag_pool_params params);
+/** Destroyed, or the test fails. */
+void drop_cache(struct mag_cache *made);
+
 /** A pool that has count objects of these bytes and may have as many as objects says. */
 void fixture_pool(const char *name, uint32_t count, uint32_t size, uint64_t objects,
 		  const struct mag_options *options);
@@ -24,14 +44,49 @@ void fixture_cache(uint32_t count, struct mag_cache_params params);
 /** Free the pool, or destroy the cache, and its objects. */
 void fixture_drop(void);
 
+/** So many objects of the cache, or the test fails. */
+void alloc_bulk(void **objects, unsigned int n);
+void free_bulk(void *const *objects, unsigned int n);
+
 /**
  * Allocate so many objects, or as many as there are, and free them: magazines are full afterwards.
  */
 void fill(unsigned int n);
 /** The same to be run elsewhere; the argument is the number. */
 void fill_run(void *arg);
+void fill_on_lcore(unsigned int lcore, unsigned int n);
+/** On a thread without an lcore id. */
+void fill_on_thread(unsigned int n);
 /** All objects can be allocated, each once; a reap under way may hold some for a moment. */
 void assert_all_can_be_had(void);
+
+/** A slot of the first home; that of this thread. */
+struct mag_slot *slot_at(unsigned int index);
+struct mag_slot *own_slot(void);
+/** Objects in it. */
+unsigned int slot_holds(unsigned int index);
+/** Magazines of the first home's depot. */
+unsigned int depot_full(void);
+unsigned int depot_empty(void);
+/** All slots of the first home have magazines of this size; 0: they are off. */
+void assert_sizes(uint32_t size);
+/** Neither slots nor depot have any object. */
+void assert_all_in_slabs(void);
+
+/**
+ * Lcores from 1 on, a registered thread and one without an lcore id allocate and free up to so many
+ * objects at a time. crowd_end() fails the test if an object had two users.
+ */
+void crowd_begin(unsigned int lcores, unsigned int most);
+uint64_t crowd_turns(void);
+void crowd_end(void);
+
+/**
+ * A thread is a registered lcore from guest_come() to guest_go(); first it fills its magazines with
+ * so many objects. Returns the number of its slot.
+ */
+uint32_t guest_come(unsigned int fills);
+void guest_go(void);
 
 /**
  * A cache over EAL's heap, whose owner is asked to reclaim by each request that maintenance serves.
@@ -42,5 +97,21 @@ void asking_make(void);
 
 /** The id of the library's service. */
 uint32_t service_id(void);
+/** Unregistered; false if maintenance looked for it meanwhile: then again. */
+bool service_unregister(void);
+/** So many updates of the cache later. */
+void wait_for_updates(unsigned int n);
+
+/** Skip the test where the kernel has no membarrier. */
+void skip_without_membarrier(void);
+
+/** The library's function of this name, for a program that stands in front of it with its own. */
+#define LIBRARYS(function)                                                                         \
+	({                                                                                         \
+		static void *_Atomic own_;                                                         \
+		if (own_ == NULL)                                                                  \
+			own_ = dlsym(RTLD_NEXT, #function);                                        \
+		(__typeof__(&function))(uintptr_t)own_;                                            \
+	})
 
 #endif /* UNIT_FIXTURE_H */

@@ -3,7 +3,6 @@
 #include "mag_maint.h"
 #include "mag_stats.h"
 #include "visits/perimeter.h"
-#include "control/pool.h"
 #include "control/registry.h"
 #include "home/slab_objects.h"
 
@@ -17,23 +16,22 @@
 
 #include <rte_errno.h>
 
-#include "cache/cache.h"
 #include "base/fault.h"
-#include "ground.h"
+#include "fixture.h"
 #include "base/lcores.h"
 #include "base/numa.h"
 #include "../counts.h"
 #include "outside/maint.h"
 
-#define BLOCK 16
+#define BLOCK FIXTURE_BLOCK
 #define COUNT (8 * BLOCK)
 #define SIZE 256
 
-static struct ground ground;
+static const char zeroes[SIZE];
+static void *had[COUNT + 1];
 
 static struct {
 	unsigned int constructed, destructed, reclaimed;
-	unsigned int fail_at; /* the nth construction fails; 0 = none */
 	struct mag_object_info last;
 	void *arg;
 	bool mirror;
@@ -51,8 +49,7 @@ static int
 construct(const struct mag_object_info *object, const struct mag_object_info *mirror, void *arg,
 	  unsigned int flags __rte_unused)
 {
-	if (++seen.constructed == seen.fail_at)
-		return -1;
+	seen.constructed++;
 	seen.last = *object;
 	seen.mirror = mirror != NULL;
 	seen.arg = arg;
@@ -71,229 +68,196 @@ destruct(void *object, void *arg)
 }
 
 static void
-reclaim(void *arg)
+release(void *arg)
 {
 	seen.reclaimed++;
 	seen.arg = arg;
 }
 
-static int
-setup(void **state __rte_unused)
-{
-	memset(&seen, 0, sizeof(seen));
-	ground = ground_make(COUNT, SIZE, BLOCK, 0);
-	return 0;
-}
-
-static int
-teardown(void **state __rte_unused)
-{
-	ground_drop(&ground);
-	return 0;
-}
-
+/* Parameters over the ground. */
 static struct mag_cache_params
 params_of(unsigned int flags)
 {
-	return (struct mag_cache_params){
-		.size = sizeof(struct mag_cache_params),
-		.name = "things",
-		.object_size = SIZE,
-		.region = ground.region,
-		.flags = flags,
-		.node = -1,
-	};
-}
-
-static struct mag_cache *
-cache_make(unsigned int flags)
-{
-	struct mag_cache_params params = params_of(flags);
-	struct mag_cache *cache = mag_cache_create(&params);
-
-	assert_non_null(cache);
-	return cache;
-}
-
-static struct mag_cache *
-cache_with_callbacks(unsigned int flags)
-{
-	struct mag_cache_params params = params_of(flags);
-	struct mag_cache *cache;
-
-	params.constructor = construct;
-	params.destructor = destruct;
-	params.release = reclaim;
-	params.arg = &seen;
-	cache = mag_cache_create(&params);
-	assert_non_null(cache);
-	return cache;
+	return CACHE_PARAMS(.name = "things", .object_size = SIZE, .region = ground.region,
+			    .flags = flags);
 }
 
 static struct mag_pool_params
 pool_params(uint64_t objects)
 {
-	return (struct mag_pool_params){
-		.name = "pool",
-		.object_size = SIZE,
-		.objects = objects,
-		.region = ground.region,
-		.options = mag_options_default,
-		.node = -1,
-	};
+	return POOL_PARAMS(.name = "pool", .object_size = SIZE, .objects = objects,
+			   .region = ground.region);
 }
 
-static void
-cache_drop(struct mag_cache *cache)
+static int
+setup_ground(void **state __rte_unused)
 {
-	assert_int_equal(
-		cache->first.slab.out - (cache->first.slab.allocs - cache->first.slab.frees), 0);
-	assert_int_equal(mag_cache_destroy(cache), 0);
+	memset(&seen, 0, sizeof(seen));
+	ground = ground_make(COUNT, SIZE, BLOCK, 0);
+	cache = NULL;
+	return 0;
+}
+
+static int
+setup(void **state)
+{
+	setup_ground(state);
+	cache = make_cache(params_of(0));
+	return 0;
+}
+
+static int
+setup_with_callbacks(unsigned int flags)
+{
+	struct mag_cache_params params;
+
+	setup_ground(NULL);
+	params = params_of(flags);
+	params.constructor = construct;
+	params.destructor = destruct;
+	params.release = release;
+	params.arg = &seen;
+	cache = make_cache(params);
+	return 0;
+}
+
+static int
+setup_callbacks(void **state __rte_unused)
+{
+	return setup_with_callbacks(MAG_CACHE_DYNAMIC);
+}
+
+static int
+setup_pool(void **state)
+{
+	setup_ground(state);
+	cache = make_pool(pool_params(COUNT));
+	return 0;
+}
+
+/* Destroy the cache: it has lost no object. */
+static void
+end(void)
+{
+	assert_int_equal(cache->first.slab.out, cache->first.slab.allocs - cache->first.slab.frees);
+	drop_cache(cache);
+	cache = NULL;
 	assert_int_equal(ground.region->references, 0);
 	assert_int_equal(ground.region->part[0].objects_free, COUNT);
-}
-
-TEST(test_all_objects_can_be_had_and_come_back, setup, teardown)
-{
-	struct mag_cache *cache = cache_make(0);
-	void *objects[COUNT + 1];
-
-	assert_int_equal(mag_cache_available(cache), COUNT);
-	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT + 1), COUNT);
-	assert_distinct(&ground, objects, COUNT);
-	assert_null(mag_cache_alloc(cache));
-	assert_int_equal(mag_cache_available(cache), 0);
-	mag_cache_free_bulk(cache, objects, COUNT);
-	assert_int_equal(mag_cache_available(cache), COUNT);
-	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
-	assert_distinct(&ground, objects, COUNT);
-	mag_cache_free_bulk(cache, objects, COUNT);
-	cache_drop(cache);
-}
-
-TEST(test_a_bulk_has_all_or_none_and_a_burst_what_there_is, setup, teardown)
-{
-	struct mag_cache *cache = cache_make(0);
-	void *objects[COUNT + 1], *one;
-
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT + 1), 0);
-	assert_int_equal(mag_cache_available(cache), COUNT);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, COUNT - 5), COUNT - 5);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects + COUNT - 5, 6), 0);
-	assert_int_equal(mag_cache_alloc_burst(cache, objects + COUNT - 5, 6), 5);
-	assert_distinct(&ground, objects, COUNT);
-	assert_int_equal(mag_cache_alloc_bulk(cache, &one, 1), 0);
-	mag_cache_free_bulk(cache, objects, COUNT);
-	assert_int_equal(mag_cache_alloc_bulk(cache, NULL, 0), 0);
-	cache_drop(cache);
-}
-
-TEST(test_a_bulk_of_which_the_constructor_refuses_one_is_none, setup, teardown)
-{
-	struct mag_cache *cache = cache_with_callbacks(0);
-	void *objects[10];
-
-	seen.fail_at = 4;
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 10), 0);
-	assert_int_equal(mag_cache_available(cache), COUNT);
-	assert_int_equal(mag_cache_alloc_bulk(cache, objects, 10), 10);
-	mag_cache_free_bulk(cache, objects, 10);
-	cache_drop(cache);
-}
-
-TEST(test_the_object_freed_last_is_allocated_next, setup, teardown)
-{
-	struct mag_cache *cache = cache_make(0);
-	void *objects[5];
-	unsigned int i;
-
-	assert_int_equal(mag_cache_alloc_burst(cache, objects, 5), 5);
-	for (i = 0; i < 5; i++)
-		mag_cache_free(cache, objects[i]);
-	for (i = 5; i-- > 0;)
-		assert_ptr_equal(mag_cache_alloc(cache), objects[i]);
-	mag_cache_free_bulk(cache, objects, 5);
-	cache_drop(cache);
-}
-
-TEST(test_an_empty_bulk_changes_nothing, setup, teardown)
-{
-	struct mag_cache *cache = cache_make(0);
-	void *object;
-
-	assert_int_equal(mag_cache_alloc_burst(cache, NULL, 0), 0);
-	mag_cache_free_bulk(cache, NULL, 0);
-	object = mag_cache_alloc(cache);
-	mag_cache_free(cache, object);
-	assert_int_equal(mag_cache_alloc_burst(cache, NULL, 0), 0);
-	mag_cache_free_bulk(cache, NULL, 0);
-	assert_int_equal(mag_cache_available(cache), COUNT);
-	cache_drop(cache);
-}
-
-TEST(test_an_object_stays_constructed_in_a_magazine, setup, teardown)
-{
-	struct mag_cache *cache = cache_with_callbacks(0);
-	unsigned int i;
-	void *object;
-
-	for (i = 0; i < 10; i++) {
-		object = mag_cache_alloc(cache);
-		mag_cache_free(cache, object);
-	}
-	assert_int_equal(seen.constructed, 1);
-	assert_int_equal(seen.destructed, 0);
-	assert_ptr_equal(seen.arg, &seen);
-	assert_false(seen.mirror);
-	cache_drop(cache);
-	assert_int_equal(seen.destructed, 1);
-	assert_int_equal(seen.wrong, 0);
-}
-
-TEST(test_each_object_is_constructed_and_destructed_in_turn, setup, teardown)
-{
-	struct mag_cache *cache = cache_with_callbacks(0);
-	void *objects[COUNT];
-	unsigned int i, n;
-
-	for (i = 0; i < 500; i++) {
-		n = mag_cache_alloc_burst(cache, objects, 1 + random_below(COUNT));
-		mag_cache_free_bulk(cache, objects, n);
-		if (i % 50 == 0)
-			assert_int_equal(mag_cache_reap_now(cache, i % 100 == 0), 0);
-	}
-	cache_drop(cache);
 	assert_int_equal(seen.wrong, 0);
 	assert_int_equal(seen.constructed, seen.destructed);
 }
 
-TEST(test_a_nocache_free_destructs_at_once, setup, teardown)
+static int
+teardown(void **state __rte_unused)
 {
-	struct mag_cache *cache = cache_with_callbacks(0);
-	void *object = mag_cache_alloc(cache);
-
-	mag_cache_free_nocache(cache, object);
-	assert_int_equal(seen.destructed, 1);
-	assert_int_equal(cache->first.slab.out, 0);
-	assert_int_equal(mag_slot_objects(mag_slot_own(cache->first.slot)), 0);
-	cache_drop(cache);
+	if (cache != NULL)
+		end();
+	ground_drop(&ground);
+	return 0;
 }
 
-TEST(test_a_nocache_free_of_many_destructs_all_of_them_at_once, setup, teardown)
+static int
+teardown_pool(void **state __rte_unused)
 {
-	struct mag_cache *cache = cache_with_callbacks(0);
-	void *objects[COUNT];
+	mag_pool_free(cache);
+	ground_drop(&ground);
+	return 0;
+}
 
-	assert_int_equal(mag_cache_alloc_burst(cache, objects, 40), 40);
-	mag_cache_free_nocache_bulk(cache, objects, 39);
-	assert_int_equal(seen.destructed, 39);
+TEST(test_all_objects_can_be_had_and_come_back, setup, teardown)
+{
+	unsigned int turn;
+
+	for (turn = 0; turn < 2; turn++) {
+		assert_int_equal(mag_cache_available(cache), COUNT);
+		assert_int_equal(mag_cache_alloc_burst(cache, had, COUNT + 1), COUNT);
+		assert_distinct(&ground, had, COUNT);
+		assert_null(mag_cache_alloc(cache));
+		assert_int_equal(mag_cache_available(cache), 0);
+		free_bulk(had, COUNT);
+	}
+	assert_int_equal(mag_cache_available(cache), COUNT);
+}
+
+TEST(test_a_bulk_has_all_or_none_and_a_burst_what_there_is, setup, teardown)
+{
+	void *one;
+
+	assert_int_equal(mag_cache_alloc_bulk(cache, had, COUNT + 1), 0);
+	assert_int_equal(mag_cache_available(cache), COUNT);
+	assert_int_equal(mag_cache_alloc_bulk(cache, had, COUNT - 5), COUNT - 5);
+	assert_int_equal(mag_cache_alloc_bulk(cache, had + COUNT - 5, 6), 0);
+	assert_int_equal(mag_cache_alloc_burst(cache, had + COUNT - 5, 6), 5);
+	assert_distinct(&ground, had, COUNT);
+	assert_int_equal(mag_cache_alloc_bulk(cache, &one, 1), 0);
+	free_bulk(had, COUNT);
+	assert_int_equal(mag_cache_alloc_bulk(cache, NULL, 0), 0);
+}
+
+TEST(test_the_object_freed_last_is_allocated_next, setup, teardown)
+{
+	unsigned int i;
+
+	alloc_bulk(had, 5);
+	for (i = 0; i < 5; i++)
+		mag_cache_free(cache, had[i]);
+	for (i = 5; i-- > 0;)
+		assert_ptr_equal(mag_cache_alloc(cache), had[i]);
+	free_bulk(had, 5);
+}
+
+TEST(test_an_empty_bulk_changes_nothing, setup, teardown)
+{
+	unsigned int turn;
+
+	for (turn = 0; turn < 2; turn++) {
+		assert_int_equal(mag_cache_alloc_burst(cache, NULL, 0), 0);
+		free_bulk(NULL, 0);
+		fill(1);
+	}
+	assert_int_equal(mag_cache_available(cache), COUNT);
+}
+
+TEST(test_an_object_stays_constructed_in_a_magazine, setup_callbacks, teardown)
+{
+	unsigned int i;
+
+	for (i = 0; i < 10; i++)
+		mag_cache_free(cache, mag_cache_alloc(cache));
+	assert_int_equal(seen.constructed, 1);
+	assert_int_equal(seen.destructed, 0);
+	assert_ptr_equal(seen.arg, &seen);
+	assert_false(seen.mirror);
+	end();
+	assert_int_equal(seen.destructed, 1);
+}
+
+TEST(test_each_object_is_constructed_and_destructed_in_turn, setup_callbacks, teardown)
+{
+	unsigned int i;
+
+	for (i = 0; i < 500; i++) {
+		fill(1 + random_below(COUNT));
+		if (i % 50 == 0)
+			assert_int_equal(mag_cache_reap_now(cache, i % 100 == 0), 0);
+	}
+}
+
+TEST(test_a_nocache_free_destructs_at_once, setup_callbacks, teardown)
+{
+	alloc_bulk(had, 41);
+	mag_cache_free_nocache(cache, had[40]);
+	assert_int_equal(seen.destructed, 1);
+	assert_int_equal(cache->first.slab.out, 40);
+	mag_cache_free_nocache_bulk(cache, had, 39);
+	assert_int_equal(seen.destructed, 40);
 	assert_int_equal(cache->first.slab.out, 1);
-	mag_cache_free_nocache_bulk(cache, objects, 0);
-	mag_cache_free_nocache_bulk(cache, objects, 1);
+	mag_cache_free_nocache_bulk(cache, had, 0);
+	mag_cache_free_nocache_bulk(cache, had, 1);
 	assert_int_equal(cache->first.slab.invalid, 1);
-	mag_cache_free_nocache_bulk(cache, objects + 39, 1);
-	assert_int_equal(seen.wrong, 0);
-	cache_drop(cache);
+	mag_cache_free_nocache_bulk(cache, had + 39, 1);
+	assert_int_equal(mag_slot_objects(own_slot()), 0);
 }
 
 /* What a constructor is told by its flags, and what it may do. */
@@ -305,7 +269,7 @@ static struct {
 } patient;
 
 static void
-no_visit(struct mag_cache *cache __rte_unused, void *arg __rte_unused)
+no_visit(struct mag_cache *visited __rte_unused, void *arg __rte_unused)
 {
 }
 
@@ -329,93 +293,43 @@ construct_patiently(const struct mag_object_info *object __rte_unused,
 	return 0;
 }
 
-static struct mag_cache *
-patient_make(void)
+static void
+assert_patient(unsigned int calls, unsigned int flags, int error)
+{
+	assert_int_equal(patient.calls, calls);
+	assert_int_equal(patient.flags, flags);
+	assert_int_equal(patient.waited, error);
+	assert_int_equal(patient.walked, error);
+	mag_cache_free_nocache_bulk(cache, had, 2);
+}
+
+TEST(test_a_constructor_may_wait_if_the_allocation_does, setup_ground, teardown)
 {
 	struct mag_cache_params params = params_of(0);
 
 	memset(&patient, 0, sizeof(patient));
-	patient.inner = cache_make(0);
+	patient.inner = make_cache(params);
 	params.constructor = construct_patiently;
-	return mag_cache_create(&params);
+	cache = make_cache(params);
+	alloc_bulk(had, 2);
+	assert_patient(2, 0, -EDEADLK);
+	assert_int_equal(mag_cache_take_all(cache, had, 2, true), 0);
+	assert_patient(4, 0, -EDEADLK);
+	assert_int_equal(alloc_waited(cache, had, 2, MAG_WAIT_DEFAULT), 2);
+	assert_patient(6, MAG_CONSTRUCT_MAY_WAIT, 0);
+	had[0] = mag_cache_alloc_wait(cache, MAG_WAIT_DEFAULT);
+	had[1] = mag_cache_alloc_wait(cache, MAG_WAIT_DEFAULT);
+	assert_patient(8, MAG_CONSTRUCT_MAY_WAIT, 0);
+	drop_cache(patient.inner);
 }
 
-static void
-patient_drop(struct mag_cache *cache)
+TEST(test_clearonfree_zeroes_the_whole_object_after_its_destructor, setup_ground, teardown)
 {
-	assert_int_equal(mag_cache_destroy(cache), 0);
-	assert_int_equal(mag_cache_destroy(patient.inner), 0);
-}
-
-TEST(test_a_constructor_may_wait_if_the_allocation_does, setup, teardown)
-{
-	struct mag_cache *cache = patient_make();
-	void *objects[2];
-
-	assert_int_equal(mag_cache_alloc_burst(cache, objects, 2), 2);
-	assert_int_equal(patient.flags, 0);
-	assert_int_equal(patient.waited, -EDEADLK);
-	assert_int_equal(patient.walked, -EDEADLK);
-	mag_cache_free_nocache_bulk(cache, objects, 2);
-	assert_int_equal(mag_cache_take_all(cache, objects, 2, true), 0);
-	assert_int_equal(patient.flags, 0);
-	mag_cache_free_nocache_bulk(cache, objects, 2);
-	assert_int_equal(patient.calls, 4);
-	assert_int_equal(alloc_waited(cache, objects, 2, MAG_WAIT_DEFAULT), 2);
-	assert_int_equal(patient.flags, MAG_CONSTRUCT_MAY_WAIT);
-	assert_int_equal(patient.waited, 0);
-	assert_int_equal(patient.walked, 0);
-	assert_int_equal(patient.calls, 6);
-	mag_cache_free_nocache_bulk(cache, objects, 2);
-	objects[0] = mag_cache_alloc_wait(cache, MAG_WAIT_DEFAULT);
-	assert_int_equal(patient.flags, MAG_CONSTRUCT_MAY_WAIT);
-	mag_cache_free(cache, objects[0]);
-	patient_drop(cache);
-}
-
-TEST(test_a_constructor_that_fails_anywhere_in_a_batch_stops_there, setup, teardown)
-{
-	struct mag_cache *cache;
-	void *objects[10];
-	unsigned int at;
-
-	for (at = 1; at <= 10; at++) {
-		memset(&seen, 0, sizeof(seen));
-		seen.fail_at = at;
-		cache = cache_with_callbacks(0);
-		assert_int_equal(mag_cache_alloc_burst(cache, objects, 10), at - 1);
-		assert_int_equal(seen.constructed, at);
-		assert_int_equal(seen.destructed, 0);
-		assert_int_equal(cache->common.alloc_fails, 10 - at + 1);
-		assert_int_equal(cache->first.slab.out, at - 1);
-		mag_cache_free_bulk(cache, objects, at - 1);
-		cache_drop(cache);
-		assert_int_equal(seen.wrong, 0);
-		assert_int_equal(seen.destructed, at - 1);
-	}
-}
-
-TEST(test_one_failing_construction_is_no_object, setup, teardown)
-{
-	struct mag_cache *cache = cache_with_callbacks(0);
-
-	seen.fail_at = 1;
-	assert_null(mag_cache_alloc(cache));
-	assert_non_null(mag_cache_alloc(cache));
-	assert_int_equal(mag_cache_destroy(cache), -EBUSY);
-	mag_cache_free(cache, seen.last.address);
-	cache_drop(cache);
-}
-
-TEST(test_clearonfree_zeroes_the_whole_object_after_its_destructor, setup, teardown)
-{
-	static const char zeroes[SIZE];
 	struct mag_cache_params params = params_of(MAG_CACHE_CLEARONFREE);
-	struct mag_cache *cache;
 	void *object;
 
 	params.object_size = SIZE / 2;
-	cache = mag_cache_create(&params);
+	cache = make_cache(params);
 	object = mag_cache_alloc(cache);
 	memset(object, 0x55, SIZE);
 	mag_cache_free(cache, object);
@@ -423,7 +337,6 @@ TEST(test_clearonfree_zeroes_the_whole_object_after_its_destructor, setup, teard
 	assert_int_equal(mag_cache_purge(cache), 0);
 	assert_memory_equal(object, zeroes, SIZE);
 	mag_cache_enable(cache);
-	cache_drop(cache);
 }
 
 static void
@@ -432,160 +345,152 @@ scribble(void *object, void *arg __rte_unused)
 	memset(object, 0x77, SIZE);
 }
 
-TEST(test_clearonfree_comes_after_the_destructor, setup, teardown)
+TEST(test_clearonfree_comes_after_the_destructor, setup_ground, teardown)
 {
-	static const char zeroes[SIZE];
 	struct mag_cache_params params = params_of(MAG_CACHE_CLEARONFREE);
-	struct mag_cache *cache;
 	void *object;
 
 	params.destructor = scribble;
-	cache = mag_cache_create(&params);
+	cache = make_cache(params);
 	object = mag_cache_alloc(cache);
 	mag_cache_free_nocache(cache, object);
 	assert_memory_equal(object, zeroes, SIZE);
-	cache_drop(cache);
 }
+
+static unsigned int scribbled;
 
 static int
 scribble_and_refuse(const struct mag_object_info *object,
 		    const struct mag_object_info *mirror __rte_unused, void *arg __rte_unused,
 		    unsigned int flags __rte_unused)
 {
-	if (++seen.constructed == 1)
+	if (++scribbled == 1)
 		return 0;
 	memset(object->address, 0x77, SIZE);
 	return -1;
 }
 
-static void
-assert_refused_objects_are_cleared(unsigned int flags, bool cleared)
+static bool
+is_cleared(uint32_t number)
 {
-	static const char zeroes[SIZE];
+	return memcmp(ground_object(&ground, number), zeroes, SIZE) == 0;
+}
+
+static void
+check_refused_objects(unsigned int flags, bool cleared)
+{
 	struct mag_cache_params params = params_of(flags);
-	struct mag_cache *cache;
-	void *objects[3];
 
 	params.constructor = scribble_and_refuse;
-	cache = mag_cache_create(&params);
-	seen.constructed = 0;
-	assert_int_equal(mag_cache_alloc_burst(cache, objects, 3), 1);
-	assert_ptr_equal(objects[0], ground_object(&ground, 0));
-	assert_true(memcmp(objects[0], zeroes, SIZE) != 0);
-	assert_true((memcmp(ground_object(&ground, 1), zeroes, SIZE) == 0) == cleared);
-	assert_true((memcmp(ground_object(&ground, 2), zeroes, SIZE) == 0) == cleared);
-	assert_true(memcmp(ground_object(&ground, 3), zeroes, SIZE) != 0);
-	mag_cache_free(cache, objects[0]);
-	cache_drop(cache);
+	cache = make_cache(params);
+	scribbled = 0;
+	assert_int_equal(mag_cache_alloc_burst(cache, had, 3), 1);
+	assert_ptr_equal(had[0], ground_object(&ground, 0));
+	assert_false(is_cleared(0));
+	assert_int_equal(is_cleared(1), cleared);
+	assert_int_equal(is_cleared(2), cleared);
+	assert_false(is_cleared(3));
+	free_bulk(had, 1);
+	end();
 }
 
-TEST(test_what_a_constructor_refused_and_did_not_come_to_is_cleared, setup, teardown)
+TEST(test_what_a_constructor_refused_and_did_not_come_to_is_cleared, setup_ground, teardown)
 {
-	assert_refused_objects_are_cleared(0, false);
-	assert_refused_objects_are_cleared(MAG_CACHE_CLEARONFREE, true);
-}
-
-TEST(test_large_objects_are_left_alone_unless_asked, setup, teardown)
-{
-	const uint32_t size = mag_options_clear_min(&mag_options_default) + 8;
-	struct ground large = ground_make(BLOCK, size, BLOCK, 0);
-	struct mag_cache_params params = {.size = sizeof(params),
-					  .name = "large",
-					  .object_size = size,
-					  .region = large.region,
-					  .node = -1};
-	struct mag_cache *cache = mag_cache_create(&params);
-	char *object = mag_cache_alloc(cache);
-
-	memset(object, 0x55, size);
-	mag_cache_free_nocache(cache, object);
-	assert_int_equal(object[size - 1], 0x55);
-	assert_int_equal(mag_cache_destroy(cache), 0);
-	ground_drop(&large);
+	check_refused_objects(0, false);
+	check_refused_objects(MAG_CACHE_CLEARONFREE, true);
 }
 
 static void
 assert_cleared(uint32_t size, uint32_t mode, const char *options, bool cleared)
 {
 	struct ground small = ground_make(BLOCK, size, BLOCK, mode);
-	struct mag_cache_params params = {.size = sizeof(params),
-					  .name = "small",
-					  .object_size = size,
-					  .region = small.region,
-					  .options = options,
-					  .node = -1};
-	struct mag_cache *cache = mag_cache_create(&params);
 	char *object;
 
-	assert_non_null(cache);
+	cache = make_cache(CACHE_PARAMS(.name = "small", .object_size = size,
+					.region = small.region, .options = options));
 	assert_int_equal((cache->flags & MAG_CACHE_CLEARONFREE) != 0, cleared);
 	object = mag_cache_alloc(cache);
 	assert_int_equal((uint8_t)object[size - 1], 0xa5);
 	mag_cache_free_nocache(cache, object);
 	assert_int_equal((uint8_t)object[size - 1], cleared ? 0 : 0xa5);
-	assert_int_equal(mag_cache_destroy(cache), 0);
+	drop_cache(cache);
 	ground_drop(&small);
 }
 
-TEST(test_objects_of_up_to_two_cache_lines_are_cleared, setup, teardown)
+TEST(test_objects_of_up_to_two_cache_lines_are_cleared_or_as_an_option_says)
 {
-	uint32_t lines = mag_options_clear_min(&mag_options_default);
+	const uint32_t lines = mag_options_clear_min(&mag_options_default);
+	const struct {
+		uint32_t size, mode;
+		const char *options;
+		bool cleared;
+	} rows[] = {
+		{8, 0, NULL, true},
+		{lines, 0, NULL, true},
+		{lines + 8, 0, NULL, false},
+		{64, MAG_REGION_READONLY, NULL, false},
+		{8, 0, "clear_min=0", false},
+		{64, 0, "clear_min=63", false},
+		{64, 0, "clear_min=64", true},
+		{2048, 0, "clear_min=2048", true},
+		{64, MAG_REGION_READONLY, "clear_min=64", false},
+	};
+	unsigned int i;
 
-	assert_cleared(8, 0, NULL, true);
-	assert_cleared(lines, 0, NULL, true);
-	assert_cleared(lines + 8, 0, NULL, false);
-	assert_cleared(64, MAG_REGION_READONLY, NULL, false);
+	for (i = 0; i < RTE_DIM(rows); i++) {
+		printf("# %u bytes, mode %u, %s\n", rows[i].size, rows[i].mode,
+		       rows[i].options != NULL ? rows[i].options : "no options");
+		assert_cleared(rows[i].size, rows[i].mode, rows[i].options, rows[i].cleared);
+	}
 }
 
-TEST(test_an_option_says_which_objects_are_cleared, setup, teardown)
+static void
+assert_pool_not_made(struct mag_pool_params params, int error, const char *text)
 {
-	assert_cleared(8, 0, "clear_min=0", false);
-	assert_cleared(64, 0, "clear_min=63", false);
-	assert_cleared(64, 0, "clear_min=64", true);
-	assert_cleared(2048, 0, "clear_min=2048", true);
-	assert_cleared(64, MAG_REGION_READONLY, "clear_min=64", false);
+	uint64_t before = heap_balance();
+
+	rte_errno = 0;
+	log_begin();
+	assert_null(mag_pool_create(&params));
+	assert_logged(log_end(), text);
+	assert_int_equal(rte_errno, error);
+	assert_int_equal(heap_balance(), before);
 }
 
-TEST(test_a_pool_is_told_that_it_clears_nothing, setup, teardown)
+TEST(test_a_pool_that_cannot_be_is_refused, setup_ground, teardown)
 {
 	struct mag_pool_params params = pool_params(COUNT);
 
 	params.options.clear_min = 64;
-	rte_errno = 0;
-	log_begin();
-	assert_null(mag_pool_create(&params));
-	assert_logged(log_end(), "pool \"pool\": option clear_min=64: objects of a pool");
-	assert_int_equal(rte_errno, EINVAL);
+	assert_pool_not_made(params, EINVAL,
+			     "pool \"pool\": option clear_min=64: objects of a pool");
+	assert_pool_not_made(pool_params(1ull << 40), ENOMEM, "\"pool\"");
 }
 
 TEST(test_object_info_says_which_object_it_is, setup, teardown)
 {
-	struct mag_cache *cache = cache_make(0);
 	struct mag_object_info info, mirror = {.address = &info};
 	struct mag_slab_object found;
-	void *objects[COUNT];
 	unsigned int i;
 
-	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
+	alloc_bulk(had, COUNT);
 	for (i = 0; i < COUNT; i++) {
-		assert_int_equal(mag_cache_object_info(cache, objects[i], &info, &mirror), 0);
-		assert_ptr_equal(info.address, objects[i]);
+		assert_int_equal(mag_cache_object_info(cache, had[i], &info, &mirror), 0);
+		assert_ptr_equal(info.address, had[i]);
 		assert_int_equal(info.size, SIZE);
-		assert_int_equal(info.region_index, number_of(objects[i]));
-		assert_int_equal(info.segment_object, number_of(objects[i]) % BLOCK);
-		assert_true(mag_slab_find(&cache->first.slab, objects[i], &found));
+		assert_int_equal(info.region_index, number_of(had[i]));
+		assert_int_equal(info.segment_object, number_of(had[i]) % BLOCK);
+		assert_true(mag_slab_find(&cache->first.slab, had[i], &found));
 		assert_ptr_equal(info.bufctl, &found.slab->bufctl[found.index]);
 		assert_null(mirror.address);
 	}
-	mag_cache_free_bulk(cache, objects, COUNT);
-	cache_drop(cache);
+	free_bulk(had, COUNT);
 }
 
 TEST(test_object_info_of_anything_else_is_an_error, setup, teardown)
 {
-	struct mag_cache *cache = cache_make(0);
-	struct mag_object_info info;
 	char *object = mag_cache_alloc(cache);
+	struct mag_object_info info;
 
 	assert_int_equal(mag_cache_object_info(cache, object + 8, &info, NULL), -EINVAL);
 	assert_int_equal(mag_cache_object_info(cache, NULL, &info, NULL), -EINVAL);
@@ -594,12 +499,10 @@ TEST(test_object_info_of_anything_else_is_an_error, setup, teardown)
 	assert_int_equal(mag_cache_object_info(cache, object, &info, NULL), 0);
 	assert_int_equal(mag_cache_reap_now(cache, true), 0);
 	assert_int_equal(mag_cache_object_info(cache, object, &info, NULL), -EINVAL);
-	cache_drop(cache);
 }
 
-TEST(test_the_constructor_is_told_the_same_as_object_info, setup, teardown)
+TEST(test_the_constructor_is_told_the_same_as_object_info, setup_callbacks, teardown)
 {
-	struct mag_cache *cache = cache_with_callbacks(0);
 	void *object = mag_cache_alloc(cache);
 	struct mag_object_info info;
 
@@ -610,10 +513,9 @@ TEST(test_the_constructor_is_told_the_same_as_object_info, setup, teardown)
 	assert_int_equal(seen.last.region_index, info.region_index);
 	assert_int_equal(seen.last.segment_object, info.segment_object);
 	mag_cache_free(cache, object);
-	cache_drop(cache);
 }
 
-TEST(test_alignment_is_rounded_up_and_chunks_to_it, setup, teardown)
+TEST(test_alignment_is_rounded_up_and_chunks_to_it, setup_ground, teardown)
 {
 	const struct {
 		size_t size, align, real, chunk;
@@ -622,18 +524,16 @@ TEST(test_alignment_is_rounded_up_and_chunks_to_it, setup, teardown)
 		{100, 9, 16, 112},  {65, 64, 64, 128}, {1, 256, 256, 256},
 	};
 	struct mag_cache_params params = params_of(0);
-	struct mag_cache *cache;
 	unsigned int i;
 
 	for (i = 0; i < RTE_DIM(rows); i++) {
 		params.object_size = rows[i].size;
 		params.align = rows[i].align;
-		cache = mag_cache_create(&params);
-		assert_non_null(cache);
+		cache = make_cache(params);
 		assert_int_equal(cache->align, rows[i].real);
 		assert_int_equal(cache->common.chunk_size, rows[i].chunk);
 		assert_int_equal(cache->object_size, rows[i].size);
-		cache_drop(cache);
+		end();
 	}
 }
 
@@ -655,75 +555,63 @@ assert_not_made(const struct mag_cache_params *params, int error)
 	assert_int_equal(heap_balance(), before);
 }
 
-#define assert_param_refused(field, value, error)                                                  \
+#define assert_param_refused(field, value)                                                         \
 	do {                                                                                       \
 		struct mag_cache_params bad_ = params_of(0);                                       \
 		bad_.field = value;                                                                \
-		assert_not_made(&bad_, error);                                                     \
+		assert_not_made(&bad_, EINVAL);                                                    \
 	} while (0)
 
-TEST(test_bad_parameters_are_refused_with_their_errno, setup, teardown)
+/* Sizes and alignments are unit/bad_input's. */
+TEST(test_bad_parameters_are_refused_with_their_errno, setup_ground, teardown)
 {
 	static const char long_name[] =
 		"0123456789012345678901234567890123456789012345678901234567890123";
 
-	assert_param_refused(name, NULL, EINVAL);
-	assert_param_refused(name, "", EINVAL);
-	assert_param_refused(name, long_name, EINVAL);
-	assert_param_refused(object_size, 0, EINVAL);
-	assert_param_refused(object_size, SIZE + 1, E2BIG);
-	assert_param_refused(object_size, SIZE_MAX, E2BIG);
-	assert_param_refused(align, 24, EINVAL);
-	assert_param_refused(align, 2 * BLOCK * SIZE, EINVAL);
-	assert_param_refused(align, SIZE_MAX, EINVAL);
-	assert_param_refused(align, 2 * SIZE, E2BIG);
-	assert_param_refused(flags, 0x10, EINVAL);
-	assert_param_refused(flags, MAG_CACHE_POOL, EINVAL);
-	assert_param_refused(options, "rounds=7", EINVAL);
-	assert_param_refused(options, "bogus=1", EINVAL);
+	assert_param_refused(name, NULL);
+	assert_param_refused(name, "");
+	assert_param_refused(name, long_name);
+	assert_param_refused(flags, 0x10);
+	assert_param_refused(flags, MAG_CACHE_POOL);
+	assert_param_refused(options, "rounds=7");
+	assert_param_refused(options, "bogus=1");
 }
 
-TEST(test_objects_that_do_not_lie_so_aligned_are_refused, setup, teardown)
+static struct mag_region *
+region_over(const char *name, void *const *objects, unsigned int n)
 {
-	struct mag_region_params region_params = {.size = sizeof(region_params),
-						  .name = "skewed",
-						  .object_size = 128,
-						  .block = 4,
-						  .node = -1};
-	struct mag_region *region = mag_region_create(&region_params);
-	void *objects[] = {(void *)0x10008, (void *)0x10088, (void *)0x10108, (void *)0x10188};
-	struct mag_cache_params params = params_of(0);
+	struct mag_region_params params =
+		REGION_PARAMS(.name = name, .object_size = 128, .block = 4);
+	struct mag_region *region = mag_region_create(&params);
 
-	assert_int_equal(mag_region_adopt(region, objects, 4, -1), 0);
-	params.region = region;
-	params.object_size = 64;
-	params.align = 16;
-	assert_not_made(&params, EINVAL);
+	assert_int_equal(mag_region_adopt(region, objects, n, -1), 0);
+	return region;
+}
+
+TEST(test_objects_that_do_not_lie_so_aligned_are_refused)
+{
+	void *objects[] = {(void *)0x10008, (void *)0x10088, (void *)0x10108, (void *)0x10188};
+	struct mag_region *region = region_over("skewed", objects, 4);
+
+	assert_not_made(
+		&CACHE_PARAMS(.name = "things", .object_size = 64, .align = 16, .region = region),
+		EINVAL);
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
-TEST(test_a_region_adopts_no_less_alignment_than_its_cache_has, setup, teardown)
+TEST(test_a_region_adopts_no_less_alignment_than_its_cache_has)
 {
-	struct mag_region_params region_params = {.size = sizeof(region_params),
-						  .name = "even",
-						  .object_size = 128,
-						  .block = 4,
-						  .node = -1};
-	struct mag_region *region = mag_region_create(&region_params);
-	void *even[] = {(void *)0x10000, (void *)0x10080},
-	     *odd[] = {(void *)0x20000, (void *)0x20090};
-	struct mag_cache_params params = params_of(0);
-	struct mag_cache *cache, *other;
+	void *even[] = {(void *)0x10000, (void *)0x10080};
+	void *odd[] = {(void *)0x20000, (void *)0x20090};
+	struct mag_region *region = region_over("even", even, 2);
+	struct mag_cache_params plain =
+		CACHE_PARAMS(.name = "things", .object_size = 64, .region = region);
+	struct mag_cache_params aligned = plain;
+	struct mag_cache *one, *other = make_cache(plain);
 	const char *log;
 
-	assert_int_equal(mag_region_adopt(region, even, 2, -1), 0);
-	params.region = region;
-	params.object_size = 64;
-	other = mag_cache_create(&params);
-	assert_non_null(other);
-	params.align = 64;
-	cache = mag_cache_create(&params);
-	assert_non_null(cache);
+	aligned.align = 64;
+	one = make_cache(aligned);
 	log_begin();
 	assert_int_equal(mag_region_adopt(region, odd, 2, -1), -EINVAL);
 	log = log_end();
@@ -731,109 +619,89 @@ TEST(test_a_region_adopts_no_less_alignment_than_its_cache_has, setup, teardown)
 	assert_logged(log, "an alignment of 64");
 	assert_int_equal(count_lines(log), 1);
 	assert_int_equal(region->objects, 2);
-	/* It is the one that needs it whose end counts. */
-	assert_int_equal(mag_cache_destroy(other), 0);
+	/* Only the end of the cache that needs it counts. */
+	drop_cache(other);
 	assert_int_equal(mag_region_adopt(region, odd, 2, -1), -EINVAL);
-	params.align = 0;
-	other = mag_cache_create(&params);
-	assert_non_null(other);
-	assert_int_equal(mag_cache_destroy(cache), 0);
+	other = make_cache(plain);
+	drop_cache(one);
 	assert_int_equal(mag_region_adopt(region, odd, 2, -1), 0);
-	params.align = 64;
-	assert_not_made(&params, EINVAL);
-	assert_int_equal(mag_cache_destroy(other), 0);
+	assert_not_made(&aligned, EINVAL);
+	drop_cache(other);
 	assert_int_equal(mag_region_destroy(region), 0);
-	region = mag_region_create(&region_params);
-	params.region = region;
-	assert_int_equal(mag_region_adopt(region, even, 2, -1), 0);
-	cache = mag_cache_create(&params);
-	assert_non_null(cache);
-	assert_int_equal(mag_cache_destroy(cache), 0);
+	region = region_over("even", even, 2);
+	aligned.region = region;
+	drop_cache(make_cache(aligned));
 	assert_int_equal(mag_region_adopt(region, odd, 2, -1), 0);
 	assert_int_equal(mag_region_destroy(region), 0);
 }
 
-TEST(test_regions_have_a_say, setup, teardown)
+TEST(test_regions_have_a_say)
 {
 	struct ground readonly = ground_make(BLOCK, SIZE, BLOCK, MAG_REGION_READONLY);
 	struct ground plain = ground_make(BLOCK, SIZE, BLOCK, MAG_REGION_NOMAGAZINES);
-	struct mag_cache_params params = params_of(MAG_CACHE_CLEARONFREE);
-	struct mag_cache *cache;
+	struct mag_cache_params params = CACHE_PARAMS(.name = "things", .object_size = SIZE);
 
+	params.flags = MAG_CACHE_CLEARONFREE;
 	params.region = readonly.region;
 	assert_not_made(&params, EINVAL);
 	params.flags = 0;
 	params.region = plain.region;
 	assert_not_made(&params, EINVAL);
 	params.flags = MAG_CACHE_NOMAGAZINES;
-	cache = mag_cache_create(&params);
-	assert_non_null(cache);
-	assert_int_equal(mag_cache_destroy(cache), 0);
+	drop_cache(make_cache(params));
 	ground_drop(&readonly);
 	ground_drop(&plain);
 }
 
 TEST(test_a_region_serves_two_caches_but_not_three, setup, teardown)
 {
-	struct mag_cache *first = cache_make(0), *second = cache_make(0);
+	struct mag_cache *second = make_cache(params_of(0));
 	struct mag_cache_params params = params_of(0);
+	unsigned int i;
 	size_t before;
 
 	params.constructor = construct;
-	assert_not_made(&params, EBUSY);
-	/*
-	 * Its copy of the callbacks is not kept. The C library keeps a few chunks that it has back.
-	 */
-	for (unsigned int i = 0; i < 100; i++)
+	/* Its copy of the callbacks is not kept. The C library retains a few chunks. */
+	for (i = 0; i < 100; i++)
 		assert_not_made(&params, EBUSY);
 	before = mallinfo2().uordblks;
-	for (unsigned int i = 0; i < 1000; i++)
+	for (i = 0; i < 1000; i++)
 		assert_not_made(&params, EBUSY);
 	assert_true(mallinfo2().uordblks < before + 1000 * sizeof(void *));
-	assert_int_not_equal(first->id, second->id);
-	assert_int_equal(mag_cache_destroy(first), 0);
-	cache_drop(second);
+	assert_int_not_equal(cache->id, second->id);
+	drop_cache(second);
 }
 
-TEST(test_every_allocation_that_fails_leaks_nothing, setup, teardown)
+static struct mag_cache *
+try_cache(void)
 {
 	struct mag_cache_params params = params_of(0);
-	uint64_t before = heap_balance();
-	struct mag_cache *cache;
-	unsigned int nth;
 
 	params.constructor = construct;
 	params.options = "interval=5";
-	for (nth = 1;; nth++) {
-		mag_fault_nth(nth);
-		rte_errno = 0;
-		log_begin();
-		cache = mag_cache_create(&params);
-		log_end();
-		if (cache != NULL)
-			break;
-		assert_int_equal(rte_errno, ENOMEM);
-		assert_int_equal(heap_balance(), before);
-		assert_int_equal(ground.region->references, 0);
-	}
-	mag_fault_nth(0);
-	assert_int_equal(nth, 5);
-	cache_drop(cache);
-	assert_int_equal(heap_balance(), before);
+	return mag_cache_create(&params);
 }
 
-TEST(test_every_allocation_that_fails_for_a_pool_leaks_nothing, setup, teardown)
+static struct mag_cache *
+try_pool(void)
 {
 	struct mag_pool_params params = pool_params(COUNT);
+
+	return mag_pool_create(&params);
+}
+
+/* Returns the number of the first try that needed no allocation which failed. */
+static unsigned int
+fail_each_allocation(struct mag_cache *(*try)(void))
+{
 	uint64_t before = heap_balance();
-	struct mag_cache *cache;
 	unsigned int nth;
 
 	for (nth = 1;; nth++) {
 		mag_fault_nth(nth);
 		rte_errno = 0;
 		log_begin();
-		cache = mag_pool_create(&params);
+		cache = try();
 		log_end();
 		if (cache != NULL)
 			break;
@@ -842,24 +710,22 @@ TEST(test_every_allocation_that_fails_for_a_pool_leaks_nothing, setup, teardown)
 		assert_int_equal(ground.region->references, 0);
 	}
 	mag_fault_nth(0);
-	assert_true(nth > 3);
-	mag_pool_free(cache);
-	assert_int_equal(heap_balance(), before);
+	return nth;
 }
 
-TEST(test_a_pool_of_an_absurd_size_is_refused, setup, teardown)
+TEST(test_every_allocation_that_fails_leaks_nothing, setup_ground, teardown)
 {
-	struct mag_pool_params params = pool_params(1ull << 40);
 	uint64_t before = heap_balance();
 
-	log_begin();
-	assert_null(mag_pool_create(&params));
-	log_end();
-	assert_int_equal(rte_errno, ENOMEM);
+	assert_int_equal(fail_each_allocation(try_cache), 5);
+	end();
+	assert_true(fail_each_allocation(try_pool) > 3);
+	mag_pool_free(cache);
+	cache = NULL;
 	assert_int_equal(heap_balance(), before);
 }
 
-TEST(test_the_first_type_of_a_pool_leaves_room_to_grow, setup, teardown)
+TEST(test_the_first_type_of_a_pool_leaves_room_to_grow, setup_ground, teardown)
 {
 	unsigned int lcores = RTE_MAX(rte_lcore_count(), mag_thread_owners());
 	const struct {
@@ -873,89 +739,95 @@ TEST(test_the_first_type_of_a_pool_leaves_room_to_grow, setup, teardown)
 		{8ull * lcores * 254, 254},
 		{8ull * lcores * 510, 254},
 	};
-	struct mag_pool_params params;
-	struct mag_cache *cache;
 	unsigned int i;
 
 	for (i = 0; i < RTE_DIM(rows); i++) {
-		params = pool_params(rows[i].objects);
-		cache = mag_pool_create(&params);
-		assert_non_null(cache);
+		cache = make_pool(pool_params(rows[i].objects));
 		assert_int_equal(cache->common.type, rows[i].rounds);
-		assert_int_equal(cache->first.slot[0].size, rows[i].rounds);
+		assert_sizes(rows[i].rounds);
 		mag_pool_free(cache);
 	}
+	cache = NULL;
 }
 
-TEST(test_a_pool_is_never_cleared_and_dynamic_unless_its_rounds_are_fixed, setup, teardown)
+TEST(test_a_pool_is_never_cleared_and_dynamic_unless_its_rounds_are_fixed, setup_pool,
+     teardown_pool)
 {
 	struct mag_pool_params params = pool_params(COUNT);
-	struct mag_cache *cache = mag_pool_create(&params);
 
 	assert_int_equal(cache->flags & MAG_CACHE_CLEARONFREE, 0);
 	assert_int_not_equal(cache->flags & MAG_CACHE_DYNAMIC, 0);
 	mag_pool_free(cache);
 	params.options.rounds = 62;
-	cache = mag_pool_create(&params);
+	cache = make_pool(params);
 	assert_int_equal(cache->flags & MAG_CACHE_DYNAMIC, 0);
 	assert_int_equal(cache->common.type, 62);
-	mag_pool_free(cache);
 }
 
-TEST(test_a_pool_is_freed_whatever_is_out, setup, teardown)
+TEST(test_a_pool_is_freed_whatever_is_out, setup_ground, teardown)
 {
-	struct mag_pool_params params = pool_params(COUNT);
-	struct mag_cache *cache = mag_pool_create(&params);
+	struct mag_cache *pool = make_pool(pool_params(COUNT));
 	uint64_t before = heap_balance();
-	void *objects[COUNT];
 	unsigned int i;
 
-	assert_int_equal(mag_cache_take_all(cache, objects, COUNT, true), 0);
-	mag_pool_free(cache);
+	assert_int_equal(mag_cache_take_all(pool, had, COUNT, true), 0);
+	mag_pool_free(pool);
 	assert_true(heap_balance() < before);
 	assert_int_equal(ground.region->references, 0);
 	for (i = 0; i < COUNT * SIZE; i++)
 		assert_int_equal((uint8_t)ground.memory[i], 0xa5);
 }
 
-TEST(test_a_pool_that_somebody_uses_does_not_start_again, setup, teardown)
+TEST(test_a_pool_that_somebody_uses_does_not_start_again, setup_pool, teardown_pool)
 {
-	struct mag_pool_params params = pool_params(COUNT);
-	struct mag_cache *cache = mag_pool_create(&params);
-	struct mag_slot *busy = &cache->first.slot[1];
-	void *objects[COUNT];
-
-	assert_int_equal(mag_cache_take_all(cache, objects, COUNT, true), 0);
-	mag_cache_give(cache, objects, COUNT);
-	assert_int_equal(mag_slot_enter(busy), 0);
+	fill(COUNT);
+	assert_int_equal(mag_slot_enter(slot_at(1)), 0);
 	log_begin();
 	assert_int_equal(mag_pool_reset(cache), -EAGAIN);
 	assert_logged(log_end(), "pool \"pool\": an lcore is using it");
 	assert_int_equal(mag_cache_available(cache), COUNT);
-	mag_slot_leave(busy);
+	mag_slot_leave(slot_at(1));
 	assert_int_equal(mag_pool_reset(cache), 0);
 	assert_int_equal(mag_cache_available(cache), 0);
-	assert_int_equal(cache->first.slot[1].size, cache->common.type);
-	assert_true(mag_pool_free(cache));
+	assert_sizes(cache->common.type);
 }
 
-TEST(test_a_pool_that_is_purged_stays_off_when_it_starts_again, setup, teardown)
+TEST(test_a_pool_that_is_purged_stays_off_when_it_starts_again, setup_ground, teardown)
 {
-	struct mag_pool_params params = pool_params(8ull * rte_lcore_count() * 14);
-	struct mag_cache *cache = mag_pool_create(&params);
-
-	assert_true(cache->first.slot[1].size > 0);
+	cache = make_pool(pool_params(8ull * rte_lcore_count() * 14));
+	assert_sizes(14);
 	assert_int_equal(mag_cache_purge(cache), 0);
 	assert_int_equal(mag_pool_reset(cache), 0);
-	assert_int_equal(cache->first.slot[1].size, 0);
+	assert_sizes(0);
 	mag_cache_enable(cache);
-	assert_true(cache->first.slot[1].size > 0);
+	assert_sizes(14);
 	assert_true(mag_pool_free(cache));
+	cache = NULL;
+}
+
+TEST(test_a_pool_that_lost_its_memory_starts_again, setup_pool, teardown_pool)
+{
+	void *address[BLOCK];
+	unsigned int i;
+
+	fill(COUNT);
+	mag_pool_reset(cache);
+	assert_int_equal(mag_cache_available(cache), 0);
+	assert_int_equal(mag_cache_take_all(cache, had, 1, true), -ENOBUFS);
+	for (i = 0; i < BLOCK; i++)
+		address[i] = ground_object(&ground, i);
+	assert_int_equal(mag_region_adopt(ground.region, address, BLOCK, -1), 0);
+	assert_int_equal(mag_cache_take_all(cache, had, BLOCK, true), 0);
+	assert_distinct(&ground, had, BLOCK);
 }
 
 /* Pools whose memory goes before they do, as rte_mempool has it. */
 
-static struct mag_cache *ending[2];
+static struct {
+	struct mag_cache *pool[2];
+	uint32_t listed; /* caches without them */
+	uint64_t heap;   /* and bytes */
+} ending;
 
 static void
 ending_make(void)
@@ -964,221 +836,196 @@ ending_make(void)
 	struct ground own;
 	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(ending); i++) {
+	ending.listed = mag_cache_listed();
+	ending.heap = heap_balance();
+	for (i = 0; i < RTE_DIM(ending.pool); i++) {
 		own = ground_make(COUNT, SIZE, BLOCK, 0);
 		params.region = own.region;
-		ending[i] = mag_pool_create(&params);
-		assert_non_null(ending[i]);
+		ending.pool[i] = make_pool(params);
 		free(own.memory);
 	}
 }
 
 static void
-end_visit(struct mag_cache *cache, void *arg)
+end_pools(void)
 {
 	unsigned int i;
 
-	assert_ptr_equal(cache, ending[0]);
-	++*(unsigned int *)arg;
-	for (i = 0; i < RTE_DIM(ending); i++)
-		assert_false(mag_pool_free(ending[i]));
+	for (i = 0; i < RTE_DIM(ending.pool); i++)
+		assert_false(mag_pool_free(ending.pool[i]));
 }
 
-TEST(test_pools_that_are_freed_in_a_walk_go_when_it_is_over, setup, teardown)
+static void
+assert_pools_are_gone(void)
 {
-	uint32_t count = mag_cache_listed();
-	uint64_t before = heap_balance();
+	assert_int_equal(mag_cache_listed(), ending.listed);
+	assert_int_equal(heap_balance(), ending.heap);
+}
+
+static void
+end_visit(struct mag_cache *visited, void *arg)
+{
+	assert_ptr_equal(visited, ending.pool[0]);
+	++*(unsigned int *)arg;
+	end_pools();
+}
+
+TEST(test_pools_that_are_freed_in_a_walk_go_when_it_is_over, setup_ground, teardown)
+{
 	unsigned int visits = 0;
 
 	ending_make();
 	assert_int_equal(mag_cache_walk(end_visit, &visits), 0);
 	assert_int_equal(visits, 1);
-	assert_int_equal(mag_cache_listed(), count);
-	assert_int_equal(heap_balance(), before);
+	assert_pools_are_gone();
 }
 
 static void
 end_within(void *object __rte_unused, void *arg __rte_unused)
 {
-	unsigned int i;
-
-	for (i = 0; i < RTE_DIM(ending); i++)
-		assert_false(mag_pool_free(ending[i]));
+	end_pools();
 }
 
-static struct mag_cache *
-cache_that_ends_pools(void)
+static int
+setup_ending(void **state)
 {
-	struct mag_cache_params params = params_of(0);
+	struct mag_cache_params params;
 
+	setup_ground(state);
+	params = params_of(0);
 	params.destructor = end_within;
-	return mag_cache_create(&params);
+	cache = make_cache(params);
+	fill(1);
+	ending_make();
+	return 0;
 }
 
 static void
-never_visit(struct mag_cache *cache, void *arg __rte_unused)
+never_visit(struct mag_cache *visited, void *arg __rte_unused)
 {
-	assert_ptr_not_equal(cache, ending[0]);
-	assert_ptr_not_equal(cache, ending[1]);
+	assert_ptr_not_equal(visited, ending.pool[0]);
+	assert_ptr_not_equal(visited, ending.pool[1]);
 }
 
-TEST(test_pools_that_are_freed_in_a_callback_go_with_the_next_walk, setup, teardown)
+TEST(test_pools_that_are_freed_in_a_callback_go_with_the_next_walk, setup_ending, teardown)
 {
-	struct mag_cache *cache = cache_that_ends_pools();
-	uint32_t count = mag_cache_listed();
-	uint64_t before = heap_balance();
-
-	ending_make();
 	mag_cache_free_nocache(cache, mag_cache_alloc(cache));
 	assert_int_equal(mag_cache_walk(never_visit, NULL), 0);
-	assert_int_equal(mag_cache_listed(), count);
-	assert_int_equal(heap_balance(), before);
-	cache_drop(cache);
+	assert_pools_are_gone();
 }
 
-TEST(test_pools_that_another_process_frees_go_with_the_next_walk_of_who_made_them, setup, teardown)
+TEST(test_pools_that_are_freed_in_a_callback_go_with_the_next_pass_of_maintenance, setup_ending,
+     teardown)
 {
-	uint32_t count = mag_cache_listed();
-	uint64_t before = heap_balance();
-	unsigned int i;
-
-	ending_make();
-	for (i = 0; i < RTE_DIM(ending); i++) {
-		ending[i]->process++;
-		log_begin();
-		assert_false(mag_pool_free(ending[i]));
-		assert_logged(log_end(), "freed by another process");
-		assert_int_equal(mag_cache_listed(), count + RTE_DIM(ending));
-		ending[i]->process--;
-	}
-	assert_int_equal(mag_cache_walk(never_visit, NULL), 0);
-	assert_int_equal(mag_cache_listed(), count);
-	assert_int_equal(heap_balance(), before);
-}
-
-TEST(test_pools_that_are_freed_in_a_callback_go_with_the_next_pass_of_maintenance, setup, teardown)
-{
-	struct mag_cache *cache = cache_that_ends_pools();
-	uint32_t count = mag_cache_listed();
-	uint64_t before = heap_balance();
-
-	ending_make();
 	assert_int_equal(mag_maint_interval(10), 0);
 	mag_cache_free_nocache(cache, mag_cache_alloc(cache));
-	wait_until(mag_cache_listed() == count);
-	wait_until(heap_balance() == before);
+	wait_until(mag_cache_listed() == ending.listed);
+	wait_until(heap_balance() == ending.heap);
 	assert_int_equal(mag_maint_interval(0), 0);
-	cache_drop(cache);
 }
 
-TEST(test_a_pool_that_lost_its_memory_starts_again, setup, teardown)
+TEST(test_pools_that_another_process_frees_go_with_the_next_walk_of_who_made_them, setup_ground,
+     teardown)
 {
-	struct mag_pool_params params = pool_params(COUNT);
-	struct mag_cache *cache = mag_pool_create(&params);
-	void *objects[COUNT], *address[BLOCK];
 	unsigned int i;
 
-	assert_int_equal(mag_cache_take_all(cache, objects, COUNT, true), 0);
-	mag_cache_give(cache, objects, COUNT);
-	mag_pool_reset(cache);
-	assert_int_equal(mag_cache_available(cache), 0);
-	assert_int_equal(mag_cache_take_all(cache, objects, 1, true), -ENOBUFS);
-	for (i = 0; i < BLOCK; i++)
-		address[i] = ground_object(&ground, i);
-	assert_int_equal(mag_region_adopt(ground.region, address, BLOCK, -1), 0);
-	assert_int_equal(mag_cache_take_all(cache, objects, BLOCK, true), 0);
-	assert_distinct(&ground, objects, BLOCK);
-	mag_pool_free(cache);
+	ending_make();
+	for (i = 0; i < RTE_DIM(ending.pool); i++) {
+		ending.pool[i]->process++;
+		log_begin();
+		assert_false(mag_pool_free(ending.pool[i]));
+		assert_logged(log_end(), "freed by another process");
+		assert_int_equal(mag_cache_listed(), ending.listed + RTE_DIM(ending.pool));
+		ending.pool[i]->process--;
+	}
+	assert_int_equal(mag_cache_walk(never_visit, NULL), 0);
+	assert_pools_are_gone();
 }
 
 TEST(test_all_or_none_takes_none_when_it_cannot_take_all, setup, teardown)
 {
-	struct mag_cache *cache = cache_make(0);
-	void *objects[COUNT + 1];
-
-	assert_int_equal(mag_cache_take_all(cache, objects, COUNT + 1, true), -ENOBUFS);
-	assert_int_equal(mag_cache_take_all(cache, objects, COUNT + 1, false), -ENOBUFS);
+	assert_int_equal(mag_cache_take_all(cache, had, COUNT + 1, true), -ENOBUFS);
+	assert_int_equal(mag_cache_take_all(cache, had, COUNT + 1, false), -ENOBUFS);
 	assert_int_equal(mag_cache_available(cache), COUNT);
 	assert_int_equal(cache->common.transit, 0);
-	assert_int_equal(mag_cache_take_all(cache, objects, COUNT, false), 0);
-	assert_int_equal(mag_cache_take_all(cache, objects, 1, true), -ENOBUFS);
-	mag_cache_give(cache, objects, COUNT);
-	cache_drop(cache);
+	assert_int_equal(mag_cache_take_all(cache, had, COUNT, false), 0);
+	assert_int_equal(mag_cache_take_all(cache, had + COUNT, 1, true), -ENOBUFS);
+	free_bulk(had, COUNT);
+}
+
+static void
+assert_not_destroyed(int error, const char *text)
+{
+	const char *log;
+
+	log_begin();
+	assert_int_equal(mag_cache_destroy(cache), error);
+	log = log_end();
+	assert_logged(log, text);
+	assert_int_equal(count_lines(log), 1);
 }
 
 TEST(test_a_cache_with_objects_out_is_not_destroyed_and_stays_usable, setup, teardown)
 {
-	struct mag_cache *cache = cache_make(0);
-	void *objects[COUNT];
 	uint64_t id = cache->id;
-	const char *log;
 
-	assert_int_equal(mag_cache_alloc_burst(cache, objects, 40), 40);
-	mag_cache_free_bulk(cache, objects + 3, 37);
-	log_begin();
-	assert_int_equal(mag_cache_destroy(cache), -EBUSY);
-	log = log_end();
-	assert_logged(log, "\"things\": 3 objects are out");
-	assert_int_equal(count_lines(log), 1);
+	alloc_bulk(had, 40);
+	free_bulk(had + 3, 37);
+	assert_not_destroyed(-EBUSY, "\"things\": 3 objects are out");
 	assert_int_equal(cache->id, id);
-	assert_int_equal(cache->first.slot[0].size, cache->common.type);
+	assert_sizes(cache->common.type);
 	assert_true(mag_perimeter_enter(cache, false));
 	mag_perimeter_leave(cache);
-	assert_int_equal(mag_cache_alloc_burst(cache, objects + 3, COUNT - 3), COUNT - 3);
-	assert_distinct(&ground, objects, COUNT);
-	mag_cache_free_bulk(cache, objects, COUNT);
-	assert_int_equal(mag_slot_objects(mag_slot_own(cache->first.slot)) > 0, 1);
-	cache_drop(cache);
+	alloc_bulk(had + 3, COUNT - 3);
+	assert_distinct(&ground, had, COUNT);
+	free_bulk(had, COUNT);
+	assert_true(mag_slot_objects(own_slot()) > 0);
+	end();
 	assert_int_equal(mag_cache_destroy(NULL), 0);
 }
 
 TEST(test_a_cache_that_is_purged_stays_off_when_it_is_not_destroyed, setup, teardown)
 {
-	struct mag_cache *cache = cache_make(0);
 	void *object = mag_cache_alloc(cache);
 
 	assert_int_equal(mag_cache_purge(cache), 0);
-	log_begin();
-	assert_int_equal(mag_cache_destroy(cache), -EBUSY);
-	log_end();
-	assert_int_equal(cache->first.slot[0].size, 0);
+	assert_not_destroyed(-EBUSY, "1 object");
+	assert_sizes(0);
 	mag_cache_free(cache, object);
 	assert_int_equal(cache->first.slab.out, 0);
 	mag_cache_enable(cache);
-	assert_int_equal(cache->first.slot[0].size, cache->common.type);
-	cache_drop(cache);
+	assert_sizes(cache->common.type);
 }
 
-static unsigned int listed;
-
 static void
-count_visit(struct mag_cache *cache, void *arg)
+count_visit(struct mag_cache *visited, void *arg)
 {
-	listed += cache == arg;
+	*(unsigned int *)arg += strcmp(mag_cache_name(visited), "things") == 0;
+}
+
+static unsigned int
+times_listed(void)
+{
+	unsigned int times = 0;
+
+	assert_int_equal(mag_cache_walk(count_visit, &times), 0);
+	return times;
 }
 
 TEST(test_a_cache_is_listed_while_it_lives, setup, teardown)
 {
-	struct mag_cache *cache = cache_make(0);
 	void *object = mag_cache_alloc(cache);
 
-	listed = 0;
-	mag_cache_walk(count_visit, cache);
-	assert_int_equal(listed, 1);
-	log_begin();
-	assert_int_equal(mag_cache_destroy(cache), -EBUSY);
-	log_end();
-	mag_cache_walk(count_visit, cache);
-	assert_int_equal(listed, 2);
-	assert_string_equal(mag_cache_name(cache), "things");
+	assert_int_equal(times_listed(), 1);
+	assert_not_destroyed(-EBUSY, "1 object");
+	assert_int_equal(times_listed(), 1);
 	mag_cache_free(cache, object);
-	cache_drop(cache);
-	mag_cache_walk(count_visit, cache);
-	assert_int_equal(listed, 2);
+	end();
+	assert_int_equal(times_listed(), 0);
 }
 
 static void
-forbidden_visit(struct mag_cache *cache, void *arg)
+forbidden_visit(struct mag_cache *visited, void *arg)
 {
 	struct mag_cache_params params = params_of(0);
 	struct mag_pool_params pool = pool_params(COUNT);
@@ -1187,80 +1034,64 @@ forbidden_visit(struct mag_cache *cache, void *arg)
 	assert_true(mag_cache_list_held());
 	log_begin();
 	assert_null(mag_cache_create(&params));
-	ret[0] = rte_errno;
-	ret[1] = mag_cache_destroy(cache);
+	ret[0] = -rte_errno;
+	ret[1] = mag_cache_destroy(visited);
 	assert_null(mag_pool_create(&pool));
-	ret[2] = rte_errno;
+	ret[2] = -rte_errno;
 	assert_int_equal(count_lines(log_end()), 3);
 }
 
 TEST(test_caches_are_not_made_or_destroyed_inside_the_list, setup, teardown)
 {
-	struct mag_cache *cache = cache_make(0);
 	int ret[3] = {0};
+	unsigned int i;
 
 	mag_cache_walk(forbidden_visit, ret);
-	assert_int_equal(ret[0], EDEADLK);
-	assert_int_equal(ret[1], -EDEADLK);
-	assert_int_equal(ret[2], EDEADLK);
+	for (i = 0; i < RTE_DIM(ret); i++)
+		assert_int_equal(ret[i], -EDEADLK);
 	assert_false(mag_cache_list_held());
-	cache_drop(cache);
 }
 
-TEST(test_without_magazines_everything_goes_to_the_slabs, setup, teardown)
+static void
+check_without_magazines(struct mag_cache_params params)
 {
-	struct mag_cache_params params = params_of(MAG_CACHE_NOMAGAZINES);
-	void *objects[COUNT];
-	struct mag_cache *cache;
-	unsigned int turn;
-
-	for (turn = 0; turn < 2; turn++) {
-		cache = mag_cache_create(&params);
-		assert_non_null(cache);
-		assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
-		assert_distinct(&ground, objects, COUNT);
-		mag_cache_free_bulk(cache, objects, COUNT);
-		assert_int_equal(cache->first.slab.out, 0);
-		mag_cache_enable(cache);
-		assert_int_equal(cache->first.slot[0].size, 0);
-		log_begin();
-		assert_int_equal(mag_cache_resize(cache, 14, true), -EINVAL);
-		log_end();
-		cache_drop(cache);
-		params.flags = 0;
-		params.options = "magazines=0";
-	}
+	cache = make_cache(params);
+	alloc_bulk(had, COUNT);
+	assert_distinct(&ground, had, COUNT);
+	free_bulk(had, COUNT);
+	assert_int_equal(cache->first.slab.out, 0);
+	assert_int_equal(mag_cache_enable(cache), -ENOTSUP);
+	assert_sizes(0);
+	log_begin();
+	assert_int_equal(mag_cache_resize(cache, 14, true), -EINVAL);
+	log_end();
+	end();
 }
 
-TEST(test_an_invalid_free_is_counted_in_the_slab_layer, setup, teardown)
+TEST(test_without_magazines_everything_goes_to_the_slabs, setup_ground, teardown)
 {
-	struct mag_cache *cache = cache_with_callbacks(MAG_CACHE_NOMAGAZINES);
-	void *object = mag_cache_alloc(cache);
+	struct mag_cache_params params = params_of(0);
 
-	mag_cache_free(cache, object);
-	mag_cache_free(cache, object);
-	mag_cache_free(cache, &ground);
-	mag_cache_free(cache, (char *)object + 8);
-	assert_int_equal(cache->first.slab.invalid, 3);
-	assert_int_equal(seen.destructed, 1);
-	assert_int_equal(seen.wrong, 0);
-	cache_drop(cache);
+	check_without_magazines(params_of(MAG_CACHE_NOMAGAZINES));
+	params.options = "magazines=0";
+	check_without_magazines(params);
 }
 
-TEST(test_an_object_twice_in_one_bulk_is_destructed_once, setup, teardown)
+static int
+setup_no_magazines(void **state __rte_unused)
 {
-	struct mag_cache *cache = cache_with_callbacks(MAG_CACHE_NOMAGAZINES);
-	void *objects[2];
+	return setup_with_callbacks(MAG_CACHE_NOMAGAZINES);
+}
 
-	objects[0] = objects[1] = mag_cache_alloc(cache);
-	mag_cache_free_bulk(cache, objects, 2);
+TEST(test_an_object_twice_in_one_bulk_is_destructed_once, setup_no_magazines, teardown)
+{
+	had[0] = had[1] = mag_cache_alloc(cache);
+	free_bulk(had, 2);
 	assert_int_equal(cache->first.slab.invalid, 1);
 	assert_int_equal(seen.destructed, 1);
-	assert_int_equal(seen.wrong, 0);
-	cache_drop(cache);
 }
 
-TEST(test_magazine_max_is_what_all_slots_can_hold, setup, teardown)
+TEST(test_magazine_max_is_what_all_slots_can_hold)
 {
 	uint64_t magazines = (rte_lcore_count() + MAG_LCORES_SPARE + 1ull) * mag_numa_nodes() * 2;
 
@@ -1269,53 +1100,140 @@ TEST(test_magazine_max_is_what_all_slots_can_hold, setup, teardown)
 	assert_int_equal(mag_magazine_max(1), magazines * 158);
 }
 
-static void *
-flush_without_a_slot(void *arg)
+static void
+flush_run(void *arg)
 {
 	*(int *)arg = mag_lcore_flush();
-	return NULL;
 }
 
-TEST(test_a_thread_without_magazines_has_nothing_to_flush, setup, teardown)
+TEST(test_a_thread_without_magazines_has_nothing_to_flush)
 {
-	pthread_t thread;
 	int ret = 0;
 
-	assert_int_equal(pthread_create(&thread, NULL, flush_without_a_slot, &ret), 0);
-	assert_int_equal(pthread_join(thread, NULL), 0);
+	run_on_thread(flush_run, &ret);
 	assert_int_equal(ret, -ENOENT);
-}
-
-TEST(test_a_layer_that_is_not_there_is_not_enabled, setup, teardown)
-{
-	struct mag_cache *cache = cache_make(MAG_CACHE_NOMAGAZINES);
-
-	assert_int_equal(mag_cache_enable(cache), -ENOTSUP);
-	cache_drop(cache);
-	cache = cache_make(0);
-	assert_int_equal(mag_cache_enable(cache), 0);
-	cache_drop(cache);
 }
 
 TEST(test_a_flushed_lcore_holds_nothing, setup, teardown)
 {
-	struct mag_cache *cache = cache_make(0);
-	void *objects[40];
-
-	assert_int_equal(mag_cache_alloc_burst(cache, objects, 40), 40);
-	mag_cache_free_bulk(cache, objects, 40);
-	assert_true(mag_slot_objects(mag_slot_own(cache->first.slot)) > 0);
+	fill(40);
+	assert_true(mag_slot_objects(own_slot()) > 0);
 	assert_int_equal(mag_lcore_flush(), 0);
-	assert_int_equal(mag_slot_objects(mag_slot_own(cache->first.slot)), 0);
-	assert_null(mag_slot_own(cache->first.slot)->loaded);
-	assert_null(mag_slot_own(cache->first.slot)->previous);
+	assert_int_equal(mag_slot_objects(own_slot()), 0);
+	assert_null(own_slot()->loaded);
+	assert_null(own_slot()->previous);
 	assert_int_equal(cache->common.transit, 0);
 	assert_int_equal(mag_cache_available(cache), COUNT);
-	cache_drop(cache);
+}
+
+TEST(test_a_flush_is_of_all_caches, setup, teardown)
+{
+	struct mag_cache *second = make_cache(params_of(0));
+
+	assert_int_equal(mag_cache_alloc_burst(second, had, 20), 20);
+	mag_cache_free_bulk(second, had, 20);
+	fill(20);
+	mag_lcore_flush();
+	assert_int_equal(mag_cache_in_lcores(cache), 0);
+	assert_int_equal(mag_cache_in_lcores(second), 0);
+	drop_cache(second);
+}
+
+/* As in a process that found the cache in shared memory. */
+TEST(test_callbacks_belong_to_the_process_that_made_the_cache, setup_callbacks, teardown)
+{
+	static const char text[] = "cannot be used in this process";
+	void *object = mag_cache_alloc(cache);
+
+	cache->process++;
+	log_begin();
+	assert_int_equal(mag_cache_alloc_slow(cache, had, 2), 0);
+	assert_logged(log_end(), text);
+	log_begin();
+	mag_cache_free_nocache(cache, object);
+	assert_logged(log_end(), text);
+	log_begin();
+	mag_cache_free_slow(cache, &object, 1);
+	assert_logged(log_end(), text);
+	cache->process--;
+	assert_int_equal(MAG_STAT(cache->first.slab.out), 1);
+	mag_cache_free(cache, object);
+}
+
+static int
+elsewhere_resize(struct mag_cache *its)
+{
+	return mag_cache_resize(
+		its, mag_type_next(its->common.chunk_size, MAG_STAT(its->common.type)), true);
+}
+
+static int
+elsewhere_reap(struct mag_cache *its)
+{
+	return mag_cache_reap_now(its, false);
+}
+
+static int
+elsewhere_reap_all(struct mag_cache *its)
+{
+	return mag_cache_reap_now(its, true);
+}
+
+static int
+elsewhere_reclaim(struct mag_cache *its)
+{
+	return mag_cache_reclaim(its, false);
+}
+
+static int
+elsewhere_reclaim_low(struct mag_cache *its)
+{
+	return mag_cache_reclaim(its, true);
+}
+
+static int
+elsewhere_wait(struct mag_cache *its)
+{
+	return mag_cache_alloc_wait(its, UINT64_MAX) == NULL ? -rte_errno : 0;
+}
+
+TEST(test_whatever_may_call_a_callback_is_refused_elsewhere, setup_callbacks, teardown)
+{
+	static const struct {
+		const char *name;
+		int (*call)(struct mag_cache *its);
+	} rows[] = {
+		{"purge", mag_cache_purge},
+		{"update", mag_cache_update},
+		{"resize", elsewhere_resize},
+		{"reap", elsewhere_reap},
+		{"reap all", elsewhere_reap_all},
+		{"reclaim", elsewhere_reclaim},
+		{"memory low", elsewhere_reclaim_low},
+		{"wait", elsewhere_wait},
+		{"destroy", mag_cache_destroy},
+	};
+	uint32_t listed = mag_cache_listed();
+	unsigned int i, called;
+	char maker[32];
+
+	fill(COUNT / 2);
+	called = seen.constructed + seen.destructed + seen.reclaimed;
+	snprintf(maker, sizeof(maker), "process %d made it", getpid());
+	cache->process++;
+	for (i = 0; i < RTE_DIM(rows); i++) {
+		printf("# %s\n", rows[i].name);
+		log_begin();
+		assert_int_equal(rows[i].call(cache), -EPERM);
+		assert_logged(log_end(), maker);
+	}
+	cache->process--;
+	assert_int_equal(seen.constructed + seen.destructed + seen.reclaimed, called);
+	assert_int_equal(mag_cache_listed(), listed);
+	fill(1);
 }
 
 static struct {
-	struct mag_cache *cache;
 	unsigned int calls, held;
 } held;
 
@@ -1323,11 +1241,10 @@ static struct {
 static void
 held_look(void)
 {
-	const struct mag_slot *own = mag_slot_own(held.cache->first.slot);
-
 	held.calls++;
-	held.held += MAG_STAT(own->busy) != 0 || (MAG_STAT(own->visitor) & MAG_BIAS_AWAY) != 0 ||
-		     held.cache->first.shared.holder != 0;
+	held.held += MAG_STAT(own_slot()->busy) != 0 ||
+		     (MAG_STAT(own_slot()->visitor) & MAG_BIAS_AWAY) != 0 ||
+		     cache->first.shared.holder != 0;
 }
 
 static int
@@ -1345,260 +1262,89 @@ held_destruct(void *object __rte_unused, void *arg __rte_unused)
 	held_look();
 }
 
-/* As in a process that found the cache in shared memory. */
-TEST(test_callbacks_belong_to_the_process_that_made_the_cache, setup, teardown)
-{
-	struct mag_cache *cache = cache_with_callbacks(0);
-	void *object = mag_cache_alloc(cache), *objects[2];
-
-	assert_non_null(object);
-	cache->process++;
-	log_begin();
-	assert_int_equal(mag_cache_alloc_slow(cache, objects, 2), 0);
-	assert_logged(log_end(), "cannot be used in this process");
-	log_begin();
-	mag_cache_free_nocache(cache, object);
-	assert_logged(log_end(), "cannot be used in this process");
-	log_begin();
-	mag_cache_free_slow(cache, &object, 1);
-	assert_logged(log_end(), "cannot be used in this process");
-	cache->process--;
-	assert_int_equal(MAG_STAT(cache->first.slab.out), 1);
-	mag_cache_free(cache, object);
-	assert_int_equal(mag_cache_destroy(cache), 0);
-}
-
-static int
-elsewhere_resize(struct mag_cache *cache)
-{
-	return mag_cache_resize(
-		cache, mag_type_next(cache->common.chunk_size, MAG_STAT(cache->common.type)), true);
-}
-
-static int
-elsewhere_reap(struct mag_cache *cache)
-{
-	return mag_cache_reap_now(cache, false);
-}
-
-static int
-elsewhere_reap_all(struct mag_cache *cache)
-{
-	return mag_cache_reap_now(cache, true);
-}
-
-static int
-elsewhere_reclaim(struct mag_cache *cache)
-{
-	return mag_cache_reclaim(cache, false);
-}
-
-static int
-elsewhere_reclaim_low(struct mag_cache *cache)
-{
-	return mag_cache_reclaim(cache, true);
-}
-
-static int
-elsewhere_wait(struct mag_cache *cache)
-{
-	return mag_cache_alloc_wait(cache, UINT64_MAX) == NULL ? -rte_errno : 0;
-}
-
-TEST(test_whatever_may_call_a_callback_is_refused_elsewhere, setup, teardown)
-{
-	static int (*const calls[])(struct mag_cache * cache) = {
-		mag_cache_purge,    mag_cache_update,  elsewhere_resize,      elsewhere_reap,
-		elsewhere_reap_all, elsewhere_reclaim, elsewhere_reclaim_low, elsewhere_wait,
-	};
-	struct mag_cache *cache = cache_with_callbacks(MAG_CACHE_DYNAMIC);
-	void *objects[COUNT / 2];
-	unsigned int i, n, called;
-	char maker[32];
-
-	n = mag_cache_alloc_burst(cache, objects, COUNT / 2);
-	mag_cache_free_bulk(cache, objects, n);
-	called = seen.constructed + seen.destructed + seen.reclaimed;
-	snprintf(maker, sizeof(maker), "process %d made it", getpid());
-	cache->process++;
-	for (i = 0; i < RTE_DIM(calls); i++) {
-		log_begin();
-		assert_int_equal(calls[i](cache), -EPERM);
-		assert_logged(log_end(), maker);
-	}
-	cache->process--;
-	assert_int_equal(seen.constructed + seen.destructed + seen.reclaimed, called);
-	cache_drop(cache);
-}
-
-TEST(test_a_cache_is_destroyed_by_the_process_that_made_it, setup, teardown)
+TEST(test_no_slot_is_held_while_callbacks_run, setup_ground, teardown)
 {
 	struct mag_cache_params params = params_of(0);
-	struct mag_cache *cache = mag_cache_create(&params);
-	uint32_t listed = mag_cache_listed();
-
-	cache->process++;
-	log_begin();
-	assert_int_equal(mag_cache_destroy(cache), -EPERM);
-	assert_logged(log_end(), "made it: destroy it there");
-	cache->process--;
-	assert_int_equal(mag_cache_listed(), listed);
-	mag_cache_free(cache, mag_cache_alloc(cache));
-	cache_drop(cache);
-}
-
-TEST(test_no_slot_is_held_while_callbacks_run, setup, teardown)
-{
-	struct mag_cache_params params = params_of(0);
-	void *objects[40];
 	unsigned int turn, calls = 0;
 
 	params.constructor = held_construct;
 	params.destructor = held_destruct;
 	held.calls = held.held = 0;
-	held.cache = mag_cache_create(&params);
+	cache = make_cache(params);
 	for (turn = 0; turn < 6; turn++) {
-		assert_int_equal(mag_cache_alloc_burst(held.cache, objects, 40), 40);
-		mag_cache_free_bulk(held.cache, objects, 40);
+		fill(40);
 		if (turn < 2)
 			mag_lcore_flush();
 		else
-			assert_int_equal(mag_cache_reap_now(held.cache, turn % 2 == 0), 0);
+			assert_int_equal(mag_cache_reap_now(cache, turn % 2 == 0), 0);
 		assert_true(held.calls > calls);
 		calls = held.calls;
 	}
-	cache_drop(held.cache);
+	end();
 	assert_true(held.calls > calls);
 	assert_int_equal(held.held, 0);
 }
 
 TEST(test_a_free_needs_no_memory, setup, teardown)
 {
-	struct mag_cache *cache = cache_make(0);
-	struct mag_magazine *all[1024], *rest = NULL;
+	struct mag_magazine *all[1024], *next;
 	unsigned int count = 0;
-	void *objects[COUNT];
 
-	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
-	while ((rest = mag_arena_get(&cache->first.arena, cache->common.type)) != NULL) {
+	alloc_bulk(had, COUNT);
+	while ((next = mag_arena_get(&cache->first.arena, cache->common.type)) != NULL) {
 		assert_true(count < RTE_DIM(all));
-		all[count++] = rest;
+		all[count++] = next;
 	}
 	mag_fault_nth(1);
-	mag_cache_free_bulk(cache, objects, COUNT);
+	free_bulk(had, COUNT);
 	mag_fault_nth(0);
 	assert_int_equal(cache->first.slab.out, 0);
 	assert_int_equal(ground.region->part[0].objects_free, COUNT);
 	while (count > 0)
 		mag_arena_put(&cache->first.arena, all[--count]);
-	cache_drop(cache);
 }
 
 TEST(test_an_owner_that_keeps_itself_out_uses_the_slabs, setup, teardown)
 {
-	struct mag_cache *cache = cache_make(0);
 	void *object = mag_cache_alloc(cache);
 
-	mag_slot_keep_out(mag_slot_own(cache->first.slot), true);
+	mag_slot_keep_out(own_slot(), true);
 	mag_cache_free(cache, object);
-	assert_int_equal(mag_cache_in_lcores(cache), 0);
-	assert_int_equal(cache->first.slab.out, 0);
-	mag_slot_keep_out(mag_slot_own(cache->first.slot), false);
-	cache_drop(cache);
-}
-
-TEST(test_a_flush_is_of_all_caches, setup, teardown)
-{
-	struct mag_cache *first = cache_make(0), *second = cache_make(0);
-	void *objects[20];
-
-	assert_int_equal(mag_cache_alloc_burst(first, objects, 20), 20);
-	mag_cache_free_bulk(first, objects, 20);
-	assert_int_equal(mag_cache_alloc_burst(second, objects, 20), 20);
-	mag_cache_free_bulk(second, objects, 20);
-	mag_lcore_flush();
-	assert_int_equal(mag_cache_in_lcores(first), 0);
-	assert_int_equal(mag_cache_in_lcores(second), 0);
-	assert_int_equal(mag_cache_destroy(first), 0);
-	cache_drop(second);
-}
-
-struct leaver {
-	struct mag_cache *cache;
-	uint32_t slot;
-	_Atomic bool filled, leave;
-};
-
-static void
-leaver_run(void *arg)
-{
-	struct leaver *leaver = arg;
-	void *objects[20];
-	unsigned int n = mag_cache_alloc_burst(leaver->cache, objects, 20);
-
-	mag_cache_free_bulk(leaver->cache, objects, n);
-	leaver->slot = mag_thread_slot();
-	atomic_store(&leaver->filled, true);
-	while (!atomic_load(&leaver->leave))
-		let_pass(1);
+	assert_all_in_slabs();
+	mag_slot_keep_out(own_slot(), false);
 }
 
 TEST(test_a_visitor_that_stays_does_not_keep_a_thread_from_ending, setup, teardown)
 {
-	struct leaver leaver = {.cache = cache_make(0)};
-	struct mag_slot *lcore;
-	struct task task;
+	struct mag_slot *slot = slot_at(guest_come(20));
 
-	task_registered(&task, leaver_run, &leaver);
-	wait_until(atomic_load(&leaver.filled));
-	lcore = &leaver.cache->first.slot[leaver.slot];
-	assert_int_equal(mag_slot_objects(lcore), 20);
-	mag_bias_announce(lcore, MAG_BIAS_VISIT);
-	atomic_store(&leaver.leave, true);
-	task_join(&task);
+	assert_int_equal(mag_slot_objects(slot), 20);
+	mag_bias_announce(slot, MAG_BIAS_VISIT);
+	guest_go();
 	/* What it held stays there, where others can have it. */
-	assert_int_equal(mag_slot_objects(lcore), 20);
-	assert_int_equal(leaver.cache->common.visits_denied, 1);
-	mag_bias_dismiss(lcore, MAG_BIAS_VISIT);
-	assert_int_equal(mag_cache_purge(leaver.cache), 0);
-	assert_int_equal(mag_slot_objects(lcore), 0);
-	cache_drop(leaver.cache);
-}
-
-static void
-cycle_run(void *arg)
-{
-	struct mag_cache *cache = arg;
-	void *objects[20];
-	unsigned int n;
-
-	n = mag_cache_alloc_burst(cache, objects, 20);
-	mag_cache_free_bulk(cache, objects, n);
+	assert_int_equal(mag_slot_objects(slot), 20);
+	assert_int_equal(cache->common.visits_denied, 1);
+	mag_bias_dismiss(slot, MAG_BIAS_VISIT);
+	assert_int_equal(mag_cache_purge(cache), 0);
+	assert_int_equal(mag_slot_objects(slot), 0);
+	mag_cache_enable(cache);
 }
 
 TEST(test_objects_of_a_registered_thread_come_home_when_it_ends, setup, teardown)
 {
-	struct mag_cache *cache = cache_make(0);
-	unsigned int i;
+	unsigned int i, n = 20;
 
 	for (i = 0; i < 3; i++)
-		run_on_registered(cycle_run, cache);
-	for (i = 0; i < MAG_SLOTS; i++)
-		assert_int_equal(mag_slot_objects(&cache->first.slot[i]), 0);
+		run_on_registered(fill_run, &n);
+	assert_int_equal(mag_cache_in_lcores(cache), 0);
 	assert_int_equal(mag_cache_available(cache), COUNT);
-	cache_drop(cache);
 }
 
 TEST(test_threads_without_lcore_id_share_a_slot, setup, teardown)
 {
-	struct mag_cache *cache = cache_make(0);
-	unsigned int i;
-
-	run_on_thread(cycle_run, cache);
-	assert_true(mag_slot_objects(&cache->first.slot[MAG_SLOT_SHARED]) > 0);
-	for (i = 0; i < MAG_SLOT_SHARED; i++)
-		assert_int_equal(mag_slot_objects(&cache->first.slot[i]), 0);
-	cache_drop(cache);
+	fill_on_thread(20);
+	assert_true(slot_holds(MAG_SLOT_SHARED) > 0);
+	assert_int_equal(mag_cache_in_lcores(cache), slot_holds(MAG_SLOT_SHARED));
 }
 
 int

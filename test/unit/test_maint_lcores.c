@@ -49,7 +49,7 @@ teardown(void **state __rte_unused)
 	/* A test that failed leaves its episode waiting. */
 	atomic_store(&episode.go_on, true);
 	assert_int_equal(mag_maint_interval(0), 0);
-	assert_int_equal(mag_cache_destroy(asking), 0);
+	drop_cache(asking);
 	fixture_drop();
 	return 0;
 }
@@ -65,11 +65,8 @@ assert_all_can_be_had_without_updates(void)
 static void
 assert_updates_go_on(enum mag_maint_runner runner)
 {
-	uint64_t before;
-
 	wait_until(mag_maint_runner() == runner);
-	before = cache->updates;
-	wait_until(cache->updates >= before + 3);
+	wait_for_updates(3);
 	wait_until(mag_maint_runner() == runner);
 }
 
@@ -103,18 +100,6 @@ go(unsigned int lcore)
 	stop(lcore);
 	assert_int_equal(rte_service_lcore_del(lcore), 0);
 	assert_int_equal(rte_eal_lcore_role(lcore), ROLE_RTE);
-}
-
-/* Maintenance may look for the service between the steps: then again. */
-static bool
-unregistered(void)
-{
-	uint32_t id;
-
-	if (rte_service_get_by_name("magazine", &id) != 0 || rte_service_runstate_set(id, 0) != 0)
-		return false;
-	wait_until(rte_service_may_be_active(id) == 0);
-	return rte_service_component_unregister(id) == 0;
 }
 
 TEST(test_without_a_service_lcore_the_thread_works_and_the_service_waits, setup, teardown)
@@ -163,22 +148,12 @@ linger(void *object __rte_unused, void *arg __rte_unused)
 static struct mag_cache *
 lingering_cache(const struct ground *own, unsigned int flags)
 {
-	struct mag_cache_params params = {
-		.size = sizeof(params),
-		.name = "lingering",
-		.object_size = SIZE,
-		.region = own->region,
-		.destructor = linger,
-		.flags = flags,
-		.node = -1,
-	};
-	struct mag_cache *lingering = mag_cache_create(&params);
-
-	assert_non_null(lingering);
 	atomic_store(&episode.entered, 0);
 	atomic_store(&episode.most, 0);
 	atomic_store(&episode.go_on, false);
-	return lingering;
+	return make_cache(CACHE_PARAMS(.name = "lingering", .object_size = SIZE,
+				       .region = own->region, .destructor = linger,
+				       .flags = flags));
 }
 
 /* A request may be dropped: so both, until it is served. */
@@ -220,7 +195,7 @@ TEST(test_an_episode_under_way_keeps_service_lcores_and_thread_out, setup, teard
 	atomic_store(&episode.go_on, true);
 	wait_until(mag_maint_updates() > updates + 4);
 	assert_int_equal(episode.most, 1);
-	assert_int_equal(mag_cache_destroy(lingering), 0);
+	drop_cache(lingering);
 	ground_drop(&own);
 }
 
@@ -234,7 +209,7 @@ TEST(test_a_request_purges_a_reclaim_cache_and_reaps_others, setup, teardown)
 	wait_until((request(reclaim), reclaim->purges > 0));
 	assert_int_equal(cache->purges, 0);
 	wait_until(MAG_STAT(reclaim->first.slot[0].size) == reclaim->common.type);
-	assert_int_equal(mag_cache_destroy(reclaim), 0);
+	drop_cache(reclaim);
 	ground_drop(&own);
 }
 
@@ -257,7 +232,7 @@ TEST(test_one_that_goes_leaves_the_work_to_the_other, setup, teardown)
 {
 	go(TWO);
 	assert_updates_go_on(MAG_MAINT_SERVICE);
-	run_on_lcore(TWO, fill_run, &(unsigned int){100});
+	fill_on_lcore(TWO, 100);
 	assert_all_can_be_had_without_updates();
 }
 
@@ -295,14 +270,14 @@ TEST(test_when_the_last_one_went_the_thread_works, setup, teardown)
 	assert_int_equal(rte_service_lcore_count(), 0);
 	assert_updates_go_on(MAG_MAINT_THREAD);
 	fill(COUNT / 2);
-	wait_until(mag_depot_total(&cache->first.depot.full) == 0);
+	wait_until(depot_full() == 0);
 }
 
 TEST(test_an_unregistered_service_is_missed_when_a_service_lcore_comes, setup, teardown)
 {
 	uint32_t id;
 
-	wait_until(unregistered());
+	wait_until(service_unregister());
 	assert_updates_go_on(MAG_MAINT_THREAD);
 	assert_int_not_equal(rte_service_get_by_name("magazine", &id), 0);
 	assert_int_equal(rte_service_lcore_add(ONE), 0);
@@ -326,11 +301,9 @@ slot_of(unsigned int lcore)
 
 TEST(test_what_an_lcore_held_when_it_became_a_service_lcore_can_be_had, setup, teardown)
 {
-	unsigned int n = COUNT / 2;
-
 	interval = 3600000;
 	assert_int_equal(mag_maint_interval(interval), 0);
-	run_on_lcore(WORKER, fill_run, &n);
+	fill_on_lcore(WORKER, COUNT / 2);
 	assert_true(mag_slot_objects(slot_of(WORKER)) > 0);
 	come(WORKER);
 	assert_true(mag_slot_objects(slot_of(WORKER)) > 0);
@@ -342,24 +315,21 @@ TEST(test_what_an_lcore_held_when_it_became_a_service_lcore_can_be_had, setup, t
 
 TEST(test_what_it_held_is_in_the_slabs_after_a_purge, setup, teardown)
 {
-	unsigned int n = COUNT / 2;
-
-	run_on_lcore(WORKER, fill_run, &n);
+	fill_on_lcore(WORKER, COUNT / 2);
 	come(WORKER);
 	wait_until(mag_cache_reap_now(cache, true) == 0);
 	assert_int_equal(cache->first.slab.out, 0);
 	go(WORKER);
-	run_on_lcore(WORKER, fill_run, &n);
+	fill_on_lcore(WORKER, COUNT / 2);
 	assert_true(mag_slot_objects(slot_of(WORKER)) > 0);
 	assert_all_can_be_had_without_updates();
 }
 
 TEST(test_a_reap_that_is_requested_leaves_its_magazines, setup, teardown)
 {
-	unsigned int n = COUNT / 2;
 	uint64_t before = asked;
 
-	run_on_lcore(WORKER, fill_run, &n);
+	fill_on_lcore(WORKER, COUNT / 2);
 	assert_non_null(slot_of(WORKER)->previous);
 	come(WORKER);
 	wait_until((mag_reap_request(), asked > before));

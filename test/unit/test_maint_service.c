@@ -30,7 +30,7 @@ static int
 teardown(void **state __rte_unused)
 {
 	assert_int_equal(mag_maint_interval(0), 0);
-	assert_int_equal(mag_cache_destroy(asking), 0);
+	drop_cache(asking);
 	fixture_drop();
 	return 0;
 }
@@ -48,38 +48,11 @@ TEST(test_a_service_lcore_runs_maintenance, setup, teardown)
 TEST(test_an_idle_pool_gives_its_objects_back_to_the_slabs, setup, teardown)
 {
 	fill(COUNT / 2);
-	assert_true(mag_depot_total(&cache->first.depot.full) > 0);
+	assert_true(depot_full() > 0);
 	assert_int_equal(mag_maint_interval(10), 0);
-	wait_until(mag_depot_total(&cache->first.depot.full) == 0);
-	wait_until(cache->first.slab.out == mag_slot_objects(mag_slot_own(cache->first.slot)));
+	wait_until(depot_full() == 0);
+	wait_until(cache->first.slab.out == mag_slot_objects(own_slot()));
 	assert_int_equal(mag_cache_available(cache), COUNT);
-}
-
-static struct {
-	_Atomic bool stop;
-	_Atomic uint32_t owner[COUNT];
-	_Atomic uint32_t clashes;
-} crowd;
-
-static void
-crowd_run(void *arg __rte_unused)
-{
-	void *objects[600];
-	unsigned int i, n, clashes = 0;
-
-	while (!atomic_load_explicit(&crowd.stop, memory_order_relaxed)) {
-		n = mag_cache_alloc_burst(cache, objects, RTE_DIM(objects));
-		for (i = 0; i < n; i++)
-			clashes += atomic_exchange_explicit(
-				&crowd.owner[((char *)objects[i] - ground.memory) / SIZE], 1,
-				memory_order_relaxed);
-		for (i = 0; i < n; i++)
-			atomic_store_explicit(
-				&crowd.owner[((char *)objects[i] - ground.memory) / SIZE], 0,
-				memory_order_relaxed);
-		mag_cache_free_bulk(cache, objects, n);
-	}
-	atomic_fetch_add(&crowd.clashes, clashes);
 }
 
 /* Those that run may happen never to meet in the depot: they are taken to have. */
@@ -92,62 +65,33 @@ grown(uint32_t type)
 
 TEST(test_magazines_of_a_contended_pool_grow_and_nothing_is_lost, setup, teardown)
 {
-	struct task task[3];
-	uint32_t type;
-	unsigned int i;
-
 	assert_int_equal(mag_cache_resize(cache, 14, true), 0);
 	mag_cache_update(cache);
-	type = cache->common.type;
-	assert_int_equal(type, 14);
-	atomic_store(&crowd.stop, false);
-	task_lcore(&task[0], 1, crowd_run, NULL);
-	task_registered(&task[1], crowd_run, NULL);
-	task_thread(&task[2], crowd_run, NULL);
+	assert_int_equal(cache->common.type, 14);
+	crowd_begin(1, 600);
 	assert_int_equal(mag_maint_interval(20), 0);
-	wait_until(grown(type));
-	atomic_store(&crowd.stop, true);
-	for (i = 0; i < RTE_DIM(task); i++)
-		task_join(&task[i]);
-	assert_int_equal(crowd.clashes, 0);
-	assert_int_equal(cache->first.slab.invalid, 0);
+	wait_until(grown(14));
+	crowd_end();
 	assert_int_equal(mag_cache_available(cache), COUNT);
-}
-
-/* Maintenance may look for the service between the steps: then again. */
-static bool
-unregistered(void)
-{
-	uint32_t id;
-
-	if (rte_service_get_by_name("magazine", &id) != 0 || rte_service_runstate_set(id, 0) != 0)
-		return false;
-	wait_until(rte_service_may_be_active(id) == 0);
-	return rte_service_component_unregister(id) == 0;
 }
 
 TEST(test_a_service_that_was_unregistered_comes_back, setup, teardown)
 {
-	uint64_t updates;
 	uint32_t id;
 
 	assert_int_equal(mag_maint_interval(50), 0);
-	wait_until(unregistered());
+	wait_until(service_unregister());
 	wait_until(rte_service_get_by_name("magazine", &id) == 0);
 	wait_until(mag_maint_runner() == MAG_MAINT_SERVICE);
-	updates = cache->updates;
-	wait_until(cache->updates >= updates + 3);
+	wait_for_updates(3);
 }
 
 TEST(test_a_service_that_the_application_stopped_stays_so_and_the_thread_works, setup, teardown)
 {
-	uint64_t updates;
-
 	assert_int_equal(mag_maint_interval(20), 0);
 	assert_int_equal(rte_service_runstate_set(service_id(), 0), 0);
 	wait_until(mag_maint_runner() == MAG_MAINT_THREAD);
-	updates = cache->updates;
-	wait_until(cache->updates >= updates + 3);
+	wait_for_updates(3);
 	assert_int_equal(mag_maint_runner(), MAG_MAINT_THREAD);
 	assert_int_equal(rte_service_runstate_get(service_id()), 0);
 	assert_int_equal(rte_service_runstate_set(service_id(), 1), 0);
@@ -164,21 +108,12 @@ TEST(test_a_service_that_was_unmapped_is_mapped_again, setup, teardown)
 	wait_until(mag_maint_runner() == MAG_MAINT_SERVICE);
 }
 
-/* Each time: a request may be dropped. */
+/* By the next updates a request that was made before is served or dropped, and a reap is allowed. */
 static bool
 reaped(uint64_t more)
 {
 	mag_reap_request();
 	return asked >= more;
-}
-
-/* By then a request that was made before is served or dropped, and a reap is allowed again. */
-static void
-wait_for_updates(void)
-{
-	uint64_t before = cache->updates;
-
-	wait_until(cache->updates >= before + 3);
 }
 
 TEST(test_a_reap_that_is_requested_is_served_again_after_an_interval, setup, teardown)
@@ -189,20 +124,13 @@ TEST(test_a_reap_that_is_requested_is_served_again_after_an_interval, setup, tea
 	assert_int_equal(mag_maint_interval(20), 0);
 	for (i = 1; i <= 3; i++)
 		wait_until(reaped(before + i));
-	wait_for_updates();
+	wait_for_updates(3);
 }
 
 static void
 request(int signal __rte_unused)
 {
 	mag_reap_request();
-}
-
-static bool
-reaped_by_signal(uint64_t more)
-{
-	raise(SIGUSR1);
-	return asked >= more;
 }
 
 TEST(test_a_reap_can_be_requested_by_a_signal_handler, setup, teardown)
@@ -212,10 +140,9 @@ TEST(test_a_reap_can_be_requested_by_a_signal_handler, setup, teardown)
 	assert_int_equal(mag_maint_interval(20), 0);
 	assert_ptr_not_equal(signal(SIGUSR1, request), SIG_ERR);
 	fill(COUNT / 2);
-	wait_until(reaped_by_signal(before + 1));
+	wait_until((raise(SIGUSR1), asked > before));
 	signal(SIGUSR1, SIG_DFL);
-	before = cache->updates;
-	wait_until(cache->updates >= before + 3);
+	wait_for_updates(3);
 }
 
 static _Atomic unsigned int begun, ended;
@@ -231,19 +158,12 @@ slow_destructor(void *object __rte_unused, void *arg __rte_unused)
 TEST(test_a_stop_waits_for_the_pass_of_a_service_lcore, setup, teardown)
 {
 	struct ground other = ground_make(400, SIZE, 16, 0);
-	struct mag_cache_params params = {
-		.size = sizeof(params),
-		.name = "slow",
-		.object_size = SIZE,
-		.region = other.region,
-		.destructor = slow_destructor,
-		.node = -1,
-	};
-	struct mag_cache *slow = mag_cache_create(&params);
+	struct mag_cache *slow =
+		make_cache(CACHE_PARAMS(.name = "slow", .object_size = SIZE, .region = other.region,
+					.destructor = slow_destructor));
 	void *objects[400];
 	uint64_t updates;
 
-	assert_non_null(slow);
 	assert_int_equal(mag_cache_alloc_burst(slow, objects, 400), 400);
 	mag_cache_free_bulk(slow, objects, 400);
 	wait_until(mag_maint_runner() == MAG_MAINT_SERVICE);
@@ -256,7 +176,7 @@ TEST(test_a_stop_waits_for_the_pass_of_a_service_lcore, setup, teardown)
 	assert_int_equal(mag_maint_updates(), updates);
 	assert_int_equal(begun, ended);
 	assert_int_equal(mag_maint_runner(), MAG_MAINT_NONE);
-	assert_int_equal(mag_cache_destroy(slow), 0);
+	drop_cache(slow);
 	ground_drop(&other);
 }
 
@@ -266,8 +186,7 @@ TEST(test_updates_are_an_interval_apart, setup, teardown)
 
 	assert_int_equal(mag_maint_interval(50), 0);
 	start = rte_rdtsc();
-	before = cache->updates;
-	wait_until(cache->updates >= before + 3);
+	wait_for_updates(3);
 	let_pass(200);
 	most = (rte_rdtsc() - start) / (rte_get_tsc_hz() / 1000 * 50) + 1;
 	assert_in_range(cache->updates - before, 3, most);
@@ -334,8 +253,7 @@ TEST(test_a_request_that_finds_the_list_taken_is_served_when_it_is_free, setup, 
 	uint64_t before;
 
 	assert_int_equal(mag_maint_interval(20), 0);
-	before = cache->updates;
-	wait_until(cache->updates >= before + 3);
+	wait_for_updates(3);
 	list_take(&task);
 	before = asked;
 	mag_reap_request();
@@ -349,8 +267,7 @@ TEST(test_a_request_that_finds_the_list_taken_is_served_when_it_is_free, setup, 
 	list_give(&task);
 	wait_until(asked > before);
 	/* The pass that served it is over, with the interval of this test. */
-	before = cache->updates;
-	wait_until(cache->updates >= before + 3);
+	wait_for_updates(3);
 }
 
 static void
@@ -364,13 +281,13 @@ TEST(test_a_request_from_inside_the_list_is_dropped, setup, teardown)
 	uint64_t before;
 
 	assert_int_equal(mag_maint_interval(20), 0);
-	wait_for_updates();
+	wait_for_updates(3);
 	before = asked;
 	mag_cache_walk(request_visit, NULL);
-	wait_for_updates();
+	wait_for_updates(3);
 	assert_int_equal(asked, before);
 	wait_until(reaped(before + 1));
-	wait_for_updates();
+	wait_for_updates(3);
 }
 
 TEST(test_a_second_request_within_an_interval_is_dropped, setup, teardown)

@@ -138,6 +138,12 @@ own_slot(void)
 	return mag_slot_own(cache->first.slot);
 }
 
+struct mag_slot *
+slot_in(unsigned int part, unsigned int index)
+{
+	return &mag_cache_home(cache, part)->slot[index];
+}
+
 unsigned int
 slot_holds(unsigned int index)
 {
@@ -209,6 +215,9 @@ crowd_run(void *arg)
 				atomic_fetch_add(&crowd.clashes, 1);
 		for (i = 0; i < n; i++)
 			atomic_store_explicit(users_of(objects[i]), 0, memory_order_relaxed);
+		/* At times in another order than they came. */
+		if (n > 0 && (seed >> 8) % 7 == 0)
+			RTE_SWAP(objects[0], objects[n - 1]);
 		mag_cache_free_bulk(cache, objects, n);
 		atomic_fetch_add_explicit(&crowd.turns, 1, memory_order_relaxed);
 	}

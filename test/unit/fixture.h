@@ -63,6 +63,8 @@ void assert_all_can_be_had(void);
 /** A slot of the first home; that of this thread. */
 struct mag_slot *slot_at(unsigned int index);
 struct mag_slot *own_slot(void);
+/** A slot of the home of this part. */
+struct mag_slot *slot_in(unsigned int part, unsigned int index);
 /** Objects in it. */
 unsigned int slot_holds(unsigned int index);
 /** Magazines of the first home's depot. */

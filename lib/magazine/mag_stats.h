@@ -73,6 +73,7 @@ struct mag_cache_stats {
 	/** Slots or locks that did not let go in time for one, and sums that never settled. */
 	uint64_t steal_denied;
 	uint64_t visits_denied; /**< the same for purge, resize and reap */
+	uint32_t mempool_cache; /**< of a pool: size of rte_mempool's caches in force; 0 = none */
 };
 
 /** Fill as much of a snapshot as its size says. Not for users: mag_cache_stats_get(). */

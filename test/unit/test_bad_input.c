@@ -223,7 +223,7 @@ TEST(test_a_region_that_is_too_small_for_a_cache_is_refused, setup, teardown)
 	assert_cache_refused(&params, EINVAL, "at most a segment");
 }
 
-TEST(test_options_of_regions_are_refused_for_a_cache, setup, teardown)
+TEST(test_options_of_regions_and_pools_are_refused_for_a_cache, setup, teardown)
 {
 	struct mag_cache_params params = params_of(&ground, 0);
 	struct mag_cache *cache;
@@ -232,6 +232,8 @@ TEST(test_options_of_regions_are_refused_for_a_cache, setup, teardown)
 	assert_cache_refused(&params, EINVAL, "options block and mirror are its region's");
 	params.options = "mirror=64";
 	assert_cache_refused(&params, EINVAL, "options block and mirror are its region's");
+	params.options = "cache=0";
+	assert_cache_refused(&params, EINVAL, "option cache is a pool's");
 	params.options = "block=0,mirror=0";
 	cache = mag_cache_create(&params);
 	assert_non_null(cache);

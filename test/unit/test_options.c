@@ -21,6 +21,7 @@ assert_options(const struct mag_options *options, const struct mag_options *want
 	assert_int_equal(options->contention, wanted->contention);
 	assert_int_equal(options->clear_min, wanted->clear_min);
 	assert_int_equal(options->pressure, wanted->pressure);
+	assert_int_equal(options->cache, wanted->cache);
 }
 
 static struct mag_options
@@ -119,6 +120,31 @@ TEST(test_what_is_cleared_has_two_cache_lines_unless_said_otherwise)
 	assert_int_equal(mag_options_clear_min(&options), 1048576);
 }
 
+TEST(test_a_mempools_caches_are_kept_unless_said_otherwise_or_watched)
+{
+	static const struct {
+		const char *text;
+		uint32_t cache;
+	} rows[] = {
+		{"rounds=14", MAG_CACHE_KEPT},
+		{"cache=0", 0},
+		{"cache=512", 512},
+		{"guard=0,audit=0", MAG_CACHE_KEPT},
+		{"guard=1", 0},
+		{"guard=panic", 0},
+		{"audit=1", 0},
+		{"guard=1,cache=32", 32},
+		{"cache=32,audit=1", 32},
+	};
+	struct mag_options options;
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(rows); i++) {
+		options = parse_good(rows[i].text);
+		assert_int_equal(mag_options_cache(&options), rows[i].cache);
+	}
+}
+
 static uint32_t
 line_of(const char *text)
 {
@@ -153,9 +179,9 @@ TEST(test_a_key_sets_its_own_option_only)
 	wanted.rounds = 126;
 	options = parse_good("rounds=126");
 	assert_options(&options, &wanted);
-	wanted = (struct mag_options){254, 2000, 9, 64, false, false, false, false, 7, 100, 3};
+	wanted = (struct mag_options){254, 2000, 9, 64, false, false, false, false, 7, 100, 3, 8};
 	options = parse_good("mirror=64,magazines=0,visit=0,block=9,interval=2,rounds=254,"
-			     "clear_min=100,contention=7,pressure=3");
+			     "clear_min=100,contention=7,pressure=3,cache=8");
 	assert_options(&options, &wanted);
 }
 
@@ -204,6 +230,11 @@ TEST(test_a_bad_value_is_refused_with_key_value_and_what_is_allowed)
 		{"pressure", "101", "0 (never low) or 1 to 100 (percent of the time)"},
 		{"pressure", "-1", "0 (never low) or 1 to 100 (percent of the time)"},
 		{"pressure", "10%", "0 (never low) or 1 to 100 (percent of the time)"},
+		{"cache", "513", "0 (off) or 1 to 512 objects"},
+		{"cache", "-1", "0 (off) or 1 to 512 objects"},
+		{"cache", "off", "0 (off) or 1 to 512 objects"},
+		{"cache", "4294967295", "0 (off) or 1 to 512 objects"},
+		{"cache", "", "0 (off) or 1 to 512 objects"},
 	};
 	char text[64], pair[80];
 	unsigned int i;
@@ -224,7 +255,7 @@ TEST(test_an_unknown_key_is_refused_with_the_keys_there_are)
 
 	assert_logged(log, "bogus=1");
 	assert_logged(log, "rounds, interval, block, mirror, visit, magazines, guard, audit, "
-			   "contention, clear_min");
+			   "contention, clear_min, pressure, cache");
 	parse_bad("Rounds=14");
 	parse_bad("round=14");
 	parse_bad("=14");
@@ -297,8 +328,9 @@ TEST(test_memory_is_low_from_a_tenth_of_the_time_on_unless_said_otherwise)
 
 TEST(test_other_options_are_no_switches)
 {
-	const char *texts[] = {"rounds=14", "interval=12",     "block=3",      "mirror=8",
-			       "visit=0",   "guard=1,visit=0", "contention=5", "clear_min=64"};
+	const char *texts[] = {"rounds=14",    "interval=12",  "block=3",
+			       "mirror=8",     "visit=0",      "guard=1,visit=0",
+			       "contention=5", "clear_min=64", "cache=0"};
 	struct mag_options options;
 	unsigned int i;
 

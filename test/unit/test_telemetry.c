@@ -167,6 +167,7 @@ static const struct figure {
 	SAME(steals),
 	COUNT_OF("steals_denied", steal_denied),
 	SAME(visits_denied),
+	SAME(mempool_cache),
 };
 
 static uint64_t

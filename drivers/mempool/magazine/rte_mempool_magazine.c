@@ -97,6 +97,25 @@ on_event(enum rte_mempool_event event, struct rte_mempool *mp, void *arg)
 	mag_door_dying(mp->pool_data, out > 0);
 }
 
+/*
+ * Option cache. rte_mempool has made its caches when the pool was made, and asks us for its data
+ * before there is an object, so nobody has used them yet. They are in the pool's memory, which all
+ * processes have. mp->cache_size stays: it says where the private area lies, and where it is 0
+ * there are no caches.
+ */
+static void
+resize_caches(struct rte_mempool *mp, uint32_t size)
+{
+	unsigned int i;
+
+	if (size == mp->cache_size)
+		return;
+	for (i = 0; i < RTE_MAX_LCORE; i++) {
+		mp->local_cache[i].size = size;
+		mp->local_cache[i].flushthresh = mag_door_flushthresh(size);
+	}
+}
+
 static int
 magazine_alloc(struct rte_mempool *mp)
 {
@@ -105,6 +124,7 @@ magazine_alloc(struct rte_mempool *mp)
 		.object_size = mp->elt_size,
 		.stride = mp->header_size + mp->elt_size + mp->trailer_size,
 		.objects = mp->size,
+		.cache_size = mp->cache_size,
 		.socket = mp->socket_id,
 		.options = mp->pool_config,
 	};
@@ -113,6 +133,7 @@ magazine_alloc(struct rte_mempool *mp)
 	mp->pool_data = mag_door_create(&params);
 	if (mp->pool_data == NULL)
 		return -rte_errno;
+	resize_caches(mp, mag_door_cache_size(mp->pool_data));
 	ret = rte_mempool_event_callback_register(on_event, NULL);
 	if (ret != 0 && rte_errno != EEXIST)
 		MAG_LOG(WARNING,
@@ -217,6 +238,11 @@ dequeue_hard(struct rte_mempool *mp, void **objects, unsigned int n, uint64_t ha
 
 	if (refilled == NULL)
 		refilled = user_cache_at(objects, n);
+	/*
+	 * Until 25.11 gets pass through a cache that is off (option cache=0), for what they need.
+	 */
+	if (refilled != NULL && refilled->size == 0)
+		refilled = NULL;
 	return mag_door_get_hard(mp->pool_data, objects, n, refilled, had);
 }
 

@@ -3,8 +3,8 @@
 #define MAG_COMPAT_H
 
 /*
- * What DPDK's versions, 22.11 to 25.11, name or declare differently. The rest of the library uses
- * the later names; here they are made of what an earlier version has.
+ * What DPDK's versions, 22.11 to 26.07, name, declare or compute differently. The rest of the
+ * library uses the later names; here they are made of what an earlier version has.
  */
 
 #include <errno.h>
@@ -67,6 +67,20 @@ mag_ctrl_thread_create(pthread_t *id, const char *name, void *(*start)(void *arg
 	return 0;
 #else
 	return -abs(rte_ctrl_thread_create(id, name, NULL, start, arg));
+#endif
+}
+
+/*
+ * Objects at which a cache of rte_mempool of that size is flushed. A 26.07 below a driver that was
+ * compiled for 25.11, of the same ABI, does not look at it.
+ */
+static inline uint32_t
+mag_compat_flushthresh(uint32_t size)
+{
+#if RTE_VERSION < RTE_VERSION_NUM(26, 7, 0, 0)
+	return size * 3 / 2;
+#else
+	return size;
 #endif
 }
 

@@ -65,7 +65,8 @@ struct mag_cache {
 	pid_t pid;   /**< of that process, for log lines: no identity */
 	bool is_own; /**< has callbacks, or memory that no other process has: only for the process
 			that made it */
-	uint64_t expected; /**< objects that a pool is going to have */
+	uint64_t expected;      /**< objects that a pool is going to have */
+	uint32_t mempool_cache; /**< of a pool: size of rte_mempool's caches; 0: none */
 	struct mag_options options;
 	struct mag_region *region;
 

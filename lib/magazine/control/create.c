@@ -246,6 +246,8 @@ options_read(const struct mag_cache_params *params, size_t align, struct mag_opt
 		return -EINVAL;
 	if (options->block != 0 || options->mirror != 0)
 		return params_error(params, "options block and mirror are its region's", EINVAL);
+	if (options->cache != MAG_CACHE_KEPT)
+		return params_error(params, "option cache is a pool's: leave it out", EINVAL);
 	if (intrinsic && (options->audit || options->guard != MAG_GUARD_OFF))
 		return params_error(params, "guard and audit need a region", EINVAL);
 	if (options->audit && params->region->audit == NULL)

@@ -5,10 +5,12 @@
  */
 
 #include <errno.h>
+#include <inttypes.h>
 
 #include <rte_common.h>
 #include <rte_errno.h>
 
+#include "base/compat.h"
 #include "base/counter.h"
 #include "base/log.h"
 #include "control/create.h"
@@ -23,10 +25,49 @@
 /* Purges of a pool that is populated again before an lcore that does not let go makes it fail. */
 #define RESET_TRIES 3
 
+/*
+ * What rte_mempool's caches are to be: as they were made, or as the options say. A pool that was
+ * made without has no room for them.
+ */
+static int
+cache_size_of(const struct mag_pool_params *params, uint32_t *size)
+{
+	uint32_t wanted = mag_options_cache(&params->options), most = wanted;
+
+	*size = params->cache_size;
+	if (wanted == MAG_CACHE_KEPT || wanted == *size)
+		return 0;
+	if (*size == 0) {
+		MAG_LOG(NOTICE,
+			"pool \"%s\": option cache=%u: changes nothing: the pool was made without "
+			"caches (cache_size 0)",
+			params->name, wanted);
+		return 0;
+	}
+	while (mag_compat_flushthresh(most) > params->objects)
+		most--;
+	if (most < wanted) {
+		MAG_LOG(ERR,
+			"pool \"%s\": option cache=%u: a cache would hold %u of its %" PRIu64
+			" objects: must be 0 (off) or 1 to %u for this pool",
+			params->name, wanted, mag_compat_flushthresh(wanted), params->objects,
+			most);
+		return -EINVAL;
+	}
+	if (params->options.cache == MAG_CACHE_KEPT)
+		MAG_LOG(NOTICE,
+			"pool \"%s\": guard and audit see no object in a mempool's caches: those, "
+			"of %u objects, are off (cache=0)",
+			params->name, *size);
+	*size = wanted;
+	return 0;
+}
+
 struct mag_cache *
 mag_pool_create(const struct mag_pool_params *params)
 {
 	struct mag_cache *cache;
+	uint32_t cache_size;
 
 	if (mag_cache_may_deadlock()) {
 		MAG_LOG(ERR, "pool \"%s\": not from a cache's callback, nor from a walk",
@@ -45,6 +86,9 @@ mag_pool_create(const struct mag_pool_params *params)
 		rte_errno = EINVAL;
 		return NULL;
 	}
+	rte_errno = -cache_size_of(params, &cache_size);
+	if (rte_errno != 0)
+		return NULL;
 	cache = mag_create_begin("pool", params->name, params->node);
 	if (cache == NULL)
 		return NULL;
@@ -55,6 +99,7 @@ mag_pool_create(const struct mag_pool_params *params)
 	cache->region = params->region;
 	cache->options = params->options;
 	cache->expected = params->objects;
+	cache->mempool_cache = cache_size;
 	return mag_create_finish(cache, "pool");
 }
 

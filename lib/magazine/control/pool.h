@@ -17,7 +17,8 @@
 struct mag_pool_params {
 	const char *name;
 	uint32_t object_size;
-	uint64_t objects; /**< that the pool is going to have */
+	uint64_t objects;    /**< that the pool is going to have */
+	uint32_t cache_size; /**< of rte_mempool's caches, as made; 0: there are none */
 	struct mag_region *region;
 	struct mag_options options;
 	int node;

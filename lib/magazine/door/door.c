@@ -11,6 +11,7 @@
 #include <rte_lcore.h>
 #include <rte_memory.h>
 
+#include "base/compat.h"
 #include "base/numa.h"
 #include "control/pool.h"
 #include "parts/options.h"
@@ -69,6 +70,7 @@ mag_door_create(const struct mag_door_params *params)
 		.name = params->name,
 		.object_size = params->object_size,
 		.objects = params->objects,
+		.cache_size = params->cache_size,
 		.node = node_of_socket(params->socket),
 	};
 	struct mag_cache *pool;
@@ -92,6 +94,18 @@ mag_door_create(const struct mag_door_params *params)
 		rte_errno = error;
 	}
 	return pool;
+}
+
+uint32_t
+mag_door_cache_size(const struct mag_cache *pool)
+{
+	return pool->mempool_cache;
+}
+
+uint32_t
+mag_door_flushthresh(uint32_t cache_size)
+{
+	return mag_compat_flushthresh(cache_size);
 }
 
 void

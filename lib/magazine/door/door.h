@@ -30,6 +30,7 @@ struct mag_door_params {
 	uint32_t object_size; /**< bytes */
 	uint32_t stride;      /**< bytes from object to object, headers included */
 	uint32_t objects;     /**< that the pool is going to have; not 0 */
+	uint32_t cache_size;  /**< of rte_mempool's caches, as made; 0: there are none */
 	int socket;           /**< of rte_mempool: -1, a node, or the number of an external heap */
 	const char *options;  /**< text; NULL: what the environment says */
 };
@@ -41,6 +42,13 @@ struct mag_door_params {
  *   The pool, or NULL with rte_errno after one log line: as mag_cache_create().
  */
 struct mag_cache *mag_door_create(const struct mag_door_params *params);
+/**
+ * Objects that rte_mempool's cache of each lcore shall be for, by option cache; 0 = off. What the
+ * pool was made with unless the options say otherwise; always if that is 0.
+ */
+uint32_t mag_door_cache_size(const struct mag_cache *pool);
+/** Objects at which rte_mempool flushes a cache of that size. */
+uint32_t mag_door_flushthresh(uint32_t cache_size);
 /**
  * Free a pool, whatever is out: its objects' memory is gone, and none of it is touched. In another
  * process than the one that made it, or in a callback or a walk, its records are freed later, by

@@ -180,6 +180,7 @@ answer_stats(struct mag_cache *cache, struct rte_tel_data *data)
 
 	mag_cache_stats_get(cache, &stats);
 	add_stats(data, &stats);
+	add_count(data, "mempool_cache", stats.mempool_cache);
 }
 
 static int

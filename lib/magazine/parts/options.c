@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <rte_common.h>
+#include <rte_config.h>
 #include <rte_kvargs.h>
 
 #include "base/log.h"
@@ -119,6 +120,12 @@ set_pressure(struct mag_options *options, const char *value)
 }
 
 static bool
+set_cache(struct mag_options *options, const char *value)
+{
+	return set_number(&options->cache, value, RTE_MEMPOOL_CACHE_MAX_SIZE);
+}
+
+static bool
 set_switch(bool *option, const char *value)
 {
 	unsigned long number;
@@ -178,6 +185,8 @@ static const struct {
 	{"contention", "must be 0 to 1000000 takes", set_contention},
 	{"clear_min", "must be 0 (never) or 1 to 1048576 bytes", set_clear_min},
 	{"pressure", "must be 0 (never low) or 1 to 100 (percent of the time)", set_pressure},
+	{"cache", "must be 0 (off) or 1 to " RTE_STR(RTE_MEMPOOL_CACHE_MAX_SIZE) " objects",
+	 set_cache},
 };
 
 static int
@@ -196,7 +205,7 @@ set_pair(struct parser *parser, const char *key, const char *value)
 	}
 	MAG_LOG(ERR,
 		"%s: option %s=%s: unknown key, must be one of rounds, interval, block, mirror, "
-		"visit, magazines, guard, audit, contention, clear_min, pressure",
+		"visit, magazines, guard, audit, contention, clear_min, pressure, cache",
 		parser->who, key, value != NULL ? value : "");
 	return -1;
 }
@@ -210,7 +219,8 @@ is_switches_only(const struct mag_options *options)
 	       options->mirror == mag_options_default.mirror &&
 	       options->visit == mag_options_default.visit &&
 	       options->contention == mag_options_default.contention &&
-	       options->clear_min == mag_options_default.clear_min;
+	       options->clear_min == mag_options_default.clear_min &&
+	       options->cache == mag_options_default.cache;
 }
 
 int
@@ -285,4 +295,12 @@ mag_options_clear_min(const struct mag_options *options)
 	if (options->clear_min != MAG_CLEAR_MIN_LINES)
 		return options->clear_min;
 	return 2 * mag_options_line(sysconf(_SC_LEVEL1_DCACHE_LINESIZE), LINE_SIZE_FILE);
+}
+
+uint32_t
+mag_options_cache(const struct mag_options *options)
+{
+	bool watched = options->guard != MAG_GUARD_OFF || options->audit;
+
+	return options->cache == MAG_CACHE_KEPT && watched ? 0 : options->cache;
 }

@@ -36,10 +36,18 @@ struct mag_options {
 	 */
 	uint32_t clear_min;
 	uint32_t pressure; /**< memory counts as low from this percentage on; 0 = never */
+	/**
+	 * Of a pool: objects that rte_mempool's cache of each lcore is for, 0 = off; or
+	 * MAG_CACHE_KEPT. mag_options_cache() says what it is.
+	 */
+	uint32_t cache;
 };
 
 /** Two CPU cache lines, of the machine that this runs on. */
 #define MAG_CLEAR_MIN_LINES UINT32_MAX
+
+/** As the application asked for. */
+#define MAG_CACHE_KEPT UINT32_MAX
 
 /**
  * Environment variable that is read for all caches and regions: magazines, guard, audit and
@@ -59,6 +67,7 @@ static const struct mag_options mag_options_default = {
 	.magazines = true,
 	.contention = MAG_CONTENTION_LIMIT,
 	.clear_min = MAG_CLEAR_MIN_LINES,
+	.cache = MAG_CACHE_KEPT,
 };
 
 /**
@@ -85,6 +94,11 @@ int mag_options_parse(const char *who, const char *text, struct mag_options *opt
 
 /** Option clear_min in bytes. */
 uint32_t mag_options_clear_min(const struct mag_options *options);
+/**
+ * Option cache, or MAG_CACHE_KEPT. Guard and audit see no object in rte_mempool's caches: with one
+ * of them, and without the option, it is 0.
+ */
+uint32_t mag_options_cache(const struct mag_options *options);
 /**
  * Bytes of a CPU cache line.
  *

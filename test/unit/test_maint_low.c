@@ -5,16 +5,14 @@
 #include "eal.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
-#include "control/pool.h"
 #include "visits/purge.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "cache/cache.h"
 #include "base/fault.h"
-#include "ground.h"
+#include "fixture.h"
 #include "base/pressure.h"
 #include "outside/maint.h"
 
@@ -25,10 +23,10 @@
 enum { INTRINSIC, ADOPTED, ELASTIC, POOL, DEAF, CACHES };
 
 static char pressure[] = "/tmp/magazine-pressure-XXXXXX";
-static struct ground ground[CACHES];
+static struct ground grounds[CACHES];
 static struct mag_region *elastic;
-static struct mag_cache *cache[CACHES];
-static _Atomic uint64_t asked[CACHES];
+static struct mag_cache *caches[CACHES];
+static _Atomic uint64_t asked_of[CACHES];
 
 static void
 kernel_says(const char *percent)
@@ -49,85 +47,59 @@ count_asked(void *arg)
 static void
 make(unsigned int which, struct mag_region *region, const char *options)
 {
-	struct mag_cache_params params = {
-		.size = sizeof(params),
-		.name = "things",
-		.object_size = SIZE,
-		.region = region,
-		.release = count_asked,
-		.arg = &asked[which],
-		.options = options,
-		.node = -1,
-	};
-
-	cache[which] = mag_cache_create(&params);
-	assert_non_null(cache[which]);
+	caches[which] = make_cache(CACHE_PARAMS(.name = "things", .object_size = SIZE,
+						.region = region, .release = count_asked,
+						.arg = &asked_of[which], .options = options));
 }
 
 static void
-make_pool(void)
-{
-	struct mag_pool_params params = {
-		.name = "pool",
-		.object_size = SIZE,
-		.objects = COUNT,
-		.region = ground[POOL].region,
-		.options = mag_options_default,
-		.node = -1,
-	};
-
-	cache[POOL] = mag_pool_create(&params);
-	assert_non_null(cache[POOL]);
-}
-
-static void
-fill(struct mag_cache *one, unsigned int n)
+fill_cache(struct mag_cache *one, unsigned int n)
 {
 	void *objects[COUNT];
 
-	assert_int_equal(mag_cache_alloc_burst(one, objects, n), n);
-	mag_cache_free_bulk(one, objects, n);
+	cache = one;
+	alloc_bulk(objects, n);
+	free_bulk(objects, n);
 }
 
 static int
 setup(void **state __rte_unused)
 {
-	const struct mag_region_params params = {.size = sizeof(params),
-						 .name = "elastic",
-						 .objects = COUNT,
-						 .object_size = SIZE,
-						 .node = -1};
+	const struct mag_region_params params =
+		REGION_PARAMS(.name = "elastic", .objects = COUNT, .object_size = SIZE);
 	unsigned int i;
 
 	/* What was read before is read again after a second. */
 	kernel_says("0.00");
 	let_pass(1100);
-	ground[ADOPTED] = ground_make(COUNT, SIZE, 16, 0);
-	ground[POOL] = ground_make(COUNT, SIZE, 16, MAG_REGION_READONLY);
+	grounds[ADOPTED] = ground_make(COUNT, SIZE, 16, 0);
+	grounds[POOL] = ground_make(COUNT, SIZE, 16, MAG_REGION_READONLY);
 	elastic = mag_region_create(&params);
 	assert_non_null(elastic);
 	make(INTRINSIC, NULL, NULL);
-	make(ADOPTED, ground[ADOPTED].region, NULL);
+	make(ADOPTED, grounds[ADOPTED].region, NULL);
 	make(ELASTIC, elastic, NULL);
 	make(DEAF, NULL, "pressure=0");
-	make_pool();
+	caches[POOL] = make_pool(POOL_PARAMS(.name = "pool", .object_size = SIZE, .objects = COUNT,
+					     .region = grounds[POOL].region));
 	for (i = 0; i < CACHES; i++)
-		fill(cache[i], FILLED);
+		fill_cache(caches[i], FILLED);
 	return 0;
 }
 
 static int
 teardown(void **state __rte_unused)
 {
+	unsigned int i;
+
 	assert_int_equal(mag_maint_interval(0), 0);
-	mag_pool_free(cache[POOL]);
-	assert_int_equal(mag_cache_destroy(cache[INTRINSIC]), 0);
-	assert_int_equal(mag_cache_destroy(cache[ADOPTED]), 0);
-	assert_int_equal(mag_cache_destroy(cache[ELASTIC]), 0);
-	assert_int_equal(mag_cache_destroy(cache[DEAF]), 0);
+	mag_pool_free(caches[POOL]);
+	for (i = 0; i < CACHES; i++)
+		if (i != POOL)
+			drop_cache(caches[i]);
 	assert_int_equal(mag_region_destroy(elastic), 0);
-	ground_drop(&ground[ADOPTED]);
-	ground_drop(&ground[POOL]);
+	ground_drop(&grounds[ADOPTED]);
+	ground_drop(&grounds[POOL]);
 	return 0;
 }
 
@@ -135,12 +107,12 @@ teardown(void **state __rte_unused)
 static void
 request(void)
 {
-	uint64_t before = asked[INTRINSIC], updates;
+	uint64_t before = asked_of[INTRINSIC], updates;
 
 	assert_int_equal(mag_maint_interval(20), 0);
-	wait_until((mag_reap_request(), asked[INTRINSIC] > before));
-	updates = cache[POOL]->updates;
-	wait_until(cache[POOL]->updates > updates + 1);
+	wait_until((mag_reap_request(), asked_of[INTRINSIC] > before));
+	updates = caches[POOL]->updates;
+	wait_until(caches[POOL]->updates > updates + 1);
 }
 
 TEST(test_a_request_asks_every_owner_and_visits_nobody, setup, teardown)
@@ -149,14 +121,14 @@ TEST(test_a_request_asks_every_owner_and_visits_nobody, setup, teardown)
 	unsigned int i;
 
 	for (i = 0; i < CACHES; i++)
-		before[i] = asked[i];
+		before[i] = asked_of[i];
 	request();
 	for (i = 0; i < CACHES; i++) {
-		assert_true(i == POOL || asked[i] > before[i]);
-		assert_int_equal(cache[i]->purges, 0);
-		assert_int_equal(cache[i]->common.zeroes, 0);
-		assert_int_equal(cache[i]->common.visits_denied, 0);
-		assert_true(mag_slot_own(cache[i]->first.slot)->previous_rounds > 0);
+		assert_true(i == POOL || asked_of[i] > before[i]);
+		assert_int_equal(caches[i]->purges, 0);
+		assert_int_equal(caches[i]->common.zeroes, 0);
+		assert_int_equal(caches[i]->common.visits_denied, 0);
+		assert_true(mag_slot_own(caches[i]->first.slot)->previous_rounds > 0);
 	}
 }
 
@@ -166,31 +138,31 @@ TEST(test_a_request_purges_all_when_memory_is_low, setup, teardown)
 
 	kernel_says("10.00");
 	assert_int_equal(mag_maint_interval(20), 0);
-	wait_until((mag_reap_request(), cache[POOL]->purges > 0));
+	wait_until((mag_reap_request(), caches[POOL]->purges > 0));
 	for (i = 0; i < CACHES; i++)
 		if (i != DEAF)
-			wait_until(cache[i]->purges > 0);
-	assert_int_equal(cache[DEAF]->purges, 0);
+			wait_until(caches[i]->purges > 0);
+	assert_int_equal(caches[DEAF]->purges, 0);
 }
 
 static bool
 has_many_updates(void)
 {
-	return cache[POOL]->updates > 10 && cache[ADOPTED]->updates > 10 &&
-	       cache[DEAF]->updates > 10;
+	return caches[POOL]->updates > 10 && caches[ADOPTED]->updates > 10 &&
+	       caches[DEAF]->updates > 10;
 }
 
 TEST(test_pressure_purges_what_the_system_can_have_back, setup, teardown)
 {
 	kernel_says("99.99");
 	assert_int_equal(mag_maint_interval(20), 0);
-	wait_until(cache[INTRINSIC]->purges > 0 && cache[ELASTIC]->purges > 0);
-	assert_true(asked[ELASTIC] > 0);
+	wait_until(caches[INTRINSIC]->purges > 0 && caches[ELASTIC]->purges > 0);
+	assert_true(asked_of[ELASTIC] > 0);
 	wait_until(has_many_updates());
-	assert_int_equal(cache[POOL]->purges, 0);
-	assert_int_equal(cache[ADOPTED]->purges, 0);
-	assert_int_equal(cache[DEAF]->purges, 0);
-	wait_until(cache[INTRINSIC]->first.slab.out == 0);
+	assert_int_equal(caches[POOL]->purges, 0);
+	assert_int_equal(caches[ADOPTED]->purges, 0);
+	assert_int_equal(caches[DEAF]->purges, 0);
+	wait_until(caches[INTRINSIC]->first.slab.out == 0);
 }
 
 TEST(test_pressure_below_the_limit_purges_nothing, setup, teardown)
@@ -203,10 +175,10 @@ TEST(test_pressure_below_the_limit_purges_nothing, setup, teardown)
 	wait_until(has_many_updates());
 	/* Another look is taken within a second. */
 	let_pass(1200);
-	updates = cache[INTRINSIC]->updates;
-	wait_until(cache[INTRINSIC]->updates > updates + 1);
+	updates = caches[INTRINSIC]->updates;
+	wait_until(caches[INTRINSIC]->updates > updates + 1);
 	for (i = 0; i < CACHES; i++)
-		assert_int_equal(cache[i]->purges, 0);
+		assert_int_equal(caches[i]->purges, 0);
 }
 
 TEST(test_an_object_that_the_heap_cannot_give_makes_the_others_give_back, setup, teardown)
@@ -216,13 +188,13 @@ TEST(test_an_object_that_the_heap_cannot_give_makes_the_others_give_back, setup,
 
 	/* Those of other caches alone: the first steals from nobody who has some. */
 	mag_fault_nth(1);
-	n = mag_cache_alloc_burst(cache[INTRINSIC], objects, FILLED + 100);
+	n = mag_cache_alloc_burst(caches[INTRINSIC], objects, FILLED + 100);
 	mag_fault_nth(0);
 	assert_true(n < FILLED + 100);
-	wait_until(cache[DEAF]->purges > 0 && cache[ELASTIC]->purges > 0);
-	wait_until(cache[DEAF]->first.slab.out == 0);
-	assert_int_equal(cache[POOL]->purges, 0);
-	mag_cache_free_bulk(cache[INTRINSIC], objects, n);
+	wait_until(caches[DEAF]->purges > 0 && caches[ELASTIC]->purges > 0);
+	wait_until(caches[DEAF]->first.slab.out == 0);
+	assert_int_equal(caches[POOL]->purges, 0);
+	mag_cache_free_bulk(caches[INTRINSIC], objects, n);
 }
 
 /* Due now, and no more for an hour. */
@@ -234,12 +206,12 @@ due_visit(struct mag_cache *visited, void *arg)
 
 TEST(test_a_reap_that_is_larger_than_a_pass_goes_on_in_the_next, setup, teardown)
 {
-	struct mag_cache *one = cache[ADOPTED], *deaf = cache[DEAF];
+	struct mag_cache *one = caches[ADOPTED], *deaf = caches[DEAF];
 	uint32_t magazines;
 	uint64_t updates;
 
 	assert_int_equal(mag_cache_resize(one, 62, true), 0);
-	fill(one, COUNT);
+	fill_cache(one, COUNT);
 	magazines = mag_depot_total(&one->first.depot.full);
 	assert_true(magazines > 8 * MAG_DEPOT_CHAIN);
 	mag_cache_working_set_update(one);
@@ -252,8 +224,8 @@ TEST(test_a_reap_that_is_larger_than_a_pass_goes_on_in_the_next, setup, teardown
 	assert_int_equal(one->updates, updates + 1);
 	assert_int_equal(one->reaps, 1);
 	wait_until(one->common.transit == 0);
-	assert_int_equal(mag_cache_destroy(cache[DEAF]), 0);
-	cache[DEAF] = deaf;
+	drop_cache(caches[DEAF]);
+	caches[DEAF] = deaf;
 }
 
 int

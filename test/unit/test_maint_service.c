@@ -45,16 +45,6 @@ TEST(test_a_service_lcore_runs_maintenance, setup, teardown)
 	wait_until(cache->updates >= 5);
 }
 
-TEST(test_an_idle_pool_gives_its_objects_back_to_the_slabs, setup, teardown)
-{
-	fill(COUNT / 2);
-	assert_true(depot_full() > 0);
-	assert_int_equal(mag_maint_interval(10), 0);
-	wait_until(depot_full() == 0);
-	wait_until(cache->first.slab.out == mag_slot_objects(own_slot()));
-	assert_int_equal(mag_cache_available(cache), COUNT);
-}
-
 /* Those that run may happen never to meet in the depot: they are taken to have. */
 static bool
 grown(uint32_t type)

@@ -3,7 +3,6 @@
 #include "mag_maint.h"
 #include "mag_stats.h"
 #include "visits/perimeter.h"
-#include "control/pool.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,7 +14,6 @@
 #include "fixture.h"
 #include "outside/maint.h"
 
-#define BLOCK 16
 #define COUNT 4096
 #define SIZE 64
 
@@ -42,19 +40,29 @@ teardown(void **state __rte_unused)
 
 /* Smaller magazines than the pool may have, long after the resize. */
 static int
-setup_growing(void **state)
+shrink(void)
 {
-	setup(state);
 	assert_int_equal(mag_cache_resize(cache, 14, true), 0);
 	mag_cache_update(cache);
 	cache->resizes = 0;
 	return 0;
 }
 
-static void
-contend(unsigned int n)
+static int
+setup_growing(void **state)
 {
-	atomic_fetch_add(&cache->first.depot.full.contention, n);
+	setup(state);
+	return shrink();
+}
+
+/* An update after so many contentions leaves magazines of this type. */
+static void
+assert_update(unsigned int contentions, uint32_t type)
+{
+	atomic_fetch_add(&cache->first.depot.full.contention, contentions);
+	mag_cache_update(cache);
+	assert_int_equal(cache->common.type, type);
+	assert_sizes(type);
 }
 
 TEST(test_nobody_runs_maintenance_before_there_is_a_cache)
@@ -78,11 +86,11 @@ TEST(test_the_thread_updates_where_no_service_lcore_runs, setup, teardown)
 TEST(test_an_idle_pool_gives_its_objects_back_to_the_slabs, setup, teardown)
 {
 	fill(COUNT / 2);
-	assert_true(mag_depot_total(&cache->first.depot.full) > 0);
+	assert_true(depot_full() > 0);
 	assert_int_equal(mag_maint_interval(10), 0);
-	wait_until(mag_depot_total(&cache->first.depot.full) == 0);
+	wait_until(depot_full() == 0);
 	assert_int_equal(mag_maint_interval(0), 0);
-	wait_until(cache->first.slab.out == mag_slot_objects(mag_slot_own(cache->first.slot)));
+	wait_until(cache->first.slab.out == mag_slot_objects(own_slot()));
 	assert_int_equal(mag_cache_available(cache), COUNT);
 	assert_true(cache->reaps > 0);
 }
@@ -103,28 +111,32 @@ TEST(test_an_interval_out_of_range_is_refused, setup, teardown)
 }
 
 static void
-left_visit(struct mag_cache *visited, void *arg)
+schedule_visit(struct mag_cache *visited, void *arg)
 {
-	int64_t *ms = arg;
-
 	if (visited == cache)
-		*ms = (int64_t)(cache->next_update - rte_rdtsc()) /
-		      (int64_t)(rte_get_tsc_hz() / 1000);
+		*(uint64_t *)arg = cache->next_update;
+}
+
+/* When the next update is due; 0 before maintenance has seen the cache. */
+static uint64_t
+next_update(void)
+{
+	uint64_t next = 0;
+
+	mag_cache_walk(schedule_visit, &next);
+	return next;
 }
 
 /* Until the next update; not above 0 when it is due. */
 static int64_t
 ms_left(void)
 {
-	int64_t ms = 0;
-
-	mag_cache_walk(left_visit, &ms);
-	return ms;
+	return (int64_t)(next_update() - rte_rdtsc()) / (int64_t)(rte_get_tsc_hz() / 1000);
 }
 
 TEST(test_an_overridden_interval_is_restored_to_the_own_one_of_each_cache, setup, teardown)
 {
-	wait_until(ms_left() > 0);
+	wait_until(next_update() != 0);
 	assert_in_range(ms_left(), 1, 11000);
 	assert_int_equal(mag_maint_interval(3000000), 0);
 	assert_in_range(ms_left(), 11001, 3000000);
@@ -132,25 +144,9 @@ TEST(test_an_overridden_interval_is_restored_to_the_own_one_of_each_cache, setup
 	assert_in_range(ms_left(), 1, 11000);
 }
 
-static void
-seen_visit(struct mag_cache *visited, void *arg)
-{
-	if (visited == cache)
-		*(bool *)arg = cache->next_update != 0;
-}
-
-static bool
-seen(void)
-{
-	bool seen = false;
-
-	mag_cache_walk(seen_visit, &seen);
-	return seen;
-}
-
 TEST(test_the_first_update_is_an_interval_after_maintenance_has_seen_the_cache, setup, teardown)
 {
-	wait_until(seen());
+	wait_until(next_update() != 0);
 	assert_in_range(ms_left(), 1, 11000);
 	assert_int_equal(cache->updates, 0);
 }
@@ -162,7 +158,7 @@ unseen_visit(struct mag_cache *visited, void *arg)
 		return;
 	cache->next_update = 0;
 	fill(20);
-	*(uint32_t *)arg = mag_slot_objects(mag_slot_own(cache->first.slot));
+	*(uint32_t *)arg = mag_slot_objects(own_slot());
 }
 
 TEST(test_a_cache_works_with_magazines_before_maintenance_has_seen_it, setup, teardown)
@@ -178,13 +174,13 @@ TEST(test_two_idle_updates_reap_the_depot_and_one_does_not, setup, teardown)
 	uint32_t total;
 
 	fill(COUNT / 2);
-	total = mag_depot_total(&cache->first.depot.full);
+	total = depot_full();
 	assert_true(total > 1);
 	mag_cache_update(cache);
-	assert_int_equal(mag_depot_total(&cache->first.depot.full), total);
+	assert_int_equal(depot_full(), total);
 	assert_int_equal(cache->reaps, 0);
 	mag_cache_update(cache);
-	assert_int_equal(mag_depot_total(&cache->first.depot.full), 0);
+	assert_int_equal(depot_full(), 0);
 	assert_int_equal(cache->reaps, 1);
 	assert_int_equal(mag_cache_available(cache), COUNT);
 	mag_cache_update(cache);
@@ -197,27 +193,18 @@ TEST(test_what_the_last_interval_needed_is_kept, setup, teardown)
 	uint32_t total;
 
 	fill(COUNT / 2);
-	total = mag_depot_total(&cache->first.depot.full);
+	total = depot_full();
 	mag_cache_update(cache);
 	fill(COUNT / 2);
 	mag_cache_update(cache);
-	assert_int_equal(mag_depot_total(&cache->first.depot.full), total);
+	assert_int_equal(depot_full(), total);
 }
 
 TEST(test_more_than_three_contentions_an_interval_make_magazines_grow, setup_growing, teardown)
 {
-	uint32_t type = cache->common.type;
-
-	contend(3);
-	mag_cache_update(cache);
-	assert_int_equal(cache->common.type, type);
-	contend(3);
-	mag_cache_update(cache);
-	assert_int_equal(cache->common.type, type);
-	contend(4);
-	mag_cache_update(cache);
-	assert_int_equal(cache->common.type, mag_type_pool_next(type));
-	assert_int_equal(cache->first.slot[0].size, cache->common.type);
+	assert_update(3, 14);
+	assert_update(3, 14);
+	assert_update(4, 30);
 	assert_int_equal(cache->resizes, 1);
 }
 
@@ -228,33 +215,19 @@ setup_patient(void **state __rte_unused)
 
 	options.contention = 5;
 	setup_pool(COUNT, options);
-	assert_int_equal(mag_cache_resize(cache, 14, true), 0);
-	mag_cache_update(cache);
-	return 0;
+	return shrink();
 }
 
 TEST(test_an_option_says_for_how_many_contentions_magazines_grow, setup_patient, teardown)
 {
-	uint32_t type = cache->common.type;
-
-	contend(5);
-	mag_cache_update(cache);
-	assert_int_equal(cache->common.type, type);
-	contend(6);
-	mag_cache_update(cache);
-	assert_int_equal(cache->common.type, mag_type_pool_next(type));
+	assert_update(5, 14);
+	assert_update(6, 30);
 }
 
 TEST(test_a_resize_does_not_cause_the_next_one, setup_growing, teardown)
 {
-	uint32_t type;
-
-	contend(4);
-	mag_cache_update(cache);
-	type = cache->common.type;
-	contend(100);
-	mag_cache_update(cache);
-	assert_int_equal(cache->common.type, type);
+	assert_update(4, 30);
+	assert_update(100, 30);
 	assert_int_equal(cache->resizes, 1);
 }
 
@@ -265,24 +238,18 @@ TEST(test_magazines_grow_to_the_bound_and_not_beyond, setup_growing, teardown)
 
 	assert_true(bound > 14);
 	for (i = 0; i < 20; i++) {
-		contend(100);
+		atomic_fetch_add(&cache->first.depot.full.contention, 100);
 		mag_cache_update(cache);
 	}
-	assert_int_equal(cache->common.type, bound);
+	assert_update(100, bound);
 }
 
 TEST(test_a_growth_that_was_denied_is_tried_again, setup_growing, teardown)
 {
-	uint32_t type = cache->common.type;
-
-	contend(4);
-	assert_int_equal(mag_slot_enter(&cache->first.slot[9]), 0);
-	mag_cache_update(cache);
-	assert_int_equal(cache->common.type, type);
-	assert_int_equal(cache->first.slot[0].size, type);
-	mag_slot_leave(&cache->first.slot[9]);
-	mag_cache_update(cache);
-	assert_int_equal(cache->common.type, mag_type_pool_next(type));
+	assert_int_equal(mag_slot_enter(slot_at(9)), 0);
+	assert_update(4, 14);
+	mag_slot_leave(slot_at(9));
+	assert_update(0, 30);
 }
 
 static int
@@ -291,32 +258,15 @@ setup_small(void **state __rte_unused)
 	return setup_pool(8ull * rte_lcore_count() * 30, mag_options_default);
 }
 
-static _Atomic bool leave;
-
-static void
-stay_run(void *arg __rte_unused)
-{
-	while (!atomic_load(&leave))
-		let_pass(1);
-}
-
 TEST(test_magazines_shrink_when_lcores_come, setup_small, teardown)
 {
-	struct task task;
-
 	assert_int_equal(cache->common.type, 30);
 	fill(100);
-	atomic_store(&leave, false);
-	task_registered(&task, stay_run, NULL);
-	wait_until(8ull * rte_lcore_count() * 30 > cache->expected);
-	mag_cache_update(cache);
-	atomic_store(&leave, true);
-	task_join(&task);
-	assert_int_equal(cache->common.type, 14);
-	assert_int_equal(cache->first.slot[0].size, 14);
+	guest_come(0);
+	assert_update(0, 14);
+	guest_go();
 	assert_int_equal(mag_cache_available(cache), COUNT);
-	mag_cache_update(cache);
-	assert_int_equal(cache->common.type, 14);
+	assert_update(0, 14);
 }
 
 static int
@@ -327,26 +277,17 @@ setup_least(void **state __rte_unused)
 
 TEST(test_magazines_that_too_many_lcores_cost_come_back_when_they_go, setup_least, teardown)
 {
-	struct task task;
-
 	assert_int_equal(cache->common.type, 14);
 	fill(100);
-	atomic_store(&leave, false);
-	task_registered(&task, stay_run, NULL);
-	wait_until(8ull * rte_lcore_count() * 14 > cache->expected);
-	mag_cache_update(cache);
-	atomic_store(&leave, true);
-	task_join(&task);
-	assert_int_equal(cache->common.type, 0);
-	assert_int_equal(cache->first.slot[0].size, 0);
+	guest_come(0);
+	assert_update(0, 0);
+	guest_go();
 	assert_int_equal(cache->first.slab.out, 0);
 	fill(100);
 	assert_int_equal(cache->first.slab.out, 0);
-	mag_cache_update(cache);
-	assert_int_equal(cache->common.type, 14);
-	assert_int_equal(cache->first.slot[0].size, 14);
+	assert_update(0, 14);
 	fill(100);
-	assert_true(mag_slot_objects(mag_slot_own(cache->first.slot)) > 0);
+	assert_true(mag_slot_objects(own_slot()) > 0);
 }
 
 static void
@@ -357,15 +298,12 @@ update_run(void *arg __rte_unused)
 
 TEST(test_an_update_does_not_wait_for_who_is_resizing, setup_growing, teardown)
 {
-	uint32_t type = cache->common.type;
-
-	contend(4);
+	atomic_fetch_add(&cache->first.depot.full.contention, 4);
 	assert_true(mag_perimeter_enter(cache, false));
 	run_on_thread(update_run, NULL);
-	assert_int_equal(cache->common.type, type);
+	assert_int_equal(cache->common.type, 14);
 	mag_perimeter_leave(cache);
-	mag_cache_update(cache);
-	assert_int_equal(cache->common.type, mag_type_pool_next(type));
+	assert_update(0, 30);
 }
 
 TEST(test_empty_magazines_that_two_intervals_did_not_use_go_to_the_arena, setup, teardown)
@@ -373,15 +311,15 @@ TEST(test_empty_magazines_that_two_intervals_did_not_use_go_to_the_arena, setup,
 	void *objects[COUNT];
 
 	fill(COUNT / 2);
-	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT / 2), COUNT / 2);
-	assert_true(mag_depot_total(&cache->first.depot.empty) > 0);
+	alloc_bulk(objects, COUNT / 2);
+	assert_true(depot_empty() > 0);
 	mag_cache_update(cache);
-	assert_true(mag_depot_total(&cache->first.depot.empty) > 0);
+	assert_true(depot_empty() > 0);
 	mag_cache_update(cache);
-	assert_int_equal(mag_depot_total(&cache->first.depot.empty), 0);
-	assert_int_equal(mag_depot_total(&cache->first.depot.full), 0);
+	assert_int_equal(depot_empty(), 0);
+	assert_int_equal(depot_full(), 0);
 	assert_in_range(cache->first.arena.out, 0, 2);
-	mag_cache_free_bulk(cache, objects, COUNT / 2);
+	free_bulk(objects, COUNT / 2);
 }
 
 static int
@@ -395,71 +333,55 @@ setup_fixed(void **state __rte_unused)
 
 TEST(test_fixed_rounds_do_not_grow, setup_fixed, teardown)
 {
-	contend(100);
-	mag_cache_update(cache);
-	assert_int_equal(cache->common.type, 14);
+	assert_update(100, 14);
 	assert_int_equal(cache->resizes, 0);
-}
-
-static void
-library_cache(unsigned int flags, size_t size, uint32_t grown)
-{
-	struct ground other = ground_make(256, 512, BLOCK, MAG_REGION_READONLY);
-	struct mag_cache_params params = {
-		.size = sizeof(params),
-		.name = "things",
-		.object_size = size,
-		.region = other.region,
-		.flags = flags,
-		.node = -1,
-	};
-	struct mag_cache *things = mag_cache_create(&params);
-
-	assert_non_null(things);
-	atomic_fetch_add(&things->first.depot.full.contention, 4);
-	mag_cache_update(things);
-	assert_int_equal(things->common.type, grown);
-	assert_int_equal(mag_cache_destroy(things), 0);
-	ground_drop(&other);
 }
 
 TEST(test_library_caches_grow_by_their_table_if_dynamic)
 {
-	library_cache(MAG_CACHE_DYNAMIC, 504, 30);
-	library_cache(MAG_CACHE_DYNAMIC, 512, 14);
-	library_cache(MAG_CACHE_DYNAMIC, 8, 142);
-	library_cache(0, 504, 14);
-	library_cache(MAG_CACHE_DYNAMIC | MAG_CACHE_NOMAGAZINES, 504, 0);
+	static const struct {
+		unsigned int flags;
+		size_t size;
+		uint32_t grown;
+	} rows[] = {
+		{MAG_CACHE_DYNAMIC, 504, 30},
+		{MAG_CACHE_DYNAMIC, 512, 14},
+		{MAG_CACHE_DYNAMIC, 8, 142},
+		{0, 504, 14},
+		{MAG_CACHE_DYNAMIC | MAG_CACHE_NOMAGAZINES, 504, 0},
+	};
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(rows); i++) {
+		printf("# flags 0x%x, %zu bytes\n", rows[i].flags, rows[i].size);
+		fixture_cache(256, CACHE_PARAMS(.name = "things", .object_size = rows[i].size,
+						.flags = rows[i].flags));
+		assert_update(4, rows[i].grown);
+		fixture_drop();
+	}
 }
 
 TEST(test_an_update_rescales_the_table)
 {
-	struct ground other = ground_make(8, 512, 1, MAG_REGION_READONLY);
-	struct mag_cache_params params = {
-		.size = sizeof(params),
-		.name = "slabs",
-		.object_size = 512,
-		.region = other.region,
-		.flags = MAG_CACHE_NOMAGAZINES,
-		.node = -1,
-	};
-	struct mag_cache *slabs = mag_cache_create(&params);
 	void *objects[408], *address[400];
 	unsigned int i;
 
+	ground = ground_make(8, 512, 1, MAG_REGION_READONLY);
+	cache = make_cache(CACHE_PARAMS(.name = "slabs", .object_size = 512,
+					.region = ground.region, .flags = MAG_CACHE_NOMAGAZINES));
 	for (i = 0; i < 400; i++)
 		address[i] = (void *)(0x100000ull + i * 4096);
-	assert_int_equal(mag_region_adopt(other.region, address, 400, -1), 0);
-	assert_int_equal(mag_cache_alloc_burst(slabs, objects, 408), 408);
-	mag_cache_update(slabs);
-	assert_int_equal(slabs->first.slab.table.size, 512);
-	assert_int_equal(slabs->first.slab.rescales, 1);
-	mag_cache_free_bulk(slabs, objects, 408);
-	assert_int_equal(slabs->first.slab.out, 0);
-	mag_cache_update(slabs);
-	assert_int_equal(slabs->first.slab.table.size, 64);
-	assert_int_equal(mag_cache_destroy(slabs), 0);
-	ground_drop(&other);
+	assert_int_equal(mag_region_adopt(ground.region, address, 400, -1), 0);
+	alloc_bulk(objects, 408);
+	mag_cache_update(cache);
+	assert_int_equal(cache->first.slab.table.size, 512);
+	assert_int_equal(cache->first.slab.rescales, 1);
+	free_bulk(objects, 408);
+	assert_int_equal(cache->first.slab.out, 0);
+	mag_cache_update(cache);
+	assert_int_equal(cache->first.slab.table.size, 64);
+	drop_cache(cache);
+	ground_drop(&ground);
 }
 
 TEST(test_the_thread_ends_with_the_last_cache_and_begins_with_the_next)
@@ -494,24 +416,14 @@ stopping_destructor(void *object __rte_unused, void *arg)
 static struct mag_cache *
 cache_with(mag_destructor destructor, void *arg, const struct ground *over)
 {
-	struct mag_cache_params params = {
-		.size = sizeof(params),
-		.name = "destructed",
-		.object_size = SIZE,
-		.region = over->region,
-		.destructor = destructor,
-		.arg = arg,
-		.node = -1,
-	};
-	struct mag_cache *made = mag_cache_create(&params);
-
-	assert_non_null(made);
-	return made;
+	return make_cache(CACHE_PARAMS(.name = "destructed", .object_size = SIZE,
+				       .region = over->region, .destructor = destructor,
+				       .arg = arg));
 }
 
 TEST(test_after_a_stop_nothing_runs_until_the_next_cache, setup, teardown)
 {
-	struct ground other = ground_make(400, SIZE, BLOCK, 0);
+	struct ground other = ground_make(400, SIZE, FIXTURE_BLOCK, 0);
 	struct mag_cache *slow = cache_with(slow_destructor, NULL, &other);
 	uint64_t updates;
 	void *objects[400];
@@ -533,18 +445,18 @@ TEST(test_after_a_stop_nothing_runs_until_the_next_cache, setup, teardown)
 	assert_int_equal(mag_maint_updates(), updates);
 	assert_int_equal(mag_maint_stop(), 0);
 	assert_int_equal(begun, ended);
-	assert_int_equal(mag_cache_destroy(slow), 0);
+	drop_cache(slow);
 	slow = cache_with(NULL, NULL, &other);
 	wait_until(mag_maint_updates() > updates);
 	assert_int_equal(mag_maint_runner(), MAG_MAINT_THREAD);
-	assert_int_equal(mag_cache_destroy(slow), 0);
+	drop_cache(slow);
 	assert_int_equal(mag_maint_interval(0), 0);
 	ground_drop(&other);
 }
 
 TEST(test_a_callback_does_not_stop_maintenance, setup, teardown)
 {
-	struct ground other = ground_make(64, SIZE, BLOCK, 0);
+	struct ground other = ground_make(64, SIZE, FIXTURE_BLOCK, 0);
 	int ret = 0;
 	struct mag_cache *stopping = cache_with(stopping_destructor, &ret, &other);
 	const char *log;
@@ -555,7 +467,7 @@ TEST(test_a_callback_does_not_stop_maintenance, setup, teardown)
 	assert_logged(log, "callback");
 	assert_int_equal(ret, -EDEADLK);
 	assert_int_equal(mag_maint_runner(), MAG_MAINT_THREAD);
-	assert_int_equal(mag_cache_destroy(stopping), 0);
+	drop_cache(stopping);
 	ground_drop(&other);
 }
 

@@ -8,10 +8,8 @@
 #include "eal.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
-#include "control/pool.h"
 #include "visits/steal.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -63,8 +61,7 @@ teardown(void **state __rte_unused)
 static uint64_t
 magazines_out(void)
 {
-	return cache->first.arena.out - mag_depot_total(&cache->first.depot.full) -
-	       mag_depot_total(&cache->first.depot.empty);
+	return cache->first.arena.out - depot_full() - depot_empty();
 }
 
 static void
@@ -75,9 +72,9 @@ assert_no_slot_but_ours_holds_a_magazine(void)
 	for (i = 0; i < MAG_SLOT_SHARED; i++) {
 		if (i == own)
 			continue;
-		assert_int_equal(mag_slot_objects(&cache->first.slot[i]), 0);
-		assert_null(cache->first.slot[i].loaded);
-		assert_null(cache->first.slot[i].previous);
+		assert_int_equal(slot_holds(i), 0);
+		assert_null(slot_at(i)->loaded);
+		assert_null(slot_at(i)->previous);
 		assert_int_equal(mag_thread_lcore(i), LCORE_ID_ANY);
 	}
 }
@@ -156,10 +153,10 @@ static void
 repeat_run(void *arg)
 {
 	struct repeat *repeat = arg;
-	unsigned int turn, n = COUNT / 4;
+	unsigned int turn;
 
 	repeat->failed = rte_thread_register() != 0;
-	fill_run(&n);
+	fill(COUNT / 4);
 	repeat->slot = mag_thread_slot();
 	/*
 	 * Both have their slots: one that had ended already would have left its own to the other.
@@ -169,10 +166,10 @@ repeat_run(void *arg)
 		sched_yield();
 	for (turn = 0; turn < TURNS; turn++) {
 		rte_thread_unregister();
-		fill_run(&n);
+		fill(COUNT / 4);
 		repeat->strays += mag_thread_slot() != repeat->slot;
 		repeat->failed += rte_thread_register() != 0;
-		fill_run(&n);
+		fill(COUNT / 4);
 		repeat->strays += mag_thread_slot() != repeat->slot;
 	}
 	rte_thread_unregister();
@@ -206,11 +203,9 @@ static _Atomic unsigned int lingering;
 static void
 linger_run(void *arg __rte_unused)
 {
-	unsigned int n = COUNT / 2;
-
 	if (rte_thread_register() != 0)
 		return;
-	fill_run(&n);
+	fill(COUNT / 2);
 	rte_thread_unregister();
 	atomic_store(&lingering, 1);
 	while (atomic_load(&lingering) == 1)
@@ -220,20 +215,19 @@ linger_run(void *arg __rte_unused)
 static unsigned int
 in_other_slots(void)
 {
-	return mag_cache_in_lcores(cache) - mag_slot_objects(mag_slot_own(cache->first.slot));
+	return mag_cache_in_lcores(cache) - mag_slot_objects(own_slot());
 }
 
 TEST(test_what_a_thread_holds_that_unregistered_and_lives_on_can_be_had, setup, teardown)
 {
 	struct task task;
-	unsigned int n = 8;
 
 	atomic_store(&lingering, 0);
 	task_thread(&task, linger_run, NULL);
 	wait_until(atomic_load(&lingering) == 1);
 	assert_true(in_other_slots() > 0);
 	/* Its lcore id is free for another, which gets a slot of its own. */
-	run_on_registered(fill_run, &n);
+	run_on_registered(fill_run, &(unsigned int){8});
 	assert_true(in_other_slots() > 0);
 	assert_all_can_be_had();
 	assert_int_equal(in_other_slots(), 0);
@@ -250,11 +244,9 @@ static _Atomic bool crowd_may_go;
 static void
 crowd_run(void *arg)
 {
-	unsigned int n = 8;
-
 	if (rte_thread_register() != 0)
 		atomic_fetch_add((_Atomic unsigned int *)arg, 1);
-	fill_run(&n);
+	fill(8);
 	atomic_fetch_add(&crowded, 1);
 	while (!atomic_load(&crowd_may_go))
 		let_pass(1);
@@ -291,44 +283,32 @@ TEST(test_threads_without_an_lcore_id_to_have_share_one_slot, setup, teardown)
 #define ALL (RUNS * (BLOCK + TAIL))
 #define ALL_TURNS 20000
 
-static char *runs;
-
+/* Runs of a block and a tail, with a gap after each. */
 static int
 setup_runs(void **state __rte_unused)
 {
-	struct mag_region_params ground_params = {.size = sizeof(ground_params),
-						  .name = "runs",
-						  .object_size = SIZE,
-						  .block = BLOCK,
-						  .node = -1};
-	struct mag_cache_params params = {
-		.size = sizeof(params), .name = "runs", .object_size = SIZE, .node = -1};
-	struct mag_region *region = mag_region_create(&ground_params);
+	struct mag_region_params params =
+		REGION_PARAMS(.name = "runs", .object_size = SIZE, .block = BLOCK);
 	void *objects[ALL];
 	unsigned int i;
 
-	assert_non_null(region);
-	runs = aligned_alloc(SIZE, (ALL + RUNS) * SIZE);
-	assert_non_null(runs);
-	/* A gap after each run. */
+	ground = (struct ground){.region = mag_region_create(&params),
+				 .memory = aligned_alloc(SIZE, (ALL + RUNS) * SIZE)};
+	assert_non_null(ground.region);
 	for (i = 0; i < ALL; i++)
-		objects[i] = runs + (i + i / (BLOCK + TAIL)) * SIZE;
-	assert_int_equal(mag_region_adopt(region, objects, ALL, -1), 0);
-	params.region = region;
-	cache = mag_cache_create(&params);
-	assert_non_null(cache);
+		objects[i] = ground.memory + (i + i / (BLOCK + TAIL)) * SIZE;
+	assert_int_equal(mag_region_adopt(ground.region, objects, ALL, -1), 0);
+	cache = make_cache(
+		CACHE_PARAMS(.name = "runs", .object_size = SIZE, .region = ground.region));
 	return 0;
 }
 
 static int
 teardown_runs(void **state __rte_unused)
 {
-	struct mag_region *region = cache->region;
-
 	assert_int_equal(mag_cache_available(cache), ALL);
-	assert_int_equal(mag_cache_destroy(cache), 0);
-	assert_int_equal(mag_region_destroy(region), 0);
-	free(runs);
+	drop_cache(cache);
+	ground_drop(&ground);
 	return 0;
 }
 
@@ -346,13 +326,8 @@ static _Thread_local void (*meanwhile)(void);
 struct mag_segment *
 mag_region_get_whole(struct mag_region *region, uint32_t part)
 {
-	/* clang-format off */
-	struct mag_segment *(*get)(struct mag_region *region, uint32_t part);
-	/* clang-format on */
-	struct mag_segment *segment;
+	struct mag_segment *segment = LIBRARYS(mag_region_get_whole)(region, part);
 
-	get = (__typeof__(get))(uintptr_t)dlsym(RTLD_NEXT, "mag_region_get_whole");
-	segment = get(region, part);
 	if (segment == NULL && meanwhile != NULL)
 		meanwhile();
 	return segment;
@@ -382,19 +357,12 @@ TEST(test_who_is_refused_for_blocks_that_another_asks_for_is_counted, setup_runs
 static _Thread_local bool ask_meanwhile;
 static uint64_t without_blocks;
 
-static uint64_t
-available(const struct mag_slab_layer *layer)
-{
-	return ((__typeof__(&mag_slab_available))(uintptr_t)dlsym(RTLD_NEXT, "mag_slab_available"))(
-		layer);
-}
-
 static void
 count_meanwhile(void)
 {
 	const struct mag_slab_layer *layer = &cache->first.slab;
 
-	without_blocks = available(layer) - layer->moving;
+	without_blocks = LIBRARYS(mag_slab_available)(layer) - layer->moving;
 }
 
 uint64_t
@@ -403,7 +371,7 @@ mag_slab_available(const struct mag_slab_layer *layer)
 	uint64_t moving = layer->moving;
 
 	if (!ask_meanwhile)
-		return available(layer);
+		return LIBRARYS(mag_slab_available)(layer);
 	meanwhile = count_meanwhile;
 	ask_for_blocks();
 	meanwhile = NULL;

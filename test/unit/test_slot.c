@@ -228,9 +228,9 @@ TEST(test_a_slot_that_is_off_leaves_the_depot_alone, setup, teardown)
 
 TEST(test_the_fast_path_is_all_or_nothing, setup, teardown)
 {
-	objects[0] = NULL;
 	stock_empty(1);
 	give(0, 4);
+	objects[0] = NULL;
 	assert_false(mag_slot_get(&slot, objects, 5));
 	assert_null(objects[0]);
 	assert_int_equal(slot.rounds, 4);

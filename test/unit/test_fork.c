@@ -6,7 +6,6 @@
 #include "eal_files.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
-#include "control/pool.h"
 #include "control/registry.h"
 
 #include <errno.h>
@@ -19,9 +18,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cache/cache.h"
 #include "outside/fork.h"
-#include "ground.h"
+#include "fixture.h"
 #include "outside/maint.h"
 
 #define COUNT 4096
@@ -57,36 +55,30 @@ __asan_default_options(void)
 #define CHILD_HAS_THREADS()
 #endif
 
-static struct ground ground;
-static struct mag_cache *cache;
 /* Shared by the processes: who has an object now. */
 static _Atomic uint32_t *owner;
+
+static void *
+shared_memory(size_t size)
+{
+	return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+}
 
 /* Memory of the objects that processes share, which a ground's is not. */
 static int
 setup(void **state __rte_unused)
 {
-	struct mag_region_params region = {.size = sizeof(region),
-					   .name = "shared",
-					   .object_size = SIZE,
-					   .mode = MAG_REGION_READONLY,
-					   .node = -1};
-	struct mag_pool_params params = {
-		.name = "pool",
-		.object_size = SIZE,
-		.objects = COUNT,
-		.options = mag_options_default,
-		.node = -1,
-	};
+	struct mag_region_params region =
+		REGION_PARAMS(.name = "shared", .object_size = SIZE, .mode = MAG_REGION_READONLY);
+	struct mag_pool_params params =
+		POOL_PARAMS(.name = "pool", .object_size = SIZE, .objects = COUNT);
 	static void *address[COUNT];
 	unsigned int i;
 
-	ground = (struct ground){.memory = mmap(NULL, COUNT * SIZE, PROT_READ | PROT_WRITE,
-						MAP_SHARED | MAP_ANONYMOUS, -1, 0)};
+	ground = (struct ground){.memory = shared_memory(COUNT * SIZE), .size = SIZE};
 	for (i = 0; i < COUNT; i++)
-		address[i] = ground.memory + i * SIZE;
-	owner = mmap(NULL, COUNT * sizeof(*owner), PROT_READ | PROT_WRITE,
-		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		address[i] = ground_object(&ground, i);
+	owner = shared_memory(COUNT * sizeof(*owner));
 	params.region = mag_region_create(&region);
 	if (params.region == NULL || mag_region_adopt(params.region, address, COUNT, -1) != 0)
 		return -1;
@@ -106,6 +98,12 @@ teardown(void **state __rte_unused)
 	return 0;
 }
 
+static unsigned int
+number_of(const void *object)
+{
+	return ((const char *)object - ground.memory) / SIZE;
+}
+
 /* Returns the objects that somebody else had at the same time. */
 static unsigned int
 turns(void)
@@ -119,13 +117,9 @@ turns(void)
 		if (mag_cache_take_all(cache, objects, n, true) != 0)
 			continue;
 		for (i = 0; i < n; i++)
-			clashes +=
-				atomic_exchange(&owner[((char *)objects[i] - ground.memory) / SIZE],
-						me) != 0;
+			clashes += atomic_exchange(&owner[number_of(objects[i])], me) != 0;
 		for (i = 0; i < n; i++)
-			clashes +=
-				atomic_exchange(&owner[((char *)objects[i] - ground.memory) / SIZE],
-						0) != me;
+			clashes += atomic_exchange(&owner[number_of(objects[i])], 0) != me;
 		mag_cache_give(cache, objects, n);
 	}
 	return clashes;
@@ -199,18 +193,17 @@ TEST(test_a_child_that_ends_leaves_the_slot_of_its_parent_alone, setup, teardown
 
 	turns();
 	parent_id = mag_process_id;
-	held = mag_slot_objects(mag_slot_own(cache->first.slot));
+	held = mag_slot_objects(own_slot());
 	assert_true(held > 0);
 	assert_int_equal(child_status(child_start(child_ends_its_thread)), 0);
-	assert_int_equal(mag_slot_objects(mag_slot_own(cache->first.slot)), held);
+	assert_int_equal(mag_slot_objects(own_slot()), held);
 	assert_int_equal(mag_process_id, parent_id);
 }
 
 static int
 child_makes_a_cache(void)
 {
-	struct mag_cache_params params = {
-		.size = sizeof(params), .name = "own", .object_size = SIZE, .node = -1};
+	struct mag_cache_params params = CACHE_PARAMS(.name = "own", .object_size = SIZE);
 	struct mag_cache *own = mag_cache_create(&params);
 	uint64_t end = wait_deadline();
 	void *object;
@@ -261,16 +254,10 @@ child_uses_callbacks(void)
 
 TEST(test_a_cache_with_callbacks_stays_the_parents, setup, teardown)
 {
-	struct mag_cache_params params = {.size = sizeof(params),
-					  .name = "callbacks",
-					  .object_size = SIZE,
-					  .destructor = destruct,
-					  .node = -1};
-
-	callbacks = mag_cache_create(&params);
-	assert_non_null(callbacks);
+	callbacks = make_cache(
+		CACHE_PARAMS(.name = "callbacks", .object_size = SIZE, .destructor = destruct));
 	assert_int_equal(child_status(child_start(child_uses_callbacks)), 0);
-	assert_int_equal(mag_cache_destroy(callbacks), 0);
+	drop_cache(callbacks);
 }
 
 static int
@@ -296,13 +283,11 @@ TEST(test_a_walk_over_caches_may_fork, setup, teardown)
 TEST(test_forks_do_not_disturb_maintenance, setup, teardown)
 {
 	unsigned int i;
-	uint64_t updates;
 
 	assert_int_equal(mag_maint_interval(1), 0);
 	for (i = 0; i < 50; i++)
 		assert_int_equal(child_status(child_start(child_walks)), 0);
-	updates = cache->updates;
-	wait_until(cache->updates >= updates + 3);
+	wait_for_updates(3);
 	assert_int_equal(mag_maint_interval(0), 0);
 }
 

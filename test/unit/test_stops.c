@@ -12,7 +12,6 @@
 #include "eal.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
-#include "control/pool.h"
 #include "visits/purge.h"
 #include "visits/steal.h"
 
@@ -22,8 +21,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "cache/cache.h"
-#include "ground.h"
+#include "fixture.h"
 #include "stepper.h"
 #include "outside/maint.h"
 
@@ -71,8 +69,6 @@ struct pool {
 	bool anew;   /* stop where it was stopped for other pools, too: at one place of ANEW */
 };
 
-static struct ground ground;
-static struct mag_cache *cache;
 static const struct pool *pool;
 
 struct worker {
@@ -125,15 +121,9 @@ is_full(void)
 /* Others */
 
 static void
-nap_us(unsigned int us)
+nap(unsigned int us)
 {
 	nanosleep(&(struct timespec){.tv_nsec = us * 1000}, NULL);
-}
-
-static void
-nap(void)
-{
-	nap_us(10);
 }
 
 /* All that the data path has: magazines, depot, slabs; the latter because some objects pass by. */
@@ -152,7 +142,7 @@ turn(void **objects)
 	}
 	/* Then others are likely to need all that there is at the same time. */
 	if (pool->tight)
-		nap_us(200);
+		nap(200);
 	for (n = 0; n < 2 && got > 0; n++)
 		mag_cache_free_nocache(cache, objects[--got]);
 	for (n = 0; n < got; n += BULK)
@@ -169,7 +159,7 @@ rest(void)
 	unsigned int i;
 
 	for (i = 0; i < RESTS && atomic_load(&others.pause) % 2 == 0; i++)
-		nap();
+		nap(10);
 }
 
 static void
@@ -196,7 +186,7 @@ worker_run(void *arg)
 			continue;
 		atomic_store(&self->parked, now);
 		while (atomic_load(&others.pause) == now && !atomic_load(&others.stop))
-			nap();
+			nap(10);
 	}
 }
 
@@ -371,7 +361,7 @@ on_step(uintptr_t place)
 		found.ever[place] = true;
 		atomic_store(&victim.at, place);
 		while (atomic_load(&victim.at) != 0)
-			nap();
+			nap(10);
 	}
 	leaf = found.leaf[place];
 	if (leaf != victim.leaf)
@@ -429,7 +419,7 @@ victim_watch(void (*look)(uintptr_t place))
 			look(place);
 			atomic_store(&victim.at, 0);
 		}
-		nap();
+		nap(10);
 	}
 }
 
@@ -457,7 +447,8 @@ stop_everywhere(void (*act)(void), bool lcore)
 	victim_watch(look_at);
 	task_join(&task);
 	workers_join();
-	printf("# %u steps, stopped at %u places, at most %u steps under the slab lock; others refused %u times, %u steals, %u of them denied\n",
+	printf("# %u steps, stopped at %u places, at most %u steps under the slab lock; "
+	       "others refused %u times, %u steals, %u of them denied\n",
 	       victim.steps, found.stops, found.locked[LEAF_SLAB],
 	       (unsigned int)atomic_load(&others.refused),
 	       (unsigned int)MAG_STAT(cache->common.steals),
@@ -495,18 +486,6 @@ take_and_return(unsigned int bulk, unsigned int total)
 }
 
 static void
-get_and_put(void)
-{
-	static const unsigned int bulks[] = {1, 3, 7, 8, 32, 64, 126, LOCKED_BULK};
-	unsigned int i;
-
-	for (i = 0; i < RTE_DIM(bulks); i++)
-		take_and_return(bulks[i], bulks[i]);
-	/* More than both magazines: depot and slabs. */
-	take_and_return(32, LOCKED_BULK);
-}
-
-static void
 get_and_put_few(void)
 {
 	static const unsigned int bulks[] = {1, 3, 8, 32, 64};
@@ -514,6 +493,17 @@ get_and_put_few(void)
 
 	for (i = 0; i < RTE_DIM(bulks); i++)
 		take_and_return(bulks[i], bulks[i]);
+}
+
+static void
+get_and_put(void)
+{
+	get_and_put_few();
+	take_and_return(7, 7);
+	take_and_return(126, 126);
+	take_and_return(LOCKED_BULK, LOCKED_BULK);
+	/* More than both magazines: depot and slabs. */
+	take_and_return(32, LOCKED_BULK);
 }
 
 /* An owner that is off its CPU does not let go: then again. */
@@ -625,6 +615,15 @@ gather_blocks(void)
 #define PLENTY .objects = 2048, .hold = 128
 #define SCARCE .objects = 256, .hold = 64, .rounds = 14, .scarce = true
 
+/** A test: what the victim does, with which pool, and whether as a thread without an lcore id. */
+struct row {
+	const char *name;
+	void (*act)(void);
+	const struct pool *pool;
+	bool beside;
+	bool full; /* where there is time alone: it is the same code, seen from such a thread */
+};
+
 static const struct pool plenty = {PLENTY, .visit = true};
 static const struct pool plenty_anew = {PLENTY, .visit = true, .anew = true};
 static const struct pool plenty_fence = {PLENTY, .visit = true, .fence = true, .anew = true};
@@ -643,22 +642,28 @@ static const struct pool tight = {.objects = WORKERS * 64 + 64,
 static int
 setup(void **state)
 {
-	struct mag_pool_params params = {
-		.name = "stops", .object_size = SIZE, .options = mag_options_default, .node = -1};
+	struct mag_pool_params params = POOL_PARAMS(.name = "stops", .object_size = SIZE);
 
-	pool = *state;
+	pool = ((const struct row *)*state)->pool;
+	ground = ground_make(pool->objects, SIZE, BLOCK, 0);
 	params.objects = pool->objects;
 	params.options.visit = pool->visit;
 	params.options.rounds = pool->rounds;
-	ground = ground_make(pool->objects, SIZE, BLOCK, 0);
 	params.region = ground.region;
 	mag_bias_forbid_membarrier(pool->fence);
-	cache = mag_pool_create(&params);
+	cache = make_pool(params);
 	mag_bias_forbid_membarrier(false);
-	assert_non_null(cache);
 	/* Nobody but the victim does maintenance. */
 	assert_int_equal(mag_maint_interval(3600000), 0);
 	return 0;
+}
+
+static int
+setup_plenty(void **state __rte_unused)
+{
+	static const struct row row = {.pool = &plenty};
+
+	return setup(&(void *){(void *)(uintptr_t)&row});
 }
 
 static int
@@ -671,26 +676,13 @@ teardown(void **state __rte_unused)
 	return 0;
 }
 
-#define STOPS(act)                                                                                 \
-	static void test_nobody_waits_for_##act(void **state __rte_unused)                         \
-	{                                                                                          \
-		stop_everywhere(act, true);                                                        \
-	}                                                                                          \
-	static void test_nobody_waits_for_##act##_beside_the_lcores(void **state __rte_unused)     \
-	{                                                                                          \
-		stop_everywhere(act, false);                                                       \
-	}
+static void
+test_nobody_waits(void **state)
+{
+	const struct row *row = *state;
 
-STOPS(get_and_put)
-STOPS(purge_and_enable)
-STOPS(resize)
-STOPS(reap)
-STOPS(update)
-STOPS(rescale)
-STOPS(steal)
-STOPS(meet_thieves)
-STOPS(hand_in)
-STOPS(gather_blocks)
+	stop_everywhere(row->act, !row->beside);
+}
 
 /* A thread that needs a slot of its own meets others that do. */
 
@@ -721,8 +713,7 @@ look_at_newcomers(uintptr_t place)
 	task_join(&task);
 }
 
-static void
-test_newcomers_do_not_wait_for_a_newcomer(void **state __rte_unused)
+TEST(test_newcomers_do_not_wait_for_a_newcomer, setup_plenty, teardown)
 {
 	struct task task;
 
@@ -739,8 +730,7 @@ test_newcomers_do_not_wait_for_a_newcomer(void **state __rte_unused)
 
 /* What all of them together have shown */
 
-static void
-test_every_part_was_stopped_in(void **state __rte_unused)
+TEST(test_every_part_was_stopped_in, setup_plenty, teardown)
 {
 	static const char *const functions[] = {
 		"mag_depot_take",         "mag_depot_put",         "mag_depot_update",
@@ -790,8 +780,7 @@ tell_windows(void)
 	}
 }
 
-static void
-test_a_slab_lock_is_held_no_longer_than_for_a_bulk(void **state __rte_unused)
+TEST(test_a_slab_lock_is_held_no_longer_than_for_a_bulk, setup_plenty, teardown)
 {
 	unsigned int leaf;
 
@@ -806,50 +795,48 @@ test_a_slab_lock_is_held_no_longer_than_for_a_bulk(void **state __rte_unused)
 	assert_true(found.locked[LEAF_REGION] < LOCKED_BESIDES);
 }
 
-#define T(test, pool)                                                                              \
-	cmocka_unit_test_prestate_setup_teardown(test, setup, teardown,                            \
-						 (void *)(uintptr_t) & (pool))
-#define STOP(act, pool) T(test_nobody_waits_for_##act, pool)
-#define STOP_BESIDE(act, pool) T(test_nobody_waits_for_##act##_beside_the_lcores, pool)
+#define ROW(act, pool, ...)                                                                        \
+	{                                                                                          \
+		"test_nobody_waits_for_" #act " (" #pool ")", act, &pool, __VA_ARGS__              \
+	}
+
+static const struct row rows[] = {
+	ROW(get_and_put, plenty),
+	ROW(get_and_put, plenty_fence),
+	ROW(get_and_put, plenty_poll),
+	ROW(get_and_put, plenty_anew, .beside = true),
+	ROW(purge_and_enable, plenty),
+	ROW(resize, plenty),
+	ROW(reap, plenty),
+	ROW(reap, plenty, .beside = true),
+	ROW(update, plenty),
+	ROW(rescale, plenty),
+	ROW(hand_in, plenty),
+	ROW(gather_blocks, plenty),
+	ROW(steal, scarce),
+	ROW(steal, scarce_fence),
+	ROW(steal, scarce_poll),
+	ROW(steal, scarce, .beside = true),
+	ROW(meet_thieves, tight),
+	ROW(meet_thieves, tight, .beside = true),
+	ROW(purge_and_enable, plenty, .beside = true, .full = true),
+	ROW(resize, plenty, .beside = true, .full = true),
+	ROW(update, plenty, .beside = true, .full = true),
+	ROW(rescale, plenty, .beside = true, .full = true),
+	ROW(hand_in, plenty, .beside = true, .full = true),
+	ROW(gather_blocks, plenty, .beside = true, .full = true),
+};
 
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		STOP(get_and_put, plenty),
-		STOP(get_and_put, plenty_fence),
-		STOP(get_and_put, plenty_poll),
-		STOP_BESIDE(get_and_put, plenty_anew),
-		STOP(purge_and_enable, plenty),
-		STOP(resize, plenty),
-		STOP(reap, plenty),
-		STOP_BESIDE(reap, plenty),
-		STOP(update, plenty),
-		STOP(rescale, plenty),
-		STOP(hand_in, plenty),
-		STOP(gather_blocks, plenty),
-		STOP(steal, scarce),
-		STOP(steal, scarce_fence),
-		STOP(steal, scarce_poll),
-		STOP_BESIDE(steal, scarce),
-		STOP(meet_thieves, tight),
-		STOP_BESIDE(meet_thieves, tight),
-		T(test_newcomers_do_not_wait_for_a_newcomer, plenty),
-		T(test_every_part_was_stopped_in, plenty),
-		T(test_a_slab_lock_is_held_no_longer_than_for_a_bulk, plenty),
-	};
+	unsigned int i;
 
-	/* The same code, seen from a thread that has no slot. */
-	const struct CMUnitTest more[] = {
-		STOP_BESIDE(purge_and_enable, plenty), STOP_BESIDE(resize, plenty),
-		STOP_BESIDE(update, plenty),           STOP_BESIDE(rescale, plenty),
-		STOP_BESIDE(hand_in, plenty),          STOP_BESIDE(gather_blocks, plenty),
-	};
-	int ret;
-
+	for (i = 0; i < RTE_DIM(rows); i++)
+		if (!rows[i].full || is_full())
+			tests_add(&(struct CMUnitTest){rows[i].name, test_nobody_waits, setup,
+						       teardown, (void *)(uintptr_t)&rows[i]},
+				  i);
 	eal_start(VICTIM_LCORE + WORKERS, NULL);
-	ret = cmocka_run_group_tests(tests, NULL, NULL);
-	if (is_full())
-		ret += cmocka_run_group_tests(more, NULL, NULL);
-	return ret;
+	return tests_run(NULL, NULL);
 }

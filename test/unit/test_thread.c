@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "fixture.h"
 #include "slot/thread.h"
 
 static _Atomic uint32_t flushed[MAG_SLOTS];
@@ -24,6 +24,8 @@ TEST(test_an_lcore_claims_the_slot_of_its_number)
 	assert_int_equal(mag_thread_lcore(rte_lcore_id()), rte_lcore_id());
 	assert_true(mag_thread_slots() > rte_lcore_id());
 	assert_true(mag_thread_owners() >= 1);
+	assert_true(mag_thread_owns(mag_thread_slot()));
+	assert_false(mag_thread_owns(RTE_MAX_LCORE - 1));
 }
 
 static void
@@ -79,21 +81,33 @@ stay_run(void *arg)
 		let_pass(1);
 }
 
+static void
+stay_begin(struct task *task, struct stay *stay)
+{
+	task_thread(task, stay_run, stay);
+	wait_until(atomic_load(&stay->claimed));
+}
+
+static void
+stay_end(struct task *task, struct stay *stay)
+{
+	atomic_store(&stay->leave, true);
+	task_join(task);
+}
+
 TEST(test_a_registered_thread_claims_a_slot_and_releases_it_when_it_ends)
 {
 	uint32_t owners = mag_thread_owners(), before;
 	struct stay stay = {0};
 	struct task task;
 
-	task_thread(&task, stay_run, &stay);
-	wait_until(atomic_load(&stay.claimed));
+	stay_begin(&task, &stay);
 	assert_int_not_equal(stay.slot, MAG_SLOT_SHARED);
 	assert_int_equal(stay.slot, stay.lcore);
 	assert_int_equal(mag_thread_owners(), owners + 1);
 	assert_int_equal(mag_thread_lcore(stay.slot), stay.lcore);
 	before = flushed[stay.slot];
-	atomic_store(&stay.leave, true);
-	task_join(&task);
+	stay_end(&task, &stay);
 	assert_int_equal(flushed[stay.slot], before + 1);
 	assert_int_equal(mag_thread_owners(), owners);
 	assert_int_equal(mag_thread_lcore(stay.slot), LCORE_ID_ANY);
@@ -105,19 +119,15 @@ TEST(test_an_lcore_id_that_is_used_again_gets_another_slot)
 	struct stay stay[2] = {{0}};
 	struct task task[2];
 
-	task_thread(&task[0], stay_run, &stay[0]);
-	wait_until(atomic_load(&stay[0].claimed));
-	task_thread(&task[1], stay_run, &stay[1]);
-	wait_until(atomic_load(&stay[1].claimed));
+	stay_begin(&task[0], &stay[0]);
+	stay_begin(&task[1], &stay[1]);
 	assert_int_equal(stay[0].lcore, stay[1].lcore);
 	assert_int_not_equal(stay[0].slot, stay[1].slot);
 	assert_int_not_equal(stay[1].slot, MAG_SLOT_SHARED);
 	assert_int_equal(mag_thread_lcore(stay[1].slot), stay[1].lcore);
-	atomic_store(&stay[0].leave, true);
-	task_join(&task[0]);
+	stay_end(&task[0], &stay[0]);
 	assert_int_equal(mag_thread_lcore(stay[1].slot), stay[1].lcore);
-	atomic_store(&stay[1].leave, true);
-	task_join(&task[1]);
+	stay_end(&task[1], &stay[1]);
 }
 
 static pthread_key_t late_key;
@@ -159,20 +169,18 @@ TEST(test_who_comes_when_all_slots_are_taken_has_the_shared_one)
 	unsigned int i, shared = 0;
 
 	for (i = 0; i <= RTE_MAX_LCORE - owners; i++) {
-		task_thread(&task[i], stay_run, &stay[i]);
-		wait_until(atomic_load(&stay[i].claimed));
+		stay_begin(&task[i], &stay[i]);
 		shared += stay[i].slot == MAG_SLOT_SHARED;
 	}
 	assert_int_equal(shared, 1);
 	assert_int_equal(stay[i - 1].slot, MAG_SLOT_SHARED);
 	assert_int_equal(mag_thread_owners(), RTE_MAX_LCORE);
-	while (i-- > 0) {
-		atomic_store(&stay[i].leave, true);
-		task_join(&task[i]);
-	}
+	while (i-- > 0)
+		stay_end(&task[i], &stay[i]);
 	assert_int_equal(mag_thread_owners(), owners);
 }
 
+/* ThreadSanitizer itself needs pthread_setspecific() before it has begun. */
 #ifndef MAG_TSAN
 
 /* Stands in front of the C library's own. */
@@ -181,14 +189,7 @@ static _Thread_local bool refuses_to_tell;
 int
 pthread_setspecific(pthread_key_t key, const void *value)
 {
-	/* clang-format off */
-	int (*set)(pthread_key_t key, const void *value);
-	/* clang-format on */
-
-	if (refuses_to_tell)
-		return ENOMEM;
-	set = (__typeof__(set))(uintptr_t)dlsym(RTLD_NEXT, "pthread_setspecific");
-	return set(key, value);
+	return refuses_to_tell ? ENOMEM : LIBRARYS(pthread_setspecific)(key, value);
 }
 
 static void
@@ -215,22 +216,7 @@ TEST(test_a_thread_whose_end_will_not_be_told_has_the_shared_one)
 	assert_int_equal(mag_thread_owners(), owners);
 }
 
-#else
-
-TEST(test_a_thread_whose_end_will_not_be_told_has_the_shared_one)
-{
-	printf("# skip: ThreadSanitizer itself needs pthread_setspecific() before it has begun\n");
-	skip();
-}
-
 #endif /* MAG_TSAN */
-
-TEST(test_a_slot_is_owned_from_its_claim_to_its_end)
-{
-	mag_thread_claim();
-	assert_true(mag_thread_owns(mag_thread_slot()));
-	assert_false(mag_thread_owns(RTE_MAX_LCORE - 1));
-}
 
 int
 main(void)

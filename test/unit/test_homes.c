@@ -383,17 +383,6 @@ TEST(test_nodes_purged_before_a_slot_that_does_not_let_go_are_enabled_again, set
 	assert_all_there();
 }
 
-TEST(test_more_than_there_is_takes_nothing, setup, teardown)
-{
-	assert_int_equal(mag_cache_take_all(cache, objects, COUNT - 10, true), 0);
-	assert_int_equal(mag_cache_take_all(cache, objects + COUNT - 10, 10, true), 0);
-	assert_int_not_equal(mag_cache_take_all(cache, objects, 1, true), 0);
-	mag_cache_give(cache, objects, 10);
-	assert_int_equal(mag_cache_available(cache), 10);
-	mag_cache_give(cache, objects + 10, COUNT - 10);
-	assert_all_there();
-}
-
 TEST(test_purge_resize_and_reap_are_of_both_homes, setup, teardown)
 {
 	struct mag_cache_stats stats;

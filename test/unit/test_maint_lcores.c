@@ -146,14 +146,14 @@ linger(void *object __rte_unused, void *arg __rte_unused)
 }
 
 static struct mag_cache *
-lingering_cache(const struct ground *own, unsigned int flags)
+lingering_cache(const struct ground *own)
 {
 	atomic_store(&episode.entered, 0);
 	atomic_store(&episode.most, 0);
 	atomic_store(&episode.go_on, false);
 	return make_cache(CACHE_PARAMS(.name = "lingering", .object_size = SIZE,
 				       .region = own->region, .destructor = linger,
-				       .flags = flags));
+				       .flags = MAG_CACHE_REAP_ALL));
 }
 
 /* A request may be dropped: so both, until it is served. */
@@ -178,7 +178,7 @@ entered(struct mag_cache *lingering)
 TEST(test_an_episode_under_way_keeps_service_lcores_and_thread_out, setup, teardown)
 {
 	struct ground own = ground_make(COUNT, SIZE, 16, MAG_REGION_READONLY);
-	struct mag_cache *lingering = lingering_cache(&own, MAG_CACHE_REAP_ALL);
+	struct mag_cache *lingering = lingering_cache(&own);
 	uint64_t updates;
 	unsigned int i;
 
@@ -196,20 +196,6 @@ TEST(test_an_episode_under_way_keeps_service_lcores_and_thread_out, setup, teard
 	wait_until(mag_maint_updates() > updates + 4);
 	assert_int_equal(episode.most, 1);
 	drop_cache(lingering);
-	ground_drop(&own);
-}
-
-TEST(test_a_request_purges_a_reclaim_cache_and_reaps_others, setup, teardown)
-{
-	struct ground own = ground_make(COUNT, SIZE, 16, MAG_REGION_READONLY);
-	struct mag_cache *reclaim = lingering_cache(&own, MAG_CACHE_REAP_ALL);
-
-	atomic_store(&episode.go_on, true);
-	fill(COUNT / 2);
-	wait_until((request(reclaim), reclaim->purges > 0));
-	assert_int_equal(cache->purges, 0);
-	wait_until(MAG_STAT(reclaim->first.slot[0].size) == reclaim->common.type);
-	drop_cache(reclaim);
 	ground_drop(&own);
 }
 
@@ -299,24 +285,20 @@ slot_of(unsigned int lcore)
 	return NULL;
 }
 
-TEST(test_what_an_lcore_held_when_it_became_a_service_lcore_can_be_had, setup, teardown)
+TEST(test_what_an_lcore_held_when_it_became_a_service_lcore_can_be_had_and_purged, setup, teardown)
 {
 	interval = 3600000;
 	assert_int_equal(mag_maint_interval(interval), 0);
 	fill_on_lcore(WORKER, COUNT / 2);
-	assert_true(mag_slot_objects(slot_of(WORKER)) > 0);
 	come(WORKER);
 	assert_true(mag_slot_objects(slot_of(WORKER)) > 0);
 	assert_all_can_be_had_without_updates();
 	assert_int_equal(mag_slot_objects(slot_of(WORKER)), 0);
 	assert_int_equal(cache->common.steal_denied, 0);
 	go(WORKER);
-}
-
-TEST(test_what_it_held_is_in_the_slabs_after_a_purge, setup, teardown)
-{
 	fill_on_lcore(WORKER, COUNT / 2);
 	come(WORKER);
+	assert_true(mag_slot_objects(slot_of(WORKER)) > 0);
 	wait_until(mag_cache_reap_now(cache, true) == 0);
 	assert_int_equal(cache->first.slab.out, 0);
 	go(WORKER);

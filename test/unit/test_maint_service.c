@@ -45,26 +45,6 @@ TEST(test_a_service_lcore_runs_maintenance, setup, teardown)
 	wait_until(cache->updates >= 5);
 }
 
-/* Those that run may happen never to meet in the depot: they are taken to have. */
-static bool
-grown(uint32_t type)
-{
-	atomic_fetch_add(&cache->first.depot.full.contention, 4);
-	return cache->common.type > type;
-}
-
-TEST(test_magazines_of_a_contended_pool_grow_and_nothing_is_lost, setup, teardown)
-{
-	assert_int_equal(mag_cache_resize(cache, 14, true), 0);
-	mag_cache_update(cache);
-	assert_int_equal(cache->common.type, 14);
-	crowd_begin(1, 600);
-	assert_int_equal(mag_maint_interval(20), 0);
-	wait_until(grown(14));
-	crowd_end();
-	assert_int_equal(mag_cache_available(cache), COUNT);
-}
-
 TEST(test_a_service_that_was_unregistered_comes_back, setup, teardown)
 {
 	uint32_t id;

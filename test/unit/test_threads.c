@@ -236,45 +236,6 @@ TEST(test_what_a_thread_holds_that_unregistered_and_lives_on_can_be_had, setup, 
 	assert_all_can_be_had();
 }
 
-/* More threads than there are lcore ids: those that find none use the shared slot. */
-
-static _Atomic unsigned int crowded;
-static _Atomic bool crowd_may_go;
-
-static void
-crowd_run(void *arg)
-{
-	if (rte_thread_register() != 0)
-		atomic_fetch_add((_Atomic unsigned int *)arg, 1);
-	fill(8);
-	atomic_fetch_add(&crowded, 1);
-	while (!atomic_load(&crowd_may_go))
-		let_pass(1);
-	rte_thread_unregister();
-}
-
-TEST(test_threads_without_an_lcore_id_to_have_share_one_slot, setup, teardown)
-{
-	static struct task task[RTE_MAX_LCORE + 2];
-	unsigned int i, owners = mag_thread_owners();
-	_Atomic unsigned int refused = 0;
-
-	atomic_store(&crowded, 0);
-	atomic_store(&crowd_may_go, false);
-	for (i = 0; i < RTE_DIM(task); i++)
-		task_thread(&task[i], crowd_run, &refused);
-	wait_until(atomic_load(&crowded) == RTE_DIM(task));
-	assert_int_equal(refused, RTE_DIM(task) - (RTE_MAX_LCORE - 3));
-	assert_true(mag_thread_owners() >= RTE_MAX_LCORE - 3);
-	assert_all_can_be_had();
-	atomic_store(&crowd_may_go, true);
-	for (i = 0; i < RTE_DIM(task); i++)
-		task_join(&task[i]);
-	assert_int_equal(mag_thread_owners(), owners);
-	assert_no_slot_but_ours_holds_a_magazine();
-	assert_all_can_be_had();
-}
-
 /* Blocks that are never had: each request holds, for a moment, what there is of them. */
 
 #define BLOCK 8

@@ -812,20 +812,29 @@ TEST(test_reclaim_without_need_takes_what_two_intervals_did_not_use, setup, tear
 	assert_int_equal(cache->reaps, 1);
 }
 
+/* By an lcore, and by a thread without an lcore id. */
 TEST(test_one_lcore_gets_what_all_others_hold, setup, teardown)
 {
-	fill_on_lcore(1, 60);
-	fill_on_lcore(2, 60);
-	fill_on_thread(60);
-	assert_true(slot_holds(1) > 0);
-	assert_true(slot_holds(2) > 0);
-	assert_true(slot_holds(MAG_SLOT_SHARED) > 0);
-	alloc_bulk(had, COUNT);
-	assert_distinct(&ground, had, COUNT);
-	assert_int_equal(mag_cache_in_lcores(cache), 0);
-	assert_true(cache->common.steals > 0);
-	assert_null(mag_cache_alloc(cache));
-	free_bulk(had, COUNT);
+	unsigned int turn;
+
+	for (turn = 0; turn < 2; turn++) {
+		fill(60);
+		fill_on_lcore(1, 60);
+		fill_on_lcore(2, 60);
+		fill_on_thread(60);
+		assert_true(slot_holds(1) > 0);
+		assert_true(slot_holds(2) > 0);
+		assert_true(slot_holds(MAG_SLOT_SHARED) > 0);
+		if (turn == 0)
+			take_all_run(NULL);
+		else
+			run_on_thread(take_all_run, NULL);
+		assert_distinct(&ground, had, COUNT);
+		assert_int_equal(mag_cache_in_lcores(cache), 0);
+		assert_true(cache->common.steals > turn);
+		assert_null(mag_cache_alloc(cache));
+		free_bulk(had, COUNT);
+	}
 }
 
 TEST(test_all_of_a_bulk_are_stolen_at_once, setup, teardown)
@@ -834,15 +843,6 @@ TEST(test_all_of_a_bulk_are_stolen_at_once, setup, teardown)
 	fill_on_lcore(2, COUNT / 2);
 	assert_int_equal(mag_cache_take_all(cache, had, COUNT, false), -ENOBUFS);
 	assert_int_equal(mag_cache_take_all(cache, had, COUNT, true), 0);
-	assert_distinct(&ground, had, COUNT);
-	free_bulk(had, COUNT);
-}
-
-TEST(test_a_thread_without_lcore_id_steals_too, setup, teardown)
-{
-	fill(60);
-	fill_on_lcore(1, 60);
-	run_on_thread(take_all_run, NULL);
 	assert_distinct(&ground, had, COUNT);
 	free_bulk(had, COUNT);
 }
@@ -1632,34 +1632,10 @@ grow_meanwhile(void)
 	assert_int_equal(resize(), 0);
 }
 
-TEST(test_a_magazine_of_a_size_no_longer_in_force_is_given_back, setup, teardown)
-{
-	alloc_bulk(had, 20);
-	meanwhile = grow_meanwhile;
-	free_bulk(had, 20);
-	assert_null(meanwhile);
-	assert_int_equal(cache->common.type, 30);
-	assert_int_equal(own_slot()->capacity, 30);
-	assert_int_equal(own_slot()->rounds, 20);
-	assert_int_equal(cache->first.arena.out, 1);
-	assert_depot_is_of_one_type();
-}
-
 static void
 purge_meanwhile(void)
 {
 	assert_int_equal(purge(), 0);
-}
-
-TEST(test_a_magazine_for_a_layer_that_went_off_is_given_back, setup, teardown)
-{
-	alloc_bulk(had, 20);
-	meanwhile = purge_meanwhile;
-	free_bulk(had, 20);
-	assert_null(meanwhile);
-	assert_int_equal(cache->first.arena.out, 0);
-	assert_all_in_slabs();
-	enable();
 }
 
 static void
@@ -1668,15 +1644,36 @@ announce_meanwhile(void)
 	mag_bias_announce(own_slot(), MAG_BIAS_VISIT | MAG_BIAS_PURGE);
 }
 
-TEST(test_a_magazine_for_a_slot_that_is_being_purged_is_given_back, setup, teardown)
+TEST(test_a_magazine_that_no_longer_fits_its_slot_is_given_back)
 {
-	alloc_bulk(had, 20);
-	meanwhile = announce_meanwhile;
-	free_bulk(had, 20);
-	assert_null(meanwhile);
-	assert_int_equal(cache->first.arena.out, 0);
-	assert_all_in_slabs();
-	mag_bias_dismiss(own_slot(), MAG_BIAS_VISIT | MAG_BIAS_PURGE);
+	static const struct {
+		const char *name;
+		void (*meanwhile)(void);
+		uint32_t type, rounds;
+	} rows[] = {
+		{"of a size no longer in force", grow_meanwhile, 30, 20},
+		{"for a layer that went off", purge_meanwhile, ROUNDS, 0},
+		{"for a slot that is being purged", announce_meanwhile, ROUNDS, 0},
+	};
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(rows); i++) {
+		printf("# %s\n", rows[i].name);
+		setup(NULL);
+		alloc_bulk(had, 20);
+		meanwhile = rows[i].meanwhile;
+		free_bulk(had, 20);
+		assert_null(meanwhile);
+		assert_int_equal(cache->common.type, rows[i].type);
+		assert_int_equal(own_slot()->capacity, rows[i].rounds != 0 ? rows[i].type : 0);
+		assert_int_equal(own_slot()->rounds, rows[i].rounds);
+		assert_int_equal(cache->first.slab.out, rows[i].rounds);
+		assert_int_equal(cache->first.arena.out, rows[i].rounds != 0);
+		assert_depot_is_of_one_type();
+		mag_bias_dismiss(own_slot(), MAG_BIAS_VISIT | MAG_BIAS_PURGE);
+		enable();
+		teardown(NULL);
+	}
 }
 
 static void

@@ -145,29 +145,6 @@ TEST(test_a_purge_is_not_done_before_owners_came_by, setup, teardown)
 	assert_int_equal(cache->common.type, ROUNDS);
 }
 
-TEST(test_a_flush_needs_no_request, setup, teardown)
-{
-	fill(40);
-	assert_true(mag_slot_objects(own_slot()) > 0);
-	mag_lcore_flush();
-	assert_int_equal(mag_slot_objects(own_slot()), 0);
-}
-
-TEST(test_what_all_hold_is_had_when_each_came_by, setup, teardown)
-{
-	fill_on_lcore(1, 60);
-	fill_on_lcore(2, 60);
-	fill_on_thread(60);
-	/* All but the one object that either gets and puts when it comes by. */
-	if (mag_cache_take_all(cache, had, COUNT - 2 * ROUNDS, true) != 0) {
-		come_by(1);
-		come_by(2);
-		steal(COUNT - 2 * ROUNDS);
-	} else {
-		free_bulk(had, COUNT - 2 * ROUNDS);
-	}
-}
-
 TEST(test_every_object_is_had_when_others_flushed_or_ended, setup, teardown)
 {
 	unsigned int n = 60;
@@ -178,16 +155,6 @@ TEST(test_every_object_is_had_when_others_flushed_or_ended, setup, teardown)
 	run_on_lcore(1, flush_run, NULL);
 	run_on_lcore(2, flush_run, NULL);
 	steal(COUNT);
-}
-
-TEST(test_updates_give_back_what_the_depot_did_not_need, setup, teardown)
-{
-	fill_on_lcore(1, 100);
-	assert_true(depot_full() > 0);
-	mag_cache_update(cache);
-	mag_cache_update(cache);
-	assert_int_equal(depot_full(), 0);
-	assert_int_equal(cache->first.slab.out, slot_holds(1));
 }
 
 TEST(test_reclaim_with_memory_low_asks, setup, teardown)

@@ -291,19 +291,6 @@ TEST(test_an_optional_refill_is_not_stolen_when_the_request_is_served, setup_poo
 		assert_int_equal(rte_mempool_get(pool, &away[i]), 0);
 }
 
-TEST(test_an_empty_pool_refuses_the_refill_and_the_request_without_a_membarrier, setup_pool,
-     teardown_pool)
-{
-	unsigned int i;
-	void *object;
-
-	assert_int_equal(get(away, AWAY), 0);
-	sent_begin();
-	for (i = 0; i < 100; i++)
-		assert_int_equal(rte_mempool_get(pool, &object), -ENOBUFS);
-	assert_int_equal(sent(), 0);
-}
-
 /*
  * As a driver fills an lcore's cache that has less than it needs: itself, with its size besides,
  * and without a second try. The cache is smaller here than what the other lcore has.
@@ -454,34 +441,6 @@ TEST(test_a_refusal_is_forgotten_with_its_pool, setup_small, teardown_pool)
 		printf("# the second pool is elsewhere\n");
 	assert_refused_without_a_visit(fill_as_a_driver());
 	get_the_rest(AWAY);
-}
-
-/* Of a user */
-
-static void
-get_by_a_cache_run(void *arg)
-{
-	struct rte_mempool_cache *own = rte_mempool_cache_create(SMALL, SOCKET_ID_ANY);
-	unsigned int i, *got = arg;
-
-	assert_non_null(own);
-	for (i = 0; i < 5; i++, ++*got)
-		if (rte_mempool_generic_get(pool, &away[*got], 1, own) != 0 || own->len != 0)
-			break;
-	rte_mempool_cache_free(own);
-}
-
-TEST(test_a_users_cache_interrupts_nobody_for_what_is_optional, setup_pool, teardown_pool)
-{
-	unsigned int got = 0;
-
-	get_by_a_cache_run(&got);
-	assert_int_equal(got, 5);
-	run_on_thread(get_by_a_cache_run, &got);
-	assert_int_equal(got, 10);
-	assert_int_equal(sent(), 10);
-	assert_int_equal(slot_holds(1), AWAY - 10);
-	get_the_rest(AWAY - 10);
 }
 
 /* May be called with what looks like a cache and is not aligned as one. */

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The ABI that programs are compiled against is that of abi/, or the soversion is another one.
 
-What is compared is the public headers alone: the type of each function, and each struct, those of the
-inlined fast path too. --store writes the file of the present soversion: once for each soversion, and
-again when something was added.
+What is compared is the public headers alone: the type of each function, and each struct, those of
+the inlined fast path too. --store writes the file of the present soversion: once for each
+soversion, and again when something was added.
 """
 
 import os
@@ -119,7 +119,7 @@ def compare(folder):
     )
     tap.check(
         difference.returncode & (CHANGED | INCOMPATIBLE) == 0,
-        f"{difference.stdout}Take the change back, or raise soversion in {MESON.name} of library and driver.",
+        f"{difference.stdout}Take the change back, or raise soversion in library and driver.",
     )
 
 

@@ -28,7 +28,9 @@ NO_TEXT = (".png", ".svg", ".pcap", ".abi", ".expected", ".abignore")
 UNBREAKABLE = re.compile(r"^\s*\||https?://\S{40}")
 INCLUDE = re.compile(r'^#\s*include\s+"([^"]+)"', re.MULTILINE)
 NAME = re.compile(r"^(\w+)\(")
-PROTOTYPE = re.compile(r"^[a-z][^;{}()#]*?\b(mag_\w+)\([^;{}]*\)[^;{}]*;", re.MULTILINE)
+PROTOTYPE = re.compile(
+    r"^(?:__rte_internal )?[a-z][^;{}()#]*?\b(mag_\w+)\([^;{}]*\)[^;{}]*;", re.MULTILINE
+)
 
 
 def tracked():

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <limits.h>
+#ifdef MAG_LIBNUMA
 #include <numa.h>
 #include <numaif.h>
+#endif
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
@@ -12,6 +14,8 @@
 
 #include "base/log.h"
 #include "base/numa.h"
+
+#ifdef MAG_LIBNUMA
 
 #define NODE_BITS (CHAR_BIT * sizeof(unsigned long))
 
@@ -58,3 +62,34 @@ mag_numa_bind(void *addr, size_t bytes, int node)
 			"container, allow mbind, or give it CAP_SYS_NICE",
 			node, strerror(errno));
 }
+
+#else /* DPDK without libnuma knows one node. */
+
+int
+mag_numa_nodes(void)
+{
+	return 1;
+}
+
+int
+mag_numa_distance(int from, int to)
+{
+	return from == to ? 10 : 20;
+}
+
+int
+mag_numa_node_of(const void *addr)
+{
+	RTE_SET_USED(addr);
+	return MAG_NODE_ANY;
+}
+
+void
+mag_numa_bind(void *addr, size_t bytes, int node)
+{
+	RTE_SET_USED(addr);
+	RTE_SET_USED(bytes);
+	RTE_SET_USED(node);
+}
+
+#endif

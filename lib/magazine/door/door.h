@@ -14,6 +14,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <rte_compat.h>
+
 #include "base/log.h"
 #include "mag_cache.h"
 #include "mag_mirror.h"
@@ -41,7 +43,7 @@ struct mag_door_params {
  * @return
  *   The pool, or NULL with rte_errno after one log line: as mag_cache_create().
  */
-struct mag_cache *mag_door_create(const struct mag_door_params *params);
+__rte_internal struct mag_cache *mag_door_create(const struct mag_door_params *params);
 /**
  * Objects that rte_mempool's cache of each lcore shall be for, by option cache; 0 = off. What the
  * pool was made with unless the options say otherwise; always if that is 0.
@@ -54,7 +56,7 @@ uint32_t mag_door_flushthresh(uint32_t cache_size);
  * process than the one that made it, or in a callback or a walk, its records are freed later, by
  * the maintenance of that process.
  */
-void mag_door_free(struct mag_cache *pool);
+__rte_internal void mag_door_free(struct mag_cache *pool);
 /**
  * A pool lost all its memory (rte_mempool gave it back): start again without objects. Nothing when
  * it had none.
@@ -63,13 +65,13 @@ void mag_door_free(struct mag_cache *pool);
  *   0; with nothing done -EBUSY when somebody stays in the resize perimeter, -EAGAIN when an lcore
  *   that holds magazines does not let go.
  */
-int mag_door_reset(struct mag_cache *pool);
+__rte_internal int mag_door_reset(struct mag_cache *pool);
 
 /**
  * Node that an address is on: EAL knows, or the kernel does, of pages that were written to;
  * MAG_NODE_ANY if not.
  */
-int mag_door_node_of(const void *address);
+__rte_internal int mag_door_node_of(const void *address);
 /**
  * Give a pool objects, as mag_region_adopt().
  *
@@ -78,18 +80,18 @@ int mag_door_node_of(const void *address);
  * @return
  *   0; -EINVAL, -ENOMEM or -EBUSY with nothing adopted and tell not called.
  */
-int mag_door_adopt(struct mag_cache *pool, void *const *objects, uint32_t count, int node,
-		   void (*tell)(void *arg), void *arg);
+__rte_internal int mag_door_adopt(struct mag_cache *pool, void *const *objects, uint32_t count,
+				  int node, void (*tell)(void *arg), void *arg);
 /** Keep this thread out of its magazines of the pool: get and put take the slow path. */
-void mag_door_keep_out(struct mag_cache *pool, bool out);
+__rte_internal void mag_door_keep_out(struct mag_cache *pool, bool out);
 
 /** Free objects, those that are moving at this moment included: at least as many as can be had. */
-uint64_t mag_door_reachable(const struct mag_cache *pool);
+__rte_internal uint64_t mag_door_reachable(const struct mag_cache *pool);
 /**
  * From now on nothing is stolen and no block is gathered: the pool is being freed. With report, log
  * what is out.
  */
-void mag_door_dying(struct mag_cache *pool, bool report);
+__rte_internal void mag_door_dying(struct mag_cache *pool, bool report);
 
 /**
  * Get n objects when the inlined functions had too few: from depot and slabs, all or none, without
@@ -100,7 +102,8 @@ void mag_door_dying(struct mag_cache *pool, bool report);
  * @return
  *   0 or -ENOBUFS.
  */
-int mag_door_get(struct mag_cache *pool, void **objects, unsigned int n, uint64_t *had);
+__rte_internal int mag_door_get(struct mag_cache *pool, void **objects, unsigned int n,
+				uint64_t *had);
 /**
  * The same when mag_door_get() had too few: also what other lcores hold.
  *
@@ -111,18 +114,18 @@ int mag_door_get(struct mag_cache *pool, void **objects, unsigned int n, uint64_
  * @return
  *   0 or -ENOBUFS.
  */
-int mag_door_get_hard(struct mag_cache *pool, void **objects, unsigned int n, const void *refilled,
-		      uint64_t had);
+__rte_internal int mag_door_get_hard(struct mag_cache *pool, void **objects, unsigned int n,
+				     const void *refilled, uint64_t had);
 
 /** Objects of a contiguous block. */
-uint32_t mag_door_block(const struct mag_cache *pool);
+__rte_internal uint32_t mag_door_block(const struct mag_cache *pool);
 /**
  * n contiguous blocks, all or none: 0, or -ENOBUFS. Gathers what lies in magazines when there is
  * enough.
  */
-int mag_door_take_blocks(struct mag_cache *pool, void **first, unsigned int n);
+__rte_internal int mag_door_take_blocks(struct mag_cache *pool, void **first, unsigned int n);
 /** How to find the mirrors of a pool's objects; NULL when it has none. */
-const struct mag_mirror *mag_door_mirror(const struct mag_cache *pool);
+__rte_internal const struct mag_mirror *mag_door_mirror(const struct mag_cache *pool);
 
 #pragma GCC visibility pop
 

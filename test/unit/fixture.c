@@ -8,7 +8,9 @@
 #include <rte_service_component.h>
 
 #include "fixture.h"
+#include "mag_maint.h"
 #include "mag_stats.h"
+#include "visits/purge.h"
 
 struct ground ground;
 struct mag_cache *cache;
@@ -177,6 +179,60 @@ assert_all_in_slabs(void)
 	assert_int_equal(mag_cache_in_lcores(cache), 0);
 	assert_int_equal(depot_full(), 0);
 	assert_int_equal(cache->first.slab.out, 0);
+}
+
+int
+cache_purge(void)
+{
+	return mag_cache_purge(cache);
+}
+
+int
+cache_resize(void)
+{
+	return mag_cache_resize(cache, 30, true);
+}
+
+int
+cache_resize_now(void)
+{
+	return mag_cache_resize(cache, 30, false);
+}
+
+int
+cache_reap(void)
+{
+	return mag_cache_reap_now(cache, false);
+}
+
+int
+cache_reap_all(void)
+{
+	return mag_cache_reap_now(cache, true);
+}
+
+int
+cache_reclaim(void)
+{
+	return mag_cache_reclaim(cache, false);
+}
+
+int
+cache_reclaim_low(void)
+{
+	return mag_cache_reclaim(cache, true);
+}
+
+int
+cache_gather(void)
+{
+	return mag_cache_gather(cache);
+}
+
+int
+cache_enable(void)
+{
+	return mag_cache_enable(cache);
 }
 
 #define CROWD_LCORES 2

@@ -3,7 +3,7 @@
 #define UNIT_FIXTURE_H
 
 /*
- * What most programs test: one pool or one cache, over objects of its own.
+ * The subject of most programs: one pool or one cache, over objects of its own.
  */
 
 #include <dlfcn.h>
@@ -74,6 +74,17 @@ unsigned int depot_empty(void);
 void assert_sizes(uint32_t size);
 /** Neither slots nor depot have any object. */
 void assert_all_in_slabs(void);
+
+/** Calls on the cache that go through its slots, with arguments that are often needed. */
+int cache_purge(void);
+int cache_enable(void);
+int cache_resize(void); /**< to 30 rounds; waits for the perimeter */
+int cache_resize_now(void);
+int cache_reap(void);
+int cache_reap_all(void);
+int cache_reclaim(void);
+int cache_reclaim_low(void); /**< as when memory is low */
+int cache_gather(void);
 
 /**
  * Lcores from 1 on, a registered thread and one without an lcore id allocate and free up to so many

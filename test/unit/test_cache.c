@@ -263,7 +263,7 @@ TEST(test_a_nocache_free_destructs_at_once, setup_callbacks, teardown)
 	assert_int_equal(mag_slot_objects(own_slot()), 0);
 }
 
-/* What a constructor is told by its flags, and what it may do. */
+/* The flags of a constructor, and things that it may do. */
 
 static struct {
 	struct mag_cache *inner;
@@ -397,7 +397,7 @@ check_refused_objects(unsigned int flags, bool cleared)
 	end();
 }
 
-TEST(test_what_a_constructor_refused_and_did_not_come_to_is_cleared, setup_ground, teardown)
+TEST(test_objects_that_a_constructor_refused_or_did_not_see_are_cleared, setup_ground, teardown)
 {
 	check_refused_objects(0, false);
 	check_refused_objects(MAG_CACHE_CLEARONFREE, true);
@@ -917,7 +917,7 @@ TEST(test_pools_that_are_freed_in_a_callback_go_with_the_next_pass_of_maintenanc
 	assert_int_equal(mag_maint_interval(0), 0);
 }
 
-TEST(test_pools_that_another_process_frees_go_with_the_next_walk_of_who_made_them, setup_ground,
+TEST(test_pools_that_another_process_frees_go_with_the_next_walk_of_their_maker, setup_ground,
      teardown)
 {
 	unsigned int i;
@@ -1136,57 +1136,38 @@ TEST(test_callbacks_belong_to_the_process_that_made_the_cache, setup_callbacks, 
 }
 
 static int
-elsewhere_resize(struct mag_cache *its)
+update(void)
 {
-	return mag_cache_resize(
-		its, mag_type_next(its->common.chunk_size, MAG_STAT(its->common.type)), true);
+	return mag_cache_update(cache);
 }
 
 static int
-elsewhere_reap(struct mag_cache *its)
+destroy(void)
 {
-	return mag_cache_reap_now(its, false);
+	return mag_cache_destroy(cache);
 }
 
 static int
-elsewhere_reap_all(struct mag_cache *its)
+alloc_wait(void)
 {
-	return mag_cache_reap_now(its, true);
+	return mag_cache_alloc_wait(cache, UINT64_MAX) == NULL ? -rte_errno : 0;
 }
 
-static int
-elsewhere_reclaim(struct mag_cache *its)
-{
-	return mag_cache_reclaim(its, false);
-}
-
-static int
-elsewhere_reclaim_low(struct mag_cache *its)
-{
-	return mag_cache_reclaim(its, true);
-}
-
-static int
-elsewhere_wait(struct mag_cache *its)
-{
-	return mag_cache_alloc_wait(its, UINT64_MAX) == NULL ? -rte_errno : 0;
-}
-
-TEST(test_whatever_may_call_a_callback_is_refused_elsewhere, setup_callbacks, teardown)
+TEST(test_calls_that_may_run_a_callback_are_refused_elsewhere, setup_callbacks, teardown)
 {
 	static const struct {
 		const char *name;
-		int (*call)(struct mag_cache *its);
+		int (*call)(void);
 	} rows[] = {
-		{"purge", mag_cache_purge},
-		{"update", mag_cache_update},
-		{"resize", elsewhere_resize},
-		{"reap", elsewhere_reap},
-		{"reap all", elsewhere_reap_all},
-		{"reclaim", elsewhere_reclaim},
-		{"memory low", elsewhere_reclaim_low},
-		{"wait", elsewhere_wait},
-		{"destroy", mag_cache_destroy},
+		{"purge", cache_purge},
+		{"update", update},
+		{"resize", cache_resize},
+		{"reap", cache_reap},
+		{"reap all", cache_reap_all},
+		{"reclaim", cache_reclaim},
+		{"memory low", cache_reclaim_low},
+		{"wait", alloc_wait},
+		{"destroy", destroy},
 	};
 	uint32_t listed = mag_cache_listed();
 	unsigned int i, called;
@@ -1199,7 +1180,7 @@ TEST(test_whatever_may_call_a_callback_is_refused_elsewhere, setup_callbacks, te
 	for (i = 0; i < RTE_DIM(rows); i++) {
 		printf("# %s\n", rows[i].name);
 		log_begin();
-		assert_int_equal(rows[i].call(cache), -EPERM);
+		assert_int_equal(rows[i].call(), -EPERM);
 		assert_logged(log_end(), maker);
 	}
 	cache->process--;
@@ -1296,7 +1277,7 @@ TEST(test_a_visitor_that_stays_does_not_keep_a_thread_from_ending, setup, teardo
 	assert_int_equal(mag_slot_objects(slot), 20);
 	mag_bias_announce(slot, MAG_BIAS_VISIT);
 	guest_go();
-	/* What it held stays there, where others can have it. */
+	/* Its objects stay there, where others can have them. */
 	assert_int_equal(mag_slot_objects(slot), 20);
 	assert_int_equal(cache->common.visits_denied, 1);
 	mag_bias_dismiss(slot, MAG_BIAS_VISIT);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* What fork() leaves in the child, while the parent lives and when it is dead. */
+/* The library in a child of fork(), while the parent lives and when it is dead. */
 
 #include "eal.h"
 #include "eal_files.h"
@@ -55,7 +55,7 @@ __asan_default_options(void)
 #define CHILD_HAS_THREADS()
 #endif
 
-/* Shared by the processes: who has an object now. */
+/* Shared by the processes: the process that has an object. */
 static _Atomic uint32_t *owner;
 
 static void *
@@ -311,7 +311,7 @@ inherit(uint32_t before)
 	return 't';
 }
 
-/* What an heir can do: an lcore's slot, updates, a purge of all slots. */
+/* An heir has an lcore's slot, updates caches, and purges all slots. */
 static char
 reign(void)
 {
@@ -366,7 +366,7 @@ run_copy(const char *role)
 	_exit(0);
 }
 
-/* What its children reported: so many characters. */
+/* The reports of its children, a character each. */
 static void
 copy_run(const char *role, char *reports, unsigned int n)
 {

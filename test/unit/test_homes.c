@@ -345,7 +345,7 @@ TEST(test_a_membarrier_that_fails_leaves_the_slots_of_its_node_and_lcores_are_as
 	mag_bias_forbid_membarrier(false);
 }
 
-TEST(test_what_is_in_depots_of_any_node_is_had_before_what_lcores_hold, setup, teardown)
+TEST(test_depots_of_any_node_are_emptied_before_lcores_are_visited, setup, teardown)
 {
 	struct mag_home *home;
 	unsigned int part, rest;
@@ -464,7 +464,7 @@ take_all_meanwhile(void)
 	refusal = mag_cache_take_all(cache, objects, COUNT, true);
 }
 
-TEST(test_who_is_refused_for_blocks_that_another_asks_for_is_counted, setup, teardown)
+TEST(test_a_refusal_for_blocks_that_another_asks_for_is_counted, setup, teardown)
 {
 	void *first[COUNT / BLOCK + 1];
 

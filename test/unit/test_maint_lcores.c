@@ -24,7 +24,7 @@
 static unsigned int interval; /* of updates, ms */
 
 static _Thread_local bool in_test;
-/* What goes on in the destructor of a cache that lingers. */
+/* Calls of the destructor that lingers. */
 static struct {
 	_Atomic unsigned int inside;
 	_Atomic unsigned int most;
@@ -285,7 +285,7 @@ slot_of(unsigned int lcore)
 	return NULL;
 }
 
-TEST(test_what_an_lcore_held_when_it_became_a_service_lcore_can_be_had_and_purged, setup, teardown)
+TEST(test_objects_of_an_lcore_that_became_a_service_lcore_can_be_had_and_purged, setup, teardown)
 {
 	interval = 3600000;
 	assert_int_equal(mag_maint_interval(interval), 0);

@@ -69,7 +69,7 @@ setup(void **state __rte_unused)
 		REGION_PARAMS(.name = "elastic", .objects = COUNT, .object_size = SIZE);
 	unsigned int i;
 
-	/* What was read before is read again after a second. */
+	/* The file is read again after a second. */
 	kernel_says("0.00");
 	let_pass(1100);
 	grounds[ADOPTED] = ground_make(COUNT, SIZE, 16, 0);

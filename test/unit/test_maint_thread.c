@@ -188,7 +188,7 @@ TEST(test_two_idle_updates_reap_the_depot_and_one_does_not, setup, teardown)
 	assert_int_equal(cache->updates, 3);
 }
 
-TEST(test_what_the_last_interval_needed_is_kept, setup, teardown)
+TEST(test_magazines_that_the_last_interval_needed_are_kept, setup, teardown)
 {
 	uint32_t total;
 
@@ -296,7 +296,7 @@ update_run(void *arg __rte_unused)
 	mag_cache_update(cache);
 }
 
-TEST(test_an_update_does_not_wait_for_who_is_resizing, setup_growing, teardown)
+TEST(test_an_update_does_not_wait_for_a_resize, setup_growing, teardown)
 {
 	atomic_fetch_add(&cache->first.depot.full.contention, 4);
 	assert_true(mag_perimeter_enter(cache, false));

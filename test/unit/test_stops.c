@@ -77,7 +77,7 @@ struct worker {
 	_Atomic bool ready;
 	_Atomic uint64_t turns;
 	_Atomic unsigned int parked; /* the pause in which it is parked */
-	/* Of who watches: since the last turn. */
+	/* For the watcher: since the last turn. */
 	uint64_t seen, since_ns;
 };
 
@@ -98,7 +98,7 @@ static struct {
 	unsigned int steps;
 } victim;
 
-/* What is known of each place. */
+/* Findings about each place. */
 static struct {
 	bool seen[STEPPER_PLACES];    /* not again, */
 	bool ever[STEPPER_PLACES];    /* and in any test */
@@ -287,7 +287,7 @@ enum waits { WAITS_NOBODY, WAITS_FOR_LEAF, WAITS_FOR_ELSE };
 /*
  * Until all others have done some work and are parked. Or until those that are not have all
  * been running in vain while one and the same leaf lock was held: then it is the victim that
- * holds it, because whoever waits for a leaf has none, and whoever has one and runs lets go.
+ * holds it, because a thread that waits for a leaf has none, and one that runs lets go of its own.
  */
 static enum waits
 others_go_on(void)
@@ -351,7 +351,7 @@ on_step(uintptr_t place)
 	enum leaf leaf;
 
 	victim.steps++;
-	/* What is called elsewhere happens under the lock that its caller has. */
+	/* Calls out of the library happen under the lock that the caller has. */
 	if (place == STEPPER_OUTSIDE) {
 		victim.locked[victim.leaf]++;
 		return;
@@ -463,7 +463,7 @@ stop_everywhere(void (*act)(void), bool lcore)
 			 (unsigned int)MAG_STAT(cache->common.steal_denied));
 }
 
-/* What the victim does */
+/* The work of the victim */
 
 static void
 take_and_return(unsigned int bulk, unsigned int total)
@@ -631,7 +631,7 @@ static const struct pool plenty_poll = {PLENTY, .anew = true};
 static const struct pool scarce = {SCARCE, .visit = true};
 static const struct pool scarce_fence = {SCARCE, .visit = true, .fence = true, .anew = true};
 static const struct pool scarce_poll = {SCARCE, .anew = true};
-/* What all hold at most, and no more. */
+/* As many objects as all hold at most, and no more. */
 static const struct pool tight = {.objects = WORKERS * 64 + 64,
 				  .hold = 64,
 				  .rounds = 14,
@@ -728,7 +728,7 @@ TEST(test_newcomers_do_not_wait_for_a_newcomer, setup_plenty, teardown)
 		fail_msg("%s", found.failure);
 }
 
-/* What all of them together have shown */
+/* The findings of all tests together */
 
 TEST(test_every_part_was_stopped_in, setup_plenty, teardown)
 {

@@ -148,7 +148,7 @@ late_run(void *arg)
 	*(uint32_t *)arg = mag_thread_slot();
 }
 
-TEST(test_what_a_thread_does_after_its_slot_was_released_goes_to_the_shared_one)
+TEST(test_a_thread_whose_slot_was_released_uses_the_shared_one)
 {
 	uint32_t slot = MAG_SLOT_SHARED;
 
@@ -161,7 +161,7 @@ TEST(test_what_a_thread_does_after_its_slot_was_released_goes_to_the_shared_one)
 	assert_int_equal(pthread_key_delete(late_key), 0);
 }
 
-TEST(test_who_comes_when_all_slots_are_taken_has_the_shared_one)
+TEST(test_a_thread_that_finds_all_slots_taken_has_the_shared_one)
 {
 	static struct stay stay[RTE_MAX_LCORE + 1];
 	static struct task task[RTE_MAX_LCORE + 1];

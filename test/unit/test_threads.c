@@ -218,7 +218,7 @@ in_other_slots(void)
 	return mag_cache_in_lcores(cache) - mag_slot_objects(own_slot());
 }
 
-TEST(test_what_a_thread_holds_that_unregistered_and_lives_on_can_be_had, setup, teardown)
+TEST(test_objects_of_a_thread_that_unregistered_and_lives_on_can_be_had, setup, teardown)
 {
 	struct task task;
 
@@ -305,7 +305,7 @@ take_all_meanwhile(void)
 	refusal = mag_cache_take_all(cache, objects, ALL, true);
 }
 
-TEST(test_who_is_refused_for_blocks_that_another_asks_for_is_counted, setup_runs, teardown_runs)
+TEST(test_a_refusal_for_blocks_that_another_asks_for_is_counted, setup_runs, teardown_runs)
 {
 	meanwhile = take_all_meanwhile;
 	ask_for_blocks();
@@ -339,7 +339,7 @@ mag_slab_available(const struct mag_slab_layer *layer)
 	return moving + without_blocks;
 }
 
-TEST(test_who_is_refused_for_blocks_that_are_back_is_counted, setup_runs, teardown_runs)
+TEST(test_a_refusal_for_blocks_that_are_back_is_counted, setup_runs, teardown_runs)
 {
 	struct mag_request request = {0};
 	void *objects[ALL];

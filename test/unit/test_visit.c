@@ -167,62 +167,6 @@ flush_run(void *arg __rte_unused)
 	mag_lcore_flush();
 }
 
-/* All that goes through slots, with the arguments of the tests below. */
-
-static int
-purge(void)
-{
-	return mag_cache_purge(cache);
-}
-
-static int
-resize(void)
-{
-	return mag_cache_resize(cache, 30, true);
-}
-
-static int
-resize_now(void)
-{
-	return mag_cache_resize(cache, 30, false);
-}
-
-static int
-reap(void)
-{
-	return mag_cache_reap_now(cache, false);
-}
-
-static int
-reap_with_purge(void)
-{
-	return mag_cache_reap_now(cache, true);
-}
-
-static int
-reclaim(void)
-{
-	return mag_cache_reclaim(cache, false);
-}
-
-static int
-reclaim_low(void)
-{
-	return mag_cache_reclaim(cache, true);
-}
-
-static int
-gather(void)
-{
-	return mag_cache_gather(cache);
-}
-
-static int
-enable(void)
-{
-	return mag_cache_enable(cache);
-}
-
 static int
 steal_all(void)
 {
@@ -264,22 +208,22 @@ TEST(test_a_purge_empties_every_slot_and_the_depot, setup, teardown)
 	fill_on_thread(50);
 	assert_true(mag_cache_in_lcores(cache) > 0);
 	assert_true(depot_full() > 0);
-	assert_int_equal(purge(), 0);
+	assert_int_equal(cache_purge(), 0);
 	assert_all_in_slabs();
 	assert_sizes(0);
 	assert_int_equal(depot_empty(), 0);
 	assert_int_equal(cache->first.arena.out, 0);
 	assert_int_equal(cache->purges, 1);
-	enable();
+	cache_enable();
 }
 
 TEST(test_after_a_purge_everything_goes_to_the_slabs_until_enabled, setup, teardown)
 {
-	assert_int_equal(purge(), 0);
+	assert_int_equal(cache_purge(), 0);
 	fill(40);
 	assert_all_in_slabs();
 	assert_int_equal(cache->first.arena.out, 0);
-	enable();
+	cache_enable();
 	assert_sizes(ROUNDS);
 	fill(40);
 	assert_true(mag_cache_in_lcores(cache) > 0);
@@ -287,48 +231,48 @@ TEST(test_after_a_purge_everything_goes_to_the_slabs_until_enabled, setup, teard
 
 TEST(test_nothing_but_enable_turns_a_purged_layer_on_again, setup, teardown)
 {
-	assert_int_equal(purge(), 0);
-	assert_int_equal(resize_now(), 0);
+	assert_int_equal(cache_purge(), 0);
+	assert_int_equal(cache_resize_now(), 0);
 	assert_sizes(0);
-	assert_int_equal(reap_with_purge(), 0);
-	assert_int_equal(reclaim_low(), 0);
+	assert_int_equal(cache_reap_all(), 0);
+	assert_int_equal(cache_reclaim_low(), 0);
 	mag_cache_update(cache);
 	assert_sizes(0);
 	fill(40);
 	assert_int_equal(cache->first.slab.out, 0);
-	enable();
+	cache_enable();
 	assert_sizes(30);
 }
 
 TEST(test_a_purge_that_finds_nothing_is_not_counted, setup, teardown)
 {
-	assert_int_equal(gather(), -EAGAIN);
-	assert_int_equal(purge(), 0);
+	assert_int_equal(cache_gather(), -EAGAIN);
+	assert_int_equal(cache_purge(), 0);
 	assert_int_equal(cache->purges, 0);
-	enable();
+	cache_enable();
 	fill(1);
-	assert_int_equal(purge(), 0);
+	assert_int_equal(cache_purge(), 0);
 	assert_int_equal(cache->purges, 1);
-	enable();
+	cache_enable();
 }
 
 TEST(test_a_purge_or_resize_waits_for_every_owner_or_changes_nothing, setup, teardown)
 {
 	fill(40);
 	assert_int_equal(mag_slot_enter(slot_at(5)), 0);
-	assert_int_equal(purge(), -EAGAIN);
+	assert_int_equal(cache_purge(), -EAGAIN);
 	assert_int_equal(cache->common.visits_denied, 1);
-	assert_int_equal(resize(), -EAGAIN);
+	assert_int_equal(cache_resize(), -EAGAIN);
 	assert_int_equal(cache->common.type, ROUNDS);
 	assert_int_equal(cache->resizes, 0);
 	assert_true(mag_cache_in_lcores(cache) > 0);
 	assert_sizes(ROUNDS);
 	mag_slot_leave(slot_at(5));
 	assert_int_equal(slot_at(5)->visitor, own_slot()->visitor);
-	assert_int_equal(purge(), 0);
+	assert_int_equal(cache_purge(), 0);
 	assert_int_equal(mag_cache_in_lcores(cache), 0);
-	enable();
-	assert_int_equal(resize(), 0);
+	cache_enable();
+	assert_int_equal(cache_resize(), 0);
 }
 
 TEST(test_a_sweep_sends_one_membarrier_however_many_it_visits, setup, teardown)
@@ -336,10 +280,10 @@ TEST(test_a_sweep_sends_one_membarrier_however_many_it_visits, setup, teardown)
 	uint64_t membarriers = mag_bias_membarriers();
 
 	skip_without_membarrier();
-	assert_int_equal(purge(), 0);
+	assert_int_equal(cache_purge(), 0);
 	assert_int_equal(mag_bias_membarriers(), membarriers + 1);
-	enable();
-	assert_int_equal(reap(), 0);
+	cache_enable();
+	assert_int_equal(cache_reap(), 0);
 	assert_int_equal(mag_bias_membarriers(), membarriers + 2);
 }
 
@@ -347,20 +291,20 @@ TEST(test_a_sweep_is_announced_before_its_membarrier, setup, teardown)
 {
 	fill_on_lcore(1, 40);
 	word_at_fence = 0;
-	assert_int_equal(reap(), 0);
+	assert_int_equal(cache_reap(), 0);
 	assert_int_equal(word_at_fence, MAG_BIAS_VISIT);
 	word_at_fence = 0;
 	alloc_bulk(had, COUNT);
 	assert_int_equal(word_at_fence, MAG_BIAS_VISIT);
 	free_bulk(had, COUNT);
-	assert_int_equal(purge(), 0);
+	assert_int_equal(cache_purge(), 0);
 	assert_int_equal(word_at_fence, MAG_BIAS_VISIT | MAG_BIAS_PURGE);
 	assert_int_equal(MAG_STAT(slot_at(1)->visitor) & MAG_BIAS_AWAY, 0);
-	enable();
+	cache_enable();
 }
 
 /*
- * Whoever has the lock never leaves it, like a process that was killed: a purge, and all that
+ * The holder of a lock never leaves it, like a process that was killed: a purge, and all that
  * maintenance does, ends nevertheless. The purge may have emptied slots before it finds the lock.
  */
 static void
@@ -371,21 +315,21 @@ check_purge_under(struct mag_lock *lock, bool emptied)
 	fill(2 * ROUNDS);
 	fill_on_thread(2 * ROUNDS);
 	mag_lock_wait(lock);
-	assert_int_equal(call_elsewhere(purge), -EAGAIN);
+	assert_int_equal(call_elsewhere(cache_purge), -EAGAIN);
 	assert_true(cache->common.visits_denied > denied);
 	assert_int_equal(mag_cache_in_lcores(cache) == 0, emptied);
 	assert_int_equal(MAG_STAT(own_slot()->visitor) & MAG_BIAS_AWAY, 0);
 	assert_int_equal(own_slot()->size, cache->common.type);
 	mag_cache_update(cache);
-	reap();
-	reclaim();
+	cache_reap();
+	cache_reclaim();
 	assert_int_not_equal(lock->holder, 0);
 	mag_lock_release(lock);
 	fill(2 * ROUNDS);
-	assert_int_equal(purge(), 0);
+	assert_int_equal(cache_purge(), 0);
 	assert_all_in_slabs();
 	assert_int_equal(mag_cache_available(cache), COUNT);
-	enable();
+	cache_enable();
 }
 
 TEST(test_a_purge_does_not_wait_for_ever_for_a_lock, setup, teardown)
@@ -412,7 +356,7 @@ TEST(test_a_resize_changes_the_size_of_all_slots_when_they_are_empty, setup, tea
 	uint64_t seen = cache->contention_seen;
 
 	fill(100);
-	assert_int_equal(resize_now(), 0);
+	assert_int_equal(cache_resize_now(), 0);
 	assert_int_equal(cache->common.type, 30);
 	assert_sizes(30);
 	assert_all_in_slabs();
@@ -476,8 +420,8 @@ reset(void)
 
 TEST(test_others_are_told_that_the_perimeter_is_taken, setup, teardown)
 {
-	static int (*const calls[])(void) = {purge, resize_now, reap_with_purge, reclaim_low,
-					     destroy};
+	static int (*const calls[])(void) = {cache_purge, cache_resize_now, cache_reap_all,
+					     cache_reclaim_low, destroy};
 	unsigned int i;
 
 	fill(10);
@@ -489,7 +433,7 @@ TEST(test_others_are_told_that_the_perimeter_is_taken, setup, teardown)
 	mag_perimeter_leave(cache);
 }
 
-/* What is in force before the thread that waits comes in, and after. */
+/* The size in force before the thread that waits comes in, and after. */
 static void
 check_wait_for_the_perimeter(int (*function)(void), uint32_t before, uint32_t after)
 {
@@ -513,19 +457,19 @@ check_wait_for_the_perimeter(int (*function)(void), uint32_t before, uint32_t af
 
 TEST(test_a_resize_waits_for_the_perimeter, setup, teardown)
 {
-	check_wait_for_the_perimeter(resize, ROUNDS, 30);
+	check_wait_for_the_perimeter(cache_resize, ROUNDS, 30);
 }
 
 TEST(test_enabling_waits_for_the_perimeter, setup, teardown)
 {
-	check_wait_for_the_perimeter(enable, 0, ROUNDS);
+	check_wait_for_the_perimeter(cache_enable, 0, ROUNDS);
 }
 
-TEST(test_who_waits_for_a_thread_that_stays_in_the_perimeter_gives_up, setup, teardown)
+TEST(test_a_thread_gives_up_when_another_stays_in_the_perimeter, setup, teardown)
 {
-	struct call calls[] = {{.name = "resize", .call = resize},
-			       {.name = "enable", .call = enable},
-			       {.name = "gather", .call = gather},
+	struct call calls[] = {{.name = "resize", .call = cache_resize},
+			       {.name = "enable", .call = cache_enable},
+			       {.name = "gather", .call = cache_gather},
 			       {.name = "reset", .call = reset}};
 	struct task task[RTE_DIM(calls)];
 	unsigned int i;
@@ -546,7 +490,7 @@ TEST(test_who_waits_for_a_thread_that_stays_in_the_perimeter_gives_up, setup, te
 	assert_int_equal(cache->purges, 0);
 	atomic_store(&cache->off, false);
 	mag_perimeter_leave(cache);
-	assert_int_equal(call_elsewhere(resize), 0);
+	assert_int_equal(call_elsewhere(cache_resize), 0);
 }
 
 static void
@@ -558,7 +502,7 @@ hand_on_run(void *arg)
 	mag_perimeter_leave(cache);
 }
 
-TEST(test_all_who_wait_for_the_perimeter_come_in_one_after_the_other, setup, teardown)
+TEST(test_threads_that_wait_for_the_perimeter_come_in_one_after_the_other, setup, teardown)
 {
 	struct task task[20];
 	unsigned int i, came = 0;
@@ -582,7 +526,7 @@ TEST(test_a_reap_takes_the_depot_and_previous_magazines_but_not_loaded, setup, t
 	fill_on_thread(50);
 	fill(50);
 	assert_int_equal(own_slot()->previous_rounds, ROUNDS);
-	assert_int_equal(reap(), 0);
+	assert_int_equal(cache_reap(), 0);
 	assert_null(own_slot()->previous);
 	assert_null(slot_at(1)->previous);
 	assert_null(slot_at(MAG_SLOT_SHARED)->previous);
@@ -595,21 +539,21 @@ TEST(test_a_reap_takes_the_depot_and_previous_magazines_but_not_loaded, setup, t
 	assert_int_equal(cache->reaps, 1);
 	assert_int_equal(cache->common.zeroes, zeroes + 1);
 	assert_int_equal(cache->purges, 0);
-	assert_int_equal(reap(), 0);
+	assert_int_equal(cache_reap(), 0);
 	assert_int_equal(cache->reaps, 1);
 }
 
-TEST(test_what_purges_besides_takes_all_and_enables_again)
+TEST(test_other_calls_that_purge_take_all_and_enable_again)
 {
 	static const struct {
 		const char *name;
 		int (*call)(void);
 		unsigned int flags;
 	} rows[] = {
-		{"a reap with purge", reap_with_purge, 0},
-		{"a reap of a REAP_ALL cache", reap, MAG_CACHE_REAP_ALL},
-		{"a reclaim of a REAP_ALL cache", reclaim, MAG_CACHE_REAP_ALL},
-		{"blocks that are gathered", gather, 0},
+		{"a reap with purge", cache_reap_all, 0},
+		{"a reap of a REAP_ALL cache", cache_reap, MAG_CACHE_REAP_ALL},
+		{"a reclaim of a REAP_ALL cache", cache_reclaim, MAG_CACHE_REAP_ALL},
+		{"blocks that are gathered", cache_gather, 0},
 	};
 	unsigned int i;
 
@@ -630,12 +574,12 @@ TEST(test_a_reap_skips_an_owner_that_does_not_let_go, setup, teardown)
 	fill(40);
 	fill_on_lcore(1, 40);
 	assert_int_equal(mag_slot_enter(slot_at(1)), 0);
-	assert_int_equal(reap(), 0);
+	assert_int_equal(cache_reap(), 0);
 	assert_non_null(slot_at(1)->previous);
 	assert_null(own_slot()->previous);
 	assert_int_equal(cache->common.visits_denied, 1);
 	mag_slot_leave(slot_at(1));
-	assert_int_equal(reap(), 0);
+	assert_int_equal(cache_reap(), 0);
 	assert_null(slot_at(1)->previous);
 }
 
@@ -763,9 +707,9 @@ TEST(test_a_second_reap_in_an_interval_leaves_the_working_set, setup, teardown)
 	mag_cache_working_set_update(cache);
 	use_empties(12);
 	mag_cache_working_set_update(cache);
-	assert_int_equal(reclaim(), 0);
+	assert_int_equal(cache_reclaim(), 0);
 	assert_int_equal(depot_empty(), 12);
-	assert_int_equal(reclaim(), 0);
+	assert_int_equal(cache_reclaim(), 0);
 	assert_int_equal(depot_empty(), 12);
 	assert_int_equal(cache->reaps, 1);
 }
@@ -789,11 +733,11 @@ setup_release(void **state __rte_unused)
 TEST(test_reclaim_asks_the_owner_and_purges_when_memory_is_low, setup_release, teardown)
 {
 	fill(1);
-	assert_int_equal(reclaim(), 0);
+	assert_int_equal(cache_reclaim(), 0);
 	assert_int_equal(reclaimed, 1);
 	assert_int_equal(cache->purges, 0);
 	assert_int_equal(cache->first.slab.out, 1);
-	assert_int_equal(reclaim_low(), 0);
+	assert_int_equal(cache_reclaim_low(), 0);
 	assert_int_equal(reclaimed, 2);
 	assert_int_equal(cache->purges, 1);
 	assert_int_equal(cache->first.slab.out, 0);
@@ -804,10 +748,10 @@ TEST(test_reclaim_without_need_takes_what_two_intervals_did_not_use, setup, tear
 {
 	fill(100);
 	assert_true(depot_full() > 0);
-	assert_int_equal(reclaim(), 0);
+	assert_int_equal(cache_reclaim(), 0);
 	assert_true(depot_full() > 0);
 	idle_twice();
-	assert_int_equal(reclaim(), 0);
+	assert_int_equal(cache_reclaim(), 0);
 	assert_int_equal(depot_full(), 0);
 	assert_int_equal(cache->reaps, 1);
 }
@@ -847,7 +791,7 @@ TEST(test_all_of_a_bulk_are_stolen_at_once, setup, teardown)
 	free_bulk(had, COUNT);
 }
 
-TEST(test_what_cannot_succeed_visits_nobody, setup, teardown)
+TEST(test_a_request_that_cannot_succeed_visits_nobody, setup, teardown)
 {
 	void *objects[COUNT + 1];
 	uint64_t membarriers;
@@ -1176,7 +1120,7 @@ TEST(test_a_sum_is_taken_again_when_something_has_moved_meanwhile, setup, teardo
 	free_bulk(rest, COUNT - 2 * ROUNDS);
 }
 
-TEST(test_what_is_on_its_way_can_be_had, setup, teardown)
+TEST(test_objects_on_their_way_can_be_had, setup, teardown)
 {
 	assert_int_equal(mag_cache_reachable(cache), COUNT);
 	fill(COUNT);
@@ -1201,7 +1145,7 @@ TEST(test_a_refusal_is_counted_only_while_somebody_is_busy, setup, teardown)
 	free_bulk(rest, COUNT);
 }
 
-/* What the owner of slot 1 has in its hands: a magazine on its way into the slot. */
+/* A magazine that the owner of slot 1 is about to load. */
 static struct mag_detached carried;
 
 static void
@@ -1213,7 +1157,7 @@ carried_arrives(void)
 	mag_slot_leave(slot_at(1));
 }
 
-TEST(test_what_arrives_behind_the_sum_is_not_missed, setup, teardown)
+TEST(test_objects_that_arrive_behind_the_sum_are_not_missed, setup, teardown)
 {
 	lcore_holds(NEEDED);
 	mag_slot_enter(slot_at(1));
@@ -1249,7 +1193,7 @@ TEST(test_fences_do_where_membarriers_are_forbidden, setup_fence, teardown)
 	assert_true(mag_slot_objects(own_slot()) > 0);
 	alloc_bulk(had, COUNT);
 	free_bulk(had, COUNT);
-	assert_int_equal(resize(), 0);
+	assert_int_equal(cache_resize(), 0);
 	assert_int_equal(mag_bias_membarriers(), membarriers);
 }
 
@@ -1271,12 +1215,12 @@ TEST(test_a_sweep_whose_membarrier_failed_touches_no_slot_and_asks, setup_failin
 {
 	static const struct call rows[] = {
 		{.name = "steal", .call = steal_all, .ret = 0},
-		{.name = "purge", .call = purge, .ret = -EAGAIN},
-		{.name = "resize", .call = resize, .ret = -EAGAIN},
-		{.name = "reap", .call = reap, .ret = 0},
-		{.name = "reap with purge", .call = reap_with_purge, .ret = -EAGAIN},
-		{.name = "reclaim", .call = reclaim_low, .ret = -EAGAIN},
-		{.name = "gather", .call = gather, .ret = -EAGAIN},
+		{.name = "purge", .call = cache_purge, .ret = -EAGAIN},
+		{.name = "resize", .call = cache_resize, .ret = -EAGAIN},
+		{.name = "reap", .call = cache_reap, .ret = 0},
+		{.name = "reap with purge", .call = cache_reap_all, .ret = -EAGAIN},
+		{.name = "reclaim", .call = cache_reclaim_low, .ret = -EAGAIN},
+		{.name = "gather", .call = cache_gather, .ret = -EAGAIN},
 	};
 	struct mag_slot *slot = slot_at(1);
 	unsigned int i, count, previous;
@@ -1335,17 +1279,17 @@ TEST(test_an_owner_that_acknowledged_fences_is_visited_again, setup_failing, tea
 	assert_int_equal(slot_holds(2), n);
 	free_bulk(had, COUNT - n);
 	/* A purge wants all of them. */
-	assert_int_equal(purge(), -EAGAIN);
+	assert_int_equal(cache_purge(), -EAGAIN);
 	assert_sizes(ROUNDS);
 	fill_on_lcore(2, 1);
 	assert_true(mag_cache_may_visit(cache));
-	assert_int_equal(purge(), 0);
+	assert_int_equal(cache_purge(), 0);
 	assert_int_equal(mag_cache_in_lcores(cache), 0);
-	enable();
+	cache_enable();
 	fill_on_lcore(2, 1);
 	assert_int_equal(mag_cache_take_all(cache, had, COUNT, true), 0);
 	free_bulk(had, COUNT);
-	assert_int_equal(resize(), 0);
+	assert_int_equal(cache_resize(), 0);
 	assert_int_equal(mag_bias_membarriers(), sent);
 }
 
@@ -1363,20 +1307,20 @@ TEST(test_an_owner_that_comes_during_a_sweep_is_not_visited_before_it_fences, se
 	unsigned int count;
 
 	skip_without_membarrier();
-	assert_int_equal(purge(), -EAGAIN);
+	assert_int_equal(cache_purge(), -EAGAIN);
 	fill_on_lcore(1, 40);
 	fill_on_lcore(2, 40);
 	fill(40);
 	count = slot_holds(1);
 	at_fence = owner_forgets;
-	assert_int_equal(purge(), -EAGAIN);
+	assert_int_equal(cache_purge(), -EAGAIN);
 	assert_null(at_fence);
 	assert_int_equal(slot_holds(1), count);
 	assert_true(slot_holds(2) > 0);
 	assert_sizes(ROUNDS);
 	slot_at(1)->fenced = 1;
 	at_fence = owner_forgets;
-	assert_int_equal(reap(), 0);
+	assert_int_equal(cache_reap(), 0);
 	assert_null(at_fence);
 	assert_int_equal(slot_holds(1), count);
 	assert_int_equal(slot_at(2)->previous_rounds, 0);
@@ -1387,19 +1331,20 @@ TEST(test_a_purge_without_membarriers_waits_for_owners_that_fence, setup_failing
 {
 	skip_without_membarrier();
 	fill_on_lcore(1, 40);
-	assert_int_equal(purge(), -EAGAIN);
+	assert_int_equal(cache_purge(), -EAGAIN);
 	fill_on_lcore(1, 40);
 	fill_on_lcore(2, 40);
 	assert_true(mag_bias_enter_careful(slot_at(1)));
-	assert_int_equal(purge(), -EAGAIN);
+	assert_int_equal(cache_purge(), -EAGAIN);
 	assert_int_equal(cache->common.visits_denied, 1);
 	assert_true(slot_holds(1) > 0);
 	mag_slot_leave(slot_at(1));
-	assert_int_equal(purge(), 0);
-	enable();
+	assert_int_equal(cache_purge(), 0);
+	cache_enable();
 }
 
-TEST(test_who_claims_a_slot_when_membarriers_failed_fences_from_the_first, setup_failing, teardown)
+TEST(test_an_owner_that_comes_when_membarriers_failed_fences_from_the_first, setup_failing,
+     teardown)
 {
 	skip_without_membarrier();
 	fill(40);
@@ -1410,8 +1355,8 @@ TEST(test_who_claims_a_slot_when_membarriers_failed_fences_from_the_first, setup
 	fill_on_lcore(2, 40);
 	guest_come(40);
 	assert_true(mag_cache_may_visit(cache));
-	assert_int_equal(purge(), 0);
-	enable();
+	assert_int_equal(cache_purge(), 0);
+	cache_enable();
 	guest_go();
 	alloc_bulk(had, COUNT);
 	free_bulk(had, COUNT);
@@ -1441,11 +1386,11 @@ TEST(test_a_cache_made_when_membarriers_failed_has_fences, setup_failing, teardo
 	struct mag_cache *old = cache;
 
 	skip_without_membarrier();
-	assert_int_equal(purge(), -EAGAIN);
+	assert_int_equal(cache_purge(), -EAGAIN);
 	setup(NULL);
 	assert_int_equal(cache->common.bias, MAG_BIAS_FENCE);
-	assert_int_equal(purge(), 0);
-	enable();
+	assert_int_equal(cache_purge(), 0);
+	cache_enable();
 	fixture_drop();
 	ground = old_ground;
 	cache = old;
@@ -1465,7 +1410,7 @@ TEST(test_a_cache_is_destroyed_though_membarriers_fail, setup_failing, teardown)
 		mag_bias_forbid_membarrier(false);
 		setup(NULL);
 		if (times == 0)
-			assert_int_equal(purge(), -EAGAIN);
+			assert_int_equal(cache_purge(), -EAGAIN);
 	}
 }
 
@@ -1560,7 +1505,7 @@ check_request_holds(unsigned int have, unsigned int n)
 	memcpy(had + have, rest, n * sizeof(void *));
 }
 
-TEST(test_what_a_request_holds_while_it_wants_more_is_in_transit, setup, teardown)
+TEST(test_objects_that_a_request_holds_are_in_transit, setup, teardown)
 {
 	unsigned int have = COUNT - 5;
 
@@ -1629,13 +1574,13 @@ assert_depot_is_of_one_type(void)
 static void
 grow_meanwhile(void)
 {
-	assert_int_equal(resize(), 0);
+	assert_int_equal(cache_resize(), 0);
 }
 
 static void
 purge_meanwhile(void)
 {
-	assert_int_equal(purge(), 0);
+	assert_int_equal(cache_purge(), 0);
 }
 
 static void
@@ -1671,7 +1616,7 @@ TEST(test_a_magazine_that_no_longer_fits_its_slot_is_given_back)
 		assert_int_equal(cache->first.arena.out, rows[i].rounds != 0);
 		assert_depot_is_of_one_type();
 		mag_bias_dismiss(own_slot(), MAG_BIAS_VISIT | MAG_BIAS_PURGE);
-		enable();
+		cache_enable();
 		teardown(NULL);
 	}
 }
@@ -1717,8 +1662,8 @@ disturb_by_resizing(unsigned int turn)
 static void
 disturb_by_purging(unsigned int turn)
 {
-	if (purge() == 0)
-		enable();
+	if (cache_purge() == 0)
+		cache_enable();
 	else if (turn % 2 == 0)
 		sched_yield();
 }
@@ -1780,7 +1725,7 @@ disturb_in_every_way(unsigned int turn)
 		disturb_by_purging(turn);
 		break;
 	case 1:
-		reap();
+		cache_reap();
 		break;
 	case 2:
 		disturb_by_resizing(turn / 6);

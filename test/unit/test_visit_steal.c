@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * What a steal costs, in membarriers and visits, with few slots that have owners and with many; and
- * what rte_mempool's own cache asks for besides.
+ * The costs of a steal, in membarriers and visits, with few owners of slots and with many; and
+ * requests of rte_mempool's own cache, part of which is optional.
  */
 
 #include "eal.h"
@@ -184,7 +184,7 @@ TEST(test_one_sweep_with_one_membarrier_gets_what_all_slots_hold)
 			}
 }
 
-TEST(test_what_threads_without_lcore_id_hold_is_had_without_a_membarrier, setup, teardown)
+TEST(test_objects_of_threads_without_lcore_id_are_had_without_a_membarrier, setup, teardown)
 {
 	unsigned int n = ROUNDS / 2;
 
@@ -351,7 +351,7 @@ TEST(test_a_refill_without_a_second_try_is_refused_once, setup_small, teardown_p
 	get_the_rest(AWAY);
 }
 
-/* What it had of its own, and gave back when that was too little, was not asked for otherwise. */
+/* Objects that it had itself, and gave back when they were too few, are no other request. */
 TEST(test_a_refill_is_refused_once_with_some_objects_of_its_own, setup_small, teardown_pool)
 {
 	unsigned int i, n = 10;
@@ -416,7 +416,7 @@ direct_run(void *arg)
 	*(int *)arg = get(had, POOL_OBJECTS);
 }
 
-TEST(test_what_other_threads_ask_for_does_not_count, setup_small, teardown_pool)
+TEST(test_requests_of_other_threads_do_not_count, setup_small, teardown_pool)
 {
 	int ret = 0;
 
@@ -482,7 +482,7 @@ TEST(test_a_table_that_is_no_cache_is_served_at_once, setup_pool, teardown_pool)
 		struct rte_mempool_cache *table;
 		uint32_t size, flushthresh, len, n;
 	} rows[] = {
-		/* What would be a cache, but not in EAL's memory. */
+		/* Like a cache, but not in EAL's memory. */
 		{"static", &elsewhere, SMALL, SMALL * 3 / 2, 0, SMALL + 1},
 		{"on the stack", &stack, SMALL, SMALL * 3 / 2, 0, SMALL + 1},
 		/* In EAL's memory, but each with something that a cache to be filled has not. */

@@ -16,6 +16,13 @@ mag_us_to_tsc(uint64_t us)
 	return us < max / each ? each * us : max;
 }
 
+/** Milliseconds in ticks of the TSC, up to some hours of them. */
+static inline uint64_t
+mag_ms_to_tsc(uint64_t ms)
+{
+	return rte_get_tsc_hz() / 1000 * ms;
+}
+
 /** TSC in so many microseconds. */
 static inline uint64_t
 mag_deadline_in(uint64_t us)

@@ -7,6 +7,7 @@
 #include <rte_cycles.h>
 
 #include "base/counter.h"
+#include "base/deadline.h"
 #include "base/fault.h"
 #include "base/log.h"
 
@@ -38,7 +39,7 @@ fault_random(void)
 static void
 fault_schedule(unsigned int mtbf_ms)
 {
-	uint64_t mean = rte_get_tsc_hz() / 1000 * mtbf_ms;
+	uint64_t mean = mag_ms_to_tsc(mtbf_ms);
 
 	atomic_store_explicit(&fault.due, rte_rdtsc() + fault_random() % (2 * mean),
 			      memory_order_relaxed);

@@ -11,6 +11,7 @@
 #include <rte_common.h>
 #include <rte_cycles.h>
 
+#include "base/deadline.h"
 #include "base/log.h"
 #include "control/registry.h"
 #include "outside/fork.h"
@@ -109,7 +110,7 @@ mag_fork_is_heir(void)
 	look = MAG_STAT(family.look);
 	/* One thread at a time. */
 	if (now < look || !atomic_compare_exchange_strong_explicit(
-				  &family.look, &look, now + rte_get_tsc_hz() / 1000 * LOOK_MS,
+				  &family.look, &look, now + mag_ms_to_tsc(LOOK_MS),
 				  memory_order_relaxed, memory_order_relaxed))
 		return false;
 	if (owner_is_dead())

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -95,55 +96,74 @@ add_id(struct rte_tel_data *data, const char *name, uint64_t id)
 	rte_tel_data_add_dict_string(data, name, text);
 }
 
+#define STATISTIC(name, field)                                                                     \
+	{                                                                                          \
+		name, offsetof(struct mag_cache_stats, field),                                     \
+			RTE_SIZEOF_FIELD(struct mag_cache_stats, field)                            \
+	}
+
+static const struct {
+	const char *name;
+	size_t offset, size; /* of a field of 4 or 8 bytes */
+} statistics[] = {
+	STATISTIC("flags", flags),
+	STATISTIC("region_mode", region_mode),
+	STATISTIC("object_size", object_size),
+	STATISTIC("chunk_size", chunk_size),
+	STATISTIC("align", align),
+	STATISTIC("region_align", region_align),
+	STATISTIC("slab_objects", slab_objects),
+	STATISTIC("slab_size", slab_size),
+	STATISTIC("rounds", rounds),
+	STATISTIC("objects", objects),
+	STATISTIC("free", free),
+	STATISTIC("in_lcores", in_lcores),
+	STATISTIC("loaded", loaded),
+	STATISTIC("previous", previous),
+	STATISTIC("depot_full", depot_full),
+	STATISTIC("depot_empty", depot_empty),
+	STATISTIC("depot_full_taken", depot_full_taken),
+	STATISTIC("depot_empty_taken", depot_empty_taken),
+	STATISTIC("depot_contention", contention),
+	STATISTIC("depot_contention_total", contention_total),
+	STATISTIC("zeroes", zeroes),
+	STATISTIC("resizes", resizes),
+	STATISTIC("purges", purges),
+	STATISTIC("reaps", reaps),
+	STATISTIC("updates", updates),
+	STATISTIC("slabs_created", slabs_created),
+	STATISTIC("slabs_destroyed", slabs_destroyed),
+	STATISTIC("slabs_partial", slabs_partial),
+	STATISTIC("slabs_full", slabs_full),
+	STATISTIC("slab_allocs", slab_allocs),
+	STATISTIC("slab_frees", slab_frees),
+	STATISTIC("slab_frees_no_magazine", slab_frees_no_magazine),
+	STATISTIC("slab_fails", slab_fails),
+	STATISTIC("alloc_fails", alloc_fails),
+	STATISTIC("invalid_frees", invalid_frees),
+	STATISTIC("in_use", in_use),
+	STATISTIC("in_use_max", in_use_max),
+	STATISTIC("rescales", rescales),
+	STATISTIC("table_size", table_size),
+	STATISTIC("steals", steals),
+	STATISTIC("steals_denied", steal_denied),
+	STATISTIC("visits_denied", visits_denied),
+};
+
 static void
 add_stats(struct rte_tel_data *data, const struct mag_cache_stats *stats)
 {
-	const struct row rows[] = {
-		{"flags", stats->flags},
-		{"region_mode", stats->region_mode},
-		{"object_size", stats->object_size},
-		{"chunk_size", stats->chunk_size},
-		{"align", stats->align},
-		{"region_align", stats->region_align},
-		{"slab_objects", stats->slab_objects},
-		{"slab_size", stats->slab_size},
-		{"rounds", stats->rounds},
-		{"objects", stats->objects},
-		{"free", stats->free},
-		{"in_lcores", stats->in_lcores},
-		{"loaded", stats->loaded},
-		{"previous", stats->previous},
-		{"depot_full", stats->depot_full},
-		{"depot_empty", stats->depot_empty},
-		{"depot_full_taken", stats->depot_full_taken},
-		{"depot_empty_taken", stats->depot_empty_taken},
-		{"depot_contention", stats->contention},
-		{"depot_contention_total", stats->contention_total},
-		{"zeroes", stats->zeroes},
-		{"resizes", stats->resizes},
-		{"purges", stats->purges},
-		{"reaps", stats->reaps},
-		{"updates", stats->updates},
-		{"slabs_created", stats->slabs_created},
-		{"slabs_destroyed", stats->slabs_destroyed},
-		{"slabs_partial", stats->slabs_partial},
-		{"slabs_full", stats->slabs_full},
-		{"slab_allocs", stats->slab_allocs},
-		{"slab_frees", stats->slab_frees},
-		{"slab_frees_no_magazine", stats->slab_frees_no_magazine},
-		{"slab_fails", stats->slab_fails},
-		{"alloc_fails", stats->alloc_fails},
-		{"invalid_frees", stats->invalid_frees},
-		{"in_use", stats->in_use},
-		{"in_use_max", stats->in_use_max},
-		{"rescales", stats->rescales},
-		{"table_size", stats->table_size},
-		{"steals", stats->steals},
-		{"steals_denied", stats->steal_denied},
-		{"visits_denied", stats->visits_denied},
-	};
+	unsigned int i;
+	const void *field;
 
-	add_rows(data, stats->name, rows, RTE_DIM(rows));
+	rte_tel_data_start_dict(data);
+	rte_tel_data_add_dict_string(data, "name", stats->name);
+	for (i = 0; i < RTE_DIM(statistics); i++) {
+		field = RTE_PTR_ADD(stats, statistics[i].offset);
+		add_count(data, statistics[i].name,
+			  statistics[i].size == sizeof(uint32_t) ? *(const uint32_t *)field :
+								   *(const uint64_t *)field);
+	}
 	add_id(data, "id", stats->id);
 	add_id(data, "region_id", stats->region_id);
 }

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * A pass of maintenance.
+ *
+ * `due` is the earliest TSC at which some cache wants its update; the data path sets it to 0 when a
+ * region wants memory, and a new cache does, so that the next pass finds out. A pass takes `due`
+ * first and puts the next time there last: what comes in between is not lost.
+ *
+ * States of a cache in a pass: not due; due, and updated; reaping, when a reap was larger than one
+ * pass does of each list, so that the next pass follows at once. A reap request reclaims all
+ * caches, at most once an interval. While memory is low, caches whose memory the system can have
+ * are reclaimed when they are due, at most once a second.
+ *
+ * The end of EAL: rte_eal_cleanup() takes EAL's memory, and all pools with it, and tells nobody.
+ * It takes the write side of EAL's memory lock first; the control thread holds the read side while
+ * it works on a pool, and looks whether the pool is still mapped. No memory may come or go under
+ * that lock, so tables of addresses are replaced before. Caches of the library are worked on
+ * without it, because callbacks, and objects that go back to EAL's heap, may need its write side.
+ *
+ * Locks: episodes.lock excludes passes; under it the list of caches is walked, which its own lock
+ * guards; both are tried, not waited for.
+ *
+ * In a debugger: episodes.due beside the TSC, episodes.lock.holder, episodes.reap_requested;
+ * next_update and next_purge of a cache.
+ */
+
+#include <stdatomic.h>
+
+#include <rte_common.h>
+#include <rte_cycles.h>
+#include <rte_eal_memconfig.h>
+
+#include "base/counter.h"
+#include "base/deadline.h"
+#include "base/eal_end.h"
+#include "base/lock.h"
+#include "base/pressure.h"
+#include "control/registry.h"
+#include "mag_maint.h"
+#include "mag_stats.h"
+#include "outside/pass.h"
+#include "outside/update.h"
+#include "sources/elastic_service.h"
+#include "visits/purge.h"
+
+/* Memory is low for so long after there was none for somebody. */
+#define LOW_MS 1000
+/*
+ * Chains of magazines that a pass reaps of each list; then other caches, and whatever else a
+ * service lcore does or waits for the lock of EAL's memory, have their turn.
+ */
+#define REAP_CHAINS 8
+/* Regions give back what they did not need for so long. */
+#define REGION_MS 13000
+
+static struct {
+	/* TSC of the next work; the one thing that an idle service looks at. */
+	_Atomic uint64_t due __attribute__((aligned(64)));
+	_Atomic bool reap_requested;
+	_Atomic bool off; /* no pass begins */
+	_Atomic uint32_t override_ms;
+	uint64_t reap_allowed; /* TSC; under the lock */
+	uint64_t low_until;    /* TSC; under the lock */
+	struct mag_lock lock;  /* one pass at a time */
+} episodes = {.due = UINT64_MAX};
+
+static uint32_t
+interval_ms(const struct mag_cache *cache)
+{
+	uint32_t ms = MAG_STAT(episodes.override_ms);
+
+	return ms != 0 ? ms : cache->options.interval_ms;
+}
+
+static uint64_t
+interval_of(const struct mag_cache *cache)
+{
+	return mag_ms_to_tsc(interval_ms(cache));
+}
+
+struct pass {
+	uint64_t now;
+	uint64_t next;        /* earliest due of any cache */
+	uint32_t interval_ms; /* shortest of any cache */
+	uint32_t pressure;    /* of the system's memory, in hundredths of a percent */
+	bool reap;
+	bool trim;    /* what regions have to spare goes back to the system */
+	bool guarded; /* not on a service lcore, which rte_eal_cleanup() waits for */
+	bool ended;   /* EAL has ended, or is about to */
+};
+
+/*
+ * Keep EAL's end away from a cache. No memory may come or go until guard_end(), which for caches of
+ * the library is at once. False: it is too late.
+ */
+static bool
+guard_begin(struct pass *pass, const struct mag_cache *cache)
+{
+	if (!pass->guarded)
+		return true;
+	/* EAL may still end in the next instant. */
+	if (!pass->ended && !mag_eal_end_has_begun() && mag_cache_is_mapped(cache)) {
+		rte_mcfg_mem_read_lock();
+		if (mag_cache_is_mapped(cache))
+			return true;
+		rte_mcfg_mem_read_unlock();
+	}
+	pass->ended = true;
+	return false;
+}
+
+static void
+guard_end(const struct pass *pass)
+{
+	if (pass->guarded)
+		rte_mcfg_mem_read_unlock();
+}
+
+/* Under the guard; true: all is done, with the guard held. */
+static bool
+pass_prepare(struct pass *pass, struct mag_cache *cache, bool due)
+{
+	if (!due || !mag_update_wants_tables(cache))
+		return true;
+	guard_end(pass);
+	mag_update_tables(cache);
+	return guard_begin(pass, cache);
+}
+
+/* There was none for somebody a moment ago, or tasks of the system wait for it. */
+static bool
+memory_is_low(const struct pass *pass, const struct mag_cache *cache)
+{
+	uint32_t percent = cache->options.pressure;
+
+	return pass->now < episodes.low_until || (percent != 0 && pass->pressure >= percent * 100);
+}
+
+/* What its slabs get, the system can have: a pool's memory is rte_mempool's. */
+static bool
+is_of_the_system(const struct mag_cache *cache)
+{
+	return cache->region->elastic != NULL || cache->region->mode & MAG_REGION_PSEUDO;
+}
+
+/* A reap that is larger than a pass goes on in the next one, at once. */
+static void
+pass_reap(struct pass *pass, struct mag_cache *cache, bool due)
+{
+	bool low = memory_is_low(pass, cache), purge;
+
+	purge = due && low && is_of_the_system(cache) && pass->now >= cache->next_purge;
+	if (due)
+		mag_update_magazines(cache, REAP_CHAINS);
+	else if (MAG_STAT(cache->reaping))
+		mag_cache_working_set_reap(cache, REAP_CHAINS);
+	if (purge)
+		cache->next_purge = pass->now + mag_ms_to_tsc(LOW_MS);
+	if (pass->reap || purge)
+		mag_cache_reclaim(cache, low);
+	pass->trim |= purge;
+	if (MAG_STAT(cache->reaping))
+		pass->next = pass->now;
+}
+
+static void
+pass_work(struct pass *pass, struct mag_cache *cache, bool due)
+{
+	uint64_t interval = interval_of(cache);
+
+	pass_reap(pass, cache, due);
+	if (due)
+		cache->next_update = rte_rdtsc() + interval;
+	else if (cache->next_update == 0)
+		cache->next_update = pass->now + interval;
+	pass->next = RTE_MIN(pass->next, cache->next_update);
+	pass->interval_ms = RTE_MIN(pass->interval_ms, interval_ms(cache));
+}
+
+static void
+pass_visit(struct mag_cache *cache, void *arg)
+{
+	struct pass *pass = arg;
+	bool due, pool;
+
+	if (!guard_begin(pass, cache))
+		return;
+	if (mag_cache_is_gone(cache)) {
+		guard_end(pass);
+		return;
+	}
+	due = cache->next_update != 0 && pass->now >= cache->next_update;
+	if (!pass_prepare(pass, cache, due))
+		return;
+	pool = cache->flags & MAG_CACHE_POOL;
+	if (!pool)
+		guard_end(pass);
+	pass_work(pass, cache, due);
+	if (pool)
+		guard_end(pass);
+}
+
+/* Due no later than then: a cache that was listed meanwhile may have made it earlier. */
+static void
+due_by(uint64_t then)
+{
+	uint64_t due = MAG_STAT(episodes.due);
+
+	while (then < due &&
+	       !atomic_compare_exchange_weak_explicit(&episodes.due, &due, then,
+						      memory_order_relaxed, memory_order_relaxed))
+		;
+}
+
+static void
+low_visit(struct mag_cache *cache, void *arg)
+{
+	RTE_SET_USED(arg);
+	if (!mag_cache_is_gone(cache) && is_of_the_system(cache))
+		mag_cache_reclaim(cache, true);
+}
+
+/* Memory comes and goes with the list of caches let go. */
+static uint64_t
+regions_service(bool trim)
+{
+	uint32_t ms = MAG_STAT(episodes.override_ms);
+	struct mag_elastic_serviced serviced =
+		mag_elastic_service(mag_ms_to_tsc(ms != 0 ? ms : REGION_MS));
+
+	if (serviced.low) {
+		episodes.low_until = rte_rdtsc() + mag_ms_to_tsc(LOW_MS);
+		mag_cache_list_walk(false, low_visit, NULL);
+	}
+	/* What regions have to spare then goes to the one that wants more, or to the system. */
+	if (serviced.low || trim)
+		mag_elastic_trim_all();
+	return serviced.next;
+}
+
+bool
+mag_pass_run(bool guarded)
+{
+	struct pass pass = {
+		.now = rte_rdtsc(),
+		.next = UINT64_MAX,
+		.interval_ms = UINT32_MAX,
+		.guarded = guarded,
+	};
+	bool done;
+
+	if (mag_cache_list_held() || !mag_lock_try(&episodes.lock))
+		return false;
+	/* Under the lock: mag_pass_await() waits for it after mag_pass_forbid(). */
+	if (MAG_STAT(episodes.off)) {
+		mag_lock_release(&episodes.lock);
+		return false;
+	}
+	/* acquire, release: a request made before this episode is served by it */
+	pass.reap =
+		atomic_exchange_explicit(&episodes.reap_requested, false, memory_order_acq_rel) &&
+		pass.now >= episodes.reap_allowed;
+	/* acquire: pairs with mag_pass_make_due(): what it was due for is seen in this pass */
+	atomic_exchange_explicit(&episodes.due, UINT64_MAX, memory_order_acquire);
+	pass.pressure = mag_pressure();
+	done = mag_cache_list_walk(false, pass_visit, &pass);
+	if (done && pass.reap && pass.interval_ms != UINT32_MAX)
+		episodes.reap_allowed = pass.now + mag_ms_to_tsc(pass.interval_ms);
+	else if (!done && pass.reap)
+		atomic_store_explicit(&episodes.reap_requested, true, memory_order_release);
+	done = done && !pass.ended;
+	if (done) {
+		mag_cache_list_sweep(false);
+		due_by(regions_service(pass.trim));
+	}
+	due_by(done ? pass.next : pass.now);
+	mag_lock_release(&episodes.lock);
+	return done;
+}
+
+bool
+mag_pass_is_due(uint64_t now)
+{
+	return now >= MAG_STAT(episodes.due) || MAG_STAT(episodes.reap_requested);
+}
+
+uint64_t
+mag_pass_due(void)
+{
+	return MAG_STAT(episodes.due);
+}
+
+void
+mag_pass_make_due(void)
+{
+	/* release: pairs with the exchange in mag_pass_run() */
+	atomic_store_explicit(&episodes.due, 0, memory_order_release);
+}
+
+void
+mag_pass_request_reap(void)
+{
+	/* release: pairs with the exchange in mag_pass_run() */
+	atomic_store_explicit(&episodes.reap_requested, true, memory_order_release);
+}
+
+void
+mag_pass_forbid(bool forbidden)
+{
+	atomic_store_explicit(&episodes.off, forbidden, memory_order_relaxed);
+}
+
+bool
+mag_pass_is_forbidden(void)
+{
+	return MAG_STAT(episodes.off);
+}
+
+void
+mag_pass_await(void)
+{
+	mag_lock_wait(&episodes.lock);
+	mag_lock_release(&episodes.lock);
+}
+
+static void
+restart_visit(struct mag_cache *cache, void *arg)
+{
+	RTE_SET_USED(arg);
+	cache->next_update = rte_rdtsc() + interval_of(cache);
+}
+
+void
+mag_pass_override(uint32_t interval_ms)
+{
+	atomic_store_explicit(&episodes.override_ms, interval_ms, memory_order_relaxed);
+	mag_cache_walk(restart_visit, NULL);
+}
+
+void
+mag_pass_forked(void)
+{
+	atomic_store_explicit(&episodes.reap_requested, false, memory_order_relaxed);
+	atomic_store_explicit(&episodes.due, UINT64_MAX, memory_order_relaxed);
+	atomic_store_explicit(&episodes.lock.holder, 0, memory_order_relaxed);
+}

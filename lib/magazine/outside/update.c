@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Update of a cache: what maintenance does with each one once an interval, and mag_cache_update()
+ * on request.
+ *
+ * First the tables of addresses, if the number of slabs has outgrown them. Then magazines: takes
+ * from the depot that may have met another lcore's are counted, and when an interval brought more
+ * of them than the cache's option `contention`, its magazines grow; when lcores came, so that all
+ * magazines could hold more than a quarter of a pool, they shrink. A change of size is a purge: it
+ * visits each slot, and may be refused; then the next update tries again. At last the working set:
+ * magazines of the depot that neither list needed in the last interval go back to the slabs.
+ *
+ * In a debugger: cache->updates, cache->contention_seen beside the depots' contention,
+ * cache->common.type, and cache->reaping while a large reap is not through.
+ */
+
+#include <errno.h>
+#include <limits.h>
+
+#include "base/counter.h"
+#include "control/sizing.h"
+#include "home/object.h"
+#include "mag_maint.h"
+#include "outside/strangers.h"
+#include "outside/update.h"
+#include "visits/purge.h"
+
+static _Atomic uint64_t updates; /* of all caches */
+
+/* Type to move to: smaller when more lcores came, bigger when they meet in the depot. */
+static uint32_t
+resize_wanted(struct mag_cache *cache, uint64_t contention)
+{
+	uint64_t seen = MAG_STAT(cache->contention_seen);
+	uint32_t type = MAG_STAT(cache->common.type), bound = mag_cache_type_bound(cache);
+
+	if (bound < type || type == 0)
+		return bound;
+	if (contention > seen && contention - seen > cache->options.contention)
+		return mag_cache_type_grown(cache);
+	return type;
+}
+
+bool
+mag_update_wants_tables(struct mag_cache *cache)
+{
+	struct mag_home *home;
+	unsigned int part;
+
+	MAG_FOREACH_HOME(cache, part, home)
+		if (mag_slab_rescale_want(&home->slab) != 0)
+			return true;
+	return false;
+}
+
+void
+mag_update_tables(struct mag_cache *cache)
+{
+	struct mag_home *home;
+	unsigned int part;
+	uint32_t table;
+
+	MAG_FOREACH_HOME(cache, part, home) {
+		table = mag_slab_rescale_want(&home->slab);
+		if (table != 0)
+			mag_slab_rescale(&home->slab, table, home->node);
+	}
+}
+
+void
+mag_update_magazines(struct mag_cache *cache, unsigned int chains)
+{
+	struct mag_home *home;
+	uint64_t contention = 0;
+	unsigned int part;
+	uint32_t type;
+	bool resize;
+
+	MAG_FOREACH_HOME(cache, part, home)
+		contention += mag_depot_contention(&home->depot);
+	type = resize_wanted(cache, contention);
+	resize = type != MAG_STAT(cache->common.type);
+	mag_cache_working_set_update(cache);
+	if (!resize)
+		atomic_store_explicit(&cache->contention_seen, contention, memory_order_relaxed);
+	if (resize)
+		mag_cache_change_type(cache, type, false);
+	mag_cache_working_set_reap(cache, chains);
+	mag_strangers_look(cache);
+	MAG_STAT_ADD(cache->updates, 1);
+	MAG_STAT_ADD(updates, 1);
+}
+
+int
+mag_cache_update(struct mag_cache *cache)
+{
+	if (mag_callback_depth != 0)
+		return -EDEADLK;
+	if (mag_cache_is_elsewhere(cache))
+		return -EPERM;
+	mag_update_tables(cache);
+	mag_update_magazines(cache, UINT_MAX);
+	return 0;
+}
+
+uint64_t
+mag_maint_updates(void)
+{
+	return MAG_STAT(updates);
+}

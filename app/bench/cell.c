@@ -96,7 +96,7 @@ progress(const struct cell *cell)
 static bool
 wait_for(const struct cell *cell, int *status)
 {
-	struct pollfd fd = {.fd = syscall(SYS_pidfd_open, child, 0), .events = POLLIN};
+	struct pollfd fd = {.fd = (int)syscall(SYS_pidfd_open, child, 0), .events = POLLIN};
 	unsigned int beat = share->beat, still = 0;
 
 	while (still < 2 * HANG_SECONDS) {
@@ -203,7 +203,7 @@ choose(const struct cell *cell, uint32_t left)
 	one += 4u << 20;
 	room = cell_setup.memory > MEMORY_OWN ? cell_setup.memory - MEMORY_OWN : 0;
 	/* At least one beside the base: its row then says what is missing. */
-	more = room / one > 2 ? room / one - 1 : 1;
+	more = room / one > 2 ? (unsigned int)(room / one - 1) : 1;
 	for (p = 0; p < cell_peers(pattern) && more > 0; p++) {
 		if ((left & RTE_BIT32(p)) == 0 || p == pattern->base)
 			continue;

@@ -52,7 +52,8 @@ circle_enqueue(struct rte_mempool *mp, void *const *objects, unsigned int n)
 
 	/* While the pool is made; later all are there already. */
 	for (; n > 0 && circle->count < mp->size; n--) {
-		other = circle->shuffled ? rte_rand_max(circle->count + 1) : circle->count;
+		other = circle->shuffled ? (unsigned int)rte_rand_max(circle->count + 1) :
+					   circle->count;
 		circle->object[circle->count++] = circle->object[other];
 		circle->object[other] = *objects++;
 	}
@@ -88,4 +89,4 @@ static const struct rte_mempool_ops ops = {
 	.get_count = circle_get_count,
 };
 
-RTE_MEMPOOL_REGISTER_OPS(ops);
+RTE_MEMPOOL_REGISTER_OPS(ops)

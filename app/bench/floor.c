@@ -80,4 +80,4 @@ static const struct rte_mempool_ops ops = {
 	.get_count = floor_get_count,
 };
 
-RTE_MEMPOOL_REGISTER_OPS(ops);
+RTE_MEMPOOL_REGISTER_OPS(ops)

@@ -38,7 +38,7 @@ now_ns(void)
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1e9 + now.tv_nsec;
+	return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
 }
 
 /* Even: the first one's turn; odd: the second one's. */

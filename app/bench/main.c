@@ -101,7 +101,7 @@ read_time(const char *text)
 	if (end != text && value > 0 && value <= 1e6 &&
 	    (times || *end == '\0' || strcmp(end, "s") == 0)) {
 		if (times)
-			cell_setup.rounds = RTE_MAX(value, 1.0);
+			cell_setup.rounds = (unsigned int)RTE_MAX(value, 1.0);
 		else
 			cell_setup.seconds = value;
 		return 0;

@@ -220,7 +220,7 @@ lead_turn(struct contender *c)
 
 	here.now = c;
 	here.turns++;
-	here.share->peer = c->peer - cell->pattern->peers;
+	here.share->peer = (unsigned int)(c->peer - cell->pattern->peers);
 	here.share->beat++;
 	team_start(&cell->team);
 	member_turn(0);
@@ -232,7 +232,7 @@ lead_turn(struct contender *c)
 		outcome.failed += here.turn[i].failed;
 		outcome.late |= here.turn[i].late;
 	}
-	outcome.elapsed = (double)(end - start) / rte_get_tsc_hz();
+	outcome.elapsed = (double)(end - start) / (double)rte_get_tsc_hz();
 	c->found->failed += outcome.failed;
 	return outcome;
 }
@@ -254,7 +254,7 @@ note_round(struct contender *c, const struct outcome *outcome)
 {
 	unsigned int cpus = RTE_MIN(here.cell->lcores, team_cpus());
 	/* Where nothing moved in all that time, at most one object was on its way. */
-	double moved = RTE_MAX(outcome->moved, 1u);
+	double moved = (double)RTE_MAX(outcome->moved, 1u);
 
 	c->seconds[c->rounds] = outcome->elapsed * cpus / moved;
 	c->rate[c->rounds] = moved / outcome->elapsed;
@@ -289,7 +289,8 @@ calibrate(void)
 		c->cut = mine.late;
 		c->far = times > TIMES_FAR;
 		if (times > TIMES_SLOWER)
-			c->quota = RTE_MAX(c->quota * TIMES_SLOWER / times, (double)QUOTA_FIRST);
+			c->quota = (uint64_t)RTE_MAX((double)c->quota * TIMES_SLOWER / times,
+						     (double)QUOTA_FIRST);
 	}
 }
 
@@ -302,7 +303,7 @@ choose_rounds(void)
 	if (cell_setup.rounds != 0)
 		return cell_setup.rounds;
 	if (cell_setup.seconds > 0)
-		rounds = RTE_MIN(cell_setup.seconds / turn, (double)ROUNDS_MOST);
+		rounds = (unsigned int)RTE_MIN(cell_setup.seconds / turn, (double)ROUNDS_MOST);
 	else if (cell_setup.quick)
 		rounds /= 2;
 	return RTE_MAX(rounds, (unsigned int)ROUNDS_LEAST);
@@ -440,7 +441,7 @@ measure_cell(uint32_t peers)
 	unsigned int i;
 
 	for (i = 0; i < CELL_SIZES; i++)
-		here.cell->sizes[i] = 1 + rte_rand_max(here.cell->bulk);
+		here.cell->sizes[i] = (uint16_t)(1 + rte_rand_max(here.cell->bulk));
 	if (team_init(&here.cell->team, here.cell->lcores) < 0) {
 		skip(peers, "cannot bring the lcores together");
 		return;

@@ -64,7 +64,7 @@ make_cache(struct library *library, const struct cell *cell, const char *options
 	void **objects = calloc(count, sizeof(void *));
 
 	region.name = "bench";
-	region.object_size = library->size;
+	region.object_size = (uint32_t)library->size;
 	cache.name = "bench";
 	cache.object_size = library->size;
 	cache.flags = MAG_CACHE_DYNAMIC;
@@ -145,8 +145,8 @@ load(struct library *library, const struct peer *peer, char why[BENCH_WHY])
 	handle = load_any(peer, why);
 	if (handle == NULL)
 		return false;
-	library->malloc_fn = (void *(*)(size_t))own_symbol(handle, "malloc");
-	library->free_fn = (void (*)(void *))own_symbol(handle, "free");
+	library->malloc_fn = __extension__(void *(*)(size_t)) own_symbol(handle, "malloc");
+	library->free_fn = __extension__(void (*)(void *)) own_symbol(handle, "free");
 	if (library->malloc_fn != NULL && library->free_fn != NULL)
 		return true;
 	snprintf(why, BENCH_WHY, "%s has no malloc() or no free() of its own", peer->handler);
@@ -238,7 +238,7 @@ run(const struct library *library, struct turn *turn, enum kind kind)
 					turn->failed++;
 					break;
 				}
-				memset(turn->objects[got], got, LINE);
+				memset(turn->objects[got], (int)got, LINE);
 				rte_compiler_barrier();
 			}
 			for (i = 0; i < got; i++) {

@@ -93,8 +93,8 @@ write_lines(void *const *objects, unsigned int n)
 	unsigned int i;
 
 	for (i = 0; i < n; i++) {
-		memset(objects[i], n, HEADER);
-		memset((char *)objects[i] + PAYLOAD_AT, i, PAYLOAD);
+		memset(objects[i], (int)n, HEADER);
+		memset((char *)objects[i] + PAYLOAD_AT, (int)i, PAYLOAD);
 	}
 }
 

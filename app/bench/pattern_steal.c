@@ -76,7 +76,7 @@ figures_of(struct steal *steal, double figure[2], char why[BENCH_WHY])
 static double
 ns_since(uint64_t start)
 {
-	return (rte_rdtsc() - start) * 1e9 / rte_get_tsc_hz();
+	return (double)(rte_rdtsc() - start) * 1e9 / (double)rte_get_tsc_hz();
 }
 
 static void

@@ -107,7 +107,7 @@ grow_old(struct rte_mempool *mp)
 	while (count < mp->size && rte_mempool_get(mp, &objects[count]) == 0)
 		count++;
 	for (i = count; i > 1; i--) {
-		n = rte_rand_max(i);
+		n = (unsigned int)rte_rand_max(i);
 		other = objects[i - 1];
 		objects[i - 1] = objects[n];
 		objects[n] = other;

@@ -192,8 +192,8 @@ row_run(void *arg, struct bench_result *result)
 		add(result, "Mobj_s", found->rate / 1e6);
 		add(result, "rounds", found->rounds);
 		add(result, "cut", found->cut);
-		add(result, "failed", found->failed);
-		add(result, "lost", found->lost);
+		add(result, "failed", (double)found->failed);
+		add(result, "lost", (double)found->lost);
 	}
 	add(result, "lcores", cell->lcores);
 	add(result, "overcommitted", cell->overcommitted);
@@ -252,7 +252,7 @@ add_cell(const struct pattern *pattern, unsigned int lcores, int bulk, rows_want
 	cell->pattern = pattern;
 	cell->lcores = lcores;
 	cell->variable = bulk < 0;
-	cell->bulk = abs(bulk);
+	cell->bulk = (unsigned int)abs(bulk);
 	snprintf(cell->name, sizeof(cell->name), "%s/lcores:%u/bulk:%s%u", pattern->name, lcores,
 		 cell->variable ? "1-" : "", cell->bulk);
 	for (p = 0; p < cell_peers(pattern); p++) {

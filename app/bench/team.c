@@ -126,7 +126,7 @@ team_lcores(unsigned int members, char *text, size_t size)
 	unsigned int i, cpus[CPU_SETSIZE], count = list_cpus(cpus);
 	size_t at;
 
-	at = snprintf(text, size, "0@%u", cpus[0]);
+	at = (size_t)snprintf(text, size, "0@%u", cpus[0]);
 	for (i = 1; i <= members && at < size; i++)
-		at += snprintf(text + at, size - at, ",%u@%u", i, cpus[(i - 1) % count]);
+		at += (size_t)snprintf(text + at, size - at, ",%u@%u", i, cpus[(i - 1) % count]);
 }

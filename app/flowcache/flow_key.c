@@ -22,7 +22,7 @@ static int
 read_addresses(const struct rte_mbuf *packet, uint32_t at, size_t size, struct flow_key *key)
 {
 	uint8_t copy[sizeof(key->address)];
-	const uint8_t *both = rte_pktmbuf_read(packet, at, 2 * size, copy);
+	const uint8_t *both = rte_pktmbuf_read(packet, at, (uint32_t)(2 * size), copy);
 
 	if (both == NULL)
 		return -1;
@@ -86,9 +86,10 @@ flow_key_of(const struct rte_mbuf *packet, struct flow_key *key)
 }
 
 void
-flow_key_text(const struct flow_key *key, int first, char text[FLOW_KEY_TEXT])
+flow_key_text(const struct flow_key *key, uint32_t first, char text[FLOW_KEY_TEXT])
 {
-	int family = key->version == 4 ? AF_INET : AF_INET6, other = 1 - first;
+	int family = key->version == 4 ? AF_INET : AF_INET6;
+	uint32_t other = 1 - first;
 	char from[INET6_ADDRSTRLEN], to[INET6_ADDRSTRLEN];
 
 	inet_ntop(family, key->address[first], from, sizeof(from));

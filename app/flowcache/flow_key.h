@@ -32,6 +32,6 @@ int flow_key_of(const struct rte_mbuf *packet, struct flow_key *key);
 #define FLOW_KEY_TEXT 128
 
 /** "tcp,ADDRESS,PORT,ADDRESS,PORT", the given end first. */
-void flow_key_text(const struct flow_key *key, int first, char text[FLOW_KEY_TEXT]);
+void flow_key_text(const struct flow_key *key, uint32_t first, char text[FLOW_KEY_TEXT]);
 
 #endif /* FLOW_KEY_H */

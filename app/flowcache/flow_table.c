@@ -248,9 +248,9 @@ flow_table_packet(struct flow_table *table, const struct rte_mbuf *packet, uint6
 		return 0;
 	}
 	if (rte_hash_lookup_data(table->hash, &key, (void **)&flow) < 0)
-		ret = flow_begin(table, &key, end, now, &flow);
+		ret = flow_begin(table, &key, (uint32_t)end, now, &flow);
 	if (ret == 0)
-		flow_packet(table, flow, end, rte_pktmbuf_pkt_len(packet), now);
+		flow_packet(table, flow, (uint32_t)end, rte_pktmbuf_pkt_len(packet), now);
 	else if (ret == -ENOSPC)
 		count(&table->counts.untracked);
 	else

@@ -68,7 +68,7 @@ ms_to_tsc(uint64_t ms)
 static double
 tsc_to_ms(uint64_t tsc)
 {
-	return tsc * 1000.0 / rte_get_tsc_hz();
+	return (double)tsc * 1000.0 / (double)rte_get_tsc_hz();
 }
 
 /* The receiving lcore */
@@ -307,7 +307,7 @@ port_start(void)
 		ret = rte_eth_dev_adjust_nb_rx_tx_desc(app.port, &rx, &tx);
 	if (ret != 0)
 		return port_error("configure it", ret);
-	ret = rte_eth_rx_queue_setup(app.port, 0, rx, node, NULL, app.mbufs);
+	ret = rte_eth_rx_queue_setup(app.port, 0, rx, (unsigned int)node, NULL, app.mbufs);
 	if (ret != 0)
 		return port_error("set up its receive queue", ret);
 	ret = rte_eth_dev_start(app.port);
@@ -400,7 +400,7 @@ main(int argc, char **argv)
 		rte_eal_cleanup();
 		return ret > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 	}
-	lcore = rte_get_next_lcore(-1, 1, 0);
+	lcore = rte_get_next_lcore(-1u, 1, 0);
 	if (lcore == RTE_MAX_LCORE)
 		fprintf(stderr, "flowcache: 1 lcore: must be at least 2, as with EAL's -l 0-1\n");
 	if (lcore == RTE_MAX_LCORE || begin() != 0) {

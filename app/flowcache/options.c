@@ -47,7 +47,7 @@ read_number(const char *name, const char *text, uint32_t max, uint32_t *value)
 	number = strtoul(text, &end, 10);
 	if (*text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && number >= 1 &&
 	    number <= max) {
-		*value = number;
+		*value = (uint32_t)number;
 		return 0;
 	}
 	fprintf(stderr, "flowcache: --%s %s: must be a number from 1 to %u\n", name, text, max);

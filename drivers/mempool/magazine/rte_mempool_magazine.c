@@ -283,7 +283,7 @@ magazine_dequeue(struct rte_mempool *mp, void **objects, unsigned int n)
 static unsigned int
 magazine_get_count(const struct rte_mempool *mp)
 {
-	return mag_cache_available(mp->pool_data);
+	return (unsigned int)mag_cache_available(mp->pool_data);
 }
 
 static ssize_t

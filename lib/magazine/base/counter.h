@@ -23,11 +23,12 @@
  */
 #define MAG_PLAIN(counter) __typeof__(((void)0, (counter)))
 
+/** Where a counter is, for a function that reads it. */
+#define MAG_STAT_AT(counter) ((const MAG_PLAIN(counter) *)&(counter))
 /** Read a counter. */
-#define MAG_STAT(counter) __atomic_load_n((MAG_PLAIN(counter) *)&(counter), __ATOMIC_RELAXED)
+#define MAG_STAT(counter) __atomic_load_n(MAG_STAT_AT(counter), __ATOMIC_RELAXED)
 /** Read a counter; what is read next is not older. Pairs with a release of whatever was counted. */
-#define MAG_STAT_ACQUIRE(counter)                                                                  \
-	__atomic_load_n((MAG_PLAIN(counter) *)&(counter), __ATOMIC_ACQUIRE)
+#define MAG_STAT_ACQUIRE(counter) __atomic_load_n(MAG_STAT_AT(counter), __ATOMIC_ACQUIRE)
 /** Add to a counter that others write at the same time; the value before. */
 #define MAG_STAT_ADD(counter, n)                                                                   \
 	__atomic_fetch_add((MAG_PLAIN(counter) *)&(counter), n, __ATOMIC_RELAXED)

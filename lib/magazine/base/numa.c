@@ -53,7 +53,7 @@ mag_numa_bind(void *addr, size_t bytes, int node)
 
 	if (node < 0 || node >= RTE_MAX_NUMA_NODES || numa_available() < 0)
 		return;
-	nodes[node / NODE_BITS] = 1ul << node % NODE_BITS;
+	nodes[(size_t)node / NODE_BITS] = 1ul << (size_t)node % NODE_BITS;
 	/* The kernel takes one bit less than it is told of. */
 	if (mbind(addr, bytes, MPOL_BIND, nodes, RTE_DIM(nodes) * NODE_BITS, 0) != 0 &&
 	    !atomic_exchange_explicit(&said, true, memory_order_relaxed))

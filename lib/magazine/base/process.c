@@ -21,7 +21,7 @@ static bool (*process_is_heir)(void); /* NULL: not in a process that may have be
  * system calls forbids it: bytes that each program got from the kernel at its start, and what a
  * fork() changes.
  */
-static uint64_t
+static uint32_t
 draw_without_kernel(void)
 {
 	const void *start = (const void *)getauxval(AT_RANDOM);
@@ -31,9 +31,9 @@ draw_without_kernel(void)
 	if (start != NULL)
 		memcpy(&mix, start, sizeof(mix));
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	mix ^= (uint64_t)getpid() << 32 ^ (uint64_t)now.tv_sec * 1000000000 ^ now.tv_nsec;
+	mix ^= (uint64_t)getpid() << 32 ^ (uint64_t)now.tv_sec * 1000000000 ^ (uint64_t)now.tv_nsec;
 	/* The halves of the product's upper part depend on all bits (Fibonacci hashing). */
-	return mix * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+	return (uint32_t)(mix * UINT64_C(0x9e3779b97f4a7c15) >> 32);
 }
 
 void

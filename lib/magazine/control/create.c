@@ -159,7 +159,7 @@ params_check(const struct mag_cache_params *params, size_t align)
 				    EDEADLK);
 	if (params->object_size == 0 || (params->flags & ~known) != 0)
 		return params_error(params, "needs a size above 0 and known flags", EINVAL);
-	if (!rte_is_power_of_2(align) ||
+	if (!RTE_IS_POWER_OF_2(align) ||
 	    align > (region != NULL ? mag_region_segment_span(region) : INTRINSIC_MAX))
 		return params_error(params, "alignment must be a power of two of at most a segment",
 				    EINVAL);
@@ -278,9 +278,9 @@ cache_create(const struct mag_cache_params *params, size_t align)
 	if (region->object_size <= mag_options_clear_min(&options) &&
 	    (region->mode & MAG_REGION_READONLY) == 0)
 		cache->flags |= MAG_CACHE_CLEARONFREE;
-	cache->object_size = params->object_size;
-	cache->common.chunk_size = RTE_ALIGN_CEIL(params->object_size, align);
-	cache->align = align;
+	cache->object_size = (uint32_t)params->object_size;
+	cache->common.chunk_size = (uint32_t)RTE_ALIGN_CEIL(params->object_size, align);
+	cache->align = (uint32_t)align;
 	cache->region = params->region;
 	cache->options = options;
 	cache->expected = mag_region_objects_max(params->region);
@@ -324,8 +324,9 @@ mag_cache_create_with(const struct mag_cache_params *params, uint32_t layout)
 		return NULL;
 	is_intrinsic = own.region == NULL;
 	if (is_intrinsic)
-		own.region = mag_region_intrinsic(own.name, RTE_ALIGN_CEIL(own.object_size, align),
-						  align, own.node);
+		own.region = mag_region_intrinsic(own.name,
+						  (uint32_t)RTE_ALIGN_CEIL(own.object_size, align),
+						  (uint32_t)align, own.node);
 	if (own.region == NULL)
 		return NULL;
 	cache = cache_create(&own, align);

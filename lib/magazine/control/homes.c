@@ -40,7 +40,7 @@ homes_sort(const struct mag_region *region, int node, uint8_t *order, uint32_t c
 				     distance;
 		     at--)
 			order[at] = order[at - 1];
-		order[at] = i;
+		order[at] = (uint8_t)i;
 	}
 }
 
@@ -50,7 +50,7 @@ homes_with(struct mag_cache *cache, struct mag_home *home)
 {
 	struct mag_homes *old = atomic_load_explicit(&cache->homes, memory_order_relaxed);
 	struct mag_homes *homes = mag_meta_zalloc(sizeof(*homes), cache->first.node);
-	uint32_t i;
+	int node;
 
 	if (homes == NULL)
 		return NULL;
@@ -60,8 +60,8 @@ homes_with(struct mag_cache *cache, struct mag_home *home)
 	homes->home[0] = &cache->first;
 	homes->count = old != NULL ? old->count + 1 : 2;
 	homes->home[homes->count - 1] = home;
-	for (i = 0; i < RTE_MAX_NUMA_NODES; i++)
-		homes_sort(cache->region, i, homes->order[i], homes->count);
+	for (node = 0; node < RTE_MAX_NUMA_NODES; node++)
+		homes_sort(cache->region, node, homes->order[node], homes->count);
 	return homes;
 }
 

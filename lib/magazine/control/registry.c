@@ -243,7 +243,7 @@ mag_cache_list_first(const struct mag_cache **cache)
 bool
 mag_cache_is_mapped(const struct mag_cache *cache)
 {
-	uintptr_t page = sysconf(_SC_PAGESIZE);
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 
 	return msync((void *)RTE_ALIGN_FLOOR((uintptr_t)cache, page), page, MS_ASYNC) == 0 ||
 	       errno != ENOMEM;
@@ -331,7 +331,7 @@ mag_registry_remove(struct mag_cache *cache)
 {
 	list_enter();
 	TAILQ_REMOVE(&list.caches, cache->listing, link);
-	MAG_STAT_ADD(list.count, -1);
+	MAG_STAT_ADD(list.count, -1u);
 	list_leave();
 	if (mag_cache_listed() == 0 && mag_cache_last_observer != NULL)
 		mag_cache_last_observer();
@@ -375,7 +375,7 @@ gone_take(struct listings *gone)
 			continue;
 		TAILQ_REMOVE(&list.caches, listing, link);
 		TAILQ_INSERT_TAIL(gone, listing, link);
-		MAG_STAT_ADD(list.count, -1);
+		MAG_STAT_ADD(list.count, -1u);
 	}
 }
 

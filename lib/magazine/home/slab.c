@@ -89,10 +89,10 @@ list_remove(struct mag_slab_layer *layer, struct mag_slab *slab, bool was_full)
 {
 	if (was_full) {
 		TAILQ_REMOVE(&layer->full, slab, link);
-		MAG_COUNT_LOCKED(layer->slabs_full, -1);
+		MAG_COUNT_LOCKED(layer->slabs_full, -1u);
 	} else {
 		TAILQ_REMOVE(&layer->partial, slab, link);
-		MAG_COUNT_LOCKED(layer->slabs_partial, -1);
+		MAG_COUNT_LOCKED(layer->slabs_partial, -1u);
 	}
 }
 
@@ -372,7 +372,7 @@ slab_give(struct mag_slab_layer *layer, struct mag_slab *slab, uint32_t index)
 
 	slab->bufctl[index].state = MAG_BUFCTL_FREE;
 	slab->bufctl[index].next = slab->first_free;
-	slab->first_free = index;
+	slab->first_free = (uint16_t)index;
 	slab->free++;
 	if (slab->free == slab->segment->count) {
 		moving_begin(layer, layer->region->block);

@@ -127,7 +127,7 @@ mag_slab_use(struct mag_slab_layer *layer, const void *object, bool guarded, int
 		uses = (int64_t)slab->bufctl[index].uses + change;
 		ret = uses < 0 || uses > max ? -ERANGE : 0;
 		if (ret == 0)
-			slab->bufctl[index].uses = uses;
+			slab->bufctl[index].uses = (uint32_t)uses;
 		*left = slab->bufctl[index].uses;
 	}
 	mag_lock_release(&layer->lock);

@@ -67,7 +67,7 @@ static uint64_t
 home_slots_in(const struct mag_home *home, unsigned int slots)
 {
 	const struct mag_slot *shared = &home->slot[MAG_SLOT_SHARED];
-	uint64_t sum = slot_in(shared, (const uint32_t *)&home->shared.holder);
+	uint64_t sum = slot_in(shared, MAG_STAT_AT(home->shared.holder));
 	unsigned int i;
 
 	for (i = 0; i < slots; i++)

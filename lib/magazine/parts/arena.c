@@ -54,7 +54,7 @@ block_push(struct mag_arena *arena, uint32_t index, unsigned int order)
 	if (arena->free[order] != 0)
 		block_at(arena, arena->free[order])->prev = index;
 	arena->free[order] = index;
-	*block_order(arena, index) = order + 1;
+	*block_order(arena, index) = (uint8_t)(order + 1);
 }
 
 static void
@@ -82,7 +82,7 @@ block_lines(unsigned int order)
 static unsigned int
 magazine_order(uint32_t rounds)
 {
-	return rte_log2_u32(mag_arena_magazine_bytes(rounds) / BLOCK_MIN);
+	return rte_log2_u32((uint32_t)(mag_arena_magazine_bytes(rounds) / BLOCK_MIN));
 }
 
 int
@@ -99,7 +99,8 @@ mag_arena_init(struct mag_arena *arena, size_t bytes, int node)
 		return -ENOMEM;
 	}
 	for (at = arena->size; at > 0; at -= BLOCK_MAX)
-		block_push(arena, (at - BLOCK_MAX) / MAG_LINE + 1, MAG_ARENA_ORDERS - 1);
+		block_push(arena, (uint32_t)((at - BLOCK_MAX) / MAG_LINE + 1),
+			   MAG_ARENA_ORDERS - 1);
 	return 0;
 }
 

@@ -69,7 +69,7 @@ void mag_arena_put(struct mag_arena *arena, struct mag_magazine *magazine);
 static inline uint32_t
 mag_arena_index(const struct mag_arena *arena, const struct mag_magazine *magazine)
 {
-	return ((const uint8_t *)magazine - arena->base) / MAG_LINE + 1;
+	return (uint32_t)(((const uint8_t *)magazine - arena->base) / MAG_LINE) + 1;
 }
 
 /** The magazine of an index, which must be in range but may be stale. */

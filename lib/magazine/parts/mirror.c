@@ -47,7 +47,7 @@ head_of(char *mirrors)
 }
 
 static uintptr_t
-granule_at(const struct mag_mirror_table *table, uint32_t i)
+granule_at(const struct mag_mirror_table *table, uint64_t i)
 {
 	return __atomic_load_n(&table->entry[i].granule, __ATOMIC_RELAXED);
 }
@@ -67,7 +67,7 @@ table_make(uint32_t entries, int node)
 static struct mag_mirror_entry *
 table_find(struct mag_mirror_table *table, uintptr_t granule)
 {
-	uint32_t i = mag_mirror_place(table, granule), n;
+	uint64_t i = mag_mirror_place(table, granule), n;
 
 	for (n = 0; n <= table->mask && granule_at(table, i) != 0; n++, i = (i + 1) & table->mask)
 		if (granule_at(table, i) == granule)
@@ -79,7 +79,7 @@ table_find(struct mag_mirror_table *table, uintptr_t granule)
 static void
 table_insert(struct mag_mirror_table *table, uintptr_t granule, char *mirrors)
 {
-	uint32_t i = mag_mirror_place(table, granule);
+	uint64_t i = mag_mirror_place(table, granule);
 
 	while (granule_at(table, i) > GONE)
 		i = (i + 1) & table->mask;
@@ -94,7 +94,7 @@ table_insert(struct mag_mirror_table *table, uintptr_t granule, char *mirrors)
 static void
 table_remove(struct mag_mirror_table *table, struct mag_mirror_entry *entry)
 {
-	uint32_t i = entry - table->entry;
+	uint64_t i = (uint64_t)(entry - table->entry);
 
 	__atomic_store_n(&entry->granule, GONE, __ATOMIC_RELAXED);
 	if (granule_at(table, (i + 1) & table->mask) != 0)
@@ -295,7 +295,8 @@ way_init(struct mag_mirror_way *way, const struct mag_mirror_pair *pair, unsigne
 	const struct mag_mirror_side *side = &pair->side[from];
 	uint64_t span = (uint64_t)pair->block * side->stride, of_segment, entries = TABLE_MIN;
 
-	way->shift = RTE_MIN(63u - __builtin_clzll(side->apart), (unsigned int)MAG_MIRROR_SHIFT);
+	way->shift =
+		RTE_MIN((unsigned int)rte_fls_u64(side->apart) - 1, (unsigned int)MAG_MIRROR_SHIFT);
 	way->low = (UINT32_C(1) << way->shift) - 1;
 	way->reciprocal = reciprocal(side->stride);
 	way->stride = pair->side[!from].stride;
@@ -375,7 +376,7 @@ piece_get(struct mag_mirror_pieces *pieces, uintptr_t granule)
 static void
 piece_remove(struct mag_mirror_pieces *pieces, struct mag_mirror_piece *piece)
 {
-	uint64_t i = piece - pieces->piece;
+	uint64_t i = (uint64_t)(piece - pieces->piece);
 
 	__atomic_store_n(&piece->granule, GONE, __ATOMIC_RELAXED);
 	if (piece_granule(pieces, (i + 1) & pieces->mask) != 0)

@@ -56,7 +56,7 @@ set_rounds(struct mag_options *options, const char *value)
 
 	if (!read_whole(value, UINT32_MAX, &number) || (number != 0 && !mag_type_is_pool(number)))
 		return false;
-	options->rounds = number;
+	options->rounds = (uint32_t)number;
 	return true;
 }
 
@@ -74,7 +74,7 @@ set_interval(struct mag_options *options, const char *value)
 		return false;
 	if (number < INTERVAL_MIN_MS || number > INTERVAL_MAX_MS)
 		return false;
-	options->interval_ms = number;
+	options->interval_ms = (uint32_t)number;
 	return true;
 }
 
@@ -85,7 +85,7 @@ set_number(uint32_t *option, const char *value, unsigned long max)
 
 	if (!read_whole(value, max, &number))
 		return false;
-	*option = number;
+	*option = (uint32_t)number;
 	return true;
 }
 
@@ -132,7 +132,7 @@ set_switch(bool *option, const char *value)
 
 	if (!read_whole(value, 1, &number))
 		return false;
-	*option = number;
+	*option = number != 0;
 	return true;
 }
 
@@ -279,14 +279,14 @@ mag_options_line(long told, const char *path)
 	FILE *file;
 
 	if (told > 0)
-		return told;
+		return (uint32_t)told;
 	file = fopen(path, "r");
 	if (file == NULL)
 		return RTE_CACHE_LINE_SIZE;
 	if (fgets(text, sizeof(text), file) != NULL)
 		line = strtoul(text, NULL, 10);
 	fclose(file);
-	return line > 0 && line <= UINT16_MAX ? line : RTE_CACHE_LINE_SIZE;
+	return line > 0 && line <= UINT16_MAX ? (uint32_t)line : RTE_CACHE_LINE_SIZE;
 }
 
 uint32_t

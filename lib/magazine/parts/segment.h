@@ -59,7 +59,7 @@ mag_segment_index(const struct mag_segment *segment, uintptr_t address, uint32_t
 
 	if (address < segment->base || address > mag_segment_object(segment, segment->count - 1))
 		return false;
-	*index = segment->stride != 0 ? offset / segment->stride : 0;
+	*index = segment->stride != 0 ? (uint32_t)(offset / segment->stride) : 0;
 	return *index * (uintptr_t)segment->stride == offset;
 }
 

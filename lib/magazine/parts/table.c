@@ -16,9 +16,9 @@
 static uint32_t
 size_for(uint64_t segments, uint32_t min)
 {
-	uint64_t size = 1ull << (64 - __builtin_clzll(3 * segments + 4) - 2);
+	uint64_t size = UINT64_C(1) << (rte_fls_u64(3 * segments + 4) - 2);
 
-	return RTE_MIN(RTE_MAX(size, (uint64_t)min), (uint64_t)TABLE_MAX);
+	return (uint32_t)RTE_MIN(RTE_MAX(size, (uint64_t)min), (uint64_t)TABLE_MAX);
 }
 
 struct mag_table_entry **
@@ -114,7 +114,9 @@ granule_find_inside(const struct mag_table *table, uintptr_t granule, uintptr_t 
 		if (address < segment->base ||
 		    address >= mag_segment_object(segment, segment->count - 1) + stride)
 			continue;
-		*index = segment->stride != 0 ? (address - segment->base) / segment->stride : 0;
+		*index = segment->stride != 0 ?
+				 (uint32_t)((address - segment->base) / segment->stride) :
+				 0;
 		return segment;
 	}
 	return NULL;

@@ -106,5 +106,5 @@ uint64_t
 mag_magazine_max(size_t chunk)
 {
 	mag_lcores_look();
-	return mag_type_objects_max(chunk, mag_lcores(), mag_numa_nodes());
+	return mag_type_objects_max(chunk, mag_lcores(), (uint32_t)mag_numa_nodes());
 }

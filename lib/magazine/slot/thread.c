@@ -33,7 +33,7 @@ slot_free(uint32_t slot)
 static void
 slot_release(void *arg)
 {
-	uint32_t slot = (uintptr_t)arg - 1;
+	uint32_t slot = (uint32_t)(uintptr_t)arg - 1;
 
 	if (numbers.flush != NULL)
 		numbers.flush(slot);

@@ -42,7 +42,7 @@
 static inline uint32_t
 mag_thread_slot(void)
 {
-	return mag_lcore_offset / sizeof(struct mag_slot);
+	return (uint32_t)(mag_lcore_offset / sizeof(struct mag_slot));
 }
 
 /**

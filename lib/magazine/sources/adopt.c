@@ -67,7 +67,7 @@ segment_init(const struct mag_region *region, struct mag_segment *segment, void 
 {
 	segment->base = (uintptr_t)objects[0];
 	segment->count = count;
-	segment->stride = count > 1 ? (uintptr_t)objects[1] - segment->base : 0;
+	segment->stride = count > 1 ? (uint32_t)((uintptr_t)objects[1] - segment->base) : 0;
 	segment->node = node;
 	segment->whole =
 		count == region->block && (count == 1 || segment->stride == region->stride);
@@ -112,7 +112,7 @@ extent_insert(struct mag_region *region, struct mag_extent *extent, uint32_t par
 	/* Backwards: the lists then begin with the lowest address. */
 	for (i = extent->segments; i-- > 0;) {
 		extent->segment[i].index = first + i;
-		extent->segment[i].part = part;
+		extent->segment[i].part = (uint8_t)part;
 		mag_region_insert(region, &extent->segment[i]);
 	}
 	mag_lock_release(&region->lock);

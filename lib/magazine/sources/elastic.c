@@ -117,7 +117,7 @@ mag_elastic_nodes_of(const struct mag_region_params *params)
 {
 	return params->mode & MAG_REGION_MONOLITHIC || params->node != MAG_NODE_ANY ?
 		       1 :
-		       mag_numa_nodes();
+		       (uint32_t)mag_numa_nodes();
 }
 
 uint64_t
@@ -177,7 +177,7 @@ mag_elastic_layout(struct mag_region *region, const struct mag_region_params *pa
 			EINVAL);
 	/* In 64 bits: both may have more than a block's 32. */
 	block = RTE_MIN(block, *objects);
-	region->block = RTE_MIN(block, (uint64_t)MAG_REGION_BLOCK_MAX);
+	region->block = (uint32_t)RTE_MIN(block, (uint64_t)MAG_REGION_BLOCK_MAX);
 	return 0;
 }
 
@@ -206,5 +206,6 @@ mag_elastic_segments_max(const struct mag_region *region)
 		return mag_elastic_segments_max(region->first);
 	objects = mag_elastic_room(region, elastic->objects, elastic->nodes, mag_lcores());
 
-	return RTE_MIN((objects + region->block - 1) / region->block, elastic->segments_all);
+	return (uint32_t)RTE_MIN((objects + region->block - 1) / region->block,
+				 elastic->segments_all);
 }

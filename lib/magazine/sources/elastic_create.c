@@ -49,7 +49,8 @@ memseg_list_add(const struct rte_memseg_list *list, void *arg)
 
 	if (list->external)
 		return 0;
-	map->at[map->count++] = (struct mag_map_begin){(uintptr_t)list->base_va, list->socket_id};
+	map->at[map->count++] =
+		(struct mag_map_begin){(uintptr_t)list->base_va, (uint32_t)list->socket_id};
 	return 0;
 }
 
@@ -81,13 +82,14 @@ map_make(struct mag_region *region)
 
 	if (parts == 1)
 		return 0;
-	map = mag_map_alloc(RTE_MAX(RTE_MAX_MEMSEG_LISTS, MAG_PARTS_MAX), region->part[0].node);
+	map = mag_map_alloc((uint32_t)RTE_MAX(RTE_MAX_MEMSEG_LISTS, MAG_PARTS_MAX),
+			    region->part[0].node);
 	if (map == NULL)
 		return -ENOMEM;
 	if (region->elastic->pages[0] == NULL) {
 		rte_memseg_list_walk(memseg_list_add, map);
 		for (i = 0; i < map->count; i++)
-			map->at[i].part = part_known(region, map->at[i].part);
+			map->at[i].part = part_known(region, (int)map->at[i].part);
 	} else {
 		for (i = 0; i < parts; i++)
 			map->at[map->count++] =
@@ -193,7 +195,7 @@ mag_elastic_init(struct mag_region *region, const struct mag_region_params *para
 	if (segments > UINT32_MAX)
 		return mag_elastic_layout_error(region, params, "that needs too many segments",
 						EINVAL);
-	if (elastic_make(region, params, segments, segments) != 0)
+	if (elastic_make(region, params, (uint32_t)segments, (uint32_t)segments) != 0)
 		return -ENOMEM;
 	elastic = region->elastic;
 	elastic->reserve = RTE_MIN(RTE_MAX(params->reserve, 1u), mag_elastic_segments_max(region));

@@ -55,7 +55,7 @@ segment_init(const struct mag_region *region, struct mag_segment *segment, uint3
 	segment->count = region->block;
 	segment->index = index;
 	segment->node = region->part[part].node;
-	segment->part = part;
+	segment->part = (uint8_t)part;
 	segment->whole = true;
 	/* Nothing is with a user, and what is between objects never is; mirrors always are. */
 	if (!mag_elastic_is_mirror(region))

@@ -31,7 +31,7 @@
 static size_t
 page_size(void)
 {
-	return sysconf(_SC_PAGESIZE);
+	return (size_t)sysconf(_SC_PAGESIZE);
 }
 
 static size_t

@@ -51,7 +51,7 @@ mag_elastic_unlist(struct mag_region *region)
 		mag_lock_wait(&regions_lock);
 	}
 	TAILQ_REMOVE(&regions, region, elastic->link);
-	MAG_STAT_ADD(regions_listed, -1);
+	MAG_STAT_ADD(regions_listed, -1u);
 	mag_lock_release(&regions_lock);
 }
 

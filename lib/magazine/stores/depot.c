@@ -28,9 +28,9 @@ static struct mag_depot_head
 head_unpack(struct mag_u128 raw)
 {
 	return (struct mag_depot_head){
-		.index = raw.lo,
+		.index = (uint32_t)raw.lo,
 		.total = raw.lo >> 32 & COUNT_MASK,
-		.min = raw.lo >> 56 | (raw.hi & 0xffff) << 8,
+		.min = (uint32_t)(raw.lo >> 56 | (raw.hi & 0xffff) << 8),
 		.tag = raw.hi >> 16,
 	};
 }

@@ -41,7 +41,10 @@ perimeter_sleep(struct mag_cache *cache, uint32_t left, uint64_t deadline)
 	if (now >= deadline)
 		return;
 	us = (deadline - now) / (rte_get_tsc_hz() / 1000000) + 1;
-	timeout = (struct timespec){.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
+	timeout = (struct timespec){
+		.tv_sec = (time_t)(us / 1000000),
+		.tv_nsec = (long)(us % 1000000 * 1000),
+	};
 	/* Not the PRIVATE kind: threads of other processes sleep and wake here too. */
 	if (syscall(SYS_futex, &cache->perimeter_left, FUTEX_WAIT, left, &timeout, NULL, 0) != 0 &&
 	    errno != EAGAIN && errno != EINTR && errno != ETIMEDOUT)

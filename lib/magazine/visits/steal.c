@@ -92,7 +92,7 @@ home_moves(const struct mag_home *home)
 
 	for (i = 0; i < slots; i++)
 		slot_moves(&home->slot[i], &home->slot[i].busy, &moves);
-	slot_moves(&home->slot[MAG_SLOT_SHARED], (const uint32_t *)&home->shared.holder, &moves);
+	slot_moves(&home->slot[MAG_SLOT_SHARED], MAG_STAT_AT(home->shared.holder), &moves);
 	moves.count += MAG_STAT_ACQUIRE(home->slab.created) +
 		       MAG_STAT_ACQUIRE(home->slab.destroyed) +
 		       MAG_STAT_ACQUIRE(home->slab.allocs) + mag_depot_taken(&home->depot.full) +

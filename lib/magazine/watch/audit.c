@@ -47,7 +47,7 @@ transaction_now(struct mag_transaction *now, enum mag_transaction_kind kind)
 		.thread = (uint32_t)mag_process_thread(),
 		.lcore = rte_lcore_id(),
 		.time_ms = (rte_rdtsc() - start) / (rte_get_tsc_hz() / 1000),
-		.depth = RTE_MAX(depth, 0),
+		.depth = (uint32_t)RTE_MAX(depth, 0),
 	};
 	memcpy(now->stack, stack + SKIP, now->depth * sizeof(now->stack[0]));
 }
@@ -109,8 +109,9 @@ mag_audit_last(const struct mag_region *region, const void *object, struct mag_t
 static void
 log_transaction(const char *when, const struct mag_transaction *transaction, pid_t elsewhere)
 {
-	char **names =
-		elsewhere == 0 ? backtrace_symbols(transaction->stack, transaction->depth) : NULL;
+	char **names = elsewhere == 0 ?
+			       backtrace_symbols(transaction->stack, (int)transaction->depth) :
+			       NULL;
 	char lcore[16] = "none", process[24] = "";
 	uint32_t i;
 

@@ -92,7 +92,7 @@ bad_free(struct mag_cache *cache, const void *object, enum mag_slab_verdict verd
 	uint64_t n = MAG_STAT_ADD(cache->bad_frees, 1) + 1;
 	char text[80];
 
-	if (n > REPORTS && !rte_is_power_of_2(n) && cache->options.guard != MAG_GUARD_PANIC)
+	if (n > REPORTS && !RTE_IS_POWER_OF_2(n) && cache->options.guard != MAG_GUARD_PANIC)
 		return;
 	verdict_text(cache, verdict, object, found, text, sizeof(text));
 	MAG_LOG(ERR, "%s \"%s\": free of %p: %s: refused, %" PRIu64 " so far", kind_of(cache),

@@ -412,10 +412,12 @@ usage(void)
 	printf("usage: instructions [--plugin FILE] [PATH...]\n"
 	       "       instructions --build\n\n"
 	       "get and put on one lcore, %u times along each PATH, or all.\n"
-	       "test/bench/test_instructions.py runs it under callgrind and compares what that counts;\n"
-	       "by itself this prints no figure. --plugin: another driver than that of the same build.\n"
+	       "test/bench/test_instructions.py runs it under callgrind and compares what that\n"
+	       "counts; by itself this prints no figure. --plugin: another driver than that of\n"
+	       "the same build.\n"
 	       "--build: only print what figures depend on beside the source.\n"
-	       "HANDLER/N is a handler under a mempool cache of N; hold: get %u objects, then put them.\n"
+	       "HANDLER/N is a handler under a mempool cache of N; hold: get %u objects, then put\n"
+	       "them.\n"
 	       "Paths: ",
 	       OPERATIONS, HOLD);
 	print_names(stdout);

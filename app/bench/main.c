@@ -65,8 +65,8 @@ usage(void)
 	       "handler's own median one. Times are CPU time for one object, got and put.\n\n"
 	       "  --quick                    fewer patterns, fewer rounds: under 2 minutes\n"
 	       "  --benchmark_filter=REGEX   only rows that match; -REGEX: only those that do not\n"
-	       "  --benchmark_min_time=TIME  seconds of each handler in each cell, as 0.5 or 0.5s;\n"
-	       "                             or so many rounds, as 100x\n\n"
+	       "  --benchmark_min_time=TIME  seconds of each handler in each cell, as 0.5 or\n"
+	       "                             0.5s; or so many rounds, as 100x\n\n"
 	       "Needs root and hugepages: 640 MB for most rows, 1.5 GB for all; with less, rows\n"
 	       "say so. Google Benchmark's own:\n\n");
 	fflush(stdout);

@@ -49,7 +49,8 @@ const struct peer library_peers[] = {
 	{"glibc", "malloc", NULL, 0, false},
 	{"jemalloc", "libjemalloc.so.2", "libjemalloc2", 0, false},
 	{"tcmalloc", "libtcmalloc_minimal.so.4", "libtcmalloc-minimal4", 0, false},
-	{"mimalloc", "libmimalloc.so.2:libmimalloc.so.3", "libmimalloc2.0 or libmimalloc3", 0, false},
+	{"mimalloc", "libmimalloc.so.2:libmimalloc.so.3", "libmimalloc2.0 or libmimalloc3", 0,
+	 false},
 	{NULL, NULL, NULL, 0, false},
 };
 /* clang-format on */

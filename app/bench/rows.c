@@ -37,17 +37,22 @@ static const struct pattern holds[] = {
 	OWN("hold-32768", "32768 objects", turn_hold, 32768, 192),
 };
 static const struct pattern passes[] = {
-	PASS("pipe-8k", "one lcore gets, another puts: of 8 K mbufs", pipe_peers, 8191, MBUF_SIZE, false, false, false),
-	PASS("pipe-8k-touched", "the same, header and payload written and read", pipe_peers, 8191, MBUF_SIZE, true, true, false),
+	PASS("pipe-8k", "one lcore gets, another puts: of 8 K mbufs", pipe_peers, 8191, MBUF_SIZE,
+	     false, false, false),
+	PASS("pipe-8k-touched", "the same, header and payload written and read", pipe_peers, 8191,
+	     MBUF_SIZE, true, true, false),
 	PASS("pipe-256k", "of 256 K mbufs", pipe_peers, MANY, PART_SIZE, false, false, false),
-	PASS("pipe-256k-touched", "of 256 K mbufs, written and read", pipe_peers, MANY, PART_SIZE, true, true, false),
-	PASS("pipe-256k-touched-new", "the same, of a pool still in the order of its memory", pipe_peers,
-	     MANY, PART_SIZE, true, false, false),
+	PASS("pipe-256k-touched", "of 256 K mbufs, written and read", pipe_peers, MANY, PART_SIZE,
+	     true, true, false),
+	PASS("pipe-256k-touched-new", "the same, of a pool still in the order of its memory",
+	     pipe_peers, MANY, PART_SIZE, true, false, false),
 };
 static const struct pattern fanout =
-	PASS("fanout", "one lcore gets, all others put", pool_peers, 16383, MBUF_SIZE, false, false, false);
+	PASS("fanout", "one lcore gets, all others put", pool_peers, 16383, MBUF_SIZE, false, false,
+	     false);
 static const struct pattern fanin =
-	PASS("fanin", "all lcores but one get, that one puts", pool_peers, 16383, MBUF_SIZE, false, false, true);
+	PASS("fanin", "all lcores but one get, that one puts", pool_peers, 16383, MBUF_SIZE, false,
+	     false, true);
 static const struct pattern imbalance = {
 	.name = "imbalance-1024",
 	.help = "objects that a pool must have so that one lcore after the other can get 1024",
@@ -66,7 +71,8 @@ static const struct pattern empties[] = {
 	USED_UP("empty-64", "64 lcores", empty_figure, .owners = 64),
 };
 static const struct pattern steals[] = {
-	USED_UP("steal-spin", "a bulk that lies in the magazines of an lcore, which does something else",
+	USED_UP("steal-spin",
+		"a bulk that lies in the magazines of an lcore, which does something else",
 		steal_figure, .waits = true, .rest = PATTERN_SPINS),
 	USED_UP("steal-work", "which gets and puts meanwhile", steal_figure, .waits = true,
 		.rest = PATTERN_WORKS),

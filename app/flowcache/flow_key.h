@@ -24,7 +24,8 @@ struct flow_key {
  * The key of a packet.
  *
  * @return
- *   The end that sent it, 0 or 1; -1: no TCP or UDP over IP, a fragment, or cut off before its ports.
+ *   The end that sent it, 0 or 1; -1: no TCP or UDP over IP, a fragment, or cut off before its
+ *   ports.
  */
 int flow_key_of(const struct rte_mbuf *packet, struct flow_key *key);
 

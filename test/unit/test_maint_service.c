@@ -78,7 +78,7 @@ TEST(test_a_service_that_was_unmapped_is_mapped_again, setup, teardown)
 	wait_until(mag_maint_runner() == MAG_MAINT_SERVICE);
 }
 
-/* By the next updates a request that was made before is served or dropped, and a reap is allowed. */
+/* By the next updates an earlier request is served or dropped, and a reap is allowed. */
 static bool
 reaped(uint64_t more)
 {

@@ -137,8 +137,8 @@ magazine_alloc(struct rte_mempool *mp)
 	ret = rte_mempool_event_callback_register(on_event, NULL);
 	if (ret != 0 && rte_errno != EEXIST)
 		MAG_LOG(WARNING,
-			"pool \"%s\": no event callback (%s): objects out when it is freed will not "
-			"be reported",
+			"pool \"%s\": no event callback (%s): objects out when it is freed will "
+			"not be reported",
 			mp->name, rte_strerror(rte_errno));
 	return 0;
 }
@@ -437,8 +437,8 @@ RTE_INIT(magazine_register)
 		if (strcmp(rte_mempool_ops_table.ops[i].name, ops.name) != 0)
 			continue;
 		MAG_LOG(ERR,
-			"mempool ops \"%s\" are registered already: a second copy of the driver is in "
-			"this process: link it or load the plugin, not both",
+			"mempool ops \"%s\" are registered already: a second copy of the driver is "
+			"in this process: link it or load the plugin, not both",
 			ops.name);
 		return;
 	}

@@ -23,8 +23,8 @@ mag_params_read(void *own, size_t size, const void *theirs, const char *what, co
 	for (i = size; i < their_size; i++)
 		if (byte[i] != 0) {
 			MAG_LOG(ERR,
-				"parameters of a %s: byte %zu of %zu is set, this library knows %zu: "
-				"use the version that the program was compiled for",
+				"parameters of a %s: byte %zu of %zu is set, this library knows "
+				"%zu: use the version that the program was compiled for",
 				what, i, their_size, size);
 			return -EINVAL;
 		}

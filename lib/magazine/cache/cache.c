@@ -20,8 +20,8 @@ void
 mag_cache_elsewhere_report(const struct mag_cache *cache)
 {
 	MAG_LOG(ERR,
-		"cache \"%s\": process %d made it, with callbacks or memory that only that one has: it cannot "
-		"be used in this process",
+		"cache \"%s\": process %d made it, with callbacks or memory that only that one "
+		"has: it cannot be used in this process",
 		cache->name, cache->pid);
 }
 

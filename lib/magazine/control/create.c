@@ -299,8 +299,8 @@ layout_is_ours(uint32_t layout, const char *name)
 	if (layout == MAG_LAYOUT)
 		return true;
 	MAG_LOG(ERR,
-		"cache \"%s\": the program is compiled for slots of layout %u, this library has %u: "
-		"compile it with this library's headers",
+		"cache \"%s\": the program is compiled for slots of layout %u, this library has "
+		"%u: compile it with this library's headers",
 		name, layout, MAG_LAYOUT);
 	rte_errno = ENOTSUP;
 	return false;

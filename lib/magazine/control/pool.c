@@ -123,7 +123,8 @@ mag_pool_home(struct mag_cache *cache, int node)
 	if (ret == 0)
 		return 0;
 	MAG_LOG(ERR,
-		"pool \"%s\": no memory for the magazines of node %d (%zu bytes): give EAL more memory",
+		"pool \"%s\": no memory for the magazines of node %d (%zu bytes): give EAL more "
+		"memory",
 		cache->name, node, sizeof(struct mag_home) + mag_cache_arena_bytes(cache));
 	return -ENOMEM;
 }
@@ -137,8 +138,8 @@ mag_pool_free(struct mag_cache *cache)
 	 */
 	if (cache->process != mag_process_id) {
 		MAG_LOG(NOTICE,
-			"pool \"%s\": freed by another process than %d, which made it: its records stay "
-			"until maintenance of that one comes by",
+			"pool \"%s\": freed by another process than %d, which made it: its records "
+			"stay until maintenance of that one comes by",
 			cache->name, cache->pid);
 		mag_registry_leave_word(cache);
 		return false;

@@ -22,7 +22,7 @@
 #define LOOK_MS 10
 
 static struct {
-	bool watched; /* the handlers are there; a second copy of the library sees the first one's */
+	bool watched; /* handlers are there; a second copy of the library sees the first one's */
 	/*
 	 * The process that the inherited caches are of, as the kernel and as the library know it.
 	 */
@@ -50,7 +50,8 @@ start_of(pid_t pid)
 	/* The name of the program, in parentheses, may have any character. */
 	if (fgets(text, sizeof(text), file) != NULL && (end = strrchr(text, ')')) != NULL &&
 	    sscanf(end,
-		   ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld %*d %llu",
+		   ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld %*d "
+		   "%llu",
 		   &state, &threads, &start) != 3)
 		start = 0;
 	fclose(file);
@@ -90,7 +91,8 @@ take_over(void)
 	mag_bias_register();
 	mag_thread_take_over();
 	MAG_LOG(NOTICE,
-		"process %d, which made %d caches, is dead: its child %d updates and reaps them from now on",
+		"process %d, which made %d caches, is dead: its child %d updates and reaps them "
+		"from now on",
 		family.owner, caches, mag_process_pid);
 	owner_is_me();
 	/* release: who sees it finds the slots free */

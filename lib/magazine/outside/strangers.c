@@ -80,7 +80,8 @@ mag_strangers_look(struct mag_cache *cache)
 	MAG_LOG(WARNING,
 		"pool \"%s\": none of its %" PRIu64
 		" objects is free, none came back during an interval, and secondary processes are "
-		"attached (%u): one that has not loaded this driver, or has loaded plugins in another "
-		"order, loses what it frees: load the same ones in the same order in all processes",
+		"attached (%u): one that has not loaded this driver, or has loaded plugins in "
+		"another order, loses what it frees: load the same ones in the same order in all "
+		"processes",
 		cache->name, MAG_STAT(cache->region->objects), attached);
 }

@@ -28,8 +28,8 @@ struct mag_options {
 	bool magazines;       /**< false: straight to the slab layer */
 	bool audit;           /**< who had and gave back each object is recorded */
 	enum mag_guard guard; /**< is each free checked */
-	uint32_t
-		contention; /**< takes between two updates that may meet others; magazines grow for more */
+	/** Takes between two updates that may meet others; for more of them magazines grow. */
+	uint32_t contention;
 	/**
 	 * A library cache clears objects of up to so many bytes when they are freed; or
 	 * MAG_CLEAR_MIN_LINES.

@@ -117,9 +117,10 @@ mag_bias_give_up(int error)
 	if (atomic_exchange_explicit(&membarrier_state.given_up, true, memory_order_relaxed))
 		return;
 	MAG_LOG(ERR,
-		"membarrier failed (%s), though it worked when the library was loaded: from now on each get "
-		"and put executes a fence, and what an lcore holds is out of reach of others until it next "
-		"uses the pool; if a seccomp filter refuses it, allow membarrier there",
+		"membarrier failed (%s), though it worked when the library was loaded: from now on "
+		"each get and put executes a fence, and what an lcore holds is out of reach of "
+		"others until it next uses the pool; if a seccomp filter refuses it, allow "
+		"membarrier there",
 		strerror(error));
 }
 

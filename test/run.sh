@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# All tests. Test programs are found from the build, scripts by being executable in test/style, test/arm,
-# test/dataplane, test/numa, test/bench, test/model or test/mutation: a new one needs no change here. Each speaks TAP (cmocka does, asked to);
-# one that does not counts as one test, by its exit status: 0 passed, 77 skipped, anything else failed.
+# All tests. Test programs are found from the build, scripts by being executable in the folder of a suite: a
+# new one needs no change here. Each speaks TAP (cmocka does, asked to); one that does not counts as one test,
+# by its exit status: 0 passed, 77 skipped, anything else failed.
 #
 # A test finds in its environment: MAGAZINE_BUILD and MAGAZINE_PLUGIN, the build folder and the driver;
 # MAGAZINE_FILE_PREFIX, what its EAL file prefixes have to begin with; MAGAZINE_HUGE, 1 if there are
@@ -13,6 +13,7 @@
 . "$(dirname -- "${BASH_SOURCE[0]}")/../app/host.sh"
 
 SUITES=(style unit arm contract model dataplane numa bench mutation stress tsan asan fuzz)
+FULL_SUITES=(compat) # only with --full, or by name
 HUGE_MB=1536
 HUGE_LEAST_MB=256
 SCRIPT_TIMEOUT=600
@@ -30,7 +31,7 @@ usage() {
 
 	  --full           longer: MAGAZINE_FULL=1 for the tests, and all time limits times four; limits grow
 	                   with the load of the machine, too
-	  --only SUITE...  only these of: ${SUITES[*]}
+	  --only SUITE...  only these of: ${SUITES[*]} ${FULL_SUITES[*]}
 
 	style compiles each file by itself and looks for headers that are used and not included; with --full also
 	against the headers of Debian's other versions of DPDK, downloaded once into build-headers/, and any time
@@ -41,6 +42,9 @@ usage() {
 
 	numa runs on machines of several NUMA nodes that qemu emulates, with a kernel of Debian's, downloaded once
 	into build/; where they cannot be had it is skipped.
+
+	compat is part of --full alone: Debian 12, 13 and sid in chroots, downloaded once into
+	build-compat/; where debootstrap or its mirror cannot be had it is skipped.
 
 	tsan and asan are the unit and stress suites again, built with ThreadSanitizer, and with Address- and
 	UndefinedBehaviorSanitizer; a report is a failure. fuzz calls the library at random and compares it with a
@@ -63,8 +67,9 @@ parse_options() {
 			[ $# -gt 1 ] || host_die "--only needs a suite: one or more of ${SUITES[*]}"
 			shift
 			while [ $# -gt 0 ] && [ "${1#--}" = "$1" ]; do
-				[[ " ${SUITES[*]} " = *" $1 "* ]] ||
-					host_die "--only $1: no such suite, must be one of ${SUITES[*]}"
+				[[ " ${SUITES[*]} ${FULL_SUITES[*]} " = *" $1 "* ]] ||
+					host_die "--only $1: no such suite, must be one of" \
+						"${SUITES[*]} ${FULL_SUITES[*]}"
 				only+=("$1")
 				shift
 			done
@@ -78,7 +83,10 @@ parse_options() {
 		esac
 		shift
 	done
-	[ ${#only[@]} -gt 0 ] || only=("${SUITES[@]}")
+	[ ${#only[@]} -gt 0 ] || {
+		only=("${SUITES[@]}")
+		[ $full = 0 ] || only+=("${FULL_SUITES[@]}")
+	}
 }
 
 wanted() {
@@ -366,6 +374,7 @@ main() {
 	! wanted style || host_packages_optional abigail-tools
 	! wanted arm || host_packages_optional gcc-aarch64-linux-gnu qemu-user
 	! wanted numa || host_packages_optional qemu-system-x86 busybox-static
+	! wanted compat || host_packages_optional debootstrap
 	! wanted fuzz || host_packages_optional clang libclang-rt-dev
 	if ! build "$HOST_ROOT/build"; then
 		fail build "does not build"
@@ -390,6 +399,7 @@ main() {
 		! wanted tsan || run_sanitized tsan thread
 		! wanted asan || run_sanitized asan address,undefined
 		! wanted fuzz || run_fuzz
+		! wanted compat || run_scripts compat
 	fi
 	HOST_LAST_LINE="$passed passed, $failed failed"
 	[ $skipped = 0 ] || HOST_LAST_LINE+=", $skipped skipped"

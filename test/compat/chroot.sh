@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# shellcheck shell=bash disable=SC2016,SC2034 # scripts for another shell; what is set here is used by who sources this
+# shellcheck shell=bash disable=SC2016,SC2034 # scripts for another shell; variables for the caller
 #
 # Other distributions in a folder. Sourced, not run; needs nothing but bash, root and util-linux.
 #
-#   chroot_make SUITE DIR      a minimal Debian SUITE (bookworm, trixie, sid) in DIR, which must not exist
-#   chroot_run DIR CMD...      runs CMD in it; its exit status is that of CMD
-#   chroot_remove DIR          ends what still runs there, and removes DIR
+#   chroot_make SUITE DIR   a minimal Debian SUITE (bookworm, trixie, sid) in DIR, a new folder
+#   chroot_run DIR CMD...   runs CMD in it; its exit status is that of CMD
+#   chroot_remove DIR       ends what still runs there, and removes DIR
 #
 # A function that fails has said in CHROOT_WHY what was missing, as a reason for a skip.
 #
 # chroot_make copies a tree that was made by debootstrap: that of the folder MAGAZINE_CHROOTS, if it
-# has one of the name SUITE, or else the one in build-compat/trees, which is downloaded once and kept.
+# has one of the name SUITE, or else the one in build-compat/trees, downloaded once and kept.
 # Packages come from MAGAZINE_MIRROR (http://deb.debian.org/debian).
 #
 # A command has mounts and processes of its own: all of them are gone when it ends, whichever way.
@@ -21,7 +21,7 @@
 CHROOT_TOP=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)/build-compat
 CHROOT_MIRROR=${MAGAZINE_MIRROR:-http://deb.debian.org/debian}
 CHROOT_WHY=
-# Who is first in a namespace of processes gets only signals that it asks for; when it ends, all end.
+# The first process of a namespace gets only signals that it asks for; when it ends, all end.
 CHROOT_FIRST='
 	trap "kill -TERM \$child 2>/dev/null; tries=60" TERM
 	tries=0
@@ -55,12 +55,13 @@ CHROOT_MOUNTS='
 	for fd in stdin:0 stdout:1 stderr:2; do
 		ln -s "/proc/self/fd/${fd#*:}" "$dir/dev/${fd%:*}"
 	done
-	exec chroot "$dir" /usr/bin/env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+	exec chroot "$dir" /usr/bin/env -i \
+		PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
 		HOME=/root TERM=dumb LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
 		${MAGAZINE_FILE_PREFIX:+MAGAZINE_FILE_PREFIX="$MAGAZINE_FILE_PREFIX"} "$@"'
 
-# chroot_apart COMMAND...: with mounts and processes of its own. What the machine unmounts goes there,
-# too; what is mounted there is not seen outside.
+# chroot_apart COMMAND...: with mounts and processes of its own. What the machine unmounts goes
+# there, too; what is mounted there is not seen outside.
 chroot_apart() {
 	MAGAZINE_FILE_PREFIX=${HOST_PREFIX:-${MAGAZINE_FILE_PREFIX:-}} \
 		setpriv --pdeathsig KILL \
@@ -103,11 +104,12 @@ chroot_bootstrap() {
 	command -v debootstrap >/dev/null ||
 		chroot_fail "no debootstrap here (Debian: apt-get install debootstrap)" || return
 	rm -rf --one-file-system "$new"
-	if ! chroot_apart debootstrap --variant=minbase "$1" "$new" "$CHROOT_MIRROR" >"$log" 2>&1 </dev/null; then
+	chroot_apart debootstrap --variant=minbase "$1" "$new" "$CHROOT_MIRROR" \
+		>"$log" 2>&1 </dev/null || {
 		rm -rf --one-file-system "$new"
-		chroot_fail "debootstrap of $1 from $CHROOT_MIRROR: $(grep -E '^[EW]:' "$log" | tail -n 1), see $log"
+		chroot_fail "debootstrap of $1 from $CHROOT_MIRROR: $(tail -n 1 "$log")"
 		return
-	fi
+	}
 	rm -rf "$new"/var/cache/apt/archives/*.deb "$log"
 	mv "$new" "$CHROOT_TREE"
 }
@@ -135,7 +137,7 @@ chroot_make() {
 	printf '#!/bin/sh\nexit 101\n' >"$dir/usr/sbin/policy-rc.d"
 	chmod 755 "$dir/usr/sbin/policy-rc.d"
 	chroot_run "$dir" apt-get -q update >"$dir.apt.log" 2>&1 </dev/null ||
-		chroot_fail "apt-get update in $suite: $(grep -E '^[EW]:' "$dir.apt.log" | tail -n 1)" || return
+		chroot_fail "apt-get update: $(grep '^[EW]:' "$dir.apt.log" | tail -n 1)" || return
 	rm "$dir.apt.log"
 }
 
@@ -166,6 +168,7 @@ chroot_remove() {
 		[ $tries -lt 70 ] || kill -KILL "${pids[@]}" 2>/dev/null
 		sleep 0.5
 	done
-	! grep -q " $dir/" /proc/self/mounts || chroot_fail "left: $dir, where something is mounted" || return
+	! grep -q " $dir/" /proc/self/mounts ||
+		chroot_fail "left: $dir, where something is mounted" || return
 	rm -rf --one-file-system "$dir" "$dir.apt.log"
 }

@@ -175,23 +175,14 @@ assert_all_there(void)
 	assert_int_equal(mag_cache_available(cache), COUNT);
 }
 
-TEST(test_an_lcore_has_objects_of_its_own_node_while_there_are_any, setup, teardown)
+TEST(test_an_lcore_has_objects_of_its_own_node_before_those_of_the_other, setup, teardown)
 {
 	for (here = 0; here < 2; here++) {
-		assert_int_equal(mag_cache_take_all(cache, objects, HALF, true), 0);
+		assert_int_equal(mag_cache_take_all(cache, objects, HALF + 100, true), 0);
 		assert_int_equal(count_of_node(objects, HALF, here), HALF);
-		mag_cache_give(cache, objects, HALF);
+		assert_int_equal(count_of_node(objects + HALF, 100, 1 - here), 100);
+		mag_cache_give(cache, objects, HALF + 100);
 	}
-	assert_all_there();
-}
-
-TEST(test_a_node_without_objects_spills_to_the_other, setup, teardown)
-{
-	here = 1;
-	assert_int_equal(mag_cache_take_all(cache, objects, HALF + 100, true), 0);
-	assert_int_equal(count_of_node(objects, HALF, 1), HALF);
-	assert_int_equal(count_of_node(objects + HALF, 100, 0), 100);
-	mag_cache_give(cache, objects, HALF + 100);
 	assert_all_there();
 }
 

@@ -197,20 +197,6 @@ list_give(struct task *task)
 	task_join(task);
 }
 
-TEST(test_updates_that_find_the_list_taken_are_done_when_it_is_free, setup, teardown)
-{
-	struct task task;
-	uint64_t updates;
-
-	assert_int_equal(mag_maint_interval(20), 0);
-	list_take(&task);
-	updates = cache->updates;
-	let_pass(200);
-	assert_int_equal(cache->updates, updates);
-	list_give(&task);
-	wait_until(cache->updates > updates);
-}
-
 static bool
 ran_by_hand(void)
 {
@@ -218,15 +204,15 @@ ran_by_hand(void)
 	       rte_service_run_iter_on_app_lcore(service_id(), 0) == 0;
 }
 
-TEST(test_a_request_that_finds_the_list_taken_is_served_when_it_is_free, setup, teardown)
+TEST(test_updates_and_requests_that_find_the_list_taken_are_served_when_it_is_free, setup, teardown)
 {
+	uint64_t updates, before = asked;
 	struct task task;
-	uint64_t before;
 
 	assert_int_equal(mag_maint_interval(20), 0);
 	wait_for_updates(3);
 	list_take(&task);
-	before = asked;
+	updates = cache->updates;
 	mag_reap_request();
 	/*
 	 * The thread does not even turn the service on; an lcore that has begun finds the list
@@ -234,8 +220,10 @@ TEST(test_a_request_that_finds_the_list_taken_is_served_when_it_is_free, setup, 
 	 */
 	wait_until(ran_by_hand());
 	let_pass(200);
+	assert_int_equal(cache->updates, updates);
 	assert_int_equal(asked, before);
 	list_give(&task);
+	wait_until(cache->updates > updates);
 	wait_until(asked > before);
 	/* The pass that served it is over, with the interval of this test. */
 	wait_for_updates(3);

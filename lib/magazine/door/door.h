@@ -19,7 +19,7 @@
 #include "base/log.h"
 #include "mag_cache.h"
 #include "mag_mirror.h"
-#include "slot/slot.h"
+#include "slot/pair.h"
 
 #pragma GCC visibility push(default)
 

@@ -8,7 +8,7 @@
  * users; here is what comes next when the loaded magazine does not suffice:
  *
  *     mag_slot_get()       from loaded                          inlined
- *     mag_slot_get_both()  from loaded and previous             one call
+ *     mag_slot_get_both()  from loaded and previous             one call, pair.h
  *     mag_slot_take()      and from full ones of the depot      the caller holds the slot
  *
  * and the same for a put: mag_slot_put(), mag_slot_put_both(), mag_slot_give().
@@ -37,6 +37,7 @@
 #include "mag_inline.h"
 #include "parts/type.h"
 #include "slot/bias.h"
+#include "slot/pair.h"
 #include "slot/thread.h"
 #include "stores/depot.h"
 
@@ -49,72 +50,6 @@ _Static_assert(MAG_ROUNDS_MAX < MAG_BIAS_BIT_MIN, "any visitor bit exceeds any n
  * thread that owns none is there anyway.
  */
 void mag_slot_keep_out(struct mag_slot *slot, bool out);
-
-/**
- * The two magazines change places: step 2 of an allocation. Previous must be there. A full one that
- * becomes previous is counted there before it is no longer counted in loaded: mag_slot_objects()
- * misses nothing.
- */
-static inline void
-mag_slot_swap(struct mag_slot *slot)
-{
-	struct mag_magazine *loaded = slot->loaded;
-	uint32_t previous = MAG_STAT(slot->previous_rounds);
-
-	slot->loaded = slot->previous;
-	slot->previous = loaded;
-	__atomic_store_n(&slot->capacity, slot->loaded->rounds, __ATOMIC_RELAXED);
-	__atomic_store_n(&slot->previous_rounds, MAG_STAT(slot->rounds), __ATOMIC_RELAXED);
-	/* release: pairs with the acquire in mag_slot_objects() */
-	__atomic_store_n(&slot->rounds, previous, __ATOMIC_RELEASE);
-}
-
-/**
- * What comes next when mag_slot_get() fails, before the slow path: n objects from both
- * magazines, or false with nothing changed. Also false if a visitor has come and gone and loaded
- * suffices now.
- */
-static inline bool
-mag_slot_get_both(struct mag_slot *slot, void **objects, uint32_t n)
-{
-	int64_t visitor = mag_slot_enter(slot);
-	uint32_t rounds = MAG_STAT(slot->rounds), previous = MAG_STAT(slot->previous_rounds);
-
-	if (visitor != 0 || n <= rounds || n > rounds + previous) {
-		mag_slot_leave(slot);
-		return false;
-	}
-	mag_slot_count(&slot->allocs, n);
-	mag_slot_copy(objects, mag_magazine_round(slot->loaded, 0), rounds);
-	__atomic_store_n(&slot->rounds, 0, __ATOMIC_RELAXED);
-	mag_slot_swap(slot);
-	previous -= n - rounds;
-	mag_slot_copy(objects + rounds, mag_magazine_round(slot->loaded, previous), n - rounds);
-	__atomic_store_n(&slot->rounds, previous, __ATOMIC_RELAXED);
-	mag_slot_leave(slot);
-	return true;
-}
-
-/** The same for mag_slot_put(): n objects into both magazines. */
-static inline bool
-mag_slot_put_both(struct mag_slot *slot, void *const *objects, uint32_t n)
-{
-	int64_t visitor = mag_slot_enter(slot);
-	uint32_t rounds = MAG_STAT(slot->rounds), room = MAG_STAT(slot->capacity) - rounds;
-
-	if (visitor != 0 || slot->previous == NULL || MAG_STAT(slot->previous_rounds) != 0 ||
-	    n <= room || n > room + slot->previous->rounds) {
-		mag_slot_leave(slot);
-		return false;
-	}
-	mag_slot_copy(mag_magazine_round(slot->loaded, rounds), objects, room);
-	__atomic_store_n(&slot->rounds, rounds + room, __ATOMIC_RELAXED);
-	mag_slot_swap(slot);
-	mag_slot_copy(mag_magazine_round(slot->loaded, 0), objects + room, n - room);
-	__atomic_store_n(&slot->rounds, n - room, __ATOMIC_RELAXED);
-	mag_slot_leave(slot);
-	return true;
-}
 
 /**
  * Spec 4, allocate, steps 1 to 4: as many of n objects as magazines and depot

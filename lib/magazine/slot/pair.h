@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MAG_PAIR_H
+#define MAG_PAIR_H
+
+/*
+ * A get or a put that both magazines of a slot suffice for, and loaded alone does not. By the owner
+ * of the slot, with no more than mag_inline.h shows of it: the driver inlines these into the one
+ * call behind its fast path. slot.h has the invariants.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/counter.h"
+#include "mag_inline.h"
+
+/**
+ * The two magazines change places: step 2 of an allocation. Previous must be there. A full one that
+ * becomes previous is counted there before it is no longer counted in loaded: mag_slot_objects()
+ * misses nothing.
+ */
+static inline void
+mag_slot_swap(struct mag_slot *slot)
+{
+	struct mag_magazine *loaded = slot->loaded;
+	uint32_t previous = MAG_STAT(slot->previous_rounds);
+
+	slot->loaded = slot->previous;
+	slot->previous = loaded;
+	__atomic_store_n(&slot->capacity, slot->loaded->rounds, __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->previous_rounds, MAG_STAT(slot->rounds), __ATOMIC_RELAXED);
+	/* release: pairs with the acquire in mag_slot_objects() */
+	__atomic_store_n(&slot->rounds, previous, __ATOMIC_RELEASE);
+}
+
+/**
+ * What comes next when mag_slot_get() fails, before the slow path: n objects from both
+ * magazines, or false with nothing changed. Also false if a visitor has come and gone and loaded
+ * suffices now.
+ */
+static inline bool
+mag_slot_get_both(struct mag_slot *slot, void **objects, uint32_t n)
+{
+	int64_t visitor = mag_slot_enter(slot);
+	uint32_t rounds = MAG_STAT(slot->rounds), previous = MAG_STAT(slot->previous_rounds);
+
+	if (visitor != 0 || n <= rounds || n > rounds + previous) {
+		mag_slot_leave(slot);
+		return false;
+	}
+	mag_slot_count(&slot->allocs, n);
+	mag_slot_copy(objects, mag_magazine_round(slot->loaded, 0), rounds);
+	__atomic_store_n(&slot->rounds, 0, __ATOMIC_RELAXED);
+	mag_slot_swap(slot);
+	previous -= n - rounds;
+	mag_slot_copy(objects + rounds, mag_magazine_round(slot->loaded, previous), n - rounds);
+	__atomic_store_n(&slot->rounds, previous, __ATOMIC_RELAXED);
+	mag_slot_leave(slot);
+	return true;
+}
+
+/** The same for mag_slot_put(): n objects into both magazines. */
+static inline bool
+mag_slot_put_both(struct mag_slot *slot, void *const *objects, uint32_t n)
+{
+	int64_t visitor = mag_slot_enter(slot);
+	uint32_t rounds = MAG_STAT(slot->rounds), room = MAG_STAT(slot->capacity) - rounds;
+
+	if (visitor != 0 || slot->previous == NULL || MAG_STAT(slot->previous_rounds) != 0 ||
+	    n <= room || n > room + slot->previous->rounds) {
+		mag_slot_leave(slot);
+		return false;
+	}
+	mag_slot_copy(mag_magazine_round(slot->loaded, rounds), objects, room);
+	__atomic_store_n(&slot->rounds, rounds + room, __ATOMIC_RELAXED);
+	mag_slot_swap(slot);
+	mag_slot_copy(mag_magazine_round(slot->loaded, 0), objects + room, n - room);
+	__atomic_store_n(&slot->rounds, n - room, __ATOMIC_RELAXED);
+	mag_slot_leave(slot);
+	return true;
+}
+
+#endif /* MAG_PAIR_H */

@@ -115,7 +115,7 @@ build_files() {
 	headers = files('rte_mempool_magazine.h')
 
 	cflags += '-ftls-model=initial-exec'
-	deps += ['magazine']
+	deps += ['magazine', 'bus_vdev']
 	require_iova_in_mbuf = false
 	END
 }

@@ -12,7 +12,8 @@ sys.path.insert(0, str(TEST / "dataplane"))
 import tap  # noqa: E402
 
 PROGRAMS = {"unit": "test_{}.c", "contract": "{}_test.c"}
-SECTIONS = ["4. The lcore layer", "5. The depot", "6. Update", "7. Purge, enable, reap", "10. Regions: mirrors"]
+SECTIONS = ["2. Caches: replaced handlers", "4. The lcore layer", "5. The depot", "6. Update", "7. Purge, enable, reap",
+            "10. Regions: mirrors"]
 
 
 def rows():

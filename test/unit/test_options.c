@@ -235,6 +235,7 @@ TEST(test_a_bad_value_is_refused_with_key_value_and_what_is_allowed)
 		{"cache", "off", "0 (off) or 1 to 512 objects"},
 		{"cache", "4294967295", "0 (off) or 1 to 512 objects"},
 		{"cache", "", "0 (off) or 1 to 512 objects"},
+		{"replace", "ring_mp_mc", "in MAGAZINE_SWITCHES alone"},
 	};
 	char text[64], pair[80];
 	unsigned int i;
@@ -255,7 +256,7 @@ TEST(test_an_unknown_key_is_refused_with_the_keys_there_are)
 
 	assert_logged(log, "bogus=1");
 	assert_logged(log, "rounds, interval, block, mirror, visit, magazines, guard, audit, "
-			   "contention, clear_min, pressure, cache");
+			   "contention, clear_min, pressure, cache, replace");
 	parse_bad("Rounds=14");
 	parse_bad("round=14");
 	parse_bad("=14");
@@ -323,6 +324,42 @@ TEST(test_memory_is_low_from_a_tenth_of_the_time_on_unless_said_otherwise)
 	assert_int_equal(options.pressure, 0);
 	assert_int_equal(mag_options_parse("x", "pressure=30", &options), 0);
 	assert_int_equal(options.pressure, 30);
+	unsetenv(MAG_SWITCHES_ENV);
+}
+
+TEST(test_handlers_to_replace_are_names_joined_by_plus)
+{
+	static const char *const good[] = {"ring_mp_mc", "ring_mp_mc+ring_sp_sc", "a+b+c"};
+	static const char *const bad[] = {"", "+", "a+", "+a", "a++b"};
+	char text[2 * MAG_REPLACE_SIZE] = "guard=1,replace=", names[MAG_REPLACE_SIZE] = "old";
+	char *value = text + strlen(text);
+	struct mag_options options;
+	unsigned int i;
+
+	assert_int_equal(mag_options_replace(names), 0);
+	assert_string_equal(names, "");
+	for (i = 0; i < RTE_DIM(good); i++) {
+		strcpy(value, good[i]);
+		setenv(MAG_SWITCHES_ENV, text, 1);
+		assert_int_equal(mag_options_replace(names), 0);
+		assert_string_equal(names, good[i]);
+		assert_int_equal(mag_options_begin(&options), 0);
+		assert_int_equal(options.guard, MAG_GUARD_REFUSE);
+	}
+	for (i = 0; i <= RTE_DIM(bad); i++) {
+		if (i < RTE_DIM(bad))
+			strcpy(value, bad[i]);
+		else
+			memset(value, 'n', MAG_REPLACE_SIZE);
+		setenv(MAG_SWITCHES_ENV, text, 1);
+		log_begin();
+		assert_int_equal(mag_options_replace(names), -EINVAL);
+		assert_logged(log_end(), "must be names of mempool handlers joined by +");
+		assert_string_equal(names, "");
+		log_begin();
+		assert_int_equal(mag_options_begin(&options), -EINVAL);
+		assert_int_equal(count_lines(log_end()), 1);
+	}
 	unsetenv(MAG_SWITCHES_ENV);
 }
 

@@ -23,6 +23,7 @@
 #include <rte_mempool.h>
 
 #include "door/door.h"
+#include "replace.h"
 #include "rte_mempool_magazine.h"
 
 /*
@@ -442,10 +443,17 @@ RTE_INIT(magazine_register)
 			ops.name);
 		return;
 	}
-	rte_mempool_register_ops(&ops);
+	if (rte_mempool_register_ops(&ops) < 0) {
+		MAG_LOG(ERR,
+			"mempool ops \"%s\": not registered: rte_mempool has room for %u handlers: "
+			"load less of them, or this one before them",
+			ops.name, RTE_MEMPOOL_MAX_OPS_IDX);
+		return;
+	}
 	/*
 	 * Now: a process may free a pool that it did not make. magazine_alloc() tries again, and
 	 * says so if it fails.
 	 */
 	rte_mempool_event_callback_register(on_event, NULL);
+	magazine_replace_init();
 }

@@ -63,6 +63,14 @@ options_read(const struct mag_door_params *params, struct mag_options *options)
 	return ret == 0 ? mag_options_parse(who, text, options) : ret;
 }
 
+_Static_assert(MAG_DOOR_REPLACE_SIZE == MAG_REPLACE_SIZE, "all names fit");
+
+int
+mag_door_replace(char names[MAG_DOOR_REPLACE_SIZE])
+{
+	return mag_options_replace(names);
+}
+
 struct mag_cache *
 mag_door_create(const struct mag_door_params *params)
 {

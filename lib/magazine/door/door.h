@@ -26,6 +26,18 @@
 /** Log type of library and driver: MAG_LOG() of log.h. */
 extern int mag_logtype;
 
+/** Room for the names of handlers, joined by +. */
+#define MAG_DOOR_REPLACE_SIZE 512
+/**
+ * Switch replace of MAGAZINE_SWITCHES: the handlers that magazine takes the place of.
+ *
+ * @param names
+ *   Filled: at least one name, joined by +; "" without the switch.
+ * @return
+ *   0, or -EINVAL after one log line.
+ */
+__rte_internal int mag_door_replace(char names[MAG_DOOR_REPLACE_SIZE]);
+
 /** What a pool is made from. */
 struct mag_door_params {
 	const char *name;
@@ -48,9 +60,9 @@ __rte_internal struct mag_cache *mag_door_create(const struct mag_door_params *p
  * Objects that rte_mempool's cache of each lcore shall be for, by option cache; 0 = off. What the
  * pool was made with unless the options say otherwise; always if that is 0.
  */
-uint32_t mag_door_cache_size(const struct mag_cache *pool);
+__rte_internal uint32_t mag_door_cache_size(const struct mag_cache *pool);
 /** Objects at which rte_mempool flushes a cache of that size. */
-uint32_t mag_door_flushthresh(uint32_t cache_size);
+__rte_internal uint32_t mag_door_flushthresh(uint32_t cache_size);
 /**
  * Free a pool, whatever is out: its objects' memory is gone, and none of it is touched. In another
  * process than the one that made it, or in a callback or a walk, its records are freed later, by

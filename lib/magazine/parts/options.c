@@ -8,6 +8,7 @@
 #include <rte_common.h>
 #include <rte_config.h>
 #include <rte_kvargs.h>
+#include <rte_string_fns.h>
 
 #include "base/log.h"
 #include "mag_mirror.h"
@@ -24,7 +25,9 @@
 
 struct parser {
 	const char *who;
+	bool switches; /* of all caches: text of MAGAZINE_SWITCHES */
 	struct mag_options options;
+	char replace[MAG_REPLACE_SIZE];
 };
 
 /* A whole, unsigned, decimal number; the part behind it is left in rest. */
@@ -169,6 +172,24 @@ set_guard(struct mag_options *options, const char *value)
 	return true;
 }
 
+/* Names, and what joins them; who they are is not known here. */
+static bool
+set_replace(struct mag_options *options, const char *value)
+{
+	size_t length;
+
+	RTE_SET_USED(options);
+	if (strlen(value) >= MAG_REPLACE_SIZE)
+		return false;
+	for (;; value += length + 1) {
+		length = strcspn(value, "+");
+		if (length == 0)
+			return false;
+		if (value[length] == '\0')
+			return true;
+	}
+}
+
 static const struct {
 	const char *key;
 	const char *allowed;
@@ -187,7 +208,22 @@ static const struct {
 	{"pressure", "must be 0 (never low) or 1 to 100 (percent of the time)", set_pressure},
 	{"cache", "must be 0 (off) or 1 to " RTE_STR(RTE_MEMPOOL_CACHE_MAX_SIZE) " objects",
 	 set_cache},
+	{"replace",
+	 "must be names of mempool handlers joined by +, as ring_mp_mc+ring_sp_sc, "
+	 "and in " MAG_SWITCHES_ENV " alone",
+	 set_replace},
 };
+
+static bool
+set(struct parser *parser, unsigned int i, const char *value)
+{
+	if (value == NULL || !keys[i].set(&parser->options, value))
+		return false;
+	if (keys[i].set != set_replace)
+		return true;
+	strlcpy(parser->replace, value, sizeof(parser->replace));
+	return parser->switches;
+}
 
 static int
 set_pair(struct parser *parser, const char *key, const char *value)
@@ -197,7 +233,7 @@ set_pair(struct parser *parser, const char *key, const char *value)
 	for (i = 0; i < RTE_DIM(keys); i++) {
 		if (strcmp(key, keys[i].key) != 0)
 			continue;
-		if (value != NULL && keys[i].set(&parser->options, value))
+		if (set(parser, i, value))
 			return 0;
 		MAG_LOG(ERR, "%s: option %s=%s: %s", parser->who, key, value != NULL ? value : "",
 			keys[i].allowed);
@@ -205,7 +241,7 @@ set_pair(struct parser *parser, const char *key, const char *value)
 	}
 	MAG_LOG(ERR,
 		"%s: option %s=%s: unknown key, must be one of rounds, interval, block, mirror, "
-		"visit, magazines, guard, audit, contention, clear_min, pressure, cache",
+		"visit, magazines, guard, audit, contention, clear_min, pressure, cache, replace",
 		parser->who, key, value != NULL ? value : "");
 	return -1;
 }
@@ -223,27 +259,10 @@ is_switches_only(const struct mag_options *options)
 	       options->cache == mag_options_default.cache;
 }
 
-int
-mag_options_begin(struct mag_options *options)
+/* 0, or -EINVAL after one log line; parser->options may have changed then. */
+static int
+parse(struct parser *parser, const char *text)
 {
-	const char *text = getenv(MAG_SWITCHES_ENV);
-
-	*options = mag_options_default;
-	if (mag_options_parse(MAG_SWITCHES_ENV, text, options) != 0)
-		return -EINVAL;
-	if (is_switches_only(options))
-		return 0;
-	MAG_LOG(ERR,
-		MAG_SWITCHES_ENV "=%s: must be of magazines, guard, audit and "
-				 "pressure alone",
-		text);
-	return -EINVAL;
-}
-
-int
-mag_options_parse(const char *who, const char *text, struct mag_options *options)
-{
-	struct parser parser = {.who = who, .options = *options};
 	struct rte_kvargs *pairs;
 	unsigned int i;
 	int ret = 0;
@@ -255,20 +274,69 @@ mag_options_parse(const char *who, const char *text, struct mag_options *options
 		MAG_LOG(ERR,
 			"%s: options \"%s\": must be key=value pairs separated by commas, "
 			"at most %u",
-			who, text, RTE_KVARGS_MAX);
+			parser->who, text, RTE_KVARGS_MAX);
 		return -EINVAL;
 	}
 	for (i = 0; i < pairs->count && ret == 0; i++)
-		ret = set_pair(&parser, pairs->pairs[i].key, pairs->pairs[i].value);
+		ret = set_pair(parser, pairs->pairs[i].key, pairs->pairs[i].value);
 	if (pairs->count == 0) {
-		MAG_LOG(ERR, "%s: options \"%s\": no key=value pair in it", who, text);
+		MAG_LOG(ERR, "%s: options \"%s\": no key=value pair in it", parser->who, text);
 		ret = -1;
 	}
 	rte_kvargs_free(pairs);
-	if (ret != 0)
-		return -EINVAL;
-	*options = parser.options;
-	return 0;
+	return ret == 0 ? 0 : -EINVAL;
+}
+
+static int
+parse_switches(struct parser *parser)
+{
+	const char *text = getenv(MAG_SWITCHES_ENV);
+	int ret;
+
+	*parser = (struct parser){
+		.who = MAG_SWITCHES_ENV,
+		.switches = true,
+		.options = mag_options_default,
+	};
+	ret = parse(parser, text);
+	if (ret != 0 || is_switches_only(&parser->options))
+		return ret;
+	MAG_LOG(ERR,
+		MAG_SWITCHES_ENV "=%s: must be of magazines, guard, audit, pressure and "
+				 "replace alone",
+		text);
+	return -EINVAL;
+}
+
+int
+mag_options_begin(struct mag_options *options)
+{
+	struct parser parser;
+	int ret = parse_switches(&parser);
+
+	*options = ret == 0 ? parser.options : mag_options_default;
+	return ret;
+}
+
+int
+mag_options_replace(char names[MAG_REPLACE_SIZE])
+{
+	struct parser parser;
+	int ret = parse_switches(&parser);
+
+	strlcpy(names, parser.replace, MAG_REPLACE_SIZE);
+	return ret;
+}
+
+int
+mag_options_parse(const char *who, const char *text, struct mag_options *options)
+{
+	struct parser parser = {.who = who, .options = *options};
+	int ret = parse(&parser, text);
+
+	if (ret == 0)
+		*options = parser.options;
+	return ret;
 }
 
 uint32_t

@@ -51,9 +51,12 @@ struct mag_options {
 
 /**
  * Environment variable that is read for all caches and regions: magazines, guard, audit and
- * pressure alone.
+ * pressure; and replace, which is read for the process.
  */
 #define MAG_SWITCHES_ENV "MAGAZINE_SWITCHES"
+
+/** Most that switch replace may have, with the zero behind it: DPDK has 16 handlers. */
+#define MAG_REPLACE_SIZE 512
 
 #define MAG_INTERVAL_MS 11000u
 #define MAG_CONTENTION_LIMIT 3u
@@ -77,6 +80,16 @@ static const struct mag_options mag_options_default = {
  *   0, or -EINVAL after one log line.
  */
 int mag_options_begin(struct mag_options *options);
+
+/**
+ * Switch replace: handlers of mempools that magazine takes the place of.
+ *
+ * @param names
+ *   Filled: none of them empty, joined by +; "" without the switch.
+ * @return
+ *   0, or -EINVAL after one log line, where MAGAZINE_SWITCHES has anything wrong in it.
+ */
+int mag_options_replace(char names[MAG_REPLACE_SIZE]);
 
 /**
  * Read options from a text.

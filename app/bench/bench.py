@@ -23,6 +23,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "app/bench"), str(ROOT / "app")]
 
 import forward  # noqa: E402
+import forward_options  # noqa: E402
 import plots  # noqa: E402
 
 SUFFIX = "/iterations:1/manual_time"
@@ -369,7 +370,7 @@ def load(path):
 
 
 def option_parser():
-    parser = forward.Parser(
+    parser = forward_options.Parser(
         prog="bench.sh", formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=110),
         description="Measures magazine beside every other mempool handler, and other allocators, and packets of\n"
         "testpmd on them; shows tables, and writes them with plots. Needs root. Installs missing\n"
@@ -377,9 +378,9 @@ def option_parser():
     add = parser.add_argument
     add("--quick", action="store_true", help="fewer patterns and rounds, no testpmd: under 2 minutes")
     add("--filter", metavar="REGEX", help="only rows whose name matches, as getput/lcores:1/; no testpmd")
-    add("--repetitions", metavar="N", type=forward.number(1, 1000, ""), default=1,
+    add("--repetitions", metavar="N", type=forward_options.number(1, 1000, ""), default=1,
         help="measure everything so often, each time in new processes (default: 1)")
-    add("--settle", metavar="N", type=forward.number(0, 1000, ""), default=0,
+    add("--settle", metavar="N", type=forward_options.number(0, 1000, ""), default=0,
         help="then measure those cells N times more in which another handler is faster than magazine or within 2 %% of it: "
         "of many peers one is always lucky (default: 0)")
     add("--out", metavar="FOLDER", type=pathlib.Path, default=ROOT / "build/bench-report",

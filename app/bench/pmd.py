@@ -13,6 +13,9 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import forward  # noqa: E402
+import forward_options  # noqa: E402
+import forward_report  # noqa: E402
+import testpmd_process  # noqa: E402
 
 BASE = ("ring_mp_mc", 250, None)
 SETTINGS = [
@@ -35,12 +38,12 @@ def label(setting):
     return f"{ops}{',' + options if options else ''}/cache:{cache}"
 
 
-class Testpmd(forward.Testpmd):
+class Testpmd(testpmd_process.Testpmd):
     """A forwarding lcore on each CPU, the first one's beside the main lcore, which sleeps; no service lcore."""
 
     @staticmethod
     def command_line(options, ops, prefix, plugin, huge):
-        line = forward.Testpmd.command_line(options, ops, prefix, plugin, huge)
+        line = testpmd_process.Testpmd.command_line(options, ops, prefix, plugin, huge)
         cpus = sorted(os.sched_getaffinity(0))
         lcores = [f"0@{cpus[0]}"] + [f"{1 + i}@{cpus[-1 - i % len(cpus)]}" for i in range(options.lcores)]
         service = line.index("-S")
@@ -55,7 +58,7 @@ def start(arguments, index, setting):
     if options:
         argv += ["--options", options]
     prefix = f"{os.environ['MAGAZINE_FILE_PREFIX']}-pmd{index}"
-    return Testpmd(forward.parse_options(argv), ops, prefix, os.environ["MAGAZINE_PLUGIN"], True)
+    return Testpmd(forward_options.parse_options(argv), ops, prefix, os.environ["MAGAZINE_PLUGIN"], True)
 
 
 def measure(name, rounds, say):
@@ -70,9 +73,9 @@ def measure(name, rounds, say):
         for number in range(rounds):
             say(f"testpmd: {name}, round {number + 1} of {rounds}")
             for setting, pmd in zip(SETTINGS, pmds):
-                rates[setting].append(forward.rate(forward.forward_round(pmd, SECONDS)))
+                rates[setting].append(forward_report.rate(forward.forward_round(pmd, SECONDS)))
         back = [forward.check_all_back(pmd) for pmd in pmds]
-    except forward.Failure as failure:
+    except testpmd_process.Failure as failure:
         return [{"scene": name, "handler": "all", "why": str(failure).splitlines()[0]}]
     finally:
         for pmd in pmds:

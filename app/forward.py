@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Runs testpmd on the magazine driver, beside a second one on another handler, and compares.
 
-forward.sh starts this: it has seen to packages, the build and hugepages, and cleans up afterwards. Both
-testpmds live for the whole run and forward in turn, in short rounds, so that what disturbs the machine
-disturbs both; the ratio is the median of the ratios of the pairs of rounds.
+forward.sh starts this: it has seen to packages, the build and hugepages, and cleans up afterwards.
+Both testpmds live for the whole run and forward in turn, in short rounds, so that what disturbs the
+machine disturbs both; the ratio is the median of the ratios of the pairs of rounds.
 """
 
 import os
@@ -38,13 +38,16 @@ def unforeseen(error):
         return str(error)
     place = traceback.extract_tb(error.__traceback__)[-1]
     return (
-        f"{type(error).__name__} '{error}' at {os.path.basename(place.filename)}:{place.lineno}: a fault of this script; "
+        f"{type(error).__name__} '{error}' at {os.path.basename(place.filename)}:{place.lineno}: a "
+        "fault of this script; "
         "please report it with the options that it was given"
     )
 
 
 class Signals:
-    """Ctrl-C and its like: end the start at once, the measurement after the round that is under way."""
+    """Ctrl-C and its like: end the start at once, the measurement after the round that is under
+    way.
+    """
 
     came = False
     deferred = False
@@ -126,15 +129,20 @@ def check_memory(options, needed):
     available = int(found[1]) // 1024
     if needed > available * 3 // 4:
         raise Failure(
-            f"--mbufs {options.mbufs}: that takes {needed} MB, too much for this machine, which has "
+            f"--mbufs {options.mbufs}: that takes {needed} MB, too much for this machine, which "
+            "has "
             f"{available} MB available; ask for fewer, or try --no-compare"
         )
 
 
 def start_all(options, pmds):
-    plugin, prefix, huge = (os.environ.get(f) for f in ("FORWARD_PLUGIN", "MAGAZINE_FILE_PREFIX", "MAGAZINE_HUGE"))
+    plugin, prefix, huge = (
+        os.environ.get(f) for f in ("FORWARD_PLUGIN", "MAGAZINE_FILE_PREFIX", "MAGAZINE_HUGE")
+    )
     if plugin is None or prefix is None:
-        raise Failure("this part sees to nothing of the machine; run app/forward.sh, which starts it")
+        raise Failure(
+            "this part sees to nothing of the machine; run app/forward.sh, which starts it"
+        )
     huge = huge == "1"
     handlers = [OPS] if options.no_compare else [OPS, options.against]
     if not huge:
@@ -147,12 +155,17 @@ def start_all(options, pmds):
 
 def introduce(options, pmds):
     cpus = len(os.sched_getaffinity(0))
-    shared = "" if options.lcores < cpus else f" (more lcores than the {cpus} CPU{'s' * (cpus > 1)}: they share)"
+    shared = (
+        ""
+        if options.lcores < cpus
+        else f" (more lcores than the {cpus} CPU{'s' * (cpus > 1)}: they share)"
+    )
     print(
         f"forward.sh: {' and '.join(pmd.ops for pmd in pmds)}, {options.forward_mode}, ports "
         f"{' '.join(name.split(',')[0] for name in options.vdev)}, {options.lcores} forwarding "
         f"lcore{'s' * (options.lcores > 1)} and a service lcore{shared}, {options.mbufs:,} mbufs, "
-        f"cache {options.mbcache}, burst {options.burst}", flush=True,
+        f"cache {options.mbcache}, burst {options.burst}",
+        flush=True,
     )
 
 
@@ -175,12 +188,17 @@ def report(options, pmds, rounds):
         else:
             status = 1
             print(
-                f"{pmd.ops}: {state['mbufs'] - state['free']:,} of {state['mbufs']:,} mbufs are MISSING "
-                f"({state['in_handler']:,} in the handler, {state['in_mempool_caches']:,} in rte_mempool's caches)"
+                f"{pmd.ops}: {state['mbufs'] - state['free']:,} of {state['mbufs']:,} mbufs are "
+                "MISSING "
+                f"({state['in_handler']:,} in the handler, {state['in_mempool_caches']:,} in "
+                "rte_mempool's caches)"
             )
     if not all(rate(record) for records in rounds for record in records):
         status = 1
-        print(f"no packet moved in some rounds; do the ports support forward mode {options.forward_mode}?")
+        print(
+            "no packet moved in some rounds; do the ports support forward mode "
+            f"{options.forward_mode}?"
+        )
     if options.json:
         write_json(options.json, options, summary, rounds, caches, back)
         print(f"figures written to {options.json}")
@@ -224,7 +242,9 @@ def main():
         ended = [(pmd, pmd.end()) for pmd in pmds]
     for pmd, result in ended:
         if result != 0 and status == 0:
-            print(f"forward.sh: testpmd on {pmd.ops} {pmd.how_it_ended()} at the end", file=sys.stderr)
+            print(
+                f"forward.sh: testpmd on {pmd.ops} {pmd.how_it_ended()} at the end", file=sys.stderr
+            )
             status = 1
     return status
 

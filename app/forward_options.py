@@ -6,7 +6,18 @@ import os
 import re
 
 OPS = "magazine"
-MODES = ("io", "mac", "macswap", "flowgen", "rxonly", "txonly", "csum", "icmpecho", "noisy", "5tswap")
+MODES = (
+    "io",
+    "mac",
+    "macswap",
+    "flowgen",
+    "rxonly",
+    "txonly",
+    "csum",
+    "icmpecho",
+    "noisy",
+    "5tswap",
+)
 
 # Limits of testpmd and rte_mempool.
 MBUFS_MIN = 1025
@@ -15,7 +26,8 @@ MBCACHE_MAX = 512
 BURST_MAX = 512
 LCORES_MAX = 64
 
-# An mbuf of testpmd with its mempool header, the ring or bufctl that goes with it, and room to spare.
+# An mbuf of testpmd with its mempool header, the ring or bufctl that goes with it, and room to
+# spare.
 MBUF_BYTES = 2900
 PROCESS_MB = 64
 
@@ -24,11 +36,12 @@ examples:
   app/forward.sh                                  two null ports, magazine beside ring_mp_mc
   app/forward.sh --seconds 60 --mbcache 0         without rte_mempool's own caches
   app/forward.sh --options rounds=62,interval=1   options of the driver
-  app/forward.sh --vdev net_null0,size=1500 --vdev net_null1,size=1500 --forward-mode macswap --lcores 2
+  app/forward.sh --vdev net_null0,size=1500 --vdev net_null1,size=1500 --forward-mode macswap \\
+      --lcores 2                                  longer packets, two lcores
 
-Exit status: 0 all is well; 1 testpmd failed, no packet moved in some round, or an mbuf is missing at the end;
-2 bad options, or the machine lacks something; 130 interrupted (Ctrl-C ends the run early and still shows the
-table), 129 or 143 the same by SIGHUP or SIGTERM."""
+Exit status: 0 all is well; 1 testpmd failed, no packet moved in some round, or an mbuf is missing
+at the end; 2 bad options, or the machine lacks something; 130 interrupted (Ctrl-C ends the run
+early and still shows the table), 129 or 143 the same by SIGHUP or SIGTERM."""
 
 
 def number(low, high, what):
@@ -64,14 +77,18 @@ def driver_options(text):
 
 def handler(text):
     if not re.fullmatch(r"[a-z0-9_]{1,31}", text) or text == OPS:
-        raise argparse.ArgumentTypeError(f"{text}: must be another mempool handler, as ring_mp_mc or stack")
+        raise argparse.ArgumentTypeError(
+            f"{text}: must be another mempool handler, as ring_mp_mc or stack"
+        )
     return text
 
 
 def output_file(text):
     folder = os.path.dirname(os.path.abspath(text))
     if os.path.isdir(text) or not os.path.isdir(folder) or not os.access(folder, os.W_OK):
-        raise argparse.ArgumentTypeError(f"{text}: cannot be written; name a file in a folder that is there")
+        raise argparse.ArgumentTypeError(
+            f"{text}: cannot be written; name a file in a folder that is there"
+        )
     return text
 
 
@@ -89,30 +106,75 @@ def option_parser():
     parser = Parser(
         prog="forward.sh",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Forwards packets with the distribution's dpdk-testpmd on the magazine mempool driver,\n"
+        description="Forwards packets with the distribution's dpdk-testpmd on the magazine mempool "
+        "driver,\n"
         "and beside it on ring_mp_mc, and shows which is faster and what the pool did.\n"
         "Needs root. Installs missing packages, builds, reserves hugepages, gives them back.",
         epilog=EPILOG,
     )
     add = parser.add_argument
-    add("--seconds", metavar="N", type=number(1, 86400, " seconds"), default=10,
-        help="how long to forward, for both handlers together (default: 10)")
-    add("--vdev", metavar="NAME[,ARGS]", type=vdev, action="append",
-        help="a port, as EAL's --vdev; repeat it (default: net_null0 and net_null1)")
-    add("--lcores", metavar="N", type=number(1, LCORES_MAX, " forwarding lcores"), default=1,
-        help="forwarding lcores; a main and a service lcore come on top (default: 1)")
-    add("--burst", metavar="N", type=number(1, BURST_MAX, " packets"), default=32,
-        help="packets per burst (default: 32)")
-    add("--mbufs", metavar="N", type=number(MBUFS_MIN, MBUFS_MAX, " mbufs"), default=32768,
-        help="mbufs in the pool (default: 32768)")
-    add("--mbcache", metavar="N", type=number(0, MBCACHE_MAX, " mbufs"), default=250,
-        help="rte_mempool's own cache per lcore; 0 leaves caching to the driver (default: 250)")
-    add("--forward-mode", metavar="MODE", choices=MODES, default="io",
-        help="one of " + ", ".join(MODES) + " (default: io)")
-    add("--options", metavar="TEXT", type=driver_options,
-        help="options of the magazine driver, as in MAGAZINE_OPTIONS: key=value,...")
-    add("--against", metavar="OPS", type=handler, default="ring_mp_mc",
-        help="the handler to compare with (default: ring_mp_mc)")
+    add(
+        "--seconds",
+        metavar="N",
+        type=number(1, 86400, " seconds"),
+        default=10,
+        help="how long to forward, for both handlers together (default: 10)",
+    )
+    add(
+        "--vdev",
+        metavar="NAME[,ARGS]",
+        type=vdev,
+        action="append",
+        help="a port, as EAL's --vdev; repeat it (default: net_null0 and net_null1)",
+    )
+    add(
+        "--lcores",
+        metavar="N",
+        type=number(1, LCORES_MAX, " forwarding lcores"),
+        default=1,
+        help="forwarding lcores; a main and a service lcore come on top (default: 1)",
+    )
+    add(
+        "--burst",
+        metavar="N",
+        type=number(1, BURST_MAX, " packets"),
+        default=32,
+        help="packets per burst (default: 32)",
+    )
+    add(
+        "--mbufs",
+        metavar="N",
+        type=number(MBUFS_MIN, MBUFS_MAX, " mbufs"),
+        default=32768,
+        help="mbufs in the pool (default: 32768)",
+    )
+    add(
+        "--mbcache",
+        metavar="N",
+        type=number(0, MBCACHE_MAX, " mbufs"),
+        default=250,
+        help="rte_mempool's own cache per lcore; 0 leaves caching to the driver (default: 250)",
+    )
+    add(
+        "--forward-mode",
+        metavar="MODE",
+        choices=MODES,
+        default="io",
+        help="one of " + ", ".join(MODES) + " (default: io)",
+    )
+    add(
+        "--options",
+        metavar="TEXT",
+        type=driver_options,
+        help="options of the magazine driver, as in MAGAZINE_OPTIONS: key=value,...",
+    )
+    add(
+        "--against",
+        metavar="OPS",
+        type=handler,
+        default="ring_mp_mc",
+        help="the handler to compare with (default: ring_mp_mc)",
+    )
     add("--no-compare", action="store_true", help="magazine only")
     add("--no-huge", action="store_true", help="no hugepages, ordinary memory")
     add("--json", metavar="FILE", type=output_file, help="write all figures to FILE as well")
@@ -127,9 +189,14 @@ def parse_options(argv):
     names = [text.split(",")[0] for text in options.vdev]
     for name in names:
         if names.count(name) > 1:
-            parser.error(f"argument --vdev: {name} is given twice; give each port a number of its own")
+            parser.error(
+                f"argument --vdev: {name} is given twice; give each port a number of its own"
+            )
     if options.mbcache * 3 > options.mbufs * 2:
-        parser.error(f"argument --mbcache: {options.mbcache}: must be at most two thirds of --mbufs {options.mbufs}")
+        parser.error(
+            f"argument --mbcache: {options.mbcache}: must be at most two thirds of --mbufs "
+            f"{options.mbufs}"
+        )
     return options
 
 

@@ -17,10 +17,19 @@ CACHE_LINES = (
     ("steals", ("steals", "steals_denied")),
 )
 CACHE_WORDS = {
-    "objects": "in all", "in_lcores": "with lcores", "rounds": "size", "depot_full": "full in depot",
-    "depot_empty": "empty in depot", "depot_contention": "contention", "slabs_partial": "partial",
-    "slabs_full": "full", "slab_allocs": "allocations", "slab_frees": "frees", "slab_fails": "failures",
-    "steals": "done", "steals_denied": "denied",
+    "objects": "in all",
+    "in_lcores": "with lcores",
+    "rounds": "size",
+    "depot_full": "full in depot",
+    "depot_empty": "empty in depot",
+    "depot_contention": "contention",
+    "slabs_partial": "partial",
+    "slabs_full": "full",
+    "slab_allocs": "allocations",
+    "slab_frees": "frees",
+    "slab_fails": "failures",
+    "steals": "done",
+    "steals_denied": "denied",
 }
 
 
@@ -96,12 +105,19 @@ def print_table(rows):
 def print_rates(summary, options, count):
     handlers = summary["handlers"]
     sends = handlers[OPS]["sends"]
-    print(f"\nPackets per second, {'sent' if sends else 'received'}; {count} round{'s' * (count > 1)} of each")
+    print(
+        f"\nPackets per second, {'sent' if sends else 'received'}; {count} "
+        f"round{'s' * (count > 1)} of each"
+    )
     print_table(
         [["", *handlers]]
         + [
             [label, *(millions(handler[key]) for handler in handlers.values())]
-            for label, key in (("median", "packets_per_second"), ("lowest", "lowest"), ("highest", "highest"))
+            for label, key in (
+                ("median", "packets_per_second"),
+                ("lowest", "lowest"),
+                ("highest", "highest"),
+            )
         ]
     )
     if "ratio" in summary:
@@ -123,19 +139,26 @@ def print_cache(cache):
             print(f"  {label:10} {', '.join(told)}")
     if cache["lcores"]:
         keys = list(cache["lcores"][0])
-        print_table([keys] + [[text(lcore.get(key, "")) for key in keys] for lcore in cache["lcores"]])
+        print_table(
+            [keys] + [[text(lcore.get(key, "")) for key in keys] for lcore in cache["lcores"]]
+        )
 
 
 def write_json(path, options, summary, rounds, caches, back):
     with open(path, "w", encoding="utf-8") as file:
         json.dump(
             {
-                "options": {key: value for key, value in vars(options).items() if key not in ("plan", "json")},
+                "options": {
+                    key: value
+                    for key, value in vars(options).items()
+                    if key not in ("plan", "json")
+                },
                 **summary,
                 "rounds": rounds,
                 "pools": caches,
                 "at_end": back,
             },
-            file, indent=2,
+            file,
+            indent=2,
         )
         file.write("\n")

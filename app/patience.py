@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Limits of time that grow with the load of the machine; test/patience.h is the same for C.
 
-A limit says that something hangs. It is meant for an idle machine; where N threads want each CPU, everything takes
-N times as long. The load is looked at when the limit is reached, so it covers what came after the start.
+A limit says that something hangs. It is meant for an idle machine; where N threads want each CPU,
+everything takes N times as long. The load is looked at when the limit is reached, so it covers what
+came after the start.
 
-As a command, 'patience.py SECONDS COMMAND...' is timeout(1) with such a limit, and with its exit statuses.
+As a command, 'patience.py SECONDS COMMAND...' is timeout(1) with such a limit, and with its exit
+statuses.
 """
 
 import os

@@ -27,7 +27,8 @@ HINTS = (
     (rb"(?m)^magazine: (.*)$", "magazine says: {0}"),
     (
         rb'failed to parse device "([^"]+)',
-        "--vdev {0}: no driver of that name, or not installed; 'apt-cache search librte-net' lists Debian's",
+        "--vdev {0}: no driver of that name, or not installed; 'apt-cache search librte-net' lists "
+        "Debian's",
     ),
     (
         rb"error setting mempool handler",
@@ -71,7 +72,9 @@ class Telemetry:
             self.socket.connect(path)
             self.length = json.loads(self.socket.recv(4096))["max_output_len"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise Failure(f"telemetry {path}: {error}; is this DPDK built without telemetry?") from error
+            raise Failure(
+                f"telemetry {path}: {error}; is this DPDK built without telemetry?"
+            ) from error
 
     def ask(self, command, keys=()):
         """The answer; with keys, one that has to be a dictionary with these numbers."""
@@ -80,19 +83,25 @@ class Telemetry:
             self.socket.send(command.encode())
             said = self.socket.recv(self.length).decode(errors="replace")
         except OSError as error:
-            raise Failure(f"telemetry {self.path}, asked {command}: {error}; did testpmd die?") from error
+            raise Failure(
+                f"telemetry {self.path}, asked {command}: {error}; did testpmd die?"
+            ) from error
         try:
             reply = json.loads(said)
         except ValueError:
             reply = None
         answer = reply.get(command.split(",")[0]) if isinstance(reply, dict) else None
         wrong = not isinstance(reply, dict) or (
-            keys and not (isinstance(answer, dict) and all(isinstance(answer.get(key), int) for key in keys))
+            keys
+            and not (
+                isinstance(answer, dict) and all(isinstance(answer.get(key), int) for key in keys)
+            )
         )
         if wrong:
             expected = f"numbers for {', '.join(keys)}" if keys else "a dictionary"
             raise Failure(
-                f"telemetry {self.path}, asked {command}, expected {expected}, and came {testpmd_words.said(said)}"
+                f"telemetry {self.path}, asked {command}, expected {expected}, and came "
+                f"{testpmd_words.said(said)}"
             )
         return answer
 
@@ -102,7 +111,8 @@ class Telemetry:
         answer = otherwise if answer is None else answer
         if not isinstance(answer, list):
             raise Failure(
-                f"telemetry {self.path}, asked {command}, expected a list, and came {testpmd_words.said(repr(answer))}"
+                f"telemetry {self.path}, asked {command}, expected a list, and came "
+                f"{testpmd_words.said(repr(answer))}"
             )
         return answer
 
@@ -128,8 +138,12 @@ class Testpmd:
         try:
             # Apart from our process group: Ctrl-C is for us, who then end it in order.
             self.process = subprocess.Popen(
-                self.command, stdin=subprocess.PIPE, stdout=terminal, stderr=terminal,
-                env=environment, start_new_session=True,
+                self.command,
+                stdin=subprocess.PIPE,
+                stdout=terminal,
+                stderr=terminal,
+                env=environment,
+                start_new_session=True,
             )
         except OSError as error:
             raise Failure(f"cannot run {self.command[0]}: {error.strerror}") from error
@@ -138,7 +152,12 @@ class Testpmd:
 
     @staticmethod
     def command_line(options, ops, prefix, plugin, huge):
-        line = ["dpdk-testpmd", *lcore_arguments(options.lcores), "--no-pci", f"--file-prefix={prefix}"]
+        line = [
+            "dpdk-testpmd",
+            *lcore_arguments(options.lcores),
+            "--no-pci",
+            f"--file-prefix={prefix}",
+        ]
         if not huge:
             line += ["--no-huge", "-m", str(memory_mb(options))]
         if ops == OPS:
@@ -147,8 +166,13 @@ class Testpmd:
         for device in options.vdev:
             line.append(f"--vdev={device}")
         line += [
-            "--", "-i", f"--total-num-mbufs={options.mbufs}", f"--mbcache={options.mbcache}",
-            f"--burst={options.burst}", f"--forward-mode={options.forward_mode}", f"--nb-cores={options.lcores}",
+            "--",
+            "-i",
+            f"--total-num-mbufs={options.mbufs}",
+            f"--mbcache={options.mbcache}",
+            f"--burst={options.burst}",
+            f"--forward-mode={options.forward_mode}",
+            f"--nb-cores={options.lcores}",
         ]
         # One stream per port and queue, so that every lcore has one.
         queues = -(-options.lcores // len(options.vdev))
@@ -198,18 +222,25 @@ class Testpmd:
         if not self.read(patience.Deadline(START_SECONDS), lambda output: PROMPT in output):
             raise Failure(
                 f"testpmd on {self.ops} did not start ({self.how_it_ended()}); its last lines:\n"
-                f"{self.last_lines()}\nforward.sh: it was run as: {shlex.join(self.command)}{self.hint()}"
+                f"{self.last_lines()}\nforward.sh: it was run as: "
+                f"{shlex.join(self.command)}{self.hint()}"
             )
         selected = re.search(rb"preferred mempool ops selected: (\S+)", self.output)
         if selected and selected[1].decode() != self.ops:
             raise Failure(f"testpmd made its pool with {selected[1].decode()}, not {self.ops}")
         self.telemetry = Telemetry(os.path.join(self.runtime, "dpdk_telemetry.v2"))
         self.ports = self.telemetry.ask_list("/ethdev/list")
-        self.pools = [name for name in self.telemetry.ask_list("/mempool/list") if str(name).startswith("mb_pool_")]
+        self.pools = [
+            name
+            for name in self.telemetry.ask_list("/mempool/list")
+            if str(name).startswith("mb_pool_")
+        ]
         if not self.ports:
             raise Failure(f"testpmd on {self.ops} has no ports; choose others with --vdev")
         if not self.pools:
-            raise Failure(f"testpmd on {self.ops} has no pool named mb_pool_..., which holds its mbufs")
+            raise Failure(
+                f"testpmd on {self.ops} has no pool named mb_pool_..., which holds its mbufs"
+            )
 
     def run(self, command):
         """One console command; its output."""
@@ -227,11 +258,14 @@ class Testpmd:
         return self.output.decode(errors="replace")
 
     def packets(self):
-        """Time, received and sent so far; the quickest of a few answers, as its time is the surest."""
+        """Time, received and sent so far, from the quickest of a few answers."""
         best = None
         for _ in range(5):
             begin = time.monotonic()
-            stats = [self.telemetry.ask(f"/ethdev/stats,{port}", ("ipackets", "opackets")) for port in self.ports]
+            stats = [
+                self.telemetry.ask(f"/ethdev/stats,{port}", ("ipackets", "opackets"))
+                for port in self.ports
+            ]
             took = time.monotonic() - begin
             if best is None or took < best[0]:
                 received = sum(port["ipackets"] for port in stats)
@@ -251,7 +285,12 @@ class Testpmd:
                 cached += testpmd_words.number(asked, text, "total_cache_count", otherwise=0)
             except testpmd_words.Unexpected as wrong:
                 raise Failure(f"testpmd on {self.ops}, {wrong}") from wrong
-        return {"mbufs": size, "in_handler": common, "in_mempool_caches": cached, "free": common + cached}
+        return {
+            "mbufs": size,
+            "in_handler": common,
+            "in_mempool_caches": cached,
+            "free": common + cached,
+        }
 
     def caches(self):
         """The magazine driver's own statistics of each pool, if it is there and tells them."""
@@ -264,7 +303,8 @@ class Testpmd:
                 lcores = [dict(zip(lcores, row)) for row in zip(*lcores.values())]
             except (AttributeError, TypeError) as error:
                 raise Failure(
-                    f"telemetry {self.telemetry.path}, asked /magazine/lcores,{name}, expected columns, and came "
+                    f"telemetry {self.telemetry.path}, asked /magazine/lcores,{name}, expected "
+                    "columns, and came "
                     f"{testpmd_words.said(repr(lcores))}"
                 ) from error
             result.append({"name": name, **stats, "lcores": lcores})

@@ -13,7 +13,11 @@ class Unexpected(Exception):
 
 def said(text, most=200):
     """An answer in one line, for a sentence."""
-    line = " / ".join(part.strip() for part in text.splitlines() if part.strip() and not part.startswith("testpmd>"))
+    line = " / ".join(
+        part.strip()
+        for part in text.splitlines()
+        if part.strip() and not part.startswith("testpmd>")
+    )
     return f"'{line[:most]}{'...' if len(line) > most else ''}'" if line else "nothing"
 
 
@@ -28,7 +32,9 @@ def number(asked, text, field, otherwise=None):
 
 
 class MempoolDump:
-    """Asks for a pool in the words that this testpmd knows; refused is called after those that it does not."""
+    """Asks for a pool in the words that this testpmd knows; refused is called after those that it
+    does not.
+    """
 
     def __init__(self, run, refused=lambda: None):
         self.run = run
@@ -44,6 +50,8 @@ class MempoolDump:
                 del self.words[1:]
                 return asked, text
             if UNKNOWN not in text or len(self.words) == 1:
-                raise Unexpected(f"asked '{asked}', expected 'mempool <{pool}>', and came {said(text)}")
+                raise Unexpected(
+                    f"asked '{asked}', expected 'mempool <{pool}>', and came {said(text)}"
+                )
             self.words.pop(0)
             self.refused()

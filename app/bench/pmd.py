@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Packets per second of testpmd, on each handler under each mempool cache.
 
-The testpmds of a scene live side by side and forward in turn, in short rounds; what counts is the median of the
-per-round ratios to ring_mp_mc under testpmd's own default of 250.
+The testpmds of a scene live side by side and forward in turn, in short rounds; what counts is the
+median of the per-round ratios to ring_mp_mc under testpmd's own default of 250.
 """
 
 import os
@@ -19,15 +19,29 @@ import testpmd_process  # noqa: E402
 
 BASE = ("ring_mp_mc", 250, None)
 SETTINGS = [
-    BASE, ("ring_mp_mc", 0, None), ("ring_mp_mc", 512, None),
-    ("magazine", 0, None), ("magazine", 250, None), ("magazine", 512, None), ("magazine", 0, "rounds=510"),
+    BASE,
+    ("ring_mp_mc", 0, None),
+    ("ring_mp_mc", 512, None),
+    ("magazine", 0, None),
+    ("magazine", 250, None),
+    ("magazine", 512, None),
+    ("magazine", 0, "rounds=510"),
 ]
-# In flowgen each lcore allocates what it sends and frees what it receives: what the other one allocated.
+# In flowgen each lcore allocates what it sends and frees what it receives: what the other one
+# allocated.
 SCENES = {
     "io, null ports, 1 lcore": ["--lcores", "1"],
     "io, null ports, 2 lcores": ["--lcores", "2"],
-    "flowgen, ring ports, 2 lcores": ["--lcores", "2", "--forward-mode", "flowgen", "--vdev", "net_ring0", "--vdev",
-                                      "net_ring1"],
+    "flowgen, ring ports, 2 lcores": [
+        "--lcores",
+        "2",
+        "--forward-mode",
+        "flowgen",
+        "--vdev",
+        "net_ring0",
+        "--vdev",
+        "net_ring1",
+    ],
 }
 MBUFS = 16384
 SECONDS = 0.5
@@ -39,13 +53,17 @@ def label(setting):
 
 
 class Testpmd(testpmd_process.Testpmd):
-    """A forwarding lcore on each CPU, the first one's beside the main lcore, which sleeps; no service lcore."""
+    """A forwarding lcore on each CPU, the first one's beside the main lcore, which sleeps; no
+    service lcore.
+    """
 
     @staticmethod
     def command_line(options, ops, prefix, plugin, huge):
         line = testpmd_process.Testpmd.command_line(options, ops, prefix, plugin, huge)
         cpus = sorted(os.sched_getaffinity(0))
-        lcores = [f"0@{cpus[0]}"] + [f"{1 + i}@{cpus[-1 - i % len(cpus)]}" for i in range(options.lcores)]
+        lcores = [f"0@{cpus[0]}"] + [
+            f"{1 + i}@{cpus[-1 - i % len(cpus)]}" for i in range(options.lcores)
+        ]
         service = line.index("-S")
         del line[service : service + 2]
         line[line.index("--lcores") + 1] = ",".join(lcores)
@@ -58,7 +76,9 @@ def start(arguments, index, setting):
     if options:
         argv += ["--options", options]
     prefix = f"{os.environ['MAGAZINE_FILE_PREFIX']}-pmd{index}"
-    return Testpmd(forward_options.parse_options(argv), ops, prefix, os.environ["MAGAZINE_PLUGIN"], True)
+    return Testpmd(
+        forward_options.parse_options(argv), ops, prefix, os.environ["MAGAZINE_PLUGIN"], True
+    )
 
 
 def measure(name, rounds, say):
@@ -86,11 +106,20 @@ def measure(name, rounds, say):
 def row(name, setting, rates, state):
     ratios = [mine / base for mine, base in zip(rates[setting], rates[BASE]) if base]
     if not ratios:
-        return {"scene": name, "handler": label(setting), "why": f"no packet moved on {label(BASE)}"}
+        return {
+            "scene": name,
+            "handler": label(setting),
+            "why": f"no packet moved on {label(BASE)}",
+        }
     quartiles = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
     return {
-        "scene": name, "handler": label(setting), "packets_per_second": statistics.median(rates[setting]),
-        "ratio": statistics.median(ratios), "q1": quartiles[0], "q3": quartiles[2], "rounds": len(ratios),
+        "scene": name,
+        "handler": label(setting),
+        "packets_per_second": statistics.median(rates[setting]),
+        "ratio": statistics.median(ratios),
+        "q1": quartiles[0],
+        "q3": quartiles[2],
+        "rounds": len(ratios),
         "missing": state["mbufs"] - state["free"],
     }
 

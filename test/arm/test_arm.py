@@ -1,9 +1,11 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: BSD-3-Clause
-"""The unit programs on AArch64: built by a cross compiler, run by qemu, which emulates the processor and its memory tags.
+"""The unit programs on AArch64: built by a cross compiler, run by qemu, which emulates the
+processor and its memory tags.
 
-DPDK and the other libraries are Debian's packages of that architecture. They are downloaded once, by an apt of
-their own that leaves the machine's alone, and unpacked below build-arm. With arguments, only programs of these names.
+DPDK and the other libraries are Debian's packages of that architecture. They are downloaded once,
+by an apt of their own that leaves the machine's alone, and unpacked below build-arm. With
+arguments, only programs of these names.
 """
 
 import fcntl
@@ -41,11 +43,13 @@ APT_SECONDS = 240
 JOBS = 2
 
 PACKAGES = ("libdpdk-dev", "libnuma-dev", "libcmocka-dev")
-# Of what they depend on: libraries, but no drivers, which EAL would load each time. The one of rings is what a pool
-# has before it is given another.
+# Of what they depend on: libraries, but no drivers, which EAL would load each time. The one of
+# rings is what a pool has before it is given another.
 NEEDED = re.compile(r"(?:lib|zlib|linux-libc-dev)")
-NOT_NEEDED = re.compile(r"libperl|librte-meta-|librte-(?!mempool-ring)"
-                        r"(?:baseband|bus|common|compress|crypto|dma|event|gpu|mempool|net|raw|regex|vdpa)-")
+NOT_NEEDED = re.compile(
+    r"libperl|librte-meta-|librte-(?!mempool-ring)"
+    r"(?:baseband|bus|common|compress|crypto|dma|event|gpu|mempool|net|raw|regex|vdpa)-"
+)
 
 # Also on this processor, which has no memory tags, nor compare-exchange instructions.
 OLD_CPU = "cortex-a72"
@@ -54,7 +58,8 @@ ALSO_OLD = ("depot", "memtag")
 # Programs that make no sense here, and why.
 LEFT_OUT = {
     "copies": "executes itself, which emulation of one process does not go along with",
-    "fork": "its children start threads and execute it, which emulation of one process does not go along with",
+    "fork": "its children start threads and execute it, which emulation of one process does not go "
+    "along with",
     "stops": "goes instruction by instruction, on x86-64 only",
 }
 
@@ -122,19 +127,31 @@ class Apt:
         self.environment = dict(os.environ, APT_CONFIG=str(config), LC_ALL="C")
 
     def get(self, *arguments, folder=None):
-        done = subprocess.run(["apt-get", "-q", "-y", *arguments], env=self.environment, cwd=folder,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              timeout=APT_SECONDS)
+        done = subprocess.run(
+            ["apt-get", "-q", "-y", *arguments],
+            env=self.environment,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=APT_SECONDS,
+        )
         if done.returncode != 0:
-            raise tap.Skip(f"no libraries for AArch64: apt-get {arguments[0]}: {last_line(done.stdout)}")
+            raise tap.Skip(
+                f"no libraries for AArch64: apt-get {arguments[0]}: {last_line(done.stdout)}"
+            )
         return done.stdout
 
     def download(self):
         """The packages, as files."""
         self.get("update")
         said = self.get("install", "--print-uris", *PACKAGES)
-        names = [name for name in re.findall(r"^'\S+' ([^\s_]+)_", said, re.MULTILINE)
-                 if NEEDED.match(name) and not NOT_NEEDED.match(name)]
+        names = [
+            name
+            for name in re.findall(r"^'\S+' ([^\s_]+)_", said, re.MULTILINE)
+            if NEEDED.match(name) and not NOT_NEEDED.match(name)
+        ]
         self.get("download", *names, folder=self.folder / "debs")
         return sorted((self.folder / "debs").glob("*.deb"))
 
@@ -142,20 +159,29 @@ class Apt:
 def unpack(package, folder):
     """Into a folder where /lib leads to /usr/lib, whether the package knows of that or not."""
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE) as files:
-        subprocess.run(["tar", "-x", "--keep-directory-symlink", "--no-same-owner", "-C", folder],
-                       stdin=files.stdout, check=True, timeout=APT_SECONDS)
+        subprocess.run(
+            ["tar", "-x", "--keep-directory-symlink", "--no-same-owner", "-C", folder],
+            stdin=files.stdout,
+            check=True,
+            timeout=APT_SECONDS,
+        )
 
 
 def make_sysroot():
     if SYSROOT.exists():
         return
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
-        raise tap.Skip(f"no libraries for AArch64: this is no Debian; put DPDK, libnuma and cmocka into {SYSROOT}")
+        raise tap.Skip(
+            "no libraries for AArch64: this is no Debian; put DPDK, libnuma and cmocka into "
+            f"{SYSROOT}"
+        )
     with tempfile.TemporaryDirectory(prefix="download-", dir=HERE) as folder:
         try:
             packages = Apt(folder).download()
         except subprocess.TimeoutExpired as late:
-            raise tap.Skip(f"no libraries for AArch64: stopped after {late.timeout:.0f} s") from late
+            raise tap.Skip(
+                f"no libraries for AArch64: stopped after {late.timeout:.0f} s"
+            ) from late
         root = pathlib.Path(folder) / "root"
         (root / "usr/lib").mkdir(parents=True)
         (root / "lib").symlink_to("usr/lib")
@@ -166,8 +192,14 @@ def make_sysroot():
 
 def say(command):
     """Its exit status and what it said."""
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          timeout=patience.scaled(BUILD_SECONDS))
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=patience.scaled(BUILD_SECONDS),
+    )
     return done.returncode, done.stdout
 
 
@@ -183,9 +215,18 @@ def build():
     # A new source file is known only when meson has looked again.
     status, said = say(["ninja", "-C", BUILD, "build.ninja"])
     tap.check(status == 0, f"meson: {said[-2000:]}")
-    programs = json.loads(subprocess.run(["meson", "introspect", "--tests", BUILD], check=True, capture_output=True,
-                                         text=True, timeout=60).stdout)
-    programs = [one for one in programs if "unit" in [suite.split(":")[-1] for suite in one["suite"]]]
+    programs = json.loads(
+        subprocess.run(
+            ["meson", "introspect", "--tests", BUILD],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        ).stdout
+    )
+    programs = [
+        one for one in programs if "unit" in [suite.split(":")[-1] for suite in one["suite"]]
+    ]
     targets = [os.path.relpath(one["cmd"][0], BUILD) for one in programs]
     status, said = say(["ninja", "-C", BUILD, "-j", str(JOBS), *targets])
     tap.check(status == 0, f"does not build: {said[-4000:]}")
@@ -211,19 +252,39 @@ def run(program, cpu):
     # Programs find their libraries by themselves; the order of meson is not theirs.
     environment.pop("LD_LIBRARY_PATH", None)
     begin = time.monotonic()
-    done = subprocess.run(["timeout", "-k", "5", str(patience.scaled(PROGRAM_SECONDS)), EMULATOR, "-cpu", cpu, "-L", SYSROOT,
-                           *program["cmd"]], env=environment,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          text=True, errors="replace")
+    done = subprocess.run(
+        [
+            "timeout",
+            "-k",
+            "5",
+            str(patience.scaled(PROGRAM_SECONDS)),
+            EMULATOR,
+            "-cpu",
+            cpu,
+            "-L",
+            SYSROOT,
+            *program["cmd"],
+        ],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
     plans = sum(map(int, re.findall(r"^1\.\.(\d+)", done.stdout, re.MULTILINE)))
     skips = len(re.findall(r"^(?:not )?ok \d+.*# SKIP", done.stdout, re.MULTILINE | re.IGNORECASE))
-    tap.note(f"{program['name']}: {plans} tests, {skips} left out, {time.monotonic() - begin:.1f} s")
+    tap.note(
+        f"{program['name']}: {plans} tests, {skips} left out, {time.monotonic() - begin:.1f} s"
+    )
     for reason in sorted(set(re.findall(r"^# skip: (.*)", done.stdout, re.MULTILINE))):
         tap.note(f"left out: {reason}")
     tap.check(done.returncode != 124, f"stopped after {PROGRAM_SECONDS} s:\n{done.stdout[-2000:]}")
     failed = re.findall(r"^not ok (?!.*# SKIP).*\n(?:#.*\n)*", done.stdout, re.MULTILINE)
-    tap.check(done.returncode == 0 and not failed,
-              f"exit status {done.returncode}:\n{''.join(failed) or done.stdout[-2000:]}")
+    tap.check(
+        done.returncode == 0 and not failed,
+        f"exit status {done.returncode}:\n{''.join(failed) or done.stdout[-2000:]}",
+    )
     tap.check(plans > 0, f"no test has run:\n{done.stdout[-2000:]}")
 
 

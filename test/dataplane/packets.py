@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Ethernet frames as bytes, and pcap files of them: what the capture port receives and what it sent."""
+"""Ethernet frames as bytes, and pcap files of them: what the capture port receives and what it
+sent.
+"""
 
 import socket
 import struct
@@ -38,20 +40,39 @@ def ether(payload, ethertype, dst=PORT_MAC, src=HOST_MAC, vlan=None):
 
 def ipv4(payload, proto, src=HOST_IP, dst=PORT_IP, ident=1):
     def header(check):
-        return struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(payload), ident, 0, 64, proto, check,
-                           socket.inet_aton(src), socket.inet_aton(dst))
+        return struct.pack(
+            "!BBHHHBBH4s4s",
+            0x45,
+            0,
+            20 + len(payload),
+            ident,
+            0,
+            64,
+            proto,
+            check,
+            socket.inet_aton(src),
+            socket.inet_aton(dst),
+        )
+
     return header(checksum(header(0))) + payload
 
 
 def ipv6(payload, proto, src=HOST_IP6, dst=PORT_IP6):
-    return struct.pack("!IHBB", 6 << 28, len(payload), proto, 64) + \
-        socket.inet_pton(socket.AF_INET6, src) + socket.inet_pton(socket.AF_INET6, dst) + payload
+    return (
+        struct.pack("!IHBB", 6 << 28, len(payload), proto, 64)
+        + socket.inet_pton(socket.AF_INET6, src)
+        + socket.inet_pton(socket.AF_INET6, dst)
+        + payload
+    )
 
 
 def _pseudo(src, dst, proto, length):
     if ":" in src:
-        return socket.inet_pton(socket.AF_INET6, src) + socket.inet_pton(socket.AF_INET6, dst) + \
-            struct.pack("!II", length, proto)
+        return (
+            socket.inet_pton(socket.AF_INET6, src)
+            + socket.inet_pton(socket.AF_INET6, dst)
+            + struct.pack("!II", length, proto)
+        )
     return socket.inet_aton(src) + socket.inet_aton(dst) + struct.pack("!BBH", 0, proto, length)
 
 
@@ -74,28 +95,46 @@ def echo_request(data, ident=7, sequence=1):
 
 
 def arp_request():
-    return struct.pack("!HHBBH6s4s6s4s", 1, ETHER_IPV4, 6, 4, 1, HOST_MAC, socket.inet_aton(HOST_IP), b"\0" * 6,
-                       socket.inet_aton(PORT_IP))
+    return struct.pack(
+        "!HHBBH6s4s6s4s",
+        1,
+        ETHER_IPV4,
+        6,
+        4,
+        1,
+        HOST_MAC,
+        socket.inet_aton(HOST_IP),
+        b"\0" * 6,
+        socket.inet_aton(PORT_IP),
+    )
 
 
 def pattern(length, seed):
-    """Bytes that differ from place to place and from packet to packet, so that a mixed-up segment shows."""
+    """Bytes that differ from place to place and from packet to packet, so that a mixed-up segment
+    shows.
+    """
     return bytes((i * 7 + seed * 13 + (i >> 8)) & 0xFF for i in range(length))
 
 
 def flows(count, size):
-    """count frames of about size payload bytes, in turn UDP, TCP, UDP in a VLAN, UDP over IPv6, TCP over IPv6."""
+    """count frames of about size payload bytes, in turn UDP, TCP, UDP in a VLAN, UDP over IPv6, TCP
+    over IPv6.
+    """
     frames = []
     for i in range(count):
         data = pattern(size + i % 16, i)
         v6 = {"src": HOST_IP6, "dst": PORT_IP6}
-        frames.append((
-            lambda: ether(ipv4(udp(data), PROTO_UDP, ident=i + 1), ETHER_IPV4),
-            lambda: ether(ipv4(tcp(data), PROTO_TCP, ident=i + 1), ETHER_IPV4),
-            lambda: ether(ipv4(udp(data), PROTO_UDP, ident=i + 1), ETHER_IPV4, vlan=100 + i % 100),
-            lambda: ether(ipv6(udp(data, **v6), PROTO_UDP), ETHER_IPV6),
-            lambda: ether(ipv6(tcp(data, **v6), PROTO_TCP), ETHER_IPV6),
-        )[i % 5]())
+        frames.append(
+            (
+                lambda: ether(ipv4(udp(data), PROTO_UDP, ident=i + 1), ETHER_IPV4),
+                lambda: ether(ipv4(tcp(data), PROTO_TCP, ident=i + 1), ETHER_IPV4),
+                lambda: ether(
+                    ipv4(udp(data), PROTO_UDP, ident=i + 1), ETHER_IPV4, vlan=100 + i % 100
+                ),
+                lambda: ether(ipv6(udp(data, **v6), PROTO_UDP), ETHER_IPV6),
+                lambda: ether(ipv6(tcp(data, **v6), PROTO_TCP), ETHER_IPV6),
+            )[i % 5]()
+        )
     return frames
 
 
@@ -105,7 +144,12 @@ def echoes(count, size):
     for i in range(count):
         if i % 8 == 0:
             frames.append(ether(arp_request(), ETHER_ARP, dst=BROADCAST))
-        frames.append(ether(ipv4(echo_request(pattern(size, i), sequence=i), PROTO_ICMP, ident=i + 1), ETHER_IPV4))
+        frames.append(
+            ether(
+                ipv4(echo_request(pattern(size, i), sequence=i), PROTO_ICMP, ident=i + 1),
+                ETHER_IPV4,
+            )
+        )
     return frames
 
 
@@ -122,21 +166,31 @@ def swap_mac(frame):
 
 
 def swap_5tuple(frame):
-    """What 5tswap makes of one of flows(): MAC, IP addresses and ports change places, checksums stay right."""
+    """What 5tswap makes of one of flows(): MAC, IP addresses and ports change places, checksums
+    stay right.
+    """
     at, ethertype = _l3(frame)
     addr, size, l4 = (at + 12, 4, at + 20) if ethertype == ETHER_IPV4 else (at + 8, 16, at + 40)
     out = bytearray(swap_mac(frame))
-    out[addr:addr + 2 * size] = frame[addr + size:addr + 2 * size] + frame[addr:addr + size]
-    out[l4:l4 + 4] = frame[l4 + 2:l4 + 4] + frame[l4:l4 + 2]
+    out[addr : addr + 2 * size] = frame[addr + size : addr + 2 * size] + frame[addr : addr + size]
+    out[l4 : l4 + 4] = frame[l4 + 2 : l4 + 4] + frame[l4 : l4 + 2]
     return bytes(out)
 
 
 def is_echo_reply_to(frame, request):
-    """Whether frame answers the echo request: type 0, addresses swapped, ident, sequence and data as sent."""
+    """Whether frame answers the echo request: type 0, addresses swapped, ident, sequence and data
+    as sent.
+    """
     end = 14 + struct.unpack_from("!H", frame, 16)[0]
-    return (frame[:6] == request[6:12] and frame[12:14] == request[12:14] and
-            frame[26:30] == request[30:34] and frame[30:34] == request[26:30] and
-            frame[34] == 0 and frame[38:] == request[38:] and checksum(frame[34:end]) == 0)
+    return (
+        frame[:6] == request[6:12]
+        and frame[12:14] == request[12:14]
+        and frame[26:30] == request[30:34]
+        and frame[30:34] == request[26:30]
+        and frame[34] == 0
+        and frame[38:] == request[38:]
+        and checksum(frame[34:end]) == 0
+    )
 
 
 def is_arp_reply(frame):
@@ -162,6 +216,6 @@ def read_pcap(path):
     while at + PCAP_RECORD.size <= len(data):
         length = PCAP_RECORD.unpack_from(data, at)[2]
         at += PCAP_RECORD.size
-        frames.append(data[at:at + length])
+        frames.append(data[at : at + length])
         at += length
     return frames

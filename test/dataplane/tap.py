@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Results in the Test Anything Protocol.
 
-A script registers cases and calls run() last; the plan is printed after the results, when their number is known.
-A case fails by raising anything, and is skipped by raising Skip with the reason.
+A script registers cases and calls run() last; the plan is printed after the results, when their
+number is known. A case fails by raising anything, and is skipped by raising Skip with the reason.
 """
 
 import contextlib

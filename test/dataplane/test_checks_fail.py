@@ -1,6 +1,8 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: BSD-3-Clause
-"""The checks of the other tests fail when there is something to find: another handler, mbufs out, complaints."""
+"""The checks of the other tests fail when there is something to find: another handler, mbufs out,
+complaints.
+"""
 
 import tap
 import testpmd
@@ -24,7 +26,9 @@ with tap.case("a pool of another handler is found"), Testpmd("other", NULL_PORTS
     pmd.ops = testpmd.OPS
     must_fail("require_all_back", pmd.require_all_back, f"is of the handler '{OTHER}'")
 
-with tap.case("mbufs in a ring are missed until the ring is emptied"), Testpmd("missed", RING_PORTS) as pmd:
+with tap.case("mbufs in a ring are missed until the ring is emptied"), Testpmd(
+    "missed", RING_PORTS
+) as pmd:
     testpmd.COUNT_SECONDS = 0.5
     pmd.forward("io", 100, how="tx_first 1")
     must_fail("require_all_back", pmd.require_all_back, "64 mbufs are not back")
@@ -32,9 +36,11 @@ with tap.case("mbufs in a ring are missed until the ring is emptied"), Testpmd("
         pass
     pmd.require_all_back()
 
-with tap.case("mbufs that testpmd loses are missed for ever"), \
-        Testpmd("lost", NULL_PORTS, args=["--noisy-tx-sw-buffer-size=64", "--noisy-tx-sw-buffer-flushtime=0"]) as pmd:
-    # 22.11 throws the queue of this mode away at a stop, with the packets in it; a testpmd that does not has none out.
+with tap.case("mbufs that testpmd loses are missed for ever"), Testpmd(
+    "lost", NULL_PORTS, args=["--noisy-tx-sw-buffer-size=64", "--noisy-tx-sw-buffer-flushtime=0"]
+) as pmd:
+    # 22.11 throws the queue of this mode away at a stop, with the packets in it; a testpmd that
+    # does not has none out.
     run = pmd.forward("noisy", 1000)
     lost = run.totals.rx - run.totals.tx
     tap.check(pmd.missing() == lost, f"{pmd.missing()} mbufs missing, testpmd kept {lost}")

@@ -1,6 +1,7 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: BSD-3-Clause
-"""The example app/flowcache on captures: it finds each flow, loses no packet, and its memory comes and goes.
+"""The example app/flowcache on captures: it finds each flow, loses no packet, and its memory comes
+and goes.
 
 What a capture holds is known from how it is made, not from reading it.
 """
@@ -17,10 +18,21 @@ import threading
 
 import packets
 import tap
-from testpmd import HUGE, NO_HUGE_MB, PREFIX, ROOT, hugepage_files_of, lcore_options, patience, remove_files_of
+from testpmd import (
+    HUGE,
+    NO_HUGE_MB,
+    PREFIX,
+    ROOT,
+    hugepage_files_of,
+    lcore_options,
+    patience,
+    remove_files_of,
+)
 from testpmd import wait_for, work_dir
 
-PROGRAM = pathlib.Path(os.environ.get("MAGAZINE_BUILD") or ROOT / "build") / "app/flowcache/flowcache"
+PROGRAM = (
+    pathlib.Path(os.environ.get("MAGAZINE_BUILD") or ROOT / "build") / "app/flowcache/flowcache"
+)
 FOLDER = work_dir()
 MANY, FEW, LIMIT = 50000, 1000, 5
 STEADY = 8  # a packet of the steady flow before so many others: the program's bursts are of 32
@@ -35,8 +47,11 @@ Capture = collections.namedtuple("Capture", "path packets flows bytes untracked 
 
 # Captures
 
+
 def flow_of(i):
-    """Flow i: of eight in a row, four differ only in protocol and version, and pairs only in a port."""
+    """Flow i: of eight in a row, four differ only in protocol and version, and pairs only in a
+    port.
+    """
     group, kind = divmod(i, 8)
     protocol, version, port = ("tcp", "udp")[kind & 1], (4, 6)[kind >> 1 & 1], 1024 + (kind >> 2)
     low, high = f"10.{group >> 16}.{group >> 8 & 255}.{group & 255}", "198.18.0.2"
@@ -54,7 +69,9 @@ def frame_of(flow, back, size):
     (src, sport), (dst, dport) = (flow.address, flow.port), (flow.peer, flow.peer_port)
     if back:
         src, sport, dst, dport = dst, dport, src, sport
-    l4, proto = {"tcp": (packets.tcp, packets.PROTO_TCP), "udp": (packets.udp, packets.PROTO_UDP)}[flow.protocol]
+    l4, proto = {"tcp": (packets.tcp, packets.PROTO_TCP), "udp": (packets.udp, packets.PROTO_UDP)}[
+        flow.protocol
+    ]
     data = l4(bytes(size), sport, dport, src, dst)
     if ":" in src:
         return packets.ether(packets.ipv6(data, proto, src, dst), packets.ETHER_IPV6)
@@ -63,24 +80,44 @@ def frame_of(flow, back, size):
 
 
 def others():
-    """Packets of no flow: not IP, neither TCP nor UDP, a later fragment, and some cut off too early."""
+    """Packets of no flow: not IP, neither TCP nor UDP, a later fragment, and some cut off too
+    early.
+    """
     flow = {"src": "10.0.0.9", "dst": "198.18.0.9"}
     icmp = packets.ipv4(packets.echo_request(b"data"), packets.PROTO_ICMP, **flow)
     fragment = bytearray(packets.ipv4(packets.udp(b"data", **flow), packets.PROTO_UDP, **flow))
     fragment[6:8] = b"\x00\x10"
     ether, ports = 14, 4
-    udp4 = packets.ether(packets.ipv4(packets.udp(b"", **flow), packets.PROTO_UDP, **flow), packets.ETHER_IPV4)
-    vlan = packets.ether(packets.ipv4(packets.tcp(b"", **flow), packets.PROTO_TCP, **flow), packets.ETHER_IPV4, vlan=7)
+    udp4 = packets.ether(
+        packets.ipv4(packets.udp(b"", **flow), packets.PROTO_UDP, **flow), packets.ETHER_IPV4
+    )
+    vlan = packets.ether(
+        packets.ipv4(packets.tcp(b"", **flow), packets.PROTO_TCP, **flow),
+        packets.ETHER_IPV4,
+        vlan=7,
+    )
     tcp6 = packets.ether(packets.ipv6(packets.tcp(b""), packets.PROTO_TCP), packets.ETHER_IPV6)
-    return [packets.ether(packets.arp_request(), packets.ETHER_ARP), packets.ether(icmp, packets.ETHER_IPV4),
-            packets.ether(bytes(fragment), packets.ETHER_IPV4), packets.ether(b"payload", 0x88B5),
-            udp4[:10], udp4[:ether + 12], udp4[:ether + 20], udp4[:ether + 20 + ports - 1],
-            vlan[:16], vlan[:ether + 4 + 20 + ports - 1],
-            tcp6[:ether + 30], tcp6[:ether + 40], tcp6[:ether + 40 + ports - 1]]
+    return [
+        packets.ether(packets.arp_request(), packets.ETHER_ARP),
+        packets.ether(icmp, packets.ETHER_IPV4),
+        packets.ether(bytes(fragment), packets.ETHER_IPV4),
+        packets.ether(b"payload", 0x88B5),
+        udp4[:10],
+        udp4[: ether + 12],
+        udp4[: ether + 20],
+        udp4[: ether + 20 + ports - 1],
+        vlan[:16],
+        vlan[: ether + 4 + 20 + ports - 1],
+        tcp6[: ether + 30],
+        tcp6[: ether + 40],
+        tcp6[: ether + 40 + ports - 1],
+    ]
 
 
 def capture(name, count, limit=None):
-    """A capture of so many flows: each begins, in order; then they go on, in any. What should be found in it."""
+    """A capture of so many flows: each begins, in order; then they go on, in any. What should be
+    found in it.
+    """
     rng = random.Random(count)
     rest, frames, found, untracked = [], [], {}, 0
     for i in range(count):
@@ -99,13 +136,17 @@ def capture(name, count, limit=None):
     frames += rest
     path = FOLDER / f"{name}.pcap"
     packets.write_pcap(path, frames)
-    tap.check(len(found) == min(count, limit or count), "flows of the capture are not all different")
+    tap.check(
+        len(found) == min(count, limit or count), "flows of the capture are not all different"
+    )
     size = sum(f[1] + f[3] for f in found.values())
     return Capture(path, len(frames), found, size, untracked, len(odd))
 
 
 def capture_steady(steady, count):
-    """A capture of so many flows of one packet each, and of one more: in each burst with them, then alone as long."""
+    """A capture of so many flows of one packet each, and of one more: in each burst with them, then
+    alone as long.
+    """
     found, frames = {}, []
     again = frame_of(steady, False, 10)
     for i in range(count):
@@ -123,6 +164,7 @@ def capture_steady(steady, count):
 
 # Runs
 
+
 class FlowCache:
     """One run of the program; a context manager that leaves nothing behind."""
 
@@ -133,14 +175,24 @@ class FlowCache:
         self.prefix = f"{PREFIX}-flowcache-{FlowCache.number}"
         self.export = FOLDER / f"{FlowCache.number}.csv"
         self.lines, self.rows, self.own, self.files = [], [], [], []
-        command = [PROGRAM, *(lcores or lcore_options(1, service)), "--no-pci", f"--file-prefix={self.prefix}", *eal]
+        command = [
+            PROGRAM,
+            *(lcores or lcore_options(1, service)),
+            "--no-pci",
+            f"--file-prefix={self.prefix}",
+            *eal,
+        ]
         command += [] if HUGE else ["--no-huge", "-m", str(NO_HUGE_MB)]
         command += ["--vdev", f"net_pcap0,rx_pcap={source}"] if source else []
         self.command = list(map(str, command + ["--", *args]))
-        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            self.command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         self._killer = threading.Timer(patience.scaled(RUN_SECONDS), self.process.kill)
         self._killer.start()
-        self._threads = [threading.Thread(target=read, daemon=True) for read in (self._read, self._read_errors)]
+        self._threads = [
+            threading.Thread(target=read, daemon=True) for read in (self._read, self._read_errors)
+        ]
         self.errors = []
         for thread in self._threads:
             thread.start()
@@ -167,9 +219,11 @@ class FlowCache:
 
     def wait_row(self, condition, what):
         """Wait for a line of the report that the condition holds for."""
+
         def found():
             tap.check(self.process.poll() is None, f"ended before: {what}\n{self.describe()}")
             return any(map(condition, self.rows))
+
         try:
             wait_for(found, RUN_SECONDS, what)
         except tap.Failure as why:
@@ -183,7 +237,10 @@ class FlowCache:
         self._killer.cancel()
         for thread in self._threads:
             thread.join()
-        tap.check(self.process.returncode == status, f"status {self.process.returncode}\n{self.describe()}")
+        tap.check(
+            self.process.returncode == status,
+            f"status {self.process.returncode}\n{self.describe()}",
+        )
         if status != 0:
             return None
         pairs = re.findall(r"(\w+)=(\d+)", self.lines[-1])
@@ -218,20 +275,44 @@ class FlowCache:
 
 
 def start(source, *args, **how):
-    return FlowCache(["--idle", IDLE_MS, "--report", REPORT_MS, "--export",
-                      FOLDER / f"{FlowCache.number + 1}.csv", *args], source.path, **how)
+    return FlowCache(
+        [
+            "--idle",
+            IDLE_MS,
+            "--report",
+            REPORT_MS,
+            "--export",
+            FOLDER / f"{FlowCache.number + 1}.csv",
+            *args,
+        ],
+        source.path,
+        **how,
+    )
 
 
 def check_said(said, expected, run):
-    wrong = {key: (said.get(key), value) for key, value in expected.items() if said.get(key) != value}
+    wrong = {
+        key: (said.get(key), value) for key, value in expected.items() if said.get(key) != value
+    }
     tap.check(not wrong, f"(said, should be): {wrong}\n{run.describe()}")
 
 
 def check_totals(said, source, run):
     """Each packet of the capture is accounted for, and nothing is left."""
     counted = source.packets - source.other - source.untracked
-    check_said(said, {"packets": source.packets, "other": source.other, "untracked": source.untracked,
-                      "counted": counted, "flow_packets": counted, "flow_bytes": source.bytes, "objects_left": 0}, run)
+    check_said(
+        said,
+        {
+            "packets": source.packets,
+            "other": source.other,
+            "untracked": source.untracked,
+            "counted": counted,
+            "flow_packets": counted,
+            "flow_bytes": source.bytes,
+            "objects_left": 0,
+        },
+        run,
+    )
 
 
 def check_summary(said, source, run):
@@ -242,15 +323,20 @@ def check_summary(said, source, run):
 
 
 def check_memory(said, run):
-    tap.check(said["memory_last"] == said["memory_first"],
-              f"memory {said['memory_first']} before and {said['memory_last']} after\n{run.describe()}")
+    tap.check(
+        said["memory_last"] == said["memory_first"],
+        f"memory {said['memory_first']} before and {said['memory_last']} after\n{run.describe()}",
+    )
 
 
 def check_flows(run, source):
     """Each flow has its packets and bytes, by direction."""
     exported = run.exported()
-    wrong = [(flow, exported.get(flow), source.flows.get(flow)) for flow in exported.keys() | source.flows.keys()
-             if exported.get(flow) != source.flows.get(flow)]
+    wrong = [
+        (flow, exported.get(flow), source.flows.get(flow))
+        for flow in exported.keys() | source.flows.keys()
+        if exported.get(flow) != source.flows.get(flow)
+    ]
     tap.check(not wrong, f"{len(wrong)} flows; (flow, exported, should be): {wrong[:3]}")
 
 
@@ -260,8 +346,10 @@ empty = Capture(FOLDER / "empty.pcap", 0, {}, 0, 0, 0)
 packets.write_pcap(empty.path, [])
 
 for service in (False, True):
-    with tap.case(f"each of {MANY} flows is found and each packet counted"
-                  f"{', with a service lcore' if service else ''}"):
+    with tap.case(
+        f"each of {MANY} flows is found and each packet counted"
+        f"{', with a service lcore' if service else ''}"
+    ):
         many = capture("many", MANY)
         with start(many, "--until-idle", service=service) as run:
             check_summary(run.end(), many, run)
@@ -269,15 +357,24 @@ for service in (False, True):
 
 
 def grown_and_back(run, source):
-    """How much memory grew by, and kB of hugepages of this process, mapped and in files, that came and went."""
+    """How much memory grew by, and kB of hugepages of this process, mapped and in files, that came
+    and went.
+    """
     run.wait_row(lambda row: row.flows == len(source.flows), "all flows are there")
-    run.wait_row(lambda row: row.expired == len(source.flows) and row.objects == 0, "all flows have expired")
+    run.wait_row(
+        lambda row: row.expired == len(source.flows) and row.objects == 0, "all flows have expired"
+    )
     first, last = run.rows[0], run.rows[-1]
     full = [row for row in run.rows if row.flows == len(source.flows)]
     grown = max(row.memory for row in full) - first.memory
     least = len(source.flows) * 64
-    tap.check(grown > least, f"memory grew by {grown} for {len(source.flows)} flows\n{run.describe()}")
-    tap.check(last.memory == first.memory, f"memory {first.memory} before, {last.memory} after\n{run.describe()}")
+    tap.check(
+        grown > least, f"memory grew by {grown} for {len(source.flows)} flows\n{run.describe()}"
+    )
+    tap.check(
+        last.memory == first.memory,
+        f"memory {first.memory} before, {last.memory} after\n{run.describe()}",
+    )
     return grown, [(max(kb) - min(kb), kb[-1] - min(kb)) for kb in (run.own, run.files)]
 
 
@@ -292,10 +389,14 @@ with tap.case("and so do the hugepages that it maps, and those in its files"):
     with start(many) as run:
         grown, both = grown_and_back(run, many)
         run.end(by=signal.SIGINT)
-    # A page more may be left: the segment that stays may be another than the first, and its mirrors lie elsewhere.
+    # A page more may be left: the segment that stays may be another than the first, and its mirrors
+    # lie elsewhere.
     for came, left in both:
-        tap.check(came >> 11 >= grown >> 21 and left <= 2048, f"memory grew by {grown}; kB of hugepages, mapped and in "
-                  f"files, that came, and that were left: {both}\n{run.describe()}")
+        tap.check(
+            came >> 11 >= grown >> 21 and left <= 2048,
+            f"memory grew by {grown}; kB of hugepages, mapped and in "
+            f"files, that came, and that were left: {both}\n{run.describe()}",
+        )
 
 with tap.case("where there is no memory for more flows packets wait, and none is lost"):
     if not HUGE or len(list(pathlib.Path("/sys/devices/system/node").glob("node[0-9]*"))) > 1:
@@ -333,7 +434,10 @@ with tap.case("at a rate, flows expire while others begin, and no packet is lost
         said = run.end()
         check_totals(said, few, run)
         check_memory(said, run)
-        tap.check(said["flows_peak"] < said["flows"], f"no flow has expired before the end\n{run.describe()}")
+        tap.check(
+            said["flows_peak"] < said["flows"],
+            f"no flow has expired before the end\n{run.describe()}",
+        )
 
 with tap.case("a flow in steady use does not expire, nor keep others from it"):
     steady = flow_of(FEW)
@@ -342,8 +446,14 @@ with tap.case("a flow in steady use does not expire, nor keep others from it"):
         said = run.end()
         check_totals(said, source, run)
         check_flows(run, source)
-        tap.check(said["flows_peak"] < said["flows"], f"no flow has expired before the end\n{run.describe()}")
-        tap.check(list(run.exported())[-1] == steady, "others were used last before it, and expired after it")
+        tap.check(
+            said["flows_peak"] < said["flows"],
+            f"no flow has expired before the end\n{run.describe()}",
+        )
+        tap.check(
+            list(run.exported())[-1] == steady,
+            "others were used last before it, and expired after it",
+        )
 
 with tap.case("a rate slower than flows expire does not end it early"):
     with start(few, "--until-idle", "--rate", 3200, "--idle", 1) as run:

@@ -1,8 +1,10 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: BSD-3-Clause
-"""forward.py with a testpmd that answers as each version does, or as none: one sentence, and never a traceback.
+"""forward.py with a testpmd that answers as each version does, or as none: one sentence, and never
+a traceback.
 
-The testpmd is a program of a few lines, found first in PATH, so this needs neither hugepages nor the driver.
+The testpmd is a program of a few lines, found first in PATH, so this needs neither hugepages nor
+the driver.
 """
 
 import os
@@ -17,7 +19,7 @@ import testpmd
 FORWARD = testpmd.ROOT / "app/forward.py"
 SECONDS = 120
 
-FAKE = r'''#!/usr/bin/env python3
+FAKE = r"""#!/usr/bin/env python3
 import json, os, re, socket, sys, threading
 
 kind = os.environ["FAKE_KIND"]
@@ -38,7 +40,8 @@ def answer(asked):
     told = {
         "/ethdev/list": [0, 1], "/mempool/list": ["mb_pool_0"],
         "/ethdev/stats": {"ipackets": packets, "opackets": packets},
-        "/magazine/list": ["mb_pool_0"], "/magazine/stats": {"rounds": 14, "free": 5}, "/magazine/lcores": {"lcore": [1]},
+        "/magazine/list": ["mb_pool_0"], "/magazine/stats": {"rounds": 14, "free": 5},
+        "/magazine/lcores": {"lcore": [1]},
     }.get(command)
     if kind == "garbage " + command:
         return b"<html>"
@@ -67,8 +70,13 @@ def dump(line):
     words = "dump mempool" if kind == "later" else "dump_mempool"
     if not line.startswith(words + " ") or kind == "no dump":
         return "Command not found\n"
-    text = "mempool <mb_pool_0>@0x1\n  size=32768\n  cache_size=250\n    total_cache_count=8\n  common_pool_count=32760\n"
-    return text.replace("common_pool_count", "how_many") if kind == "fields" else "" if kind == "silence" else text
+    if kind == "silence":
+        return ""
+    count = "how_many" if kind == "fields" else "common_pool_count"
+    return (
+        "mempool <mb_pool_0>@0x1\n  size=32768\n  cache_size=250\n    total_cache_count=8\n"
+        f"  {count}=32760\n"
+    )
 
 
 threading.Thread(target=telemetry, daemon=True).start()
@@ -79,7 +87,7 @@ for line in sys.stdin:
     if line.startswith("start") and kind == "death":
         os._exit(3)
     print((dump(line) if line.startswith("dump") else "ok\n") + "testpmd> ", end="", flush=True)
-'''
+"""
 
 # What it is like, and what the sentence has to name: what was asked, and what came.
 WRONG = {
@@ -104,11 +112,22 @@ WRONG = {
 def run(folder, kind, arguments=("--seconds", "1", "--no-huge"), **settings):
     """Exit status, output, and errors of forward.py."""
     environment = dict(
-        os.environ, PATH=f"{folder}:{os.environ['PATH']}", FAKE_KIND=kind, FORWARD_PLUGIN="none",
-        MAGAZINE_FILE_PREFIX=f"{testpmd.PREFIX}-fake-{kind.replace(' ', '').replace('/', '')}", MAGAZINE_HUGE="0", **settings
+        os.environ,
+        PATH=f"{folder}:{os.environ['PATH']}",
+        FAKE_KIND=kind,
+        FORWARD_PLUGIN="none",
+        MAGAZINE_FILE_PREFIX=f"{testpmd.PREFIX}-fake-{kind.replace(' ', '').replace('/', '')}",
+        MAGAZINE_HUGE="0",
+        **settings,
     )
-    done = subprocess.run([sys.executable, "-B", FORWARD, *arguments], env=environment, capture_output=True, text=True,
-                          timeout=SECONDS, check=False)
+    done = subprocess.run(
+        [sys.executable, "-B", FORWARD, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
     for index in range(2):
         testpmd.remove_files_of(f"{environment['MAGAZINE_FILE_PREFIX']}-{index}")
     return done.returncode, done.stdout, done.stderr
@@ -126,7 +145,10 @@ def main():
         fake = pathlib.Path(folder, "dpdk-testpmd")
         fake.write_text(FAKE)
         fake.chmod(0o755)
-        for kind, what in (("earlier", "dump_mempool, as 22.11"), ("later", "dump mempool, as 25.11")):
+        for kind, what in (
+            ("earlier", "dump_mempool, as 22.11"),
+            ("later", "dump mempool, as 25.11"),
+        ):
             with tap.case(f"a testpmd that knows {what} is asked in its words"):
                 status, output, errors = run(folder, kind)
                 tap.check(status == 0 and not errors, f"status {status}: {errors}")
@@ -137,12 +159,22 @@ def main():
                 require_sentence(status, errors, *parts)
                 tap.check(kind == "death" or errors.count("\n") == 1, f"more than a line: {errors}")
         with tap.case("one sentence: figures that cannot be written"):
-            status, _, errors = run(folder, "earlier", ("--seconds", "1", "--no-huge", "--json", "/dev/full"))
+            status, _, errors = run(
+                folder, "earlier", ("--seconds", "1", "--no-huge", "--json", "/dev/full")
+            )
             require_sentence(status, errors, "No space left")
         with tap.case("one sentence: started without forward.sh"):
-            environment = {key: value for key, value in os.environ.items() if key != "MAGAZINE_FILE_PREFIX"}
-            done = subprocess.run([sys.executable, "-B", FORWARD], env=environment, capture_output=True, text=True,
-                                  timeout=SECONDS, check=False)
+            environment = {
+                key: value for key, value in os.environ.items() if key != "MAGAZINE_FILE_PREFIX"
+            }
+            done = subprocess.run(
+                [sys.executable, "-B", FORWARD],
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=SECONDS,
+                check=False,
+            )
             require_sentence(done.returncode, done.stderr, "app/forward.sh")
     tap.finish()
 

@@ -2,17 +2,33 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Every forwarding mode counts packets, complains of nothing and loses no mbuf.
 
-On null ports an lcore frees what it took. Between ring ports the mbufs go on to the other port's lcore, which frees
-them, and stay in the rings at a stop until rxonly has emptied these.
+On null ports an lcore frees what it took. Between ring ports the mbufs go on to the other port's
+lcore, which frees them, and stay in the rings at a stop until rxonly has emptied these.
 """
 
 import tap
 from testpmd import NULL_PORTS, RING_PORTS, FULL, Testpmd
 
-MODES = ("io", "mac", "macswap", "rxonly", "txonly", "flowgen", "5tswap", "icmpecho", "noisy", "csum")
-ONLY_RECEIVE = ("rxonly", "icmpecho")  # null ports bring no echo requests; test_packet_contents.py does
+MODES = (
+    "io",
+    "mac",
+    "macswap",
+    "rxonly",
+    "txonly",
+    "flowgen",
+    "5tswap",
+    "icmpecho",
+    "noisy",
+    "csum",
+)
+ONLY_RECEIVE = (
+    "rxonly",
+    "icmpecho",
+)  # null ports bring no echo requests; test_packet_contents.py does
 ONLY_SEND = ("txonly",)
-ICMPECHO_BURST_MAX = 255  # with more, the loop over a burst never ends in testpmd 22.11, whatever the handler
+ICMPECHO_BURST_MAX = (
+    255  # with more, the loop over a burst never ends in testpmd 22.11, whatever the handler
+)
 RING_MODES = ("io", "mac", "macswap", "5tswap", "noisy", "csum", "flowgen")
 RING_PACKETS = 200000 if FULL else 5000
 RING_HOLDS = 1023
@@ -28,7 +44,9 @@ def require_counts(mode, totals):
 def null_ports(cores, burst=32):
     where = f"null ports, {cores} forwarding lcores, bursts of {burst}"
     args = [f"--burst={burst}"]
-    with tap.case(f"{where}: start and quit"), Testpmd("modes", NULL_PORTS, cores=cores, args=args) as pmd:
+    with tap.case(f"{where}: start and quit"), Testpmd(
+        "modes", NULL_PORTS, cores=cores, args=args
+    ) as pmd:
         for mode in MODES:
             if mode == "icmpecho" and burst > ICMPECHO_BURST_MAX:
                 continue
@@ -37,7 +55,10 @@ def null_ports(cores, burst=32):
                 tap.check(run.lcores == set(range(1, cores + 1)), f"lcores {run.lcores} forwarded")
                 require_counts(mode, run.totals)
                 refused = sum(c["rx_nombuf"] for c in pmd.counters((0, 1)).values())
-                tap.check(refused == 0, f"{refused} times no mbuf for a packet, though the pool has plenty")
+                tap.check(
+                    refused == 0,
+                    f"{refused} times no mbuf for a packet, though the pool has plenty",
+                )
                 pmd.require_idle()
         pmd.quit()
 

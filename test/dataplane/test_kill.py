@@ -1,6 +1,8 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: BSD-3-Clause
-"""testpmd killed in the middle of its work leaves nothing that a new start under the same prefix minds."""
+"""testpmd killed in the middle of its work leaves nothing that a new start under the same prefix
+minds.
+"""
 
 import itertools
 
@@ -26,7 +28,10 @@ def killed_while_forwarding(service, mode):
 try:
     modes, services = itertools.cycle(("io", "flowgen")), itertools.cycle((True, False, False))
     for number, mode, service in zip(range(KILLS), modes, services):
-        with tap.case(f"kill {number + 1} in {mode}{' with a service lcore' if service else ''}, then a clean run"):
+        with tap.case(
+            f"kill {number + 1} in {mode}{' with a service lcore' if service else ''}, then a "
+            "clean run"
+        ):
             killed_while_forwarding(service, mode)
             killed_while_forwarding(service, mode)
             with Testpmd("again", NULL_PORTS, 2, service, prefix=SERVED) as pmd:

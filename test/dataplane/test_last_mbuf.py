@@ -1,6 +1,7 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: BSD-3-Clause
-"""A pool smaller than the rings behind it: the forwarding lcores get every mbuf, and all of them come back.
+"""A pool smaller than the rings behind it: the forwarding lcores get every mbuf, and all of them
+come back.
 
 Without a mempool cache nothing may stay out of reach in what the driver keeps for another lcore.
 """
@@ -11,8 +12,9 @@ from testpmd import COUNT_SECONDS, RING_PORTS, FULL, Testpmd, wait_for
 ROUNDS = 20 if FULL else 3
 
 for cores, service, mbufs in ((1, False, 1025), (2, False, 1500), (2, True, 2000)):
-    with tap.case(f"pool of {mbufs}, {cores} forwarding lcores{', a service lcore' if service else ''}"), \
-            Testpmd("last", RING_PORTS, cores, service, mbufs=mbufs, mbcache=0) as pmd:
+    with tap.case(
+        f"pool of {mbufs}, {cores} forwarding lcores{', a service lcore' if service else ''}"
+    ), Testpmd("last", RING_PORTS, cores, service, mbufs=mbufs, mbcache=0) as pmd:
         for _ in range(ROUNDS):
             with pmd.forwarding("txonly") as run:
                 wait_for(lambda: pmd.missing() == mbufs, COUNT_SECONDS, f"all {mbufs} mbufs taken")

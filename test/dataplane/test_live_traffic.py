@@ -1,6 +1,7 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: BSD-3-Clause
-"""Packets from the kernel through a tap port in a network namespace of its own: echo answers, and scattered receive.
+"""Packets from the kernel through a tap port in a network namespace of its own: echo answers, and
+scattered receive.
 
 The tap port keeps mbufs for its receive queue until it is closed; all are back then.
 """
@@ -41,6 +42,7 @@ def kernel_end(pid):
             result.append(end)
         except OSError as problem:
             result.append(problem)
+
     # The namespace belongs to a thread, the socket to the process.
     thread = threading.Thread(target=enter)
     thread.start()
@@ -62,7 +64,9 @@ def exchange(end, frames, matches):
             except TimeoutError:
                 if deadline.left():
                     continue
-                raise tap.Failure(f"packet {i}: no answer within {ANSWER_SECONDS} s\n{frame.hex()}") from None
+                raise tap.Failure(
+                    f"packet {i}: no answer within {ANSWER_SECONDS} s\n{frame.hex()}"
+                ) from None
             if matches(frame, answer):
                 break
 
@@ -92,7 +96,13 @@ def open_tap(args):
         return Testpmd("tap", [f"net_tap0,iface={INTERFACE}"], args=ONE_PORT + args, netns=True)
     except StartRefused as refused:
         try:
-            with Testpmd("tap", [f"net_tap0,iface={INTERFACE}"], args=ONE_PORT + args, netns=True, ops="ring_mp_mc"):
+            with Testpmd(
+                "tap",
+                [f"net_tap0,iface={INTERFACE}"],
+                args=ONE_PORT + args,
+                netns=True,
+                ops="ring_mp_mc",
+            ):
                 raise
         except StartRefused as default:
             if default is refused:
@@ -101,16 +111,21 @@ def open_tap(args):
 
 
 for mode, matches in (("icmpecho", echo), ("macswap", swapped)):
-    for size, args, how in ((64, [], "small packets"), (1200, [], "large packets"),
-                            (1200, SCATTER, "large packets, scattered over small mbufs"),
-                            (1200, SCATTER + ["--mbcache=0"], "the same without a mempool cache")):
+    for size, args, how in (
+        (64, [], "small packets"),
+        (1200, [], "large packets"),
+        (1200, SCATTER, "large packets, scattered over small mbufs"),
+        (1200, SCATTER + ["--mbcache=0"], "the same without a mempool cache"),
+    ):
         with tap.case(f"{mode}, {how}"):
             can_tap()
             with open_tap(args) as pmd, kernel_end(pmd.process.pid) as end:
                 with pmd.forwarding(mode) as run:
                     exchange(end, packets.echoes(COUNT, size), matches)
                 tap.check(run.totals.rx >= COUNT and run.totals.tx >= COUNT, f"{run.totals}")
-                tap.check(pmd.missing() > 0, "the port keeps no mbufs, so that their return shows nothing")
+                tap.check(
+                    pmd.missing() > 0, "the port keeps no mbufs, so that their return shows nothing"
+                )
                 pmd.stop_ports()
                 pmd.close_ports()
                 pmd.require_idle()

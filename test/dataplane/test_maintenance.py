@@ -1,6 +1,8 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: BSD-3-Clause
-"""Update and reap while testpmd forwards: by a service lcore, by the control thread, and asked for all the time."""
+"""Update and reap while testpmd forwards: by a service lcore, by the control thread, and asked for
+all the time.
+"""
 
 import tap
 import testpmd
@@ -14,7 +16,7 @@ REAPS = 2000 if FULL else 200
 
 def stats(pmd):
     """The driver's own counters of the only packet pool."""
-    name, = pmd.pool_names()
+    (name,) = pmd.pool_names()
     return pmd.telemetry(f"/magazine/stats,{name}")
 
 
@@ -25,7 +27,9 @@ def ours():
 
 def wait_updates(pmd, wanted, when):
     first = stats(pmd)["updates"]
-    wait_for(lambda: stats(pmd)["updates"] >= first + wanted, UPDATE_SECONDS, f"{wanted} updates {when}")
+    wait_for(
+        lambda: stats(pmd)["updates"] >= first + wanted, UPDATE_SECONDS, f"{wanted} updates {when}"
+    )
 
 
 for service, cache in ((True, 0), (True, 250), (False, 0), (False, 250)):
@@ -45,7 +49,7 @@ for ports, cache in ((NULL_PORTS, 0), (RING_PORTS, 0), (RING_PORTS, 250)):
     with tap.case(f"reaped all the time, mempool cache {cache}, {ports[0]}"):
         ours()
         with Testpmd("reaped", ports, 2, True, mbcache=cache, options=INTERVAL) as pmd:
-            name, = pmd.pool_names()
+            (name,) = pmd.pool_names()
             with pmd.forwarding("flowgen") as run:
                 for _ in range(REAPS):
                     pmd.telemetry(f"/magazine/reap,{name}")
@@ -59,8 +63,13 @@ with tap.case("the driver's own count of free objects is the pool's"):
     ours()
     with Testpmd("count", NULL_PORTS, 2, mbcache=250) as pmd:
         pmd.forward("io")
-        pool, = pmd.pools()
-        wait_for(lambda: stats(pmd)["free"] == pmd.pools()[0].backend, COUNT_SECONDS, "both counts equal")
-        tap.check(stats(pmd)["objects"] == pool.size, f"{stats(pmd)['objects']} objects, pool of {pool.size}")
+        (pool,) = pmd.pools()
+        wait_for(
+            lambda: stats(pmd)["free"] == pmd.pools()[0].backend, COUNT_SECONDS, "both counts equal"
+        )
+        tap.check(
+            stats(pmd)["objects"] == pool.size,
+            f"{stats(pmd)['objects']} objects, pool of {pool.size}",
+        )
         pmd.quit()
 tap.finish()

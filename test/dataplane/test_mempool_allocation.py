@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """--mp-alloc: memory from EAL, external memory, external hugepages, pinned external buffers.
 
-Every pool is proven to be of this driver. What testpmd refuses with the default handler too is skipped.
+Every pool is proven to be of this driver. What testpmd refuses with the default handler too is
+skipped.
 """
 
 import itertools
@@ -16,7 +17,9 @@ CACHES = (0, 250, 512) if FULL else (0, 250)
 
 
 def start(memory, cache, ops):
-    return Testpmd("alloc", NULL_PORTS, cores=2, mbcache=cache, args=[f"--mp-alloc={memory}"], **ops)
+    return Testpmd(
+        "alloc", NULL_PORTS, cores=2, mbcache=cache, args=[f"--mp-alloc={memory}"], **ops
+    )
 
 
 def start_or_skip(memory, cache):
@@ -30,13 +33,21 @@ def start_or_skip(memory, cache):
         except StartRefused as default:
             if default is refused:
                 raise
-            cause = [line for line in str(default).splitlines() if "Cause:" in line or "Cannot" in line]
-            raise tap.Skip(f"{DEFAULT_HANDLER} is refused too: {'; '.join(c.strip() for c in cause)}") from None
+            cause = [
+                line for line in str(default).splitlines() if "Cause:" in line or "Cannot" in line
+            ]
+            raise tap.Skip(
+                f"{DEFAULT_HANDLER} is refused too: {'; '.join(c.strip() for c in cause)}"
+            ) from None
 
 
 for memory, cache in itertools.product(("native", "xmem", "xmemhuge", "xbuf"), CACHES):
-    with tap.case(f"--mp-alloc={memory}, mempool cache {cache}"), start_or_skip(memory, cache) as pmd:
-        tap.check(all(pool.cache_size == cache for pool in pmd.pools()), f"other cache size than {cache}")
+    with tap.case(f"--mp-alloc={memory}, mempool cache {cache}"), start_or_skip(
+        memory, cache
+    ) as pmd:
+        tap.check(
+            all(pool.cache_size == cache for pool in pmd.pools()), f"other cache size than {cache}"
+        )
         for mode in MODES:
             run = pmd.forward(mode, count="tx" if mode == "txonly" else "rx")
             tap.check(run.totals.tx > 0, f"{mode}: nothing sent")

@@ -1,13 +1,22 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: BSD-3-Clause
-"""Each option of the driver under traffic, given by MAGAZINE_OPTIONS, and bad ones refused with a sentence."""
+"""Each option of the driver under traffic, given by MAGAZINE_OPTIONS, and bad ones refused with a
+sentence.
+"""
 
 import tap
 import testpmd
 from testpmd import RING_PORTS, FULL, StartRefused, Testpmd
 
-GOOD = ("rounds=14", "rounds=510", "visit=0", "magazines=0", "block=64", "interval=10ms",
-        "rounds=14,visit=0,interval=10ms")
+GOOD = (
+    "rounds=14",
+    "rounds=510",
+    "visit=0",
+    "magazines=0",
+    "block=64",
+    "interval=10ms",
+    "rounds=14,visit=0,interval=10ms",
+)
 BAD = (("rounds=7", "rounds=7"), ("colour=red", "colour=red"), ("interval=0", "interval=0"))
 CACHES = (0, 250, 512) if FULL else (0, 250)
 MODES = ("io", "flowgen", "macswap") if FULL else ("io", "flowgen")

@@ -38,7 +38,11 @@ def readdressed(frame, sent):
 
 
 def answered(frame, sent):
-    return packets.is_arp_reply(sent) if packets.is_arp(frame) else packets.is_echo_reply_to(sent, frame)
+    return (
+        packets.is_arp_reply(sent)
+        if packets.is_arp(frame)
+        else packets.is_echo_reply_to(sent, frame)
+    )
 
 
 EXPECTED = {
@@ -58,13 +62,22 @@ def contents(mode, size, args=(), what=""):
         sent = forward_capture(mode, frames, list(args))
         tap.check(len(sent) == len(frames), f"{len(frames)} packets in, {len(sent)} out")
         for i, (frame, out) in enumerate(zip(frames, sent)):
-            tap.check(EXPECTED[mode](frame, out), f"packet {i}\nin:  {frame.hex()}\nout: {out.hex()}")
+            tap.check(
+                EXPECTED[mode](frame, out), f"packet {i}\nin:  {frame.hex()}\nout: {out.hex()}"
+            )
 
 
 for name in EXPECTED:
     contents(name, SMALL)
     contents(name, LARGE, [f"--mbuf-size={SMALL_MBUF}"], " in several segments")
-contents("noisy", SMALL, ["--noisy-tx-sw-buffer-size=64", "--noisy-tx-sw-buffer-flushtime=2"], " through its own queue")
+contents(
+    "noisy",
+    SMALL,
+    ["--noisy-tx-sw-buffer-size=64", "--noisy-tx-sw-buffer-flushtime=2"],
+    " through its own queue",
+)
 with tap.case("rxonly takes a whole capture and sends nothing"):
-    tap.check(forward_capture("rxonly", packets.flows(COUNT, SMALL), []) == [], "something was sent")
+    tap.check(
+        forward_capture("rxonly", packets.flows(COUNT, SMALL), []) == [], "something was sent"
+    )
 tap.finish()

@@ -1,6 +1,6 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: BSD-3-Clause
-"""Packets of several mbufs: made by txonly, circling between rings, and received into small mbufs."""
+"""Packets of several mbufs: made by txonly, sent round rings, and received into small mbufs."""
 
 import re
 
@@ -11,7 +11,9 @@ from testpmd import RING_PORTS, FULL, Testpmd, work_dir
 SEGMENTS = ((64, 64, 128), (40, 24), (60, 1, 1, 1, 1, 1, 1, 1), (2048, 2048))
 RING_HOLDS = 1023
 HEADROOM = 128
-TORN = 2  # lines that may be unreadable, because the prompt and the echo of a command fell into them
+TORN = (
+    2  # lines that may be unreadable, because the prompt and the echo of a command fell into them
+)
 RING_MBUFS = 20480  # three a packet in two full rings, and as much again in hand
 FOLDER = work_dir()
 SOURCE, SINK = FOLDER / "in.pcap", FOLDER / "out.pcap"
@@ -42,7 +44,7 @@ def txonly_to_capture(pmd, lengths):
 
 
 def segments_shown(pmd, count):
-    """Receive count packets while testpmd shows each; return their lengths and numbers of segments."""
+    """Receive count packets, each shown by testpmd; return their lengths and segment counts."""
     pmd.command("set verbose 1")
     pmd.set_mode("rxonly")
     before = pmd.counters((0,))
@@ -53,8 +55,9 @@ def segments_shown(pmd, count):
     return [(int(m[1]), int(m[2])) for m in found if m]
 
 
-with tap.case("txonly with segments: start and quit"), \
-        Testpmd("segments", [f"net_pcap0,tx_pcap={SINK}"], args=ONE_PORT) as pmd:
+with tap.case("txonly with segments: start and quit"), Testpmd(
+    "segments", [f"net_pcap0,tx_pcap={SINK}"], args=ONE_PORT
+) as pmd:
     for lengths in SEGMENTS:
         with tap.case(f"txonly with segments {lengths}"):
             txonly_to_capture(pmd, lengths)
@@ -67,8 +70,9 @@ with tap.case("txonly with segments: start and quit"), \
 
 for cores in (1, 2):
     where = f"rings, {cores} forwarding lcores"
-    with tap.case(f"{where}: start and quit"), \
-            Testpmd("circling", RING_PORTS, cores, mbufs=RING_MBUFS) as pmd:
+    with tap.case(f"{where}: start and quit"), Testpmd(
+        "circling", RING_PORTS, cores, mbufs=RING_MBUFS
+    ) as pmd:
         with tap.case(f"{where}: packets of three segments circle"):
             set_segments(pmd, SEGMENTS[0])
             pmd.command("set txsplit on")
@@ -89,13 +93,21 @@ for size, args in ((512, []), (512, ["--mp-alloc=xmem"]), (384, ["--mbcache=0"])
     with tap.case(f"packets received into mbufs of {size} bytes {' '.join(args)}"):
         frames = packets.flows(50, 1400)
         packets.write_pcap(SOURCE, frames)
-        with Testpmd("scatter", [f"net_pcap0,rx_pcap={SOURCE}"],
-                     args=ONE_PORT + args + [f"--mbuf-size={size}"]) as pmd:
+        with Testpmd(
+            "scatter",
+            [f"net_pcap0,rx_pcap={SOURCE}"],
+            args=ONE_PORT + args + [f"--mbuf-size={size}"],
+        ) as pmd:
             shown = segments_shown(pmd, len(frames))
-            tap.check(len(shown) >= len(frames) - TORN, f"{len(shown)} of {len(frames)} packets shown")
+            tap.check(
+                len(shown) >= len(frames) - TORN, f"{len(shown)} of {len(frames)} packets shown"
+            )
             for length, segments in shown:
                 least, most = -(-length // size), -(-length // (size - HEADROOM))
-                tap.check(1 < least <= segments <= most, f"{length} bytes in {segments} segments of {size}")
+                tap.check(
+                    1 < least <= segments <= most,
+                    f"{length} bytes in {segments} segments of {size}",
+                )
             pmd.require_idle()
             pmd.quit()
 tap.finish()

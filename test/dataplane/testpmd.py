@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """testpmd driven through its console, and asked about its pools.
 
-The process runs on a pseudo terminal, so that it prints line by line; its errors come through a pipe. Every wait ends
-at a prompt, at a condition or at a deadline. A process is ended by its own number and takes only the files of
-its own prefix along; it dies with this script.
+The process runs on a pseudo terminal, so that it prints line by line; its errors come through a
+pipe. Every wait ends at a prompt, at a condition or at a deadline. A process is ended by its own
+number and takes only the files of its own prefix along; it dies with this script.
 
 Environment:
     MAGAZINE_PLUGIN       path of the driver (default: the one in build/)
-    MAGAZINE_TEST_OPS     run on this handler instead, without the plugin; to see whether a failure is the driver's
+    MAGAZINE_TEST_OPS     another handler, without the plugin: is a failure the driver's?
     MAGAZINE_FILE_PREFIX  start of every EAL file prefix; two runs side by side need different ones
     MAGAZINE_HUGE         1: on hugepages, 0: --no-huge (default: on hugepages if enough are free)
     MAGAZINE_FULL         1: all combinations instead of a selection that covers each value
     MAGAZINE_TESTPMD      the program (default: dpdk-testpmd)
 
-Not here: --mp-alloc=anon. testpmd then makes its pool with the default handler whatever --mbuf-pool-ops-name says,
-so it would test nothing of ours; anonymous memory has a program of its own in test/contract.
+Not here: --mp-alloc=anon. testpmd then makes its pool with the default handler whatever
+--mbuf-pool-ops-name says, so it would test nothing of ours; anonymous memory has a program of its
+own in test/contract.
 """
 
 import atexit
@@ -59,7 +60,9 @@ POLL_SECONDS = 0.02
 NO_HUGE_MB = 256
 ENOUGH_HUGEPAGES = 128
 MBUFS = 8192
-LIBDPDK = subprocess.run(["pkg-config", "--modversion", "libdpdk"], stdout=subprocess.PIPE, text=True, check=False).stdout
+LIBDPDK = subprocess.run(
+    ["pkg-config", "--modversion", "libdpdk"], stdout=subprocess.PIPE, text=True, check=False
+).stdout
 # With a copy of each packet; from 25.07 on net_null does not free what it has copied.
 COPY = ",copy=1" if tuple(map(int, re.findall(r"\d+", LIBDPDK)[:2])) < (25, 7) else ""
 NULL_PORTS = (f"net_null0{COPY}", f"net_null1{COPY}")
@@ -69,18 +72,29 @@ TELEMETRY_MAX = 1 << 20
 BUILT_PLUGIN = ROOT / "build/drivers/mempool/magazine/librte_mempool_magazine.so"
 PROGRAM = os.environ.get("MAGAZINE_TESTPMD", "dpdk-testpmd")
 OPS = os.environ.get("MAGAZINE_TEST_OPS") or "magazine"
-PLUGIN = None if os.environ.get("MAGAZINE_TEST_OPS") else os.environ.get("MAGAZINE_PLUGIN") or str(BUILT_PLUGIN)
+PLUGIN = (
+    None
+    if os.environ.get("MAGAZINE_TEST_OPS")
+    else os.environ.get("MAGAZINE_PLUGIN") or str(BUILT_PLUGIN)
+)
 PREFIX = os.environ.get("MAGAZINE_FILE_PREFIX") or f"magazine-{os.getpid()}"
 FULL = os.environ.get("MAGAZINE_FULL") == "1"
 PACKETS = 2000000 if FULL else 20000
 
 ERROR_WORDS = re.compile(
-    r"error|fail|cannot|can't|could not|unable|invalid|illegal|\bbad\b|panic|assert|not enough|not supported|no such|"
-    r"leak|objects are out|still out|out of memory|abort|segfault|segmentation|corrupt|refus|denied|"
-    r"command not found|ambiguous|unrecognized|unknown|stuck|lost|unsupported", re.IGNORECASE)
-# Counters at zero, words of packet flags, and what the tap port says on a kernel without its queueing disciplines.
+    r"error|fail|cannot|can't|could not|unable|invalid|illegal|\bbad\b|panic|assert|not enough|not "
+    r"supported|no such|"
+    r"leak|objects are out|still out|out of memory|abort|segfault|segmentation|corrupt|refus|"
+    r"denied|"
+    r"command not found|ambiguous|unrecognized|unknown|stuck|lost|unsupported",
+    re.IGNORECASE,
+)
+# Counters at zero, words of packet flags, and what the tap port says on a kernel without its
+# queueing disciplines.
 HARMLESS = re.compile(
-    r"errors: *0\b|Bad-[a-z0-9-]*csum: *0\b|CKSUM_UNKNOWN|qdisc|Disabling rte flow support", re.IGNORECASE)
+    r"errors: *0\b|Bad-[a-z0-9-]*csum: *0\b|CKSUM_UNKNOWN|qdisc|Disabling rte flow support",
+    re.IGNORECASE,
+)
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 PR_SET_PDEATHSIG = 1
@@ -90,7 +104,9 @@ _LIBC = ctypes.CDLL(None)
 signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 Totals = collections.namedtuple("Totals", "rx tx rx_dropped tx_dropped ports")
-Pool = collections.namedtuple("Pool", "name ops size populated backend cached cache_size chunks elt_size")
+Pool = collections.namedtuple(
+    "Pool", "name ops size populated backend cached cache_size chunks elt_size"
+)
 
 
 class StartRefused(tap.Failure):
@@ -104,7 +120,9 @@ def hugepage_mounts():
 
 
 def _on_hugepages():
-    """As told, or else when enough of them are free now; decided once, because others reserve and return pages."""
+    """As told, or else when enough of them are free now; decided once, because others reserve and
+    return pages.
+    """
     told = os.environ.get("MAGAZINE_HUGE")
     if told in ("0", "1"):
         return told == "1"
@@ -134,7 +152,9 @@ def hugepage_files_of(prefix):
 
 
 def remove_files_of(prefix):
-    """Remove what a process leaves behind under its prefix: sockets, configuration and hugepage files."""
+    """Remove what a process leaves behind under its prefix: sockets, configuration and hugepage
+    files.
+    """
     shutil.rmtree(runtime_dir(prefix), ignore_errors=True)
     for where in hugepage_mounts():
         for path in glob.glob(f"{glob.escape(where)}/{glob.escape(prefix)}map_*"):
@@ -152,7 +172,8 @@ def work_dir():
 
 
 def lcore_options(cores, service):
-    """EAL options: main lcore 0, forwarding lcores 1 to cores, and the service lcore, folded on the CPUs there are.
+    """EAL options: main lcore 0, forwarding lcores 1 to cores, and the service lcore, folded on the
+    CPUs there are.
 
     testpmd never forwards on its main lcore. -S, because -s refuses ids above the number of CPUs.
     """
@@ -167,7 +188,7 @@ def _die_with_parent():
 
 
 def wait_for(condition, seconds, what):
-    """Poll condition() until it returns something true, and return that; fail after the given time."""
+    """Poll condition() until it returns something true; return that, or fail in time."""
     deadline = patience.Deadline(seconds)
     while True:
         value = condition()
@@ -189,8 +210,21 @@ class Testpmd:
 
     _number = 0
 
-    def __init__(self, name, vdevs, cores=1, service=False, mbufs=MBUFS, mbcache=None, args=(), eal=(), ops=OPS,
-                 prefix=None, netns=False, options=None):
+    def __init__(
+        self,
+        name,
+        vdevs,
+        cores=1,
+        service=False,
+        mbufs=MBUFS,
+        mbcache=None,
+        args=(),
+        eal=(),
+        ops=OPS,
+        prefix=None,
+        netns=False,
+        options=None,
+    ):
         Testpmd._number += 1
         self.name = name
         self.ops = ops
@@ -203,10 +237,20 @@ class Testpmd:
         self._telemetry = None
         self._dump = testpmd_words.MempoolDump(self.command, self._refused)
         command = ["unshare", "--net", "--"] if netns else []
-        command += [PROGRAM, *lcore_options(cores, service), "--no-pci", f"--file-prefix={self.prefix}"]
+        command += [
+            PROGRAM,
+            *lcore_options(cores, service),
+            "--no-pci",
+            f"--file-prefix={self.prefix}",
+        ]
         command += [] if HUGE else ["--no-huge", "-m", str(NO_HUGE_MB)]
         command += ["-d", PLUGIN] if PLUGIN else []
-        command += [f"--vdev={v}" for v in vdevs] + [f"--mbuf-pool-ops-name={ops}", *eal, "--", "-i"]
+        command += [f"--vdev={v}" for v in vdevs] + [
+            f"--mbuf-pool-ops-name={ops}",
+            *eal,
+            "--",
+            "-i",
+        ]
         command += [f"--nb-cores={cores}", f"--total-num-mbufs={mbufs}"]
         command += [f"--mbcache={mbcache}"] if mbcache is not None else []
         self.command_line = command + list(args)
@@ -217,9 +261,15 @@ class Testpmd:
         self._terminal, slave = pty.openpty()
         tty.setraw(slave)
         try:
-            self.process = subprocess.Popen(self.command_line, stdin=slave, stdout=slave, stderr=subprocess.PIPE,
-                                            preexec_fn=_die_with_parent, start_new_session=True,
-                                            env=self._environment)
+            self.process = subprocess.Popen(
+                self.command_line,
+                stdin=slave,
+                stdout=slave,
+                stderr=subprocess.PIPE,
+                preexec_fn=_die_with_parent,
+                start_new_session=True,
+                env=self._environment,
+            )
         except FileNotFoundError as missing:
             tap.bail_out(f"{missing.filename} is not installed")
         finally:
@@ -276,13 +326,17 @@ class Testpmd:
                 left = deadline.left()
                 tap.check(left, f"no prompt within {seconds} s")
                 self._more.wait(left)
-            answer, self._text = self._text[:end], self._text[end + len(PROMPT):]
+            answer, self._text = self._text[:end], self._text[end + len(PROMPT) :]
             return answer
 
     def errors(self):
         """Lines that complain, of either stream, since the start."""
         with self._more:
-            return [line for line in self.lines if ERROR_WORDS.search(line) and not HARMLESS.search(line)]
+            return [
+                line
+                for line in self.lines
+                if ERROR_WORDS.search(line) and not HARMLESS.search(line)
+            ]
 
     def _refused(self):
         """That words of another version are not known is no complaint."""
@@ -308,19 +362,25 @@ class Testpmd:
             except OSError:
                 continue
             fields = after.split()
-            found.append(f"{before.split('(')[1]}: {fields[0]} user {fields[11]} system {fields[12]}")
+            found.append(
+                f"{before.split('(')[1]}: {fields[0]} user {fields[11]} system {fields[12]}"
+            )
         return "\n".join(found)
 
     # Console
 
     def type(self, text):
-        """Type a command without waiting for the prompt, whose letters a talkative lcore may tear apart."""
+        """Type a command without waiting for the prompt, whose letters a talkative lcore may tear
+        apart.
+        """
         with self._more:
             self._text = ""
         os.write(self._terminal, text.encode() + b"\n")
 
     def command(self, text, seconds=COMMAND_SECONDS, after=""):
-        """Type a command; return what it printed up to the next prompt, or the first one after a pattern."""
+        """Type a command; return what it printed up to the next prompt, or the first one after a
+        pattern.
+        """
         try:
             self.type(text)
             return self._until_prompt(seconds, after)
@@ -350,6 +410,7 @@ class Testpmd:
         def numbers(text):
             found = re.findall(r"(?:RX|TX)-(?:packets|dropped): *(\d+)", text)
             return [int(n) for n in found]
+
         ports = {}
         for part in re.split(r"Forward statistics for port ", parts[0])[1:]:
             rx, _, tx, _ = numbers(part)
@@ -368,7 +429,9 @@ class Testpmd:
 
     @contextlib.contextmanager
     def forwarding(self, mode, how=""):
-        """Forwarding in a mode, stopped at the end; the value gets the totals in `totals` and has the `lcores`."""
+        """Forwarding in a mode, stopped at the end; the value gets the totals in `totals` and has
+        the `lcores`.
+        """
         self.set_mode(mode)
         run = types.SimpleNamespace(totals=None, lcores=self.start(how))
         try:
@@ -380,21 +443,30 @@ class Testpmd:
         run.totals = self.stop()
 
     def forward(self, mode, packets=PACKETS, how="", ports=(0, 1), count="rx"):
-        """Forward in a mode until each of the ports has counted the packets, and stop; return that run."""
+        """Forward in a mode until each of the ports has counted the packets, and stop; return that
+        run.
+        """
         before = self.counters(ports)
         with self.forwarding(mode, how) as run:
             self.wait_packets(before, packets, count, mode)
         return run
 
     def wait_packets(self, before, packets, count="rx", what="traffic"):
-        """Wait until each port in before, an answer of counters(), has counted so many more packets."""
+        """Wait until each port in before, an answer of counters(), has counted so many more
+        packets.
+        """
         key = {"rx": "ipackets", "tx": "opackets"}[count]
 
         def reached():
             now = self.counters(before)
             return all(now[p][key] - before[p][key] >= packets for p in before)
+
         try:
-            wait_for(reached, TRAFFIC_SECONDS, f"{packets} {count} packets on each of the ports {list(before)}: {what}")
+            wait_for(
+                reached,
+                TRAFFIC_SECONDS,
+                f"{packets} {count} packets on each of the ports {list(before)}: {what}",
+            )
         except tap.Failure as why:
             raise tap.Failure(f"{why}\n{self.counters(before)}\n{self.describe()}") from None
 
@@ -417,16 +489,27 @@ class Testpmd:
             match = re.search(pattern, text, re.MULTILINE)
             tap.check(match or otherwise is not None, f"{asked} shows no {pattern}:\n{text}")
             return match[1] if match else otherwise
-        return Pool(name, field(r"ops_name: <([^>]*)>"), int(field(r"^ +size=(\d+)")),
-                    int(field(r"populated_size=(\d+)")), int(field(r"common_pool_count=(\d+)")),
-                    int(field(r"total_cache_count=(\d+)", "0")), int(field(r" cache_size=(\d+)", "0")),
-                    int(field(r"nb_mem_chunks=(\d+)")), int(field(r"elt_size=(\d+)")))
+
+        return Pool(
+            name,
+            field(r"ops_name: <([^>]*)>"),
+            int(field(r"^ +size=(\d+)")),
+            int(field(r"populated_size=(\d+)")),
+            int(field(r"common_pool_count=(\d+)")),
+            int(field(r"total_cache_count=(\d+)", "0")),
+            int(field(r" cache_size=(\d+)", "0")),
+            int(field(r"nb_mem_chunks=(\d+)")),
+            int(field(r"elt_size=(\d+)")),
+        )
 
     def pools(self):
         """All packet pools, each proven to be of the handler asked for."""
         found = [self.pool(name) for name in self.pool_names()]
         for pool in found:
-            tap.check(pool.ops == self.ops, f"pool {pool.name} is of the handler '{pool.ops}', not '{self.ops}'")
+            tap.check(
+                pool.ops == self.ops,
+                f"pool {pool.name} is of the handler '{pool.ops}', not '{self.ops}'",
+            )
         return found
 
     def missing(self):
@@ -436,15 +519,21 @@ class Testpmd:
     def require_all_back(self):
         """Every mbuf is in its pool.
 
-        Asked for a bounded time, because a count is exact only while nobody works and maintenance may be at work.
+        Asked for a bounded time, because a count is exact only while nobody works and maintenance
+        may be at work.
         """
         for pool in self.pools():
-            tap.check(pool.populated == pool.size, f"pool {pool.name}: populated {pool.populated} of {pool.size}")
+            tap.check(
+                pool.populated == pool.size,
+                f"pool {pool.name}: populated {pool.populated} of {pool.size}",
+            )
         try:
             wait_for(lambda: self.missing() == 0, COUNT_SECONDS, "every mbuf back")
         except tap.Failure:
             state = "\n".join(map(str, self.pools()))
-            raise tap.Failure(f"{self.missing()} mbufs are not back after {COUNT_SECONDS} s\n{state}") from None
+            raise tap.Failure(
+                f"{self.missing()} mbufs are not back after {COUNT_SECONDS} s\n{state}"
+            ) from None
 
     def require_idle(self):
         """All mbufs back and nothing complained: what every case ends with."""
@@ -478,20 +567,29 @@ class Testpmd:
     def quit(self, held=0):
         """Leave by the quit command; the status must be 0 and nothing may have complained.
 
-        testpmd frees its pools then, and the driver reports a pool with objects out: it has to if held mbufs are,
-        and else must not.
+        testpmd frees its pools then, and the driver reports a pool with objects out: it has to if
+        held mbufs are, and else must not.
         """
         os.write(self._terminal, b"quit\n")
         try:
             status = patience.wait(self.process, QUIT_SECONDS)
         except subprocess.TimeoutExpired:
-            raise tap.Failure(f"quit: not ended within {QUIT_SECONDS} s\n{self.describe()}") from None
+            raise tap.Failure(
+                f"quit: not ended within {QUIT_SECONDS} s\n{self.describe()}"
+            ) from None
         self._reader.join(COMMAND_SECONDS)
         tap.check(status == 0, f"quit: status {status}\n{self.describe()}")
         tap.check(any("Bye..." in line for line in self.lines), f"quit: no Bye\n{self.describe()}")
-        reports = [line for line in self.lines if re.search(rf"\bfreed while {held} of its ", line)] if held else []
+        reports = (
+            [line for line in self.lines if re.search(rf"\bfreed while {held} of its ", line)]
+            if held
+            else []
+        )
         if held and self.ops == "magazine":
-            tap.check(len(reports) == 1, f"{held} mbufs were out at the end, reports: {reports}\n{self.describe()}")
+            tap.check(
+                len(reports) == 1,
+                f"{held} mbufs were out at the end, reports: {reports}\n{self.describe()}",
+            )
         self.require_no_errors(reports)
 
     def kill(self):

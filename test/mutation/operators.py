@@ -9,9 +9,10 @@
 | connective | swaps && and || |
 | order | makes an acquire, release or sequentially consistent memory order relaxed |
 
-Only bodies of functions are mutated. Tokens and matching brackets are enough to find statements in a tree that
-clang-format keeps, and need no compiler library; a mutant that does not compile is not counted. Left out is what
-no test can or should see: log messages, assertions, hints to the processor.
+Only bodies of functions are mutated. Tokens and matching brackets are enough to find statements in
+a tree that clang-format keeps, and need no compiler library; a mutant that does not compile is not
+counted. Left out is what no test can or should see: log messages, assertions, hints to the
+processor.
 """
 
 import re
@@ -29,11 +30,13 @@ TOKEN = re.compile(
 )
 DIRECTIVE = re.compile(r"[ \t]*#(?:\\\n|[^\n])*")
 KEYWORDS = set(
-    "if else for while do switch case default return goto break continue sizeof typedef struct union enum static const "
+    "if else for while do switch case default return goto break continue sizeof typedef struct "
+    "union enum static const "
     "volatile extern inline register _Atomic _Static_assert static_assert".split()
 )
 UNSEEN = set(
-    "MAG_LOG RTE_LOG rte_log RTE_SET_USED RTE_ASSERT RTE_BUILD_BUG_ON assert rte_pause sched_yield rte_prefetch0 "
+    "MAG_LOG RTE_LOG rte_log RTE_SET_USED RTE_ASSERT RTE_BUILD_BUG_ON assert rte_pause sched_yield "
+    "rte_prefetch0 "
     "va_start va_end __builtin_prefetch".split()
 )
 BOUNDS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">"}
@@ -75,7 +78,8 @@ class Mutant:
     @property
     def key(self):
         """What it is, wherever the function stands."""
-        return f"{self.function}: {self.operator}: {self.old_line if self.operator == 'delete' else self.new_line}"
+        line = self.old_line if self.operator == "delete" else self.new_line
+        return f"{self.function}: {self.operator}: {line}"
 
     def apply(self, text):
         return text[: self.start] + self.new + text[self.end :]
@@ -125,7 +129,9 @@ def functions_of(tokens):
                 (
                     tokens[k].text
                     for k in range(begin, i - 1)
-                    if tokens[k].kind == "word" and tokens[k + 1].text == "(" and not tokens[k].text.startswith("__")
+                    if tokens[k].kind == "word"
+                    and tokens[k + 1].text == "("
+                    and not tokens[k].text.startswith("__")
                 ),
                 None,
             )
@@ -160,7 +166,9 @@ class Body:
                 inner = self.text[self.tokens[i + 1].end : self.tokens[close].start]
                 if self._has_no(CONNECTIVES, i + 1, close):
                     heads.update(range(i, close))
-                yield self._mutant("negate", self.tokens[i + 1].end, self.tokens[close].start, f"!({inner})")
+                yield self._mutant(
+                    "negate", self.tokens[i + 1].end, self.tokens[close].start, f"!({inner})"
+                )
             elif token.text in EQUALITY and i not in heads:
                 yield self._swap("negate", token, EQUALITY)
             elif token.text in BOUNDS:
@@ -204,7 +212,10 @@ class Body:
                 end = self._deletable(i)
                 if end:
                     yield self._mutant("delete", token.start, self.tokens[end].end, ";")
-            if token.text in ("if", "for", "while", "switch") and self.tokens[i + 1].match is not None:
+            if (
+                token.text in ("if", "for", "while", "switch")
+                and self.tokens[i + 1].match is not None
+            ):
                 i, starts = self.tokens[i + 1].match, True
             elif self._is_loop_macro(i):
                 i, starts = self.tokens[i + 1].match, True
@@ -216,7 +227,11 @@ class Body:
 
     def _is_loop_macro(self, i):
         token = self.tokens[i]
-        return token.kind == "word" and re.search(r"FOREACH", token.text) and self.tokens[i + 1].text == "("
+        return (
+            token.kind == "word"
+            and re.search(r"FOREACH", token.text)
+            and self.tokens[i + 1].text == "("
+        )
 
     def _deletable(self, i):
         """The index of the ; of a statement that begins here, if it is one to leave out."""
@@ -227,7 +242,9 @@ class Body:
             if token.text in KEYWORDS or self._is_loop_macro(i) or "prefetch" in token.text:
                 return None
             # What follows a type's name is another name or a star.
-            if after not in ("(", "->", ".", "[", "++", "--") and not re.fullmatch(r"[-+*/%&|^]?=|<<=|>>=", after):
+            if after not in ("(", "->", ".", "[", "++", "--") and not re.fullmatch(
+                r"[-+*/%&|^]?=|<<=|>>=", after
+            ):
                 return None
         elif token.text not in ("*", "(", "++", "--"):
             return None

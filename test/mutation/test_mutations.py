@@ -2,26 +2,28 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Lines of lib/magazine and of the driver are broken in copies of the tree: a test must fail.
 
-Stored mutations (mutations.txt; its head explains the format) break what a concurrent invariant relies on and no
-operator breaks. By default those marked core, with MAGAZINE_FULL=1 all. Each must apply to exactly one place,
-compile, and be killed: a test fails, or the program does not end.
+Stored mutations (mutations.txt; its head explains the format) break what a concurrent invariant
+relies on and no operator breaks. By default those marked core, with MAGAZINE_FULL=1 all. Each must
+apply to exactly one place, compile, and be killed: a test fails, or the program does not end.
 
-Mutants by operator (operators.py says which) are taken at random from all lines: by default as many as fit into
-85 s, with MAGAZINE_FULL=1 into twenty minutes, and then those of memory orders under ThreadSanitizer. Each is run
-against the programs that execute its function (coverage.py), by default against five of them that are quick.
-Not counted: a mutant that does not compile, or of which the compiler makes the same code. Survivors are printed as
-FILE:LINE, operator and changed line. Some survive because they change nothing that can be seen, and which are tried
-differs from run to run, so a survivor by itself fails nothing. The run fails when so few are killed that with a
-true share of SHARE_LEAST there would be one such run in a million: that takes tests that are gone, not bad luck.
+Mutants by operator (operators.py says which) are taken at random from all lines: by default as many
+as fit into 85 s, with MAGAZINE_FULL=1 into twenty minutes, and then those of memory orders under
+ThreadSanitizer. Each is run against the programs that execute its function (coverage.py), by
+default against five of them that are quick. Not counted: a mutant that does not compile, or of
+which the compiler makes the same code. Survivors are printed as FILE:LINE, operator and changed
+line. Some survive because they change nothing that can be seen, and which are tried differs from
+run to run, so a survivor by itself fails nothing. The run fails when so few are killed that with a
+true share of SHARE_LEAST there would be one such run in a million: that takes tests that are gone,
+not bad luck.
 
     test_mutations.py            the test
-    test_mutations.py --check    list the stored mutations that do not apply to exactly one place; builds nothing
+    test_mutations.py --check    list stored mutations that apply to no or several places; no build
     test_mutations.py --list     list all mutants by operator
     test_mutations.py --map      measure which program executes which file, into programs.txt
 
-MAGAZINE_SEED=N repeats the choice of a run, which prints its seed. MAGAZINE_SECONDS=N is the time for mutants by
-operator. MAGAZINE_MUTATIONS=PATTERN runs all of those, stored or not, that the pattern is found in: a title, or
-"FILE: FUNCTION: OPERATOR: changed line" as printed.
+MAGAZINE_SEED=N repeats the choice of a run, which prints its seed. MAGAZINE_SECONDS=N is the time
+for mutants by operator. MAGAZINE_MUTATIONS=PATTERN runs all of those, stored or not, that the
+pattern is found in: a title, or "FILE: FUNCTION: OPERATOR: changed line" as printed.
 """
 
 import collections
@@ -64,7 +66,11 @@ SHARE_LEAST = 0.6
 CHANCE = 1e-6
 # For the driver, which most unit programs leave alone.
 CONTRACTS = ("blocks", "datapath", "lifetime", "options", "refusal")
-TSAN = {"MAGAZINE_SANITIZER": "thread", "MAGAZINE_POISON": "0", "TSAN_OPTIONS": "halt_on_error=1 exitcode=66"}
+TSAN = {
+    "MAGAZINE_SANITIZER": "thread",
+    "MAGAZINE_POISON": "0",
+    "TSAN_OPTIONS": "halt_on_error=1 exitcode=66",
+}
 
 
 class Mutation:
@@ -83,14 +89,19 @@ class Mutation:
     def places(self, texts):
         """Where the old lines are: path and offset of each place in these texts by path."""
         old = re.compile("^" + re.escape("".join(f"{line}\n" for line in self.old)), re.MULTILINE)
-        return [(path, found.start()) for path, text in texts.items() for found in old.finditer(text)]
+        return [
+            (path, found.start()) for path, text in texts.items() for found in old.finditer(text)
+        ]
 
     def place(self, texts):
         """The one place; fails the case if there is none, or more than one."""
         places = self.places(texts)
         names = " ".join(str(path.relative_to(ROOT)) for path, _ in places)
         old = "\n".join(self.old)
-        tap.check(len(places) == 1, f"the old lines are in {len(places)} places, must be one: {names}\n{old}")
+        tap.check(
+            len(places) == 1,
+            f"the old lines are in {len(places)} places, must be one: {names}\n{old}",
+        )
         return places[0]
 
     def change(self, texts):
@@ -135,7 +146,11 @@ def check(table):
 
 def all_mutants(texts):
     """Mutants by operator of all files."""
-    return [one for path, text in texts.items() for one in operators.mutants_of(path.relative_to(ROOT), text)]
+    return [
+        one
+        for path, text in texts.items()
+        for one in operators.mutants_of(path.relative_to(ROOT), text)
+    ]
 
 
 def describe(mutant):
@@ -160,7 +175,9 @@ class Farm:
         self.objects = objects_of(self.first, programs)
         self.free.put(self.first)
         for number in range(1, WORKERS):
-            self.free.put(self.first.clone(self.first.root.parent / f"{self.first.root.name}-{number}"))
+            self.free.put(
+                self.first.clone(self.first.root.parent / f"{self.first.root.name}-{number}")
+            )
 
     @contextlib.contextmanager
     def copy(self):
@@ -185,7 +202,9 @@ class Farm:
         return failures
 
     def attempt(self, file, text, programs, tries=1):
-        """What kills a changed file: ("killed", by what), or ("survived" or "same" or "invalid", why)."""
+        """What kills a changed file: ("killed", by what), or ("survived" or "same" or "invalid",
+        why).
+        """
         with self.copy() as copy:
             path = copy.root / file
             old = path.read_text()
@@ -208,14 +227,23 @@ class Farm:
 def objects_of(copy, programs):
     """A digest of each object file of the code under test and of these programs."""
     # The tests may have a library of their own, with all symbols.
-    places = [*copy.build.rglob("lib*magazine.*.p"), *(copy.build / f"{copy.program(name)}.p" for name in programs)]
+    places = [
+        *copy.build.rglob("lib*magazine.*.p"),
+        *(copy.build / f"{copy.program(name)}.p" for name in programs),
+    ]
     objects = (path for place in places for path in place.rglob("*.o"))
-    return {path.relative_to(copy.build): hashlib.sha1(path.read_bytes()).digest() for path in objects}
+    return {
+        path.relative_to(copy.build): hashlib.sha1(path.read_bytes()).digest() for path in objects
+    }
 
 
 def test_programs(copy):
-    """The names of all programs that a mutant can be run against: units, and contracts without hugepages."""
-    listed = subprocess.run(["meson", "introspect", "--tests", copy.build], capture_output=True, text=True, check=True)
+    """The names of all programs that a mutant can be run against: units, and contracts without
+    hugepages.
+    """
+    listed = subprocess.run(
+        ["meson", "introspect", "--tests", copy.build], capture_output=True, text=True, check=True
+    )
     names = []
     for test in json.loads(listed.stdout):
         suites = [suite.split(":")[-1] for suite in test["suite"]]
@@ -228,7 +256,10 @@ def test_programs(copy):
 
 def chance(killed, tried):
     """The chance that no more are killed, if the true share were SHARE_LEAST."""
-    return sum(math.comb(tried, k) * SHARE_LEAST**k * (1 - SHARE_LEAST) ** (tried - k) for k in range(killed + 1))
+    return sum(
+        math.comb(tried, k) * SHARE_LEAST**k * (1 - SHARE_LEAST) ** (tried - k)
+        for k in range(killed + 1)
+    )
 
 
 class Sample:
@@ -255,7 +286,9 @@ class Sample:
                 if mutant is None:
                     return
                 programs = self.programs(mutant, names)
-                result, why = self.farm.attempt(mutant.path, mutant.apply(texts[ROOT / mutant.path]), programs)
+                result, why = self.farm.attempt(
+                    mutant.path, mutant.apply(texts[ROOT / mutant.path]), programs
+                )
                 with lock:
                     self.results.append((mutant, result))
                     if result == "survived":
@@ -269,7 +302,10 @@ class Sample:
         """How many of each result."""
         count = collections.Counter(result for _, result in self.results)
         tried = count["killed"] + count["survived"]
-        tap.note(f"{count['killed']} of {tried} killed; {count['same']} make the same code, {count['invalid']} do not compile")
+        tap.note(
+            f"{count['killed']} of {tried} killed; {count['same']} make the same code, "
+            f"{count['invalid']} do not compile"
+        )
         return count
 
     def report(self):
@@ -288,7 +324,6 @@ class Sample:
 
 def run_stored(farm, mutations, texts):
     """A case for each stored mutation."""
-
 
     def attempt(mutation):
         try:
@@ -313,8 +348,14 @@ def run_order(first, texts, mutants, measured):
         names = sorted({name for one in mutants for name in sample.programs(one, everything)})
         sample.farm.build(names)
         failures = sample.farm.baseline(names)
-        tap.note(f"not used, since they fail as it is: {failures}" if failures else "all pass as it is")
-        sample.run(texts, [name for name in names if name not in failures], time.monotonic() + SECONDS_ORDER)
+        tap.note(
+            f"not used, since they fail as it is: {failures}" if failures else "all pass as it is"
+        )
+        sample.run(
+            texts,
+            [name for name in names if name not in failures],
+            time.monotonic() + SECONDS_ORDER,
+        )
         tap.check(sample.count()["killed"] > 0, "none was killed")
 
 
@@ -325,15 +366,22 @@ class Plan:
         self.full = os.environ.get("MAGAZINE_FULL") == "1"
         self.pattern = os.environ.get("MAGAZINE_MUTATIONS")
         seed = int(os.environ.get("MAGAZINE_SEED") or random.randrange(1 << 32))
-        self.seconds = int(os.environ.get("MAGAZINE_SECONDS") or (SECONDS_FULL if self.full else SECONDS))
+        self.seconds = int(
+            os.environ.get("MAGAZINE_SECONDS") or (SECONDS_FULL if self.full else SECONDS)
+        )
         self.table = read_table(HERE / "mutations.txt")
         self.texts = sources(ROOT)
         self.stored = [one for one in self.table if self.wants(one.title, self.full or one.core)]
-        mutants = [one for one in all_mutants(self.texts) if self.wants(f"{one.path}: {one.key}", True)]
+        mutants = [
+            one for one in all_mutants(self.texts) if self.wants(f"{one.path}: {one.key}", True)
+        ]
         random.Random(seed).shuffle(mutants)
         self.orders = [one for one in mutants if one.operator == "order"]
         self.mutants = [one for one in mutants if one.operator != "order"]
-        tap.note(f"seed {seed}; {len(self.mutants)} mutants by operator, {len(self.orders)} of memory orders")
+        tap.note(
+            f"seed {seed}; {len(self.mutants)} mutants by operator, {len(self.orders)} of memory "
+            "orders"
+        )
 
     def wants(self, text, otherwise):
         return bool(re.search(self.pattern, text)) if self.pattern else otherwise
@@ -344,7 +392,11 @@ class Plan:
         if self.full:
             needed |= set(names)
         elif self.pattern:
-            needed |= {name for one in self.mutants for name in known.programs(one.path, one.function, names)}
+            needed |= {
+                name
+                for one in self.mutants
+                for name in known.programs(one.path, one.function, names)
+            }
         else:
             needed |= {name for name in names if known.seconds.get(name, 0) <= QUICK_SECONDS}
         return [name for name in names if name in needed]
@@ -380,7 +432,9 @@ def run(folder, begin):
         names = plan.programs(test_programs(first), known)
         farm.build(names)
         # The slower ones have passed in the unit suite.
-        failures = farm.baseline([name for name in names if first.seconds.get(name, 0) <= BASE_SECONDS])
+        failures = farm.baseline(
+            [name for name in names if first.seconds.get(name, 0) <= BASE_SECONDS]
+        )
         tap.check(not failures, failures)
         ready = True
     if not ready:
@@ -388,7 +442,9 @@ def run(folder, begin):
     run_stored(farm, plan.stored, plan.texts)
     if plan.mutants:
         with tap.case("enough mutants by operator are killed"):
-            sample = Sample(farm, plan.mutants, known, None if plan.full or plan.pattern else PROGRAMS)
+            sample = Sample(
+                farm, plan.mutants, known, None if plan.full or plan.pattern else PROGRAMS
+            )
             sample.run(plan.texts, names, None if plan.pattern else begin + plan.seconds)
             sample.report()
     if plan.orders and (plan.full or plan.pattern):

@@ -12,8 +12,14 @@ sys.path.insert(0, str(TEST / "dataplane"))
 import tap  # noqa: E402
 
 PROGRAMS = {"unit": "test_{}.c", "contract": "{}_test.c"}
-SECTIONS = ["2. Caches: replaced handlers", "4. The lcore layer", "5. The depot", "6. Update", "7. Purge, enable, reap",
-            "10. Regions: mirrors"]
+SECTIONS = [
+    "2. Caches: replaced handlers",
+    "4. The lcore layer",
+    "5. The depot",
+    "6. Update",
+    "7. Purge, enable, reap",
+    "10. Regions: mirrors",
+]
 
 
 def rows():
@@ -40,9 +46,12 @@ def main():
             for _, rule, suite, program, test in (row for row in found if row[0] == section):
                 source = TEST / suite / PROGRAMS[suite].format(program)
                 text = source.read_text() if source.is_file() else ""
-                # A test puts itself on the list; where it is run more than once, it is the argument of another macro.
+                # A test puts itself on the list; where it is run more than once, it is the argument
+                # of another macro.
                 alone = re.search(rf"^TEST\({test}[,)]", text, re.MULTILINE)
-                listed = re.search(rf"^{test}\(", text, re.MULTILINE) and re.search(rf"\(\s*{test}\s*[,)]", text)
+                listed = re.search(rf"^{test}\(", text, re.MULTILINE) and re.search(
+                    rf"\(\s*{test}\s*[,)]", text
+                )
                 if not alone and not listed:
                     wrong.append(f"{rule}: {suite}/{program}: no test {test}")
             tap.check(not wrong, "\n".join(wrong))

@@ -36,7 +36,11 @@ _lock = threading.Lock()
 
 def sources(root):
     """The text of each file that is mutated, by its path."""
-    return {path: path.read_text() for folder in SOURCES for path in sorted((root / folder).rglob("*.[ch]"))}
+    return {
+        path: path.read_text()
+        for folder in SOURCES
+        for path in sorted((root / folder).rglob("*.[ch]"))
+    }
 
 
 def end(process):
@@ -58,7 +62,10 @@ def end_all():
 
 def remove_runtime_files():
     """What EAL left of programs that were killed."""
-    folder = pathlib.Path(os.environ.get("XDG_RUNTIME_DIR", "/tmp") if os.getuid() else "/var/run") / "dpdk"
+    folder = (
+        pathlib.Path(os.environ.get("XDG_RUNTIME_DIR", "/tmp") if os.getuid() else "/var/run")
+        / "dpdk"
+    )
     for left in folder.glob(f"{PREFIX}-*"):
         shutil.rmtree(left, ignore_errors=True)
 
@@ -70,7 +77,10 @@ class Tree:
         self.root = root
         self.build = root / "build"
         self.seconds = {}
-        self.before, self.env = [], {}  # of each program: the command that runs it, and what it finds
+        self.before, self.env = (
+            [],
+            {},
+        )  # of each program: the command that runs it, and what it finds
 
     @classmethod
     def of_checkout(cls, root):
@@ -95,8 +105,8 @@ class Tree:
 
     def _command(self, *command):
         process = subprocess.Popen(
-            command, cwd=self.root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, start_new_session=True)  # fmt: skip
+            command, cwd=self.root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, start_new_session=True)  # fmt: skip
         with _lock:
             _running.add(process)
         try:
@@ -132,15 +142,20 @@ class Tree:
 
     def run(self, name, **env):
         """Run a test program to its first failure: what failed, or "" when nothing did."""
-        env = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP", MAGAZINE_FILE_PREFIX=PREFIX, MAGAZINE_BUILD=str(self.build),
-                   MAGAZINE_PLUGIN=str(self.build / PLUGIN), **self.env, **env)  # fmt: skip
+        env = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP", MAGAZINE_FILE_PREFIX=PREFIX,
+                   MAGAZINE_BUILD=str(self.build), MAGAZINE_PLUGIN=str(self.build / PLUGIN),
+                   **self.env, **env)  # fmt: skip
         start = time.monotonic()
-        limit = max(HANG_SECONDS, HANG_FACTOR * self.seconds[name]) if name in self.seconds else TEST_SECONDS
+        limit = (
+            max(HANG_SECONDS, HANG_FACTOR * self.seconds[name])
+            if name in self.seconds
+            else TEST_SECONDS
+        )
         limit = patience.scaled(limit)
         process = subprocess.Popen(
             [*self.before, "stdbuf", "-oL", self.build / self.program(name), *self.arguments(name)],
-            cwd=self.root, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            start_new_session=True)  # fmt: skip
+            cwd=self.root, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, start_new_session=True)  # fmt: skip
         with _lock:
             _running.add(process)
         try:

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The driver on machines with several NUMA nodes, which qemu emulates: any processor will do.
 
-Each machine has Debian's kernel, which is downloaded once into the build folder, and an initramfs with busybox and the
-program of nodes_test.c; its results come by the second serial port, the kernel's words by the first. With arguments,
-only machines of these names.
+Each machine has Debian's kernel, which is downloaded once into the build folder, and an initramfs
+with busybox and the program of nodes_test.c; its results come by the second serial port, the
+kernel's words by the first. With arguments, only machines of these names.
 """
 
 import contextlib
@@ -28,8 +28,10 @@ import patience  # noqa: E402
 import tap  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("MAGAZINE_BUILD") or TEST.parent / "build")
-PLUGIN = pathlib.Path(os.environ.get("MAGAZINE_PLUGIN") or
-                      BUILD / "drivers/mempool/magazine/librte_mempool_magazine.so")
+PLUGIN = pathlib.Path(
+    os.environ.get("MAGAZINE_PLUGIN")
+    or BUILD / "drivers/mempool/magazine/librte_mempool_magazine.so"
+)
 FULL = os.environ.get("MAGAZINE_FULL") == "1"
 PROGRAM = BUILD / "test/numa/numa_guest"
 KERNELS = BUILD / "kernel"
@@ -43,15 +45,12 @@ MEGABYTES = 1024  # of each machine, shared evenly by its nodes
 HUGEPAGES = 24  # of each node
 MODES = ("dynamic", "legacy", "no-huge")
 
-# By node: distances to all. With four, no node's order is that of the numbers or that of another node, and the way back
-# is not as long as the way there, so that orders also differ when rows are taken for columns.
+# By node: distances to all. With four, no node's order is that of the numbers or that of another
+# node, and the way back is not as long as the way there, so that orders also differ when rows are
+# taken for columns.
 MACHINES = {
-    "two": ((10, 21),
-            (21, 10)),
-    "four": ((10, 40, 20, 30),
-             (25, 10, 30, 20),
-             (20, 30, 10, 50),
-             (30, 20, 50, 10)),
+    "two": ((10, 21), (21, 10)),
+    "four": ((10, 40, 20, 30), (25, 10, 30, 20), (20, 30, 10, 50), (30, 20, 50, 10)),
 }
 
 INIT = """#!/bin/sh
@@ -94,11 +93,33 @@ def need_tools():
 
 
 def apt(tool, *arguments, folder=None):
-    command = [tool, *(("-q", "-o", "APT::Sandbox::User=root", "-o", "Acquire::Retries=1",
-                        "-o", "Acquire::http::Timeout=20", "-o", "DPkg::Lock::Timeout=60") if tool == "apt-get" else ()),
-               *arguments]
-    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          timeout=APT_SECONDS)
+    command = [
+        tool,
+        *(
+            (
+                "-q",
+                "-o",
+                "APT::Sandbox::User=root",
+                "-o",
+                "Acquire::Retries=1",
+                "-o",
+                "Acquire::http::Timeout=20",
+                "-o",
+                "DPkg::Lock::Timeout=60",
+            )
+            if tool == "apt-get"
+            else ()
+        ),
+        *arguments,
+    ]
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=APT_SECONDS,
+    )
     return done.returncode == 0, done.stdout
 
 
@@ -122,7 +143,10 @@ def find_kernel():
     if here:
         return here[-1]
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
-        raise tap.Skip(f"no kernel: this is no Debian; put one with hugetlbfs and NUMA into {KERNELS}/vmlinuz-VERSION")
+        raise tap.Skip(
+            "no kernel: this is no Debian; put one with hugetlbfs and NUMA into "
+            f"{KERNELS}/vmlinuz-VERSION"
+        )
     KERNELS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="download-", dir=KERNELS) as folder:
         wrong = download_kernel(folder)
@@ -138,7 +162,9 @@ def find_kernel():
 
 def libraries(program):
     """Paths of all shared libraries that a program needs, its loader included."""
-    said = subprocess.run(["ldd", program], check=True, capture_output=True, text=True, timeout=60).stdout
+    said = subprocess.run(
+        ["ldd", program], check=True, capture_output=True, text=True, timeout=60
+    ).stdout
     return {pathlib.Path(path) for path in re.findall(r"(/\S+) \(0x", said)}
 
 
@@ -152,7 +178,9 @@ class Archive:
     def add(self, name, mode, content=b""):
         self.inode += 1
         fields = (self.inode, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(name) + 1, 0)
-        self.data += b"070701" + b"".join(b"%08X" % field for field in fields) + name.encode() + b"\0"
+        self.data += (
+            b"070701" + b"".join(b"%08X" % field for field in fields) + name.encode() + b"\0"
+        )
         self.data += bytes(-len(self.data) % 4) + content
         self.data += bytes(-len(self.data) % 4)
 
@@ -192,8 +220,15 @@ def make_initramfs(distances):
     archive = Archive()
     busybox = shutil.which("busybox")
     needed = find_libraries(busybox)
-    ops = find_default_ops(next(path for name, path in needed.items() if name.startswith("librte_eal.so")))
-    for folder in ("bin", "lib", "lib64", *reversed([str(parent)[1:] for parent in ops.parents][:-1])):
+    ops = find_default_ops(
+        next(path for name, path in needed.items() if name.startswith("librte_eal.so"))
+    )
+    for folder in (
+        "bin",
+        "lib",
+        "lib64",
+        *reversed([str(parent)[1:] for parent in ops.parents][:-1]),
+    ):
         archive.add_folder(folder)
     archive.add_program(busybox, "bin/busybox")
     archive.add("bin/sh", stat.S_IFLNK | 0o777, b"busybox")
@@ -203,13 +238,16 @@ def make_initramfs(distances):
     for name, path in sorted(needed.items()):
         archive.add_program(path, f"{'lib64' if name.startswith('ld-linux') else 'lib'}/{name}")
     rows = ";".join(",".join(map(str, row)) for row in distances)
-    init = INIT.format(hugepages=HUGEPAGES, modes=" ".join(MODES), plugin=PLUGIN.name, distances=rows)
+    init = INIT.format(
+        hugepages=HUGEPAGES, modes=" ".join(MODES), plugin=PLUGIN.name, distances=rows
+    )
     archive.add("init", stat.S_IFREG | 0o755, init.encode())
     return archive.finish()
 
 
 class Machine(typing.NamedTuple):
     """One that runs, and the files that it writes."""
+
     name: str
     nodes: int
     process: subprocess.Popen
@@ -223,10 +261,15 @@ class Machine(typing.NamedTuple):
         console = self.console.read_text(errors="replace") if self.console.exists() else ""
         results = self.results.read_text(errors="replace") if self.results.exists() else ""
         spans = ", ".join(re.findall(r"^# (\S+ to \S+ s)", results, re.MULTILINE))
-        tap.note(f"{self.nodes} nodes: {time.monotonic() - self.begin:.1f} s, programs by their clock: {spans}")
+        tap.note(
+            f"{self.nodes} nodes: {time.monotonic() - self.begin:.1f} s, programs by their clock: "
+            f"{spans}"
+        )
         words = f"the kernel's last words:\n{console[-2000:]}\nthe program's:\n{results[-2000:]}"
         tap.check(self.process.returncode != 124, f"stopped after {SECONDS} s; {words}")
-        tap.check(self.process.returncode == 0, f"{QEMU}: exit status {self.process.returncode}; {words}")
+        tap.check(
+            self.process.returncode == 0, f"{QEMU}: exit status {self.process.returncode}; {words}"
+        )
         tap.check(f"== {MODES[-1]} ends:" in results, f"it has not come to its end; {words}")
         return results.replace("\r", "")
 
@@ -238,14 +281,45 @@ def start(name, kernel, folder):
     console, results = folder / f"{name}.console", folder / f"{name}.results"
     initramfs.write_bytes(make_initramfs(distances))
     # timeout(1), since this script may be killed.
-    command = ["timeout", "-k", "5", str(patience.scaled(SECONDS)), QEMU, "-nodefaults", "-no-user-config", "-no-reboot",
-               "-display", "none", "-machine", "pc", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", str(CPUS),
-               "-m", str(MEGABYTES), "-kernel", kernel, "-initrd", initramfs,
-               "-append", "console=ttyS0 loglevel=4 panic=-1 no_timer_check mitigations=off random.trust_cpu=on",
-               "-serial", f"file:{console}", "-serial", f"file:{results}"]
+    command = [
+        "timeout",
+        "-k",
+        "5",
+        str(patience.scaled(SECONDS)),
+        QEMU,
+        "-nodefaults",
+        "-no-user-config",
+        "-no-reboot",
+        "-display",
+        "none",
+        "-machine",
+        "pc",
+        "-accel",
+        "tcg,thread=multi",
+        "-cpu",
+        "max",
+        "-smp",
+        str(CPUS),
+        "-m",
+        str(MEGABYTES),
+        "-kernel",
+        kernel,
+        "-initrd",
+        initramfs,
+        "-append",
+        "console=ttyS0 loglevel=4 panic=-1 no_timer_check mitigations=off random.trust_cpu=on",
+        "-serial",
+        f"file:{console}",
+        "-serial",
+        f"file:{results}",
+    ]
     for node in range(nodes):  # all of them before the first distance
-        command += ["-object", f"memory-backend-ram,id=memory{node},size={megabytes}M",
-                    "-numa", f"node,nodeid={node},cpus={node * cpus}-{(node + 1) * cpus - 1},memdev=memory{node}"]
+        command += [
+            "-object",
+            f"memory-backend-ram,id=memory{node},size={megabytes}M",
+            "-numa",
+            f"node,nodeid={node},cpus={node * cpus}-{(node + 1) * cpus - 1},memdev=memory{node}",
+        ]
     for node, row in enumerate(distances):
         for to, distance in enumerate(row):
             command += ["-numa", f"dist,src={node},dst={to},val={distance}"]
@@ -271,8 +345,10 @@ def report_mode(label, said, status):
             tap.check(result == "ok", "\n".join(more + [why]))
     with tap.case(f"{label}: the program comes to its end"):
         plan = re.search(r"^1\.\.(\d+)", said, re.MULTILINE)
-        tap.check(plan and len(parts) // 3 == int(plan[1]) and status == str(failed),
-                  f"exit status {status}, {len(parts) // 3} results:\n{said[-2000:]}")
+        tap.check(
+            plan and len(parts) // 3 == int(plan[1]) and status == str(failed),
+            f"exit status {status}, {len(parts) // 3} results:\n{said[-2000:]}",
+        )
 
 
 def report(machine):
@@ -282,15 +358,21 @@ def report(machine):
     if said is None:
         return
     for mode in MODES:
-        part = re.search(f"^== {mode} begins\n(.*)^== {mode} ends: (\\d+)$", said, re.MULTILINE | re.DOTALL)
-        report_mode(f"{machine.nodes} nodes, {mode}", part[1] if part else "", part[2] if part else "none")
+        part = re.search(
+            f"^== {mode} begins\n(.*)^== {mode} ends: (\\d+)$", said, re.MULTILINE | re.DOTALL
+        )
+        report_mode(
+            f"{machine.nodes} nodes, {mode}", part[1] if part else "", part[2] if part else "none"
+        )
 
 
 def main():
     kernel, machines = None, []
     with tap.case("machines with several nodes can be had"):
         wrong = set(sys.argv[1:]) - set(MACHINES)
-        tap.check(not wrong, f"no machine {', '.join(sorted(wrong))}: there are {', '.join(MACHINES)}")
+        tap.check(
+            not wrong, f"no machine {', '.join(sorted(wrong))}: there are {', '.join(MACHINES)}"
+        )
         need_tools()
         kernel = find_kernel()
         tap.note(f"kernel {kernel.name}")

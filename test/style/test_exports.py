@@ -1,9 +1,10 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: BSD-3-Clause
-"""Each library exports what its public headers declare, and for the driver what its door declares; nothing else.
+"""Each library exports what its public headers declare, and for the driver what its door declares;
+nothing else.
 
-The lists are version.map beside each library's sources. A function that is static inline in a header may be exported
-too, for languages that do not read C headers.
+The lists are version.map beside each library's sources. A function that is static inline in a
+header may be exported too, for languages that do not read C headers.
 """
 
 import os
@@ -68,12 +69,17 @@ def inlined(headers):
 def listed(folder):
     """The names of each node."""
     text = re.sub(r"/\*.*?\*/|#.*", " ", (folder / "version.map").read_text())
-    return {node: set(re.findall(r"\b((?:mag|rte)_\w+);", body)) for node, body in re.findall(r"(\w+) \{(.*?)\}", text, re.DOTALL)}
+    return {
+        node: set(re.findall(r"\b((?:mag|rte)_\w+);", body))
+        for node, body in re.findall(r"(\w+) \{(.*?)\}", text, re.DOTALL)
+    }
 
 
 def symbols(library, *options):
     """The names in a library's dynamic symbol table, and the node of each."""
-    text = subprocess.run(["nm", "-D", *options, library], check=True, capture_output=True, text=True).stdout
+    text = subprocess.run(
+        ["nm", "-D", *options, library], check=True, capture_output=True, text=True
+    ).stdout
     found = {}
     for line in text.splitlines():
         kind, name = line.split()[-2:]
@@ -84,8 +90,13 @@ def symbols(library, *options):
 
 
 def require_same(one, other, what):
-    tap.check(one == other, "\n".join([f"{name}: {what[0]}" for name in sorted(one - other)] +
-                                      [f"{name}: {what[1]}" for name in sorted(other - one)]))
+    tap.check(
+        one == other,
+        "\n".join(
+            [f"{name}: {what[0]}" for name in sorted(one - other)]
+            + [f"{name}: {what[1]}" for name in sorted(other - one)]
+        ),
+    )
 
 
 def main():
@@ -93,14 +104,22 @@ def main():
         name = library.name
         lists = listed(folder)
         for node, headers in nodes.items():
-            with tap.case(f"{name}: node {node} is what {' '.join(header.name for header in headers)} declares"):
+            with tap.case(
+                f"{name}: node {node} is what {' '.join(header.name for header in headers)} "
+                "declares"
+            ):
                 names = lists.get(node, set())
-                require_same(names - inlined(headers), declared(headers),
-                             ("is exported and not declared", "is declared and not exported"))
+                require_same(
+                    names - inlined(headers),
+                    declared(headers),
+                    ("is exported and not declared", "is declared and not exported"),
+                )
         with tap.case(f"{name}: it exports its list"):
-            require_same({(symbol, node) for symbol, node in symbols(library, "--defined-only").items()},
-                         {(symbol, node) for node, names in lists.items() for symbol in names},
-                         ("is exported and not listed", "is listed and not exported"))
+            require_same(
+                {(symbol, node) for symbol, node in symbols(library, "--defined-only").items()},
+                {(symbol, node) for node, names in lists.items() for symbol in names},
+                ("is exported and not listed", "is listed and not exported"),
+            )
     with tap.case("the driver uses all of its door, and beside it public names alone"):
         used = {name for name in symbols(PLUGIN, "--undefined-only") if name.startswith("mag_")}
         lists = listed(LIBRARY)

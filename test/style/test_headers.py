@@ -1,10 +1,11 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: BSD-3-Clause
-"""Each file compiles by itself, and includes the headers of what it uses, with each version of DPDK.
+"""Each file compiles by itself and includes the headers that it needs, with each DPDK version.
 
-With the installed DPDK, with those whose libdpdk-dev is unpacked in the folders that MAGAZINE_HEADERS names (split by
-colons; each has usr/include), and with MAGAZINE_FULL=1 with Debian's others, which are downloaded once into
-build-headers by an apt of its own. Which header has a name is read from DPDK's headers.
+With the installed DPDK, with those whose libdpdk-dev is unpacked in the folders that
+MAGAZINE_HEADERS names (split by colons; each has usr/include), and with MAGAZINE_FULL=1 with
+Debian's others, which are downloaded once into build-headers by an apt of its own. Which header has
+a name is read from DPDK's headers.
 """
 
 import collections
@@ -28,8 +29,16 @@ ROOT = TEST.parent
 HERE = ROOT / "build-headers"
 LIBRARY = ROOT / "lib/magazine"
 DRIVER = ROOT / "drivers/mempool/magazine"
-PUBLIC = ("mag_cache.h", "mag_inline.h", "mag_maint.h", "mag_memtag.h", "mag_mirror.h", "mag_region.h", "mag_stats.h",
-          "rte_mempool_magazine.h")
+PUBLIC = (
+    "mag_cache.h",
+    "mag_inline.h",
+    "mag_maint.h",
+    "mag_memtag.h",
+    "mag_mirror.h",
+    "mag_region.h",
+    "mag_stats.h",
+    "rte_mempool_magazine.h",
+)
 FOLDERS = (LIBRARY, DRIVER, TEST / "unit")  # where "..." is looked for
 
 DEBIAN = {"bookworm": "22.11", "trixie": "24.11", "sid": "25.11"}
@@ -40,12 +49,17 @@ C = ["-std=gnu11", "-D_GNU_SOURCE", "-DALLOW_EXPERIMENTAL_API", "-DALLOW_INTERNA
 PUBLIC_C = ["-std=gnu11"]
 PUBLIC_CXX = ["-std=c++17"]
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers"]
-C_WARNINGS = ["-Wmissing-prototypes", "-Wstrict-prototypes", "-Wold-style-definition", "-Wwrite-strings"]
+C_WARNINGS = [
+    "-Wmissing-prototypes",
+    "-Wstrict-prototypes",
+    "-Wold-style-definition",
+    "-Wwrite-strings",
+]
 
 # Names that a later version has in another header than 22.11, which includes that one everywhere.
 MOVED = {
-    "rte_bitops.h": r"RTE_IS_POWER_OF_2|rte_(?:is_power_of_2|align(?:32|64)(?:prev)?pow2|bsf(?:32|64)(?:_safe)?|"
-                    r"combine(?:32|64)ms1b|fls_u(?:32|64)|log2_u(?:32|64))",
+    "rte_bitops.h": r"RTE_IS_POWER_OF_2|rte_(?:is_power_of_2|align(?:32|64)(?:prev)?pow2|"
+    r"bsf(?:32|64)(?:_safe)?|combine(?:32|64)ms1b|fls_u(?:32|64)|log2_u(?:32|64))"
 }
 # Each of these has what is in those whose name begins with its own.
 WHOLE = ("rte_mbuf", "rte_ring", "rte_ip", "rte_ethdev")
@@ -58,18 +72,22 @@ CALLS = {
     "sched.h": r"sched_(?:yield|getcpu|[gs]etaffinity)",
     "stdarg.h": r"va_(?:start|end)",
     "stdio.h": r"v?(?:f|s|sn)?printf|f(?:open|close|gets|flush)|perror",
-    "stdlib.h": r"malloc|calloc|realloc|free|abort|exit|[gs]etenv|strtou?ll?|aligned_alloc|qsort|abs",
-    "string.h": r"mem(?:cpy|set|cmp|move|chr)|str(?:n?cmp|n?dup|len|n?cpy|r?chr|str|error|tok_r|spn|cspn)",
+    "stdlib.h": r"malloc|calloc|realloc|free|abort|exit|[gs]etenv|strtou?ll?|aligned_alloc|qsort|"
+    r"abs",
+    "string.h": r"mem(?:cpy|set|cmp|move|chr)|str(?:n?cmp|n?dup|len|n?cpy|r?chr|str|error|tok_r|"
+    r"spn|cspn)",
     "sys/mman.h": r"m(?:map|unmap|advise|protect)",
     "unistd.h": r"getp?pid|usleep|sysconf|syscall|fork|unlink|readlink|_exit",
 }
 NAMES = {
-    "errno.h": r"errno|E(?:AGAIN|BUSY|DEADLK|EXIST|FAULT|INTR|INVAL|NOBUFS|NOENT|NOMEM|NOSPC|NOSYS|NOTSUP|PERM|RANGE)",
+    "errno.h": r"errno|E(?:AGAIN|BUSY|DEADLK|EXIST|FAULT|INTR|INVAL|NOBUFS|NOENT|NOMEM|NOSPC|NOSYS|"
+    r"NOTSUP|PERM|RANGE)",
     "inttypes.h": r"PRI[dux](?:8|16|32|64|PTR)",
     "limits.h": r"(?:U?INT|U?LONG|U?CHAR|PATH)_MAX",
     "pthread.h": r"pthread_\w+",
     "signal.h": r"SIG(?:ALRM|CHLD|INT|KILL|SEGV|STOP|TERM|USR1|USR2)",
-    "stdatomic.h": r"memory_order_\w+|atomic_(?:load|store|exchange|fetch|compare|thread|signal|init)\w*",
+    "stdatomic.h": r"memory_order_\w+|atomic_(?:load|store|exchange|fetch|compare|thread|signal|"
+    r"init)\w*",
     "stdbool.h": r"bool|true|false",
     "stdint.h": r"u?int(?:8|16|32|64|ptr|max)_t|U?INT(?:8|16|32|64)_(?:C|MAX|MIN)|UINTPTR_MAX",
     "stdio.h": r"stderr|stdout",
@@ -86,9 +104,14 @@ class Headers:
     def __init__(self, origin, folders, flags):
         self.folders = folders
         self.flags = [f"-I{folder}" for folder in folders] + flags
-        config = next((f / "rte_build_config.h" for f in folders if (f / "rte_build_config.h").exists()), None)
+        config = next(
+            (f / "rte_build_config.h" for f in folders if (f / "rte_build_config.h").exists()), None
+        )
         tap.check(config, f"{origin}: has no rte_build_config.h; unpack Debian's libdpdk-dev there")
-        year, month = (re.search(rf"define RTE_VER_{what} (\d+)", config.read_text())[1] for what in ("YEAR", "MONTH"))
+        year, month = (
+            re.search(rf"define RTE_VER_{what} (\d+)", config.read_text())[1]
+            for what in ("YEAR", "MONTH")
+        )
         self.version = f"{year}.{month:0>2}"
         self.name = f"DPDK {self.version} {origin}"
 
@@ -104,18 +127,26 @@ class Headers:
 
 
 def installed():
-    text = subprocess.run(["pkg-config", "--cflags", "libdpdk"], check=True, capture_output=True, text=True).stdout
+    text = subprocess.run(
+        ["pkg-config", "--cflags", "libdpdk"], check=True, capture_output=True, text=True
+    ).stdout
     flags = shlex.split(text)
     folders = [pathlib.Path(flag[2:]) for flag in flags if flag.startswith("-I")]
-    return Headers("installed", [f for f in folders if list(f.glob("rte_*.h"))],
-                   [flag for flag in flags if flag.startswith("-m")] + ["-include", "rte_config.h"])
+    return Headers(
+        "installed",
+        [f for f in folders if list(f.glob("rte_*.h"))],
+        [flag for flag in flags if flag.startswith("-m")] + ["-include", "rte_config.h"],
+    )
 
 
 def unpacked(root):
     """As its libdpdk.pc says, with the folders below root."""
     root = pathlib.Path(root)
-    flags = [flag for file in root.glob("usr/lib/*/pkgconfig/libdpdk-libs.pc")
-             for flag in re.findall(r"(?<= )-m\S+", re.search(r"(?m)^Cflags:.*", file.read_text())[0])]
+    flags = [
+        flag
+        for file in root.glob("usr/lib/*/pkgconfig/libdpdk-libs.pc")
+        for flag in re.findall(r"(?<= )-m\S+", re.search(r"(?m)^Cflags:.*", file.read_text())[0])
+    ]
     folders = [*root.glob("usr/include/*/dpdk"), root / "usr/include/dpdk"]
     headers = Headers(f"in {root}", folders, [*flags, "-include", "rte_config.h"])
     headers.flags.append(f"-I{root / 'usr/include'}")
@@ -126,17 +157,33 @@ def unpacked(root):
 
 
 def apt(folder, *arguments):
-    done = subprocess.run(["apt-get", "-q", "-y", *arguments], cwd=folder, env=dict(os.environ, APT_CONFIG=folder / "conf"),
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=APT_SECONDS, check=False)
+    done = subprocess.run(
+        ["apt-get", "-q", "-y", *arguments],
+        cwd=folder,
+        env=dict(os.environ, APT_CONFIG=folder / "conf"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=APT_SECONDS,
+        check=False,
+    )
     if done.returncode != 0:
-        raise tap.Skip(f"apt-get {arguments[0]}: " + (done.stdout.strip().splitlines() or ["says nothing"])[-1])
+        raise tap.Skip(
+            f"apt-get {arguments[0]}: " + (done.stdout.strip().splitlines() or ["says nothing"])[-1]
+        )
 
 
 def mirror():
     """The machine's own mirror of Debian."""
-    for file in ("/etc/apt/sources.list", *sorted(pathlib.Path("/etc/apt/sources.list.d").glob("*"))):
+    for file in (
+        "/etc/apt/sources.list",
+        *sorted(pathlib.Path("/etc/apt/sources.list.d").glob("*")),
+    ):
         if os.path.exists(file):
-            found = re.search(r"(?m)^(?:deb|URIs:) .*?(https?://\S+/debian)/?(?:\s|$)", pathlib.Path(file).read_text())
+            found = re.search(
+                r"(?m)^(?:deb|URIs:) .*?(https?://\S+/debian)/?(?:\s|$)",
+                pathlib.Path(file).read_text(),
+            )
             if found:
                 return found[1]
     return "http://deb.debian.org/debian"
@@ -156,15 +203,21 @@ def download(suite):
             (folder / name).mkdir(parents=True)
         (folder / "status").touch()
         (folder / "sources.list").write_text(
-            f"deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {mirror()} {suite} main\n")
-        (folder / "conf").write_text(f'Dir::State "{folder}/state";\nDir::State::status "{folder}/status";\n'
-                                     f'Dir::Cache "{folder}/cache";\nDir::Etc::sourcelist "{folder}/sources.list";\n'
-                                     'Dir::Etc::sourceparts "-";\nAPT::Sandbox::User "root";\n'
-                                     'Acquire::Retries "1";\nAcquire::http::Timeout "20";\n')
+            f"deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {mirror()} {suite} "
+            "main\n"
+        )
+        (folder / "conf").write_text(
+            f'Dir::State "{folder}/state";\nDir::State::status "{folder}/status";\n'
+            f'Dir::Cache "{folder}/cache";\nDir::Etc::sourcelist "{folder}/sources.list";\n'
+            'Dir::Etc::sourceparts "-";\nAPT::Sandbox::User "root";\n'
+            'Acquire::Retries "1";\nAcquire::http::Timeout "20";\n'
+        )
         apt(folder, "update")
         apt(folder, "download", *PACKAGES)
         for package in folder.glob("*.deb"):
-            subprocess.run(["dpkg-deb", "-x", package, folder / "root"], check=True, timeout=APT_SECONDS)
+            subprocess.run(
+                ["dpkg-deb", "-x", package, folder / "root"], check=True, timeout=APT_SECONDS
+            )
         (folder / "root").rename(root)
     return root
 
@@ -177,15 +230,18 @@ def without_comments(text):
     return re.sub(r"//.*", "", text)
 
 
-DEFINED = [re.compile(pattern, re.MULTILINE) for pattern in (
-    r"^[ \t]*#[ \t]*define[ \t]+(\w+)",
-    r"^(?:[^\n#()=;{}]*[\s*])?(rte_\w+)\s*\(",  # functions begin a line
-    r"^(?:typedef )?(?:struct|union|enum)\s+(?:\w+\([^)]*\)\s+|__rte\w+\s+)*(rte_\w+)\s*\{",
-    r"^\}.*?\b(rte_\w+);",
-    r"^typedef [^;{]*?\b\(?\*?(rte_\w+)\)?(?:\(|;|\[)",
-    r"^extern [^;]*?\b(rte_\w+)(?:\[\w*\])?;",
-    r"^[ \t]+(RTE_[A-Z0-9_]+)\s*(?:=[^,\n]*)?,?\s*$",
-)]
+DEFINED = [
+    re.compile(pattern, re.MULTILINE)
+    for pattern in (
+        r"^[ \t]*#[ \t]*define[ \t]+(\w+)",
+        r"^(?:[^\n#()=;{}]*[\s*])?(rte_\w+)\s*\(",  # functions begin a line
+        r"^(?:typedef )?(?:struct|union|enum)\s+(?:\w+\([^)]*\)\s+|__rte\w+\s+)*(rte_\w+)\s*\{",
+        r"^\}.*?\b(rte_\w+);",
+        r"^typedef [^;{]*?\b\(?\*?(rte_\w+)\)?(?:\(|;|\[)",
+        r"^extern [^;]*?\b(rte_\w+)(?:\[\w*\])?;",
+        r"^[ \t]+(RTE_[A-Z0-9_]+)\s*(?:=[^,\n]*)?,?\s*$",
+    )
+]
 
 
 def defined(text):
@@ -198,8 +254,10 @@ def read(path):
 
 
 def words(text):
-    """The words of the code, and whether each is called: no comments, texts, includes, or members."""
-    text = without_comments(re.sub(r'"(?:\\.|[^"\\\n])*"', '""', re.sub(r"(?m)^#include.*", "", text)))
+    """The words of the code, without comments, texts, includes, members; whether it is called."""
+    text = without_comments(
+        re.sub(r'"(?:\\.|[^"\\\n])*"', '""', re.sub(r"(?m)^#include.*", "", text))
+    )
     return set(re.findall(r"(?<![\w.])(?<!->)([A-Za-z_]\w*)(\s*\()?", text))
 
 
@@ -211,7 +269,9 @@ def includes(path):
         file = todo.pop()
         for kind, name in re.findall(r'(?m)^#include ([<"])([^>"]+)', read(file)):
             if kind == "<":
-                found |= {pathlib.Path(name).name if name.startswith("rte_") else name} | GIVES.get(name, set())
+                found |= {pathlib.Path(name).name if name.startswith("rte_") else name} | GIVES.get(
+                    name, set()
+                )
                 continue
             ours = next((f / name for f in (file.parent, *FOLDERS) if (f / name).exists()), None)
             if ours and ours.resolve() not in seen:
@@ -226,14 +286,21 @@ def lacks(path, places):
     missing = collections.defaultdict(set)
     for word, call in words(read(path)):
         tables = (MOVED, NAMES, CALLS) if call else (MOVED, NAMES)
-        wanted = {header for table in tables for header, names in table.items() if re.fullmatch(names, word)}
+        wanted = {
+            header
+            for table in tables
+            for header, names in table.items()
+            if re.fullmatch(names, word)
+        }
         if not wanted and re.match(r"_*rte_", word, re.IGNORECASE):
             wanted = places.get(word, set())
         whole = {f"{name}.h" for name in WHOLE if any(header.startswith(name) for header in wanted)}
         if wanted and not (wanted | whole) & (have | FORCED):
             missing[" or ".join(sorted(wanted | whole))].add(word)
-    return [f"{path.relative_to(ROOT)}: uses {', '.join(sorted(names))} and does not include {header}"
-            for header, names in sorted(missing.items())]
+    return [
+        f"{path.relative_to(ROOT)}: uses {', '.join(sorted(names))} and does not include {header}"
+        for header, names in sorted(missing.items())
+    ]
 
 
 # Cases
@@ -259,10 +326,32 @@ def compile_all(headers, files, flags, compiler="gcc", language="c"):
 
     def run(path):
         done = subprocess.run(
-            [compiler, "-x", language, "-fsyntax-only", *flags, *WARNINGS, *headers.flags, *folders(path),
-             path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-        errors = [line for line in done.stdout.splitlines() if ": error: " in line or ": fatal error: " in line]
-        return "\n".join(errors[:3] or [f"{path}: status {done.returncode}"]) if done.returncode else ""
+            [
+                compiler,
+                "-x",
+                language,
+                "-fsyntax-only",
+                *flags,
+                *WARNINGS,
+                *headers.flags,
+                *folders(path),
+                path,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        errors = [
+            line
+            for line in done.stdout.splitlines()
+            if ": error: " in line or ": fatal error: " in line
+        ]
+        return (
+            "\n".join(errors[:3] or [f"{path}: status {done.returncode}"])
+            if done.returncode
+            else ""
+        )
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         return [text.replace(f"{ROOT}/", "") for text in pool.map(run, files) if text]

@@ -36,8 +36,14 @@ def run(body):
     """What it prints."""
     with tempfile.TemporaryDirectory() as folder:
         script = SCRIPT.format(host=shlex.quote(str(HOST)), folder=folder, body=body)
-        done = subprocess.run(["unshare", "--mount", "--propagation", "private", "bash", "-c", script, "host"],
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=SECONDS, check=False)
+        done = subprocess.run(
+            ["unshare", "--mount", "--propagation", "private", "bash", "-c", script, "host"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
         if done.stdout.startswith(("cannot mount", "unshare: ")):
             raise tap.Skip(f"needs to mount hugetlbfs: {done.stdout.strip()}")
         left = os.path.exists(f"{folder}/huge")
@@ -47,15 +53,26 @@ def run(body):
 def main():
     with tap.case("what was mounted is unmounted, and the folder that was made for it is removed"):
         said, left = run("(begin; mounted; exit 3); echo status $?; mounted")
-        tap.check(said == "mounted\nstatus 3\nnot mounted\n" and not left, f"{said}\nfolder left: {left}")
+        tap.check(
+            said == "mounted\nstatus 3\nnot mounted\n" and not left, f"{said}\nfolder left: {left}"
+        )
     with tap.case("a process that lets go of it a little later is waited for"):
-        said, left = run("(begin; (cd $HOST_MOUNT; exec setsid sleep 1.5 >/dev/null 2>&1) & sleep 0.2; exit 0); mounted")
+        said, left = run(
+            "(begin; (cd $HOST_MOUNT; exec setsid sleep 1.5 >/dev/null 2>&1) & sleep 0.2; exit 0); "
+            "mounted"
+        )
         tap.check(said == "not mounted\n" and not left, f"{said}\nfolder left: {left}")
-    for what, hold in (("works in", "cd $HOST_MOUNT; exec sleep 60"), ("has a file open of", "exec sleep 60 <$HOST_MOUNT")):
+    for what, hold in (
+        ("works in", "cd $HOST_MOUNT; exec sleep 60"),
+        ("has a file open of", "exec sleep 60 <$HOST_MOUNT"),
+    ):
         with tap.case(f"of a process that {what} it and stays is said who it is, and what to do"):
-            said, _ = run("HOST_UNMOUNT_TRIES=2; (begin; (" + hold + ") >/dev/null 2>&1 & echo pid $!\n"
-                          "echo $! >$HOST_MOUNT/../pid; sleep 0.2; exit 0); mounted\n"
-                          "kill $(cat $HOST_MOUNT/../pid); sleep 0.2; umount $HOST_MOUNT && rmdir $HOST_MOUNT && mounted")
+            said, _ = run(
+                "HOST_UNMOUNT_TRIES=2; (begin; (" + hold + ") >/dev/null 2>&1 & echo pid $!\n"
+                "echo $! >$HOST_MOUNT/../pid; sleep 0.2; exit 0); mounted\n"
+                "kill $(cat $HOST_MOUNT/../pid); sleep 0.2; umount $HOST_MOUNT && rmdir "
+                "$HOST_MOUNT && mounted"
+            )
             pid = re.search(r"pid (\d+)", said)[1]
             line = next((line for line in said.splitlines() if "left: " in line), "")
             tap.check(f"process {pid} (sleep)" in line, f"no process {pid} in: {said}")
@@ -65,8 +82,10 @@ def main():
         said, left = run("(begin; flock -x -n $HOST_MOUNT true && echo unlocked; exit 0); mounted")
         tap.check(said == "unlocked\nnot mounted\n" and not left, f"{said}\nfolder left: {left}")
     with tap.case("the last of several unmounts it, and the others say nothing"):
-        said, left = run("(begin; while [ ! -e $HOST_MOUNT/../go ]; do sleep 0.1; done; exit 0) & sleep 0.5\n"
-                         "(begin; exit 0); mounted; touch $HOST_MOUNT/../go; wait; mounted")
+        said, left = run(
+            "(begin; while [ ! -e $HOST_MOUNT/../go ]; do sleep 0.1; done; exit 0) & sleep 0.5\n"
+            "(begin; exit 0); mounted; touch $HOST_MOUNT/../go; wait; mounted"
+        )
         tap.check(said == "mounted\nnot mounted\n" and not left, f"{said}\nfolder left: {left}")
     tap.finish()
 

@@ -1,6 +1,8 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: BSD-3-Clause
-"""Limits of time grow with the load of the machine, in scripts and in C; what hangs is stopped all the same."""
+"""Limits of time grow with the load of the machine, in scripts and in C; what hangs is stopped all
+the same.
+"""
 
 import os
 import pathlib
@@ -15,8 +17,12 @@ import patience  # noqa: E402
 import tap  # noqa: E402
 
 CPUS = os.cpu_count() or 1
-C = '#include <stdio.h>\n#include "patience.h"\nint main(void) { printf("%u\\n", patience()); return 0; }\n'
-# Load for each CPU, and how much longer: in scripts, and in C, where a part of a thread counts as one.
+C = """#include <stdio.h>
+#include "patience.h"
+int main(void) { printf("%u\\n", patience()); return 0; }
+"""
+# Load for each CPU, and how much longer: in scripts, and in C, where a part of a thread counts as
+# one.
 LOADS = ((0, 1, 1), (0.5, 1, 1), (3, 3, 4), (100, patience.MOST, patience.MOST))
 
 
@@ -29,8 +35,11 @@ def load(folder, each):
 
 
 def limited(environment, seconds, command):
-    done = subprocess.run([sys.executable, "-B", TEST.parent / "app/patience.py", str(seconds), "sh", "-c", command],
-                          env=environment, check=False)
+    done = subprocess.run(
+        [sys.executable, "-B", TEST.parent / "app/patience.py", str(seconds), "sh", "-c", command],
+        env=environment,
+        check=False,
+    )
     return done.returncode
 
 
@@ -39,13 +48,25 @@ def main():
         with tap.case("in scripts"):
             for each, factor, _ in LOADS:
                 load(folder, each)
-                tap.check(patience.factor() == factor, f"load {each} for each CPU: {patience.factor()}")
-                tap.check(patience.scaled(10) == 10 * factor, f"load {each} for each CPU: {patience.scaled(10)}")
+                tap.check(
+                    patience.factor() == factor, f"load {each} for each CPU: {patience.factor()}"
+                )
+                tap.check(
+                    patience.scaled(10) == 10 * factor,
+                    f"load {each} for each CPU: {patience.scaled(10)}",
+                )
         with tap.case("in C"):
             program = pathlib.Path(folder, "patience")
-            subprocess.run(["cc", "-D_GNU_SOURCE", "-I", TEST, "-x", "c", "-o", program, "-"], input=C, text=True, check=True)
+            subprocess.run(
+                ["cc", "-D_GNU_SOURCE", "-I", TEST, "-x", "c", "-o", program, "-"],
+                input=C,
+                text=True,
+                check=True,
+            )
             for each, _, factor in LOADS:
-                said = subprocess.run([program], env=load(folder, each), capture_output=True, text=True, check=True).stdout
+                said = subprocess.run(
+                    [program], env=load(folder, each), capture_output=True, text=True, check=True
+                ).stdout
                 tap.check(int(said) == factor, f"load {each} for each CPU: {said}")
         with tap.case("load that comes after the start counts"):
             load(folder, 0)
@@ -59,7 +80,9 @@ def main():
         with tap.case("a machine that does not tell its load"):
             patience.LOAD = str(pathlib.Path(folder, "none"))
             tap.check(patience.factor() == 1, patience.factor())
-        with tap.case("a command that is slow on a busy machine goes on, and is stopped on an idle one"):
+        with tap.case(
+            "a command that is slow on a busy machine goes on, and is stopped on an idle one"
+        ):
             tap.check(limited(load(folder, 8), 1, "sleep 2") == 0, "stopped")
             tap.check(limited(load(folder, 0), 1, "sleep 60") == 124, "not stopped")
         with tap.case("its exit status is passed on, and a signal told"):

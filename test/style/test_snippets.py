@@ -1,10 +1,12 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: BSD-3-Clause
-"""The snippets of C in README and guide compile, in each standard of C and C++ that an application may be in.
+"""The snippets of C in README and guide compile, in each standard of C and C++ that an application
+may be in.
 
-They are read from the documents. Statements become the body of a function; a line "..." stands for what is left
-out. What a snippet takes for granted, such as a port and its mbufs, is declared before it. Public headers count as
-the application's own here, so that all warnings hold for them, and DPDK's as those of the system.
+They are read from the documents. Statements become the body of a function; a line "..." stands for
+what is left out. What a snippet takes for granted, such as a port and its mbufs, is declared before
+it. Public headers count as the application's own here, so that all warnings hold for them, and
+DPDK's as those of the system.
 """
 
 import pathlib
@@ -21,14 +23,34 @@ sys.path.insert(0, str(TEST / "dataplane"))
 import tap  # noqa: E402
 
 ROOT = TEST.parent
-PUBLIC = (*sorted((ROOT / "lib/magazine").glob("mag_*.h")), ROOT / "drivers/mempool/magazine/rte_mempool_magazine.h")
+PUBLIC = (
+    *sorted((ROOT / "lib/magazine").glob("mag_*.h")),
+    ROOT / "drivers/mempool/magazine/rte_mempool_magazine.h",
+)
 DOCUMENTS = {"README.md": "markdown", "doc/guide/magazine.rst": "rst"}
 
-STANDARDS = [("gcc", "c", "c11"), ("gcc", "c", "c17"), ("g++", "c++", "c++17"), ("g++", "c++", "c++20")]
-CLANG = [("clang", "c", "c11"), ("clang", "c", "c17"), ("clang++", "c++", "c++17"), ("clang++", "c++", "c++20")]
+STANDARDS = [
+    ("gcc", "c", "c11"),
+    ("gcc", "c", "c17"),
+    ("g++", "c++", "c++17"),
+    ("g++", "c++", "c++20"),
+]
+CLANG = [
+    ("clang", "c", "c11"),
+    ("clang", "c", "c17"),
+    ("clang++", "c++", "c++17"),
+    ("clang++", "c++", "c++20"),
+]
 # A snippet need not use all that it declares.
-WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wno-unused-variable", "-Wno-unused-but-set-variable",
-            "-Wno-unused-function"]
+WARNINGS = [
+    "-Wall",
+    "-Wextra",
+    "-Wpedantic",
+    "-Werror",
+    "-Wno-unused-variable",
+    "-Wno-unused-but-set-variable",
+    "-Wno-unused-function",
+]
 
 PREAMBLE = """
 #include <inttypes.h>
@@ -72,17 +94,24 @@ def part(number, snippet):
     line = f'#line 1 "snippet {number}"\n'
     if re.search(r"(?m)^\w[\w *]*\([^;]*\)\n\{", rest):
         return line + re.sub(r"(?m)^(\w[\w *]*\([^;]*\))\n\{", r"\1;\n\1\n{", rest)
-    return f"int snippet_{number}(void);\n\nint\nsnippet_{number}(void)\n{{\n{line}{rest}\nreturn 0;\n}}\n"
+    name = f"snippet_{number}(void)"
+    return f"int {name};\n\nint\n{name}\n{{\n{line}{rest}\nreturn 0;\n}}\n"
 
 
 def program(snippets):
     """One file with all snippets of a document, and before them what they include."""
     includes = [line for snippet in snippets for line in re.findall(r"(?m)^#include .*\n", snippet)]
-    return PREAMBLE + "".join(includes) + "\n".join(part(i, snippet) for i, snippet in enumerate(snippets, 1))
+    return (
+        PREAMBLE
+        + "".join(includes)
+        + "\n".join(part(i, snippet) for i, snippet in enumerate(snippets, 1))
+    )
 
 
 def system_flags():
-    text = subprocess.run(["pkg-config", "--cflags", "libdpdk"], check=True, capture_output=True, text=True).stdout
+    text = subprocess.run(
+        ["pkg-config", "--cflags", "libdpdk"], check=True, capture_output=True, text=True
+    ).stdout
     flags = []
     for flag in shlex.split(text):
         flags += ["-isystem", flag[2:]] if flag.startswith("-I") else [flag]
@@ -90,8 +119,23 @@ def system_flags():
 
 
 def errors(compiler, language, standard, file, flags):
-    done = subprocess.run([compiler, "-x", language, f"-std={standard}", "-D_GNU_SOURCE", "-fsyntax-only", *WARNINGS,
-                           *flags, file], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    done = subprocess.run(
+        [
+            compiler,
+            "-x",
+            language,
+            f"-std={standard}",
+            "-D_GNU_SOURCE",
+            "-fsyntax-only",
+            *WARNINGS,
+            *flags,
+            file,
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
     lines = [line for line in done.stdout.splitlines() if "error: " in line]
     return "\n".join([f"-std={standard} {compiler}:", *lines[:3]]) if done.returncode else ""
 
@@ -110,7 +154,9 @@ def main():
             file = folder / f"{pathlib.Path(document).stem}.c"
             file.write_text(program(snippets))
             for standard in standards:
-                with tap.case(f"{document}: {len(snippets)} snippets with {standard[0]} -std={standard[2]}"):
+                with tap.case(
+                    f"{document}: {len(snippets)} snippets with {standard[0]} -std={standard[2]}"
+                ):
                     text = errors(*standard, file, flags)
                     tap.check(not text, text)
     tap.finish()

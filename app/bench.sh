@@ -8,7 +8,8 @@
 . "$(dirname -- "${BASH_SOURCE[0]}")/host.sh"
 
 BENCH=$HOST_ROOT/app/bench/bench.py
-TARGETS="bench rte_mempool_magazine:shared_library rte_mempool_floor:shared_library rte_mempool_circle:shared_library"
+TARGETS="bench rte_mempool_magazine:shared_library rte_mempool_floor:shared_library"
+TARGETS+=" rte_mempool_circle:shared_library"
 HUGE_MB=6144
 HUGE_QUICK_MB=2048
 HUGE_LEAST_MB=640
@@ -41,10 +42,14 @@ check_options "$@"
 host_packages_optional libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0
 HOST_WANTED=app/bench/bench # a build from before Google Benchmark was here does not make it
 if [ -f "$HOST_ROOT/build/build.ninja" ]; then
-	host_build "$HOST_ROOT/build" "$TARGETS" || host_die "the benchmarks do not build, see above"
+	host_build "$HOST_ROOT/build" "$TARGETS" ||
+		host_die "the benchmarks do not build, see above"
 else
-	host_build "$HOST_ROOT/build" "$TARGETS" -Dtests=false || host_die "the benchmarks do not build, see above"
+	host_build "$HOST_ROOT/build" "$TARGETS" -Dtests=false ||
+		host_die "the benchmarks do not build, see above"
 fi
 host_plugin "$HOST_ROOT/build"
-host_hugepages $HUGE_MB $HUGE_LEAST_MB || host_die "benchmarks need hugepages: free some memory, or add it"
-host_run env MAGAZINE_PLUGIN="$HOST_PLUGIN" MAGAZINE_FILE_PREFIX="$HOST_PREFIX" python3 -B "$BENCH" "$@"
+host_hugepages $HUGE_MB $HUGE_LEAST_MB ||
+	host_die "benchmarks need hugepages: free some memory, or add it"
+host_run env MAGAZINE_PLUGIN="$HOST_PLUGIN" MAGAZINE_FILE_PREFIX="$HOST_PREFIX" \
+	python3 -B "$BENCH" "$@"

@@ -29,7 +29,8 @@ host_packages gcc libc6-dev meson ninja-build pkgconf python3 libdpdk-dev dpdk-d
 if [ -f "$HOST_ROOT/build/build.ninja" ]; then
 	host_build "$HOST_ROOT/build" $DRIVER || host_die "the driver does not build, see above"
 else
-	host_build "$HOST_ROOT/build" $DRIVER -Dtests=false || host_die "the driver does not build, see above"
+	host_build "$HOST_ROOT/build" $DRIVER -Dtests=false ||
+		host_die "the driver does not build, see above"
 fi
 host_plugin "$HOST_ROOT/build"
 

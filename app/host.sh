@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # shellcheck shell=bash disable=SC2034 # what is set here is used by who sources this
 #
-# What forward.sh, bench.sh and run.sh need of the machine: packages, hugepages, a file prefix of one's own.
-# Sourced, not run. Everything taken is given back by host_cleanup, which runs at any exit, and only
-# what was taken: somebody else may be doing the same on this machine at the same time.
+# What forward.sh, bench.sh and run.sh need of the machine: packages, hugepages, a file prefix of
+# one's own. Sourced, not run. Everything taken is given back by host_cleanup, which runs at any
+# exit, and only what was taken: somebody else may be doing the same on this machine at the same
+# time.
 
 HOST_ROOT=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 HOST_SELF=${0##*/}
@@ -43,7 +44,8 @@ host_die() {
 
 # host_begin: to be called first; from here on every exit cleans up.
 host_begin() {
-	[ "$(uname -s)" = Linux ] || host_die "needs Linux with DPDK 22.11 or later, this is $(uname -s)"
+	[ "$(uname -s)" = Linux ] ||
+		host_die "needs Linux with DPDK 22.11 or later, this is $(uname -s)"
 	[ "$(id -u)" = 0 ] ||
 		host_die "needs root for packages and hugepages; run it again as: sudo $0${*:+ $*}"
 	unset RUNTIME_DIRECTORY # else EAL would put its sockets elsewhere
@@ -61,8 +63,8 @@ host_signal() {
 	[ $HOST_HELD = 1 ] || exit "$1"
 }
 
-# Between these two a signal waits. Whatever must not end half-way runs no command but the shell's own there:
-# Ctrl-C goes to every process of the terminal.
+# Between these two a signal waits. Whatever must not end half-way runs no command but the shell's
+# own there: Ctrl-C goes to every process of the terminal.
 host_hold() {
 	HOST_HELD=1
 }
@@ -98,37 +100,47 @@ host_packages() {
 		host_has "$name" || missing+=("$name")
 	done
 	[ ${#missing[@]} -gt 0 ] || return 0
-	command -v apt-get >/dev/null || host_die "missing: ${missing[*]} (names as in Debian), and there" \
-		"is no apt-get here; install them with this system's package manager and run this again"
+	command -v apt-get >/dev/null ||
+		host_die "missing: ${missing[*]} (names as in Debian)," \
+			"and there is no apt-get here;" \
+			"install them with this system's package manager and run this again"
 	host_say "installing ${missing[*]}"
 	export DEBIAN_FRONTEND=noninteractive
 	host_run "${apt[@]}" update >"$log" 2>&1
-	if ! host_run "${apt[@]}" install --no-install-recommends "${missing[@]}" >>"$log" 2>&1; then
+	if ! host_run "${apt[@]}" install --no-install-recommends "${missing[@]}" \
+		>>"$log" 2>&1; then
 		# Another apt-get may have held the lists while ours wanted to update them.
 		sleep 10
 		host_run "${apt[@]}" update >>"$log" 2>&1
-		host_run "${apt[@]}" install --no-install-recommends "${missing[@]}" >>"$log" 2>&1 || {
+		host_run "${apt[@]}" install --no-install-recommends "${missing[@]}" \
+			>>"$log" 2>&1 || {
 			grep '^[EW]:' "$log" | tail -n 4 >&2
-			host_die "cannot install ${missing[*]}: connect this machine to its Debian mirror, or" \
-				"install them by hand (apt-get install ${missing[*]}), and run this again"
+			host_die "cannot install ${missing[*]}:" \
+				"connect this machine to its Debian mirror," \
+				"or install them by hand" \
+				"(apt-get install ${missing[*]}), and run this again"
 		}
 	fi
 	for name in "${missing[@]}"; do
-		host_has "$name" || host_die "package $name is installed but does not provide what is" \
-			"needed; Debian 12 or 13 does, see 'apt-cache policy $name'"
+		host_has "$name" ||
+			host_die "package $name is installed but does not provide what is needed;" \
+				"Debian 12 or 13 does, see 'apt-cache policy $name'"
 	done
 }
 
 # host_packages_optional NAME...: the same, one by one; what cannot be had is not missed.
 host_packages_optional() {
 	local name updated=0
-	local apt=(apt-get -q -y -o DPkg::Lock::Timeout=300 -o Acquire::Retries=1 -o Acquire::http::Timeout=20)
+	local apt=(apt-get -q -y -o DPkg::Lock::Timeout=300
+		-o Acquire::Retries=1 -o Acquire::http::Timeout=20)
 
 	command -v apt-get >/dev/null || return 0
 	export DEBIAN_FRONTEND=noninteractive
 	for name; do
-		! dpkg-query -W -f '${db:Status-Abbrev}' "$name" 2>/dev/null | grep -q '^ii' || continue
-		! host_run "${apt[@]}" install --no-install-recommends "$name" >/dev/null 2>&1 || continue
+		! dpkg-query -W -f '${db:Status-Abbrev}' "$name" 2>/dev/null |
+			grep -q '^ii' || continue
+		! host_run "${apt[@]}" install --no-install-recommends "$name" \
+			>/dev/null 2>&1 || continue
 		[ $updated = 1 ] || host_run "${apt[@]}" update >/dev/null 2>&1
 		updated=1
 		host_run "${apt[@]}" install --no-install-recommends "$name" >/dev/null 2>&1 ||
@@ -148,10 +160,12 @@ host_run() {
 	return $rc
 }
 
-# host_build FOLDER TARGETS [meson option...]: one at a time in one tree. Says what is wrong if it fails.
+# host_build FOLDER TARGETS [meson option...]: one at a time in one tree. Says what is wrong if it
+# fails.
 host_build() {
 	local dir=$1 targets=$2 log=$HOST_SCRATCH/build.log lock rc
-	# meson does not pass on the signal that ends it: host_kill_leftovers finds ninja and its compilers by this.
+	# meson does not pass on the signal that ends it: host_kill_leftovers finds ninja and its
+	# compilers by this.
 	local -x MAGAZINE_FILE_PREFIX=$HOST_PREFIX
 	shift 2
 
@@ -162,7 +176,8 @@ host_build() {
 		host_run flock "$lock"
 	}
 	# shellcheck disable=SC2086 # targets are words
-	host_configure "$dir" "$@" >"$log" 2>&1 && host_run meson compile -C "$dir" $targets >>"$log" 2>&1
+	host_configure "$dir" "$@" >"$log" 2>&1 &&
+		host_run meson compile -C "$dir" $targets >>"$log" 2>&1
 	rc=$?
 	exec {lock}<&-
 	[ $rc = 0 ] || tail -n 40 "$log" >&2
@@ -176,21 +191,24 @@ host_configure() {
 	if [ -f "$dir/build.ninja" ]; then
 		[ -z "$HOST_WANTED" ] || grep -q "^build $HOST_WANTED:" "$dir/build.ninja" ||
 			host_run meson setup --reconfigure "$dir" "$HOST_ROOT" || return
-		[ $# = 0 ] || host_run meson configure "$dir" "$@" || host_run meson setup --wipe "$dir" "$HOST_ROOT" "$@"
+		[ $# = 0 ] || host_run meson configure "$dir" "$@" ||
+			host_run meson setup --wipe "$dir" "$HOST_ROOT" "$@"
 	else
 		host_run meson setup "$dir" "$HOST_ROOT" "$@"
 	fi
 }
 
-# host_plugin FOLDER: sets HOST_PLUGIN to the driver that was built there. EAL loads none from below a
-# folder that all may write to, /tmp for one; from there a copy is used, for as long as we run.
+# host_plugin FOLDER: sets HOST_PLUGIN to the driver that was built there. EAL loads none from below
+# a folder that all may write to, /tmp for one; from there a copy is used, for as long as we run.
 host_plugin() {
-	local driver=drivers/mempool/magazine/librte_mempool_magazine.so lib=lib/magazine dir=$1 copy
+	local driver=drivers/mempool/magazine/librte_mempool_magazine.so
+	local lib=lib/magazine dir=$1 copy
 
 	HOST_PLUGIN=$1/$driver
 	while [ "$dir" != / ]; do
 		if [ -n "$(find "$dir" -maxdepth 0 -perm -o=w)" ]; then
-			[ -n "$HOST_STAGE" ] || HOST_STAGE=$(mktemp -d /run/magazine.XXXXXX) || return 1
+			[ -n "$HOST_STAGE" ] ||
+				HOST_STAGE=$(mktemp -d /run/magazine.XXXXXX) || return 1
 			copy=$HOST_STAGE/${1##*/}
 			mkdir -p "$copy/$lib" "$copy/${driver%/*}"
 			cp -dp "$1/$lib"/lib*.so* "$copy/$lib" 2>/dev/null
@@ -202,8 +220,8 @@ host_plugin() {
 	done
 }
 
-# One lock for all who do the same on this machine, and no lock file: the lock is on the kernel's own.
-# Opened once: who has the lock, as host_cleanup may, has it again at once.
+# One lock for all who do the same on this machine, and no lock file: the lock is on the kernel's
+# own. Opened once: who has the lock, as host_cleanup may, has it again at once.
 host_lock() {
 	[ -n "$HOST_LOCK_FD" ] || exec {HOST_LOCK_FD}<"$HOST_HUGE_DIR/nr_hugepages" || return
 	flock "$HOST_LOCK_FD"
@@ -222,15 +240,16 @@ host_find_page_size() {
 	[ -w "$HOST_HUGE_DIR/nr_hugepages" ]
 }
 
-# Finds or makes a hugetlbfs of our page size. The open file keeps others from unmounting it; the lock, shared
-# with the others of these scripts, tells the last of them that it is. EAL locks the folder itself: not that one.
+# Finds or makes a hugetlbfs of our page size. The open file keeps others from unmounting it; the
+# lock, shared with the others of these scripts, tells the last of them that it is. EAL locks the
+# folder itself: not that one.
 host_mount() {
 	local mark=$HOST_MARK page found
 
 	page=pagesize=$((HOST_HUGE_KB / 1024))M
 	[ "$HOST_HUGE_KB" -lt 1048576 ] || page=pagesize=$((HOST_HUGE_KB / 1048576))G
-	found=$(awk -v page="$page" '$3 == "hugetlbfs" && $4 ~ "(^|,)" page "(,|$)" { print $2; exit }' \
-		/proc/mounts)
+	found=$(awk -v page="$page" \
+		'$3 == "hugetlbfs" && $4 ~ "(^|,)" page "(,|$)" { print $2; exit }' /proc/mounts)
 	if [ -n "$found" ]; then
 		HOST_MOUNT=$found
 	else
@@ -254,7 +273,8 @@ host_users() {
 	for proc in /proc/[0-9]*; do
 		{ find "$proc/cwd" "$proc/root" "$proc/fd" -maxdepth 1 -type l -printf '%l\n'
 			awk '{ print $6 }' "$proc/maps"; } 2>/dev/null | awk -v dir="$1" \
-			'$0 == dir || index($0, dir "/") == 1 { found = 1 } END { exit !found }' || continue
+			'$0 == dir || index($0, dir "/") == 1 { found = 1 } END { exit !found }' ||
+			continue
 		found+="${found:+, }process ${proc#/proc/} ($(cat "$proc/comm" 2>/dev/null))"
 	done
 	printf '%s' "${found:-no process that can be seen}"
@@ -262,14 +282,15 @@ host_users() {
 
 # The last of these scripts to leave unmounts what the first of them mounted, or says why it cannot.
 host_unmount() {
-	local mark tries last=1
+	local mark tries last=1 remedy="umount $HOST_MOUNT"
 
 	[ -n "$HOST_HUGE_FD" ] || return 0
 	if flock -x -n "$HOST_HUGE_FD"; then rm -f "$HOST_MOUNT/$HOST_USERS"; else last=0; fi
 	exec {HOST_HUGE_FD}<&-
 	HOST_HUGE_FD=
 	[ $last = 1 ] || return 0
-	mark=$(awk -v dir="$HOST_MOUNT" '$2 == dir && $3 == "hugetlbfs" { print $1; exit }' /proc/mounts)
+	mark=$(awk -v dir="$HOST_MOUNT" \
+		'$2 == dir && $3 == "hugetlbfs" { print $1; exit }' /proc/mounts)
 	case $mark in
 	"$HOST_MARK" | "$HOST_MARK_DIR")
 		# A process that has just been killed lets go of its pages a little later.
@@ -280,15 +301,16 @@ host_unmount() {
 			fi
 			sleep 0.5
 		done
-		host_say "left: hugetlbfs on $HOST_MOUNT, in use by $(host_users "$HOST_MOUNT"); when they have" \
-			"ended, as root: umount $HOST_MOUNT$([ "$mark" != $HOST_MARK_DIR ] || echo " && rmdir $HOST_MOUNT")"
+		[ "$mark" != $HOST_MARK_DIR ] || remedy+=" && rmdir $HOST_MOUNT"
+		host_say "left: hugetlbfs on $HOST_MOUNT, in use by $(host_users "$HOST_MOUNT");" \
+			"when they have ended, as root: $remedy"
 		;;
 	esac
 }
 
-# Sets HOST_HUGE_COUNT to the pages asked for. The kernel's total also has those that somebody still uses but
-# that are no longer asked for (surplus); the two files are not read at one instant, so until nothing changed
-# in between.
+# Sets HOST_HUGE_COUNT to the pages asked for. The kernel's total also has those that somebody still
+# uses but that are no longer asked for (surplus); the two files are not read at one instant, so
+# until nothing changed in between.
 host_huge_count() {
 	local total surplus again
 
@@ -348,8 +370,8 @@ host_hugepages() {
 	HOST_HUGE_MB=$((free * HOST_HUGE_KB / 1024 / nodes))
 	[ $HOST_HUGE_MB -le "$want" ] || HOST_HUGE_MB=$want
 	if [ "$HOST_HUGE_MB" -ge "$least" ]; then
-		host_say "reserved $((HOST_HUGE_ADDED * HOST_HUGE_KB / 1024)) MB of hugepages (wanted" \
-			"$want MB), with those that were free: $HOST_HUGE_MB MB"
+		host_say "reserved $((HOST_HUGE_ADDED * HOST_HUGE_KB / 1024)) MB of hugepages" \
+			"(wanted $want MB), with those that were free: $HOST_HUGE_MB MB"
 		return 0
 	fi
 	host_say "no hugepages: $want MB wanted, $HOST_HUGE_MB MB to be had"
@@ -367,13 +389,15 @@ host_hugepages_return() {
 	if [ "$added" -gt 0 ]; then
 		host_hold
 		host_huge_count
-		{ echo $((HOST_HUGE_COUNT > added ? HOST_HUGE_COUNT - added : 0)) >"$nr"; } 2>/dev/null || done=0
+		{ echo $((HOST_HUGE_COUNT > added ? HOST_HUGE_COUNT - added : 0)) >"$nr"; } \
+			2>/dev/null || done=0
 		HOST_HUGE_ADDED=0
 		host_release
 		if [ $done = 1 ]; then
 			host_say "gave back $((added * HOST_HUGE_KB / 1024)) MB of hugepages"
 		else
-			host_say "left: $added hugepages of $HOST_HUGE_KB kB; as root, write $added less to $nr"
+			host_say "left: $added hugepages of $HOST_HUGE_KB kB;" \
+				"as root, write $added less to $nr"
 		fi
 	fi
 	host_unlock
@@ -397,7 +421,8 @@ host_kill_leftovers() {
 		sleep 0.5
 	done
 	! grep -qzsx "MAGAZINE_FILE_PREFIX=$HOST_PREFIX" "/proc/$last/environ" ||
-		host_say "left: process $last ($(cat "/proc/$last/comm" 2>/dev/null)), which signal 9 does not end"
+		host_say "left: process $last ($(cat "/proc/$last/comm" 2>/dev/null))," \
+			"which signal 9 does not end"
 }
 
 # Removes the files that EAL made under our prefix and that its end has left behind.

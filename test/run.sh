@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# All tests. Test programs are found from the build, scripts by being executable in the folder of a suite: a
-# new one needs no change here. Each speaks TAP (cmocka does, asked to); one that does not counts as one test,
-# by its exit status: 0 passed, 77 skipped, anything else failed.
+# All tests. Test programs are found from the build, scripts by being executable in the folder of a
+# suite: a new one needs no change here. Each speaks TAP (cmocka does, asked to); one that does not
+# counts as one test, by its exit status: 0 passed, 77 skipped, anything else failed.
 #
-# A test finds in its environment: MAGAZINE_BUILD and MAGAZINE_PLUGIN, the build folder and the driver;
-# MAGAZINE_FILE_PREFIX, what its EAL file prefixes have to begin with; MAGAZINE_HUGE, 1 if there are
-# hugepages; MAGAZINE_FULL, 1 if it may take long; MAGAZINE_SANITIZER, what it is built with, if it is.
+# A test finds in its environment: MAGAZINE_BUILD and MAGAZINE_PLUGIN, the build folder and the
+# driver; MAGAZINE_FILE_PREFIX, what its EAL file prefixes have to begin with; MAGAZINE_HUGE, 1 if
+# there are hugepages; MAGAZINE_FULL, 1 if it may take long; MAGAZINE_SANITIZER, what it is built
+# with, if it is.
 
 # shellcheck source-path=SCRIPTDIR source=../app/host.sh
 . "$(dirname -- "${BASH_SOURCE[0]}")/../app/host.sh"
@@ -24,32 +25,34 @@ usage() {
 	cat <<-END
 	usage: test/run.sh [--full] [--only SUITE...] [--help]
 
-	Installs what is missing (Debian 12 and 13), builds into build/ and build-*/, reserves up to $HUGE_MB MB
-	of hugepages for as long as it runs, and runs all tests. The last line is 'N passed, N failed', and
-	', N skipped' if something was. The exit status is 0 if nothing failed, 1 if something did, 2 if the
-	tests could not be run.
+	Installs what is missing (Debian 12 and 13), builds into build/ and build-*/, reserves up to
+	$HUGE_MB MB of hugepages for as long as it runs, and runs all tests. The last line is 'N
+	passed, N failed', and ', N skipped' if something was. The exit status is 0 if nothing
+	failed, 1 if something did, 2 if the tests could not be run.
 
-	  --full           longer: MAGAZINE_FULL=1 for the tests, and all time limits times four; limits grow
-	                   with the load of the machine, too
-	  --only SUITE...  only these of: ${SUITES[*]} ${FULL_SUITES[*]}
+	  --full           longer: MAGAZINE_FULL=1 for the tests, and all time limits times four;
+	                   limits grow with the load of the machine, too
+	  --only SUITE...  only these of: ${SUITES[*]}
 
-	style compiles each file by itself and looks for headers that are used and not included; with --full also
-	against the headers of Debian's other versions of DPDK, downloaded once into build-headers/, and any time
-	against those in the folders that MAGAZINE_HEADERS names.
+	style compiles each file by itself and looks for headers that are used and not included;
+	with --full also against the headers of Debian's other versions of DPDK, downloaded once
+	into build-headers/, and any time against those in the folders that MAGAZINE_HEADERS names.
 
-	arm is the unit suite again, built for AArch64 in build-arm/ and run under qemu; the libraries it needs are
-	Debian's of that architecture, downloaded once; where they or the tools cannot be had it is skipped.
+	arm is the unit suite again, built for AArch64 in build-arm/ and run under qemu; the
+	libraries it needs are Debian's of that architecture, downloaded once; where they or the
+	tools cannot be had it is skipped.
 
-	numa runs on machines of several NUMA nodes that qemu emulates, with a kernel of Debian's, downloaded once
-	into build/; where they cannot be had it is skipped.
+	numa runs on machines of several NUMA nodes that qemu emulates, with a kernel of Debian's,
+	downloaded once into build/; where they cannot be had it is skipped.
 
 	compat is part of --full alone: Debian 12, 13 and sid in chroots, downloaded once into
 	build-compat/; where debootstrap or its mirror cannot be had it is skipped.
 
-	tsan and asan are the unit and stress suites again, built with ThreadSanitizer, and with Address- and
-	UndefinedBehaviorSanitizer; a report is a failure. fuzz calls the library at random and compares it with a
-	model, for $FUZZ_SECONDS s, with --full for $FUZZ_SECONDS_FULL s: libFuzzer, and clang's sanitizers. It is
-	skipped where clang cannot be had. Logs, and the input that failed, stay in build*/testlog.
+	tsan and asan are the unit and stress suites again, built with ThreadSanitizer, and with
+	Address- and UndefinedBehaviorSanitizer; a report is a failure. fuzz calls the library at
+	random and compares it with a model, for $FUZZ_SECONDS s, with --full for $FUZZ_SECONDS_FULL
+	s: libFuzzer, and clang's sanitizers. It is skipped where clang cannot be had. Logs, and the
+	input that failed, stay in build*/testlog.
 	END
 }
 
@@ -116,8 +119,8 @@ fail() {
 	printf '    %s\n' "$@"
 }
 
-# read_tap LOG: "passed failed skipped planned" and then a line for each test that failed or was skipped.
-# cmocka has no place for the reason of a skip: a line "# skip: reason" before it gives it.
+# read_tap LOG: "passed failed skipped planned" and then a line for each test that failed or was
+# skipped. cmocka has no place for the reason of a skip: a line "# skip: reason" before it gives it.
 read_tap() {
 	awk '
 	/^# skip: / { reason = substr($0, 9) }
@@ -144,7 +147,8 @@ read_tap() {
 	function skip(name) {
 		skipped++
 		if (match(toupper(name), /^# *SKIP */))
-			note("skipped", substr(name, RLENGTH + 1) ": " (reason == "" ? "gave no reason" : reason))
+			note("skipped", substr(name, RLENGTH + 1) ": " \
+				(reason == "" ? "gave no reason" : reason))
 		else {
 			match(toupper(name), / *# *SKIP *:? */)
 			why = substr(name, RSTART + RLENGTH)
@@ -161,7 +165,13 @@ how_it_ended() {
 	case $1 in
 	124 | 137) echo "was stopped after $2 s, or more on a busy machine" ;;
 	66) echo "reports from ThreadSanitizer" ;;
-	*) if [ "$1" -gt 128 ]; then echo "died of signal $(kill -l $(($1 - 128)))"; else echo "exit status $1"; fi ;;
+	*)
+		if [ "$1" -gt 128 ]; then
+			echo "died of signal $(kill -l $(($1 - 128)))"
+		else
+			echo "exit status $1"
+		fi
+		;;
 	esac
 }
 
@@ -200,9 +210,11 @@ run_one() {
 	elif [ $rc != 0 ] && [ "$bad" = 0 ]; then
 		why=$(how_it_ended $rc "$limit")
 	elif [ $((ok + bad + skip)) -lt "$planned" ]; then
-		why="ended after $((ok + bad + skip)) of $planned tests ($(how_it_ended $rc "$limit"))"
+		why="ended after $((ok + bad + skip)) of $planned tests"
+		why+=" ($(how_it_ended $rc "$limit"))"
 	fi
-	if [ -z "$why" ] && grep -qE '(WARNING|ERROR): [A-Z][a-z]*Sanitizer|: runtime error: ' "$log"; then
+	if [ -z "$why" ] &&
+		grep -qE '(WARNING|ERROR): [A-Z][a-z]*Sanitizer|: runtime error: ' "$log"; then
 		why="reports from a sanitizer"
 	fi
 	if [ -n "$why" ]; then
@@ -229,8 +241,8 @@ show_log() {
 	[ $((first + 49)) -ge "$lines" ] || echo "    | ... ($((lines - first - 49)) lines after)"
 }
 
-# list_tests BUILD SUITE: name, time limit and shell-quoted command of each program. What run_one sets
-# stays as it set it.
+# list_tests BUILD SUITE: name, time limit and shell-quoted command of each program. What run_one
+# sets stays as it set it.
 list_tests() {
 	meson introspect --tests "$1" | python3 -c '
 import json, shlex, sys
@@ -244,7 +256,8 @@ for test in json.load(sys.stdin):
 ' "$2"
 }
 
-# run_suite SUITE BUILD LABEL TIMES [COMMAND...]: time limits times TIMES, each program run by COMMAND.
+# run_suite SUITE BUILD LABEL TIMES [COMMAND...]: time limits times TIMES, each program run by
+# COMMAND.
 run_suite() {
 	local suite=$1 build=$2 label=$3 times=$4 name limit line command found=0
 	shift 4
@@ -265,7 +278,8 @@ run_scripts() {
 	echo "$1"
 	for script in "$HOST_ROOT/test/$1"/*.{sh,py}; do
 		[ -x "$script" ] || continue
-		run_one "$1/$(basename "$script")" "$HOST_ROOT/build" $((SCRIPT_TIMEOUT * times)) "$script"
+		run_one "$1/$(basename "$script")" "$HOST_ROOT/build" \
+			$((SCRIPT_TIMEOUT * times)) "$script"
 		found=1
 	done
 	[ $found = 1 ] || fail "$1" "no executable script in test/$1"
@@ -303,7 +317,8 @@ run_sanitized() {
 		fail "$label" "does not build with b_sanitize=$kind"
 		return
 	}
-	# ThreadSanitizer's shadow memory cannot be where a wide random address layout puts libraries.
+	# ThreadSanitizer's shadow memory cannot be where a wide random address layout puts
+	# libraries.
 	[ "$kind" != thread ] || ! setarch -R true 2>/dev/null || runner=(setarch -R)
 	# With free objects poisoned there is no fast path: unit/poison does it.
 	export MAGAZINE_SANITIZER=$kind MAGAZINE_POISON=0
@@ -325,14 +340,16 @@ for n in range(64):
 
 # A finding is repeated with the file that the log names: build-fuzz/test/fuzz/cache_fuzz FILE.
 run_fuzz() {
-	local build=$HOST_ROOT/build-fuzz corpus=$HOST_SCRATCH/corpus seconds=$FUZZ_SECONDS seed=$((RANDOM * 32768 + RANDOM))
+	local build=$HOST_ROOT/build-fuzz corpus=$HOST_SCRATCH/corpus
+	local seconds=$FUZZ_SECONDS seed=$((RANDOM * 32768 + RANDOM))
 
 	echo fuzz
 	[ $full = 0 ] || seconds=$FUZZ_SECONDS_FULL
 	if ! echo 'int LLVMFuzzerTestOneInput(const char *data, long size) { return 0; }' |
 		clang -x c -fsanitize=fuzzer,address -o /dev/null - 2>/dev/null; then
 		count 0 0 1 0 fuzz/cache
-		echo "    skipped: no clang with libFuzzer here (Debian: apt-get install clang libclang-rt-dev)"
+		echo "    skipped: no clang with libFuzzer here" \
+			"(Debian: apt-get install clang libclang-rt-dev)"
 		return
 	fi
 	if ! CC=clang host_build "$build" test/fuzz/cache_fuzz -Dtests=false -Dfuzz=true \
@@ -343,20 +360,22 @@ run_fuzz() {
 	mkdir -p "$build/testlog"
 	fuzz_corpus "$corpus"
 	echo "  seed $seed"
-	# With free objects poisoned there is no fast path.
-	# Neither an exit status that means skipped, nor libFuzzer's statistics of each feature, which take most of
-	# the time here. An input of a few hundred calls finds more than many short ones.
-	MAGAZINE_POISON=0 run_one fuzz/cache "$build" $((seconds + 120)) "$build/test/fuzz/cache_fuzz" -seed=$seed \
-		-max_total_time=$seconds -max_len=1024 -len_control=0 -entropic=0 -timeout=20 -error_exitcode=1 \
+	# With free objects poisoned there is no fast path. Neither an exit status that means
+	# skipped, nor libFuzzer's statistics of each feature, which take most of the time here. An
+	# input of a few hundred calls finds more than many short ones.
+	MAGAZINE_POISON=0 run_one fuzz/cache "$build" $((seconds + 120)) \
+		"$build/test/fuzz/cache_fuzz" -seed=$seed -max_total_time=$seconds -max_len=1024 \
+		-len_control=0 -entropic=0 -timeout=20 -error_exitcode=1 \
 		-print_final_stats=1 -artifact_prefix="$build/testlog/" "$corpus"
 }
 
-# Allocations that EAL and its libraries keep for the whole life of the process are not ours to report.
+# Allocations that EAL and its libraries keep for the whole life of the process are not ours to
+# report.
 sanitizer_options() {
 	local leaks=$HOST_SCRATCH/leaks
 
-	printf 'leak:%s\n' librte_eal.so librte_bus_ librte_telemetry.so librte_kvargs.so librte_ethdev.so \
-		librte_mempool.so librte_common_ libnuma.so ld-linux >"$leaks"
+	printf 'leak:%s\n' librte_eal.so librte_bus_ librte_telemetry.so librte_kvargs.so \
+		librte_ethdev.so librte_mempool.so librte_common_ libnuma.so ld-linux >"$leaks"
 	export TSAN_OPTIONS="halt_on_error=0 exitcode=66 second_deadlock_stack=1"
 	export ASAN_OPTIONS="detect_stack_use_after_return=1"
 	export LSAN_OPTIONS="suppressions=\"$leaks\" print_suppressions=0"
@@ -369,8 +388,8 @@ main() {
 	parse_options "$@"
 	host_begin "$@"
 	times=$((full ? 4 : 1))
-	host_packages gcc libc6-dev meson ninja-build pkgconf python3 libdpdk-dev dpdk-dev libnuma-dev \
-		libcmocka-dev clang-format g++ libbenchmark-dev valgrind spin
+	host_packages gcc libc6-dev meson ninja-build pkgconf python3 libdpdk-dev dpdk-dev \
+		libnuma-dev libcmocka-dev clang-format g++ libbenchmark-dev valgrind spin
 	! wanted style || host_packages_optional abigail-tools
 	! wanted arm || host_packages_optional gcc-aarch64-linux-gnu qemu-user
 	! wanted numa || host_packages_optional qemu-system-x86 busybox-static

@@ -5,12 +5,13 @@
  * and comes again; the visit lock sees to it that there is one. Either may stop for ever at any
  * instruction (STOP_OWNER, STOP_VISITOR): preempted.
  *
- * Safety: owner and visitor are never both in the slot; no object is lost or there twice. Progress: the
- * owner ends wherever the visitor stops, and the visitor wherever the owner stops.
+ * Safety: owner and visitor are never both in the slot; no object is lost or there twice. Progress:
+ * the owner ends wherever the visitor stops, and the visitor wherever the owner stops.
  *
- * FENCE: without membarrier, the owner pays. FAILS: any membarrier may fail, which grants nothing; from then on the
- * FENCE bit is set, and a visit is granted when the owner has acknowledged it (slot_hold(), sweep_fence()).
- * CLAIM: the same with a slot that nobody owns at first, after the failure. Checks and mutations: `checks`.
+ * FENCE: without membarrier, the owner pays. FAILS: any membarrier may fail, which grants nothing;
+ * from then on the FENCE bit is set, and a visit is granted when the owner has acknowledged it
+ * (slot_hold(), sweep_fence()). CLAIM: the same with a slot that nobody owns at first, after the
+ * failure. Checks and mutations: `checks`.
  */
 
 #include "witness.pml"
@@ -297,7 +298,8 @@ proctype visitor()
 			   :: busy != 0 -> memory[BUSY] == 0
 #else
 			   :: busy != 0 && looks < LOOKS -> looks++
-			   :: busy != 0 && looks == LOOKS -> reached(2) break /* the deadline: not granted */
+			   /* the deadline: not granted */
+			   :: busy != 0 && looks == LOOKS -> reached(2) break
 #endif
 			   fi
 			od;

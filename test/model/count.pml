@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * The count of free objects (mag_cache_available() in stats.c): what came into each place, read location by
- * location, and after that what went out of each, while owners get, put and hand in, a visitor empties a slot,
- * maintenance reaps the depot and slabs come and go. What is not under a lock is a step of its own. Magazines
- * have 2 rounds, slabs 2 objects; a slot has two magazines. An object is free from the call that frees it to the
- * end of the one that allocates it.
+ * The count of free objects (mag_cache_available() in stats.c): what came into each place, read
+ * location by location, and after that what went out of each, while owners get, put and hand in, a
+ * visitor empties a slot, maintenance reaps the depot and slabs come and go. What is not under a
+ * lock is a step of its own. Magazines have 2 rounds, slabs 2 objects; a slot has two magazines. An
+ * object is free from the call that frees it to the end of the one that allocates it.
  *
  * Safety: the count is not more than was free at some moment since it began.
  *
- * -DHAND_IN, -DVISITOR, -DREAP and -DSEGMENT choose what there is beside get and put. Checks and mutations:
- * `checks`.
+ * -DHAND_IN, -DVISITOR, -DREAP and -DSEGMENT choose what there is beside get and put. Checks and
+ * mutations: `checks`.
  */
 
 #include "witness.pml"
@@ -91,7 +91,8 @@ inline get()
 	      :: swap(); slot[me].rounds--; slot[me].allocs++
 	      fi;
 	      get_ends()
-	   :: atomic { slot[me].rounds == 0 && slot[me].previous == 0 && fulls > 0 -> fulls--; tag++ };
+	   :: atomic { slot[me].rounds == 0 && slot[me].previous == 0 && fulls > 0 ->
+		fulls--; tag++ };
 	      slot[me].rounds = ROUNDS;
 	      slot[me].rounds--;
 	      slot[me].allocs++;
@@ -116,7 +117,8 @@ inline get_slab()
 inline put()
 {
 	if
-	:: atomic { user[me] > 0 && !slot[me].visit -> slot[me].busy = true; user[me]--; is_let_go(1) };
+	:: atomic { user[me] > 0 && !slot[me].visit -> slot[me].busy = true; user[me]--;
+		is_let_go(1) };
 	   if
 	   :: slot[me].rounds < ROUNDS
 	   :: slot[me].rounds == ROUNDS && slot[me].previous == 0 -> swap()

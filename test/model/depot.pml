@@ -3,12 +3,14 @@
 /*
  * A list of the depot (depot.c): index, total, min and tag change by one compare-exchange of both
  * halves; they are read half by half. Threads take one magazine or two, and put what they have; who
- * has a magazine may write anything into its link, which others still read. Maintenance restarts the
- * working set meanwhile, or reaps: takes chains of up to CHAIN magazines, no more than may be reaped. Compare-exchange is a full barrier on both sides: no buffers are needed here.
+ * has a magazine may write anything into its link, which others still read. Maintenance restarts
+ * the working set meanwhile, or reaps: takes chains of up to CHAIN magazines, no more than may be
+ * reaped. Compare-exchange is a full barrier on both sides: no buffers are needed here.
  *
- * Safety: no magazine is had twice or lost; total is the list's length, min the lowest since the last
- * restart, exactly; a reap takes no more than min, and two of them no more than reaplimit. Progress: whoever stops (they all may, after any statement: there is none to wait
- * for), the others end; and nobody tries for ever, which is checked as absence of non-progress cycles.
+ * Safety: no magazine is had twice or lost; total is the list's length, min the lowest since the
+ * last restart, exactly; a reap takes no more than min, and two of them no more than reaplimit.
+ * Progress: whoever stops (they all may, after any statement: there is none to wait for), the
+ * others end; and nobody tries for ever, which is checked as absence of non-progress cycles.
  *
  * Checks and mutations: `checks`.
  */

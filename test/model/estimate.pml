@@ -3,14 +3,14 @@
 /*
  * The sum by which an allocation that found too little decides whether a steal can succeed
  * (can_succeed() in steal.c), read location by location while owners get, put and hand in, a
- * visitor empties a slot, maintenance reaps the depot and a slab is made. What is not under a lock is a
- * step of its own. Magazines have 2 rounds; a slot has two of them.
+ * visitor empties a slot, maintenance reaps the depot and a slab is made. What is not under a lock
+ * is a step of its own. Magazines have 2 rounds; a slot has two of them.
  *
- * Safety: who is refused without being counted was so rightly: at some moment since it began to look
- * less than it asked for was free. Free is what no user has. Progress: it ends.
+ * Safety: who is refused without being counted was so rightly: at some moment since it began to
+ * look less than it asked for was free. Free is what no user has. Progress: it ends.
  *
- * -DVISITOR, -DREAP, -DSEGMENT and -DBLOCKS choose who works beside the owners; with -DHOARDER these also
- * ask for more than there is. Checks and mutations: `checks`.
+ * -DVISITOR, -DREAP, -DSEGMENT and -DBLOCKS choose who works beside the owners; with -DHOARDER
+ * these also ask for more than there is. Checks and mutations: `checks`.
  */
 
 #include "witness.pml"
@@ -87,7 +87,8 @@ inline get()
 	   if
 	   :: slot[me].rounds > 0 -> slot[me].allocs++; take_one()
 	   :: slot[me].rounds == 0 && slot[me].previous > 0 -> swap(); take_one_and_count()
-	   :: atomic { slot[me].rounds == 0 && slot[me].previous == 0 && fulls > 0 -> fulls--; tag++ };
+	   :: atomic { slot[me].rounds == 0 && slot[me].previous == 0 && fulls > 0 ->
+		fulls--; tag++ };
 	      slot[me].rounds = ROUNDS;
 	      take_one_and_count()
 	   :: slot[me].rounds == 0 && slot[me].previous == 0 && fulls == 0 ->
@@ -174,7 +175,8 @@ inline hoard()
 	:: slot[me].visit
 	fi;
 	atomic { !slab_lock -> slab_lock = true };
-	atomic { whole = (in_use > slab_out -> in_use - slab_out : 0); slab_out = slab_out + whole };
+	atomic { whole = (in_use > slab_out -> in_use - slab_out : 0);
+		slab_out = slab_out + whole };
 	slab_allocs = slab_allocs + whole;
 	SLAB_HOLD(whole);
 	slab_lock = false;
@@ -400,7 +402,8 @@ proctype thief()
 		add_up();
 		if
 		:: sum >= n -> reached(1) goto out
-		:: else -> d_step { sum = 0; before = moves; moves = 0; was_quiet = quiet; quiet = true }
+		:: else -> d_step { sum = 0; before = moves; moves = 0;
+			was_quiet = quiet; quiet = true }
 		fi;
 #ifndef NOT_AFTER
 		underway();

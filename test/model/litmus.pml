@@ -2,19 +2,27 @@
 
 /*
  * The memory orders on which each pair relies, smallest case each, in memory.pml's loosely ordered
- * memory. Each test says what may never be read; each mutation drops one order, and then it is read.
+ * memory. Each test says what may never be read; each mutation drops one order, and then it is
+ * read.
  *
  * STORE_BUFFERING  owner: busy = 1, reads word; visitor: word = 1, fence, membarrier, reads busy.
  *                  With FENCE the owner has the fence. So too the slot's owner: slot_claim(), and
  *                  mag_thread_owns() in owner_fences().
- * MESSAGE          a plain store, then a release of a flag; an acquire of the flag, then a plain load:
- *                  mag_bias_dismiss() and mag_slot_enter(); mag_slot_leave() and mag_bias_granted();
- *                  mag_lock_release() and mag_lock_try(); mag_perimeter_leave() and mag_perimeter_enter();
- *                  mag_transit_end() and mag_cache_reachable(); moving_end() and mag_slab_available();
- *                  slot_claim() and mag_thread_slots(); mag_bias_acknowledge() and slot_is_fenced().
+ * MESSAGE          a plain store, then a release of a flag; an acquire of the flag, then a plain
+ *                  load:
+ *                  mag_bias_dismiss() and mag_slot_enter();
+ *                  mag_slot_leave() and mag_bias_granted();
+ *                  mag_lock_release() and mag_lock_try();
+ *                  mag_perimeter_leave() and mag_perimeter_enter();
+ *                  mag_transit_end() and mag_cache_reachable();
+ *                  moving_end() and mag_slab_available();
+ *                  slot_claim() and mag_thread_slots();
+ *                  mag_bias_acknowledge() and slot_is_fenced().
  * DEPOT            rounds and link of a magazine, then the exchange of the head by mag_depot_put();
- *                  the exchange by mag_depot_take(), then the rounds. The tag read, then what is read through lo.
- * TRANSIT          objects from a slot to the depot, counted in transit meanwhile; who looks reads transit,
+ *                  the exchange by mag_depot_take(), then the rounds.
+ *                  The tag read, then what is read through lo.
+ * TRANSIT          objects from a slot to the depot, counted in transit meanwhile; who looks reads
+ *                  transit,
  *                  slot, depot, and transit again (can_succeed() in steal.c).
  * SWAP             a full magazine from loaded to previous; who counts reads loaded, then previous.
  */
@@ -161,7 +169,10 @@ proctype a()
 	done++
 }
 
-/* Both gone before it is in the list; that it began and ended in between, counts show: estimate.pml. */
+/*
+ * Both gone before it is in the list; that it began and ended in between, counts show:
+ * estimate.pml.
+ */
 proctype b()
 {
 	load(B, ON_WAY, read_a);

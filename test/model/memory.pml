@@ -2,10 +2,10 @@
 
 /*
  * Memory as loosely ordered as the code may assume, so that what holds here holds on x86-64 and on
- * aarch64. A store waits in its thread's buffer until drain() brings it to memory; that may happen at
- * any time and in any order, but stores to one variable keep theirs, and a release store is brought
- * only when it is the oldest. Loads see the own buffer first. An acquire load is one that comes in
- * program order before what it protects; models that leave it out put it after.
+ * aarch64. A store waits in its thread's buffer until drain() brings it to memory; that may happen
+ * at any time and in any order, but stores to one variable keep theirs, and a release store is
+ * brought only when it is the oldest. Loads see the own buffer first. An acquire load is one that
+ * comes in program order before what it protects; models that leave it out put it after.
  *
  * A model defines THREADS and VARIABLES before it includes this.
  */
@@ -84,7 +84,10 @@ inline bring(me, i)
 	forget(me, i)
 }
 
-/* A full fence in the thread; membarrier is one in all threads that run, and who does not has had one. */
+/*
+ * A full fence in the thread; membarrier is one in all threads that run, and who does not has had
+ * one.
+ */
 inline fence(me)
 {
 	d_step {

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * The resize perimeter (mag_perimeter_enter_within() and mag_perimeter_leave() in perimeter.c): one thread at a
- * time, which may enter again; others get EBUSY, or sleep until it is left and try again (a futex on the
- * number of times that it was left), up to a deadline. Who destroys a cache and is refused enables it from
- * inside: that is the entry again.
+ * The resize perimeter (mag_perimeter_enter_within() and mag_perimeter_leave() in perimeter.c): one
+ * thread at a time, which may enter again; others get EBUSY, or sleep until it is left and try
+ * again (a futex on the number of times that it was left), up to a deadline. Who destroys a cache
+ * and is refused enables it from inside: that is the entry again.
  *
  * Safety: two threads are never inside; between calls every slot's size is the type in force, or 0
- * when it was purged and nobody has enabled it since; nobody sleeps for ever, here without deadlines, so that no
- * one is needed to repair a wake-up that was lost. Progress: who waits gets in when the others have
- * left. Who does not wait ends even if the one inside has stopped for ever (STOP); so does who waits, by
- * its deadline (DEADLINE).
+ * when it was purged and nobody has enabled it since; nobody sleeps for ever, here without
+ * deadlines, so that no one is needed to repair a wake-up that was lost. Progress: who waits gets
+ * in when the others have left. Who does not wait ends even if the one inside has stopped for ever
+ * (STOP); so does who waits, by its deadline (DEADLINE).
  */
 
 #include "witness.pml"

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Poll mode (visit=0): nobody is visited; an allocation that found too little sets ASKED in the slots
- * that hold something, and each owner hands in at its next operation (mag_sweep_ask() in sweep.c,
- * slot_hold() and mag_home_hand_in() in home.c). A magazine has 2 rounds, a slot one magazine.
+ * Poll mode (visit=0): nobody is visited; an allocation that found too little sets ASKED in the
+ * slots that hold something, and each owner hands in at its next operation (mag_sweep_ask() in
+ * sweep.c, slot_hold() and mag_home_hand_in() in home.c). A magazine has 2 rounds, a slot one
+ * magazine.
  *
- * Safety: nobody but its owner changes a slot; no object is lost or there twice; an owner that begins
- * an operation after it was asked has, before the operation is over, let go of what it held when it was
- * asked, so that who asked and looks again can have it. Progress: all operations end (no
- * cycles), also when the one who asks has stopped.
+ * Safety: nobody but its owner changes a slot; no object is lost or there twice; an owner that
+ * begins an operation after it was asked has, before the operation is over, let go of what it held
+ * when it was asked, so that who asked and looks again can have it. Progress: all operations end
+ * (no cycles), also when the one who asks has stopped.
  *
- * FAILS: who asks has tried to visit, and its membarrier failed: an owner may be inside that it cannot see (how that
- * can be shows bias.pml; here busy is not looked at). The slots are let go untouched, and the owners asked.
+ * FAILS: who asks has tried to visit, and its membarrier failed: an owner may be inside that it
+ * cannot see (how that can be shows bias.pml; here busy is not looked at). The slots are let go
+ * untouched, and the owners asked.
  */
 
 #include "witness.pml"
@@ -97,8 +99,10 @@ proctype owner(byte me)
 		};
 		if
 		:: atomic { slot[me].rounds > 0 -> slot[me].rounds--; user[me]++ }
-		:: atomic { slot[me].rounds == 0 && fulls > 0 -> fulls--; slot[me].rounds = ROUNDS - 1; user[me]++ }
-		:: atomic { user[me] > 0 && slot[me].rounds < ROUNDS -> slot[me].rounds++; user[me]-- }
+		:: atomic { slot[me].rounds == 0 && fulls > 0 -> fulls--;
+			slot[me].rounds = ROUNDS - 1; user[me]++ }
+		:: atomic { user[me] > 0 && slot[me].rounds < ROUNDS ->
+			slot[me].rounds++; user[me]-- }
 		:: true
 		fi;
 		slot[me].busy = false;
@@ -123,7 +127,8 @@ inline visit_in_vain()
 	slot[0].visited = true;
 	slot[1].visited = true;
 #ifdef GRANTS_ANYWAY
-	atomic { assert(!slot[0].busy); asker_has = asker_has + slot[0].rounds; slot[0].rounds = 0 };
+	atomic { assert(!slot[0].busy); asker_has = asker_has + slot[0].rounds;
+		slot[0].rounds = 0 };
 #endif
 	slot[0].visited = false;
 	slot[1].visited = false
@@ -187,7 +192,8 @@ proctype check()
 end_check:
 	_nr_pr == 2;
 	assert(transit == 0);
-	assert(slab + fulls * ROUNDS + slot[0].rounds + slot[1].rounds + user[0] + user[1] + asker_has ==
+	assert(slab + fulls * ROUNDS + slot[0].rounds + slot[1].rounds + user[0] +
+		user[1] + asker_has ==
 	       OBJECTS)
 }
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Purge, change of the type, enable, and a thief, against owners that get, put and hand in (purge.c,
- * steal.c, home.c). Magazines are of 1 round or of 2; an owner's slot has one at most. That an owner in its
- * slot and a visitor exclude each other is bias.pml's, that lists are exact is depot.pml's: both are
- * taken for granted here. An owner that puts and finds no empty magazine lets its slot go, makes one of
- * the size it saw, and comes again: meanwhile the type may have changed.
+ * Purge, change of the type, enable, and a thief, against owners that get, put and hand in
+ * (purge.c, steal.c, home.c). Magazines are of 1 round or of 2; an owner's slot has one at most.
+ * That an owner in its slot and a visitor exclude each other is bias.pml's, that lists are exact is
+ * depot.pml's: both are taken for granted here. An owner that puts and finds no empty magazine lets
+ * its slot go, makes one of the size it saw, and comes again: meanwhile the type may have changed.
  *
- * Safety: who takes a magazine from the depot into a slot gets one of the size in force there; while a
- * slot is off, nothing is in it; no object is lost or there twice. Progress: all end, and owners end
- * wherever resizer and thief stop (STOP).
+ * Safety: who takes a magazine from the depot into a slot gets one of the size in force there;
+ * while a slot is off, nothing is in it; no object is lost or there twice. Progress: all end, and
+ * owners end wherever resizer and thief stop (STOP).
  *
  * Checks and mutations: `checks`.
  */
@@ -107,7 +107,8 @@ inline put()
 			:: slot[me].loaded != NONE -> put_full(slot[me].loaded)
 			:: else
 			fi;
-			atomic { slot[me].loaded = size; slot[me].rounds = 1; had[me]--; done = true }
+			atomic { slot[me].loaded = size; slot[me].rounds = 1; had[me]--;
+				done = true }
 		:: else
 		fi;
 leave:
@@ -170,7 +171,8 @@ past:
 		:: !got && slab > 0 -> slab--; had[me]++
 		/* Past the slot, of any size; what is too much to the slab. */
 		:: !got && slab == 0 && fulls[1] > 0 -> fulls[1]--; had[me]++
-		:: !got && slab == 0 && fulls[1] == 0 && fulls[2] > 0 -> fulls[2]--; had[me]++; slab++
+		:: !got && slab == 0 && fulls[1] == 0 && fulls[2] > 0 -> fulls[2]--;
+			had[me]++; slab++
 		:: else
 		fi;
 		got = false
@@ -341,7 +343,8 @@ proctype thief()
 		if
 		:: slot[0].busy
 		:: atomic {
-			!slot[0].busy && slot[0].loaded != NONE && slot[0].rounds == slot[0].loaded ->
+			!slot[0].busy && slot[0].loaded != NONE &&
+				slot[0].rounds == slot[0].loaded ->
 			robbed = slot[0].loaded;
 			slot[0].loaded = NONE;
 			slot[0].rounds = 0

@@ -16,6 +16,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import textwrap
 
 from tree import HERE, SOURCES, tap
 
@@ -86,9 +87,9 @@ def write(done, seconds):
             files.setdefault(file, {}).setdefault(name, set()).add(function)
     text = HEAD + "".join(f"{name} {taken:.1f}\n" for name, taken in sorted(seconds.items()))
     for file, programs in sorted(files.items()):
-        text += (
-            f"{pathlib.Path(file).name}: {' '.join(chosen(pathlib.Path(file).stem, programs))}\n"
-        )
+        name = pathlib.Path(file).name
+        rows = textwrap.wrap(" ".join(chosen(pathlib.Path(file).stem, programs)), 98 - len(name))
+        text += "".join(f"{name}: {row}\n" for row in rows)
     TABLE.write_text(text)
 
 
@@ -120,7 +121,7 @@ class Map:
         for line in TABLE.read_text().splitlines() if TABLE.is_file() else []:
             file, colon, programs = line.partition(":")
             if colon:
-                self.files[file] = programs.split()
+                self.files.setdefault(file, []).extend(programs.split())
             elif not line.startswith("#"):
                 name, seconds = line.split()
                 self.seconds[name] = float(seconds)

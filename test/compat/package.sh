@@ -9,6 +9,8 @@
 # The distribution is downloaded once into build-compat/trees (chroot.sh). Logs are in
 # build-compat/package-SUITE.log. Speaks TAP; what cannot be had here is a skip.
 
+# shellcheck disable=SC2016,SC2317 # scripts for another shell; functions that check() calls
+
 set -u
 HERE=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 ROOT=${HERE%/test/compat}
@@ -20,6 +22,7 @@ number=0
 failed=0
 tree= # the chroot in use
 debs= # packages on their way from one chroot to the next
+child= # what runs there
 step= # what each line of TAP begins with: the suite
 log=
 
@@ -44,8 +47,16 @@ check() {
 	return 1
 }
 
+# In the background and waited for, so that a signal is acted on at once.
 inside() {
-	chroot_run "$tree" "$@"
+	local rc
+
+	chroot_run "$tree" "$@" &
+	child=$!
+	wait $child
+	rc=$?
+	child=
+	return $rc
 }
 
 apt_install() {
@@ -65,6 +76,11 @@ fresh_tree() {
 }
 
 drop_tree() {
+	# Interrupted: what runs there has nothing to give back but the chroot.
+	[ -z "$child" ] || {
+		kill "$child"
+		chroot_users "$tree" | xargs -r kill -KILL
+	} 2>/dev/null
 	[ -z "$tree" ] || chroot_remove "$tree" || echo "# $CHROOT_WHY"
 	rm -rf "$CHROOT_TOP/package-$step-clean".{before,after} ${debs:+"$debs"}
 	tree=

@@ -37,7 +37,7 @@
 
 #include "mag_region.h"
 
-#pragma GCC visibility push(default)
+MAG_EXPORTED_BEGIN
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -373,7 +373,7 @@ int mag_lcore_flush(void);
 #ifdef __cplusplus
 }
 #endif
-#pragma GCC visibility pop
+MAG_EXPORTED_END
 
 #include "mag_inline.h"
 

@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "mag_compiler.h"
+
 /* gcc says it in one way, clang in the other. */
 #if defined(__SANITIZE_THREAD__)
 #define MAG_TSAN 1
@@ -24,21 +26,13 @@
 #endif
 #endif
 
-/**
- * Functions that leave no trace of their arguments' addresses, nor of a constant number of objects.
- */
-#define MAG_INLINE static inline __attribute__((always_inline))
-
-/* A number that is needed in 64 and in 32 bits: without this the compiler computes it twice. */
-#define MAG_COMPUTED(number) __asm__("" : "+r"(number))
-
-#pragma GCC visibility push(default)
+MAG_EXPORTED_BEGIN
 #ifdef __cplusplus
 extern "C" {
 /** Offset in bytes of this thread's slot in an array of slots. */
-extern __thread size_t mag_lcore_offset __attribute__((tls_model("initial-exec")));
+extern __thread size_t mag_lcore_offset MAG_INITIAL_EXEC;
 #else
-extern _Thread_local size_t mag_lcore_offset __attribute__((tls_model("initial-exec")));
+extern _Thread_local size_t mag_lcore_offset MAG_INITIAL_EXEC;
 #endif
 
 /** Number of the layout that is shown here, and compiled into programs. */
@@ -88,7 +82,7 @@ struct mag_slot {
 	uint64_t rounds_out; /**< rounds that went to depot and slabs */
 	uint32_t exchanges;  /**< magazines changed at the depot */
 	uint32_t fenced;     /**< the owner has read FENCE: each entry from then on is by a fence */
-} __attribute__((aligned(128)));
+} MAG_ALIGNED(128);
 
 /** What a cache begins with. */
 struct mag_cache_head {
@@ -136,11 +130,11 @@ mag_slot_of(struct mag_cache *cache)
 MAG_INLINE int64_t
 mag_slot_enter(struct mag_slot *slot)
 {
-	__atomic_store_n(&slot->busy, 1, __ATOMIC_RELAXED);
+	MAG_STORE(&slot->busy, 1, MAG_RELAXED);
 	/* The visitor's membarrier is the other half of this fence. */
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	MAG_SIGNAL_FENCE(MAG_SEQ_CST);
 	/* acquire: pairs with the visitor's release when it goes */
-	return __atomic_load_n(&slot->visitor, __ATOMIC_ACQUIRE);
+	return MAG_LOAD(&slot->visitor, MAG_ACQUIRE);
 }
 
 /** Owner: leave. Visitors may come in again, and see what was done. */
@@ -148,7 +142,7 @@ MAG_INLINE void
 mag_slot_leave(struct mag_slot *slot)
 {
 	/* release: pairs with the visitor's acquire when it comes */
-	__atomic_store_n(&slot->busy, 0, __ATOMIC_RELEASE);
+	MAG_STORE(&slot->busy, 0, MAG_RELEASE);
 }
 
 /**
@@ -159,7 +153,7 @@ MAG_INLINE void
 mag_slot_count(uint64_t *counter, uint64_t n)
 {
 #ifdef MAG_TSAN
-	__atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
+	MAG_STORE(counter, MAG_LOAD(counter, MAG_RELAXED) + n, MAG_RELAXED);
 #else
 	*counter += n;
 #endif
@@ -172,23 +166,23 @@ mag_slot_count(uint64_t *counter, uint64_t n)
 MAG_INLINE void
 mag_slot_copy(void **to, void *const *from, size_t n)
 {
-	if (__builtin_expect((n & 7) != 0, 0)) {
+	if (MAG_UNLIKELY((n & 7) != 0)) {
 		if ((n & 1) != 0)
 			*to++ = *from++;
 		if ((n & 2) != 0) {
-			__builtin_memcpy(to, from, 2 * sizeof(void *));
+			MAG_COPY(to, from, 2 * sizeof(void *));
 			to += 2;
 			from += 2;
 		}
 		if ((n & 4) != 0) {
-			__builtin_memcpy(to, from, 4 * sizeof(void *));
+			MAG_COPY(to, from, 4 * sizeof(void *));
 			to += 4;
 			from += 4;
 		}
 		n &= ~(size_t)7;
 	}
 	for (; n != 0; n -= 8, to += 8, from += 8)
-		__builtin_memcpy(to, from, 8 * sizeof(void *));
+		MAG_COPY(to, from, 8 * sizeof(void *));
 }
 
 /**
@@ -199,17 +193,17 @@ MAG_INLINE bool
 mag_slot_get(struct mag_slot *slot, void **objects, uint32_t n)
 {
 	int64_t visitor = mag_slot_enter(slot);
-	int64_t left = (int64_t)__atomic_load_n(&slot->rounds, __ATOMIC_RELAXED) - n;
+	int64_t left = (int64_t)MAG_LOAD(&slot->rounds, MAG_RELAXED) - n;
 
 	MAG_COMPUTED(left);
 	/* One branch for both: visitor bits are larger than any number of rounds. */
-	if (__builtin_expect(left < visitor, 0)) {
+	if (MAG_UNLIKELY(left < visitor)) {
 		mag_slot_leave(slot);
 		return false;
 	}
 	mag_slot_count(&slot->allocs, n);
 	mag_slot_copy(objects, mag_magazine_round(slot->loaded, left), n);
-	__atomic_store_n(&slot->rounds, (uint32_t)left, __ATOMIC_RELAXED);
+	MAG_STORE(&slot->rounds, (uint32_t)left, MAG_RELAXED);
 	mag_slot_leave(slot);
 	return true;
 }
@@ -222,17 +216,17 @@ MAG_INLINE bool
 mag_slot_put(struct mag_slot *slot, void *const *objects, uint32_t n)
 {
 	int64_t visitor = mag_slot_enter(slot);
-	int64_t rounds = __atomic_load_n(&slot->rounds, __ATOMIC_RELAXED), filled = rounds + n;
+	int64_t rounds = MAG_LOAD(&slot->rounds, MAG_RELAXED), filled = rounds + n;
 	int64_t room;
 
 	MAG_COMPUTED(filled);
-	room = (int64_t)__atomic_load_n(&slot->capacity, __ATOMIC_RELAXED) - filled;
-	if (__builtin_expect(room < visitor, 0)) {
+	room = (int64_t)MAG_LOAD(&slot->capacity, MAG_RELAXED) - filled;
+	if (MAG_UNLIKELY(room < visitor)) {
 		mag_slot_leave(slot);
 		return false;
 	}
 	mag_slot_copy(mag_magazine_round(slot->loaded, rounds), objects, n);
-	__atomic_store_n(&slot->rounds, (uint32_t)filled, __ATOMIC_RELAXED);
+	MAG_STORE(&slot->rounds, (uint32_t)filled, MAG_RELAXED);
 	mag_slot_leave(slot);
 	return true;
 }
@@ -249,7 +243,7 @@ mag_cache_alloc(struct mag_cache *cache)
 	/* Two, so that the address of the first goes nowhere, and it stays in a register. */
 	void *object, *slow;
 
-	if (__builtin_expect(mag_slot_get(mag_slot_of(cache), &object, 1), 1))
+	if (MAG_LIKELY(mag_slot_get(mag_slot_of(cache), &object, 1)))
 		return object;
 	return mag_cache_alloc_slow(cache, &slow, 1) == 1 ? slow : NULL;
 }
@@ -259,7 +253,7 @@ mag_cache_free(struct mag_cache *cache, void *object)
 {
 	void *slow;
 
-	if (__builtin_expect(mag_slot_put(mag_slot_of(cache), &object, 1), 1))
+	if (MAG_LIKELY(mag_slot_put(mag_slot_of(cache), &object, 1)))
 		return;
 	slow = object;
 	mag_cache_free_slow(cache, &slow, 1);
@@ -268,7 +262,7 @@ mag_cache_free(struct mag_cache *cache, void *object)
 static inline unsigned int
 mag_cache_alloc_bulk(struct mag_cache *cache, void **objects, unsigned int n)
 {
-	if (__builtin_expect(mag_slot_get(mag_slot_of(cache), objects, n), 1))
+	if (MAG_LIKELY(mag_slot_get(mag_slot_of(cache), objects, n)))
 		return n;
 	return mag_cache_alloc_bulk_slow(cache, objects, n);
 }
@@ -276,7 +270,7 @@ mag_cache_alloc_bulk(struct mag_cache *cache, void **objects, unsigned int n)
 static inline unsigned int
 mag_cache_alloc_burst(struct mag_cache *cache, void **objects, unsigned int n)
 {
-	if (__builtin_expect(mag_slot_get(mag_slot_of(cache), objects, n), 1))
+	if (MAG_LIKELY(mag_slot_get(mag_slot_of(cache), objects, n)))
 		return n;
 	return mag_cache_alloc_slow(cache, objects, n);
 }
@@ -284,13 +278,13 @@ mag_cache_alloc_burst(struct mag_cache *cache, void **objects, unsigned int n)
 static inline void
 mag_cache_free_bulk(struct mag_cache *cache, void *const *objects, unsigned int n)
 {
-	if (__builtin_expect(!mag_slot_put(mag_slot_of(cache), objects, n), 0))
+	if (MAG_UNLIKELY(!mag_slot_put(mag_slot_of(cache), objects, n)))
 		mag_cache_free_slow(cache, objects, n);
 }
 
 #ifdef __cplusplus
 }
 #endif
-#pragma GCC visibility pop
+MAG_EXPORTED_END
 
 #endif /* MAG_INLINE_H */

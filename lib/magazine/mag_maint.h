@@ -21,7 +21,7 @@
 
 #include "mag_cache.h"
 
-#pragma GCC visibility push(default)
+MAG_EXPORTED_BEGIN
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -139,6 +139,6 @@ uint64_t mag_maint_updates(void);
 #ifdef __cplusplus
 }
 #endif
-#pragma GCC visibility pop
+MAG_EXPORTED_END
 
 #endif /* MAG_MAINT_H */

@@ -9,7 +9,9 @@
 
 #include <stdint.h>
 
-#pragma GCC visibility push(default)
+#include "mag_compiler.h"
+
+MAG_EXPORTED_BEGIN
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -31,6 +33,6 @@ mag_memtag_strip(uintptr_t address)
 #ifdef __cplusplus
 }
 #endif
-#pragma GCC visibility pop
+MAG_EXPORTED_END
 
 #endif /* MAG_MEMTAG_PUBLIC_H */

@@ -28,9 +28,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "mag_compiler.h"
 #include "mag_memtag.h"
 
-#pragma GCC visibility push(default)
+MAG_EXPORTED_BEGIN
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -47,9 +48,7 @@ struct mag_mirror_entry {
 	char *mirrors;
 };
 
-/* C++ has no arrays without a size, gcc and clang have. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wpedantic"
+MAG_FLEXIBLE_BEGIN
 
 /** A hash table with open addressing. Not for users. */
 struct mag_mirror_table {
@@ -75,7 +74,8 @@ struct mag_mirror_pieces {
 	uint64_t mask;
 	struct mag_mirror_piece piece[];
 };
-#pragma GCC diagnostic pop
+
+MAG_FLEXIBLE_END
 
 /** One direction between a region and its mirror region. Never changes. Not for users. */
 struct mag_mirror_way {
@@ -128,14 +128,14 @@ mag_mirror_place(const struct mag_mirror_table *table, uintptr_t granule)
 }
 
 /** The entry of a granule that is not at its place; NULL: there is none. Not for users. */
-static __attribute__((cold, noinline, unused)) const struct mag_mirror_entry *
+MAG_COLD const struct mag_mirror_entry *
 mag_mirror_search(const struct mag_mirror_table *table, uintptr_t granule)
 {
 	uint64_t left = table->mask, i = mag_mirror_place(table, granule);
 	uintptr_t found;
 
 	/* acquire: who finds the granule finds its mirrors */
-	while ((found = __atomic_load_n(&table->entry[i].granule, __ATOMIC_ACQUIRE)) != granule) {
+	while ((found = MAG_LOAD(&table->entry[i].granule, MAG_ACQUIRE)) != granule) {
 		if (found == 0 || left-- == 0)
 			return NULL;
 		i = (i + 1) & table->mask;
@@ -144,14 +144,14 @@ mag_mirror_search(const struct mag_mirror_table *table, uintptr_t granule)
 }
 
 /** The same for a piece. Not for users. */
-static __attribute__((cold, noinline, unused)) const struct mag_mirror_piece *
+MAG_COLD const struct mag_mirror_piece *
 mag_mirror_piece_search(const struct mag_mirror_pieces *pieces, uintptr_t granule)
 {
 	uint64_t left = pieces->mask, i = mag_mirror_hash(granule, left);
 	uintptr_t found;
 
 	/* acquire: who finds the granule finds where it leads to */
-	while ((found = __atomic_load_n(&pieces->piece[i].granule, __ATOMIC_ACQUIRE)) != granule) {
+	while ((found = MAG_LOAD(&pieces->piece[i].granule, MAG_ACQUIRE)) != granule) {
 		if (found == 0 || left-- == 0)
 			return NULL;
 		i = (i + 1) & pieces->mask;
@@ -173,14 +173,14 @@ mag_mirror_across(const struct mag_mirror_way *way, uintptr_t address)
 	uint64_t offset = address & way->low;
 
 	/* acquire: who finds the granule finds where it leads to */
-	if (__builtin_expect(__atomic_load_n(&piece->granule, __ATOMIC_ACQUIRE) != granule, 0)) {
+	if (MAG_UNLIKELY(MAG_LOAD(&piece->granule, MAG_ACQUIRE) != granule)) {
 		piece = mag_mirror_piece_search(pieces, granule);
 		if (piece == NULL)
 			return NULL;
 	}
-	base = offset >= __atomic_load_n(&piece->split, __ATOMIC_RELAXED) ?
-		       __atomic_load_n(&piece->from, __ATOMIC_RELAXED) :
-		       __atomic_load_n(&piece->below, __ATOMIC_RELAXED);
+	base = offset >= MAG_LOAD(&piece->split, MAG_RELAXED) ?
+		       MAG_LOAD(&piece->from, MAG_RELAXED) :
+		       MAG_LOAD(&piece->below, MAG_RELAXED);
 	return (void *)(base + (offset * way->reciprocal >> 42) * way->stride);
 }
 
@@ -197,17 +197,17 @@ static inline void *
 mag_mirror_of(const struct mag_mirror *mirror, const void *object)
 {
 	/* acquire: who has the object may have it from a thread that knows a newer table */
-	const struct mag_mirror_table *table = __atomic_load_n(&mirror->table, __ATOMIC_ACQUIRE);
+	const struct mag_mirror_table *table = MAG_LOAD(&mirror->table, MAG_ACQUIRE);
 	uintptr_t address = mag_memtag_strip((uintptr_t)object), granule;
 	const struct mag_mirror_entry *entry;
 	uint64_t offset;
 
-	if (__builtin_expect(table == NULL, 0))
+	if (MAG_UNLIKELY(table == NULL))
 		return mag_mirror_across(&mirror->there, address);
 	granule = mag_mirror_granule(address);
 	offset = address & ((UINT64_C(1) << MAG_MIRROR_SHIFT) - 1);
 	entry = &table->entry[mag_mirror_place(table, granule)];
-	if (__builtin_expect(__atomic_load_n(&entry->granule, __ATOMIC_ACQUIRE) != granule, 0)) {
+	if (MAG_UNLIKELY(MAG_LOAD(&entry->granule, MAG_ACQUIRE) != granule)) {
 		entry = mag_mirror_search(table, granule);
 		if (entry == NULL)
 			return NULL;
@@ -226,13 +226,13 @@ mag_mirror_object(const struct mag_mirror *mirror, const void *its)
 
 	if (mirror->back == 0)
 		return mag_mirror_across(&mirror->home, (uintptr_t)its);
-	__builtin_memcpy(&object, (const char *)its + mirror->back, sizeof(object));
+	MAG_COPY(&object, (const char *)its + mirror->back, sizeof(object));
 	return object;
 }
 
 #ifdef __cplusplus
 }
 #endif
-#pragma GCC visibility pop
+MAG_EXPORTED_END
 
 #endif /* MAG_MIRROR_H */

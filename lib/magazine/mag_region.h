@@ -32,7 +32,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#pragma GCC visibility push(default)
+#include "mag_compiler.h"
+
+MAG_EXPORTED_BEGIN
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -296,6 +298,6 @@ int mag_region_destroy(struct mag_region *region);
 #ifdef __cplusplus
 }
 #endif
-#pragma GCC visibility pop
+MAG_EXPORTED_END
 
 #endif /* MAG_REGION_H */

@@ -12,7 +12,7 @@
 
 #include "mag_cache.h"
 
-#pragma GCC visibility push(default)
+MAG_EXPORTED_BEGIN
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -150,6 +150,6 @@ const char *mag_cache_name(const struct mag_cache *cache);
 #ifdef __cplusplus
 }
 #endif
-#pragma GCC visibility pop
+MAG_EXPORTED_END
 
 #endif /* MAG_STATS_H */

@@ -37,7 +37,7 @@ KEYWORDS = set(
 UNSEEN = set(
     "MAG_LOG RTE_LOG rte_log RTE_SET_USED RTE_ASSERT RTE_BUILD_BUG_ON assert rte_pause sched_yield "
     "rte_prefetch0 "
-    "va_start va_end __builtin_prefetch".split()
+    "va_start va_end MAG_PREFETCH_WRITE".split()
 )
 BOUNDS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">"}
 EQUALITY = {"==": "!=", "!=": "=="}

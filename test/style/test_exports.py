@@ -35,7 +35,8 @@ LIBRARIES = [
 
 def code(header):
     text = re.sub(r"/\*.*?\*/", " ", header.read_text(), flags=re.DOTALL)
-    return re.sub(r"(?m)^[ \t]*#.*(\\\n.*)*", "", text)
+    text = re.sub(r"(?m)^[ \t]*#.*(\\\n.*)*", "", text)
+    return re.sub(r"\bMAG_\w+_(?:BEGIN|END)\b", " ", text)
 
 
 def declared(headers):
@@ -54,7 +55,7 @@ def declared(headers):
             statement = statement.split("\x00")[-1].strip()
             if statement.startswith(("typedef", "static", "MAG_INLINE", "_Static_assert")):
                 continue
-            if found := re.search(r"\b((?:mag|rte)_\w+)\s*(?:\(|__attribute__|$)", statement):
+            if found := re.search(r"\b((?:mag|rte)_\w+)\s*(?:\(|MAG_INITIAL_EXEC|$)", statement):
                 if "(" in statement or statement.startswith("extern"):
                     names.add(found[1])
     return names

@@ -1,8 +1,8 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: BSD-3-Clause
-"""Each file compiles by itself and includes the headers that it needs, with each DPDK version.
+"""Each file compiles by itself, without a warning, and includes the headers that it needs.
 
-With the installed DPDK, with those whose libdpdk-dev is unpacked in the folders that
+That is with the installed DPDK, with those whose libdpdk-dev is unpacked in the folders that
 MAGAZINE_HEADERS names (split by colons; each has usr/include), and with MAGAZINE_FULL=1 with
 Debian's others, which are downloaded once into build-headers by an apt of its own. Which header has
 a name is read from DPDK's headers.
@@ -31,6 +31,7 @@ LIBRARY = ROOT / "lib/magazine"
 DRIVER = ROOT / "drivers/mempool/magazine"
 PUBLIC = (
     "mag_cache.h",
+    "mag_compiler.h",
     "mag_inline.h",
     "mag_maint.h",
     "mag_memtag.h",
@@ -39,6 +40,7 @@ PUBLIC = (
     "mag_stats.h",
     "rte_mempool_magazine.h",
 )
+PROGRAMS = (ROOT / "app/bench", ROOT / "app/flowcache")
 FOLDERS = (LIBRARY, DRIVER, TEST / "unit")  # where "..." is looked for
 
 DEBIAN = {"bookworm": "22.11", "trixie": "24.11", "sid": "25.11"}
@@ -48,7 +50,10 @@ APT_SECONDS = 240
 C = ["-std=gnu11", "-D_GNU_SOURCE", "-DALLOW_EXPERIMENTAL_API", "-DALLOW_INTERNAL_API"]
 PUBLIC_C = ["-std=gnu11"]
 PUBLIC_CXX = ["-std=c++17"]
+CODE = ("-S", "-o", os.devnull)
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers"]
+# Of the library, the driver and the programs; tests do without these.
+STRICT = ["-Wpedantic", "-Wconversion", "-Wcast-qual", "-Wshadow"]
 C_WARNINGS = [
     "-Wmissing-prototypes",
     "-Wstrict-prototypes",
@@ -103,7 +108,8 @@ class Headers:
 
     def __init__(self, origin, folders, flags):
         self.folders = folders
-        self.flags = [f"-I{folder}" for folder in folders] + flags
+        # Warnings there are DPDK's.
+        self.flags = [flag for folder in folders for flag in ("-isystem", folder)] + flags
         config = next(
             (f / "rte_build_config.h" for f in folders if (f / "rte_build_config.h").exists()), None
         )
@@ -149,7 +155,7 @@ def unpacked(root):
     ]
     folders = [*root.glob("usr/include/*/dpdk"), root / "usr/include/dpdk"]
     headers = Headers(f"in {root}", folders, [*flags, "-include", "rte_config.h"])
-    headers.flags.append(f"-I{root / 'usr/include'}")
+    headers.flags += ["-isystem", root / "usr/include"]
     return headers
 
 
@@ -321,7 +327,7 @@ def folders(path):
     return [f"-iquote{folder}" for folder in FOLDERS]
 
 
-def compile_all(headers, files, flags, compiler="gcc", language="c"):
+def compile_all(headers, files, flags, compiler="gcc", language="c", to=("-fsyntax-only",)):
     """The first errors of each file that does not compile."""
 
     def run(path):
@@ -330,7 +336,7 @@ def compile_all(headers, files, flags, compiler="gcc", language="c"):
                 compiler,
                 "-x",
                 language,
-                "-fsyntax-only",
+                *to,
                 *flags,
                 *WARNINGS,
                 *headers.flags,
@@ -362,15 +368,27 @@ def test_versions(headers):
     headers_of_ours = sources(LIBRARY, DRIVER, ends=(".h",))
     public = [path for path in headers_of_ours if path.name in PUBLIC]
     with tap.case(f"{headers.name}: each file and header of library and driver compiles by itself"):
-        require_none(compile_all(headers, ours + headers_of_ours, C + C_WARNINGS))
+        require_none(compile_all(headers, ours + headers_of_ours, C + C_WARNINGS + STRICT))
         if shutil.which("clang"):
-            require_none(compile_all(headers, ours, C + C_WARNINGS, "clang"))
+            require_none(compile_all(headers, ours, C + C_WARNINGS + STRICT, "clang"))
     with tap.case(f"{headers.name}: each public header compiles by itself in C and in C++"):
-        require_none(compile_all(headers, public, PUBLIC_C))
-        require_none(compile_all(headers, public, PUBLIC_CXX, "g++", "c++"))
+        require_none(compile_all(headers, public, PUBLIC_C + STRICT))
+        require_none(compile_all(headers, public, PUBLIC_CXX + STRICT, "g++", "c++"))
     with tap.case(f"{headers.name}: each file includes the headers of what it uses"):
         files = sources(LIBRARY, DRIVER, ROOT / "app", TEST, ends=(".c", ".h"))
         require_none([line for path in files for line in lacks(path, headers.places)])
+
+
+def test_optimized(headers):
+    """Some warnings are of the optimizer, and need code to be made."""
+    flags = C + C_WARNINGS + STRICT
+    files = sources(LIBRARY, DRIVER, *PROGRAMS)
+    for level in ("-O0", "-O3"):
+        with tap.case(f"{headers.name}: library, driver and programs compile at {level}"):
+            if os.environ.get("MAGAZINE_FULL") != "1":
+                raise tap.Skip("with --full only: syntax is checked above, and the build is at -O3")
+            for compiler in filter(shutil.which, ("gcc", "clang")):
+                require_none(compile_all(headers, files, flags, compiler, to=CODE + (level,)))
 
 
 def test_programs(headers):
@@ -397,6 +415,10 @@ def wanted_download(suite):
 def main():
     here = installed()
     test_versions(here)
+    with tap.case(f"{here.name}: each file of the programs compiles by itself"):
+        for compiler in filter(shutil.which, ("gcc", "clang")):
+            require_none(compile_all(here, sources(*PROGRAMS), C + C_WARNINGS + STRICT, compiler))
+    test_optimized(here)
     for root in filter(None, os.environ.get("MAGAZINE_HEADERS", "").split(":")):
         test_other(f"the folder {root}", lambda: root)
     for suite, version in DEBIAN.items():

@@ -20,7 +20,7 @@
  * Its callback is called when the bus is scanned. The driver needs that bus for nothing else, and
  * does without it where it is not: weak, the function is the program's, or NULL.
  */
-#pragma weak rte_vdev_add_custom_scan
+typeof(rte_vdev_add_custom_scan) rte_vdev_add_custom_scan MAG_WEAK;
 
 /* And here EAL is about to load the bus from. */
 #ifndef RTE_EAL_PMD_PATH
@@ -65,9 +65,9 @@ list_others(char *text, size_t size)
 	text[0] = '\0';
 	for (i = 0; i < rte_mempool_ops_table.num_ops && length < size; i++)
 		if (&rte_mempool_ops_table.ops[i] != ours)
-			length +=
-				snprintf(text + length, size - length, "%s%s",
-					 length > 0 ? ", " : "", rte_mempool_ops_table.ops[i].name);
+			length += (size_t)snprintf(text + length, size - length, "%s%s",
+						   length > 0 ? ", " : "",
+						   rte_mempool_ops_table.ops[i].name);
 }
 
 /* One log line says which is not. */

@@ -195,7 +195,7 @@ lcore_cache_at(const struct rte_mempool *mp, void *const *objects)
 }
 
 /* Of 22.11 to 25.11, or of later ones: empty, as it is when rte_mempool fills it. */
-__attribute__((no_sanitize("address", "thread"))) static bool
+MAG_NO_SANITIZERS static bool
 is_cache_to_fill(const struct rte_mempool_cache *cache, unsigned int n)
 {
 	uint32_t size = cache->size;

@@ -19,7 +19,7 @@
 #include "mag_mirror.h"
 #include "mag_stats.h"
 
-#pragma GCC visibility push(default)
+MAG_EXPORTED_BEGIN
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -69,6 +69,6 @@ const struct mag_mirror *rte_mempool_magazine_mirror(const struct rte_mempool *m
 #ifdef __cplusplus
 }
 #endif
-#pragma GCC visibility pop
+MAG_EXPORTED_END
 
 #endif /* RTE_MEMPOOL_MAGAZINE_H */

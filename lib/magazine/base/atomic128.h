@@ -65,8 +65,8 @@ mag_u128_peek(const struct mag_u128 *at)
 	struct mag_u128 value;
 
 	/* acquire: keeps the load of lo, and those through it, behind this one */
-	value.hi = __atomic_load_n(&at->hi, __ATOMIC_ACQUIRE);
-	value.lo = __atomic_load_n(&at->lo, __ATOMIC_RELAXED);
+	value.hi = MAG_LOAD(&at->hi, MAG_ACQUIRE);
+	value.lo = MAG_LOAD(&at->lo, MAG_RELAXED);
 	return value;
 }
 

@@ -70,6 +70,17 @@ mag_ctrl_thread_create(pthread_t *id, const char *name, void *(*start)(void *arg
 #endif
 }
 
+/* Wait until a thread of mag_ctrl_thread_create() has ended. */
+static inline void
+mag_ctrl_thread_join(pthread_t id)
+{
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 11, 0, 0)
+	rte_thread_join((rte_thread_t){.opaque_id = (uintptr_t)id}, NULL);
+#else
+	pthread_join(id, NULL);
+#endif
+}
+
 /*
  * Objects at which a cache of rte_mempool of that size is flushed. A 26.07 below a driver that was
  * compiled for 25.11, of the same ABI, does not look at it.

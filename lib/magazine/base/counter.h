@@ -15,28 +15,31 @@
 
 #include <stdatomic.h>
 
+#include <rte_common.h> /* typeof, in C11 too */
+
+#include "mag_compiler.h"
 #include "mag_inline.h" /* MAG_TSAN */
 
 /*
  * Counters are _Atomic; those of mag_inline.h are plain, since C++ sees them too. Both are accessed
  * by the plain type: a comma expression has no qualifiers.
  */
-#define MAG_PLAIN(counter) __typeof__(((void)0, (counter)))
+#define MAG_PLAIN(counter) typeof(((void)0, (counter)))
 
 /** Where a counter is, for a function that reads it. */
-#define MAG_STAT_AT(counter) ((const MAG_PLAIN(counter) *)&(counter))
+#define MAG_STAT_AT(counter) MAG_UNQUALIFIED(const MAG_PLAIN(counter), &(counter))
 /** Read a counter. */
-#define MAG_STAT(counter) __atomic_load_n(MAG_STAT_AT(counter), __ATOMIC_RELAXED)
+#define MAG_STAT(counter) MAG_LOAD(MAG_STAT_AT(counter), MAG_RELAXED)
 /** Read a counter; what is read next is not older. Pairs with a release of whatever was counted. */
-#define MAG_STAT_ACQUIRE(counter) __atomic_load_n(MAG_STAT_AT(counter), __ATOMIC_ACQUIRE)
+#define MAG_STAT_ACQUIRE(counter) MAG_LOAD(MAG_STAT_AT(counter), MAG_ACQUIRE)
 /** Add to a counter that others write at the same time; the value before. */
 #define MAG_STAT_ADD(counter, n)                                                                   \
-	__atomic_fetch_add((MAG_PLAIN(counter) *)&(counter), n, __ATOMIC_RELAXED)
+	MAG_FETCH_ADD(MAG_UNQUALIFIED(MAG_PLAIN(counter), &(counter)), n, MAG_RELAXED)
 
 /** Add to a counter that only holders of a lock write. */
 #define MAG_COUNT_LOCKED(counter, n)                                                               \
-	__atomic_store_n((MAG_PLAIN(counter) *)&(counter), MAG_STAT(counter) + (n),                \
-			 __ATOMIC_RELAXED)
+	MAG_STORE(MAG_UNQUALIFIED(MAG_PLAIN(counter), &(counter)), MAG_STAT(counter) + (n),        \
+		  MAG_RELAXED)
 
 /**
  * Add to a counter of which the caller is the only writer, as mag_slot_count(). An atomic load and
@@ -46,7 +49,7 @@
 #ifdef MAG_TSAN
 #define MAG_COUNT(counter, n) MAG_COUNT_LOCKED(counter, n)
 #else
-#define MAG_COUNT(counter, n) (*(MAG_PLAIN(counter) *)&(counter) += (n))
+#define MAG_COUNT(counter, n) (*MAG_UNQUALIFIED(MAG_PLAIN(counter), &(counter)) += (n))
 #endif
 
 #endif /* MAG_COUNTER_H */

@@ -17,13 +17,13 @@
 #undef mag_cache_alloc_burst
 #undef mag_cache_free_bulk
 
-#pragma GCC visibility push(default)
+MAG_EXPORTED_BEGIN
 void *mag_cache_alloc(struct mag_cache *cache);
 void mag_cache_free(struct mag_cache *cache, void *object);
 unsigned int mag_cache_alloc_bulk(struct mag_cache *cache, void **objects, unsigned int n);
 unsigned int mag_cache_alloc_burst(struct mag_cache *cache, void **objects, unsigned int n);
 void mag_cache_free_bulk(struct mag_cache *cache, void *const *objects, unsigned int n);
-#pragma GCC visibility pop
+MAG_EXPORTED_END
 
 void *
 mag_cache_alloc(struct mag_cache *cache)

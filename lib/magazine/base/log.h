@@ -7,8 +7,10 @@
 #include <rte_common.h>
 #include <rte_log.h>
 
+#include "mag_compiler.h"
+
 /** Log type "lib.magazine"; NOTICE by default. The driver's too: door.h declares it for that. */
-extern int mag_logtype __attribute__((visibility("default")));
+extern int mag_logtype MAG_EXPORTED;
 
 /*
  * One line names the thing, the value and the remedy:

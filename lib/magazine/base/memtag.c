@@ -8,6 +8,7 @@
 #include <rte_cycles.h>
 
 #include "base/memtag.h"
+#include "mag_compiler.h"
 #include "mag_memtag.h"
 #include "mag_region.h"
 
@@ -87,7 +88,7 @@ tags_set(uintptr_t pointer, size_t bytes)
 static uint32_t
 random_below(uint32_t limit)
 {
-	static _Thread_local uint32_t state __attribute__((tls_model("initial-exec")));
+	static _Thread_local uint32_t state MAG_INITIAL_EXEC;
 
 	if (state == 0)
 		state = (uint32_t)(rte_rdtsc() ^ (uintptr_t)&state) | 1;

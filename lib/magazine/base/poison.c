@@ -3,13 +3,13 @@
 #include <string.h>
 
 #include "base/poison.h"
+#include "mag_compiler.h"
 
 #define POISON_ENV "MAGAZINE_POISON"
 
 /* The runtime's, if it is in the process. */
-void __asan_poison_memory_region(void const volatile *address, size_t bytes) __attribute__((weak));
-void __asan_unpoison_memory_region(void const volatile *address, size_t bytes)
-	__attribute__((weak));
+void __asan_poison_memory_region(void const volatile *address, size_t bytes) MAG_WEAK;
+void __asan_unpoison_memory_region(void const volatile *address, size_t bytes) MAG_WEAK;
 
 bool
 mag_poison_wanted(void)

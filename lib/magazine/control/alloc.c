@@ -15,7 +15,7 @@
 #include "watch/watch.h"
 
 /* All of n from other lcores' magazines, or none: 0 or -ENOBUFS. */
-static __rte_always_inline int
+MAG_INLINE int
 steal_all(struct mag_cache *cache, void **objects, unsigned int n, struct mag_request *request)
 {
 	if (MAG_STAT(cache->dying) || mag_cache_steal(cache, objects, n, request) < n)
@@ -25,7 +25,7 @@ steal_all(struct mag_cache *cache, void **objects, unsigned int n, struct mag_re
 	return 0;
 }
 
-static __rte_always_inline int
+MAG_INLINE int
 take_all(struct mag_cache *cache, void **objects, unsigned int n, bool steal, bool may_wait)
 {
 	struct mag_request request = {.may_wait = may_wait};
@@ -92,7 +92,7 @@ mag_cache_alloc_bulk_slow(struct mag_cache *cache, void **objects, unsigned int 
 	return n;
 }
 
-static __rte_always_inline void
+MAG_INLINE void
 free_by(struct mag_cache *cache, void *const *objects, unsigned int n,
 	void (*give)(struct mag_cache *cache, void *const *objects, unsigned int n))
 {

@@ -63,7 +63,7 @@ static struct {
 };
 
 /* A signal handler may read it: it must not be allocated when it is first touched. */
-static _Thread_local bool list_held __attribute__((tls_model("initial-exec")));
+static _Thread_local bool list_held MAG_INITIAL_EXEC;
 
 static void flush_slot_at_exit(uint32_t slot);
 

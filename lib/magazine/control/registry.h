@@ -11,6 +11,7 @@
 #include <sys/queue.h>
 
 #include "cache/cache.h"
+#include "mag_compiler.h"
 
 /*
  * A cache's place on the list of the process that made it. It lies in that process's own memory:
@@ -73,6 +74,6 @@ void mag_registry_leave_word(struct mag_cache *cache);
  * False, rte_errno EEXIST and a log line: another copy of this library is in the process. Hidden in
  * each build, so that each copy asks itself.
  */
-__attribute__((visibility("hidden"))) bool mag_registry_copy_is_first(const char *name);
+MAG_HIDDEN bool mag_registry_copy_is_first(const char *name);
 
 #endif /* MAG_REGISTRY_H */

@@ -208,7 +208,7 @@ mag_door_get(struct mag_cache *pool, void **objects, unsigned int n, uint64_t *h
 	/* The first get of a thread claims its slot: only now is it known which one it is. */
 	note = refused_note(pool);
 	if (unlikely(MAG_STAT(*note) != 0))
-		__atomic_store_n(note, 0, __ATOMIC_RELAXED);
+		MAG_STORE(note, 0, MAG_RELAXED);
 	return 0;
 }
 
@@ -225,8 +225,7 @@ mag_door_get_hard(struct mag_cache *pool, void **objects, unsigned int n, const 
 	if (refilled == NULL || MAG_STAT(*note) == refusal_of(refilled, had))
 		ret = mag_cache_steal_all(pool, objects, n);
 	had = MAG_STAT(mag_slot_own(pool->first.slot)->allocs);
-	__atomic_store_n(note, ret != 0 && refilled != NULL ? refusal_of(refilled, had) : 0,
-			 __ATOMIC_RELAXED);
+	MAG_STORE(note, ret != 0 && refilled != NULL ? refusal_of(refilled, had) : 0, MAG_RELAXED);
 	return ret;
 }
 

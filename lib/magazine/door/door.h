@@ -21,7 +21,7 @@
 #include "mag_mirror.h"
 #include "slot/pair.h"
 
-#pragma GCC visibility push(default)
+MAG_EXPORTED_BEGIN
 
 /** Log type of library and driver: MAG_LOG() of log.h. */
 extern int mag_logtype;
@@ -139,6 +139,6 @@ __rte_internal int mag_door_take_blocks(struct mag_cache *pool, void **first, un
 /** How to find the mirrors of a pool's objects; NULL when it has none. */
 __rte_internal const struct mag_mirror *mag_door_mirror(const struct mag_cache *pool);
 
-#pragma GCC visibility pop
+MAG_EXPORTED_END
 
 #endif /* MAG_DOOR_H */

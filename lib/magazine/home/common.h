@@ -55,7 +55,7 @@ struct mag_common {
 	 * Objects in hands that will put them where they can be had (reap, purge, steal), or may:
 	 * those of a request that wants more.
 	 */
-	_Atomic uint64_t transit __attribute__((aligned(RTE_CACHE_LINE_SIZE)));
+	_Atomic uint64_t transit MAG_ALIGNED(RTE_CACHE_LINE_SIZE);
 	_Atomic uint64_t zeroes, alloc_fails, steals, steal_denied, visits_denied;
 };
 

@@ -16,7 +16,7 @@
 #include "parts/mirror.h"
 
 /* A signal handler may read it: it must not be allocated when it is first touched. */
-_Thread_local unsigned int mag_callback_depth __attribute__((tls_model("initial-exec")));
+_Thread_local unsigned int mag_callback_depth MAG_INITIAL_EXEC;
 
 /* A callback is going to touch an object that is not with a user; and it has. */
 

@@ -68,7 +68,7 @@ struct mag_slab_layer {
 	uint32_t part;             /**< of the region, that segments come from; never changes */
 
 	/** Guards all below; counts are also read without it. */
-	struct mag_lock lock __attribute__((aligned(128)));
+	struct mag_lock lock MAG_ALIGNED(128);
 	struct mag_slab_list partial;
 	struct mag_slab_list full;
 	struct mag_table table;  /**< segments of all slabs */

@@ -38,9 +38,9 @@ static struct {
 static uint64_t
 start_of(pid_t pid)
 {
-	unsigned long long start = 0;
 	char path[32], text[1024], state = 0, *end;
-	long threads = 0;
+	uint64_t start = 0;
+	int threads = 0;
 	FILE *file;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
@@ -50,8 +50,8 @@ start_of(pid_t pid)
 	/* The name of the program, in parentheses, may have any character. */
 	if (fgets(text, sizeof(text), file) != NULL && (end = strrchr(text, ')')) != NULL &&
 	    sscanf(end,
-		   ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld %*d "
-		   "%llu",
+		   ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d %*d "
+		   "%" SCNu64,
 		   &state, &threads, &start) != 3)
 		start = 0;
 	fclose(file);

@@ -161,8 +161,8 @@ bell_wait(uint64_t ms)
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	/* An hour at a time. */
 	ms = RTE_MIN(ms, (uint64_t)MAG_INTERVAL_MAX_MS);
-	until.tv_nsec += ms % 1000 * 1000000;
-	until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
+	until.tv_nsec += (long)(ms % 1000 * 1000000);
+	until.tv_sec += (time_t)(ms / 1000) + until.tv_nsec / 1000000000;
 	until.tv_nsec %= 1000000000;
 	if (sem_clockwait(&maint.bell, CLOCK_MONOTONIC, &until) == 0)
 		while (sem_trywait(&maint.bell) == 0)
@@ -264,7 +264,7 @@ thread_end(void)
 {
 	mag_pass_forbid(true);
 	bell_ring();
-	pthread_join(maint.thread, NULL);
+	mag_ctrl_thread_join(maint.thread);
 	atomic_store_explicit(&maint.running, false, memory_order_relaxed);
 	atomic_store_explicit(&maint.runner, MAG_MAINT_NONE, memory_order_relaxed);
 }

@@ -56,7 +56,7 @@
 
 static struct {
 	/* TSC of the next work; the one thing that an idle service looks at. */
-	_Atomic uint64_t due __attribute__((aligned(64)));
+	_Atomic uint64_t due MAG_ALIGNED(64);
 	_Atomic bool reap_requested;
 	_Atomic bool off; /* no pass begins */
 	_Atomic uint32_t override_ms;

@@ -160,7 +160,7 @@ pending_push(struct mag_arena *arena, struct mag_magazine *magazine)
 	uint32_t head = atomic_load_explicit(&arena->pending, memory_order_relaxed);
 
 	do
-		__atomic_store_n(&magazine->next, head, __ATOMIC_RELAXED);
+		MAG_STORE(&magazine->next, head, MAG_RELAXED);
 	/* release: pairs with pending_settle(); acquire: with the look of arena_let_go() */
 	while (!atomic_compare_exchange_weak_explicit(&arena->pending, &head,
 						      mag_arena_index(arena, magazine),
@@ -180,7 +180,7 @@ pending_settle(struct mag_arena *arena)
 	index = atomic_exchange_explicit(&arena->pending, 0, memory_order_acquire);
 	while (index != 0) {
 		magazine = mag_arena_magazine(arena, index);
-		index = __atomic_load_n(&magazine->next, __ATOMIC_RELAXED);
+		index = MAG_LOAD(&magazine->next, MAG_RELAXED);
 		arena_put_locked(arena, magazine);
 	}
 }

@@ -49,7 +49,7 @@ head_of(char *mirrors)
 static uintptr_t
 granule_at(const struct mag_mirror_table *table, uint64_t i)
 {
-	return __atomic_load_n(&table->entry[i].granule, __ATOMIC_RELAXED);
+	return MAG_LOAD(&table->entry[i].granule, MAG_RELAXED);
 }
 
 static struct mag_mirror_table *
@@ -85,9 +85,9 @@ table_insert(struct mag_mirror_table *table, uintptr_t granule, char *mirrors)
 		i = (i + 1) & table->mask;
 	if (granule_at(table, i) == 0)
 		table->used++;
-	__atomic_store_n(&table->entry[i].mirrors, mirrors, __ATOMIC_RELAXED);
+	MAG_STORE(&table->entry[i].mirrors, mirrors, MAG_RELAXED);
 	/* release: a reader that finds the granule finds its mirrors */
-	__atomic_store_n(&table->entry[i].granule, granule, __ATOMIC_RELEASE);
+	MAG_STORE(&table->entry[i].granule, granule, MAG_RELEASE);
 }
 
 /* An entry that is gone becomes empty when nothing lies behind it. */
@@ -96,11 +96,11 @@ table_remove(struct mag_mirror_table *table, struct mag_mirror_entry *entry)
 {
 	uint64_t i = (uint64_t)(entry - table->entry);
 
-	__atomic_store_n(&entry->granule, GONE, __ATOMIC_RELAXED);
+	MAG_STORE(&entry->granule, GONE, MAG_RELAXED);
 	if (granule_at(table, (i + 1) & table->mask) != 0)
 		return;
 	for (; granule_at(table, i) == GONE; i = (i - 1) & table->mask) {
-		__atomic_store_n(&table->entry[i].granule, 0, __ATOMIC_RELAXED);
+		MAG_STORE(&table->entry[i].granule, 0, MAG_RELAXED);
 		table->used--;
 	}
 }
@@ -130,7 +130,7 @@ table_reserve(struct mag_mirror_owner *owner)
 				table_insert(table, granule_at(old, i), old->entry[i].mirrors);
 		table->older = old;
 		/* release: pairs with the acquire in mag_mirror_of() */
-		__atomic_store_n(&owner->find.table, table, __ATOMIC_RELEASE);
+		MAG_STORE(&owner->find.table, table, MAG_RELEASE);
 		old = table;
 	}
 	return 0;
@@ -336,7 +336,7 @@ mag_mirror_pair_fini(struct mag_mirror_pair *pair)
 static uintptr_t
 piece_granule(const struct mag_mirror_pieces *pieces, uint64_t i)
 {
-	return __atomic_load_n(&pieces->piece[i].granule, __ATOMIC_RELAXED);
+	return MAG_LOAD(&pieces->piece[i].granule, MAG_RELAXED);
 }
 
 /* That of the granule, or NULL. */
@@ -365,10 +365,10 @@ piece_get(struct mag_mirror_pieces *pieces, uintptr_t granule)
 	while (piece_granule(pieces, i) > GONE)
 		i = (i + 1) & pieces->mask;
 	piece = &pieces->piece[i];
-	__atomic_store_n(&piece->below, 0, __ATOMIC_RELAXED);
-	__atomic_store_n(&piece->split, UINT64_MAX, __ATOMIC_RELAXED);
+	MAG_STORE(&piece->below, 0, MAG_RELAXED);
+	MAG_STORE(&piece->split, UINT64_MAX, MAG_RELAXED);
 	/* release: a reader that finds the granule finds these */
-	__atomic_store_n(&piece->granule, granule, __ATOMIC_RELEASE);
+	MAG_STORE(&piece->granule, granule, MAG_RELEASE);
 	return piece;
 }
 
@@ -378,11 +378,11 @@ piece_remove(struct mag_mirror_pieces *pieces, struct mag_mirror_piece *piece)
 {
 	uint64_t i = (uint64_t)(piece - pieces->piece);
 
-	__atomic_store_n(&piece->granule, GONE, __ATOMIC_RELAXED);
+	MAG_STORE(&piece->granule, GONE, MAG_RELAXED);
 	if (piece_granule(pieces, (i + 1) & pieces->mask) != 0)
 		return;
 	for (; piece_granule(pieces, i) == GONE; i = (i - 1) & pieces->mask)
-		__atomic_store_n(&pieces->piece[i].granule, 0, __ATOMIC_RELAXED);
+		MAG_STORE(&pieces->piece[i].granule, 0, MAG_RELAXED);
 }
 
 /*
@@ -398,9 +398,9 @@ piece_add(const struct mag_mirror_way *way, uintptr_t at, uintptr_t to, bool beg
 	uint64_t offset = at & way->low;
 
 	to -= (offset * way->reciprocal >> 42) * way->stride;
-	__atomic_store_n(begins ? &piece->from : &piece->below, to, __ATOMIC_RELAXED);
+	MAG_STORE(begins ? &piece->from : &piece->below, to, MAG_RELAXED);
 	if (begins)
-		__atomic_store_n(&piece->split, offset, __ATOMIC_RELAXED);
+		MAG_STORE(&piece->split, offset, MAG_RELAXED);
 }
 
 static void
@@ -409,9 +409,9 @@ piece_drop(const struct mag_mirror_way *way, uintptr_t at, bool begins)
 	struct mag_mirror_piece *piece = piece_find(way->pieces, (at >> way->shift) + 2);
 
 	if (begins)
-		__atomic_store_n(&piece->split, UINT64_MAX, __ATOMIC_RELAXED);
+		MAG_STORE(&piece->split, UINT64_MAX, MAG_RELAXED);
 	else
-		__atomic_store_n(&piece->below, 0, __ATOMIC_RELAXED);
+		MAG_STORE(&piece->below, 0, MAG_RELAXED);
 	if (piece->below == 0 && piece->split == UINT64_MAX)
 		piece_remove(way->pieces, piece);
 }

@@ -76,16 +76,16 @@ mag_bias_membarriers(void)
 bool
 mag_bias_enter_careful(struct mag_slot *slot)
 {
-	uint32_t word = __atomic_load_n(&slot->visitor, __ATOMIC_RELAXED);
+	uint32_t word = MAG_LOAD(&slot->visitor, MAG_RELAXED);
 
-	__atomic_store_n(&slot->busy, 1, __ATOMIC_RELAXED);
+	MAG_STORE(&slot->busy, 1, MAG_RELAXED);
 	/* FENCE mode: pairs with the fence of mag_bias_fence(). The bit, once set, stays. */
 	if (word & MAG_BIAS_FENCE_BIT)
 		atomic_thread_fence(memory_order_seq_cst);
 	else
 		atomic_signal_fence(memory_order_seq_cst);
 	/* acquire: pairs with the visitor's release in mag_bias_dismiss() */
-	word = __atomic_load_n(&slot->visitor, __ATOMIC_ACQUIRE);
+	word = MAG_LOAD(&slot->visitor, MAG_ACQUIRE);
 	if ((word & MAG_BIAS_AWAY) == 0)
 		return true;
 	mag_slot_leave(slot);
@@ -130,7 +130,7 @@ mag_bias_granted(const struct mag_slot *slot, uint64_t deadline)
 	unsigned int spins = 0;
 
 	/* acquire: pairs with the owner's release in mag_slot_leave() */
-	while (__atomic_load_n(&slot->busy, __ATOMIC_ACQUIRE) != 0) {
+	while (MAG_LOAD(&slot->busy, MAG_ACQUIRE) != 0) {
 		if (rte_rdtsc() > deadline)
 			return false;
 		if (++spins < SPINS_BEFORE_YIELD)

@@ -87,13 +87,12 @@ bool mag_bias_enter_careful(struct mag_slot *slot);
 static inline void
 mag_bias_acknowledge(struct mag_slot *slot, uint32_t word)
 {
-	if ((word & MAG_BIAS_FENCE_BIT) != 0 &&
-	    __atomic_load_n(&slot->fenced, __ATOMIC_RELAXED) == 0)
+	if ((word & MAG_BIAS_FENCE_BIT) != 0 && MAG_LOAD(&slot->fenced, MAG_RELAXED) == 0)
 		/*
 		 * release: a thread that sees this sees busy too, should this entry have had no
 		 * fence; pairs with the acquire in slot_is_fenced()
 		 */
-		__atomic_store_n(&slot->fenced, 1, __ATOMIC_RELEASE);
+		MAG_STORE(&slot->fenced, 1, MAG_RELEASE);
 }
 
 /** Visitor: announce; bits are VISIT, with PURGE or without. */
@@ -101,7 +100,7 @@ static inline void
 mag_bias_announce(struct mag_slot *slot, uint32_t bits)
 {
 	/* Ordered before the look at busy by mag_bias_fence(). */
-	__atomic_fetch_or(&slot->visitor, bits, __ATOMIC_RELAXED);
+	MAG_FETCH_OR(&slot->visitor, bits, MAG_RELAXED);
 }
 
 /**
@@ -121,7 +120,7 @@ static inline void
 mag_bias_dismiss(struct mag_slot *slot, uint32_t bits)
 {
 	/* release: pairs with the owner's acquire in mag_slot_enter() */
-	__atomic_fetch_and(&slot->visitor, ~bits, __ATOMIC_RELEASE);
+	MAG_FETCH_AND(&slot->visitor, ~bits, MAG_RELEASE);
 }
 
 /**

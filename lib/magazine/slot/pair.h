@@ -28,10 +28,10 @@ mag_slot_swap(struct mag_slot *slot)
 
 	slot->loaded = slot->previous;
 	slot->previous = loaded;
-	__atomic_store_n(&slot->capacity, slot->loaded->rounds, __ATOMIC_RELAXED);
-	__atomic_store_n(&slot->previous_rounds, MAG_STAT(slot->rounds), __ATOMIC_RELAXED);
+	MAG_STORE(&slot->capacity, slot->loaded->rounds, MAG_RELAXED);
+	MAG_STORE(&slot->previous_rounds, MAG_STAT(slot->rounds), MAG_RELAXED);
 	/* release: pairs with the acquire in mag_slot_objects() */
-	__atomic_store_n(&slot->rounds, previous, __ATOMIC_RELEASE);
+	MAG_STORE(&slot->rounds, previous, MAG_RELEASE);
 }
 
 /**
@@ -51,11 +51,11 @@ mag_slot_get_both(struct mag_slot *slot, void **objects, uint32_t n)
 	}
 	mag_slot_count(&slot->allocs, n);
 	mag_slot_copy(objects, mag_magazine_round(slot->loaded, 0), rounds);
-	__atomic_store_n(&slot->rounds, 0, __ATOMIC_RELAXED);
+	MAG_STORE(&slot->rounds, 0, MAG_RELAXED);
 	mag_slot_swap(slot);
 	previous -= n - rounds;
 	mag_slot_copy(objects + rounds, mag_magazine_round(slot->loaded, previous), n - rounds);
-	__atomic_store_n(&slot->rounds, previous, __ATOMIC_RELAXED);
+	MAG_STORE(&slot->rounds, previous, MAG_RELAXED);
 	mag_slot_leave(slot);
 	return true;
 }
@@ -73,10 +73,10 @@ mag_slot_put_both(struct mag_slot *slot, void *const *objects, uint32_t n)
 		return false;
 	}
 	mag_slot_copy(mag_magazine_round(slot->loaded, rounds), objects, room);
-	__atomic_store_n(&slot->rounds, rounds + room, __ATOMIC_RELAXED);
+	MAG_STORE(&slot->rounds, rounds + room, MAG_RELAXED);
 	mag_slot_swap(slot);
 	mag_slot_copy(mag_magazine_round(slot->loaded, 0), objects + room, n - room);
-	__atomic_store_n(&slot->rounds, n - room, __ATOMIC_RELAXED);
+	MAG_STORE(&slot->rounds, n - room, MAG_RELAXED);
 	mag_slot_leave(slot);
 	return true;
 }

@@ -36,23 +36,22 @@ prefetch_empty(struct mag_magazine *magazine)
 		   *end = (const char *)mag_magazine_round(magazine, magazine->rounds);
 
 	for (; at < end; at += RTE_CACHE_LINE_SIZE)
-		__builtin_prefetch(at, 1);
+		MAG_PREFETCH_WRITE(at);
 }
 
 static void
 set_loaded(struct mag_slot *slot, struct mag_magazine *magazine, uint32_t rounds)
 {
 	slot->loaded = magazine;
-	__atomic_store_n(&slot->capacity, magazine != NULL ? magazine->rounds : 0,
-			 __ATOMIC_RELAXED);
-	__atomic_store_n(&slot->rounds, rounds, __ATOMIC_RELAXED);
+	MAG_STORE(&slot->capacity, magazine != NULL ? magazine->rounds : 0, MAG_RELAXED);
+	MAG_STORE(&slot->rounds, rounds, MAG_RELAXED);
 }
 
 static void
 set_previous(struct mag_slot *slot, struct mag_magazine *magazine, uint32_t rounds)
 {
 	slot->previous = magazine;
-	__atomic_store_n(&slot->previous_rounds, rounds, __ATOMIC_RELAXED);
+	MAG_STORE(&slot->previous_rounds, rounds, MAG_RELAXED);
 }
 
 static void
@@ -97,7 +96,7 @@ mag_slot_take(struct mag_slot *slot, struct mag_depot *depot, void **objects, ui
 		rounds = MAG_STAT(slot->rounds);
 		take = RTE_MIN(rounds, n - got);
 		mag_slot_copy(objects + got, mag_magazine_round(slot->loaded, rounds - take), take);
-		__atomic_store_n(&slot->rounds, rounds - take, __ATOMIC_RELAXED);
+		MAG_STORE(&slot->rounds, rounds - take, MAG_RELAXED);
 		got += take;
 		if (got == n)
 			break;
@@ -139,7 +138,7 @@ mag_slot_give(struct mag_slot *slot, struct mag_depot *depot, void *const *objec
 		rounds = MAG_STAT(slot->rounds);
 		put = RTE_MIN(MAG_STAT(slot->capacity) - rounds, n - done);
 		mag_slot_copy(mag_magazine_round(slot->loaded, rounds), objects + done, put);
-		__atomic_store_n(&slot->rounds, rounds + put, __ATOMIC_RELAXED);
+		MAG_STORE(&slot->rounds, rounds + put, MAG_RELAXED);
 		done += put;
 		if (done == n)
 			return n;
@@ -174,6 +173,6 @@ mag_slot_pick(struct mag_slot *slot, void **objects, uint32_t n)
 	uint32_t rounds = MAG_STAT(slot->rounds), take = RTE_MIN(rounds, n);
 
 	mag_slot_copy(objects, mag_magazine_round(slot->loaded, rounds - take), take);
-	__atomic_store_n(&slot->rounds, rounds - take, __ATOMIC_RELAXED);
+	MAG_STORE(&slot->rounds, rounds - take, MAG_RELAXED);
 	return take;
 }

@@ -9,8 +9,7 @@
 #include "base/process.h"
 #include "slot/thread.h"
 
-_Thread_local size_t mag_lcore_offset __attribute__((tls_model("initial-exec"))) =
-	MAG_SLOT_SHARED * sizeof(struct mag_slot);
+_Thread_local size_t mag_lcore_offset MAG_INITIAL_EXEC = MAG_SLOT_SHARED * sizeof(struct mag_slot);
 
 static struct {
 	/* Claimed by an exchange: a thread that is stopped while it claims holds up no other. */

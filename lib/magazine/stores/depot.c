@@ -76,7 +76,7 @@ mag_depot_init(struct mag_depot *depot, struct mag_arena *arena)
  * since its index was read. ThreadSanitizer would be right to call it a race;
  * the compare-exchange throws away what it read if it was one.
  */
-__attribute__((noinline, no_sanitize("thread"))) static uint32_t
+MAG_NO_TSAN static uint32_t
 stale_link(const struct mag_depot *depot, uint32_t index)
 {
 	if (unlikely(!mag_arena_has_index(depot->arena, index)))
@@ -136,7 +136,7 @@ mag_depot_put(struct mag_depot *depot, struct mag_depot_list *list, struct mag_m
 
 	do {
 		head = head_unpack(old);
-		__atomic_store_n(&magazine->next, head.index, __ATOMIC_RELAXED);
+		MAG_STORE(&magazine->next, head.index, MAG_RELAXED);
 		head.index = mag_arena_index(depot->arena, magazine);
 		head.total++;
 		/* A full barrier; its release pairs with the acquire of mag_depot_take(). */

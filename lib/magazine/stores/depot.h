@@ -44,7 +44,7 @@ struct mag_depot_list {
 	_Atomic uint32_t contention; /**< takes whose first exchange failed */
 	uint32_t reaplimit;          /**< under the cache's working set lock */
 	_Atomic uint64_t reaped;     /**< magazines; written under the same lock */
-} __attribute__((aligned(128)));
+} MAG_ALIGNED(128);
 
 struct mag_depot {
 	struct mag_depot_list full;

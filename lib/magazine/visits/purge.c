@@ -83,7 +83,7 @@ static void
 slot_off(struct mag_home *home, struct mag_slot *lcore, struct magazine_pile *pile)
 {
 	slot_empty(home, lcore, pile);
-	__atomic_store_n(&lcore->size, 0, __ATOMIC_RELAXED);
+	MAG_STORE(&lcore->size, 0, MAG_RELAXED);
 }
 
 /* Every slot off, or none: then -EAGAIN. */
@@ -324,7 +324,7 @@ mag_cache_enable_inside(struct mag_cache *cache)
 		return;
 	MAG_FOREACH_HOME(cache, part, home)
 		for (i = 0; i < MAG_SLOTS; i++)
-			__atomic_store_n(&home->slot[i].size, rounds, __ATOMIC_RELAXED);
+			MAG_STORE(&home->slot[i].size, rounds, MAG_RELAXED);
 }
 
 int

@@ -36,7 +36,7 @@ RTE_INIT(mag_audit_load)
 	start = rte_rdtsc();
 }
 
-static __rte_always_inline void
+MAG_INLINE void
 transaction_now(struct mag_transaction *now, enum mag_transaction_kind kind)
 {
 	void *stack[MAG_TRANSACTION_DEPTH + SKIP];

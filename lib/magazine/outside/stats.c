@@ -124,8 +124,8 @@ flow_out(const struct mag_cache *cache, uint32_t count, unsigned int slots, stru
 	/* acquire: as the counters */
 	atomic_thread_fence(memory_order_acquire);
 	out->slabs = 0;
-	for (part = 0; part < count; part++) {
-		home = mag_cache_home(cache, part);
+	/* Homes stay, so the second condition is only for a compiler that does not know it. */
+	for (part = 0; part < count && (home = mag_cache_home(cache, part)) != NULL; part++) {
 		out->slabs += mag_slab_out(&home->slab);
 		out->slots[part] = home_slots_out(home, slots);
 	}

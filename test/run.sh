@@ -18,6 +18,7 @@ FULL_SUITES=(compat) # only with --full, or by name
 HUGE_MB=1536
 HUGE_LEAST_MB=256
 SCRIPT_TIMEOUT=600
+COMPAT_TIMEOUT=3600 # downloads, builds of DPDK, and these tests again
 FUZZ_SECONDS=30
 FUZZ_SECONDS_FULL=300
 
@@ -418,7 +419,7 @@ main() {
 		! wanted tsan || run_sanitized tsan thread
 		! wanted asan || run_sanitized asan address,undefined
 		! wanted fuzz || run_fuzz
-		! wanted compat || run_scripts compat
+		! wanted compat || SCRIPT_TIMEOUT=$COMPAT_TIMEOUT run_scripts compat
 	fi
 	HOST_LAST_LINE="$passed passed, $failed failed"
 	[ $skipped = 0 ] || HOST_LAST_LINE+=", $skipped skipped"

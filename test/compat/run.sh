@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# test/compat/run.sh [SUITE...]: README's two commands on other distributions: forward.sh and
+# test/run.sh, of what is committed, as they are, in chroots of Debian trixie (DPDK 24.11) and sid
+# (25.11). Each test that failed there fails here, by its name.
+#
+# Suites that do not depend on DPDK's version are left out: model, mutation, arm, numa, fuzz; all of
+# them with MAGAZINE_COMPAT_SUITES="", or others by their names. Logs: build-compat/run-SUITE.log.
+
+set -u
+kind=run
+# shellcheck source-path=SCRIPTDIR source=checks.sh
+. "$(dirname -- "${BASH_SOURCE[0]}")/checks.sh"
+
+WANTED=${MAGAZINE_COMPAT_SUITES-style unit contract dataplane bench stress tsan asan}
+
+forwards() {
+	inside /root/magazine/app/forward.sh --seconds 3
+}
+
+tests() {
+	# shellcheck disable=SC2086 # suites are words
+	inside /root/magazine/test/run.sh ${WANTED:+--only $WANTED}
+}
+
+run_of() {
+	local from
+
+	fresh_tree tests ca-certificates || {
+		skip_suite
+		return
+	}
+	check "forward.sh forwards" forwards
+	from=$(($(wc -l <"$log") + 1))
+	if ! check "test/run.sh passes" tests; then
+		tail -n "+$from" "$log" | grep -E 'FAILED' | sed 's/^/# /'
+	fi
+	echo "# $step: $(tail -n 1 "$log")"
+	drop_tree
+}
+
+[ $# -gt 0 ] || set -- trixie sid
+on_suites run_of "$@"

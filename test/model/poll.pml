@@ -3,7 +3,7 @@
 /*
  * Poll mode (visit=0): nobody is visited; an allocation that found too little sets ASKED in the
  * slots that hold something, and each owner hands in at its next operation (mag_sweep_ask() in
- * sweep.c, slot_hold() and mag_home_hand_in() in home.c). A magazine has 2 rounds, a slot one
+ * sweep.c, slot_hold() and mag_home_flush_held() in home.c). A magazine has 2 rounds, a slot one
  * magazine.
  *
  * Safety: nobody but its owner changes a slot; no object is lost or there twice; an owner that

@@ -124,14 +124,14 @@ mag_home_hand_over(struct mag_home *home, struct mag_detached detached)
  * then calls mag_home_hand_over(). Whatever was detached is in transit until then.
  */
 static uint64_t
-detach_both(struct mag_home *home, struct mag_slot *lcore, struct mag_detached both[2])
+detach_both(struct mag_home *home, struct mag_slot *slot, struct mag_detached both[2])
 {
-	uint64_t objects = mag_slot_objects(lcore);
+	uint64_t objects = mag_slot_objects(slot);
 
 	mag_transit_begin(home->common, objects);
-	both[0] = mag_slot_detach_previous(lcore);
-	both[1] = mag_slot_detach_loaded(lcore);
-	MAG_COUNT(lcore->rounds_out, objects);
+	both[0] = mag_slot_detach_previous(slot);
+	both[1] = mag_slot_detach_loaded(slot);
+	MAG_COUNT(slot->rounds_out, objects);
 	return objects;
 }
 
@@ -141,10 +141,10 @@ detach_both(struct mag_home *home, struct mag_slot *lcore, struct mag_detached b
  * with the slot still held, and only a partial one is left for the time after.
  */
 void
-mag_home_hand_in(struct mag_home *home, struct mag_slot *lcore)
+mag_home_flush_held(struct mag_home *home, struct mag_slot *slot)
 {
 	struct mag_detached both[2], partial = {NULL, 0};
-	uint64_t objects = detach_both(home, lcore, both);
+	uint64_t objects = detach_both(home, slot, both);
 	unsigned int i;
 
 	for (i = 0; i < 2; i++) {
@@ -153,31 +153,31 @@ mag_home_hand_in(struct mag_home *home, struct mag_slot *lcore)
 		else
 			mag_home_hand_over(home, both[i]);
 	}
-	mag_slot_leave(lcore);
+	mag_slot_leave(slot);
 	mag_home_destroy_magazine(home, partial);
 	mag_transit_end(home->common, objects);
-	mag_bias_dismiss(lcore, MAG_BIAS_ASKED);
+	mag_bias_dismiss(slot, MAG_BIAS_ASKED);
 }
 
 /*
- * What a visitor keeps us from handing in stays in the slot: others can have it, or the slot's next
+ * What a visitor keeps us from flushing stays in the slot: others can have it, or the slot's next
  * owner.
  */
 void
-mag_home_flush_slot(struct mag_home *home, uint32_t slot)
+mag_home_flush_slot(struct mag_home *home, uint32_t number)
 {
-	struct mag_slot *lcore = &home->slot[slot];
+	struct mag_slot *slot = &home->slot[number];
 	uint64_t deadline = mag_deadline_in(FLUSH_US);
 
-	while (!mag_bias_enter_careful(lcore)) {
+	while (!mag_bias_enter_careful(slot)) {
 		if (rte_rdtsc() > deadline) {
 			MAG_STAT_ADD(home->common->visits_denied, 1);
 			return;
 		}
 		sched_yield();
 	}
-	mag_bias_acknowledge(lcore, MAG_STAT(lcore->visitor));
-	mag_home_hand_in(home, lcore);
+	mag_bias_acknowledge(slot, MAG_STAT(slot->visitor));
+	mag_home_flush_held(home, slot);
 }
 
 static struct mag_slot *
@@ -215,19 +215,19 @@ slot_hold(struct mag_home *home)
 		mag_bias_acknowledge(own, word);
 		if ((word & MAG_BIAS_ASKED) == 0)
 			return own;
-		mag_home_hand_in(home, own);
+		mag_home_flush_held(home, own);
 	}
 	word = MAG_STAT(own->visitor);
 	return word & (MAG_BIAS_PURGE | MAG_BIAS_SELF) ? NULL : hold_shared(home, 1);
 }
 
 static void
-slot_let_go(struct mag_home *home, struct mag_slot *lcore)
+slot_let_go(struct mag_home *home, struct mag_slot *slot)
 {
-	if (lcore == &home->slot[MAG_SLOT_SHARED])
+	if (slot == &home->slot[MAG_SLOT_SHARED])
 		mag_lock_release(&home->shared);
 	else
-		mag_slot_leave(lcore);
+		mag_slot_leave(slot);
 }
 
 /* Objects that passed by the magazines count for their lcore all the same. */
@@ -277,14 +277,14 @@ take_from_depot(struct mag_home *home, void **objects, unsigned int n, struct ma
 unsigned int
 mag_home_take(struct mag_home *home, void **objects, unsigned int n, struct mag_request *request)
 {
-	struct mag_slot *lcore = slot_hold(home);
+	struct mag_slot *slot = slot_hold(home);
 	unsigned int got = 0, slab, beside;
 
-	if (likely(lcore != NULL)) {
-		got = mag_slot_take(lcore, &home->depot, objects, n);
+	if (likely(slot != NULL)) {
+		got = mag_slot_take(slot, &home->depot, objects, n);
 		if (got > 0 && got < n)
 			mag_request_hold(home->common, request, got);
-		slot_let_go(home, lcore);
+		slot_let_go(home, slot);
 	}
 	if (got == n)
 		return n;
@@ -306,18 +306,18 @@ static void
 home_put(struct mag_home *home, void *const *objects, unsigned int n)
 {
 	struct mag_magazine *magazine = NULL;
-	struct mag_slot *lcore;
+	struct mag_slot *slot;
 	unsigned int done = 0;
 	uint32_t size;
 
-	while ((lcore = slot_hold(home)) != NULL) {
-		size = MAG_STAT(lcore->size);
+	while ((slot = slot_hold(home)) != NULL) {
+		size = MAG_STAT(slot->size);
 		if (magazine != NULL && magazine->rounds == size) {
 			mag_depot_put(&home->depot, &home->depot.empty, magazine);
 			magazine = NULL;
 		}
-		done += mag_slot_give(lcore, &home->depot, objects + done, n - done);
-		slot_let_go(home, lcore);
+		done += mag_slot_give(slot, &home->depot, objects + done, n - done);
+		slot_let_go(home, slot);
 		if (magazine != NULL)
 			mag_arena_put(&home->arena, magazine);
 		magazine = NULL;

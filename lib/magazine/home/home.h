@@ -90,9 +90,9 @@ void mag_home_hand_over(struct mag_home *home, struct mag_detached detached);
  * Hand in what this thread's slot holds, and answer a request for it. The caller holds
  * the slot, which is let go.
  */
-void mag_home_hand_in(struct mag_home *home, struct mag_slot *lcore);
+void mag_home_flush_held(struct mag_home *home, struct mag_slot *slot);
 /** Hand in the magazines of one slot, as its owner. */
-void mag_home_flush_slot(struct mag_home *home, uint32_t slot);
+void mag_home_flush_slot(struct mag_home *home, uint32_t number);
 
 /** Objects in the magazines of all slots, read without holding them. */
 static inline uint64_t

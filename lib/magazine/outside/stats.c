@@ -260,22 +260,22 @@ mag_cache_stats_fill(const struct mag_cache *cache, struct mag_cache_stats *stat
  * slabs, and to visitors, and what is held now, less what did not come from users.
  */
 static void
-slot_stats(const struct mag_cache *cache, unsigned int slot, struct mag_slot_stats *stats)
+slot_stats(const struct mag_cache *cache, unsigned int number, struct mag_slot_stats *stats)
 {
-	const struct mag_slot *lcore;
+	const struct mag_slot *slot;
 	uint64_t out = 0, in = 0;
 	struct mag_home *home;
 	unsigned int part;
 
-	*stats = (struct mag_slot_stats){.size = sizeof(*stats), .lcore = mag_thread_lcore(slot)};
+	*stats = (struct mag_slot_stats){.size = sizeof(*stats), .lcore = mag_thread_lcore(number)};
 	MAG_FOREACH_HOME(cache, part, home) {
-		lcore = &home->slot[slot];
-		out += MAG_STAT(lcore->rounds_out) + MAG_STAT(lcore->visited_out);
-		in += MAG_STAT(lcore->rounds_in);
-		stats->loaded += MAG_STAT(lcore->rounds);
-		stats->previous += MAG_STAT(lcore->previous_rounds);
-		stats->allocs += MAG_STAT(lcore->allocs);
-		stats->exchanges += MAG_STAT(lcore->exchanges);
+		slot = &home->slot[number];
+		out += MAG_STAT(slot->rounds_out) + MAG_STAT(slot->visited_out);
+		in += MAG_STAT(slot->rounds_in);
+		stats->loaded += MAG_STAT(slot->rounds);
+		stats->previous += MAG_STAT(slot->previous_rounds);
+		stats->allocs += MAG_STAT(slot->allocs);
+		stats->exchanges += MAG_STAT(slot->exchanges);
 	}
 	out += stats->allocs + stats->loaded + stats->previous;
 	/* The figures are of different moments while the owner works. */

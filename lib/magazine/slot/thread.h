@@ -12,7 +12,7 @@
  * back and another thread takes it.
  *
  * States of a number: free -> owned (slot_claim()) -> free (slot_release(), when the thread ends:
- * its magazines are handed in first). `owned` changes by an exchange, so a thread that is stopped
+ * its magazines are flushed first). `owned` changes by an exchange, so a thread that is stopped
  * while it claims delays no other.
  *
  * Without a number, and on the shared slot, which a lock guards, are:

@@ -36,16 +36,16 @@
 
 /* Visitor: a magazine leaves its slot, its rounds are in transit. */
 static struct mag_detached
-visitor_detach(struct mag_home *home, struct mag_slot *lcore,
-	       struct mag_detached (*detach)(struct mag_slot *lcore))
+visitor_detach(struct mag_home *home, struct mag_slot *slot,
+	       struct mag_detached (*detach)(struct mag_slot *slot))
 {
 	struct mag_detached detached = {NULL, 0};
-	uint32_t count = mag_slot_objects(lcore);
+	uint32_t count = mag_slot_objects(slot);
 
 	mag_transit_begin(home->common, count);
-	detached = detach(lcore);
+	detached = detach(slot);
 	mag_transit_end(home->common, count - detached.rounds);
-	MAG_COUNT(lcore->visited_out, detached.rounds);
+	MAG_COUNT(slot->visited_out, detached.rounds);
 	return detached;
 }
 
@@ -73,17 +73,17 @@ pile_destroy(struct mag_home *home, struct magazine_pile *pile)
 }
 
 static void
-slot_empty(struct mag_home *home, struct mag_slot *lcore, struct magazine_pile *pile)
+slot_empty(struct mag_home *home, struct mag_slot *slot, struct magazine_pile *pile)
 {
-	pile_add(pile, visitor_detach(home, lcore, mag_slot_detach_previous));
-	pile_add(pile, visitor_detach(home, lcore, mag_slot_detach_loaded));
+	pile_add(pile, visitor_detach(home, slot, mag_slot_detach_previous));
+	pile_add(pile, visitor_detach(home, slot, mag_slot_detach_loaded));
 }
 
 static void
-slot_off(struct mag_home *home, struct mag_slot *lcore, struct magazine_pile *pile)
+slot_off(struct mag_home *home, struct mag_slot *slot, struct magazine_pile *pile)
 {
-	slot_empty(home, lcore, pile);
-	MAG_STORE(&lcore->size, 0, MAG_RELAXED);
+	slot_empty(home, slot, pile);
+	MAG_STORE(&slot->size, 0, MAG_RELAXED);
 }
 
 /* Every slot off, or none: then -EAGAIN. */

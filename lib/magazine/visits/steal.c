@@ -8,7 +8,7 @@
  * lock. Only when the sum is large enough are the visit locks of all homes taken, own node or not,
  * in their order. Then it repeats: take what there is by now, sweep the slots of one home after the
  * other, nearest first, until there is enough, nothing can be had any more, or the time is over.
- * Where owners may not be visited they are asked to hand in, and what can be had without a visit is
+ * Where owners may not be visited they are asked to flush, and what can be had without a visit is
  * taken.
  *
  * What a thief holds meanwhile is in transit. It errs to one side: objects may be refused while
@@ -149,18 +149,18 @@ can_succeed(struct mag_cache *cache, unsigned int n, const struct mag_request *r
 
 /* Visitor: up to n rounds of a slot to objects; a full magazine that is not needed to the depot. */
 static unsigned int
-slot_steal(struct mag_home *home, struct mag_slot *lcore, void **objects, unsigned int n,
+slot_steal(struct mag_home *home, struct mag_slot *slot, void **objects, unsigned int n,
 	   struct mag_request *request)
 {
 	struct mag_detached previous;
-	uint32_t count = mag_slot_objects(lcore), got;
+	uint32_t count = mag_slot_objects(slot), got;
 
 	mag_request_hold(home->common, request, count);
-	got = mag_slot_pick(lcore, objects, n);
-	MAG_COUNT(lcore->visited_out, got);
+	got = mag_slot_pick(slot, objects, n);
+	MAG_COUNT(slot->visited_out, got);
 	if (got < n) {
-		previous = mag_slot_detach_previous(lcore);
-		MAG_COUNT(lcore->visited_out, previous.rounds);
+		previous = mag_slot_detach_previous(slot);
+		MAG_COUNT(slot->visited_out, previous.rounds);
 		mag_home_hand_over(home, previous);
 	}
 	mag_request_let_go(home->common, request, count - got);
@@ -327,7 +327,7 @@ steal_until(struct mag_cache *cache, unsigned int locked, void **objects, unsign
 }
 
 /*
- * Nobody may be visited, or not all: lcores are asked to hand in when they next come by, and what
+ * Nobody may be visited, or not all: lcores are asked to flush when they next come by, and what
  * threads without an lcore hold, and owners that fence, can be had at once.
  */
 static unsigned int

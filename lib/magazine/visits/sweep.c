@@ -9,7 +9,7 @@
  *
  * A membarrier reaches the threads of its own process only, and no thread of a secondary process is
  * an owner. Once one has failed, an owner can be visited again when it has acknowledged that FENCE
- * is set. Where owners may not be visited they are asked: each hands in what it has when it next
+ * is set. Where owners may not be visited they are asked: each flushes its magazines when it next
  * comes by.
  *
  * The visit lock of the home is held for the whole sweep. In a debugger: a slot whose visitor word
@@ -202,7 +202,7 @@ slots_fence(struct mag_home *home)
 			mag_bias_announce(&home->slot[i], MAG_BIAS_FENCE_BIT);
 }
 
-/* Nobody is visited: owners hand in when they next come by. */
+/* Nobody is visited: owners flush when they next come by. */
 void
 mag_sweep_ask(struct mag_home *home)
 {

@@ -50,7 +50,7 @@ mag_sweep_wants(const struct mag_sweep *sweep, unsigned int slot)
 	return sweep->wanted[slot / 64] >> (slot % 64) & 1;
 }
 
-/** Nobody is visited: owners hand in when they next come by. */
+/** Nobody is visited: owners flush when they next come by. */
 void mag_sweep_ask(struct mag_home *home);
 
 /**

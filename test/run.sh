@@ -33,7 +33,7 @@ usage() {
 
 	  --full           longer: MAGAZINE_FULL=1 for the tests, and all time limits times four;
 	                   limits grow with the load of the machine, too
-	  --only SUITE...  only these of: ${SUITES[*]}
+	  --only SUITE...  only these of: ${SUITES[*]} ${FULL_SUITES[*]}
 
 	style compiles each file by itself and looks for headers that are used and not included;
 	with --full also against the headers of Debian's other versions of DPDK, downloaded once

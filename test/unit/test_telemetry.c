@@ -117,7 +117,8 @@ TEST(test_stats_are_those_of_the_cache_that_is_named, setup, teardown)
 
 /* clang-format off */
 #define COUNT_OF(name, field)                                                                      \
-	{name, offsetof(struct mag_cache_stats, field), sizeof(((struct mag_cache_stats *)0)->field)}
+	{name, offsetof(struct mag_cache_stats, field),                                            \
+	 RTE_SIZEOF_FIELD(struct mag_cache_stats, field)}
 #define SAME(field) COUNT_OF(#field, field)
 /* clang-format on */
 

@@ -224,10 +224,9 @@ TEST(odd_chunks_give_as_many_objects_as_with_the_default_handler)
 		populate_odd(&spec, memory, chunks, CHUNKS, reference, false);
 		for (unsigned int j = 0; j < CHUNKS; j++)
 			if (ours[j] != reference[j])
-				fail_msg(
-					"%zu bytes at %zu, flags %#x: %d objects, %s makes %d",
-					chunks[j].len, chunks[j].offset, flags[i], ours[j],
-					REFERENCE_OPS, reference[j]);
+				fail_msg("%zu bytes at %zu, flags %#x: %d objects, %s makes %d",
+					 chunks[j].len, chunks[j].offset, flags[i], ours[j],
+					 REFERENCE_OPS, reference[j]);
 	}
 	munmap(memory, CHUNKS * ROOM);
 }

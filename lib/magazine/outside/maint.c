@@ -173,7 +173,7 @@ bell_wait(uint64_t ms)
 static uint64_t
 sleep_ms(void)
 {
-	uint64_t now = rte_rdtsc(), due = mag_pass_due(), ms = UINT64_MAX;
+	uint64_t now = rte_rdtsc(), due = MAG_STAT(mag_pass_wanted.due), ms = UINT64_MAX;
 
 	if (due != UINT64_MAX)
 		ms = due > now ? (due - now) / mag_ms_to_tsc(1) + 1 : 0;

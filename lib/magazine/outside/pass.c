@@ -21,7 +21,7 @@
  * Locks: episodes.lock excludes passes; under it the list of caches is walked, which its own lock
  * guards; both are tried, not waited for.
  *
- * In a debugger: episodes.due beside the TSC, episodes.lock.holder, episodes.reap_requested;
+ * In a debugger: mag_pass_wanted beside the TSC, episodes.lock.holder;
  * next_update and next_purge of a cache.
  */
 
@@ -54,16 +54,15 @@
 /* Regions give back what they did not need for so long. */
 #define REGION_MS 13000
 
+struct mag_pass_wanted mag_pass_wanted = {.due = UINT64_MAX};
+
 static struct {
-	/* TSC of the next work; the one thing that an idle service looks at. */
-	_Atomic uint64_t due MAG_ALIGNED(64);
-	_Atomic bool reap_requested;
 	_Atomic bool off; /* no pass begins */
 	_Atomic uint32_t override_ms;
 	uint64_t reap_allowed; /* TSC; under the lock */
 	uint64_t low_until;    /* TSC; under the lock */
 	struct mag_lock lock;  /* one pass at a time */
-} episodes = {.due = UINT64_MAX};
+} episodes;
 
 static uint32_t
 interval_ms(const struct mag_cache *cache)
@@ -205,10 +204,10 @@ pass_visit(struct mag_cache *cache, void *arg)
 static void
 due_by(uint64_t then)
 {
-	uint64_t due = MAG_STAT(episodes.due);
+	uint64_t due = MAG_STAT(mag_pass_wanted.due);
 
 	while (then < due &&
-	       !atomic_compare_exchange_weak_explicit(&episodes.due, &due, then,
+	       !atomic_compare_exchange_weak_explicit(&mag_pass_wanted.due, &due, then,
 						      memory_order_relaxed, memory_order_relaxed))
 		;
 }
@@ -258,17 +257,16 @@ mag_pass_run(bool guarded)
 		return false;
 	}
 	/* acquire, release: a request made before this episode is served by it */
-	pass.reap =
-		atomic_exchange_explicit(&episodes.reap_requested, false, memory_order_acq_rel) &&
-		pass.now >= episodes.reap_allowed;
+	pass.reap = atomic_exchange_explicit(&mag_pass_wanted.reap, false, memory_order_acq_rel) &&
+		    pass.now >= episodes.reap_allowed;
 	/* acquire: pairs with mag_pass_make_due(): what it was due for is seen in this pass */
-	atomic_exchange_explicit(&episodes.due, UINT64_MAX, memory_order_acquire);
+	atomic_exchange_explicit(&mag_pass_wanted.due, UINT64_MAX, memory_order_acquire);
 	pass.pressure = mag_pressure();
 	done = mag_cache_list_walk(false, pass_visit, &pass);
 	if (done && pass.reap && pass.interval_ms != UINT32_MAX)
 		episodes.reap_allowed = pass.now + mag_ms_to_tsc(pass.interval_ms);
 	else if (!done && pass.reap)
-		atomic_store_explicit(&episodes.reap_requested, true, memory_order_release);
+		atomic_store_explicit(&mag_pass_wanted.reap, true, memory_order_release);
 	done = done && !pass.ended;
 	if (done) {
 		mag_cache_list_sweep(false);
@@ -279,30 +277,18 @@ mag_pass_run(bool guarded)
 	return done;
 }
 
-bool
-mag_pass_is_due(uint64_t now)
-{
-	return now >= MAG_STAT(episodes.due) || MAG_STAT(episodes.reap_requested);
-}
-
-uint64_t
-mag_pass_due(void)
-{
-	return MAG_STAT(episodes.due);
-}
-
 void
 mag_pass_make_due(void)
 {
 	/* release: pairs with the exchange in mag_pass_run() */
-	atomic_store_explicit(&episodes.due, 0, memory_order_release);
+	atomic_store_explicit(&mag_pass_wanted.due, 0, memory_order_release);
 }
 
 void
 mag_pass_request_reap(void)
 {
 	/* release: pairs with the exchange in mag_pass_run() */
-	atomic_store_explicit(&episodes.reap_requested, true, memory_order_release);
+	atomic_store_explicit(&mag_pass_wanted.reap, true, memory_order_release);
 }
 
 void
@@ -341,7 +327,7 @@ mag_pass_override(uint32_t interval_ms)
 void
 mag_pass_forked(void)
 {
-	atomic_store_explicit(&episodes.reap_requested, false, memory_order_relaxed);
-	atomic_store_explicit(&episodes.due, UINT64_MAX, memory_order_relaxed);
+	atomic_store_explicit(&mag_pass_wanted.reap, false, memory_order_relaxed);
+	atomic_store_explicit(&mag_pass_wanted.due, UINT64_MAX, memory_order_relaxed);
 	atomic_store_explicit(&episodes.lock.holder, 0, memory_order_relaxed);
 }

@@ -11,6 +11,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/counter.h"
+#include "mag_compiler.h"
+
 #define MAG_INTERVAL_MAX_MS 3600000
 
 /**
@@ -25,10 +28,19 @@
  */
 bool mag_pass_run(bool guarded);
 
-/** Something is due: the one question that an idle service asks. */
-bool mag_pass_is_due(uint64_t now);
-/** TSC from which on something is due; UINT64_MAX: never. */
-uint64_t mag_pass_due(void);
+/** What an idle service looks at in a tight loop; written by pass.c alone. */
+struct mag_pass_wanted {
+	_Atomic uint64_t due MAG_ALIGNED(64); /**< TSC of the next work; UINT64_MAX: never */
+	_Atomic bool reap;                    /**< a reclaim of all caches was requested */
+};
+extern struct mag_pass_wanted mag_pass_wanted;
+
+/** Something is due. */
+static inline bool
+mag_pass_is_due(uint64_t now)
+{
+	return now >= MAG_STAT(mag_pass_wanted.due) || MAG_STAT(mag_pass_wanted.reap);
+}
 
 /** Something may be due: the next pass finds out what. On the data path, too. */
 void mag_pass_make_due(void);

@@ -79,7 +79,7 @@ build_user() {
 
 take_out() {
 	in_dpdk 'rm -rf build build.log && /root/magazine/tools/dpdk-tree.sh --remove . &&
-		diff -r /root/untouched .'
+		diff -r -x __pycache__ /root/untouched .'
 }
 
 tree_of() {

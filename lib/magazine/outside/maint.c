@@ -73,12 +73,10 @@ bell_ring(void)
 	(void)sem_post(&maint.bell);
 }
 
-/* The service: called in a tight loop while its run state is on. */
-static int32_t
-service_callback(void *arg)
+static __rte_noinline int32_t
+service_pass(void)
 {
-	RTE_SET_USED(arg);
-	if (likely(!mag_pass_is_due(rte_rdtsc())) || mag_pass_is_forbidden())
+	if (mag_pass_is_forbidden())
 		return -EAGAIN;
 	MAG_STAT_ADD(maint.begun, 1);
 	if (!mag_pass_run(false))
@@ -87,6 +85,14 @@ service_callback(void *arg)
 	MAG_STAT_ADD(maint.ended, 1);
 	bell_ring();
 	return 0;
+}
+
+/* Called in a tight loop while the service's run state is on. */
+static int32_t
+service_callback(void *arg)
+{
+	RTE_SET_USED(arg);
+	return likely(!mag_pass_is_due(rte_rdtsc())) ? -EAGAIN : service_pass();
 }
 
 /* Registered, with the application's run state on: it may be turned off, and stays so then. */
@@ -173,7 +179,7 @@ bell_wait(uint64_t ms)
 static uint64_t
 sleep_ms(void)
 {
-	uint64_t now = rte_rdtsc(), due = MAG_STAT(mag_pass_wanted.due), ms = UINT64_MAX;
+	uint64_t now = rte_rdtsc(), due = MAG_STAT(mag_pass_due), ms = UINT64_MAX;
 
 	if (due != UINT64_MAX)
 		ms = due > now ? (due - now) / mag_ms_to_tsc(1) + 1 : 0;

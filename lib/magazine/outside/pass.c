@@ -21,8 +21,8 @@
  * Locks: episodes.lock excludes passes; under it the list of caches is walked, which its own lock
  * guards; both are tried, not waited for.
  *
- * In a debugger: mag_pass_wanted beside the TSC, episodes.lock.holder;
- * next_update and next_purge of a cache.
+ * In a debugger: mag_pass_due beside the TSC, episodes.reap, episodes.lock.holder; next_update and
+ * next_purge of a cache.
  */
 
 #include <stdatomic.h>
@@ -54,10 +54,11 @@
 /* Regions give back what they did not need for so long. */
 #define REGION_MS 13000
 
-struct mag_pass_wanted mag_pass_wanted = {.due = UINT64_MAX};
+_Atomic uint64_t mag_pass_due MAG_ALIGNED(64) = UINT64_MAX;
 
 static struct {
-	_Atomic bool off; /* no pass begins */
+	_Atomic bool reap; /* a reclaim of all caches was requested */
+	_Atomic bool off;  /* no pass begins */
 	_Atomic uint32_t override_ms;
 	uint64_t reap_allowed; /* TSC; under the lock */
 	uint64_t low_until;    /* TSC; under the lock */
@@ -204,10 +205,10 @@ pass_visit(struct mag_cache *cache, void *arg)
 static void
 due_by(uint64_t then)
 {
-	uint64_t due = MAG_STAT(mag_pass_wanted.due);
+	uint64_t due = MAG_STAT(mag_pass_due);
 
 	while (then < due &&
-	       !atomic_compare_exchange_weak_explicit(&mag_pass_wanted.due, &due, then,
+	       !atomic_compare_exchange_weak_explicit(&mag_pass_due, &due, then,
 						      memory_order_relaxed, memory_order_relaxed))
 		;
 }
@@ -256,17 +257,19 @@ mag_pass_run(bool guarded)
 		mag_lock_release(&episodes.lock);
 		return false;
 	}
-	/* acquire, release: a request made before this episode is served by it */
-	pass.reap = atomic_exchange_explicit(&mag_pass_wanted.reap, false, memory_order_acq_rel) &&
+	/*
+	 * acquire: pairs with mag_pass_make_due(): what it was due for, a requested reap too, is
+	 * seen in this pass
+	 */
+	atomic_exchange_explicit(&mag_pass_due, UINT64_MAX, memory_order_acquire);
+	pass.reap = atomic_exchange_explicit(&episodes.reap, false, memory_order_relaxed) &&
 		    pass.now >= episodes.reap_allowed;
-	/* acquire: pairs with mag_pass_make_due(): what it was due for is seen in this pass */
-	atomic_exchange_explicit(&mag_pass_wanted.due, UINT64_MAX, memory_order_acquire);
 	pass.pressure = mag_pressure();
 	done = mag_cache_list_walk(false, pass_visit, &pass);
 	if (done && pass.reap && pass.interval_ms != UINT32_MAX)
 		episodes.reap_allowed = pass.now + mag_ms_to_tsc(pass.interval_ms);
 	else if (!done && pass.reap)
-		atomic_store_explicit(&mag_pass_wanted.reap, true, memory_order_release);
+		atomic_store_explicit(&episodes.reap, true, memory_order_relaxed);
 	done = done && !pass.ended;
 	if (done) {
 		mag_cache_list_sweep(false);
@@ -281,14 +284,14 @@ void
 mag_pass_make_due(void)
 {
 	/* release: pairs with the exchange in mag_pass_run() */
-	atomic_store_explicit(&mag_pass_wanted.due, 0, memory_order_release);
+	atomic_store_explicit(&mag_pass_due, 0, memory_order_release);
 }
 
 void
 mag_pass_request_reap(void)
 {
-	/* release: pairs with the exchange in mag_pass_run() */
-	atomic_store_explicit(&mag_pass_wanted.reap, true, memory_order_release);
+	atomic_store_explicit(&episodes.reap, true, memory_order_relaxed);
+	mag_pass_make_due();
 }
 
 void
@@ -327,7 +330,7 @@ mag_pass_override(uint32_t interval_ms)
 void
 mag_pass_forked(void)
 {
-	atomic_store_explicit(&mag_pass_wanted.reap, false, memory_order_relaxed);
-	atomic_store_explicit(&mag_pass_wanted.due, UINT64_MAX, memory_order_relaxed);
+	atomic_store_explicit(&episodes.reap, false, memory_order_relaxed);
+	atomic_store_explicit(&mag_pass_due, UINT64_MAX, memory_order_relaxed);
 	atomic_store_explicit(&episodes.lock.holder, 0, memory_order_relaxed);
 }

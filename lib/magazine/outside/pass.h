@@ -12,7 +12,6 @@
 #include <stdint.h>
 
 #include "base/counter.h"
-#include "mag_compiler.h"
 
 #define MAG_INTERVAL_MAX_MS 3600000
 
@@ -28,18 +27,17 @@
  */
 bool mag_pass_run(bool guarded);
 
-/** What an idle service looks at in a tight loop; written by pass.c alone. */
-struct mag_pass_wanted {
-	_Atomic uint64_t due MAG_ALIGNED(64); /**< TSC of the next work; UINT64_MAX: never */
-	_Atomic bool reap;                    /**< a reclaim of all caches was requested */
-};
-extern struct mag_pass_wanted mag_pass_wanted;
+/**
+ * TSC of the next work, UINT64_MAX: never; all that an idle service looks at, in a tight loop.
+ * pass.c alone writes it.
+ */
+extern _Atomic uint64_t mag_pass_due;
 
 /** Something is due. */
 static inline bool
 mag_pass_is_due(uint64_t now)
 {
-	return now >= MAG_STAT(mag_pass_wanted.due) || MAG_STAT(mag_pass_wanted.reap);
+	return now >= MAG_STAT(mag_pass_due);
 }
 
 /** Something may be due: the next pass finds out what. On the data path, too. */

@@ -14,7 +14,7 @@ huge=0
 # Bad options, or --help, before anything is touched: if there is a Python to read them.
 plan=
 if command -v python3 >/dev/null; then
-	plan=$(python3 "$FORWARD" --plan "$@") || exit
+	plan=$(python3 -B "$FORWARD" --plan "$@") || exit
 	case $plan in
 	*[!0-9]*)
 		printf '%s\n' "$plan"
@@ -25,7 +25,7 @@ fi
 
 host_begin "$@"
 host_packages gcc libc6-dev meson ninja-build pkgconf python3 libdpdk-dev dpdk-dev libnuma-dev
-[ -n "$plan" ] || plan=$(python3 "$FORWARD" --plan "$@") || exit
+[ -n "$plan" ] || plan=$(python3 -B "$FORWARD" --plan "$@") || exit
 if [ -f "$HOST_ROOT/build/build.ninja" ]; then
 	host_build "$HOST_ROOT/build" $DRIVER || host_die "the driver does not build, see above"
 else
@@ -42,4 +42,4 @@ if [ "$plan" -gt 0 ]; then
 	fi
 fi
 host_run env FORWARD_PLUGIN="$HOST_PLUGIN" MAGAZINE_FILE_PREFIX="$HOST_PREFIX" MAGAZINE_HUGE=$huge \
-	python3 "$FORWARD" "$@"
+	python3 -B "$FORWARD" "$@"

@@ -34,7 +34,7 @@ run_of() {
 	check "forward.sh forwards" forwards
 	from=$(($(wc -l <"$log") + 1))
 	if ! check "test/run.sh passes" tests; then
-		tail -n "+$from" "$log" | grep -E 'FAILED' | sed 's/^/# /'
+		tail -n "+$from" "$log" | grep FAILED | sed 's/^/# /'
 	fi
 	echo "# $step: $(tail -n 1 "$log")"
 	drop_tree

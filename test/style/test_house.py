@@ -47,7 +47,9 @@ def tracked():
         names = [
             str(path.relative_to(ROOT))
             for path in ROOT.rglob("*")
-            if path.is_file() and not path.relative_to(ROOT).parts[0].startswith(("build", "."))
+            if path.is_file()
+            and path.suffix != ".pyc"
+            and not path.relative_to(ROOT).parts[0].startswith(("build", "."))
         ]
     return sorted(name for name in names if (ROOT / name).is_file())
 

@@ -3,7 +3,8 @@
 
 forward.sh starts this: it has seen to packages, the build and hugepages, and cleans up afterwards.
 Both testpmds live for the whole run and forward in turn, in short rounds, so that what disturbs the
-machine disturbs both; the ratio is the median of the ratios of the pairs of rounds.
+machine disturbs both; the ratio is the median of the ratios of the pairs of rounds. Two others then
+run the demonstration of forward_reach.py.
 """
 
 import os
@@ -13,12 +14,14 @@ import sys
 import time
 import traceback
 
+import forward_reach
 from forward_options import OPS, memory_mb, parse_options, print_plan
 from forward_report import (
     Screen,
     live_text,
     print_cache,
     print_rates,
+    print_reach,
     rate,
     summarise,
     write_json,
@@ -135,7 +138,13 @@ def check_memory(options, needed):
         )
 
 
-def start_all(options, pmds):
+def parts(options):
+    """The testpmds that are compared: options and handler of each."""
+    handlers = [OPS] if options.no_compare else [OPS, options.against]
+    return [(options, ops) for ops in handlers]
+
+
+def start_all(wanted, pmds):
     plugin, prefix, huge = (
         os.environ.get(f) for f in ("FORWARD_PLUGIN", "MAGAZINE_FILE_PREFIX", "MAGAZINE_HUGE")
     )
@@ -144,10 +153,9 @@ def start_all(options, pmds):
             "this part sees to nothing of the machine; run app/forward.sh, which starts it"
         )
     huge = huge == "1"
-    handlers = [OPS] if options.no_compare else [OPS, options.against]
     if not huge:
-        check_memory(options, memory_mb(options) * len(handlers))
-    for index, ops in enumerate(handlers):
+        check_memory(wanted[0][0], sum(memory_mb(options) for options, _ in wanted))
+    for index, (options, ops) in enumerate(wanted):
         pmds.append(Testpmd(options, ops, f"{prefix}-{index}", plugin, huge))
     for pmd in pmds:
         pmd.wait_ready()
@@ -164,12 +172,12 @@ def introduce(options, pmds):
         f"forward.sh: {' and '.join(pmd.ops for pmd in pmds)}, {options.forward_mode}, ports "
         f"{' '.join(name.split(',')[0] for name in options.vdev)}, {options.lcores} forwarding "
         f"lcore{'s' * (options.lcores > 1)} and a service lcore{shared}, {options.mbufs:,} mbufs, "
-        f"cache {options.mbcache}, burst {options.burst}",
+        f"mempool cache {options.mbcache}, burst {options.burst}; {OPS} with {options.options}",
         flush=True,
     )
 
 
-def report(options, pmds, rounds):
+def report(options, pmds, rounds, figures):
     """Tables, then the count of the mbufs; the exit status."""
     summary = summarise(rounds, len(pmds) > 1)
     print_rates(summary, options, len(rounds))
@@ -199,32 +207,70 @@ def report(options, pmds, rounds):
             "no packet moved in some rounds; do the ports support forward mode "
             f"{options.forward_mode}?"
         )
-    if options.json:
-        write_json(options.json, options, summary, rounds, caches, back)
-        print(f"figures written to {options.json}")
+    figures.update(summary, rounds=rounds, pools=caches, at_end=back)
     return status
 
 
-def forward(options, pmds):
-    start_all(options, pmds)
+def compare(options, pmds, figures):
     introduce(options, pmds)
     Signals.deferred = True
     rounds = measure(pmds, options.seconds)
     if Signals.came:
         print("forward.sh: interrupted", flush=True)
-    status = report(options, pmds, rounds) if rounds else 0
+    status = report(options, pmds, rounds, figures) if rounds else 0
+    return status or (130 if Signals.came else 0)
+
+
+def demonstrate(pmds, figures):
+    counted = {forward_reach.label(pmd): forward_reach.count(pmd) for pmd in pmds}
+    print_reach(counted)
+    for name, result in counted.items():
+        print(f"  {forward_reach.verdict(name, result)}", flush=True)
+    figures["last_mbuf"] = counted
+    return 1 if forward_reach.failed(counted) else 0
+
+
+def with_testpmds(wanted, work):
+    """Starts them, does the work and ends them; the exit status."""
+    pmds = []
+    Signals.deferred = False
+    try:
+        start_all(wanted, pmds)
+        status = work(pmds)
+    finally:
+        Signals.deferred = True
+        ended = [(pmd, pmd.end()) for pmd in pmds]
+    for pmd, result in ended:
+        if result != 0 and status == 0:
+            print(
+                f"forward.sh: testpmd on {pmd.ops} {pmd.how_it_ended()} at the end", file=sys.stderr
+            )
+            status = 1
+    return status
+
+
+def run(options):
+    figures = {}
+    status = with_testpmds(parts(options), lambda pmds: compare(options, pmds, figures))
+    if status == 0 and not Signals.came and not options.throughput_only:
+        forward_reach.announce()
+        status = with_testpmds(
+            forward_reach.parts(options), lambda pmds: demonstrate(pmds, figures)
+        )
+    if options.json and figures:
+        write_json(options, figures)
+        print(f"figures written to {options.json}")
     return status or (130 if Signals.came else 0)
 
 
 def main():
     options = parse_options(sys.argv[1:])
     if options.plan:
-        print_plan(options)
+        print_plan(parts(options), forward_reach.parts(options))
         return 0
-    pmds = []
     Signals.catch()
     try:
-        status = forward(options, pmds)
+        status = run(options)
     except Interrupted:
         status = 130
     except BrokenPipeError:
@@ -237,15 +283,6 @@ def main():
     except Exception as error:  # noqa: BLE001 a user sees no traceback
         print(f"forward.sh: {unforeseen(error)}", file=sys.stderr)
         status = 1
-    finally:
-        Signals.deferred = True
-        ended = [(pmd, pmd.end()) for pmd in pmds]
-    for pmd, result in ended:
-        if result != 0 and status == 0:
-            print(
-                f"forward.sh: testpmd on {pmd.ops} {pmd.how_it_ended()} at the end", file=sys.stderr
-            )
-            status = 1
     return status
 
 

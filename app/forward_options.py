@@ -34,14 +34,15 @@ PROCESS_MB = 64
 EPILOG = """\
 examples:
   app/forward.sh                                  two null ports, magazine beside ring_mp_mc
-  app/forward.sh --seconds 60 --mbcache 0         without rte_mempool's own caches
+  app/forward.sh --seconds 60 --throughput-only   longer, without the demonstration
   app/forward.sh --options rounds=62,interval=1   options of the driver
   app/forward.sh --vdev net_null0,size=1500 --vdev net_null1,size=1500 --forward-mode macswap \\
       --lcores 2                                  longer packets, two lcores
 
-Exit status: 0 all is well; 1 testpmd failed, no packet moved in some round, or an mbuf is missing
-at the end; 2 bad options, or the machine lacks something; 130 interrupted (Ctrl-C ends the run
-early and still shows the table), 129 or 143 the same by SIGHUP or SIGTERM."""
+Exit status: 0 all is well; 1 testpmd failed, no packet moved in some round, an mbuf is missing at
+the end, or magazine refused an mbuf that it had; 2 bad options, or the machine lacks something; 130
+interrupted (Ctrl-C ends the run early and still shows the table), 129 or 143 the same by SIGHUP or
+SIGTERM."""
 
 
 def number(low, high, what):
@@ -108,7 +109,8 @@ def option_parser():
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Forwards packets with the distribution's dpdk-testpmd on the magazine mempool "
         "driver,\n"
-        "and beside it on ring_mp_mc, and shows which is faster and what the pool did.\n"
+        "and beside it on ring_mp_mc, and shows which is faster and what the pool did. Then it\n"
+        "demonstrates the last mbuf: what one lcore can get when the caches of others are full.\n"
         "Needs root. Installs missing packages, builds, reserves hugepages, gives them back.",
         epilog=EPILOG,
     )
@@ -153,7 +155,7 @@ def option_parser():
         metavar="N",
         type=number(0, MBCACHE_MAX, " mbufs"),
         default=250,
-        help="rte_mempool's own cache per lcore; 0 leaves caching to the driver (default: 250)",
+        help="rte_mempool's own cache per lcore that testpmd asks for (default: 250)",
     )
     add(
         "--forward-mode",
@@ -166,7 +168,9 @@ def option_parser():
         "--options",
         metavar="TEXT",
         type=driver_options,
-        help="options of the magazine driver, as in MAGAZINE_OPTIONS: key=value,...",
+        default="cache=32",
+        help="options of the magazine driver, as in MAGAZINE_OPTIONS: key=value,... (default: "
+        "cache=32, small mempool caches instead of those of --mbcache)",
     )
     add(
         "--against",
@@ -176,6 +180,11 @@ def option_parser():
         help="the handler to compare with (default: ring_mp_mc)",
     )
     add("--no-compare", action="store_true", help="magazine only")
+    add(
+        "--throughput-only",
+        action="store_true",
+        help="without the demonstration; its ports, lcores, mbufs and options are its own",
+    )
     add("--no-huge", action="store_true", help="no hugepages, ordinary memory")
     add("--json", metavar="FILE", type=output_file, help="write all figures to FILE as well")
     add("--plan", action="store_true", help=argparse.SUPPRESS)
@@ -186,6 +195,7 @@ def parse_options(argv):
     parser = option_parser()
     options = parser.parse_args(argv)
     options.vdev = options.vdev or ["net_null0", "net_null1"]
+    options.more = []
     names = [text.split(",")[0] for text in options.vdev]
     for name in names:
         if names.count(name) > 1:
@@ -205,7 +215,9 @@ def memory_mb(options):
     return options.mbufs * MBUF_BYTES // (1 << 20) + PROCESS_MB
 
 
-def print_plan(options):
-    """For forward.sh: the hugepages to reserve."""
-    processes = 1 if options.no_compare else 2
-    print(0 if options.no_huge else memory_mb(options) * processes)
+def print_plan(*runs):
+    """For forward.sh: the hugepages to reserve for the largest of the runs, which are lists of
+    testpmds.
+    """
+    most = max(sum(memory_mb(options) for options, _ in parts) for parts in runs)
+    print(0 if runs[0][0][0].no_huge else most)

@@ -144,21 +144,25 @@ def print_cache(cache):
         )
 
 
-def write_json(path, options, summary, rounds, caches, back):
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(
-            {
-                "options": {
-                    key: value
-                    for key, value in vars(options).items()
-                    if key not in ("plan", "json")
-                },
-                **summary,
-                "rounds": rounds,
-                "pools": caches,
-                "at_end": back,
-            },
-            file,
-            indent=2,
-        )
+def print_reach(counted):
+    """What one lcore got, by handler and its options."""
+    print_table(
+        [["", *counted]]
+        + [
+            [words, *(f"{result[key]:,}" for result in counted.values())]
+            for words, key in (
+                ("got at first", "first"),
+                ("got when all were free again", "again"),
+                ("free, but out of its reach", "out_of_reach"),
+            )
+        ]
+    )
+
+
+def write_json(options, figures):
+    told = {
+        key: value for key, value in vars(options).items() if key not in ("plan", "json", "more")
+    }
+    with open(options.json, "w", encoding="utf-8") as file:
+        json.dump({"options": told, **figures}, file, indent=2)
         file.write("\n")

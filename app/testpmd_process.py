@@ -125,6 +125,7 @@ class Testpmd:
 
     def __init__(self, options, ops, prefix, plugin, huge):
         self.ops = ops
+        self.options = options
         self.output = b""
         self.telemetry = None
         self.dump = testpmd_words.MempoolDump(self.run)
@@ -178,7 +179,7 @@ class Testpmd:
         queues = -(-options.lcores // len(options.vdev))
         if queues > 1:
             line += [f"--rxq={queues}", f"--txq={queues}"]
-        return line
+        return line + options.more
 
     def read(self, deadline, done):
         """Collects output until done(output), the end of the process, or the deadline."""
@@ -275,8 +276,11 @@ class Testpmd:
         return best[1:]
 
     def pool_state(self):
-        """Of all pools together: mbufs, free in the handler, free in rte_mempool's caches."""
+        """Of all pools together: mbufs, free in the handler, free in rte_mempool's caches, and of
+        these in that of each lcore.
+        """
         size = common = cached = 0
+        by_lcore = {}
         for pool in self.pools:
             try:
                 asked, text = self.dump.ask(pool)
@@ -285,10 +289,13 @@ class Testpmd:
                 cached += testpmd_words.number(asked, text, "total_cache_count", otherwise=0)
             except testpmd_words.Unexpected as wrong:
                 raise Failure(f"testpmd on {self.ops}, {wrong}") from wrong
+            for lcore, count in testpmd_words.cache_counts(text).items():
+                by_lcore[lcore] = by_lcore.get(lcore, 0) + count
         return {
             "mbufs": size,
             "in_handler": common,
             "in_mempool_caches": cached,
+            "in_cache_of": by_lcore,
             "free": common + cached,
         }
 

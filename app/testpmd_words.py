@@ -31,6 +31,12 @@ def number(asked, text, field, otherwise=None):
     return otherwise
 
 
+def cache_counts(text):
+    """Of a dump of a pool: the mbufs in the mempool cache of each lcore that has some."""
+    found = re.findall(r"\bcache_count\[(\d+)\]=(\d+)", text)
+    return {int(lcore): int(count) for lcore, count in found if int(count)}
+
+
 class MempoolDump:
     """Asks for a pool in the words that this testpmd knows; refused is called after those that it
     does not.

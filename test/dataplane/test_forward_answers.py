@@ -27,10 +27,14 @@ prefix = next(word.split("=")[1] for word in sys.argv if word.startswith("--file
 ops = next(word.split("=")[1] for word in sys.argv if word.startswith("--mbuf-pool-ops-name="))
 folder = os.path.join("/var/run/dpdk", prefix)
 os.makedirs(folder, exist_ok=True)
+path = os.path.join(folder, "dpdk_telemetry.v2")
+if os.path.exists(path):
+    os.unlink(path)
 server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-server.bind(os.path.join(folder, "dpdk_telemetry.v2"))
+server.bind(path)
 server.listen(1)
-packets = 0
+mine = ops == "magazine"
+packets = starts = 0
 
 
 def answer(asked):
@@ -73,9 +77,15 @@ def dump(line):
     if kind == "silence":
         return ""
     count = "how_many" if kind == "fields" else "common_pool_count"
+    size, common, cached = 32768, 32760, 8
+    if "--vdev=net_ring0" in sys.argv:  # one lcore sends, all receive, one sends, all receive
+        size, common, cached = 6000, 6000 * (starts % 2 == 0), 0
+        if starts == 3:
+            common = 7 if mine and kind == "refuses" else 0
+            cached = 0 if mine else 5232
     return (
-        "mempool <mb_pool_0>@0x1\n  size=32768\n  cache_size=250\n    total_cache_count=8\n"
-        f"  {count}=32760\n"
+        f"mempool <mb_pool_0>@0x1\n  size={size}\n  cache_size=250\n    cache_count[2]={cached}\n"
+        f"    total_cache_count={cached}\n  {count}={common}\n"
     )
 
 
@@ -84,6 +94,7 @@ print(f"testpmd: preferred mempool ops selected: {ops}\ntestpmd> ", end="", flus
 for line in sys.stdin:
     if line.startswith("quit"):
         break
+    starts += line.startswith("start")
     if line.startswith("start") and kind == "death":
         os._exit(3)
     print((dump(line) if line.startswith("dump") else "ok\n") + "testpmd> ", end="", flush=True)
@@ -109,7 +120,7 @@ WRONG = {
 }
 
 
-def run(folder, kind, arguments=("--seconds", "1", "--no-huge"), **settings):
+def run(folder, kind, arguments=("--seconds", "1", "--no-huge", "--throughput-only"), **settings):
     """Exit status, output, and errors of forward.py."""
     environment = dict(
         os.environ,
@@ -128,7 +139,7 @@ def run(folder, kind, arguments=("--seconds", "1", "--no-huge"), **settings):
         timeout=SECONDS,
         check=False,
     )
-    for index in range(2):
+    for index in range(3):
         testpmd.remove_files_of(f"{environment['MAGAZINE_FILE_PREFIX']}-{index}")
     return done.returncode, done.stdout, done.stderr
 
@@ -153,6 +164,17 @@ def main():
                 status, output, errors = run(folder, kind)
                 tap.check(status == 0 and not errors, f"status {status}: {errors}")
                 tap.check(output.count("all 32,768 mbufs are back in the pool") == 2, output)
+        for kind, least, words in (
+            ("earlier", 0, "magazine, cache=0: one lcore can have every mbuf"),
+            ("refuses", 1, "magazine, cache=0: 7 mbufs REFUSED though the driver has them"),
+        ):
+            with tap.case(f"the demonstration ends with status {least}: {words}"):
+                status, output, errors = run(folder, kind, ("--seconds", "1", "--no-huge"))
+                tap.check(status == least and not errors, f"status {status}: {errors}")
+                tap.check(words in output, output)
+                tap.check(
+                    "ring_mp_mc: no mbuf for this lcore while 5,232 are free" in output, output
+                )
         for kind, parts in WRONG.items():
             with tap.case(f"one sentence: {kind}"):
                 status, _, errors = run(folder, kind)
@@ -160,7 +182,9 @@ def main():
                 tap.check(kind == "death" or errors.count("\n") == 1, f"more than a line: {errors}")
         with tap.case("one sentence: figures that cannot be written"):
             status, _, errors = run(
-                folder, "earlier", ("--seconds", "1", "--no-huge", "--json", "/dev/full")
+                folder,
+                "earlier",
+                ("--seconds", "1", "--no-huge", "--throughput-only", "--json", "/dev/full"),
             )
             require_sentence(status, errors, "No space left")
         with tap.case("one sentence: started without forward.sh"):

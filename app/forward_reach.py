@@ -72,9 +72,8 @@ def forward(pmd, mode, lcores, done):
 
 
 def taken_by_one(pmd):
-    """The pool's state when one lcore has all that it can get: none is left where it may take from.
-
-    It is the first forwarding lcore, number 1.
+    """The pool's state when lcore 1, the first that forwards, has all that it can get: the handler
+    has none, nor has the mempool cache of this lcore.
     """
     return forward(
         pmd,
@@ -110,9 +109,9 @@ def count(pmd):
 
 def announce():
     print(
-        f"\nThe last mbuf: a pool of {MBUFS:,}, {LCORES} lcores, and an application that asks for "
-        f"mempool caches of {MBCACHE}.\nOne lcore sends all that it can get; all lcores receive "
-        "and free that; one lcore sends again.",
+        f"\nThe last mbuf: a pool of {MBUFS:,}, {LCORES} lcores, an application with mempool "
+        f"caches of {MBCACHE}.\nOne lcore sends all that it can get; all lcores receive and free "
+        "that; one lcore sends again.",
         flush=True,
     )
 

@@ -15,6 +15,7 @@
 #include <rte_mbuf_pool_ops.h>
 #include <rte_memory.h>
 #include <rte_memzone.h>
+#include <rte_ring.h>
 
 #include "harness.h"
 #include "heap.h"
@@ -402,6 +403,35 @@ use_mbufs(struct rte_mempool *mp, bool pinned)
 		assert_int_equal(rte_mempool_avail_count(mp), n);
 	}
 	free(mbufs);
+}
+
+static size_t
+heap_of_pool(const char *ops, unsigned int n)
+{
+	size_t before = heap_use_now().bytes, bytes;
+	struct rte_mempool *mp = rte_pktmbuf_pool_create_by_ops(
+		"footprint", n, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY, ops);
+
+	assert_non_null(mp);
+	bytes = heap_use_now().bytes - before;
+	rte_mempool_free(mp);
+	return bytes;
+}
+
+TEST(records_of_a_pool_take_no_more_than_readme_says)
+{
+	static const unsigned int sizes[] = {1023, 4099, 8191, 32767};
+
+	if (!rte_eal_has_hugepages())
+		SKIP_TEST("mbufs do not lie as close on small pages");
+	for (unsigned int i = 0; i < RTE_DIM(sizes); i++) {
+		unsigned int n = sizes[i];
+		size_t base = heap_of_pool("ring_mp_mc", n);
+		size_t ring = (size_t)rte_ring_get_memsize(rte_align32pow2(n + 1));
+		size_t most = 21 * (size_t)n + ((size_t)rte_lcore_count() << 13) + (48u << 10);
+
+		assert_in_range(heap_of_pool(harness_ops(), n), base - ring, base - ring + most);
+	}
 }
 
 TEST(packet_buffers_by_name_of_the_ops)

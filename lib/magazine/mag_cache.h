@@ -63,7 +63,7 @@ struct mag_cache;
 
 /** One side of an object: where it is, and which one. */
 struct mag_object_info {
-	void *address;
+	void *address;           /**< its first byte */
 	size_t size;             /**< bytes */
 	void *bufctl;            /**< its control record; NULL for a mirror */
 	uint64_t region_index;   /**< segment index x objects per segment + segment_object */
@@ -81,6 +81,12 @@ struct mag_object_info {
  * Constructor: runs when an object leaves the slab layer, not at each allocation.
  * An object stays constructed while it sits in a magazine.
  *
+ * @param object
+ *   The object.
+ * @param mirror
+ *   Its mirror; its address is NULL when the region has none.
+ * @param arg
+ *   Of the parameters that the cache was made from.
  * @param flags
  *   MAG_CONSTRUCT_MAY_WAIT, or 0: it may not wait, on the data path, nor in a steal for an
  *   allocation that waits. One that would have to wait then refuses, and an allocation that waits
@@ -116,7 +122,10 @@ struct mag_cache_params {
 	int node;
 };
 
-/** @def MAG_CACHE_PARAMS_INIT Defaults: any node, and 0 for all else. */
+/**
+ * @def MAG_CACHE_PARAMS_INIT
+ * Defaults: any node, and 0 for all else.
+ */
 #ifdef __cplusplus
 static inline struct mag_cache_params
 mag_cache_params_init(void)
@@ -181,6 +190,8 @@ static inline void *mag_cache_alloc(struct mag_cache *cache);
  * tried again, after 1 to 4 ms, twice as long each time up to 1024 ms, or as soon as something was
  * freed. Not for lcores that must not sleep.
  *
+ * @param cache
+ *   The cache.
  * @param timeout_us
  *   Microseconds to wait at most, or MAG_WAIT_DEFAULT; UINT64_MAX waits for centuries. 0 does not
  *   wait: one try, which may take a segment from the system and purge the caches of the region, but
@@ -195,10 +206,14 @@ void *mag_cache_alloc_wait(struct mag_cache *cache, uint64_t timeout_us);
  * While it sleeps it holds none, so that two that wait do not keep from each other what each needs;
  * others may have what would have done for it.
  *
+ * @param cache
+ *   The cache.
  * @param objects
  *   Filled with n addresses, or undefined.
  * @param n
  *   How many. More than the cache can ever have are waited for in vain.
+ * @param timeout_us
+ *   As for mag_cache_alloc_wait().
  * @return
  *   0, or -ETIMEDOUT, -EINTR, -EDEADLK or -EPERM as mag_cache_alloc_wait(). 0 objects are had
  *   without waiting.
@@ -211,6 +226,8 @@ int mag_cache_alloc_wait_bulk(struct mag_cache *cache, void **objects, unsigned 
  *
  * Never waits. From any thread.
  *
+ * @param cache
+ *   The cache.
  * @param objects
  *   Room for n addresses. Filled, or undefined when there are fewer.
  * @param n
@@ -226,6 +243,8 @@ static inline unsigned int mag_cache_alloc_bulk(struct mag_cache *cache, void **
  *
  * Never waits. From any thread.
  *
+ * @param cache
+ *   The cache.
  * @param objects
  *   Room for n addresses. The first ones are filled.
  * @param n
@@ -255,6 +274,10 @@ void mag_cache_free_nocache_bulk(struct mag_cache *cache, void *const *objects, 
 /**
  * Infos of an object that has left the slab layer (it may lie in a magazine).
  *
+ * @param cache
+ *   The cache.
+ * @param object
+ *   Its address.
  * @param info
  *   Filled.
  * @param mirror
@@ -283,6 +306,10 @@ int mag_cache_use(struct mag_cache *cache, const void *object);
 /**
  * One user less.
  *
+ * @param cache
+ *   The cache.
+ * @param object
+ *   An object of the cache.
  * @param left
  *   How many are left; may be NULL. Not changed when it fails.
  * @return
@@ -304,22 +331,23 @@ int mag_cache_unuse(struct mag_cache *cache, const void *object, uint32_t *left)
 /** Most return addresses of a transaction. */
 #define MAG_TRANSACTION_DEPTH 16
 
+/** What a transaction was. */
 enum mag_transaction_kind {
-	MAG_TRANSACTION_NONE,
-	MAG_TRANSACTION_ALLOC,
-	MAG_TRANSACTION_FREE,
+	MAG_TRANSACTION_NONE,  /**< none is recorded */
+	MAG_TRANSACTION_ALLOC, /**< the object was handed out */
+	MAG_TRANSACTION_FREE,  /**< it was given back */
 };
 
 /**
  * What last happened to an object, in whichever process: the stack, and the time, are that one's.
  */
 struct mag_transaction {
-	uint64_t time_ms; /**< since the library was loaded */
-	uint32_t kind;    /**< enum mag_transaction_kind */
-	uint32_t thread;  /**< of the kernel */
-	uint32_t lcore;   /**< lcore id, or LCORE_ID_ANY */
-	uint32_t depth;   /**< return addresses, innermost first */
-	void *stack[MAG_TRANSACTION_DEPTH];
+	uint64_t time_ms;                   /**< since the library was loaded */
+	uint32_t kind;                      /**< enum mag_transaction_kind */
+	uint32_t thread;                    /**< of the kernel */
+	uint32_t lcore;                     /**< lcore id, or LCORE_ID_ANY */
+	uint32_t depth;                     /**< return addresses, innermost first */
+	void *stack[MAG_TRANSACTION_DEPTH]; /**< the return addresses */
 };
 
 /**
@@ -335,8 +363,12 @@ int mag_cache_transaction(const struct mag_cache *cache, const void *object,
 /**
  * Which objects are with users.
  *
+ * @param cache
+ *   The cache.
  * @param objects
  *   Filled with the addresses of up to max of them.
+ * @param max
+ *   Room in objects.
  * @param count
  *   How many were filled.
  * @return

@@ -48,9 +48,9 @@ struct mag_cache *mag_cache_create_with(const struct mag_cache_params *params, u
  * Header of a magazine; its rounds, the objects, follow it. The valid ones are at the lower end.
  */
 struct mag_magazine {
-	uint32_t next;   /**< index of the next magazine of a depot list; 0 = last */
-	uint32_t rounds; /**< its type: how many rounds it holds when it is full */
-	uint64_t reserved;
+	uint32_t next;     /**< index of the next magazine of a depot list; 0 = last */
+	uint32_t rounds;   /**< its type: how many rounds it holds when it is full */
+	uint64_t reserved; /**< 0 */
 };
 
 /**
@@ -68,25 +68,25 @@ struct mag_slot {
 	uint32_t size;   /**< rounds of the type in force; 0 = no magazines */
 	uint64_t visited_out; /**< rounds that visitors took away */
 	uint64_t refused;     /**< the driver's: which optional request was, last; 0: none */
-	uint64_t spare[5];
+	uint64_t spare[5];    /**< fills the line */
 
 	/* The owner's line. */
-	uint32_t busy;            /**< the owner is inside */
-	uint32_t rounds;          /**< in loaded */
-	uint32_t capacity;        /**< of loaded; 0 = no magazine loaded */
-	uint32_t previous_rounds; /**< in previous */
-	struct mag_magazine *loaded;
-	struct mag_magazine *previous;
-	uint64_t allocs;     /**< objects handed to users */
-	uint64_t rounds_in;  /**< rounds that came from depot and slabs */
-	uint64_t rounds_out; /**< rounds that went to depot and slabs */
-	uint32_t exchanges;  /**< magazines changed at the depot */
-	uint32_t fenced;     /**< the owner has read FENCE: each entry from then on is by a fence */
+	uint32_t busy;                 /**< the owner is inside */
+	uint32_t rounds;               /**< in loaded */
+	uint32_t capacity;             /**< of loaded; 0 = no magazine loaded */
+	uint32_t previous_rounds;      /**< in previous */
+	struct mag_magazine *loaded;   /**< serves first */
+	struct mag_magazine *previous; /**< serves next, or NULL */
+	uint64_t allocs;               /**< objects handed to users */
+	uint64_t rounds_in;            /**< rounds that came from depot and slabs */
+	uint64_t rounds_out;           /**< rounds that went to depot and slabs */
+	uint32_t exchanges;            /**< magazines changed at the depot */
+	uint32_t fenced; /**< the owner has read FENCE: each entry from then on is by a fence */
 } MAG_ALIGNED(128);
 
 /** What a cache begins with. */
 struct mag_cache_head {
-	struct mag_slot *slots;
+	struct mag_slot *slots; /**< of all threads, by mag_lcore_offset */
 };
 
 /**

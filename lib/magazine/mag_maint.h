@@ -66,6 +66,8 @@ int mag_cache_enable(struct mag_cache *cache);
 /**
  * Purge, change the magazine size, enable.
  *
+ * @param cache
+ *   The cache.
  * @param rounds
  *   One of the cache's types: 14, 30, 62, 126, 254, 510 for a pool, the rows of the
  *   specification's table for others.
@@ -80,6 +82,8 @@ int mag_cache_resize(struct mag_cache *cache, uint32_t rounds, bool wait);
  * Reap now: give back all that the depot holds and each lcore's previous magazine. The lcore layer
  * stays on.
  *
+ * @param cache
+ *   The cache.
  * @param all
  *   All magazines, as for a MAG_CACHE_REAP_ALL cache always: a purge, and an enable.
  * @return

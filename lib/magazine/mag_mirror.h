@@ -45,17 +45,17 @@ extern "C" {
 /** Where the mirrors of the objects are that begin in one granule of 2 MiB. */
 struct mag_mirror_entry {
 	uintptr_t granule; /**< mag_mirror_granule(); 0: none, and none behind it; 1: none */
-	char *mirrors;
+	char *mirrors;     /**< the first one */
 };
 
 MAG_FLEXIBLE_BEGIN
 
 /** A hash table with open addressing. Not for users. */
 struct mag_mirror_table {
-	struct mag_mirror_table *older; /**< kept for who still looks at it */
-	uint32_t used;                  /**< entries that are not 0 */
-	uint32_t mask;
-	struct mag_mirror_entry entry[];
+	struct mag_mirror_table *older;  /**< kept for who still looks at it */
+	uint32_t used;                   /**< entries that are not 0 */
+	uint32_t mask;                   /**< entries, less one */
+	struct mag_mirror_entry entry[]; /**< the table */
 };
 
 /**
@@ -71,19 +71,19 @@ struct mag_mirror_piece {
 
 /** A hash table with open addressing, and room for all that there can be. Not for users. */
 struct mag_mirror_pieces {
-	uint64_t mask;
-	struct mag_mirror_piece piece[];
+	uint64_t mask;                   /**< pieces, less one */
+	struct mag_mirror_piece piece[]; /**< the table */
 };
 
 MAG_FLEXIBLE_END
 
 /** One direction between a region and its mirror region. Never changes. Not for users. */
 struct mag_mirror_way {
-	struct mag_mirror_pieces *pieces;
-	uint64_t reciprocal; /**< of the distance of objects here */
-	uint32_t shift;      /**< log2 of a granule's bytes, 21 at most */
-	uint32_t low;        /**< a granule's bytes, less one */
-	uint64_t stride;     /**< from object to object there */
+	struct mag_mirror_pieces *pieces; /**< by granule */
+	uint64_t reciprocal;              /**< of the distance of objects here */
+	uint32_t shift;                   /**< log2 of a granule's bytes, 21 at most */
+	uint32_t low;                     /**< a granule's bytes, less one */
+	uint64_t stride;                  /**< from object to object there */
 };
 
 /** How to find mirrors. All but the table never changes. */
@@ -93,7 +93,7 @@ struct mag_mirror {
 	uint32_t stride;     /**< from mirror to mirror */
 	uint32_t bytes;      /**< that are the user's */
 	uint32_t back;       /**< offset of the pointer to the object; 0: a mirror region */
-	uint32_t reserved;
+	uint32_t reserved;   /**< 0 */
 	struct mag_mirror_way there; /**< from an object to its mirror */
 	struct mag_mirror_way home;  /**< and from the mirror to the object */
 };
@@ -187,6 +187,8 @@ mag_mirror_across(const struct mag_mirror_way *way, uintptr_t address)
 /**
  * The mirror of an object.
  *
+ * @param mirror
+ *   Of the region: mag_region_mirror(), or rte_mempool_magazine_mirror().
  * @param object
  *   The address of an object of the region, allocated or free.
  * @return

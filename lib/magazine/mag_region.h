@@ -126,7 +126,10 @@ struct mag_region_params {
 	uint32_t mirror;
 };
 
-/** @def MAG_REGION_PARAMS_INIT Defaults: any node, and 0 for all else. */
+/**
+ * @def MAG_REGION_PARAMS_INIT
+ * Defaults: any node, and 0 for all else.
+ */
 #ifdef __cplusplus
 static inline struct mag_region_params
 mag_region_params_init(void)
@@ -235,6 +238,8 @@ int mag_region_adopt(struct mag_region *region, void *const *objects, uint32_t c
 /**
  * Elastic: take segments from the system now, for an expected load.
  *
+ * @param region
+ *   The region.
  * @param segments
  *   How many, on each node of the region.
  * @param grown
@@ -251,6 +256,10 @@ int mag_region_grow(struct mag_region *region, unsigned int segments, unsigned i
  *
  * Objects in magazines are in use: mag_cache_reap_now() first.
  *
+ * @param region
+ *   The region.
+ * @param keep
+ *   Free segments of each node to keep.
  * @param trimmed
  *   How many were given back in all; may be NULL.
  * @return
@@ -265,6 +274,8 @@ void mag_region_stats_fill(const struct mag_region *region, struct mag_region_st
 /**
  * Figures of a region. Cannot fail; from any thread.
  *
+ * @param region
+ *   The region.
  * @param stats
  *   Filled; what the library does not know, because it is older than the headers, is 0.
  */

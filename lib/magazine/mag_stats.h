@@ -82,6 +82,8 @@ void mag_cache_stats_fill(const struct mag_cache *cache, struct mag_cache_stats 
 /**
  * Take a snapshot. Cannot fail, takes no lock; from any thread, while others use the cache.
  *
+ * @param cache
+ *   The cache.
  * @param stats
  *   Filled; what the library does not know, because it is older than the headers, is 0.
  */
@@ -113,8 +115,12 @@ unsigned int mag_cache_slot_stats_fill(const struct mag_cache *cache, void *stat
 /**
  * Take snapshots of the slots that were ever used. Cannot fail, takes no lock; from any thread.
  *
+ * @param cache
+ *   The cache.
  * @param stats
  *   Room for max of them.
+ * @param max
+ *   How many at most.
  * @return
  *   How many were filled; the shared slot of threads without an lcore id is the last one, if there
  *   was room for all.

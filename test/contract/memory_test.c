@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include <rte_bitops.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_lcore.h>

@@ -24,6 +24,7 @@ MAG_EXPORTED_BEGIN
 extern "C" {
 #endif
 
+/** The driver's name among mempool handlers. */
 #define RTE_MEMPOOL_MAGAZINE_OPS_NAME "magazine"
 
 /** rte_mempool_magazine_cache() of a program that was compiled for this layout. Not for users. */

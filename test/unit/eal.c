@@ -259,6 +259,34 @@ count_lines(const char *text)
 	return lines;
 }
 
+void
+log_end_with(const char *part)
+{
+	const char *text = log_end();
+
+	if (count_lines(text) != 1 || strstr(text, part) == NULL)
+		fail_msg("not one line with \"%s\", but: %s", part, text);
+}
+
+static uint64_t balance_before;
+
+void
+refusal_begin(void)
+{
+	balance_before = heap_balance();
+	rte_errno = 0;
+	log_begin();
+}
+
+void
+refusal_end(const char *call, int ret, int error, const char *part)
+{
+	log_end_with(part);
+	if (ret != -error)
+		fail_msg("%s: %d, not %d", call, ret, -error);
+	assert_int_equal(heap_balance(), balance_before);
+}
+
 uint64_t
 heap_balance(void)
 {

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include <rte_common.h>
+#include <rte_errno.h>
 #include <rte_lcore.h>
 
 #include "../check.h"
@@ -69,6 +70,29 @@ void log_begin(void);
 const char *log_end(void);
 unsigned int count_lines(const char *text);
 #define assert_logged(text, part) assert_non_null(strstr(text, part))
+/** One line is logged meanwhile, and has this part. */
+#define assert_says(part, ...)                                                                     \
+	do {                                                                                       \
+		log_begin();                                                                       \
+		__VA_ARGS__;                                                                       \
+		log_end_with(part);                                                                \
+	} while (0)
+void log_end_with(const char *part);
+
+/**
+ * The call returns this error, says why in one line with this part, and leaves EAL's heap as it
+ * was.
+ */
+#define assert_refused(call, error, part)                                                          \
+	do {                                                                                       \
+		refusal_begin();                                                                   \
+		refusal_end(#call, call, error, part);                                             \
+	} while (0)
+/** The same for a call that returns NULL, and has the error in rte_errno. */
+#define assert_refused_null(call, error, part)                                                     \
+	assert_refused((call) == NULL ? -rte_errno : 0, error, part)
+void refusal_begin(void);
+void refusal_end(const char *call, int ret, int error, const char *part);
 
 /** Bytes that are allocated from EAL's heaps. */
 uint64_t heap_balance(void);

@@ -37,10 +37,43 @@ make_pool(struct mag_pool_params params)
 	return made;
 }
 
+struct mag_region *
+make_region(struct mag_region_params params)
+{
+	struct mag_region *made = mag_region_create(&params);
+
+	assert_non_null(made);
+	return made;
+}
+
 void
 drop_cache(struct mag_cache *made)
 {
 	assert_int_equal(mag_cache_destroy(made), 0);
+}
+
+void
+drop_region(struct mag_region *made)
+{
+	assert_int_equal(mag_region_destroy(made), 0);
+}
+
+struct mag_cache_stats
+cache_stats(const struct mag_cache *of)
+{
+	struct mag_cache_stats now;
+
+	mag_cache_stats_get(of, &now);
+	return now;
+}
+
+struct mag_region_stats
+region_stats(const struct mag_region *of)
+{
+	struct mag_region_stats now;
+
+	mag_region_stats_get(of, &now);
+	return now;
 }
 
 void

@@ -8,9 +8,11 @@
 
 #include <dlfcn.h>
 
+#include "base/fault.h"
 #include "cache/cache.h"
 #include "ground.h"
 #include "control/pool.h"
+#include "mag_stats.h"
 
 /** Objects of a segment. */
 #define FIXTURE_BLOCK 16
@@ -33,8 +35,13 @@ extern struct mag_cache *cache;
 /** Made, or the test fails. */
 struct mag_cache *make_cache(struct mag_cache_params params);
 struct mag_cache *make_pool(struct mag_pool_params params);
+struct mag_region *make_region(struct mag_region_params params);
 /** Destroyed, or the test fails. */
 void drop_cache(struct mag_cache *made);
+void drop_region(struct mag_region *made);
+
+struct mag_cache_stats cache_stats(const struct mag_cache *of);
+struct mag_region_stats region_stats(const struct mag_region *of);
 
 /** A pool that has count objects of these bytes and may have as many as objects says. */
 void fixture_pool(const char *name, uint32_t count, uint32_t size, uint64_t objects,
@@ -117,6 +124,25 @@ void wait_for_updates(unsigned int n);
 
 /** Skip the test where the kernel has no membarrier. */
 void skip_without_membarrier(void);
+
+/**
+ * Allocations fail one by one until the call works: the attempt that did. Each before it left EAL's
+ * heap as it was.
+ */
+#define attempts(works)                                                                            \
+	({                                                                                         \
+		uint64_t heap_ = heap_balance();                                                   \
+		unsigned int nth_ = 0;                                                             \
+		log_begin();                                                                       \
+		do {                                                                               \
+			assert_int_equal(heap_balance(), heap_);                                   \
+			assert_true(nth_ < 100);                                                   \
+			mag_fault_nth(++nth_);                                                     \
+		} while (!(works));                                                                \
+		mag_fault_nth(0);                                                                  \
+		log_end();                                                                         \
+		nth_;                                                                              \
+	})
 
 /** The library's function of this name, for a program that stands in front of it with its own. */
 #define LIBRARYS(function)                                                                         \

@@ -6,17 +6,14 @@
  */
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <rte_errno.h>
-
-#include "cache/cache.h"
 #include "eal.h"
-#include "sources/elastic_service.h"
-#include "base/fault.h"
-#include "ground.h"
+#include "fixture.h"
 #include "parts/mirror.h"
+#include "sources/elastic_service.h"
 #include "../counts.h"
 
 #define GRANULE ((uintptr_t)1 << MAG_MIRROR_SHIFT)
@@ -26,6 +23,7 @@
 static struct mag_mirror_owner owner;
 static struct mag_mirror_pair pair;
 static uint64_t balance;
+static _Atomic bool stop;
 
 static int
 setup(void **state __rte_unused)
@@ -233,8 +231,6 @@ TEST(test_random_granules_are_found_while_they_are_there, setup, teardown)
 	assert_int_equal(owner.memory, 0);
 	assert_int_equal(owner.find.table->used, 0);
 }
-
-static _Atomic bool stop;
 
 static void
 look_run(void *arg)
@@ -460,146 +456,39 @@ TEST(test_readers_do_not_notice_the_neighbours_in_a_granule, setup, teardown)
 	assert_int_equal(lost, 0);
 }
 
-/* Caches */
-
 #define SIZE 192
-#define COUNT 64
-#define BYTES 40
-
-static unsigned int constructed;
-
-static int
-construct(const struct mag_object_info *object, const struct mag_object_info *mirror,
-	  void *arg __rte_unused, unsigned int flags __rte_unused)
-{
-	assert_non_null(mirror);
-	assert_int_equal(mirror->size, BYTES);
-	assert_null(mirror->bufctl);
-	assert_int_equal(mirror->region_index, object->region_index);
-	assert_int_equal(mirror->segment_object, object->segment_object);
-	memcpy(mirror->address, &object->region_index, sizeof(object->region_index));
-	constructed++;
-	return 0;
-}
-
-static void
-check_cache(struct mag_region *region)
-{
-	struct mag_cache_params params = {.size = sizeof(params),
-					  .name = "mirrored",
-					  .object_size = SIZE,
-					  .region = region,
-					  .constructor = construct,
-					  .node = -1};
-	struct mag_cache *cache = mag_cache_create(&params);
-	const struct mag_mirror *find = mag_region_mirror(region);
-	struct mag_object_info info, mirror;
-	void *objects[COUNT];
-
-	assert_non_null(cache);
-	constructed = 0;
-	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
-	assert_int_equal(constructed, COUNT);
-	for (unsigned int i = 0; i < COUNT; i++) {
-		assert_int_equal(mag_cache_object_info(cache, objects[i], &info, &mirror), 0);
-		assert_ptr_equal(mirror.address, mag_mirror_of(find, objects[i]));
-		assert_int_equal(mirror.region_index, info.region_index);
-		assert_int_equal(mirror.size, BYTES);
-		assert_int_equal(*(uint64_t *)mirror.address, info.region_index);
-		assert_ptr_equal(mag_mirror_object(find, mirror.address), objects[i]);
-	}
-	mag_cache_free_bulk(cache, objects, COUNT);
-	assert_int_equal(mag_cache_destroy(cache), 0);
-}
-
-TEST(test_caches_of_elastic_and_adopted_regions_have_mirrors, setup, teardown)
-{
-	struct mag_region_params params = {.size = sizeof(params),
-					   .name = "mirrored",
-					   .object_size = SIZE,
-					   .mirror = BYTES,
-					   .objects = 1000,
-					   .node = -1};
-	static char memory[COUNT][SIZE];
-	void *address[COUNT];
-	struct mag_region *region = mag_region_create(&params);
-	struct mag_region_stats stats;
-
-	assert_non_null(region);
-	check_cache(region);
-	mag_region_stats_get(region, &stats);
-	assert_true(stats.mirrors > 0);
-	region_trimmed(region, 0);
-	mag_region_stats_get(region, &stats);
-	assert_int_equal(stats.mirrors, 0);
-	assert_int_equal(mag_region_destroy(region), 0);
-
-	params.objects = 0;
-	region = mag_region_create(&params);
-	assert_non_null(region);
-	for (unsigned int i = 0; i < COUNT; i++)
-		address[i] = memory[i];
-	assert_int_equal(mag_region_adopt(region, address, COUNT, -1), 0);
-	check_cache(region);
-	assert_int_equal(mag_region_destroy(region), 0);
-}
 
 /* Mirror regions */
 
 static struct mag_region *first, *second;
 
-static struct mag_region_params
-first_params(uint64_t objects)
-{
-	return (struct mag_region_params){.size = sizeof(struct mag_region_params),
-					  .name = "first",
-					  .object_size = SIZE,
-					  .objects = objects,
-					  .block = 50,
-					  .mode = MAG_REGION_NOMAGAZINES,
-					  .node = -1};
-}
-
-static struct mag_region_params
-second_params(uint32_t object_size, uint32_t mode)
-{
-	return (struct mag_region_params){.size = sizeof(struct mag_region_params),
-					  .name = "second",
-					  .object_size = object_size,
-					  .mode = mode,
-					  .node = -1};
-}
+/* The first region, with block objects a segment. */
+#define FIRST(count, of_block, of_mode, ...)                                                       \
+	REGION_PARAMS(.name = "first", .object_size = SIZE, .objects = count, .block = of_block,   \
+		      .mode = MAG_REGION_NOMAGAZINES | (of_mode), ##__VA_ARGS__)
+#define SECOND(size_, of_mode, ...)                                                                \
+	REGION_PARAMS(.name = "second", .object_size = size_, .mode = of_mode, ##__VA_ARGS__)
 
 static void
-regions_make(const struct mag_region_params *its, const struct mag_region_params *params)
+regions_make(struct mag_region_params its, struct mag_region_params params)
 {
-	first = mag_region_create(its);
-	assert_non_null(first);
-	second = mag_region_mirror_create(first, params);
+	first = make_region(its);
+	second = mag_region_mirror_create(first, &params);
 	assert_non_null(second);
 }
 
 static void
 regions_drop(void)
 {
-	assert_int_equal(mag_region_destroy(first), 0);
-	assert_int_equal(mag_region_destroy(second), 0);
+	drop_region(first);
+	drop_region(second);
 	first = second = NULL;
-}
-
-static struct mag_region_stats
-stats_of(const struct mag_region *region)
-{
-	struct mag_region_stats stats;
-
-	mag_region_stats_get(region, &stats);
-	return stats;
 }
 
 static void
 assert_alike(uint32_t segments)
 {
-	struct mag_region_stats one = stats_of(first), two = stats_of(second);
+	struct mag_region_stats one = region_stats(first), two = region_stats(second);
 
 	assert_int_equal(one.segments, segments);
 	assert_int_equal(two.segments, segments);
@@ -629,47 +518,35 @@ note_mirror(const struct mag_object_info *object, const struct mag_object_info *
 	return 0;
 }
 
-/*
- * All objects have a mirror each, which begins zeroed, is written to from end to end, and is none
- * of theirs.
- */
 static void
-use_all(uint32_t size, uint32_t align)
+use_all(struct mag_region *of, uint64_t n, uint32_t size, uint32_t align)
 {
-	const struct mag_mirror *find = mag_region_mirror(first);
-	uint64_t n = stats_of(first).objects_max, i, got;
+	const struct mag_mirror *find = mag_region_mirror(of);
 	void **objects = calloc(n, sizeof(*objects));
 	struct mag_object_info info, mirror;
 	unsigned char *its, zero[8] = {0};
 	unsigned int seen = 0;
-	struct mag_cache_params params = {.size = sizeof(params),
-					  .name = "mirrored",
-					  .object_size = SIZE,
-					  .region = first,
-					  .constructor = note_mirror,
-					  .arg = &seen,
-					  .flags = MAG_CACHE_NOMAGAZINES,
-					  .node = -1};
-	struct mag_cache *cache = mag_cache_create(&params);
+	uint64_t i;
 
-	assert_non_null(cache);
-	for (got = 0; got < n; got++) {
-		objects[got] = mag_cache_alloc_wait(cache, 1000000);
-		assert_non_null(objects[got]);
-		memset(objects[got], 0xee, SIZE);
-		its = mag_mirror_of(find, objects[got]);
+	cache = make_cache(CACHE_PARAMS(.name = "mirrored", .object_size = SIZE, .region = of,
+					.constructor = note_mirror, .arg = &seen,
+					.flags = MAG_CACHE_NOMAGAZINES));
+	for (i = 0; i < n; i++) {
+		objects[i] = mag_cache_alloc_wait(cache, 1000000);
+		assert_non_null(objects[i]);
+		memset(objects[i], 0xee, SIZE);
+		its = mag_mirror_of(find, objects[i]);
 		assert_int_equal((uintptr_t)its % align, 0);
-		assert_int_equal(mag_cache_object_info(cache, objects[got], &info, &mirror), 0);
+		assert_int_equal(mag_cache_object_info(cache, objects[i], &info, &mirror), 0);
 		assert_int_equal(memcmp(its, &info.region_index, 8), 0);
 		assert_true(size < 16 || memcmp(its + size - 8, zero, 8) == 0);
 		assert_true(size < 10000 || memcmp(its + 5000, zero, 8) == 0);
 		assert_ptr_equal(mirror.address, its);
 		assert_int_equal(mirror.size, size);
 		assert_int_equal(mirror.region_index, info.region_index);
-		memset(its, (int)got, size);
+		memset(its, (int)i, size);
 	}
 	assert_int_equal(seen, n);
-	assert_alike(stats_of(first).segments_max);
 	for (i = 0; i < n; i++) {
 		its = mag_mirror_of(find, objects[i]);
 		assert_int_equal(its[0], (unsigned char)i);
@@ -677,12 +554,35 @@ use_all(uint32_t size, uint32_t align)
 		assert_ptr_equal(mag_mirror_object(find, its), objects[i]);
 		assert_int_equal(*(unsigned char *)objects[i], 0xee);
 	}
-	mag_cache_free_bulk(cache, objects, n);
+	free_bulk(objects, n);
 	/* A mirror is no less there when its object is free. */
 	assert_int_equal(*(unsigned char *)mag_mirror_of(find, objects[n - 1]),
 			 (unsigned char)(n - 1));
-	assert_int_equal(mag_cache_destroy(cache), 0);
+	drop_cache(cache);
 	free(objects);
+}
+
+TEST(test_caches_of_elastic_and_adopted_regions_have_mirrors, setup, teardown)
+{
+	struct mag_region_params params = REGION_PARAMS(.name = "mirrored", .object_size = SIZE,
+							.mirror = 40, .objects = 1000);
+	static char memory[64][SIZE];
+	void *address[RTE_DIM(memory)];
+	struct mag_region *region = make_region(params);
+
+	use_all(region, RTE_DIM(memory), 40, 8);
+	assert_true(region_stats(region).mirrors > 0);
+	region_trimmed(region, 0);
+	assert_int_equal(region_stats(region).mirrors, 0);
+	drop_region(region);
+
+	params.objects = 0;
+	region = make_region(params);
+	for (unsigned int i = 0; i < RTE_DIM(memory); i++)
+		address[i] = memory[i];
+	assert_int_equal(mag_region_adopt(region, address, RTE_DIM(memory), -1), 0);
+	use_all(region, RTE_DIM(memory), 40, 8);
+	drop_region(region);
 }
 
 TEST(test_a_mirror_region_has_any_size_and_mode_of_its_own, setup, teardown)
@@ -706,22 +606,20 @@ TEST(test_a_mirror_region_has_any_size_and_mode_of_its_own, setup, teardown)
 		{MAG_REGION_MONOLITHIC, 0, 3000, 0, 0, MAG_REGION_REDZONE},
 		{MAG_REGION_AUDIT, 50, 64, 0, 0, 0},
 	};
-	struct mag_region_params its, params;
 	uint64_t before = heap_balance();
-	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(cases); i++) {
-		its = first_params(600);
-		its.mode |= cases[i].mode;
-		its.block = cases[i].block;
-		params = second_params(cases[i].size, cases[i].its_mode);
-		params.stride = cases[i].stride;
-		params.align = cases[i].align;
-		regions_make(&its, &params);
-		assert_int_equal(stats_of(second).mode, cases[i].its_mode | MAG_REGION_MIRRORED);
-		assert_true(stats_of(second).id != stats_of(first).id);
-		use_all(RTE_ALIGN_CEIL(cases[i].size, RTE_MAX(cases[i].align, 8u)),
-			RTE_MAX(cases[i].align, 8u));
+	for (unsigned int i = 0; i < RTE_DIM(cases); i++) {
+		uint32_t align = RTE_MAX(cases[i].align, 8u);
+
+		regions_make(FIRST(600, cases[i].block, cases[i].mode),
+			     SECOND(cases[i].size, cases[i].its_mode, .stride = cases[i].stride,
+				    .align = cases[i].align));
+		assert_int_equal(region_stats(second).mode,
+				 cases[i].its_mode | MAG_REGION_MIRRORED);
+		assert_true(region_stats(second).id != region_stats(first).id);
+		use_all(first, region_stats(first).objects_max,
+			RTE_ALIGN_CEIL(cases[i].size, align), align);
+		assert_alike(region_stats(first).segments_max);
 		regions_drop();
 		assert_int_equal(heap_balance(), before);
 	}
@@ -729,14 +627,12 @@ TEST(test_a_mirror_region_has_any_size_and_mode_of_its_own, setup, teardown)
 
 TEST(test_segments_and_their_mirrors_come_and_go_together, setup, teardown)
 {
-	struct mag_region_params its = first_params(500), params = second_params(4000, 0);
 	const struct mag_mirror *find;
 	struct mag_segment *segment;
 	unsigned int turn;
 	char *mirror;
 
-	its.reserve = 3;
-	regions_make(&its, &params);
+	regions_make(FIRST(500, 50, 0, .reserve = 3), SECOND(4000, 0));
 	find = mag_region_mirror(first);
 	assert_alike(3);
 	for (turn = 0; turn < 20; turn++) {
@@ -766,94 +662,70 @@ TEST(test_segments_and_their_mirrors_come_and_go_together, setup, teardown)
 
 TEST(test_a_segment_without_its_mirror_does_not_come, setup, teardown)
 {
-	struct mag_region_params its = first_params(500), params = second_params(4000, 0);
-	uint64_t before;
 	unsigned int nth;
 
 	/* Of more than a granule: each has records of its own. */
-	its.objects = 60000;
-	its.block = 12000;
-	its.mode |= MAG_REGION_AUDIT;
-	params.object_size = 8;
-	regions_make(&its, &params);
-	before = heap_balance();
-	for (nth = 1;; nth++) {
-		log_begin();
-		mag_fault_nth(nth);
-		if (region_grown(first, 1) == 1)
-			break;
-		mag_fault_nth(0);
-		assert_logged(log_end(), "no memory");
-		assert_int_equal(heap_balance(), before);
-		assert_alike(1);
-		assert_int_equal(stats_of(first).grow_fails, nth);
-	}
-	mag_fault_nth(0);
-	log_end();
+	regions_make(FIRST(60000, 12000, MAG_REGION_AUDIT), SECOND(8, 0));
+	mag_fault_nth(1);
+	assert_refused(mag_region_grow(first, 1, NULL), ENOMEM, "no memory");
+	nth = attempts(region_grown(first, 1) == 1 || (assert_alike(1), false));
 	/* The segment, its records, its mirror. */
 	assert_true(nth > 3);
-	assert_int_equal(stats_of(second).grow_fails, 1);
+	assert_int_equal(region_stats(first).grow_fails, nth);
+	assert_int_equal(region_stats(second).grow_fails, 1);
 	assert_int_equal(region_grown(first, 3), 3);
 	assert_alike(5);
 	regions_drop();
 }
 
+static bool
+second_works(void)
+{
+	struct mag_region_params params = SECOND(4000, 0);
+
+	second = mag_region_mirror_create(first, &params);
+	if (second != NULL)
+		return true;
+	assert_int_equal(rte_errno, ENOMEM);
+	mag_fault_nth(0);
+	assert_null(mag_region_mirror(first));
+	assert_int_equal(region_grown(first, 1), 1);
+	assert_int_equal(region_trimmed(first, 3), 1);
+	return false;
+}
+
 TEST(test_a_mirror_region_that_cannot_be_leaves_the_first_as_it_was, setup, teardown)
 {
-	struct mag_region_params its = first_params(500), params = second_params(4000, 0);
-	uint64_t before;
-	unsigned int nth;
+	struct mag_region_params params = SECOND(4000, 0);
 
-	its.reserve = 3;
-	first = mag_region_create(&its);
-	assert_non_null(first);
-	before = heap_balance();
-	for (nth = 1; nth < 20; nth++) {
-		log_begin();
-		mag_fault_nth(nth);
-		second = mag_region_mirror_create(first, &params);
-		mag_fault_nth(0);
-		assert_int_equal(count_lines(log_end()), second == NULL);
-		if (second != NULL)
-			break;
-		assert_int_equal(rte_errno, ENOMEM);
-		assert_int_equal(heap_balance(), before);
-		assert_null(mag_region_mirror(first));
-		assert_int_equal(region_grown(first, 1), 1);
-		assert_int_equal(region_trimmed(first, 3), 1);
-	}
+	first = make_region(FIRST(500, 50, 0, .reserve = 3));
+	mag_fault_nth(1);
+	assert_refused_null(mag_region_mirror_create(first, &params), ENOMEM, "");
 	/* The region, its records, those of the pairs and either way, three segments. */
-	assert_int_equal(nth, 9);
+	assert_int_equal(attempts(second_works()), 9);
 	assert_alike(3);
 	regions_drop();
 }
 
 TEST(test_what_stays_keeps_what_goes_with_it, setup, teardown)
 {
-	struct mag_region_params its = first_params(500);
-	struct mag_region_params params = second_params(4000, MAG_REGION_PERSISTENT);
-
-	regions_make(&its, &params);
+	regions_make(FIRST(500, 50, 0), SECOND(4000, MAG_REGION_PERSISTENT));
 	assert_int_equal(region_grown(first, 5), 5);
 	assert_int_equal(region_trimmed(first, 0), 0);
 	mag_elastic_trim_all();
 	mag_elastic_service(0);
 	assert_alike(6);
-	assert_int_equal(stats_of(first).wired, stats_of(first).memory);
-	assert_int_equal(stats_of(second).wired, stats_of(second).memory);
+	assert_int_equal(region_stats(first).wired, region_stats(first).memory);
+	assert_int_equal(region_stats(second).wired, region_stats(second).memory);
 	regions_drop();
-	its.mode |= MAG_REGION_PERSISTENT;
-	params.mode = 0;
-	regions_make(&its, &params);
-	assert_int_equal(stats_of(second).wired, stats_of(second).memory);
+	regions_make(FIRST(500, 50, MAG_REGION_PERSISTENT), SECOND(4000, 0));
+	assert_int_equal(region_stats(second).wired, region_stats(second).memory);
 	regions_drop();
 }
 
 TEST(test_maintenance_gives_back_both, setup, teardown)
 {
-	struct mag_region_params its = first_params(500), params = second_params(4000, 0);
-
-	regions_make(&its, &params);
+	regions_make(FIRST(500, 50, 0), SECOND(4000, 0));
 	assert_int_equal(region_grown(first, 5), 5);
 	mag_elastic_trim_all();
 	assert_alike(1);
@@ -865,25 +737,17 @@ TEST(test_maintenance_gives_back_both, setup, teardown)
 }
 
 static void
-assert_no_mirror(struct mag_region *of, const struct mag_region_params *params, int error,
+assert_no_mirror(struct mag_region *of, struct mag_region_params params, int error,
 		 const char *text)
 {
-	uint64_t before = heap_balance();
-	const char *log;
-
-	log_begin();
-	rte_errno = 0;
-	assert_null(mag_region_mirror_create(of, params));
-	assert_int_equal(rte_errno, error);
-	log = log_end();
-	assert_logged(log, text);
-	assert_int_equal(count_lines(log), 1);
-	assert_int_equal(heap_balance(), before);
+	assert_refused_null(mag_region_mirror_create(of, &params), error, text);
 }
 
 TEST(test_parameters_of_a_mirror_region_that_cannot_be, setup, teardown)
 {
-	static const struct {
+	static const char *const its_firsts = "must be 0: they are its first region's";
+	static const char *const all_else = "all else is its first region's";
+	const struct {
 		size_t offset; /* of 32 bits, which get the value */
 		uint32_t value;
 		int error;
@@ -896,109 +760,90 @@ TEST(test_parameters_of_a_mirror_region_that_cannot_be, setup, teardown)
 		CASE(stride, 8, EINVAL, "a stride of at least"),
 		CASE(align, 48, EINVAL, "a power of two"),
 		CASE(node, 77, EINVAL, "node 77"),
-		CASE(objects, 10, EINVAL, "must be 0: they are its first region's"),
-		CASE(block, 10, EINVAL, "must be 0: they are its first region's"),
-		CASE(segment_size, 65536, EINVAL, "must be 0: they are its first region's"),
-		CASE(reserve, 2, EINVAL, "must be 0: they are its first region's"),
-		CASE(mirror, 8, EINVAL, "must be 0: they are its first region's"),
-		CASE(mode, MAG_REGION_MONOLITHIC, EINVAL, "all else is its first region's"),
-		CASE(mode, MAG_REGION_NOMAGAZINES, EINVAL, "all else is its first region's"),
-		CASE(mode, MAG_REGION_SHAREOK, EINVAL, "all else is its first region's"),
-		CASE(mode, MAG_REGION_AUDIT, EINVAL, "all else is its first region's"),
-		CASE(mode, 0x10000, EINVAL, "all else is its first region's"),
+		CASE(objects, 10, EINVAL, its_firsts),
+		CASE(block, 10, EINVAL, its_firsts),
+		CASE(segment_size, 65536, EINVAL, its_firsts),
+		CASE(reserve, 2, EINVAL, its_firsts),
+		CASE(mirror, 8, EINVAL, its_firsts),
+		CASE(mode, MAG_REGION_MONOLITHIC, EINVAL, all_else),
+		CASE(mode, MAG_REGION_NOMAGAZINES, EINVAL, all_else),
+		CASE(mode, MAG_REGION_SHAREOK, EINVAL, all_else),
+		CASE(mode, MAG_REGION_AUDIT, EINVAL, all_else),
+		CASE(mode, 0x10000, EINVAL, all_else),
 		CASE(mode, MAG_REGION_MEMTAG, ENOTSUP, "no region with memory tags"),
 		CASE(mode, MAG_REGION_PHYSCONTIG, ENOTSUP, "PHYSCONTIG needs hugepages"),
 		CASE(mode, MAG_REGION_PHYSCONTIG | MAG_REGION_REDZONE, ENOTSUP, "ordinary pages"),
 #undef CASE
 	};
-	struct mag_region_params its = first_params(500), params;
-	unsigned int i;
+	struct mag_region_params params;
 
-	first = mag_region_create(&its);
-	assert_non_null(first);
-	for (i = 0; i < RTE_DIM(cases); i++) {
-		params = second_params(4000, 0);
+	first = make_region(FIRST(500, 50, 0));
+	for (unsigned int i = 0; i < RTE_DIM(cases); i++) {
+		params = SECOND(4000, 0);
 		memcpy((char *)&params + cases[i].offset, &cases[i].value, sizeof(uint32_t));
-		assert_no_mirror(first, &params, cases[i].error, cases[i].text);
+		assert_no_mirror(first, params, cases[i].error, cases[i].text);
 	}
-	params = second_params(4000, 0);
+	params = SECOND(4000, 0);
 	params.name = "";
-	assert_no_mirror(first, &params, EINVAL, "a name of 1 to 63");
+	assert_no_mirror(first, params, EINVAL, "a name of 1 to 63");
 	assert_null(mag_region_mirror(first));
-	assert_int_equal(mag_region_destroy(first), 0);
+	drop_region(first);
 }
 
 TEST(test_regions_that_have_no_mirror_region, setup, teardown)
 {
-	struct mag_region_params its = first_params(500), params = second_params(4000, 0);
-	struct mag_cache_params of_cache = {.size = sizeof(of_cache),
-					    .name = "cache",
-					    .object_size = SIZE,
-					    .flags = MAG_CACHE_NOMAGAZINES,
-					    .node = -1};
-	struct ground ground = ground_make(4, 64, 4, 0);
-	struct mag_cache *cache;
+	struct mag_region_params its = FIRST(500, 50, MAG_REGION_MIRRORED);
+	struct mag_region_params params = SECOND(4000, 0);
 
-	assert_no_mirror(NULL, &params, EINVAL, "needs a first region");
-	assert_no_mirror(ground.region, &params, ENOTSUP, "adopted memory");
+	ground = ground_make(4, 64, 4, 0);
+	assert_no_mirror(NULL, params, EINVAL, "needs a first region");
+	assert_no_mirror(ground.region, params, ENOTSUP, "adopted memory");
+	assert_null(mag_region_mirror(ground.region));
 	ground_drop(&ground);
-	its.mirror = 8;
-	first = mag_region_create(&its);
-	assert_no_mirror(first, &params, EEXIST, "has mirrors");
-	assert_int_equal(mag_region_destroy(first), 0);
-	its.mirror = 0;
-	first = mag_region_create(&its);
-	of_cache.region = first;
-	cache = mag_cache_create(&of_cache);
-	assert_no_mirror(first, &params, EBUSY, "a cache uses");
-	assert_int_equal(mag_cache_destroy(cache), 0);
+	first = make_region(FIRST(500, 50, 0, .mirror = 8));
+	assert_no_mirror(first, params, EEXIST, "has mirrors");
+	drop_region(first);
+	first = make_region(FIRST(500, 50, 0));
+	cache = make_cache(CACHE_PARAMS(.name = "cache", .object_size = SIZE, .region = first,
+					.flags = MAG_CACHE_NOMAGAZINES));
+	assert_no_mirror(first, params, EBUSY, "a cache uses");
+	drop_cache(cache);
 	second = mag_region_mirror_create(first, &params);
 	assert_non_null(second);
-	assert_no_mirror(first, &params, EEXIST, "has mirrors");
-	assert_no_mirror(second, &params, EINVAL, "a mirror has no mirror");
+	assert_no_mirror(first, params, EEXIST, "has mirrors");
+	assert_no_mirror(second, params, EINVAL, "a mirror has no mirror");
 	regions_drop();
-	its.mode |= MAG_REGION_MIRRORED;
-	log_begin();
-	assert_null(mag_region_create(&its));
-	assert_int_equal(rte_errno, EINVAL);
-	assert_logged(log_end(), "MIRRORED: mag_region_mirror_create()");
+	assert_refused_null(mag_region_create(&its), EINVAL,
+			    "MIRRORED: mag_region_mirror_create()");
+	its.mode = 0;
+	its.mirror = MAG_MIRROR_MAX + 1;
+	assert_refused_null(mag_region_create(&its), EINVAL, "mirror of at most 4096 bytes");
 }
 
 TEST(test_a_mirror_region_is_only_that, setup, teardown)
 {
-	struct mag_region_params its = first_params(500), params = second_params(4000, 0);
-	struct mag_cache_params of_cache = {
-		.size = sizeof(of_cache), .name = "cache", .object_size = 64, .node = -1};
+	struct mag_cache_params of_cache = CACHE_PARAMS(.name = "cache", .object_size = 64);
 	static char memory[64];
-	void *address = memory;
 
-	regions_make(&its, &params);
+	regions_make(FIRST(500, 50, 0), SECOND(4000, 0));
 	of_cache.region = second;
-	log_begin();
-	assert_null(mag_cache_create(&of_cache));
-	assert_int_equal(rte_errno, EINVAL);
-	assert_logged(log_end(), "a mirror cannot be a cache's own region");
-	log_begin();
-	assert_int_equal(region_grown(second, 1), 0);
-	assert_int_equal(rte_errno, EINVAL);
-	assert_logged(log_end(), "grows with its first region");
+	assert_refused_null(mag_cache_create(&of_cache), EINVAL,
+			    "a mirror cannot be a cache's own region");
+	assert_refused(mag_region_grow(second, 1, NULL), EINVAL, "grows with its first region");
 	assert_int_equal(region_trimmed(second, 0), 0);
 	assert_alike(1);
-	log_begin();
-	assert_int_equal(mag_region_adopt(second, &address, 1, -1), -EINVAL);
-	assert_int_equal(mag_region_destroy(second), -EBUSY);
-	assert_logged(log_end(), "is the mirror of \"first\": destroy that first");
+	assert_refused(mag_region_adopt(second, (void *[]){memory}, 1, -1), EINVAL, "");
+	assert_refused(mag_region_destroy(second), EBUSY,
+		       "is the mirror of \"first\": destroy that first");
 	assert_alike(1);
-	assert_int_equal(mag_region_destroy(first), 0);
-	assert_int_equal(stats_of(second).memory, 0);
-	assert_int_equal(mag_region_destroy(second), 0);
+	drop_region(first);
+	assert_int_equal(region_stats(second).memory, 0);
+	drop_region(second);
 }
 
-/* Segments come and go under those who have objects, and look for their mirrors. */
 static void
-work_run(void *arg)
+work_run(void *arg __rte_unused)
 {
-	struct mag_cache *cache = arg;
 	const struct mag_mirror *find = mag_region_mirror(first);
 	void *objects[40], *its;
 	unsigned int i, n;
@@ -1012,30 +857,21 @@ work_run(void *arg)
 		}
 		for (i = 0; i < n; i++)
 			assert_ptr_equal(*(void **)mag_mirror_of(find, objects[i]), objects[i]);
-		mag_cache_free_bulk(cache, objects, n);
+		free_bulk(objects, n);
 	}
 }
 
 TEST(test_nobody_notices_that_segments_and_mirrors_come_and_go, setup, teardown)
 {
-	struct mag_region_params its = first_params(500), params = second_params(200, 0);
-	struct mag_cache_params of_cache = {.size = sizeof(of_cache),
-					    .name = "cache",
-					    .object_size = SIZE,
-					    .flags = MAG_CACHE_NOMAGAZINES,
-					    .node = -1};
-	struct task task[2] = {0};
-	struct mag_cache *cache;
+	struct task task[2];
 	unsigned int turn, i;
 
-	its.block = 5;
-	regions_make(&its, &params);
-	of_cache.region = first;
-	cache = mag_cache_create(&of_cache);
-	assert_non_null(cache);
+	regions_make(FIRST(500, 5, 0), SECOND(200, 0));
+	cache = make_cache(CACHE_PARAMS(.name = "cache", .object_size = SIZE, .region = first,
+					.flags = MAG_CACHE_NOMAGAZINES));
 	stop = false;
 	for (i = 0; i < 2; i++)
-		task_thread(&task[i], work_run, cache);
+		task_thread(&task[i], work_run, NULL);
 	for (turn = 0; turn < 500; turn++) {
 		log_begin();
 		region_grown(first, 30);
@@ -1045,78 +881,31 @@ TEST(test_nobody_notices_that_segments_and_mirrors_come_and_go, setup, teardown)
 	stop = true;
 	for (i = 0; i < 2; i++)
 		task_join(&task[i]);
-	assert_alike(stats_of(first).segments);
-	assert_int_equal(mag_cache_destroy(cache), 0);
+	assert_alike(region_stats(first).segments);
+	drop_cache(cache);
 	regions_drop();
-}
-
-TEST(test_a_region_without_mirrors_says_so, setup, teardown)
-{
-	struct ground ground = ground_make(4, 64, 4, 0);
-	struct mag_region_params bad = {.size = sizeof(bad),
-					.name = "bad",
-					.object_size = 64,
-					.mirror = MAG_MIRROR_MAX + 1,
-					.node = -1};
-
-	assert_null(mag_region_mirror(ground.region));
-	ground_drop(&ground);
-	log_begin();
-	rte_errno = 0;
-	assert_null(mag_region_create(&bad));
-	assert_int_equal(rte_errno, EINVAL);
-	assert_logged(log_end(), "mirror of at most 4096 bytes");
 }
 
 TEST(test_mirrored_objects_lie_a_stride_apart, setup, teardown)
 {
-	struct mag_region_params params = {.size = sizeof(params),
-					   .name = "close",
-					   .object_size = 64,
-					   .stride = 128,
-					   .mirror = 8,
-					   .node = -1};
+	struct mag_region *region = make_region(
+		REGION_PARAMS(.name = "close", .object_size = 64, .stride = 128, .mirror = 8));
 	static char memory[256];
-	void *close[2] = {memory, memory + 64};
-	struct mag_region *region = mag_region_create(&params);
+	void *close[2] = {memory, memory + 127};
+	char expected[64];
 
-	assert_non_null(region);
-	log_begin();
-	assert_int_equal(mag_region_adopt(region, close, 2, -1), -EINVAL);
-	assert_logged(log_end(), "at least the stride of 128 bytes");
+	snprintf(expected, sizeof(expected), "\"close\": object 1 at %p", close[1]);
+	assert_refused(mag_region_adopt(region, close, 2, -1), EINVAL, expected);
+	assert_refused(mag_region_adopt(region, close, 2, -1), EINVAL,
+		       "at least the stride of 128 bytes");
+	assert_int_equal(region_stats(region).objects, 0);
+	assert_int_equal(region_stats(region).mirrors, 0);
 	close[1] = memory + 128;
-	assert_int_equal(mag_region_adopt(region, close, 2, -1), 0);
-	assert_int_equal(mag_region_destroy(region), 0);
-}
-
-TEST(test_an_adoption_that_fails_leaks_nothing, setup, teardown)
-{
-	struct mag_region_params params = {.size = sizeof(params),
-					   .name = "adopts",
-					   .object_size = 64,
-					   .mirror = 8,
-					   .node = -1};
-	static char memory[2][64] __attribute__((aligned(128)));
-	void *address[2] = {memory[0], memory[1]};
-	struct mag_region *region = mag_region_create(&params);
-	uint64_t before = heap_balance();
-	unsigned int nth;
-
-	assert_non_null(region);
-	log_begin();
-	for (nth = 1; nth < 10; nth++) {
-		mag_fault_nth(nth);
-		if (mag_region_adopt(region, address, 2, -1) == 0)
-			break;
-		mag_fault_nth(0);
-		assert_int_equal(heap_balance(), before);
-		assert_int_equal(region->objects, 0);
-	}
-	log_end();
 	/* The records, the mirrors. */
-	assert_int_equal(nth, 3);
-	mag_fault_nth(0);
-	assert_int_equal(mag_region_destroy(region), 0);
+	assert_int_equal(attempts(mag_region_adopt(region, close, 2, -1) == 0 ||
+				  (assert_int_equal(region->objects, 0), false)),
+			 3);
+	drop_region(region);
 }
 
 int

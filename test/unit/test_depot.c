@@ -38,13 +38,19 @@ teardown(void **state __rte_unused)
 	return 0;
 }
 
+/* Those taken last are the first to be put again. */
 static void
-put(unsigned int first, unsigned int count)
+put(unsigned int count)
 {
-	unsigned int i;
+	while (count-- > 0)
+		mag_depot_put(&depot, &depot.full, magazine[mag_depot_total(&depot.full)]);
+}
 
-	for (i = first; i < first + count; i++)
-		mag_depot_put(&depot, &depot.full, magazine[i]);
+/* One, or two, at once: the number that was had. */
+static unsigned int
+take_some(unsigned int want, struct mag_magazine *got[2])
+{
+	return mag_depot_take(&depot, &depot.full, want, got);
 }
 
 static void
@@ -53,15 +59,59 @@ take(unsigned int count)
 	struct mag_magazine *got[2];
 
 	while (count-- > 0)
-		assert_int_equal(mag_depot_take(&depot, &depot.full, 1, got), 1);
+		assert_int_equal(take_some(1, got), 1);
+}
+
+static unsigned int
+reap(unsigned int want, struct mag_magazine *got[MAG_DEPOT_CHAIN])
+{
+	return mag_depot_reap(&depot, &depot.full, want, got);
 }
 
 static void
-assert_head(const struct mag_depot_list *list, uint32_t total, uint32_t min)
+assert_head(struct mag_depot_list *list, uint32_t total, uint32_t min)
 {
 	assert_int_equal(mag_depot_head(list).total, total);
 	assert_int_equal(mag_depot_head(list).min, min);
 	assert_int_equal(mag_depot_total(list), total);
+	assert_int_equal(mag_depot_reapable(list), RTE_MIN(list->reaplimit, min));
+}
+
+/* What is done to the full list, and how it is afterwards. */
+struct step {
+	enum { PUT, TAKE, TAKE_TWO, UPDATE, ZERO, REAP } what;
+	unsigned int n; /* of ZERO: whether it changed anything */
+	uint32_t total, min, reaplimit;
+};
+
+#define PLAY(...)                                                                                  \
+	play((const struct step[]){__VA_ARGS__},                                                   \
+	     sizeof((const struct step[]){__VA_ARGS__}) / sizeof(struct step))
+
+static void
+play(const struct step *steps, unsigned int count)
+{
+	struct mag_magazine *got[MAG_DEPOT_CHAIN];
+	const struct step *step;
+	unsigned int before;
+
+	for (step = steps; step < steps + count; step++) {
+		before = mag_depot_total(&depot.full);
+		if (step->what == PUT)
+			put(step->n);
+		else if (step->what == TAKE)
+			take(step->n);
+		else if (step->what == TAKE_TWO)
+			assert_int_equal(take_some(2, got), 2);
+		else if (step->what == UPDATE)
+			mag_depot_update(&depot);
+		else if (step->what == ZERO)
+			assert_int_equal(mag_depot_zero(&depot), step->n);
+		else
+			assert_int_equal(reap(step->n, got), before - step->total);
+		assert_head(&depot.full, step->total, step->min);
+		assert_int_equal(depot.full.reaplimit, step->reaplimit);
+	}
 }
 
 TEST(test_a_new_depot_has_nothing, setup, teardown)
@@ -70,7 +120,7 @@ TEST(test_a_new_depot_has_nothing, setup, teardown)
 
 	assert_head(&depot.full, 0, 0);
 	assert_head(&depot.empty, 0, 0);
-	assert_int_equal(mag_depot_take(&depot, &depot.full, 1, got), 0);
+	assert_int_equal(take_some(1, got), 0);
 	assert_int_equal(mag_depot_take(&depot, &depot.empty, 2, got), 0);
 	assert_null(got[0]);
 	assert_int_equal(mag_depot_taken(&depot.full), 0);
@@ -81,29 +131,29 @@ TEST(test_the_last_magazine_put_is_the_first_taken, setup, teardown)
 	struct mag_magazine *got[2];
 	unsigned int i;
 
-	put(0, 10);
+	put(10);
 	for (i = 10; i-- > 0;) {
-		assert_int_equal(mag_depot_take(&depot, &depot.full, 1, got), 1);
+		assert_int_equal(take_some(1, got), 1);
 		assert_ptr_equal(got[0], magazine[i]);
 		assert_int_equal(mag_depot_total(&depot.full), i);
 	}
-	assert_int_equal(mag_depot_take(&depot, &depot.full, 1, got), 0);
+	assert_int_equal(take_some(1, got), 0);
 }
 
 TEST(test_two_are_taken_at_once_the_upper_one_first, setup, teardown)
 {
 	struct mag_magazine *got[2];
 
-	put(0, 5);
-	assert_int_equal(mag_depot_take(&depot, &depot.full, 2, got), 2);
+	put(5);
+	assert_int_equal(take_some(2, got), 2);
 	assert_ptr_equal(got[0], magazine[4]);
 	assert_ptr_equal(got[1], magazine[3]);
 	assert_int_equal(mag_depot_total(&depot.full), 3);
-	assert_int_equal(mag_depot_take(&depot, &depot.full, 2, got), 2);
+	assert_int_equal(take_some(2, got), 2);
 	assert_ptr_equal(got[1], magazine[1]);
-	assert_int_equal(mag_depot_take(&depot, &depot.full, 2, got), 1);
+	assert_int_equal(take_some(2, got), 1);
 	assert_ptr_equal(got[0], magazine[0]);
-	assert_int_equal(mag_depot_take(&depot, &depot.full, 2, got), 0);
+	assert_int_equal(take_some(2, got), 0);
 }
 
 TEST(test_full_and_empty_lists_know_nothing_of_each_other, setup, teardown)
@@ -123,10 +173,10 @@ TEST(test_a_take_is_counted_once_however_many_it_took, setup, teardown)
 {
 	struct mag_magazine *got[2];
 
-	put(0, 3);
-	mag_depot_take(&depot, &depot.full, 2, got);
-	mag_depot_take(&depot, &depot.full, 1, got);
-	mag_depot_take(&depot, &depot.full, 1, got);
+	put(3);
+	take_some(2, got);
+	take_some(1, got);
+	take_some(1, got);
 	assert_int_equal(mag_depot_taken(&depot.full), 2);
 }
 
@@ -144,83 +194,44 @@ TEST(test_what_came_in_less_what_went_out_later_is_no_more_than_there_are, setup
 	struct mag_magazine *got[MAG_DEPOT_CHAIN];
 	uint64_t in;
 
-	put(0, 10);
+	put(10);
 	in = mag_depot_in(&depot.full);
 	assert_no_more_than_there_are(in);
-	assert_int_equal(mag_depot_take(&depot, &depot.full, 2, got), 2);
+	assert_int_equal(take_some(2, got), 2);
 	assert_no_more_than_there_are(in);
-	assert_int_equal(mag_depot_take(&depot, &depot.full, 1, got), 1);
+	take(1);
 	assert_no_more_than_there_are(in);
 	in = mag_depot_in(&depot.full);
 	mag_depot_zero(&depot);
-	assert_int_equal(mag_depot_reap(&depot, &depot.full, 7, got), 7);
+	assert_int_equal(reap(7, got), 7);
 	assert_no_more_than_there_are(in);
 }
 
+#define ALL MAGAZINES
+
 TEST(test_min_is_the_lowest_total_since_the_last_update, setup, teardown)
 {
-	put(0, 10);
-	assert_head(&depot.full, 10, 0);
-	mag_depot_update(&depot);
-	assert_head(&depot.full, 10, 10);
-	take(4);
-	assert_head(&depot.full, 6, 6);
-	put(10, 3);
-	assert_head(&depot.full, 9, 6);
-	take(2);
-	assert_head(&depot.full, 7, 6);
-	take(2);
-	assert_head(&depot.full, 5, 5);
-}
-
-TEST(test_a_take_of_two_lowers_min_by_two, setup, teardown)
-{
-	struct mag_magazine *got[2];
-
-	put(0, 9);
-	mag_depot_update(&depot);
-	mag_depot_take(&depot, &depot.full, 2, got);
-	assert_head(&depot.full, 7, 7);
+	PLAY({PUT, 10, 10, 0, 0}, {UPDATE, 0, 10, 10, 0}, {TAKE, 4, 6, 6, 0}, {PUT, 3, 9, 6, 0},
+	     {TAKE, 2, 7, 6, 0}, {TAKE, 2, 5, 5, 0}, {TAKE_TWO, 0, 3, 3, 0},
+	     /* Counts of more than eight bits are packed in two pieces. */
+	     {PUT, ALL - 3, ALL, 3, 0}, {UPDATE, 0, ALL, ALL, 3}, {TAKE, 1, ALL - 1, ALL - 1, 3},
+	     {PUT, 1, ALL, ALL - 1, 3}, {TAKE, ALL - 255, 255, 255, 3});
 }
 
 TEST(test_an_update_remembers_min_and_starts_over, setup, teardown)
 {
-	put(0, 8);
 	mag_depot_put(&depot, &depot.empty, magazine[20]);
-	mag_depot_update(&depot);
-	assert_int_equal(depot.full.reaplimit, 0);
+	PLAY({PUT, 8, 8, 0, 0}, {UPDATE, 0, 8, 8, 0}, {TAKE, 3, 5, 5, 0}, {PUT, 1, 6, 5, 0});
 	assert_int_equal(depot.empty.reaplimit, 0);
-	take(3);
-	put(8, 1);
-	mag_depot_update(&depot);
-	assert_int_equal(depot.full.reaplimit, 5);
+	PLAY({UPDATE, 0, 6, 6, 5});
 	assert_int_equal(depot.empty.reaplimit, 1);
-	assert_head(&depot.full, 6, 6);
 }
 
 TEST(test_reapable_is_what_neither_interval_needed, setup, teardown)
 {
-	put(0, 10);
-	mag_depot_update(&depot);
-	assert_int_equal(mag_depot_reapable(&depot.full), 0);
-	take(4);
-	assert_int_equal(mag_depot_reapable(&depot.full), 0);
-	mag_depot_update(&depot);
-	assert_int_equal(mag_depot_reapable(&depot.full), 6);
-	take(4);
-	put(10, 4);
-	assert_int_equal(mag_depot_reapable(&depot.full), 2);
-	put(14, 4);
-	mag_depot_update(&depot);
-	assert_int_equal(mag_depot_reapable(&depot.full), 2);
-	mag_depot_update(&depot);
-	assert_int_equal(mag_depot_reapable(&depot.full), 10);
-}
-
-static unsigned int
-reap(unsigned int want, struct mag_magazine *got[MAG_DEPOT_CHAIN])
-{
-	return mag_depot_reap(&depot, &depot.full, want, got);
+	PLAY({PUT, 10, 10, 0, 0}, {UPDATE, 0, 10, 10, 0}, {TAKE, 4, 6, 6, 0}, {UPDATE, 0, 6, 6, 6},
+	     {TAKE, 4, 2, 2, 6}, {PUT, 4, 6, 2, 6}, {PUT, 4, 10, 2, 6}, {UPDATE, 0, 10, 10, 2},
+	     {UPDATE, 0, 10, 10, 10});
 }
 
 TEST(test_a_reap_takes_a_chain_at_once_the_upper_one_first, setup, teardown)
@@ -228,61 +239,36 @@ TEST(test_a_reap_takes_a_chain_at_once_the_upper_one_first, setup, teardown)
 	struct mag_magazine *got[MAG_DEPOT_CHAIN];
 	unsigned int i;
 
-	put(0, 10);
-	mag_depot_zero(&depot);
+	PLAY({PUT, 10, 10, 0, 0}, {ZERO, true, 10, 10, 10});
 	assert_int_equal(reap(7, got), 7);
 	for (i = 0; i < 7; i++)
 		assert_ptr_equal(got[i], magazine[9 - i]);
 	assert_head(&depot.full, 3, 3);
 	assert_int_equal(mag_depot_taken(&depot.full), 1);
 	assert_int_equal(mag_depot_contention(&depot), 0);
-	take(3);
-	assert_int_equal(reap(7, got), 0);
+	PLAY({TAKE, 3, 0, 0, 3}, {REAP, 7, 0, 0, 3});
 }
 
 TEST(test_a_chain_has_so_many_magazines_and_not_more, setup, teardown)
 {
-	struct mag_magazine *got[MAG_DEPOT_CHAIN];
 	unsigned int left;
 
-	put(0, MAGAZINES);
-	mag_depot_zero(&depot);
-	for (left = MAGAZINES; left > 0; left -= MAG_DEPOT_CHAIN)
-		assert_int_equal(reap(left, got), MAG_DEPOT_CHAIN);
-	assert_int_equal(reap(1, got), 0);
-	assert_head(&depot.full, 0, 0);
+	PLAY({PUT, ALL, ALL, 0, 0}, {ZERO, true, ALL, ALL, ALL});
+	for (left = ALL - MAG_DEPOT_CHAIN; left > 0; left -= MAG_DEPOT_CHAIN)
+		PLAY({REAP, ALL, left, left, left});
+	PLAY({REAP, ALL, 0, 0, 0}, {REAP, 1, 0, 0, 0});
 }
 
 TEST(test_two_reaps_in_an_interval_leave_the_working_set, setup, teardown)
 {
-	struct mag_magazine *got[MAG_DEPOT_CHAIN];
-
-	put(0, 10);
-	mag_depot_update(&depot);
-	take(6);
-	put(4, 6);
-	mag_depot_update(&depot);
-	assert_int_equal(depot.full.reaplimit, 4);
-	assert_head(&depot.full, 10, 10);
-	assert_int_equal(reap(3, got), 3);
-	assert_int_equal(mag_depot_reapable(&depot.full), 1);
-	assert_int_equal(reap(10, got), 1);
-	assert_int_equal(reap(10, got), 0);
-	assert_head(&depot.full, 6, 6);
+	PLAY({PUT, 10, 10, 0, 0}, {UPDATE, 0, 10, 10, 0}, {TAKE, 6, 4, 4, 0}, {PUT, 6, 10, 4, 0},
+	     {UPDATE, 0, 10, 10, 4}, {REAP, 3, 7, 7, 1}, {REAP, 10, 6, 6, 0}, {REAP, 10, 6, 6, 0});
 }
 
 TEST(test_a_reap_leaves_what_this_interval_needed, setup, teardown)
 {
-	struct mag_magazine *got[MAG_DEPOT_CHAIN];
-
-	put(0, 10);
-	mag_depot_zero(&depot);
-	take(8);
-	put(2, 8);
-	assert_head(&depot.full, 10, 2);
-	assert_int_equal(reap(10, got), 2);
-	assert_head(&depot.full, 8, 2);
-	assert_int_equal(depot.full.reaplimit, 8);
+	PLAY({PUT, 10, 10, 0, 0}, {ZERO, true, 10, 10, 10}, {TAKE, 8, 2, 2, 10},
+	     {PUT, 8, 10, 2, 10}, {REAP, 10, 8, 2, 8});
 }
 
 /* min goes from 255 to 256 and back before one instruction after the other of who reads it. */
@@ -300,7 +286,7 @@ cross_the_boundary(uintptr_t place __rte_unused)
 		take(1);
 		return;
 	}
-	put(255, 1);
+	put(1);
 	mag_depot_update(&depot);
 	depot.full.reaplimit = MAGAZINES;
 }
@@ -326,7 +312,7 @@ TEST(test_what_may_be_reaped_is_read_at_one_moment, setup, teardown)
 	for (boundary.at = 0; boundary.at < boundary.steps; boundary.at++) {
 		for (boundary.grow = false;; boundary.grow = true) {
 			setup(state);
-			put(0, boundary.grow ? 255 : 256);
+			put(boundary.grow ? 255 : 256);
 			mag_depot_zero(&depot);
 			depot.full.reaplimit = MAGAZINES;
 			boundary.steps = 0;
@@ -344,55 +330,31 @@ TEST(test_what_may_be_reaped_is_read_at_one_moment, setup, teardown)
 
 TEST(test_zero_makes_everything_reapable_and_says_whether_it_changed_anything, setup, teardown)
 {
-	put(0, 7);
-	assert_true(mag_depot_zero(&depot));
-	assert_int_equal(mag_depot_reapable(&depot.full), 7);
-	assert_false(mag_depot_zero(&depot));
+	PLAY({PUT, 7, 7, 0, 0}, {ZERO, true, 7, 7, 7}, {ZERO, false, 7, 7, 7});
 	mag_depot_put(&depot, &depot.empty, magazine[30]);
 	assert_true(mag_depot_zero(&depot));
 	assert_int_equal(mag_depot_reapable(&depot.empty), 1);
-	assert_false(mag_depot_zero(&depot));
-	mag_depot_update(&depot);
-	assert_false(mag_depot_zero(&depot));
-	take(1);
-	assert_true(mag_depot_zero(&depot));
-	assert_false(mag_depot_zero(&depot));
-	take(1);
-	put(6, 1);
-	assert_true(mag_depot_zero(&depot));
-	assert_int_equal(mag_depot_reapable(&depot.full), 6);
-}
-
-TEST(test_counts_above_255_survive_being_packed, setup, teardown)
-{
-	put(0, MAGAZINES);
-	assert_head(&depot.full, MAGAZINES, 0);
-	mag_depot_update(&depot);
-	assert_head(&depot.full, MAGAZINES, MAGAZINES);
-	take(1);
-	assert_head(&depot.full, MAGAZINES - 1, MAGAZINES - 1);
-	put(MAGAZINES - 1, 1);
-	assert_head(&depot.full, MAGAZINES, MAGAZINES - 1);
-	take(MAGAZINES - 255);
-	assert_head(&depot.full, 255, 255);
+	PLAY({ZERO, false, 7, 7, 7}, {UPDATE, 0, 7, 7, 7}, {ZERO, false, 7, 7, 7},
+	     {TAKE, 1, 6, 6, 7}, {ZERO, true, 6, 6, 6}, {ZERO, false, 6, 6, 6}, {TAKE, 1, 5, 5, 6},
+	     {PUT, 1, 6, 5, 6}, {ZERO, true, 6, 6, 6});
 }
 
 TEST(test_every_take_has_a_new_tag_and_nothing_else_has, setup, teardown)
 {
 	uint64_t tag = mag_depot_head(&depot.full).tag;
 
-	put(0, 1);
+	put(1);
 	assert_int_equal(mag_depot_head(&depot.full).tag, tag);
 	take(1);
 	assert_int_equal(mag_depot_head(&depot.full).tag, tag + 1);
-	put(0, 1);
+	put(1);
 	mag_depot_update(&depot);
 	assert_int_equal(mag_depot_head(&depot.full).tag, tag + 1);
 }
 
 TEST(test_a_wrapping_tag_leaves_the_counts_alone, setup, teardown)
 {
-	put(0, 4);
+	put(4);
 	depot.full.head.hi |= 0xffffffffffffull << 16;
 	take(1);
 	assert_int_equal(mag_depot_head(&depot.full).tag, 0);
@@ -492,30 +454,29 @@ TEST(test_each_magazine_has_one_owner_at_a_time, setup, teardown)
 	struct task task[4];
 	unsigned int i;
 
-	put(0, 5);
+	put(5);
 	crowd_start(task, RTE_DIM(task));
 	for (i = 0; i < 300; i++) {
 		mag_depot_update(&depot);
 		let_pass(1);
 	}
-	wait_until(atomic_load(&crowd.turns) > 20000);
+	wait_until(atomic_load(&crowd.turns) > 20000 && mag_depot_contention(&depot) > 0);
 	crowd_end(task, RTE_DIM(task));
-	assert_int_equal(crowd.clashes, 0);
+	assert_true(mag_depot_contention(&depot) <= mag_depot_taken(&depot.full));
 	assert_int_equal(mag_depot_total(&depot.full), 5);
 	for (i = 0; i < 5; i++) {
-		assert_int_equal(mag_depot_take(&depot, &depot.full, 1, got), 1);
+		assert_int_equal(take_some(1, got), 1);
 		own(got[0], true);
 	}
 	assert_int_equal(crowd.clashes, 0);
-	assert_int_equal(mag_depot_take(&depot, &depot.full, 1, got), 0);
+	assert_int_equal(take_some(1, got), 0);
 }
 
 TEST(test_a_magazine_of_a_chain_has_one_owner_at_a_time, setup, teardown)
 {
 	struct task task[3], reaper;
-	unsigned int i;
 
-	put(0, 9);
+	put(9);
 	crowd_start(task, RTE_DIM(task));
 	task_thread(&reaper, crowd_reap, &depot.full);
 	wait_until(atomic_load(&crowd.turns) > 50000);
@@ -523,36 +484,17 @@ TEST(test_a_magazine_of_a_chain_has_one_owner_at_a_time, setup, teardown)
 	task_join(&reaper);
 	assert_true(crowd.reaped > 0);
 	assert_int_equal(crowd.clashes, 0);
-	assert_int_equal(mag_depot_total(&depot.full), 9);
-	mag_depot_zero(&depot);
-	for (i = 0; i < 9; i++)
-		take(1);
-	assert_head(&depot.full, 0, 0);
+	PLAY({ZERO, mag_depot_reapable(&depot.full) < 9, 9, 9, 9}, {TAKE, 9, 0, 0, 9});
 }
 
-TEST(test_takes_that_meet_another_thread_are_contention_once_each, setup, teardown)
+TEST(test_contention_is_that_of_both_lists_and_of_several_threads, setup, teardown)
 {
-	struct task task[3];
-
-	put(0, 16);
-	crowd_start(task, RTE_DIM(task));
-	wait_until(mag_depot_contention(&depot) > 0);
-	crowd_end(task, RTE_DIM(task));
-	assert_true(mag_depot_contention(&depot) <= mag_depot_taken(&depot.full));
-}
-
-TEST(test_contention_is_that_of_both_lists, setup, teardown)
-{
+	put(20);
+	take(20);
+	assert_int_equal(mag_depot_contention(&depot), 0);
 	atomic_store(&depot.full.contention, 3);
 	atomic_store(&depot.empty.contention, 4);
 	assert_int_equal(mag_depot_contention(&depot), 7);
-}
-
-TEST(test_a_thread_alone_meets_no_contention, setup, teardown)
-{
-	put(0, 20);
-	take(20);
-	assert_int_equal(mag_depot_contention(&depot), 0);
 }
 
 #define PUTS 200000
@@ -668,7 +610,6 @@ teardown_paged(void **state __rte_unused)
 	return munmap(paged.arena.base, PAGES * paged.page);
 }
 
-/* Page 0 is on the list, and after it all others come, each one closed again. */
 static void
 put_next(unsigned int page)
 {
@@ -678,18 +619,53 @@ put_next(unsigned int page)
 	page_close(page + 1);
 }
 
+struct meeting {
+	unsigned int stock; /* pages on the list, in order */
+	bool reap;          /* else two are taken */
+	unsigned int at;    /* the page that is closed */
+	void (*meanwhile)(unsigned int page);
+	unsigned int want, got[4], n; /* pages that are had, and their number */
+	unsigned int rest[4], more;   /* the same of a second call */
+	unsigned int stops, contention;
+};
+
+static void
+met(const struct meeting *meeting, unsigned int want, const unsigned int *pages, unsigned int n)
+{
+	struct mag_magazine *got[MAG_DEPOT_CHAIN];
+	unsigned int i;
+
+	assert_int_equal(meeting->reap ?
+				 mag_depot_reap(&paged.depot, &paged.depot.full, want, got) :
+				 paged_take(want, got),
+			 n);
+	for (i = 0; i < n; i++)
+		assert_ptr_equal(got[i], paged_magazine(pages[i]));
+}
+
+static void
+meet(const struct meeting *meeting)
+{
+	unsigned int page;
+
+	for (page = 0; page < meeting->stock; page++)
+		paged_put(page);
+	if (meeting->reap)
+		mag_depot_zero(&paged.depot);
+	stop_at(meeting->at, meeting->meanwhile);
+	met(meeting, meeting->want, meeting->got, meeting->n);
+	assert_int_equal(paged.stops, meeting->stops);
+	assert_int_equal(mag_depot_contention(&paged.depot), meeting->contention);
+	met(meeting, meeting->reap ? PAGES : 2, meeting->rest, meeting->more);
+}
+
+#define MEET(...) meet(&(const struct meeting){__VA_ARGS__})
+
 TEST(test_a_take_that_fails_again_and_again_is_one_contention, setup_paged, teardown_paged)
 {
-	struct mag_magazine *got[2];
-
-	paged_put(0);
-	stop_at(0, put_next);
-	assert_int_equal(paged_take(1, got), 1);
-	assert_ptr_equal(got[0], paged_magazine(PAGES - 1));
-	assert_int_equal(paged.stops, PAGES);
-	assert_int_equal(mag_depot_contention(&paged.depot), 1);
-	assert_int_equal(mag_depot_taken(&paged.depot.full), 1);
-	assert_int_equal(mag_depot_total(&paged.depot.full), PAGES - 1);
+	MEET(1, false, 0, put_next, 1, {PAGES - 1}, 1, {PAGES - 2, PAGES - 3}, 2, PAGES, 1);
+	assert_int_equal(mag_depot_taken(&paged.depot.full), 2);
+	assert_int_equal(mag_depot_total(&paged.depot.full), PAGES - 3);
 }
 
 /* The list was 2, 1, 0, and 1 is being looked at: now it is 2, 3, 0, and 1 is gone. */
@@ -707,19 +683,7 @@ take_two_and_put_first_again(unsigned int page __rte_unused)
 TEST(test_a_head_that_left_and_came_back_is_not_mistaken_for_one_that_stayed, setup_paged,
      teardown_paged)
 {
-	struct mag_magazine *got[2];
-
-	paged_put(0);
-	paged_put(1);
-	paged_put(2);
-	stop_at(1, take_two_and_put_first_again);
-	assert_int_equal(paged_take(2, got), 2);
-	assert_int_equal(paged.stops, 1);
-	assert_ptr_equal(got[0], paged_magazine(2));
-	assert_ptr_equal(got[1], paged_magazine(3));
-	assert_int_equal(paged_take(2, got), 1);
-	assert_ptr_equal(got[0], paged_magazine(0));
-	assert_int_equal(mag_depot_contention(&paged.depot), 1);
+	MEET(3, false, 1, take_two_and_put_first_again, 2, {2, 3}, 2, {0}, 1, 1, 1);
 }
 
 /* The first magazine is taken and used for something else. */
@@ -735,31 +699,8 @@ take_first_and_write_into_it(unsigned int page)
 
 TEST(test_a_link_that_became_something_else_is_not_followed, setup_paged, teardown_paged)
 {
-	struct mag_magazine *got[2];
-
-	paged_put(0);
-	paged_put(1);
-	stop_at(1, take_first_and_write_into_it);
-	assert_int_equal(paged_take(2, got), 1);
-	assert_int_equal(paged.stops, 1);
-	assert_ptr_equal(got[0], paged_magazine(0));
+	MEET(2, false, 1, take_first_and_write_into_it, 2, {0}, 1, {0}, 0, 1, 1);
 	assert_int_equal(mag_depot_total(&paged.depot.full), 0);
-}
-
-static unsigned int
-paged_reap(unsigned int want, struct mag_magazine *got[MAG_DEPOT_CHAIN])
-{
-	return mag_depot_reap(&paged.depot, &paged.depot.full, want, got);
-}
-
-static void
-paged_fill(void)
-{
-	unsigned int page;
-
-	for (page = 0; page < PAGES; page++)
-		paged_put(page);
-	mag_depot_zero(&paged.depot);
 }
 
 static void
@@ -772,25 +713,15 @@ take_first(unsigned int page __rte_unused)
 
 TEST(test_a_reap_that_met_somebody_takes_fewer_and_is_no_contention, setup_paged, teardown_paged)
 {
-	struct mag_magazine *got[MAG_DEPOT_CHAIN];
-
-	paged_fill();
-	stop_at(1, take_first);
-	assert_int_equal(paged_reap(PAGES, got), PAGES / 2);
-	assert_int_equal(paged.stops, 1);
-	assert_ptr_equal(got[0], paged_magazine(PAGES - 2));
-	assert_ptr_equal(got[2], paged_magazine(PAGES - 4));
-	assert_int_equal(mag_depot_total(&paged.depot.full), PAGES - 1 - PAGES / 2);
-	assert_int_equal(paged.depot.full.reaplimit, PAGES - PAGES / 2);
-	assert_int_equal(mag_depot_contention(&paged.depot), 0);
+	MEET(PAGES, true, 1, take_first, PAGES, {4, 3, 2}, PAGES / 2, {1, 0}, 2, 1, 0);
+	assert_int_equal(paged.depot.full.reaplimit, 1);
 }
 
 static void
-put_another(unsigned int page)
+put_another(unsigned int page __rte_unused)
 {
 	struct mag_magazine *got[2];
 
-	RTE_SET_USED(page);
 	assert_int_equal(paged_take(2, got), 2);
 	mag_depot_put(&paged.depot, &paged.depot.full, got[0]);
 	mag_depot_put(&paged.depot, &paged.depot.full, got[1]);
@@ -800,17 +731,8 @@ put_another(unsigned int page)
 
 TEST(test_a_chain_is_walked_again_when_it_has_changed, setup_paged, teardown_paged)
 {
-	struct mag_magazine *got[MAG_DEPOT_CHAIN];
-
 	/* 5, 4, 3, 2, 1, 0: 5 and 4 change places while 2 is being looked at. */
-	paged_fill();
-	stop_at(2, put_another);
-	assert_int_equal(paged_reap(4, got), 2);
-	assert_ptr_equal(got[0], paged_magazine(4));
-	assert_ptr_equal(got[1], paged_magazine(5));
-	assert_int_equal(paged_reap(PAGES, got), 4);
-	assert_ptr_equal(got[0], paged_magazine(3));
-	assert_ptr_equal(got[3], paged_magazine(0));
+	MEET(PAGES, true, 2, put_another, 4, {4, 5}, 2, {3, 2, 1, 0}, 4, 1, 0);
 }
 
 /*
@@ -827,18 +749,7 @@ change_all_but_the_head(unsigned int page)
 TEST(test_a_chain_whose_head_came_back_is_not_mistaken_for_one_that_stayed, setup_paged,
      teardown_paged)
 {
-	struct mag_magazine *got[MAG_DEPOT_CHAIN];
-
-	paged_put(0);
-	paged_put(1);
-	paged_put(2);
-	mag_depot_zero(&paged.depot);
-	stop_at(1, change_all_but_the_head);
-	assert_int_equal(paged_reap(3, got), 2);
-	assert_ptr_equal(got[0], paged_magazine(2));
-	assert_ptr_equal(got[1], paged_magazine(3));
-	assert_int_equal(paged_reap(3, got), 1);
-	assert_ptr_equal(got[0], paged_magazine(0));
+	MEET(3, true, 1, change_all_but_the_head, 3, {2, 3}, 2, {0}, 1, 1, 0);
 }
 
 #define LOAD_THREADS 4
@@ -860,7 +771,7 @@ load_run(void *arg __rte_unused)
 
 	for (round = 0; round < LOAD_ROUNDS; round++) {
 		for (turn = 0; turn < LOAD_TURNS; turn++) {
-			mag_depot_take(&depot, &depot.full, 1, got);
+			take_some(1, got);
 			if (turn == LOAD_TURNS / 2)
 				pthread_barrier_wait(&load_barrier);
 			mag_depot_put(&depot, &depot.full, got[0]);
@@ -879,7 +790,7 @@ TEST(test_min_and_reaplimit_are_exact_under_load, setup, teardown)
 
 	pthread_barrier_init(&load_barrier, NULL, LOAD_THREADS + 1);
 	atomic_store(&load_takes, 0);
-	put(0, LOAD_STOCK);
+	put(LOAD_STOCK);
 	mag_depot_update(&depot);
 	for (i = 0; i < LOAD_THREADS; i++)
 		task_thread(&task[i], load_run, NULL);

@@ -3,23 +3,18 @@
 /* Caches that are watched: guard, audit and use counts. */
 
 #include "eal.h"
-#include "mag_maint.h"
-#include "mag_stats.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <rte_errno.h>
-
-#include "watch/watch.h"
-#include "cache/cache.h"
-#include "ground.h"
+#include "fixture.h"
 #include "home/slab_objects.h"
+#include "mag_maint.h"
+#include "watch/watch.h"
 #include "../counts.h"
 
 #define BLOCK 16
@@ -27,79 +22,58 @@
 #define SIZE 256
 #define WORKER 1
 
-static struct ground ground;
-static struct mag_cache *cache;
+static void *objects[COUNT + 1];
+
+/* Meanwhile a report of several lines, or of more calls, is logged, and has this part. */
+#define assert_reported(part, ...)                                                                 \
+	do {                                                                                       \
+		log_begin();                                                                       \
+		__VA_ARGS__;                                                                       \
+		assert_logged(log_end(), part);                                                    \
+	} while (0)
 
 static struct mag_cache *
-cache_make(struct mag_region *region, const char *options, unsigned int flags)
+watched_make(struct mag_region *region, const char *options, unsigned int flags)
 {
-	struct mag_cache_params params = {
-		.size = sizeof(params),
-		.name = "things",
-		.object_size = SIZE,
-		.region = region,
-		.flags = flags,
-		.options = options,
-		.node = -1,
-	};
-
-	return mag_cache_create(&params);
+	return make_cache(CACHE_PARAMS(.name = "things", .object_size = SIZE, .region = region,
+				       .flags = flags, .options = options));
 }
 
-static int
-setup_with(uint32_t mode, const char *options)
-{
-	ground = ground_make(COUNT, SIZE, BLOCK, mode);
-	cache = cache_make(ground.region, options, 0);
-	assert_non_null(cache);
-	return 0;
-}
+#define SETUP(name, mode, options)                                                                 \
+	static int name(void **state __rte_unused)                                                 \
+	{                                                                                          \
+		ground = ground_make(COUNT, SIZE, BLOCK, mode);                                    \
+		cache = watched_make(ground.region, options, 0);                                   \
+		return 0;                                                                          \
+	}
 
-static int
-setup_plain(void **state __rte_unused)
-{
-	return setup_with(0, NULL);
-}
+SETUP(setup_plain, 0, NULL)
+SETUP(setup_shared, MAG_REGION_SHAREOK, NULL)
+SETUP(setup_guard, 0, "guard=1")
+SETUP(setup_audit, MAG_REGION_AUDIT, NULL)
 
-static int
-setup_shared(void **state __rte_unused)
+static void
+remake(const char *options, unsigned int flags)
 {
-	return setup_with(MAG_REGION_SHAREOK, NULL);
-}
-
-static int
-setup_guard(void **state __rte_unused)
-{
-	return setup_with(0, "guard=1");
-}
-
-static int
-setup_audit(void **state __rte_unused)
-{
-	return setup_with(MAG_REGION_AUDIT, NULL);
+	drop_cache(cache);
+	cache = watched_make(ground.region, options, flags);
 }
 
 static uint64_t
 bad_frees(void)
 {
-	struct mag_cache_stats stats;
-
-	mag_cache_stats_get(cache, &stats);
-	return stats.invalid_frees;
+	return cache_stats(cache).invalid_frees;
 }
 
 /* Every object can be had once, and comes back: nothing was lost, nothing is there twice. */
 static int
 teardown(void **state __rte_unused)
 {
-	void *objects[COUNT + 1];
-
 	assert_int_equal(mag_cache_available(cache), COUNT);
 	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT + 1), COUNT);
 	assert_distinct(&ground, objects, COUNT);
-	mag_cache_free_bulk(cache, objects, COUNT);
-	assert_int_equal(mag_cache_destroy(cache), 0);
-	ground_drop(&ground);
+	free_bulk(objects, COUNT);
+	fixture_drop();
 	return 0;
 }
 
@@ -124,13 +98,9 @@ TEST(test_a_second_free_is_refused_at_the_call_though_it_would_end_in_a_magazine
 
 TEST(test_an_object_twice_in_one_bulk_is_freed_once, setup_guard, teardown)
 {
-	void *objects[100];
-
-	assert_int_equal(mag_cache_alloc_burst(cache, objects, 99), 99);
+	alloc_bulk(objects, 99);
 	objects[99] = objects[40];
-	log_begin();
-	mag_cache_free_bulk(cache, objects, 100);
-	assert_logged(log_end(), "it is free already");
+	assert_reported("it is free already", free_bulk(objects, 100));
 	assert_int_equal(bad_frees(), 1);
 	assert_int_equal(mag_cache_available(cache), COUNT);
 }
@@ -141,122 +111,83 @@ TEST(test_an_address_inside_an_object_is_refused, setup_guard, teardown)
 	char expected[64];
 
 	snprintf(expected, sizeof(expected), "that is 24 bytes inside of object %p", object);
-	log_begin();
-	mag_cache_free(cache, object + 24);
-	assert_logged(log_end(), expected);
-	log_begin();
-	mag_cache_free(cache, object + SIZE - 1);
-	assert_logged(log_end(), "255 bytes inside");
+	assert_reported(expected, mag_cache_free(cache, object + 24));
+	assert_reported("255 bytes inside", mag_cache_free(cache, object + SIZE - 1));
 	mag_cache_free(cache, object);
 	assert_int_equal(bad_frees(), 2);
 }
 
-/*
- * The table knows slabs by granules of a power of two: the last object of this one reaches into the
- * next granule.
- */
-TEST(test_an_address_inside_the_last_object_of_a_chunk_is_told_from_a_foreign_one, setup_guard,
-     teardown)
+/* A guarded cache on objects that lie so far apart; all of them are allocated. */
+static struct mag_cache *
+strided_make(char *first, uint32_t stride)
 {
-	char *memory = aligned_alloc(BLOCK * SIZE, 2 * BLOCK * SIZE);
-	struct mag_region_params params = {.size = sizeof(params),
-					   .name = "chunk",
-					   .object_size = SIZE,
-					   .stride = SIZE,
-					   .block = BLOCK,
-					   .node = -1};
-	struct mag_region *region = mag_region_create(&params);
-	void *objects[BLOCK];
-	struct mag_cache *odd;
-	const char *log;
+	struct mag_region *region = make_region(REGION_PARAMS(.name = "chunk", .object_size = SIZE,
+							      .stride = stride, .block = BLOCK));
+	struct mag_cache *made;
 	unsigned int i;
 
 	for (i = 0; i < BLOCK; i++)
-		objects[i] = memory + SIZE / 2 + i * SIZE;
+		objects[i] = first + i * stride;
 	assert_int_equal(mag_region_adopt(region, objects, BLOCK, -1), 0);
-	odd = cache_make(region, "guard=1", 0);
-	assert_int_equal(mag_cache_alloc_burst(odd, objects, BLOCK), BLOCK);
-	log_begin();
-	mag_cache_free(odd, memory + BLOCK * SIZE - 1);
-	mag_cache_free(odd, memory + BLOCK * SIZE);
-	mag_cache_free(odd, memory + BLOCK * SIZE + SIZE / 2 - 1);
-	mag_cache_free(odd, memory + BLOCK * SIZE + SIZE / 2);
-	log = log_end();
-	assert_logged(log, "that is 127 bytes inside");
-	assert_logged(log, "that is 128 bytes inside");
-	assert_logged(log, "that is 255 bytes inside");
-	assert_logged(log, "no object of it, or free so long that its slab is gone: refused, 4");
-	mag_cache_free_bulk(odd, objects, BLOCK);
-	assert_int_equal(mag_cache_destroy(odd), 0);
-	assert_int_equal(mag_region_destroy(region), 0);
+	made = watched_make(region, "guard=1", 0);
+	assert_int_equal(mag_cache_alloc_burst(made, objects, BLOCK), BLOCK);
+	return made;
+}
+
+static void
+strided_drop(struct mag_cache *made)
+{
+	struct mag_region *region = made->region;
+
+	mag_cache_free_bulk(made, objects, BLOCK);
+	drop_cache(made);
+	drop_region(region);
+}
+
+TEST(test_an_address_inside_the_last_object_of_a_chunk_is_told_from_a_foreign_one, setup_guard,
+     teardown)
+{
+	char *memory = aligned_alloc(BLOCK * SIZE, 2 * BLOCK * SIZE), *end = memory + BLOCK * SIZE;
+	struct mag_cache *odd = strided_make(memory + SIZE / 2, SIZE);
+
+	assert_reported("that is 127 bytes inside", mag_cache_free(odd, end - 1));
+	assert_reported("that is 128 bytes inside", mag_cache_free(odd, end));
+	assert_reported("that is 255 bytes inside", mag_cache_free(odd, end + SIZE / 2 - 1));
+	assert_reported("no object of it, or free so long that its slab is gone: refused, 4",
+			mag_cache_free(odd, end + SIZE / 2));
+	strided_drop(odd);
 	free(memory);
 }
 
 TEST(test_an_address_between_two_objects_is_inside_of_none, setup_guard, teardown)
 {
-	struct mag_region_params params = {.size = sizeof(params),
-					   .name = "apart",
-					   .object_size = SIZE,
-					   .stride = 2 * SIZE,
-					   .node = -1};
-	struct mag_region *region = mag_region_create(&params);
-	struct mag_cache *apart;
-	void *objects[BLOCK];
 	char *first = ground_object(&ground, 0);
-	unsigned int i;
+	struct mag_cache *apart = strided_make(first, 2 * SIZE);
 
-	for (i = 0; i < BLOCK; i++)
-		objects[i] = ground_object(&ground, 2 * i);
-	assert_int_equal(mag_region_adopt(region, objects, BLOCK, -1), 0);
-	apart = cache_make(region, "guard=1", 0);
-	assert_int_equal(mag_cache_alloc_burst(apart, objects, BLOCK), BLOCK);
-	log_begin();
-	mag_cache_free(apart, first + SIZE + 8);
-	assert_logged(log_end(), "that is 8 bytes behind the end of object");
-	mag_cache_free_bulk(apart, objects, BLOCK);
-	assert_int_equal(mag_cache_destroy(apart), 0);
-	assert_int_equal(mag_region_destroy(region), 0);
+	assert_reported("that is 8 bytes behind the end of object",
+			mag_cache_free(apart, first + SIZE + 8));
+	strided_drop(apart);
 }
 
 TEST(test_a_foreign_address_is_refused, setup_guard, teardown)
 {
-	int local = 0;
-
-	log_begin();
-	mag_cache_free(cache, &local);
-	mag_cache_free(cache, NULL);
-	mag_cache_free(cache, (void *)UINTPTR_MAX);
-	mag_cache_free_nocache(cache, &local);
-	assert_logged(log_end(), "no object of it");
-	assert_int_equal(bad_frees(), 4);
-}
-
-TEST(test_an_object_of_another_cache_is_refused, setup_guard, teardown)
-{
 	struct ground other = ground_make(COUNT, SIZE, BLOCK, 0);
-	struct mag_cache *theirs = cache_make(other.region, "guard=1", 0);
-	void *object = mag_cache_alloc(theirs);
+	/* One on another region, and one beside it on the same. */
+	struct mag_cache *theirs[] = {watched_make(other.region, "guard=1", 0),
+				      watched_make(ground.region, "guard=1", 0)};
+	void *foreign[] = {mag_cache_alloc(theirs[0]), mag_cache_alloc(theirs[1]), foreign, NULL,
+			   (void *)UINTPTR_MAX};
+	unsigned int i;
 
-	log_begin();
-	mag_cache_free(cache, object);
-	assert_logged(log_end(), "no object of it");
-	assert_int_equal(bad_frees(), 1);
-	mag_cache_free(theirs, object);
-	assert_int_equal(mag_cache_available(theirs), COUNT);
-	assert_int_equal(mag_cache_destroy(theirs), 0);
+	for (i = 0; i < RTE_DIM(foreign); i++)
+		assert_reported("no object of it", mag_cache_free(cache, foreign[i]));
+	assert_reported("no object of it", mag_cache_free_nocache(cache, foreign));
+	assert_int_equal(bad_frees(), RTE_DIM(foreign) + 1);
+	for (i = 0; i < RTE_DIM(theirs); i++) {
+		mag_cache_free(theirs[i], foreign[i]);
+		drop_cache(theirs[i]);
+	}
 	ground_drop(&other);
-}
-
-TEST(test_two_caches_on_one_region_keep_theirs_apart, setup_guard, teardown)
-{
-	struct mag_cache *second = cache_make(ground.region, "guard=1", 0);
-	void *object = mag_cache_alloc(second);
-
-	log_begin();
-	mag_cache_free(cache, object);
-	assert_logged(log_end(), "no object of it");
-	mag_cache_free(second, object);
-	assert_int_equal(mag_cache_destroy(second), 0);
 }
 
 TEST(test_reports_of_a_storm_become_rare_but_all_are_counted, setup_guard, teardown)
@@ -294,45 +225,38 @@ TEST(test_frees_are_checked_whoever_had_the_object, setup_guard, teardown)
 	run_on_lcore(WORKER, alloc_on_lcore, &object);
 	assert_non_null(object);
 	run_on_thread(free_on_lcore, object);
-	log_begin();
-	mag_cache_free(cache, object);
-	run_on_lcore(WORKER, free_on_lcore, object);
-	assert_logged(log_end(), "2 so far");
+	assert_reported("1 so far", mag_cache_free(cache, object));
+	assert_reported("2 so far", run_on_lcore(WORKER, free_on_lcore, object));
 	assert_int_equal(bad_frees(), 2);
 }
 
 static void
-take_most(void *arg)
+take_most(void *arg __rte_unused)
 {
-	void **objects = arg;
-
-	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT - 8), COUNT - 8);
-	mag_cache_free_bulk(cache, objects, COUNT - 8);
+	fill(COUNT - 8);
 }
 
 TEST(test_what_was_stolen_is_with_its_new_user, setup_guard, teardown)
 {
-	void *objects[COUNT];
-
-	run_on_lcore(WORKER, take_most, objects);
-	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
+	run_on_lcore(WORKER, take_most, NULL);
+	alloc_bulk(objects, COUNT);
 	assert_int_equal(objects_held(cache, objects, COUNT), COUNT);
-	mag_cache_free_bulk(cache, objects, COUNT);
+	free_bulk(objects, COUNT);
 	assert_int_equal(objects_held(cache, objects, COUNT), 0);
 	assert_int_equal(bad_frees(), 0);
 }
 
 TEST(test_what_is_held_is_listed_also_after_purge_and_reap, setup_guard, teardown)
 {
-	void *objects[30], *held[COUNT];
+	void *held[COUNT];
 
-	assert_int_equal(mag_cache_alloc_burst(cache, objects, 30), 30);
-	mag_cache_free_bulk(cache, objects + 7, 23);
+	alloc_bulk(objects, 30);
+	free_bulk(objects + 7, 23);
 	assert_int_equal(mag_cache_reap_now(cache, true), 0);
 	assert_int_equal(objects_held(cache, held, COUNT), 7);
 	assert_distinct(&ground, held, 7);
 	assert_int_equal(objects_held(cache, held, 3), 3);
-	mag_cache_free_bulk(cache, objects, 7);
+	free_bulk(objects, 7);
 }
 
 #define LISTINGS 300
@@ -342,12 +266,10 @@ static _Atomic bool listing;
 static void
 come_and_go(void *arg __rte_unused)
 {
-	void *objects[COUNT / 2];
-	unsigned int n, size = 64;
+	unsigned int size = 64;
 
 	while (listing) {
-		n = mag_cache_alloc_burst(cache, objects, COUNT / 2);
-		mag_cache_free_bulk(cache, objects, n);
+		fill(COUNT / 2);
 		mag_cache_reap_now(cache, true);
 		size = size == 64 ? 128 : 64;
 		mag_slab_rescale(&cache->first.slab, size, -1);
@@ -355,22 +277,20 @@ come_and_go(void *arg __rte_unused)
 }
 
 static bool
-is_among(const void *object, void *const *objects, unsigned int n)
+is_among(const void *object, void *const *held, unsigned int n)
 {
-	unsigned int i;
-
-	for (i = 0; i < n && objects[i] != object; i++)
-		;
-	return i < n;
+	while (n > 0 && held[n - 1] != object)
+		n--;
+	return n > 0;
 }
 
 TEST(test_what_is_held_all_the_time_is_listed_once_while_slabs_come_and_go, setup_guard, teardown)
 {
-	void *objects[COUNT / 2], *held[COUNT];
 	unsigned int i, j, n;
 	struct task task;
+	void *held[COUNT];
 
-	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT / 2), COUNT / 2);
+	alloc_bulk(objects, COUNT / 2);
 	for (i = 0; i < COUNT / 2; i++)
 		if (i % 5 != 0)
 			mag_cache_free(cache, objects[i]);
@@ -435,9 +355,7 @@ TEST(test_a_bad_free_ends_the_program_when_the_option_says_so, setup_guard, tear
 	int status;
 
 	assert_true(WIFEXITED(end_of(free_twice)));
-	assert_int_equal(mag_cache_destroy(cache), 0);
-	cache = cache_make(ground.region, "guard=panic", 0);
-	assert_non_null(cache);
+	remake("guard=panic", 0);
 	status = end_of(free_twice);
 	assert_true(WIFSIGNALED(status));
 	assert_int_equal(WTERMSIG(status), SIGABRT);
@@ -445,20 +363,8 @@ TEST(test_a_bad_free_ends_the_program_when_the_option_says_so, setup_guard, tear
 
 TEST(test_a_cache_without_magazines_is_guarded_too, setup_guard, teardown)
 {
-	void *object;
-
-	assert_int_equal(mag_cache_destroy(cache), 0);
-	cache = cache_make(ground.region, "guard=1", MAG_CACHE_NOMAGAZINES);
-	object = mag_cache_alloc(cache);
-	mag_cache_free(cache, object);
-	log_begin();
-	mag_cache_free(cache, object);
-	assert_logged(log_end(), "refused, 1 so far");
-}
-
-TEST(test_nobody_watches_a_cache_that_was_not_asked_for, setup_plain, teardown)
-{
-	assert_int_equal(mag_watched(cache) & ~MAG_WATCH_POISON, 0);
+	remake("guard=1", MAG_CACHE_NOMAGAZINES);
+	assert_reported("refused, 1 so far", free_twice());
 }
 
 /* Audit */
@@ -510,10 +416,10 @@ TEST(test_a_second_free_is_reported_with_both_stacks, setup_audit, teardown)
 	const char *log;
 
 	run_on_thread(free_on_lcore, object);
+	assert_reported("it is free already", run_on_lcore(WORKER, free_on_lcore, object));
 	log_begin();
 	run_on_lcore(WORKER, free_on_lcore, object);
 	log = log_end();
-	assert_logged(log, "it is free already");
 	assert_logged(strstr(log, "now freed by thread"), "lcore 1");
 	assert_logged(strstr(log, "last freed by thread"), "lcore none");
 }
@@ -537,9 +443,10 @@ TEST(test_a_transaction_is_that_of_an_object, setup_audit, teardown)
 	mag_cache_free(cache, object);
 }
 
-TEST(test_who_destroys_too_early_hears_who_holds_objects, setup_audit, teardown)
+/* What is said of the object that is out, when the cache shall be destroyed. */
+static const char *
+destroy_too_early(void *object)
 {
-	void *object = allocate_here();
 	char expected[64];
 	const char *log;
 
@@ -549,11 +456,15 @@ TEST(test_who_destroys_too_early_hears_who_holds_objects, setup_audit, teardown)
 	log = log_end();
 	assert_logged(log, "1 objects are out");
 	assert_logged(log, expected);
-	assert_logged(log, "last allocated by thread");
 	mag_cache_free(cache, object);
+	return log;
 }
 
-/* Functions of that process have no names here. */
+TEST(test_who_destroys_too_early_hears_who_holds_objects, setup_audit, teardown)
+{
+	assert_logged(destroy_too_early(allocate_here()), "last allocated by thread");
+}
+
 TEST(test_what_another_process_did_is_told_with_its_number, setup_audit, teardown)
 {
 	uint32_t own = mag_process_id;
@@ -567,46 +478,40 @@ TEST(test_what_another_process_did_is_told_with_its_number, setup_audit, teardow
 	object = allocate_here();
 	mag_process_id = own;
 	snprintf(expected, sizeof(expected), "last allocated by process %d, thread", getpid());
-	log_begin();
-	assert_int_equal(mag_cache_destroy(cache), -EBUSY);
-	log = log_end();
+	log = destroy_too_early(object);
 	assert_logged(log, expected);
 	assert_logged(log, "magazine:     [0x");
-	mag_cache_free(cache, object);
 }
 
 TEST(test_audit_needs_a_region_with_room_for_it, setup_plain, teardown)
 {
+	struct mag_cache_params params =
+		CACHE_PARAMS(.name = "things", .object_size = SIZE, .region = ground.region,
+			     .options = "audit=1");
 	struct mag_transaction last;
 	void *object = mag_cache_alloc(cache);
 
-	log_begin();
-	assert_null(cache_make(ground.region, "audit=1", 0));
-	assert_int_equal(rte_errno, EINVAL);
-	assert_logged(log_end(), "audit=1 needs a MAG_REGION_AUDIT region");
+	assert_refused_null(mag_cache_create(&params), EINVAL,
+			    "audit=1 needs a MAG_REGION_AUDIT region");
 	assert_int_equal(mag_cache_transaction(cache, object, &last), -ENOTSUP);
 	mag_cache_free(cache, object);
 }
 
 TEST(test_a_switch_audits_all_caches_that_can_be, setup_plain, teardown)
 {
-	struct mag_cache_params params = {
-		.size = sizeof(params), .name = "intrinsic", .object_size = SIZE, .node = -1};
 	struct mag_cache *intrinsic, *audited;
 	struct ground other;
 
 	setenv("MAGAZINE_SWITCHES", "audit=1", 1);
 	other = ground_make(COUNT, SIZE, BLOCK, 0);
-	audited = cache_make(other.region, NULL, 0);
-	intrinsic = mag_cache_create(&params);
+	audited = watched_make(other.region, NULL, 0);
+	intrinsic = watched_make(NULL, NULL, 0);
 	unsetenv("MAGAZINE_SWITCHES");
-	assert_non_null(audited);
-	assert_non_null(intrinsic);
 	assert_int_equal(mag_watched(audited) & MAG_WATCH_AUDIT, MAG_WATCH_AUDIT);
 	assert_int_equal(mag_watched(intrinsic), 0);
-	assert_int_equal(mag_watched(cache) & MAG_WATCH_AUDIT, 0);
-	assert_int_equal(mag_cache_destroy(intrinsic), 0);
-	assert_int_equal(mag_cache_destroy(audited), 0);
+	assert_int_equal(mag_watched(cache) & ~MAG_WATCH_POISON, 0);
+	drop_cache(intrinsic);
+	drop_cache(audited);
 	ground_drop(&other);
 }
 
@@ -617,26 +522,13 @@ TEST(test_an_object_with_users_is_not_freed, setup_plain, teardown)
 	void *object = mag_cache_alloc(cache);
 
 	assert_int_equal(mag_cache_use(cache, object), 0);
-	log_begin();
-	mag_cache_free(cache, object);
-	assert_logged(log_end(), "it has 1 users");
-	assert_int_equal(bad_frees(), 1);
-	log_begin();
-	mag_cache_free_nocache(cache, object);
-	assert_logged(log_end(), "it has 1 users");
+	/* One, where the region allows no more. */
+	assert_int_equal(mag_cache_use(cache, object), -EBUSY);
+	assert_reported("it has 1 users", mag_cache_free(cache, object));
+	assert_reported("it has 1 users", mag_cache_free_nocache(cache, object));
 	assert_int_equal(users_left(cache, object), 0);
 	mag_cache_free(cache, object);
 	assert_int_equal(bad_frees(), 2);
-}
-
-TEST(test_more_than_one_user_only_where_the_region_allows_it, setup_plain, teardown)
-{
-	void *object = mag_cache_alloc(cache);
-
-	assert_int_equal(mag_cache_use(cache, object), 0);
-	assert_int_equal(mag_cache_use(cache, object), -EBUSY);
-	assert_int_equal(users_left(cache, object), 0);
-	mag_cache_free(cache, object);
 }
 
 TEST(test_shared_objects_are_free_when_the_last_user_is_gone, setup_shared, teardown)
@@ -646,10 +538,8 @@ TEST(test_shared_objects_are_free_when_the_last_user_is_gone, setup_shared, tear
 
 	for (i = 0; i < 5; i++)
 		assert_int_equal(mag_cache_use(cache, object), 0);
-	for (i = 5; i-- > 0;) {
-		log_begin();
-		mag_cache_free(cache, object);
-		assert_logged(log_end(), "users");
+	while (i-- > 0) {
+		assert_reported("users", mag_cache_free(cache, object));
 		assert_int_equal(users_left(cache, object), i);
 	}
 	mag_cache_free(cache, object);
@@ -674,24 +564,20 @@ TEST(test_underflow_and_wrap_around_are_refused, setup_shared, teardown)
 	mag_cache_free(cache, object);
 }
 
-TEST(test_only_objects_that_are_out_have_users, setup_plain, teardown)
-{
-	int local;
-	void *object = mag_cache_alloc(cache);
-
-	assert_int_equal(mag_cache_use(cache, &local), -EINVAL);
-	assert_int_equal(users_left(cache, &local), -EINVAL);
-	mag_cache_free_nocache(cache, object);
-	assert_int_equal(mag_cache_use(cache, object), -EINVAL);
-}
-
-TEST(test_a_guarded_object_in_a_magazine_has_no_users, setup_guard, teardown)
+TEST(test_only_objects_that_are_out_have_users, setup_guard, teardown)
 {
 	void *object = mag_cache_alloc(cache);
 
+	assert_int_equal(mag_cache_use(cache, &object), -EINVAL);
+	assert_int_equal(users_left(cache, &object), -EINVAL);
+	/* A guarded one in a magazine has none. */
 	mag_cache_free(cache, object);
 	assert_int_equal(mag_cache_use(cache, object), -EINVAL);
 	assert_int_equal(users_left(cache, object), -EINVAL);
+	remake(NULL, 0);
+	object = mag_cache_alloc(cache);
+	mag_cache_free_nocache(cache, object);
+	assert_int_equal(mag_cache_use(cache, object), -EINVAL);
 }
 
 static void
@@ -720,18 +606,13 @@ TEST(test_use_counts_of_many_threads_add_up, setup_shared, teardown)
 	assert_int_equal(bad_frees(), 0);
 }
 
-/*
- * The fast path of another lcore is closed from the first use on: it sees the users of what it got.
- */
 TEST(test_a_cache_is_watched_from_the_first_use_on, setup_plain, teardown)
 {
 	void *object;
 
 	run_on_lcore(WORKER, alloc_on_lcore, &object);
 	assert_int_equal(mag_cache_use(cache, object), 0);
-	log_begin();
-	run_on_lcore(WORKER, free_on_lcore, object);
-	assert_logged(log_end(), "it has 1 users");
+	assert_reported("it has 1 users", run_on_lcore(WORKER, free_on_lcore, object));
 	assert_int_equal(users_left(cache, object), 0);
 	run_on_lcore(WORKER, free_on_lcore, object);
 }

@@ -275,7 +275,7 @@ TEST(test_objects_out_keep_it)
 }
 
 static void
-assert_refused(struct mag_cache_params params, int error, const char *why)
+assert_bad(struct mag_cache_params params, int error, const char *why)
 {
 	uint64_t balance = heap_balance();
 	const char *log;
@@ -294,23 +294,23 @@ TEST(test_what_cannot_be_is_refused_with_a_sentence)
 	struct mag_cache_params params = params_of();
 
 	params.name = NULL;
-	assert_refused(params, EINVAL, "name must have");
+	assert_bad(params, EINVAL, "name must have");
 	params = params_of();
 	params.align = 48;
-	assert_refused(params, EINVAL, "power of two");
+	assert_bad(params, EINVAL, "power of two");
 	params = params_of();
 	params.object_size = SIZE_MAX;
-	assert_refused(params, EINVAL, "1 GiB");
+	assert_bad(params, EINVAL, "1 GiB");
 	params = params_of();
 	params.object_size = 0;
-	assert_refused(params, EINVAL, "size above 0");
+	assert_bad(params, EINVAL, "size above 0");
 	params = params_of();
 	params.options = "guard=1";
-	assert_refused(params, EINVAL, "guard and audit need a region");
+	assert_bad(params, EINVAL, "guard and audit need a region");
 	params.options = "audit=1";
-	assert_refused(params, EINVAL, "guard and audit need a region");
+	assert_bad(params, EINVAL, "guard and audit need a region");
 	params.options = "rounds=510";
-	assert_refused(params, EINVAL, "rounds=510");
+	assert_bad(params, EINVAL, "rounds=510");
 }
 
 TEST(test_every_allocation_that_fails_leaks_nothing)

@@ -64,7 +64,7 @@ region_params(void)
 }
 
 static void
-assert_refused(const void *made, int error, const char *text)
+assert_bad(const void *made, int error, const char *text)
 {
 	const char *log = log_end();
 
@@ -96,13 +96,13 @@ TEST(test_parameters_without_a_size_are_refused)
 
 	of_cache.size = 0;
 	log_begin();
-	assert_refused(mag_cache_create(&of_cache), EINVAL, "begin with MAG_CACHE_PARAMS_INIT");
+	assert_bad(mag_cache_create(&of_cache), EINVAL, "begin with MAG_CACHE_PARAMS_INIT");
 	of_region.size = sizeof(size_t) - 1;
 	log_begin();
-	assert_refused(mag_region_create(&of_region), EINVAL, "begin with MAG_REGION_PARAMS_INIT");
+	assert_bad(mag_region_create(&of_region), EINVAL, "begin with MAG_REGION_PARAMS_INIT");
 	log_begin();
-	assert_refused(mag_region_mirror_create(ground.region, &of_region), EINVAL,
-		       "begin with MAG_REGION_PARAMS_INIT");
+	assert_bad(mag_region_mirror_create(ground.region, &of_region), EINVAL,
+		   "begin with MAG_REGION_PARAMS_INIT");
 }
 
 TEST(test_what_an_older_struct_lacks_has_its_default)
@@ -133,7 +133,7 @@ TEST(test_a_newer_struct_is_read_as_long_as_what_is_unknown_is_not_set)
 	assert_int_equal(mag_cache_destroy(cache), 0);
 	of_cache.unknown = UINT64_C(1) << 63;
 	log_begin();
-	assert_refused(mag_cache_create(&of_cache.known), EINVAL, "version");
+	assert_bad(mag_cache_create(&of_cache.known), EINVAL, "version");
 
 	of_region.known.size = sizeof(of_region);
 	region = mag_region_create(&of_region.known);
@@ -141,7 +141,7 @@ TEST(test_a_newer_struct_is_read_as_long_as_what_is_unknown_is_not_set)
 	assert_int_equal(mag_region_destroy(region), 0);
 	of_region.unknown = 1;
 	log_begin();
-	assert_refused(mag_region_create(&of_region.known), EINVAL, "version");
+	assert_bad(mag_region_create(&of_region.known), EINVAL, "version");
 }
 
 TEST(test_a_program_of_another_layout_gets_no_cache)
@@ -149,7 +149,7 @@ TEST(test_a_program_of_another_layout_gets_no_cache)
 	struct mag_cache_params params = cache_params();
 
 	log_begin();
-	assert_refused(mag_cache_create_with(&params, MAG_LAYOUT + 1), ENOTSUP, "layout");
+	assert_bad(mag_cache_create_with(&params, MAG_LAYOUT + 1), ENOTSUP, "layout");
 	assert_int_equal(ground.region->references, 0);
 }
 

@@ -198,7 +198,7 @@ TEST(test_a_full_run_at_another_stride_is_no_whole_block)
 }
 
 static void
-assert_refused(void *const *objects, uint32_t count, uint32_t bad)
+assert_bad(void *const *objects, uint32_t count, uint32_t bad)
 {
 	struct mag_region *region = region_make(BLOCK);
 	uint64_t before = heap_balance();
@@ -224,7 +224,7 @@ TEST(test_descending_addresses_are_refused)
 {
 	void *objects[] = {(void *)0x2000, (void *)0x1000};
 
-	assert_refused(objects, 2, 1);
+	assert_bad(objects, 2, 1);
 }
 
 TEST(test_overlapping_objects_are_refused)
@@ -232,21 +232,21 @@ TEST(test_overlapping_objects_are_refused)
 	void *objects[] = {(void *)0x1000, (void *)(0x1000 + SIZE),
 			   (void *)(0x1000 + 2 * SIZE - 1)};
 
-	assert_refused(objects, 3, 2);
+	assert_bad(objects, 3, 2);
 }
 
 TEST(test_the_same_object_twice_is_refused)
 {
 	void *objects[] = {(void *)0x1000, (void *)0x1000};
 
-	assert_refused(objects, 2, 1);
+	assert_bad(objects, 2, 1);
 }
 
 TEST(test_no_address_is_no_object)
 {
 	void *objects[] = {NULL, (void *)0x1000};
 
-	assert_refused(objects, 2, 0);
+	assert_bad(objects, 2, 0);
 }
 
 TEST(test_nothing_to_adopt_is_adopted)

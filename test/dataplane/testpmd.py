@@ -206,6 +206,7 @@ class Testpmd:
     ops              handler asked for, and required of every packet pool by pools()
     netns            run in a new, empty network namespace
     options          text for MAGAZINE_OPTIONS
+    preload          a library that stands in front of those of DPDK
     """
 
     _number = 0
@@ -224,6 +225,7 @@ class Testpmd:
         prefix=None,
         netns=False,
         options=None,
+        preload=None,
     ):
         Testpmd._number += 1
         self.name = name
@@ -255,6 +257,8 @@ class Testpmd:
         command += [f"--mbcache={mbcache}"] if mbcache is not None else []
         self.command_line = command + list(args)
         self._environment = dict(os.environ, **({"MAGAZINE_OPTIONS": options} if options else {}))
+        if preload:
+            self._environment["LD_PRELOAD"] = str(preload)
         self._start()
 
     def _start(self):

@@ -3,19 +3,14 @@
 /* Caches without a region, straight over EAL's heap. */
 
 #include "eal.h"
-#include "mag_maint.h"
-#include "mag_stats.h"
 
-#include <dlfcn.h>
 #include <errno.h>
-#include <string.h>
 
-#include <rte_errno.h>
 #include <rte_malloc.h>
 
-#include "cache/cache.h"
+#include "fixture.h"
+#include "mag_maint.h"
 #include "sources/elastic_service.h"
-#include "base/fault.h"
 #include "../counts.h"
 
 #define SIZE 200
@@ -24,8 +19,8 @@
 #define WORKER 1
 #define WRITTEN 0x5a
 
-static struct mag_cache *cache;
 static uint64_t before;
+static void *objects[COUNT];
 
 /* Stands in front of EAL's own: what is in objects of the cache when they come back to the heap. */
 static bool watched;
@@ -34,13 +29,9 @@ static unsigned int came_back_written;
 void
 rte_free(void *addr)
 {
-	static void (*_Atomic next)(void *addr);
-
-	if (next == NULL)
-		next = (__typeof__(&rte_free))(uintptr_t)dlsym(RTLD_NEXT, "rte_free");
 	if (watched && addr != NULL && *(unsigned char *)addr == WRITTEN)
 		came_back_written++;
-	next(addr);
+	LIBRARYS(rte_free)(addr);
 }
 
 static struct {
@@ -64,43 +55,31 @@ destruct(void *object __rte_unused, void *arg __rte_unused)
 	seen.destructed++;
 }
 
-static struct mag_cache_params
-params_of(void)
-{
-	return (struct mag_cache_params){.size = sizeof(struct mag_cache_params),
-					 .name = "intrinsic",
-					 .object_size = SIZE,
-					 .align = ALIGN,
-					 .node = -1};
-}
+/* With the callbacks, or NULL. */
+#define PARAMS(constructs, destructs)                                                              \
+	CACHE_PARAMS(.name = "intrinsic", .object_size = SIZE, .align = ALIGN,                     \
+		     .constructor = constructs, .destructor = destructs)
 
-static void
-make(bool callbacks)
+static int
+setup(void **state __rte_unused)
 {
-	struct mag_cache_params params = params_of();
-
-	memset(&seen, 0, sizeof(seen));
 	before = heap_balance();
-	params.constructor = callbacks ? construct : NULL;
-	params.destructor = callbacks ? destruct : NULL;
-	cache = mag_cache_create(&params);
-	assert_non_null(cache);
+	cache = make_cache(PARAMS(NULL, NULL));
+	return 0;
 }
 
-static void
-drop(void)
+static int
+teardown(void **state __rte_unused)
 {
-	assert_int_equal(mag_cache_destroy(cache), 0);
+	drop_cache(cache);
 	assert_int_equal(heap_balance(), before);
+	return 0;
 }
 
 static struct mag_cache_stats
 stats(void)
 {
-	struct mag_cache_stats now;
-
-	mag_cache_stats_get(cache, &now);
-	return now;
+	return cache_stats(cache);
 }
 
 static bool
@@ -114,14 +93,12 @@ is_zero(const char *object)
 	return true;
 }
 
-TEST(test_objects_come_zeroed_aligned_and_each_once)
+TEST(test_objects_come_zeroed_aligned_and_each_once, setup, teardown)
 {
-	void *objects[COUNT];
 	unsigned int i, turn;
 
-	make(false);
 	for (turn = 0; turn < 3; turn++) {
-		assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
+		alloc_bulk(objects, COUNT);
 		for (i = 0; i < COUNT; i++) {
 			assert_int_equal((uintptr_t)objects[i] % ALIGN, 0);
 			assert_true(is_zero(objects[i]));
@@ -129,86 +106,74 @@ TEST(test_objects_come_zeroed_aligned_and_each_once)
 		}
 		for (i = 0; i < COUNT; i++)
 			assert_int_equal(((unsigned char *)objects[i])[SIZE - 1], 1 + i % 255);
-		mag_cache_free_bulk(cache, objects, COUNT);
+		free_bulk(objects, COUNT);
 		assert_int_equal(mag_cache_reap_now(cache, true), 0);
 	}
-	drop();
 }
 
-TEST(test_what_the_heap_clears_is_not_cleared_before)
+TEST(test_what_the_heap_clears_is_not_cleared_before, setup, teardown)
 {
-	void *objects[COUNT];
 	unsigned int i;
 
-	make(false);
 	assert_true(cache->flags & MAG_CACHE_CLEARONFREE);
-	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
+	alloc_bulk(objects, COUNT);
 	for (i = 0; i < COUNT; i++)
 		memset(objects[i], WRITTEN, SIZE);
 	came_back_written = 0;
 	watched = true;
-	mag_cache_free_bulk(cache, objects, COUNT);
+	free_bulk(objects, COUNT);
 	assert_int_equal(mag_cache_reap_now(cache, true), 0);
 	watched = false;
 	assert_int_equal(came_back_written, COUNT);
-	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
+	alloc_bulk(objects, COUNT);
 	for (i = 0; i < COUNT; i++)
 		assert_true(is_zero(objects[i]));
-	mag_cache_free_bulk(cache, objects, COUNT);
-	drop();
+	free_bulk(objects, COUNT);
 }
 
-TEST(test_counts_are_those_of_objects_that_came_from_the_heap)
+TEST(test_counts_are_those_of_objects_that_came_from_the_heap, setup, teardown)
 {
-	void *objects[COUNT];
-
-	make(false);
 	assert_int_equal(mag_cache_available(cache), 0);
-	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
+	alloc_bulk(objects, COUNT);
 	assert_int_equal(stats().in_use, COUNT);
 	assert_int_equal(stats().objects, COUNT);
 	assert_int_equal(stats().free, 0);
-	mag_cache_free_bulk(cache, objects, 10);
+	free_bulk(objects, 10);
 	assert_int_equal(stats().in_use, COUNT);
 	assert_int_equal(stats().free, 10);
 	mag_cache_free_nocache(cache, objects[10]);
 	assert_int_equal(stats().in_use, COUNT - 1);
 	assert_int_equal(stats().in_use_max, COUNT);
 	assert_int_equal(stats().slabs_created, 0);
-	mag_cache_free_bulk(cache, objects + 11, COUNT - 11);
+	free_bulk(objects + 11, COUNT - 11);
 	assert_int_equal(mag_cache_reap_now(cache, true), 0);
 	assert_int_equal(stats().in_use, 0);
 	assert_int_equal(stats().objects, 0);
 	assert_int_equal(stats().slab_allocs, COUNT);
 	assert_int_equal(stats().slab_frees, COUNT);
-	drop();
 }
 
-TEST(test_an_object_stays_constructed_in_a_magazine)
+TEST(test_an_object_stays_constructed_in_a_magazine, setup, teardown)
 {
-	void *objects[20];
 	unsigned int i;
 
-	make(true);
-	for (i = 0; i < 10; i++) {
-		assert_int_equal(mag_cache_alloc_burst(cache, objects, 20), 20);
-		mag_cache_free_bulk(cache, objects, 20);
-	}
+	drop_cache(cache);
+	memset(&seen, 0, sizeof(seen));
+	cache = make_cache(PARAMS(construct, destruct));
+	for (i = 0; i < 10; i++)
+		fill(20);
 	assert_int_equal(seen.constructed, 20);
 	assert_int_equal(seen.destructed, 0);
 	assert_int_equal(mag_cache_reap_now(cache, true), 0);
 	assert_int_equal(seen.destructed, 20);
 	assert_false(seen.strange);
-	drop();
 }
 
-TEST(test_infos_are_address_and_size_alone)
+TEST(test_infos_are_address_and_size_alone, setup, teardown)
 {
 	struct mag_object_info info, mirror;
-	void *object;
+	void *object = mag_cache_alloc(cache);
 
-	make(false);
-	object = mag_cache_alloc(cache);
 	assert_int_equal(mag_cache_object_info(cache, object, &info, &mirror), 0);
 	assert_ptr_equal(info.address, object);
 	assert_int_equal(info.size, RTE_ALIGN_CEIL(SIZE, ALIGN));
@@ -216,123 +181,70 @@ TEST(test_infos_are_address_and_size_alone)
 	assert_null(mirror.address);
 	assert_int_equal(mag_cache_use(cache, object), -ENOTSUP);
 	assert_int_equal(users_left(cache, object), -ENOTSUP);
+	assert_refused(mag_cache_destroy(cache), EBUSY, "1 objects are out");
 	mag_cache_free(cache, object);
-	drop();
 }
 
-TEST(test_a_heap_without_memory_gives_fewer)
+TEST(test_a_heap_without_memory_gives_fewer, setup, teardown)
 {
-	void *objects[COUNT];
-
-	make(false);
 	mag_fault_nth(8);
 	assert_int_equal(mag_cache_alloc_burst(cache, objects, 100), 7);
 	assert_int_equal(stats().slab_fails, 1);
-	mag_cache_free_bulk(cache, objects, 7);
+	free_bulk(objects, 7);
 	mag_fault_nth(1);
 	assert_int_equal(mag_cache_alloc_burst(cache, objects, 8), 7);
 	mag_fault_nth(0);
-	mag_cache_free_bulk(cache, objects, 7);
-	drop();
+	free_bulk(objects, 7);
 }
 
-static void
-fill(void *arg)
+TEST(test_what_other_lcores_hold_is_had_when_the_heap_has_none, setup, teardown)
 {
-	void *objects[30];
-
-	assert_int_equal(mag_cache_alloc_burst(cache, objects, 30), 30);
-	mag_cache_free_bulk(cache, objects, 30);
-	RTE_SET_USED(arg);
-}
-
-TEST(test_what_other_lcores_hold_is_had_when_the_heap_has_none)
-{
-	void *object;
-
-	make(false);
-	run_on_lcore(WORKER, fill, NULL);
+	fill_on_lcore(WORKER, 30);
 	mag_fault_nth(1);
-	object = mag_cache_alloc(cache);
+	alloc_bulk(objects, 1);
 	mag_fault_nth(0);
-	assert_non_null(object);
 	assert_int_equal(stats().in_use, 30);
-	mag_cache_free(cache, object);
-	drop();
-}
-
-TEST(test_objects_out_keep_it)
-{
-	void *object;
-
-	make(false);
-	object = mag_cache_alloc(cache);
-	log_begin();
-	assert_int_equal(mag_cache_destroy(cache), -EBUSY);
-	assert_logged(log_end(), "1 objects are out");
-	mag_cache_free(cache, object);
-	drop();
-}
-
-static void
-assert_bad(struct mag_cache_params params, int error, const char *why)
-{
-	uint64_t balance = heap_balance();
-	const char *log;
-
-	log_begin();
-	assert_null(mag_cache_create(&params));
-	log = log_end();
-	assert_int_equal(rte_errno, error);
-	assert_logged(log, why);
-	assert_int_equal(count_lines(log), 1);
-	assert_int_equal(heap_balance(), balance);
+	free_bulk(objects, 1);
 }
 
 TEST(test_what_cannot_be_is_refused_with_a_sentence)
 {
-	struct mag_cache_params params = params_of();
+	static const struct {
+		const char *name, *options, *why;
+		size_t object_size, align;
+	} bad[] = {
+		{NULL, NULL, "name must have", SIZE, ALIGN},
+		{"bad", NULL, "power of two", SIZE, 48},
+		{"bad", NULL, "1 GiB", SIZE_MAX, ALIGN},
+		{"bad", NULL, "size above 0", 0, ALIGN},
+		{"bad", "guard=1", "guard and audit need a region", SIZE, ALIGN},
+		{"bad", "audit=1", "guard and audit need a region", SIZE, ALIGN},
+		{"bad", "rounds=510", "rounds=510", SIZE, ALIGN},
+	};
 
-	params.name = NULL;
-	assert_bad(params, EINVAL, "name must have");
-	params = params_of();
-	params.align = 48;
-	assert_bad(params, EINVAL, "power of two");
-	params = params_of();
-	params.object_size = SIZE_MAX;
-	assert_bad(params, EINVAL, "1 GiB");
-	params = params_of();
-	params.object_size = 0;
-	assert_bad(params, EINVAL, "size above 0");
-	params = params_of();
-	params.options = "guard=1";
-	assert_bad(params, EINVAL, "guard and audit need a region");
-	params.options = "audit=1";
-	assert_bad(params, EINVAL, "guard and audit need a region");
-	params.options = "rounds=510";
-	assert_bad(params, EINVAL, "rounds=510");
+	for (unsigned int i = 0; i < RTE_DIM(bad); i++) {
+		struct mag_cache_params params =
+			CACHE_PARAMS(.name = bad[i].name, .object_size = bad[i].object_size,
+				     .align = bad[i].align, .options = bad[i].options);
+
+		assert_refused_null(mag_cache_create(&params), EINVAL, bad[i].why);
+	}
 }
 
-TEST(test_every_allocation_that_fails_leaks_nothing)
+static bool
+cache_works(void)
 {
-	struct mag_cache_params params = params_of();
-	uint64_t balance = heap_balance();
-	unsigned int nth = 0;
+	struct mag_cache_params params = PARAMS(NULL, NULL);
 
-	do {
-		log_begin();
-		mag_fault_nth(++nth);
-		cache = mag_cache_create(&params);
-		mag_fault_nth(0);
-		log_end();
-		if (cache == NULL) {
-			assert_int_equal(rte_errno, ENOMEM);
-			assert_int_equal(heap_balance(), balance);
-		}
-	} while (cache == NULL);
-	assert_true(nth > 3);
-	assert_int_equal(mag_cache_destroy(cache), 0);
-	assert_int_equal(heap_balance(), balance);
+	cache = mag_cache_create(&params);
+	assert_true(cache != NULL || rte_errno == ENOMEM);
+	return cache != NULL;
+}
+
+TEST(test_every_allocation_that_fails_leaks_nothing, NULL, teardown)
+{
+	before = heap_balance();
+	assert_true(attempts(cache_works()) > 3);
 }
 
 int

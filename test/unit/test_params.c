@@ -5,17 +5,10 @@
 #include <stddef.h>
 #include <string.h>
 
-#include <rte_errno.h>
-
-#include "cache/cache.h"
-#include "ground.h"
-#include "mag_stats.h"
+#include "fixture.h"
 
 #define COUNT 64
 #define SIZE 64
-#define BLOCK 8
-
-static struct ground ground;
 
 /* Parameters of a program whose headers are newer. */
 struct newer_cache_params {
@@ -31,14 +24,14 @@ struct newer_region_params {
 static int
 setup(void **state __rte_unused)
 {
-	ground = ground_make(COUNT, SIZE, BLOCK, 0);
+	fixture_cache(COUNT, CACHE_PARAMS(.name = "things", .object_size = SIZE));
 	return 0;
 }
 
 static int
 teardown(void **state __rte_unused)
 {
-	ground_drop(&ground);
+	fixture_drop();
 	return 0;
 }
 
@@ -63,26 +56,15 @@ region_params(void)
 	return params;
 }
 
-static void
-assert_bad(const void *made, int error, const char *text)
-{
-	const char *log = log_end();
-
-	assert_null(made);
-	assert_int_equal(rte_errno, error);
-	assert_logged(log, text);
-	assert_int_equal(count_lines(log), 1);
-}
-
 TEST(test_the_initialisers_name_size_and_any_node_and_nothing_else)
 {
-	struct mag_cache_params cache = MAG_CACHE_PARAMS_INIT, no_cache;
+	struct mag_cache_params of_cache = MAG_CACHE_PARAMS_INIT, no_cache;
 	struct mag_region_params region = MAG_REGION_PARAMS_INIT, no_region;
 
 	memset(&no_cache, 0, sizeof(no_cache));
 	no_cache.size = sizeof(no_cache);
 	no_cache.node = MAG_NODE_ANY;
-	assert_memory_equal(&cache, &no_cache, sizeof(cache));
+	assert_memory_equal(&of_cache, &no_cache, sizeof(no_cache));
 	memset(&no_region, 0, sizeof(no_region));
 	no_region.size = sizeof(no_region);
 	no_region.node = MAG_NODE_ANY;
@@ -95,29 +77,27 @@ TEST(test_parameters_without_a_size_are_refused)
 	struct mag_region_params of_region = region_params();
 
 	of_cache.size = 0;
-	log_begin();
-	assert_bad(mag_cache_create(&of_cache), EINVAL, "begin with MAG_CACHE_PARAMS_INIT");
+	assert_refused_null(mag_cache_create(&of_cache), EINVAL,
+			    "begin with MAG_CACHE_PARAMS_INIT");
 	of_region.size = sizeof(size_t) - 1;
-	log_begin();
-	assert_bad(mag_region_create(&of_region), EINVAL, "begin with MAG_REGION_PARAMS_INIT");
-	log_begin();
-	assert_bad(mag_region_mirror_create(ground.region, &of_region), EINVAL,
-		   "begin with MAG_REGION_PARAMS_INIT");
+	assert_refused_null(mag_region_create(&of_region), EINVAL,
+			    "begin with MAG_REGION_PARAMS_INIT");
+	assert_refused_null(mag_region_mirror_create(ground.region, &of_region), EINVAL,
+			    "begin with MAG_REGION_PARAMS_INIT");
 }
 
 TEST(test_what_an_older_struct_lacks_has_its_default)
 {
 	struct mag_cache_params params = cache_params();
-	struct mag_cache *cache;
+	struct mag_cache *older;
 
 	params.size = offsetof(struct mag_cache_params, flags);
 	params.flags = MAG_CACHE_NOMAGAZINES | 0x80000000u;
 	params.options = "nonsense";
 	params.node = 12345;
-	cache = mag_cache_create(&params);
-	assert_non_null(cache);
-	assert_int_equal(cache->flags & MAG_CACHE_NOMAGAZINES, 0);
-	assert_int_equal(mag_cache_destroy(cache), 0);
+	older = make_cache(params);
+	assert_int_equal(older->flags & MAG_CACHE_NOMAGAZINES, 0);
+	drop_cache(older);
 }
 
 TEST(test_a_newer_struct_is_read_as_long_as_what_is_unknown_is_not_set)
@@ -125,45 +105,39 @@ TEST(test_a_newer_struct_is_read_as_long_as_what_is_unknown_is_not_set)
 	struct newer_cache_params of_cache = {.known = cache_params()};
 	struct newer_region_params of_region = {.known = region_params()};
 	struct mag_region *region;
-	struct mag_cache *cache;
+	struct mag_cache *newer;
 
 	of_cache.known.size = sizeof(of_cache);
-	cache = mag_cache_create(&of_cache.known);
-	assert_non_null(cache);
-	assert_int_equal(mag_cache_destroy(cache), 0);
+	newer = mag_cache_create(&of_cache.known);
+	assert_non_null(newer);
+	drop_cache(newer);
 	of_cache.unknown = UINT64_C(1) << 63;
-	log_begin();
-	assert_bad(mag_cache_create(&of_cache.known), EINVAL, "version");
+	assert_refused_null(mag_cache_create(&of_cache.known), EINVAL, "version");
 
 	of_region.known.size = sizeof(of_region);
 	region = mag_region_create(&of_region.known);
 	assert_non_null(region);
-	assert_int_equal(mag_region_destroy(region), 0);
+	drop_region(region);
 	of_region.unknown = 1;
-	log_begin();
-	assert_bad(mag_region_create(&of_region.known), EINVAL, "version");
+	assert_refused_null(mag_region_create(&of_region.known), EINVAL, "version");
 }
 
 TEST(test_a_program_of_another_layout_gets_no_cache)
 {
 	struct mag_cache_params params = cache_params();
 
-	log_begin();
-	assert_bad(mag_cache_create_with(&params, MAG_LAYOUT + 1), ENOTSUP, "layout");
-	assert_int_equal(ground.region->references, 0);
+	assert_refused_null(mag_cache_create_with(&params, MAG_LAYOUT + 1), ENOTSUP, "layout");
+	assert_int_equal(ground.region->references, 1);
 }
 
 TEST(test_statistics_fill_what_there_is_room_for)
 {
 	const size_t older = offsetof(struct mag_cache_stats, flags);
-	struct mag_cache_params params = cache_params();
-	struct mag_cache *cache = mag_cache_create(&params);
 	struct {
 		struct mag_cache_stats known;
 		uint64_t unknown;
 	} stats;
 
-	assert_non_null(cache);
 	memset(&stats, 0xff, sizeof(stats));
 	mag_cache_stats_get(cache, &stats.known);
 	assert_int_equal(stats.known.size, sizeof(stats.known));
@@ -183,21 +157,18 @@ TEST(test_statistics_fill_what_there_is_room_for)
 	assert_string_equal(stats.known.name, "things");
 	assert_int_equal(stats.known.flags, UINT32_MAX);
 	assert_int_equal(stats.known.objects, UINT64_MAX);
-	assert_int_equal(mag_cache_destroy(cache), 0);
 }
 
 TEST(test_slots_of_another_size_are_filled_one_after_the_other)
 {
-	struct mag_cache_params params = cache_params();
-	struct mag_cache *cache = mag_cache_create(&params);
 	struct {
 		struct mag_slot_stats known;
 		uint64_t unknown;
 	} stats[RTE_MAX_LCORE + 1];
-	void *object = mag_cache_alloc(cache);
 	unsigned int i, n;
 	uint64_t allocs = 0;
 
+	fill(1);
 	memset(stats, 0xff, sizeof(stats));
 	n = mag_cache_slot_stats_fill(cache, stats, sizeof(stats[0]), RTE_DIM(stats));
 	assert_in_range(n, 1, RTE_DIM(stats));
@@ -207,15 +178,12 @@ TEST(test_slots_of_another_size_are_filled_one_after_the_other)
 		allocs += stats[i].known.allocs;
 	}
 	assert_int_equal(allocs, 1);
-	mag_cache_free(cache, object);
-	assert_int_equal(mag_cache_destroy(cache), 0);
 }
 
 TEST(test_region_statistics_fill_what_there_is_room_for)
 {
-	struct mag_region_stats stats;
+	struct mag_region_stats stats = region_stats(ground.region);
 
-	mag_region_stats_get(ground.region, &stats);
 	assert_int_equal(stats.size, sizeof(stats));
 	assert_int_equal(stats.objects, COUNT);
 	memset(&stats, 0xff, sizeof(stats));

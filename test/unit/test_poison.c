@@ -6,19 +6,16 @@
  */
 
 #include "eal.h"
-#include "mag_maint.h"
-#include "control/pool.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "watch/watch.h"
-#include "cache/cache.h"
-#include "ground.h"
 #include "base/poison.h"
+#include "fixture.h"
+#include "mag_maint.h"
+#include "watch/watch.h"
 #include "../counts.h"
 
 #define BLOCK 16
@@ -45,8 +42,12 @@ static struct {
 } words[100000];
 static unsigned int spoken;
 
-void __asan_poison_memory_region(void const volatile *address, size_t bytes);
-void __asan_unpoison_memory_region(void const volatile *address, size_t bytes);
+#define SPEAKS(name, poisoned)                                                                     \
+	void name(void const volatile *address, size_t bytes);                                     \
+	void name(void const volatile *address, size_t bytes)                                      \
+	{                                                                                          \
+		speak((uintptr_t)address, bytes, poisoned);                                        \
+	}
 
 static void
 speak(uintptr_t address, size_t bytes, bool poisoned)
@@ -58,17 +59,8 @@ speak(uintptr_t address, size_t bytes, bool poisoned)
 	words[spoken++].poisoned = poisoned;
 }
 
-void
-__asan_poison_memory_region(void const volatile *address, size_t bytes)
-{
-	speak((uintptr_t)address, bytes, true);
-}
-
-void
-__asan_unpoison_memory_region(void const volatile *address, size_t bytes)
-{
-	speak((uintptr_t)address, bytes, false);
-}
+SPEAKS(__asan_poison_memory_region, true)
+SPEAKS(__asan_unpoison_memory_region, false)
 
 static bool
 is_poisoned(const void *address)
@@ -112,57 +104,39 @@ destruct(void *object, void *arg __rte_unused)
 }
 
 static struct mag_region *region;
-static struct mag_cache *cache;
+static void *objects[COUNT];
 
 static void
-make_with(bool callbacks, unsigned int flags)
+make(bool callbacks, unsigned int flags)
 {
-	struct mag_region_params place = {
-		.size = sizeof(place),
-		.name = "place",
-		.object_size = SIZE,
-		.objects = COUNT,
-		.block = BLOCK,
-		.node = -1,
-	};
-	struct mag_cache_params params = {
-		.size = sizeof(params),
-		.name = "things",
-		.object_size = SIZE,
-		.constructor = callbacks ? construct : NULL,
-		.destructor = callbacks ? destruct : NULL,
-		.flags = flags,
-		.node = -1,
-	};
-
 	memset(&seen, 0, sizeof(seen));
-	region = mag_region_create(&place);
-	assert_non_null(region);
-	params.region = region;
-	cache = mag_cache_create(&params);
-	assert_non_null(cache);
+	region = make_region(REGION_PARAMS(.name = "place", .object_size = SIZE, .objects = COUNT,
+					   .block = BLOCK));
+	cache = make_cache(CACHE_PARAMS(.name = "things", .object_size = SIZE, .region = region,
+					.constructor = callbacks ? construct : NULL,
+					.destructor = callbacks ? destruct : NULL, .flags = flags));
 	region_grown(region, COUNT / BLOCK - 1);
 }
 
-static void
-make(bool callbacks)
+static int
+setup(void **state __rte_unused)
 {
-	make_with(callbacks, 0);
+	make(false, 0);
+	return 0;
 }
 
-static void
-drop(void)
+static int
+teardown(void **state __rte_unused)
 {
-	assert_int_equal(mag_cache_destroy(cache), 0);
-	assert_int_equal(mag_region_destroy(region), 0);
+	drop_cache(cache);
+	drop_region(region);
+	return 0;
 }
 
-TEST(test_an_object_may_be_touched_while_it_is_allocated)
+TEST(test_an_object_may_be_touched_while_it_is_allocated, setup, teardown)
 {
-	char *object;
+	char *object = mag_cache_alloc(cache);
 
-	make(false);
-	object = mag_cache_alloc(cache);
 	assert_false(is_poisoned(object));
 	assert_false(is_poisoned(object + SIZE - 1));
 	memset(object, 0, SIZE);
@@ -173,48 +147,44 @@ TEST(test_an_object_may_be_touched_while_it_is_allocated)
 	assert_false(is_poisoned(object));
 	mag_cache_free_nocache(cache, object);
 	assert_true(is_poisoned(object));
-	drop();
 }
 
-TEST(test_what_lies_between_objects_is_never_touched)
+TEST(test_what_lies_between_objects_is_never_touched, setup, NULL)
 {
-	char *objects[COUNT];
 	unsigned int i;
 
-	make(false);
-	assert_int_equal(mag_cache_alloc_burst(cache, (void **)objects, COUNT), COUNT);
+	alloc_bulk(objects, COUNT);
 	for (i = 0; i < COUNT; i++) {
-		assert_false(is_poisoned(objects[i] + SIZE - 1));
-		assert_true(is_poisoned(objects[i] + SIZE));
-		assert_true(is_poisoned(objects[i] + SIZE + MAG_POISON_GAP - 1));
+		char *object = objects[i];
+
+		assert_false(is_poisoned(object + SIZE - 1));
+		assert_true(is_poisoned(object + SIZE));
+		assert_true(is_poisoned(object + SIZE + MAG_POISON_GAP - 1));
 	}
-	mag_cache_free_bulk(cache, (void **)objects, COUNT);
+	free_bulk(objects, COUNT);
 	for (i = 0; i < COUNT; i++)
 		assert_true(is_poisoned(objects[i]));
-	drop();
+	/* Memory that goes back may be touched. */
+	teardown(state);
+	for (i = 0; i < COUNT; i++)
+		assert_false(is_poisoned(objects[i]));
 }
 
-TEST(test_callbacks_may_touch_what_users_may_not)
+TEST(test_callbacks_may_touch_what_users_may_not, NULL, teardown)
 {
-	void *objects[COUNT];
-
-	make(true);
-	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
-	mag_cache_free_bulk(cache, objects, COUNT);
+	make(true, 0);
+	alloc_bulk(objects, COUNT);
+	free_bulk(objects, COUNT);
 	assert_int_equal(mag_cache_reap_now(cache, true), 0);
 	assert_int_equal(seen.constructed, COUNT);
 	assert_int_equal(seen.destructed, COUNT);
 	assert_int_equal(seen.poisoned, 0);
 	assert_true(is_poisoned(objects[0]));
-	drop();
 }
 
-/* The library touches them: what a constructor refused, and what it did not come to. */
-TEST(test_what_is_cleared_is_not_touched_afterwards)
+TEST(test_what_is_cleared_is_not_touched_afterwards, NULL, teardown)
 {
-	void *objects[3];
-
-	make_with(true, MAG_CACHE_CLEARONFREE);
+	make(true, MAG_CACHE_CLEARONFREE);
 	seen.refuse_at = 2;
 	assert_int_equal(mag_cache_alloc_burst(cache, objects, 3), 1);
 	assert_int_equal(seen.poisoned, 0);
@@ -223,39 +193,15 @@ TEST(test_what_is_cleared_is_not_touched_afterwards)
 	assert_true(is_poisoned(seen.refused + SIZE - 1));
 	assert_false(is_poisoned(objects[0]));
 	mag_cache_free(cache, objects[0]);
-	drop();
 }
 
-TEST(test_memory_that_goes_back_may_be_touched)
-{
-	void *objects[COUNT];
-	unsigned int i;
-
-	make(false);
-	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
-	mag_cache_free_bulk(cache, objects, COUNT);
-	drop();
-	for (i = 0; i < COUNT; i++)
-		assert_false(is_poisoned(objects[i]));
-}
-
-/* As a mempool's: DPDK fills free objects in before anybody has them. */
 TEST(test_adopted_objects_are_armed_by_their_first_free)
 {
-	struct ground ground = ground_make(COUNT, STRIDE, BLOCK, MAG_REGION_READONLY);
-	struct mag_pool_params params = {
-		.name = "pool",
-		.object_size = SIZE,
-		.objects = COUNT,
-		.region = ground.region,
-		.options = mag_options_default,
-		.node = -1,
-	};
-	void *objects[COUNT];
 	unsigned int i;
 
-	cache = mag_pool_create(&params);
-	assert_non_null(cache);
+	ground = ground_make(COUNT, STRIDE, BLOCK, MAG_REGION_READONLY);
+	cache = make_pool(POOL_PARAMS(.name = "pool", .object_size = SIZE, .objects = COUNT,
+				      .region = ground.region));
 	for (i = 0; i < COUNT; i++)
 		assert_false(is_poisoned(ground_object(&ground, i)));
 	assert_int_equal(mag_cache_take_all(cache, objects, 10, true), 0);
@@ -267,23 +213,22 @@ TEST(test_adopted_objects_are_armed_by_their_first_free)
 		assert_false(is_poisoned((char *)objects[i] + SIZE));
 	}
 	mag_pool_free(cache);
-	assert_int_equal(mag_region_destroy(ground.region), 0);
+	drop_region(ground.region);
 	assert_false(is_poisoned(objects[0]));
 	free(ground.memory);
 }
 
-TEST(test_it_can_be_switched_off)
+TEST(test_it_can_be_switched_off, NULL, teardown)
 {
 	void *object;
 
 	setenv("MAGAZINE_POISON", "0", 1);
-	make(false);
+	make(false, 0);
+	unsetenv("MAGAZINE_POISON");
 	assert_int_equal(mag_watched(cache), 0);
 	object = mag_cache_alloc(cache);
 	mag_cache_free(cache, object);
 	assert_false(is_poisoned(object));
-	drop();
-	unsetenv("MAGAZINE_POISON");
 }
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -293,7 +238,7 @@ touches_what_is_free(void)
 {
 	volatile char *object;
 
-	make(false);
+	make(false, 0);
 	object = mag_cache_alloc(cache);
 	mag_cache_free(cache, (void *)(uintptr_t)object);
 	object[8] = 1;
@@ -305,7 +250,7 @@ writes_over_the_end(void)
 	volatile char *object;
 	int i;
 
-	make(false);
+	make(false, 0);
 	object = mag_cache_alloc(cache);
 	for (i = 0; i <= SIZE; i++)
 		object[i] = 1;

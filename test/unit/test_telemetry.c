@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
-#include "mag_stats.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -23,10 +21,7 @@ static int client = -1;
 static int
 setup(void **state __rte_unused)
 {
-	fixture_cache(COUNT, (struct mag_cache_params){.size = sizeof(struct mag_cache_params),
-						       .name = "seen",
-						       .object_size = SIZE,
-						       .node = -1});
+	fixture_cache(COUNT, CACHE_PARAMS(.name = "seen", .object_size = SIZE));
 	return 0;
 }
 
@@ -68,6 +63,11 @@ ask(const char *command)
 	return answer;
 }
 
+static char expected[128];
+
+/* What the next answer shall have. */
+#define EXPECT(...) (snprintf(expected, sizeof(expected), __VA_ARGS__), expected)
+
 #define assert_answer(command, text) assert_non_null(strstr(ask(command), text))
 
 TEST(test_the_list_has_every_cache, setup, teardown)
@@ -79,28 +79,22 @@ TEST(test_the_list_has_every_cache, setup, teardown)
 
 TEST(test_a_list_that_is_not_whole_says_so, setup, teardown)
 {
-	struct mag_cache_params params = {.size = sizeof(params),
-					  .object_size = SIZE,
-					  .flags = MAG_CACHE_NOMAGAZINES,
-					  .node = -1};
 	static struct mag_cache *many[MANY];
 	unsigned int i;
 	char name[16];
 
-	params.name = name;
 	for (i = 0; i < MANY; i++) {
 		snprintf(name, sizeof(name), "%u", i);
-		many[i] = mag_cache_create(&params);
-		assert_non_null(many[i]);
+		many[i] = make_cache(CACHE_PARAMS(.name = name, .object_size = SIZE,
+						  .flags = MAG_CACHE_NOMAGAZINES));
 	}
 	assert_answer("/magazine/list", "\"... and 12 more\"]");
-	assert_int_equal(mag_cache_destroy(many[--i]), 0);
 	while (i > RTE_TEL_MAX_ARRAY_ENTRIES - 2)
-		assert_int_equal(mag_cache_destroy(many[--i]), 0);
+		drop_cache(many[--i]);
 	/* With "seen" as many as fit, and one that need not be counted. */
 	assert_null(strstr(ask("/magazine/list"), "more"));
 	while (i > 0)
-		assert_int_equal(mag_cache_destroy(many[--i]), 0);
+		drop_cache(many[--i]);
 }
 
 TEST(test_stats_are_those_of_the_cache_that_is_named, setup, teardown)
@@ -126,49 +120,20 @@ static const struct figure {
 	const char *name;
 	size_t offset, size;
 } figures[] = {
-	SAME(flags),
-	SAME(region_mode),
-	SAME(object_size),
-	SAME(chunk_size),
-	SAME(align),
-	SAME(region_align),
-	SAME(slab_objects),
-	SAME(slab_size),
-	SAME(rounds),
-	SAME(objects),
-	SAME(free),
-	SAME(in_lcores),
-	SAME(loaded),
-	SAME(previous),
-	SAME(depot_full),
-	SAME(depot_empty),
-	SAME(depot_full_taken),
-	SAME(depot_empty_taken),
+	/* clang-format off */
+	SAME(flags), SAME(region_mode), SAME(object_size), SAME(chunk_size), SAME(align),
+	SAME(region_align), SAME(slab_objects), SAME(slab_size), SAME(rounds), SAME(objects),
+	SAME(free), SAME(in_lcores), SAME(loaded), SAME(previous), SAME(depot_full),
+	SAME(depot_empty), SAME(depot_full_taken), SAME(depot_empty_taken),
 	COUNT_OF("depot_contention", contention),
 	COUNT_OF("depot_contention_total", contention_total),
-	SAME(zeroes),
-	SAME(resizes),
-	SAME(purges),
-	SAME(reaps),
-	SAME(updates),
-	SAME(slabs_created),
-	SAME(slabs_destroyed),
-	SAME(slabs_partial),
-	SAME(slabs_full),
-	SAME(slab_allocs),
-	SAME(slab_frees),
-	SAME(slab_frees_no_magazine),
-	SAME(slab_fails),
-	SAME(alloc_fails),
-	SAME(invalid_frees),
-	SAME(in_use),
-	SAME(in_use_max),
-	SAME(rescales),
-	SAME(table_size),
-	SAME(steals),
-	COUNT_OF("steals_denied", steal_denied),
-	SAME(visits_denied),
+	SAME(zeroes), SAME(resizes), SAME(purges), SAME(reaps), SAME(updates), SAME(slabs_created),
+	SAME(slabs_destroyed), SAME(slabs_partial), SAME(slabs_full), SAME(slab_allocs),
+	SAME(slab_frees), SAME(slab_frees_no_magazine), SAME(slab_fails), SAME(alloc_fails),
+	SAME(invalid_frees), SAME(in_use), SAME(in_use_max), SAME(rescales), SAME(table_size),
+	SAME(steals), COUNT_OF("steals_denied", steal_denied), SAME(visits_denied),
 	SAME(mempool_cache),
+	/* clang-format on */
 };
 
 static uint64_t
@@ -179,9 +144,9 @@ figure_of(const struct mag_cache_stats *stats, const struct figure *figure)
 	return figure->size == sizeof(uint64_t) ? *(const uint64_t *)at : *(const uint32_t *)at;
 }
 
-/* What each counter is, is shown where it is counted; here, that none is another's. */
 TEST(test_every_figure_of_a_cache_is_told_by_its_name, setup, teardown)
 {
+	struct mag_slab_layer *slab = &cache->first.slab;
 	_Atomic uint64_t *counters[] = {
 		&cache->common.zeroes,
 		&cache->resizes,
@@ -193,55 +158,49 @@ TEST(test_every_figure_of_a_cache_is_told_by_its_name, setup, teardown)
 		&cache->common.steals,
 		&cache->common.steal_denied,
 		&cache->common.visits_denied,
-		&cache->first.slab.created,
-		&cache->first.slab.destroyed,
-		&cache->first.slab.fails,
-		&cache->first.slab.invalid,
-		&cache->first.slab.in_use_max,
+		&slab->created,
+		&slab->destroyed,
+		&slab->fails,
+		&slab->invalid,
+		&slab->in_use_max,
 	};
 	struct mag_cache_stats stats;
-	char expected[128];
 	const char *told;
 	unsigned int i;
 
 	/* Different numbers, as far as they are not of what the cache is. */
 	for (i = 0; i < RTE_DIM(counters); i++)
 		atomic_store(counters[i], 101 + i);
-	atomic_store(&cache->first.slab.rescales, 130);
+	atomic_store(&slab->rescales, 130);
 	atomic_store(&cache->first.depot.full.contention, 250);
 	atomic_store(&cache->contention_seen, 50);
-	run_on_lcore(1, fill_run, &(unsigned int){50});
-	mag_cache_stats_get(cache, &stats);
+	fill_on_lcore(1, 50);
+	stats = cache_stats(cache);
 	told = ask("/magazine/stats,seen");
-	for (i = 0; i < RTE_DIM(figures); i++) {
-		snprintf(expected, sizeof(expected), "\"%s\":%" PRIu64, figures[i].name,
-			 figure_of(&stats, &figures[i]));
-		if (strstr(told, expected) == NULL)
+	for (i = 0; i < RTE_DIM(figures); i++)
+		if (strstr(told, EXPECT("\"%s\":%" PRIu64, figures[i].name,
+					figure_of(&stats, &figures[i]))) == NULL)
 			fail_msg("no %s in %s", expected, told);
-	}
-	snprintf(expected, sizeof(expected),
-		 "\"id\":\"0x%016" PRIx64 "\",\"region_id\":\"0x%016" PRIx64 "\"", stats.id,
-		 stats.region_id);
-	assert_non_null(strstr(told, expected));
+	assert_non_null(strstr(told, EXPECT("\"id\":\"0x%016" PRIx64
+					    "\",\"region_id\":\"0x%016" PRIx64 "\"",
+					    stats.id, stats.region_id)));
 }
 
 TEST(test_lcores_are_those_that_did_something, setup, teardown)
 {
-	run_on_lcore(1, fill_run, &(unsigned int){50});
+	fill_on_lcore(1, 50);
 	assert_answer("/magazine/lcores,seen", "\"lcore\":[1]");
 	assert_answer("/magazine/lcores,seen", "\"allocs\":[50]");
 	assert_answer("/magazine/lcores,seen", "\"frees\":[50]");
-	run_on_thread(fill_run, &(unsigned int){50});
+	fill_on_thread(50);
 	assert_answer("/magazine/lcores,seen", "\"lcore\":[1,-1]");
 	assert_answer("/magazine/lcores,seen", "\"allocs\":[50,50]");
 }
 
 TEST(test_a_region_is_that_of_its_cache, setup, teardown)
 {
-	char id[64];
-
-	snprintf(id, sizeof(id), "\"id\":\"0x%016" PRIx64 "\"", ground.region->id);
-	assert_answer("/magazine/region,seen", id);
+	assert_answer("/magazine/region,seen",
+		      EXPECT("\"id\":\"0x%016" PRIx64 "\"", ground.region->id));
 	assert_answer("/magazine/region,seen", "\"mode\":0,\"elastic\":0");
 	assert_answer("/magazine/region,seen", "\"objects\":256");
 	assert_answer("/magazine/region,seen", "\"memory\":0");
@@ -249,36 +208,24 @@ TEST(test_a_region_is_that_of_its_cache, setup, teardown)
 
 TEST(test_a_mirror_region_is_told_of_by_its_cache, setup, teardown)
 {
-	struct mag_region_params first = {.size = sizeof(first),
-					  .name = "first",
-					  .object_size = 64,
-					  .objects = 100,
-					  .node = -1};
-	struct mag_region_params second = {
-		.size = sizeof(second), .name = "second", .object_size = 5000, .node = -1};
-	struct mag_cache_params params = {
-		.size = sizeof(params), .name = "mirrored", .object_size = 64, .node = -1};
-	struct mag_region *mirror;
-	struct mag_cache *mirrored;
-	char id[64];
+	struct mag_region *first =
+		make_region(REGION_PARAMS(.name = "first", .object_size = 64, .objects = 100));
+	struct mag_region *second = mag_region_mirror_create(
+		first, &REGION_PARAMS(.name = "second", .object_size = 5000));
+	struct mag_cache *mirrored =
+		make_cache(CACHE_PARAMS(.name = "mirrored", .object_size = 64, .region = first));
 
-	params.region = mag_region_create(&first);
-	assert_non_null(params.region);
-	mirror = mag_region_mirror_create(params.region, &second);
-	assert_non_null(mirror);
-	mirrored = mag_cache_create(&params);
-	assert_non_null(mirrored);
-	snprintf(id, sizeof(id), "\"id\":\"0x%016" PRIx64 "\"", mirror->id);
-	assert_answer("/magazine/mirror,mirrored", id);
-	snprintf(id, sizeof(id), "\"name\":\"second\",\"mode\":%u", MAG_REGION_MIRRORED);
-	assert_answer("/magazine/mirror,mirrored", id);
+	assert_answer("/magazine/mirror,mirrored",
+		      EXPECT("\"id\":\"0x%016" PRIx64 "\"", second->id));
+	assert_answer("/magazine/mirror,mirrored",
+		      EXPECT("\"name\":\"second\",\"mode\":%u", MAG_REGION_MIRRORED));
 	assert_answer("/magazine/mirror,mirrored", "\"grown\":1");
 	assert_answer("/magazine/region,mirrored", "\"name\":\"first\"");
 	assert_answer("/magazine/mirror,seen", "{}");
 	assert_answer("/magazine/mirror,nobody", "null");
-	assert_int_equal(mag_cache_destroy(mirrored), 0);
-	assert_int_equal(mag_region_destroy(params.region), 0);
-	assert_int_equal(mag_region_destroy(mirror), 0);
+	drop_cache(mirrored);
+	drop_region(first);
+	drop_region(second);
 }
 
 static void
@@ -290,41 +237,27 @@ hold_run(void *arg)
 TEST(test_held_objects_of_a_guarded_cache_are_told_with_who_has_them, setup, teardown)
 {
 	struct ground own = ground_make(64, 64, 16, MAG_REGION_AUDIT);
-	struct mag_cache_params params = {.size = sizeof(params),
-					  .name = "audited",
-					  .object_size = 64,
-					  .region = own.region,
-					  .node = -1};
-	struct mag_cache *audited = mag_cache_create(&params);
+	struct mag_cache *audited = make_cache(
+		CACHE_PARAMS(.name = "audited", .object_size = 64, .region = own.region));
 	void *object = audited;
-	char expected[64];
 
-	assert_non_null(audited);
 	assert_answer("/magazine/held,audited", "{}");
 	run_on_lcore(1, hold_run, &object);
-	snprintf(expected, sizeof(expected), "{\"%p\":{\"thread\":", object);
-	assert_answer("/magazine/held,audited", expected);
+	assert_answer("/magazine/held,audited", EXPECT("{\"%p\":{\"thread\":", object));
 	assert_answer("/magazine/held,audited", "\"lcore\":1}}");
 	mag_cache_free(audited, object);
 	assert_answer("/magazine/held,audited", "{}");
-	assert_int_equal(mag_cache_destroy(audited), 0);
+	drop_cache(audited);
 	ground_drop(&own);
-}
-
-TEST(test_held_objects_of_a_cache_that_is_not_guarded_are_not_known, setup, teardown)
-{
-	void *object = mag_cache_alloc(cache);
-
 	assert_answer("/magazine/held,seen", "\"not known: needs option guard=1 or audit=1\"");
-	mag_cache_free(cache, object);
 }
 
 TEST(test_a_reap_can_be_asked_for, setup, teardown)
 {
 	fill(50);
-	assert_true(mag_depot_total(&cache->first.depot.full) > 0);
+	assert_true(depot_full() > 0);
 	assert_answer("/magazine/reap,seen", "done");
-	assert_int_equal(mag_depot_total(&cache->first.depot.full), 0);
+	assert_int_equal(depot_full(), 0);
 	assert_int_equal(cache->reaps, 1);
 	assert_answer("/magazine/reap", "requested");
 }

@@ -64,12 +64,7 @@ TEST(test_no_text_changes_nothing)
 	assert_options(&options, &before);
 }
 
-TEST(test_the_interval_is_eleven_seconds_unless_said_otherwise)
-{
-	assert_int_equal(mag_options_default.interval_ms, 11000);
-}
-
-TEST(test_rounds_may_be_any_pool_type)
+TEST(test_defaults_and_values_are_what_was_said)
 {
 	const unsigned int rounds[] = {0, 14, 30, 62, 126, 254, 510};
 	unsigned int i;
@@ -79,18 +74,11 @@ TEST(test_rounds_may_be_any_pool_type)
 		snprintf(text, sizeof(text), "rounds=%u", rounds[i]);
 		assert_int_equal(parse_good(text).rounds, rounds[i]);
 	}
-}
-
-TEST(test_an_interval_is_in_seconds_or_milliseconds)
-{
+	assert_int_equal(mag_options_default.interval_ms, 11000);
 	assert_int_equal(parse_good("interval=1").interval_ms, 1000);
 	assert_int_equal(parse_good("interval=3600").interval_ms, 3600000);
 	assert_int_equal(parse_good("interval=10ms").interval_ms, 10);
 	assert_int_equal(parse_good("interval=3600000ms").interval_ms, 3600000);
-}
-
-TEST(test_block_and_switches_are_read)
-{
 	assert_int_equal(parse_good("block=0").block, 0);
 	assert_int_equal(parse_good("block=1").block, 1);
 	assert_int_equal(parse_good("block=4096").block, 4096);
@@ -98,13 +86,12 @@ TEST(test_block_and_switches_are_read)
 	assert_true(parse_good("visit=1").visit);
 	assert_false(parse_good("magazines=0").magazines);
 	assert_true(parse_good("magazines=1").magazines);
-}
-
-TEST(test_the_contention_limit_is_three_unless_said_otherwise)
-{
 	assert_int_equal(mag_options_default.contention, 3);
 	assert_int_equal(parse_good("contention=0").contention, 0);
 	assert_int_equal(parse_good("contention=1000000").contention, 1000000);
+	assert_int_equal(mag_options_default.pressure, 10);
+	assert_int_equal(parse_good("pressure=0").pressure, 0);
+	assert_int_equal(parse_good("pressure=100").pressure, 100);
 }
 
 TEST(test_what_is_cleared_has_two_cache_lines_unless_said_otherwise)
@@ -188,143 +175,88 @@ TEST(test_a_key_sets_its_own_option_only)
 TEST(test_a_bad_value_is_refused_with_key_value_and_what_is_allowed)
 {
 	static const struct {
-		const char *key, *value, *allowed;
+		const char *key, *allowed, *values; /* separated by bars */
 	} bad[] = {
-		{"rounds", "7", "14, 30, 62, 126, 254, 510"},
-		{"rounds", "1", "14, 30, 62, 126, 254, 510"},
-		{"rounds", "46", "14, 30, 62, 126, 254, 510"},
-		{"rounds", "511", "14, 30, 62, 126, 254, 510"},
-		{"rounds", "-14", "14, 30, 62, 126, 254, 510"},
-		{"rounds", "+14", "14, 30, 62, 126, 254, 510"},
-		{"rounds", "14x", "14, 30, 62, 126, 254, 510"},
-		{"rounds", "0x0e", "14, 30, 62, 126, 254, 510"},
-		{"rounds", "", "14, 30, 62, 126, 254, 510"},
-		{"rounds", "many", "14, 30, 62, 126, 254, 510"},
-		{"rounds", "4294967310", "14, 30, 62, 126, 254, 510"},
-		{"rounds", "99999999999999999999999", "14, 30, 62, 126, 254, 510"},
-		{"interval", "0", "1 to 3600 (seconds) or 10ms to 3600000ms"},
-		{"interval", "3601", "1 to 3600 (seconds) or 10ms to 3600000ms"},
-		{"interval", "9ms", "1 to 3600 (seconds) or 10ms to 3600000ms"},
-		{"interval", "0ms", "1 to 3600 (seconds) or 10ms to 3600000ms"},
-		{"interval", "3600001ms", "1 to 3600 (seconds) or 10ms to 3600000ms"},
-		{"interval", "11s", "1 to 3600 (seconds) or 10ms to 3600000ms"},
-		{"interval", "11 ms", "1 to 3600 (seconds) or 10ms to 3600000ms"},
-		{"interval", "ms", "1 to 3600 (seconds) or 10ms to 3600000ms"},
-		{"interval", "-1", "1 to 3600 (seconds) or 10ms to 3600000ms"},
-		{"interval", "18446744073709551615", "1 to 3600 (seconds) or 10ms to 3600000ms"},
-		{"block", "4097", "0 (chosen) or 1 to 4096"},
-		{"block", "-1", "0 (chosen) or 1 to 4096"},
-		{"block", "1.5", "0 (chosen) or 1 to 4096"},
-		{"mirror", "4097", "0 (none) or 1 to 4096"},
-		{"mirror", "-1", "0 (none) or 1 to 4096"},
-		{"mirror", "64b", "0 (none) or 1 to 4096"},
-		{"visit", "2", "0 or 1"},
-		{"visit", "yes", "0 or 1"},
-		{"magazines", "2", "0 or 1"},
-		{"magazines", "off", "0 or 1"},
-		{"contention", "1000001", "0 to 1000000 takes"},
-		{"contention", "-1", "0 to 1000000 takes"},
-		{"clear_min", "1048577", "0 (never) or 1 to 1048576 bytes"},
-		{"clear_min", "64b", "0 (never) or 1 to 1048576 bytes"},
-		{"clear_min", "-1", "0 (never) or 1 to 1048576 bytes"},
-		{"pressure", "101", "0 (never low) or 1 to 100 (percent of the time)"},
-		{"pressure", "-1", "0 (never low) or 1 to 100 (percent of the time)"},
-		{"pressure", "10%", "0 (never low) or 1 to 100 (percent of the time)"},
-		{"cache", "513", "0 (off) or 1 to 512 objects"},
-		{"cache", "-1", "0 (off) or 1 to 512 objects"},
-		{"cache", "off", "0 (off) or 1 to 512 objects"},
-		{"cache", "4294967295", "0 (off) or 1 to 512 objects"},
-		{"cache", "", "0 (off) or 1 to 512 objects"},
-		{"replace", "ring_mp_mc", "in MAGAZINE_SWITCHES alone"},
+		{"rounds", "14, 30, 62, 126, 254, 510",
+		 "7|1|46|511|-14|+14|14x|0x0e||many|4294967310|99999999999999999999999"},
+		{"interval", "1 to 3600 (seconds) or 10ms to 3600000ms",
+		 "0|3601|9ms|0ms|3600001ms|11s|11 ms|ms|-1|18446744073709551615"},
+		{"block", "0 (chosen) or 1 to 4096", "4097|-1|1.5"},
+		{"mirror", "0 (none) or 1 to 4096", "4097|-1|64b"},
+		{"visit", "0 or 1", "2|yes"},
+		{"magazines", "0 or 1", "2|off"},
+		{"contention", "0 to 1000000 takes", "1000001|-1"},
+		{"clear_min", "0 (never) or 1 to 1048576 bytes", "1048577|64b|-1"},
+		{"pressure", "0 (never low) or 1 to 100 (percent of the time)", "101|-1|10%"},
+		{"cache", "0 (off) or 1 to 512 objects", "513|-1|off|4294967295|"},
+		{"replace", "in MAGAZINE_SWITCHES alone", "ring_mp_mc"},
 	};
-	char text[64], pair[80];
-	unsigned int i;
+	char text[64], pair[80], values[128], *rest, *value;
 	const char *log;
+	unsigned int i;
 
 	for (i = 0; i < RTE_DIM(bad); i++) {
-		snprintf(text, sizeof(text), "%s=%s", bad[i].key, bad[i].value);
-		log = parse_bad(text);
-		snprintf(pair, sizeof(pair), "option %s:", text);
-		assert_logged(log, pair);
-		assert_logged(log, bad[i].allowed);
+		rest = strcpy(values, bad[i].values);
+		while ((value = strsep(&rest, "|")) != NULL) {
+			snprintf(text, sizeof(text), "%s=%s", bad[i].key, value);
+			log = parse_bad(text);
+			snprintf(pair, sizeof(pair), "option %s:", text);
+			assert_logged(log, pair);
+			assert_logged(log, bad[i].allowed);
+		}
 	}
 }
 
-TEST(test_an_unknown_key_is_refused_with_the_keys_there_are)
+TEST(test_what_is_no_known_pair_is_refused_and_spoils_the_good_ones_on_both_sides)
 {
-	const char *log = parse_bad("rounds=14,bogus=1");
-
-	assert_logged(log, "bogus=1");
-	assert_logged(log, "rounds, interval, block, mirror, visit, magazines, guard, audit, "
-			   "contention, clear_min, pressure, cache, replace");
-	parse_bad("Rounds=14");
-	parse_bad("round=14");
-	parse_bad("=14");
-}
-
-TEST(test_a_key_without_a_value_is_refused)
-{
-	assert_logged(parse_bad("rounds"), "rounds");
-	assert_logged(parse_bad("visit=0,magazines"), "magazines");
-	parse_bad("bogus");
-}
-
-TEST(test_text_without_a_pair_is_refused)
-{
-	parse_bad(",");
-	parse_bad(",,,");
-	parse_bad("rounds=[14");
-}
-
-TEST(test_more_pairs_than_can_be_parsed_are_refused)
-{
-	char text[1024] = "";
+	static const struct {
+		const char *text, *logged;
+	} bad[] = {
+		{"rounds=14,bogus=1", "bogus=1"},
+		{"rounds=14,bogus=1", "rounds, interval, block, mirror, visit, magazines, guard, "
+				      "audit, contention, clear_min, pressure, cache, replace"},
+		{"Rounds=14", ""},
+		{"round=14", ""},
+		{"=14", ""},
+		{"rounds", "rounds"},
+		{"visit=0,magazines", "magazines"},
+		{"bogus", ""},
+		{",", ""},
+		{",,,", ""},
+		{"rounds=[14", ""},
+		{"rounds=14,interval=0,visit=1", ""},
+		{"interval=0,rounds=14", ""},
+		{"rounds=14,interval=1,visit=7", ""},
+	};
+	char text[1024] = "visit=1";
 	unsigned int i;
 
-	for (i = 0; i < 40; i++)
-		strcat(text, "visit=1,");
-	text[strlen(text) - 1] = '\0';
+	for (i = 0; i < RTE_DIM(bad); i++)
+		assert_logged(parse_bad(bad[i].text), bad[i].logged);
+	/* More than can be parsed. */
+	for (i = 1; i < 40; i++)
+		strcat(text, ",visit=1");
 	assert_logged(parse_bad(text), "at most");
-}
-
-TEST(test_a_bad_pair_spoils_the_good_ones_on_both_sides)
-{
-	parse_bad("rounds=14,interval=0,visit=1");
-	parse_bad("interval=0,rounds=14");
-	parse_bad("rounds=14,interval=1,visit=7");
 }
 
 TEST(test_switches_for_all_are_where_options_begin)
 {
 	struct mag_options options;
 
-	setenv(MAG_SWITCHES_ENV, "magazines=0,guard=panic,audit=1", 1);
+	setenv(MAG_SWITCHES_ENV, "magazines=0,guard=panic,audit=1,pressure=0", 1);
 	assert_int_equal(mag_options_begin(&options), 0);
 	assert_false(options.magazines);
 	assert_int_equal(options.guard, MAG_GUARD_PANIC);
 	assert_true(options.audit);
-	assert_int_equal(mag_options_parse("x", "guard=0,magazines=1", &options), 0);
+	assert_int_equal(options.pressure, 0);
+	assert_int_equal(mag_options_parse("x", "guard=0,magazines=1,pressure=30", &options), 0);
 	assert_int_equal(options.guard, MAG_GUARD_OFF);
 	assert_true(options.magazines);
+	assert_int_equal(options.pressure, 30);
 	unsetenv(MAG_SWITCHES_ENV);
 	assert_int_equal(mag_options_begin(&options), 0);
 	assert_true(options.magazines);
 	assert_false(options.audit);
-}
-
-TEST(test_memory_is_low_from_a_tenth_of_the_time_on_unless_said_otherwise)
-{
-	struct mag_options options;
-
-	assert_int_equal(mag_options_default.pressure, 10);
-	assert_int_equal(parse_good("pressure=0").pressure, 0);
-	assert_int_equal(parse_good("pressure=100").pressure, 100);
-	setenv(MAG_SWITCHES_ENV, "pressure=0", 1);
-	assert_int_equal(mag_options_begin(&options), 0);
-	assert_int_equal(options.pressure, 0);
-	assert_int_equal(mag_options_parse("x", "pressure=30", &options), 0);
-	assert_int_equal(options.pressure, 30);
-	unsetenv(MAG_SWITCHES_ENV);
 }
 
 TEST(test_handlers_to_replace_are_names_joined_by_plus)
@@ -352,35 +284,29 @@ TEST(test_handlers_to_replace_are_names_joined_by_plus)
 		else
 			memset(value, 'n', MAG_REPLACE_SIZE);
 		setenv(MAG_SWITCHES_ENV, text, 1);
-		log_begin();
-		assert_int_equal(mag_options_replace(names), -EINVAL);
-		assert_logged(log_end(), "must be names of mempool handlers joined by +");
+		assert_refused(mag_options_replace(names), EINVAL,
+			       "must be names of mempool handlers joined by +");
 		assert_string_equal(names, "");
-		log_begin();
-		assert_int_equal(mag_options_begin(&options), -EINVAL);
-		assert_int_equal(count_lines(log_end()), 1);
+		assert_refused(mag_options_begin(&options), EINVAL, "");
 	}
 	unsetenv(MAG_SWITCHES_ENV);
 }
 
 TEST(test_other_options_are_no_switches)
 {
-	const char *texts[] = {"rounds=14",    "interval=12",  "block=3",
-			       "mirror=8",     "visit=0",      "guard=1,visit=0",
-			       "contention=5", "clear_min=64", "cache=0"};
+	static const char *const texts[] = {
+		"rounds=14",       "interval=12",  "block=3",      "mirror=8", "visit=0",
+		"guard=1,visit=0", "contention=5", "clear_min=64", "cache=0",  "guard=2"};
 	struct mag_options options;
 	unsigned int i;
 
 	for (i = 0; i < RTE_DIM(texts); i++) {
 		setenv(MAG_SWITCHES_ENV, texts[i], 1);
-		log_begin();
-		assert_int_equal(mag_options_begin(&options), -EINVAL);
-		assert_logged(log_end(), texts[i]);
+		assert_refused(mag_options_begin(&options), EINVAL,
+			       i < RTE_DIM(texts) - 1 ?
+				       texts[i] :
+				       "MAGAZINE_SWITCHES: option guard=2: must be 0, 1 or panic");
 	}
-	setenv(MAG_SWITCHES_ENV, "guard=2", 1);
-	log_begin();
-	assert_int_equal(mag_options_begin(&options), -EINVAL);
-	assert_logged(log_end(), "MAGAZINE_SWITCHES: option guard=2: must be 0, 1 or panic");
 	unsetenv(MAG_SWITCHES_ENV);
 }
 

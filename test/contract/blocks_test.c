@@ -282,9 +282,9 @@ stir(struct stock *stock)
 	unsigned int n = stock->mp->size, held = 0;
 
 	for (unsigned int step = 0; step < 3 * n; step++) {
-		unsigned int bulk = harness_random(3) == 0 ? 1 + harness_random(64) : 1;
+		unsigned int bulk = random_below(3) == 0 ? 1 + random_below(64) : 1;
 
-		if (harness_random(2) == 0) {
+		if (random_below(2) == 0) {
 			if (held + bulk <= n &&
 			    roster_get(stock->roster, stock->objs + held, bulk) == 0)
 				held += bulk;
@@ -311,7 +311,7 @@ TEST(blocks_are_gathered_from_magazines)
 		pool_assert_free(stock.mp, 4000);
 		n = take_every_block(&stock, 1 + round % 3);
 		assert_int_equal(n, stock.nb_whole);
-		put_blocks(&stock, stock.blocks, n, 1 + harness_random(100));
+		put_blocks(&stock, stock.blocks, n, 1 + random_below(100));
 		pool_assert_free(stock.mp, 4000);
 	}
 	stock_close(&stock);
@@ -386,7 +386,7 @@ make_of_many_chunks(unsigned int n, unsigned int block_size, char *memory, size_
 
 	while (mp->populated_size < n) {
 		size_t size =
-			least + harness_random(block_size) * pool_stride(mp) + harness_random(100);
+			least + random_below(block_size) * pool_stride(mp) + random_below(100);
 
 		assert_true(at + size <= len);
 		assert_true(rte_mempool_populate_iova(mp, memory + at, RTE_BAD_IOVA, size, NULL,
@@ -411,8 +411,7 @@ TEST(blocks_of_pools_with_many_chunks_stay_within_their_chunks)
 	rte_mempool_free(mp);
 	mp = make_of_many_chunks(n, block_size, memory, len);
 	stock_of(&stock, mp);
-	harness_say("%u chunks: %u blocks of %u", mp->nb_mem_chunks, stock.nb_whole,
-		    stock.block_size);
+	say("%u chunks: %u blocks of %u", mp->nb_mem_chunks, stock.nb_whole, stock.block_size);
 	assert_int_equal(stock.block_size, block_size);
 	assert_true(stock.nb_whole >= 2 * (mp->nb_mem_chunks - 1));
 	stir(&stock);
@@ -430,8 +429,8 @@ TEST(blocks_work_where_objects_do_not_cross_pages)
 	need_blocks();
 	for (unsigned int elt_size = 64; elt_size <= 4096; elt_size += 1344) {
 		stock_of(&stock, pool_make(POOL_SPEC(5000, elt_size)));
-		harness_say("%u bytes: %u blocks of %u in %u chunks", elt_size, stock.nb_whole,
-			    stock.block_size, stock.mp->nb_mem_chunks);
+		say("%u bytes: %u blocks of %u in %u chunks", elt_size, stock.nb_whole,
+		    stock.block_size, stock.mp->nb_mem_chunks);
 		stir(&stock);
 		assert_int_equal(take_every_block(&stock, 1), stock.nb_whole);
 		put_blocks(&stock, stock.blocks, stock.nb_whole, 8);

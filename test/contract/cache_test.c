@@ -13,7 +13,7 @@
 #include <rte_malloc.h>
 
 #include "harness.h"
-#include "logtap.h"
+#include "../common/log.h"
 #include "mag_stats.h"
 #include "pool.h"
 #include "rte_mempool_magazine.h"
@@ -244,17 +244,17 @@ TEST(guard_sees_each_object_though_the_application_has_caches)
 	struct rte_mempool *mp;
 	void *object;
 
-	logtap_open();
+	log_begin();
 	mp = make("guard=1", 512);
-	logtap_close();
-	assert_int_equal(logtap_lines(), 1);
-	assert_true(logtap_has(mp->name) && logtap_has("cache=0"));
+	log_end();
+	assert_int_equal(log_lines(), 1);
+	assert_true(log_has(mp->name) && log_has("cache=0"));
 	assert_int_equal(rte_mempool_get(mp, &object), 0);
 	rte_mempool_put(mp, object);
-	logtap_open();
+	log_begin();
 	rte_mempool_put(mp, object);
-	logtap_close();
-	assert_true(logtap_has("free already"));
+	log_end();
+	assert_true(log_has("free already"));
 	pool_assert_free(mp, COUNT);
 	rte_mempool_free(mp);
 }
@@ -266,12 +266,12 @@ populate(const char *config, unsigned int n, unsigned int cache_size)
 		pool_empty(POOL_SPEC(n, SIZE, .config = config, .cache_size = cache_size));
 	int ret;
 
-	logtap_open();
+	log_begin();
 	ret = rte_mempool_populate_default(mp);
-	logtap_close();
+	log_end();
 	if (ret < 0) {
-		assert_int_equal(logtap_lines(), 1);
-		assert_true(logtap_has(mp->name) && logtap_has(config));
+		assert_int_equal(log_lines(), 1);
+		assert_true(log_has(mp->name) && log_has(config));
 		assert_int_equal(mp->local_cache[0].size, cache_size);
 	}
 	rte_mempool_free(mp);
@@ -287,7 +287,7 @@ TEST(a_cache_of_more_than_there_can_be_fails_the_pool)
 	harness_need_ours("options");
 	for (i = 0; i < RTE_DIM(bad); i++) {
 		assert_int_equal(populate(bad[i], COUNT, 32), -EINVAL);
-		assert_true(logtap_has("must be 0 (off) or 1 to 512"));
+		assert_true(log_has("must be 0 (off) or 1 to 512"));
 	}
 	while (flushthresh_of(most) > 500)
 		most--;
@@ -296,26 +296,26 @@ TEST(a_cache_of_more_than_there_can_be_fails_the_pool)
 	snprintf(config, sizeof(config), "cache=%u", most + 1);
 	assert_int_equal(populate(config, 500, 32), -EINVAL);
 	snprintf(allowed, sizeof(allowed), "must be 0 (off) or 1 to %u", most);
-	assert_true(logtap_has(allowed));
+	assert_true(log_has(allowed));
 }
 
 TEST(a_pool_without_caches_is_left_alone_and_it_is_said_once)
 {
 	struct rte_mempool *mp;
 
-	logtap_open();
+	log_begin();
 	mp = make("cache=64", 0);
 	assert_int_equal(get_all(mp), COUNT);
 	rte_mempool_put_bulk(mp, objects, COUNT);
-	logtap_close();
-	assert_int_equal(logtap_lines(), 1);
-	assert_true(logtap_has(mp->name) && logtap_has("cache=64") && logtap_has("cache_size 0"));
+	log_end();
+	assert_int_equal(log_lines(), 1);
+	assert_true(log_has(mp->name) && log_has("cache=64") && log_has("cache_size 0"));
 	assert_int_equal(mp->cache_size, 0);
 	pool_assert_free(mp, COUNT);
 	rte_mempool_free(mp);
 	/* Nothing to say. */
 	assert_int_equal(populate("cache=0", COUNT, 0), COUNT);
-	assert_int_equal(logtap_lines(), 0);
+	assert_int_equal(log_lines(), 0);
 }
 
 TEST(a_cache_that_a_user_made_stays_as_it_is)

@@ -127,7 +127,7 @@ register_and_trade(void *arg)
 static void
 run_thread(void *(*body)(void *arg), unsigned int cache_size)
 {
-	struct trader trader = {.seed = harness_random(UINT32_MAX)};
+	struct trader trader = {.seed = random_below(UINT32_MAX)};
 	pthread_t thread;
 
 	trader.mp = pool_make(POOL_SPEC(OBJECTS, 64, .cache_size = cache_size));
@@ -161,7 +161,7 @@ TEST(a_thread_without_lcore_makes_no_system_call)
 TEST(the_data_path_allocates_nothing)
 {
 	static void *held[HELD_MAX];
-	struct trader trader = {.seed = harness_random(UINT32_MAX)};
+	struct trader trader = {.seed = random_below(UINT32_MAX)};
 	struct rte_malloc_socket_stats before, after;
 
 	trader.mp = pool_make(POOL_SPEC(OBJECTS, 64));

@@ -93,8 +93,7 @@ pages_in_files(void)
 	while ((mount = getmntent(mounts)) != NULL) {
 		if (strcmp(mount->mnt_type, "hugetlbfs") != 0)
 			continue;
-		snprintf(pattern, sizeof(pattern), "%s/%smap_*", mount->mnt_dir,
-			 harness_file_prefix());
+		snprintf(pattern, sizeof(pattern), "%s/%smap_*", mount->mnt_dir, eal_prefix());
 		if (glob(pattern, 0, NULL, &found) == 0)
 			for (size_t i = 0; i < found.gl_pathc; i++)
 				if (stat(found.gl_pathv[i], &file) == 0)
@@ -235,7 +234,7 @@ TEST(memory_follows_the_load, NULL, teardown)
 		if (rte_eal_has_hugepages())
 			assert_int_equal(heaps(), heap_before);
 	}
-	harness_say("%zu segments, %s", had, keeps_memory() ? "kept by EAL" : "given back");
+	say("%zu segments, %s", had, keeps_memory() ? "kept by EAL" : "given back");
 }
 
 /* Stays to the end. */
@@ -268,7 +267,7 @@ TEST(a_service_lcore_gives_it_back, NULL, teardown)
 	assert_in_range(segments(), 1, IN_MAGAZINES);
 	if (!keeps_memory())
 		assert_pages(before - SLACK, before + IN_MAGAZINES + SLACK);
-	harness_say("%zu segments", had);
+	say("%zu segments", had);
 }
 
 /* Who does not wait is fed by the service lcore. */
@@ -291,7 +290,7 @@ TEST(a_service_lcore_feeds, NULL, teardown)
 		n++;
 	}
 	assert_int_equal(n, LOAD);
-	harness_say("%u times there was none", misses);
+	say("%u times there was none", misses);
 	load_down();
 }
 

@@ -150,9 +150,9 @@ exchange_at_random(struct rte_mempool *mp, unsigned int steps, unsigned int max_
 	void **objs = table_of(n);
 
 	for (unsigned int step = 0; step < steps; step++) {
-		unsigned int bulk = harness_random(max_bulk + 1);
+		unsigned int bulk = random_below(max_bulk + 1);
 
-		if (harness_random(2) == 0) {
+		if (random_below(2) == 0) {
 			int ret = roster_get(roster, objs + held, RTE_MIN(bulk, n));
 
 			assert_int_equal(ret == 0, RTE_MIN(bulk, n) <= n - held);
@@ -175,7 +175,7 @@ exchange_at_random(struct rte_mempool *mp, unsigned int steps, unsigned int max_
 TEST(the_count_is_exact_after_every_step_of_a_random_exchange)
 {
 	static const unsigned int sizes[] = {1, 7, 100, 1000, 5000};
-	unsigned int steps = harness_full() ? 500000 : 20000;
+	unsigned int steps = run_is_full() ? 500000 : 20000;
 
 	for (unsigned int i = 0; i < RTE_DIM(sizes); i++) {
 		struct rte_mempool *mp = pool_make(POOL_SPEC(sizes[i], 64));
@@ -296,7 +296,7 @@ TEST(every_cache_size_adds_up)
 			assert_in_range(got, n - bulk + 1, n);
 			assert_int_equal(rte_mempool_avail_count(mp), n - got);
 			roster_shuffle(objs, got);
-			roster_refill(roster, objs, got, 1 + harness_random(MAX_BULK));
+			roster_refill(roster, objs, got, 1 + random_below(MAX_BULK));
 			assert_int_equal(rte_mempool_avail_count(mp), n);
 		}
 		roster_free(roster);

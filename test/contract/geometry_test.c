@@ -20,7 +20,7 @@
 #include "roster.h"
 
 #define PAGE 4096u
-#define MAX_BYTES (harness_full() ? 200u << 20 : 20u << 20)
+#define MAX_BYTES (run_is_full() ? 200u << 20 : 20u << 20)
 
 static const unsigned int elt_sizes[] = {8, 40, 64, 128, 1000, 2176, 4096, 9000, 65536};
 static const unsigned int counts[] = {1, 2, 13, 64, 509, 1000, 4097, 20000};
@@ -313,12 +313,11 @@ TEST(small_pages_with_physical_addresses)
 		if (mp == NULL) {
 			spec.ops = REFERENCE_OPS;
 			assert_null(make_in_small_pages(&spec));
-			harness_say("%s refuses objects of %u bytes as well", REFERENCE_OPS,
-				    elt_sizes[i]);
+			say("%s refuses objects of %u bytes as well", REFERENCE_OPS, elt_sizes[i]);
 			continue;
 		}
-		harness_say("%u objects of %u bytes in %u chunks", spec.n, spec.elt_size,
-			    mp->nb_mem_chunks);
+		say("%u objects of %u bytes in %u chunks", spec.n, spec.elt_size,
+		    mp->nb_mem_chunks);
 		assert_no_page_is_crossed(mp);
 		assert_objects_are_contiguous_in_io_memory(mp);
 		pool_assert_free(mp, spec.n);
@@ -339,7 +338,7 @@ TEST(anonymous_memory_with_physical_addresses)
 		if (pool_stride(mp) <= PAGE)
 			assert_int_equal(made, n);
 		else
-			harness_say("%u of %u objects of %u bytes fit", made, n, elt_sizes[i]);
+			say("%u of %u objects of %u bytes fit", made, n, elt_sizes[i]);
 		assert_int_equal(made, mp->populated_size);
 		if (made > 0) {
 			assert_no_page_is_crossed(mp);

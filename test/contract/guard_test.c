@@ -11,7 +11,7 @@
 #include <rte_mbuf.h>
 
 #include "harness.h"
-#include "logtap.h"
+#include "../common/log.h"
 #include "mag_cache.h"
 #include "pool.h"
 #include "rte_mempool_magazine.h"
@@ -28,11 +28,11 @@ make(const char *config, unsigned int cache_size)
 static void
 assert_refused(struct rte_mempool *mp, void *object, const char *why)
 {
-	logtap_open();
+	log_begin();
 	rte_mempool_put(mp, object);
-	logtap_close();
-	if (!logtap_has(mp->name) || !logtap_has(why))
-		fail_msg("no \"%s\" or no \"%s\" in: %s", mp->name, why, logtap_text());
+	log_end();
+	if (!log_has(mp->name) || !log_has(why))
+		fail_msg("no \"%s\" or no \"%s\" in: %s", mp->name, why, log_text());
 }
 
 TEST(bad_puts_are_refused_and_the_pool_stays_whole)
@@ -66,15 +66,15 @@ TEST(good_puts_of_any_bulk_are_taken)
 	for (i = 0; i < RTE_DIM(caches); i++) {
 		struct rte_mempool *mp = make("guard=1,audit=1,rounds=62", caches[i]);
 
-		logtap_open();
+		log_begin();
 		for (bulk = 1; bulk <= 1000; bulk *= 10)
 			for (at = 0; at + bulk <= COUNT; at += bulk) {
 				assert_int_equal(rte_mempool_get_bulk(mp, objects + at, bulk), 0);
 				if (at + 2 * bulk > COUNT)
 					rte_mempool_put_bulk(mp, objects, at + bulk);
 			}
-		logtap_close();
-		assert_int_equal(logtap_lines(), 0);
+		log_end();
+		assert_int_equal(log_lines(), 0);
 		assert_int_equal(rte_mempool_avail_count(mp), COUNT);
 		rte_mempool_free(mp);
 	}
@@ -89,13 +89,13 @@ TEST(objects_of_a_contiguous_block_are_a_users)
 
 	assert_int_equal(rte_mempool_ops_get_info(mp, &info), 0);
 	assert_int_equal(rte_mempool_get_contig_blocks(mp, &first, 1), 0);
-	logtap_open();
+	log_begin();
 	for (i = 0; i < info.contig_block_size; i++) {
 		at = RTE_PTR_ADD(first, i * pool_stride(mp));
 		rte_mempool_put(mp, at);
 	}
-	logtap_close();
-	assert_int_equal(logtap_lines(), 0);
+	log_end();
+	assert_int_equal(log_lines(), 0);
 	assert_refused(mp, first, "free already");
 	pool_assert_free(mp, COUNT);
 	rte_mempool_free(mp);
@@ -113,7 +113,7 @@ TEST(an_audited_pool_says_who_gave_back_first)
 	assert_int_equal(last.lcore, rte_lcore_id());
 	rte_mempool_put(mp, object);
 	assert_refused(mp, object, "now freed by thread");
-	assert_true(logtap_has("last freed by thread"));
+	assert_true(log_has("last freed by thread"));
 	rte_mempool_free(mp);
 }
 
@@ -125,12 +125,12 @@ TEST(a_pool_that_is_freed_too_early_says_who_holds_its_objects)
 
 	assert_int_equal(rte_mempool_get(mp, &object), 0);
 	snprintf(expected, sizeof(expected), "object %p is out", object);
-	logtap_open();
+	log_begin();
 	rte_mempool_free(mp);
-	logtap_close();
-	assert_true(logtap_has("1 of its 2000 objects are out"));
-	assert_true(logtap_has(expected));
-	assert_true(logtap_has("last allocated by thread"));
+	log_end();
+	assert_true(log_has("1 of its 2000 objects are out"));
+	assert_true(log_has(expected));
+	assert_true(log_has("last allocated by thread"));
 }
 
 TEST(a_pools_own_audit_comes_before_the_switch_for_all)

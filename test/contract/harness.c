@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 #include <errno.h>
-#include <inttypes.h>
 #include <linux/sched.h>
 #include <malloc.h>
 #include <sched.h>
@@ -11,11 +10,9 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <rte_eal.h>
-#include <rte_errno.h>
 
 #include "../patience.h"
 #include "harness.h"
@@ -32,42 +29,17 @@
 
 static int program_argc;
 static char **program_argv;
-static uint64_t random_state;
-static char prefix[128];
-static unsigned int time_limit, time_waited; /* seconds: on an idle machine; until the alarm */
 
 static bool
-env_is(const char *name, const char *value)
+no_hugepages(void)
 {
-	const char *found = getenv(name);
-
-	return found != NULL && strcmp(found, value) == 0;
-}
-
-static const char *
-env_text(const char *name, const char *otherwise)
-{
-	const char *found = getenv(name);
-
-	return found != NULL && found[0] != '\0' ? found : otherwise;
+	return strcmp(env_text("MAGAZINE_HUGE", "1"), "0") == 0;
 }
 
 const char *
 harness_ops(void)
 {
 	return env_text("MAGAZINE_TEST_OPS", OURS);
-}
-
-const char *
-harness_file_prefix(void)
-{
-	return prefix;
-}
-
-bool
-harness_full(void)
-{
-	return env_is("MAGAZINE_FULL", "1");
 }
 
 bool
@@ -86,136 +58,42 @@ harness_need_ours(const char *promise)
 		SKIP_TEST("only %s promises %s, the ops here are %s", OURS, promise, harness_ops());
 }
 
-void
-harness_say(const char *format, ...)
-{
-	va_list ap;
-
-	printf("# ");
-	va_start(ap, format);
-	vprintf(format, ap);
-	va_end(ap);
-	printf("\n");
-	fflush(stdout);
-}
-
-uint32_t
-harness_random(uint32_t limit)
-{
-	random_state = random_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return ((random_state >> 33) * limit) >> 31;
-}
-
-static void
-seed_random(void)
-{
-	random_state = strtoull(env_text("MAGAZINE_SEED", "0"), NULL, 0);
-	if (random_state == 0)
-		random_state = (uint64_t)time(NULL) << 16 ^ getpid();
-	harness_say("MAGAZINE_SEED=%" PRIu64, random_state);
-}
-
-static void
-time_begin(unsigned int seconds)
-{
-	time_limit = seconds;
-	time_waited = seconds;
-	alarm(seconds);
-}
-
-static void
-time_is_up(int signo __rte_unused)
-{
-	static const char text[] = "\nBail out! The time limit of the program has passed\n";
-	unsigned int most = time_limit * patience();
-
-	if (time_waited < most) {
-		alarm(most - time_waited);
-		time_waited = most;
-		return;
-	}
-	if (write(STDOUT_FILENO, text, sizeof(text) - 1) < 0)
-		_exit(3);
-	_exit(2);
-}
-
-/* The i-th of the CPUs that we may use, over and over. */
-static unsigned int
-nth_cpu(const cpu_set_t *cpus, unsigned int i)
-{
-	unsigned int cpu = 0;
-
-	for (i %= CPU_COUNT(cpus);; cpu++)
-		if (CPU_ISSET(cpu, cpus) && i-- == 0)
-			return cpu;
-}
-
-static const char *
-lcore_map(unsigned int nb_lcores)
-{
-	static char map[256];
-	size_t len = 0;
-	cpu_set_t cpus;
-
-	if (sched_getaffinity(0, sizeof(cpus), &cpus) != 0) {
-		CPU_ZERO(&cpus);
-		CPU_SET(0, &cpus);
-	}
-	for (unsigned int i = 0; i < nb_lcores; i++)
-		len += snprintf(map + len, sizeof(map) - len, "%s%u@%u", i > 0 ? "," : "", i,
-				nth_cpu(&cpus, i));
-	return map;
-}
-
 static int
-start_eal(int argc, char **argv, unsigned int nb_lcores, const char *plugin, const char *primary)
+start(int argc, char **argv, unsigned int nb_lcores, const char *plugin, const char *primary)
 {
-	char *args[MAX_EAL_ARGS];
-	int n = 0;
-
-	snprintf(prefix, sizeof(prefix), "%s-contract-%d",
-		 env_text("MAGAZINE_FILE_PREFIX", "magazine"),
-		 primary != NULL ? atoi(primary) : getpid());
-	args[n++] = argv[0];
-	args[n++] = strdup("--no-pci");
-	args[n++] = strdup("--file-prefix");
-	args[n++] = strdup(prefix);
-	args[n++] = strdup("--lcores");
-	args[n++] = strdup(lcore_map(nb_lcores));
-	if (primary != NULL)
-		args[n++] = strdup("--proc-type=secondary");
-	if (plugin != NULL) {
-		args[n++] = strdup("-d");
-		args[n++] = strdup(plugin);
-	}
-	for (int i = 1; i < argc && n < MAX_EAL_ARGS; i++)
-		args[n++] = argv[i];
 	/* Another arena of the C library's is 64 MiB of addresses that heap.c would count. */
 	mallopt(M_ARENA_MAX, 1);
-	return rte_eal_init(n, args);
+	return eal_try(&(struct eal_plan){
+		.name = "contract",
+		.lcores = nb_lcores,
+		.primary = primary != NULL ? atoi(primary) : 0,
+		.plugin = plugin,
+		.argc = argc,
+		.argv = argv,
+	});
 }
 
 static int
-start(int argc, char **argv, unsigned int nb_lcores, const char *primary)
+start_in_time(int argc, char **argv, unsigned int nb_lcores, const char *primary)
 {
 	program_argc = argc;
 	program_argv = argv;
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	signal(SIGALRM, time_is_up);
-	time_begin(harness_full() ? TIME_LIMIT_FULL_SECONDS : TIME_LIMIT_SECONDS);
-	return start_eal(argc, argv, nb_lcores, env_text("MAGAZINE_PLUGIN", NULL), primary);
+	time_limit(run_is_full() ? TIME_LIMIT_FULL_SECONDS : TIME_LIMIT_SECONDS,
+		   "\nBail out! The time limit of the program has passed\n");
+	return start(argc, argv, nb_lcores, env_text("MAGAZINE_PLUGIN", NULL), primary);
 }
 
 int
 harness_start_eal(int argc, char **argv, unsigned int nb_lcores)
 {
-	return start(argc, argv, nb_lcores, NULL);
+	return start_in_time(argc, argv, nb_lcores, NULL);
 }
 
 int
 harness_start_secondary(int argc, char **argv, unsigned int nb_lcores)
 {
-	return start(argc, argv, nb_lcores, getenv(ENV_PRIMARY));
+	return start_in_time(argc, argv, nb_lcores, getenv(ENV_PRIMARY));
 }
 
 /* In the child of a fork. */
@@ -349,7 +227,7 @@ this_mode_is_refused_by_eal_itself(void **state __rte_unused)
 		strncat(mode, program_argv[i], sizeof(mode) - strlen(mode) - 1);
 	}
 	SKIP_TEST("EAL does not start here without our plugin either, arguments:%s (%s)", mode,
-		  env_is("MAGAZINE_HUGE", "0") ? "no hugepages reserved" : "see its own words");
+		  no_hugepages() ? "no hugepages reserved" : "see its own words");
 }
 
 static int
@@ -367,16 +245,10 @@ probe(int argc, char **argv, unsigned int nb_lcores)
 {
 	argv[1] = argv[0];
 	alarm(PROBE_LIMIT_SECONDS * patience());
-	if (start_eal(argc - 1, argv + 1, nb_lcores, NULL, NULL) < 0)
+	if (start(argc - 1, argv + 1, nb_lcores, NULL, NULL) < 0)
 		return 1;
 	rte_eal_cleanup();
 	return 0;
-}
-
-static bool
-mode_needs_hugepages(void)
-{
-	return !harness_has_arg("--no-huge");
 }
 
 int
@@ -389,7 +261,7 @@ harness_run(int argc, char **argv, unsigned int nb_lcores, const struct CMUnitTe
 		return probe(argc, argv, nb_lcores);
 	program_argc = argc;
 	program_argv = argv;
-	if (env_is("MAGAZINE_HUGE", "0") && mode_needs_hugepages())
+	if (no_hugepages() && !harness_has_arg("--no-huge"))
 		return run_refused();
 	if (harness_start_eal(argc, argv, nb_lcores) < 0) {
 		if (!eal_starts_without_plugin(argc, argv))
@@ -397,7 +269,7 @@ harness_run(int argc, char **argv, unsigned int nb_lcores, const struct CMUnitTe
 		printf("Bail out! EAL starts without the plugin but not with it\n");
 		return 1;
 	}
-	seed_random();
+	seed_choose();
 	failed = _cmocka_run_group_tests("contract", tests, nb_tests, NULL, NULL);
 	if (rte_eal_cleanup() != 0) {
 		printf("Bail out! rte_eal_cleanup failed\n");

@@ -13,6 +13,7 @@
 #include <rte_mempool.h>
 
 #include "../check.h"
+#include "../common/start.h"
 
 /**
  * @file
@@ -84,29 +85,17 @@ int harness_copy_status(pid_t pid);
 /** Name of the mempool ops under test. */
 const char *harness_ops(void);
 
-/** What the files of this program's EAL are named after; empty before it is started. */
-const char *harness_file_prefix(void);
-
-/** Are the longer variants asked for? */
-bool harness_full(void);
-
 /** Does the command line have this EAL argument? */
 bool harness_has_arg(const char *arg);
 
 /** Skip the test, saying why. */
 #define SKIP_TEST(...)                                                                             \
 	do {                                                                                       \
-		harness_say("skip: " __VA_ARGS__);                                                 \
+		say("skip: " __VA_ARGS__);                                                         \
 		skip();                                                                            \
 	} while (0)
 
 /** Skip the test unless the ops under test are our own. */
 void harness_need_ours(const char *promise);
-
-/** Print a line that TAP readers take for a comment. */
-void harness_say(const char *format, ...) __rte_format_printf(1, 2);
-
-/** Uniform random number below @p limit; the seed is printed at start, MAGAZINE_SEED sets it. */
-uint32_t harness_random(uint32_t limit);
 
 #endif /* CONTRACT_HARNESS_H */

@@ -62,15 +62,8 @@ address_space(void)
 struct heap_use
 heap_use_now(void)
 {
-	struct heap_use use = {0};
-	struct rte_malloc_socket_stats stats;
+	struct heap_use use = {.bytes = heap_balance(), .allocations = heap_allocations()};
 
-	for (unsigned int i = 0; i < rte_socket_count(); i++) {
-		if (rte_malloc_get_socket_stats(rte_socket_id_by_idx(i), &stats) != 0)
-			continue;
-		use.bytes += stats.heap_allocsz_bytes;
-		use.allocations += stats.alloc_count;
-	}
 	rte_memzone_walk(count_memzone, &use.memzones);
 	use.fds = count_fds();
 	use.mapped = address_space();

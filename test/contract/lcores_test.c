@@ -173,9 +173,9 @@ make_workers(struct rte_mempool *mp, unsigned int n, unsigned int steps, unsigne
 	for (unsigned int i = 0; i < n; i++) {
 		workers[i].mp = mp;
 		workers[i].id = i + 1;
-		workers[i].steps = harness_full() ? 20 * steps : steps;
+		workers[i].steps = run_is_full() ? 20 * steps : steps;
 		workers[i].max_bulk = max_bulk;
-		workers[i].random = harness_random(UINT32_MAX >> 1);
+		workers[i].random = random_below(UINT32_MAX >> 1);
 	}
 	return workers;
 }

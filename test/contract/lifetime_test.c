@@ -12,7 +12,7 @@
 
 #include "harness.h"
 #include "heap.h"
-#include "logtap.h"
+#include "../common/log.h"
 #include "mag_stats.h"
 #include "pool.h"
 #include "roster.h"
@@ -107,14 +107,14 @@ TEST(free_with_objects_out_says_once_how_many)
 		snprintf(name, sizeof(name), "%s", mp->name);
 		snprintf(number, sizeof(number), " %u ", out[i]);
 		assert_int_equal(rte_mempool_get_bulk(mp, objs, out[i]), 0);
-		logtap_open();
+		log_begin();
 		rte_mempool_free(mp);
-		logtap_close();
-		harness_say("log: %s", logtap_text());
-		assert_int_equal(logtap_lines(), 1);
-		assert_true(logtap_has("magazine"));
-		assert_true(logtap_has(name));
-		assert_true(logtap_has(number));
+		log_end();
+		say("log: %s", log_text());
+		assert_int_equal(log_lines(), 1);
+		assert_true(log_has("magazine"));
+		assert_true(log_has(name));
+		assert_true(log_has(number));
 	}
 }
 
@@ -127,10 +127,10 @@ TEST(free_with_all_objects_back_says_nothing)
 		assert_int_equal(rte_mempool_get(mp, &objs[i]), 0);
 	for (unsigned int i = 0; i < 500; i++)
 		rte_mempool_put(mp, objs[i]);
-	logtap_open();
+	log_begin();
 	rte_mempool_free(mp);
-	logtap_close();
-	assert_string_equal(logtap_text(), "");
+	log_end();
+	assert_string_equal(log_text(), "");
 }
 
 static void
@@ -148,9 +148,9 @@ make_use_free(unsigned int n, unsigned int cache, unsigned int out)
 	rte_mempool_ops_get_info(mp, &info);
 	if (out > 0)
 		assert_int_equal(rte_mempool_get_bulk(mp, objs, out), 0);
-	logtap_open(); /* objects out are reported, a thousand times */
+	log_begin(); /* objects out are reported, a thousand times */
 	rte_mempool_free(mp);
-	logtap_close();
+	log_end();
 }
 
 static void
@@ -197,15 +197,15 @@ one_refused_life(void)
 {
 	struct rte_mempool *mp = pool_empty(POOL_SPEC(500, 64, .config = "rounds=7"));
 
-	logtap_open();
+	log_begin();
 	assert_int_equal(rte_mempool_populate_default(mp), -EINVAL);
 	rte_mempool_free(mp);
-	logtap_close();
+	log_end();
 }
 
 TEST(nothing_is_leaked_by_pools_that_were_used)
 {
-	assert_cycles_leave_nothing(harness_full() ? 500 : 60, one_life_of_each_kind);
+	assert_cycles_leave_nothing(run_is_full() ? 500 : 60, one_life_of_each_kind);
 }
 
 TEST(nothing_is_leaked_by_pools_that_were_never_populated)
@@ -237,10 +237,10 @@ end_both_visit(struct mag_cache *cache, void *arg)
 	RTE_SET_USED(arg);
 	visits++;
 	assert_ptr_equal(cache, rte_mempool_magazine_cache(walked[0]));
-	logtap_open();
+	log_begin();
 	assert_int_equal(rte_mempool_populate_default(mp), -EDEADLK);
-	logtap_close();
-	assert_int_equal(logtap_lines(), 1);
+	log_end();
+	assert_int_equal(log_lines(), 1);
 	rte_mempool_free(mp);
 	rte_mempool_free(walked[0]);
 	rte_mempool_free(walked[1]);
@@ -284,9 +284,9 @@ TEST(memory_of_a_pool_that_is_gone_can_be_used_by_the_next)
 		assert_int_equal(roster_drain(roster, objs, 1), n);
 		roster_put(roster, objs, n / (1 + i % 3));
 		roster_free(roster);
-		logtap_open();
+		log_begin();
 		rte_mempool_free(mp);
-		logtap_close();
+		log_end();
 		free(objs);
 	}
 	munmap(memory, len);
@@ -313,12 +313,12 @@ TEST(a_program_of_another_layout_does_not_get_the_cache)
 	harness_need_ours("a cache");
 	mp = pool_make(POOL_SPEC(500, 64));
 	assert_non_null(rte_mempool_magazine_cache(mp));
-	logtap_open();
+	log_begin();
 	assert_null(rte_mempool_magazine_cache_with(mp, MAG_LAYOUT + 1));
-	logtap_close();
+	log_end();
 	assert_int_equal(rte_errno, ENOTSUP);
-	assert_int_equal(logtap_lines(), 1);
-	assert_true(logtap_has("layout"));
+	assert_int_equal(log_lines(), 1);
+	assert_true(log_has("layout"));
 	rte_mempool_free(mp);
 }
 

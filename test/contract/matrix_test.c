@@ -11,7 +11,7 @@
 #include "roster.h"
 
 #define MAX_BULK 1024
-#define CELL_BYTES (harness_full() ? UINT64_C(400) << 20 : UINT64_C(48) << 20)
+#define CELL_BYTES (run_is_full() ? UINT64_C(400) << 20 : UINT64_C(48) << 20)
 /* The bytes of objects are compared in pools up to this size. */
 #define PAINT_BYTES (8u << 20)
 
@@ -67,7 +67,7 @@ run_cell(struct cells *cells, const struct pool_spec *spec)
 	if (paint)
 		roster_paint(roster);
 	cycle(mp, roster, objs, bulks[cells->nb % RTE_DIM(bulks)]);
-	cycle(mp, roster, objs, bulks[harness_random(RTE_DIM(bulks))]);
+	cycle(mp, roster, objs, bulks[random_below(RTE_DIM(bulks))]);
 	if (paint)
 		roster_assert_paint(roster);
 	roster_free(roster);
@@ -85,7 +85,7 @@ cell_is_possible(unsigned int n, unsigned int elt_size, unsigned int cache)
 static void
 report(const struct cells *cells)
 {
-	harness_say("%u cells, %u refused by %s too", cells->nb, cells->refused, REFERENCE_OPS);
+	say("%u cells, %u refused by %s too", cells->nb, cells->refused, REFERENCE_OPS);
 }
 
 TEST(every_count_size_and_cache)
@@ -130,7 +130,7 @@ TEST(every_count_up_to_a_few_hundred)
 {
 	struct cells cells = {0};
 
-	for (unsigned int n = 1; n <= 600; n += harness_full() || n < 300 ? 1 : 7)
+	for (unsigned int n = 1; n <= 600; n += run_is_full() || n < 300 ? 1 : 7)
 		run_cell(&cells, POOL_SPEC(n, 64));
 	for (unsigned int n = 1024; n <= 65536; n *= 2)
 		for (unsigned int off = 0; off < 3; off++)

@@ -81,7 +81,7 @@ TEST(anonymous_memory)
 		struct rte_mempool *mp = pool_empty(POOL_SPEC(20000, sizes[i]));
 
 		assert_int_equal(rte_mempool_populate_anon(mp), 20000);
-		harness_say("%u chunks of anonymous memory", mp->nb_mem_chunks);
+		say("%u chunks of anonymous memory", mp->nb_mem_chunks);
 		use_pool(mp);
 		rte_mempool_free(mp);
 	}
@@ -214,8 +214,8 @@ TEST(odd_chunks_give_as_many_objects_as_with_the_default_handler)
 	char *memory = pool_map(CHUNKS * ROOM);
 
 	for (unsigned int i = 0; i < CHUNKS; i++) {
-		chunks[i].offset = i * ROOM + harness_random(200);
-		chunks[i].len = harness_random(i % 3 == 0 ? 300 : ROOM - 200);
+		chunks[i].offset = i * ROOM + random_below(200);
+		chunks[i].len = random_below(i % 3 == 0 ? 300 : ROOM - 200);
 	}
 	for (unsigned int i = 0; i < RTE_DIM(flags); i++) {
 		struct pool_spec spec = *POOL_SPEC(CHUNKS * ROOM, 24 + 56 * i, .flags = flags[i]);
@@ -300,8 +300,7 @@ use_external_heap(size_t page_size, unsigned int n, unsigned int elt_size)
 	assert_true(socket >= 256);
 	mp = pool_make(POOL_SPEC_ON(socket, n, elt_size));
 	assert_int_equal(mp->socket_id, socket);
-	harness_say("%u chunks in an external heap with pages of %zu bytes", mp->nb_mem_chunks,
-		    page_size);
+	say("%u chunks in an external heap with pages of %zu bytes", mp->nb_mem_chunks, page_size);
 	use_pool(mp);
 	rte_mempool_free(mp);
 	heap_external_remove("contract-external");

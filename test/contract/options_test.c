@@ -14,7 +14,7 @@
 #include <rte_errno.h>
 
 #include "harness.h"
-#include "logtap.h"
+#include "../common/log.h"
 #include "pool.h"
 
 #define ENV_OPTIONS "MAGAZINE_OPTIONS"
@@ -53,16 +53,16 @@ static const struct bad bad[] = {
 static void
 assert_one_line_names(const struct bad *which, const char *pool)
 {
-	if (logtap_lines() != 1)
-		fail_msg("'%s': %u log lines instead of one: %s", which->text, logtap_lines(),
-			 logtap_text());
-	if (!logtap_has("magazine") || !logtap_has(pool))
+	if (log_lines() != 1)
+		fail_msg("'%s': %u log lines instead of one: %s", which->text, log_lines(),
+			 log_text());
+	if (!log_has("magazine") || !log_has(pool))
 		fail_msg("'%s': no \"magazine\" or no \"%s\" in: %s", which->text, pool,
-			 logtap_text());
+			 log_text());
 	for (unsigned int i = 0; i < RTE_DIM(which->named) && which->named[i] != NULL; i++)
-		if (!logtap_has(which->named[i]))
+		if (!log_has(which->named[i]))
 			fail_msg("'%s': no \"%s\" in: %s", which->text, which->named[i],
-				 logtap_text());
+				 log_text());
 }
 
 TEST(good_options_make_a_working_pool)
@@ -91,12 +91,12 @@ TEST(a_bad_option_fails_the_default_population)
 		struct rte_mempool *mp = pool_empty(POOL_SPEC(500, 64, .config = bad[i].text));
 		int ret;
 
-		logtap_open();
+		log_begin();
 		ret = rte_mempool_populate_default(mp);
-		logtap_close();
+		log_end();
 		if (ret != -EINVAL)
 			fail_msg("'%s': %d, expected -EINVAL", bad[i].text, ret);
-		harness_say("'%s': %s", bad[i].text, logtap_text());
+		say("'%s': %s", bad[i].text, log_text());
 		assert_one_line_names(&bad[i], mp->name);
 		assert_int_equal(mp->populated_size, 0);
 		rte_mempool_free(mp);
@@ -111,13 +111,13 @@ TEST(a_bad_option_fails_every_way_to_populate)
 	harness_need_ours("options");
 	chunk = pool_map(1 << 20);
 	mp = pool_empty(POOL_SPEC(500, 64, .config = "rounds=7"));
-	logtap_open();
+	log_begin();
 	assert_int_equal(rte_mempool_populate_iova(mp, chunk, RTE_BAD_IOVA, 1 << 20, NULL, NULL),
 			 -EINVAL);
 	assert_int_equal(rte_mempool_populate_virt(mp, chunk, 1 << 20, 4096, NULL, NULL), -EINVAL);
 	assert_int_equal(rte_mempool_populate_anon(mp), 0);
 	assert_int_equal(rte_errno, EINVAL);
-	logtap_close();
+	log_end();
 	rte_mempool_free(mp);
 	munmap(chunk, 1 << 20);
 }
@@ -199,10 +199,10 @@ run_as_child(int argc, char **argv)
 	mp = rte_mempool_create_empty("child-pool", 500, 64, 0, 0, SOCKET_ID_ANY, 0);
 	if (mp == NULL || rte_mempool_set_ops_byname(mp, harness_ops(), getenv(ENV_CONFIG)) != 0)
 		return 1;
-	logtap_open();
+	log_begin();
 	ret = rte_mempool_populate_default(mp);
-	logtap_close();
-	printf(CHILD_MARK "%d %u %s\n", ret, logtap_lines(), logtap_text());
+	log_end();
+	printf(CHILD_MARK "%d %u %s\n", ret, log_lines(), log_text());
 	rte_mempool_free(mp);
 	rte_eal_cleanup();
 	return 0;

@@ -196,7 +196,7 @@ static void
 sweep_over_the_interval(const char *what)
 {
 	enum { AT_ONCE = 5, STEP_US = 100, STEPS = 100, FIRST_US = 20000 };
-	unsigned int died = 0, ends = harness_full() ? 10 * STEPS : STEPS / 2;
+	unsigned int died = 0, ends = run_is_full() ? 10 * STEPS : STEPS / 2;
 	pid_t pids[AT_ONCE];
 
 	for (unsigned int i = 0; i < ends; i += AT_ONCE) {

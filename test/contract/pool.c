@@ -81,9 +81,8 @@ pool_try(const struct pool_spec *spec)
 		fail_msg("%s can, %s cannot: %u objects of %u bytes, cache %u, flags %#x: %s",
 			 REFERENCE_OPS, spec_ops(spec), spec->n, spec->elt_size, spec->cache_size,
 			 spec->flags, rte_strerror(reason));
-	harness_say("%s refuses as well: %u objects of %u bytes, cache %u, flags %#x: %s",
-		    REFERENCE_OPS, spec->n, spec->elt_size, spec->cache_size, spec->flags,
-		    rte_strerror(rte_errno));
+	say("%s refuses as well: %u objects of %u bytes, cache %u, flags %#x: %s", REFERENCE_OPS,
+	    spec->n, spec->elt_size, spec->cache_size, spec->flags, rte_strerror(rte_errno));
 	return NULL;
 }
 

@@ -16,7 +16,7 @@
 
 #include "cache/cache.h"
 #include "harness.h"
-#include "logtap.h"
+#include "../common/log.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
 #include "visits/perimeter.h"
@@ -161,11 +161,11 @@ child_frees(void)
 	struct rte_mempool *mp = the_pool();
 
 	HOLDS(mp != NULL);
-	logtap_open();
+	log_begin();
 	rte_mempool_free(mp);
-	logtap_close();
-	HOLDS(logtap_has("freed while 3 of its 1000 objects are out"));
-	HOLDS(logtap_has("which made it"));
+	log_end();
+	HOLDS(log_has("freed while 3 of its 1000 objects are out"));
+	HOLDS(log_has("which made it"));
 	return 0;
 }
 
@@ -330,16 +330,16 @@ pool_of_a_secondary_is_freed(const char *what)
 	if (strcmp(what, "make") == 0 || !shared->made)
 		status = harness_copy_status(pid);
 	assert_true(shared->made);
-	logtap_open();
+	log_begin();
 	mp = the_pool();
 	rte_mempool_free(mp);
-	logtap_close();
+	log_end();
 	shared->freed = true;
 	if (strcmp(what, "make") != 0)
 		status = harness_copy_status(pid);
 	assert_int_equal(status, 0);
 	assert_non_null(mp);
-	assert_true(logtap_has("which made it"));
+	assert_true(log_has("which made it"));
 	rte_memzone_free(rte_memzone_lookup(CHUNK));
 	assert_int_equal(caches_listed(), LISTED);
 }

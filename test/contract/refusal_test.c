@@ -128,8 +128,7 @@ TEST(a_pool_made_for_many_objects_that_gets_few)
 		pool_assert_free(mp, ret);
 	} else {
 		assert_true(ret < 0);
-		harness_say("%u objects are refused from the start: %s", mp->size,
-			    rte_strerror(-ret));
+		say("%u objects are refused from the start: %s", mp->size, rte_strerror(-ret));
 	}
 	rte_mempool_free(mp);
 	munmap(chunk, len);

@@ -215,7 +215,7 @@ void
 roster_shuffle(void **objs, unsigned int n)
 {
 	for (unsigned int i = n; i > 1; i--) {
-		unsigned int j = harness_random(i);
+		unsigned int j = random_below(i);
 		void *obj = objs[i - 1];
 
 		objs[i - 1] = objs[j];

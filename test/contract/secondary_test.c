@@ -15,7 +15,7 @@
 #include <rte_memzone.h>
 
 #include "harness.h"
-#include "logtap.h"
+#include "../common/log.h"
 #include "pool.h"
 
 /* Set in a copy of this program that is the secondary process: what it does. */
@@ -222,13 +222,13 @@ strangers_lose_what_they_free(const char *plugin, bool hint)
 	gift = rte_memzone_reserve(GIFT, sizeof(*gift), SOCKET_ID_ANY, 0)->addr;
 	gift->given = gift->enough = false;
 	assert_int_equal(rte_mempool_get_bulk(mp, gift->objects, COUNT), 0);
-	logtap_open();
+	log_begin();
 	pid = harness_copy(ENV_CHILD, "stranger", (const char *[]){"-d", plugin, NULL});
 	while (!gift->given && harness_copy_runs(pid))
 		usleep(1000);
-	hint = !hint || logtap_wait("none of its 1000 objects is free");
+	hint = !hint || log_wait("none of its 1000 objects is free");
 	gift->enough = true;
-	logtap_close();
+	log_end();
 	assert_int_equal(child_end(pid), 0);
 	assert_true(hint);
 	/* Lost, and nothing of the pool is touched. */

@@ -60,8 +60,8 @@ make(unsigned int which)
 				    .config = ours ? pools[which].config : NULL, .ops = ops));
 
 	rte_mempool_obj_iter(mp, set_pool, NULL);
-	harness_say("%s, mempool cache %u, %s", ops, pools[which].cache_size,
-		    ours && pools[which].config != NULL ? pools[which].config : "no options");
+	say("%s, mempool cache %u, %s", ops, pools[which].cache_size,
+	    ours && pools[which].config != NULL ? pools[which].config : "no options");
 	return mp;
 }
 
@@ -217,7 +217,7 @@ run_ports(struct rte_mempool *mp, bool pipeline)
 		of = pipeline ? i / 2 : i;
 		ports[i] = (struct port){.rx.mp = mp,
 					 .between = rings[of],
-					 .bursts = harness_full() ? 200000 : 5000,
+					 .bursts = run_is_full() ? 200000 : 5000,
 					 .receives = !pipeline || i % 2 == 0,
 					 .transmits = !pipeline || i % 2 == 1,
 					 .received_all = &received_all[of]};

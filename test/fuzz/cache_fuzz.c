@@ -14,6 +14,7 @@
 
 #include "calls.h"
 #include "process.h"
+#include "../common/start.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -82,7 +83,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input input = {data, size};
-	uint64_t heap = process_heap();
+	uint64_t heap = heap_balance();
 
 	bad_begin();
 	/* What most calls need. */
@@ -97,8 +98,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		model_check();
 	}
 	calls_end();
-	model_require(process_heap() == heap, "%ld bytes of EAL's heap are lost",
-		      (long)(process_heap() - heap));
+	model_require(heap_balance() == heap, "%ld bytes of EAL's heap are lost",
+		      (long)(heap_balance() - heap));
 	model_reset();
 	return 0;
 }

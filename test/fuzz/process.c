@@ -4,7 +4,6 @@
 #include "control/registry.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -14,14 +13,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <rte_eal.h>
-#include <rte_errno.h>
 #include <rte_lcore.h>
 #include <rte_log.h>
-#include <rte_malloc.h>
 #include <rte_per_lcore.h>
 
-#include "eal_files.h"
+#include "../common/start.h"
 
 #define SIGNAL_NS 200000
 
@@ -137,36 +133,14 @@ process_signals(bool on)
 	timer_settime(timer, 0, &when, NULL);
 }
 
-static int
-first_of(const cpu_set_t *cpus)
-{
-	int cpu = 0;
-
-	while (cpu < CPU_SETSIZE - 1 && !CPU_ISSET(cpu, cpus))
-		cpu++;
-	return cpu;
-}
-
 void
 process_start(void)
 {
-	const char *base = getenv("MAGAZINE_FILE_PREFIX");
-	char prefix[128], map[32];
-	const char *args[] = {"fuzz",           "--no-huge",     "-m",   "256",      "--no-pci",
-			      "--no-telemetry", "--file-prefix", prefix, "--lcores", map};
-	cpu_set_t cpus;
+	static const char *const quiet[] = {"--no-telemetry", NULL};
 
-	sched_getaffinity(0, sizeof(cpus), &cpus);
-	snprintf(map, sizeof(map), "0@%d", first_of(&cpus));
-	snprintf(prefix, sizeof(prefix), "%s-fuzz-%d",
-		 base != NULL && *base != '\0' ? base : "magazine", getpid());
-	if (rte_eal_init(RTE_DIM(args), (char **)(uintptr_t)args) < 0) {
-		fprintf(stderr, "EAL: %s\n", rte_strerror(rte_errno));
-		exit(1);
-	}
+	eal_must(&(struct eal_plan){.name = "fuzz", .megabytes = 256, .lcores = 1, .args = quiet});
 	/* EAL has pinned this thread to one CPU; others may want that one too. */
-	sched_setaffinity(0, sizeof(cpus), &cpus);
-	atexit(eal_files_remove);
+	cpu_any();
 	/* Maintenance is what an input says it is. */
 	mag_cache_observer = NULL;
 	mag_cache_last_observer = NULL;
@@ -174,17 +148,4 @@ process_start(void)
 	log_start();
 	owners_start();
 	timer_start();
-}
-
-uint64_t
-process_heap(void)
-{
-	struct rte_malloc_socket_stats stats;
-	uint64_t sum = 0;
-	unsigned int i;
-
-	for (i = 0; i < rte_socket_count(); i++)
-		if (rte_malloc_get_socket_stats(rte_socket_id_by_idx(i), &stats) == 0)
-			sum += stats.heap_allocsz_bytes;
-	return sum;
 }

@@ -30,7 +30,4 @@ const char *process_log_line(void);
 /** Signals come to this thread every 200 microseconds, and are handled, or no longer. */
 void process_signals(bool on);
 
-/** Bytes that are allocated from EAL's heaps. */
-uint64_t process_heap(void);
-
 #endif /* FUZZ_PROCESS_H */

@@ -6,9 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <rte_eal.h>
-#include <rte_errno.h>
-#include <rte_launch.h>
 #include <rte_lcore.h>
 #include <rte_memzone.h>
 
@@ -20,15 +17,10 @@ unsigned int nodes;
 int distances[NODES_MAX][NODES_MAX];
 enum mode mode;
 
-struct job {
-	void (*run)(void *arg);
-	void *arg;
-};
-
 static void
 die(const char *what)
 {
-	printf("Bail out! %s: %s\n", what, rte_strerror(rte_errno));
+	printf("Bail out! %s\n", what);
 	exit(1);
 }
 
@@ -50,10 +42,12 @@ read_distances(char *text)
 	}
 }
 
-static void
-read_mode(const char *text, const char **args, int *n)
+/* EAL's arguments for it, up to NULL. */
+static const char *const *
+read_mode(const char *text)
 {
 	static char memory[64];
+	static const char *const legacy[] = {"--legacy-mem", "--socket-mem", memory, NULL};
 	unsigned int node;
 
 	if (strcmp(text, "legacy") == 0) {
@@ -61,36 +55,25 @@ read_mode(const char *text, const char **args, int *n)
 		for (node = 0; node < nodes; node++)
 			snprintf(memory + strlen(memory), sizeof(memory) - strlen(memory), "%s%u",
 				 node > 0 ? "," : "", LEGACY_MB);
-		args[(*n)++] = "--legacy-mem";
-		args[(*n)++] = "--socket-mem";
-		args[(*n)++] = memory;
-	} else if (strcmp(text, "no-huge") == 0) {
-		mode = MODE_NO_HUGE;
-		args[(*n)++] = "--no-huge";
-		args[(*n)++] = "-m";
-		args[(*n)++] = "64";
+		return legacy;
 	}
+	mode = strcmp(text, "no-huge") == 0 ? MODE_NO_HUGE : MODE_DYNAMIC;
+	return NULL;
 }
 
 void
 machine_start(int argc, char **argv)
 {
-	const char *args[16] = {argv[0], "--no-pci", "--no-telemetry", "--file-prefix", "numa"};
-	char lcores[32];
-	int n = 5;
+	struct eal_plan plan = {.name = "numa", .lcores = sysconf(_SC_NPROCESSORS_ONLN)};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (argc != 4)
 		die("arguments must be: plugin, mode, distances");
 	read_distances(argv[3]);
-	snprintf(lcores, sizeof(lcores), "0-%ld", sysconf(_SC_NPROCESSORS_ONLN) - 1);
-	args[n++] = "-l";
-	args[n++] = lcores;
-	args[n++] = "-d";
-	args[n++] = argv[1];
-	read_mode(argv[2], args, &n);
-	if (rte_eal_init(n, (char **)(uintptr_t)args) < 0)
-		die("EAL does not start");
+	plan.plugin = argv[1];
+	plan.args = read_mode(argv[2]);
+	plan.megabytes = mode == MODE_NO_HUGE ? 64 : 0;
+	eal_must(&plan);
 }
 
 unsigned int
@@ -103,28 +86,6 @@ lcore_of(unsigned int node, unsigned int nth)
 			return lcore;
 	die("a node has no such lcore");
 	return 0;
-}
-
-static int
-job_run(void *arg)
-{
-	struct job *job = arg;
-
-	job->run(job->arg);
-	return 0;
-}
-
-void
-run_on(unsigned int lcore, void (*run)(void *arg), void *arg)
-{
-	struct job job = {run, arg};
-
-	if (lcore == rte_lcore_id()) {
-		run(arg);
-		return;
-	}
-	assert_int_equal(rte_eal_remote_launch(job_run, &job, lcore), 0);
-	assert_int_equal(rte_eal_wait_lcore(lcore), 0);
 }
 
 unsigned int

@@ -16,6 +16,8 @@
 #include <rte_memzone.h>
 
 #include "../check.h"
+#include "../common/start.h"
+#include "../common/task.h"
 #include "cache/cache.h"
 
 #define NODES_MAX 8
@@ -51,8 +53,6 @@ void machine_start(int argc, char **argv);
 
 /** The nth lcore of a node. */
 unsigned int lcore_of(unsigned int node, unsigned int nth);
-/** Run on an lcore, and wait for it. Asserts belong to the main lcore. */
-void run_on(unsigned int lcore, void (*run)(void *arg), void *arg);
 
 /** Nodes but those that a bit of without is set for, nearest to a node first; returns how many. */
 unsigned int order_from(unsigned int node, uint32_t without, int order[NODES_MAX]);

@@ -171,10 +171,10 @@ test_an_lcore_has_objects_of_its_own_node_while_there_are_any(void **state __rte
 	for (node = 0; node < nodes; node++)
 		for (nth = 0; nth < 2; nth++) {
 			order_from(node, 0, order);
-			run_on(lcore_of(node, nth), take, &want);
+			run_on_lcore(lcore_of(node, nth), take, &want);
 			assert_int_equal(count, COUNT);
 			assert_order(order);
-			run_on(lcore_of(node, nth), give, NULL);
+			run_on_lcore(lcore_of(node, nth), give, NULL);
 		}
 	assert_all_home();
 }
@@ -187,10 +187,10 @@ test_an_empty_node_spills_to_the_nearest_then_to_the_next(void **state __rte_unu
 
 	for (node = 0; node < nodes; node++) {
 		order_from(node, 0, order);
-		run_on(lcore_of(node, 0), take, &want);
+		run_on_lcore(lcore_of(node, 0), take, &want);
 		assert_int_equal(count, pool.count);
 		assert_order(order);
-		run_on(lcore_of(node, 1), give, NULL);
+		run_on_lcore(lcore_of(node, 1), give, NULL);
 		assert_all_home();
 	}
 }
@@ -203,10 +203,10 @@ test_one_request_is_served_by_several_nodes_the_nearest_first(void **state __rte
 
 	for (node = 0; node < nodes; node++) {
 		order_from(node, 0, order);
-		run_on(lcore_of(node, 0), take_at_once, &want);
+		run_on_lcore(lcore_of(node, 0), take_at_once, &want);
 		assert_int_equal(count, want);
 		assert_order(order);
-		run_on(lcore_of(node, 0), give, NULL);
+		run_on_lcore(lcore_of(node, 0), give, NULL);
 	}
 	assert_all_home();
 }
@@ -234,12 +234,12 @@ test_blocks_come_from_the_nearest_node_that_has_any(void **state __rte_unused)
 	assert_int_equal(COUNT % block, 0);
 	for (node = 0; node < nodes; node++) {
 		order_from(node, 0, order);
-		run_on(lcore_of(node, 0), take_blocks, &block);
+		run_on_lcore(lcore_of(node, 0), take_blocks, &block);
 		assert_int_equal(count * block, pool.count);
 		for (i = 0, count *= block; i < count; i++)
 			objects[i] = RTE_PTR_ADD(objects[i / block * block], i % block * stride);
 		assert_order(order);
-		run_on(lcore_of(node, 0), give, NULL);
+		run_on_lcore(lcore_of(node, 0), give, NULL);
 	}
 }
 
@@ -253,10 +253,10 @@ test_a_node_without_memory_of_the_pool_is_served_by_the_nearest_that_has(void **
 		pool_make(&pool, node == 0, 0, UINT32_C(1) << node);
 		want = pool.count;
 		order_from(node, UINT32_C(1) << node, order);
-		run_on(lcore_of(node, 0), take, &want);
+		run_on_lcore(lcore_of(node, 0), take, &want);
 		assert_int_equal(count, want);
 		assert_order(order);
-		run_on(lcore_of(node, 0), give, NULL);
+		run_on_lcore(lcore_of(node, 0), give, NULL);
 		assert_all_home();
 		pool_free(&pool);
 	}
@@ -302,18 +302,18 @@ test_objects_are_stolen_from_the_nearest_node_first(void **state __rte_unused)
 
 	for (node = 0; node < nodes; node++) {
 		holder = lcore_of((node + 1) % nodes, 1);
-		run_on(holder, hold_a_magazine_of_each_node, &all);
+		run_on_lcore(holder, hold_a_magazine_of_each_node, &all);
 		assert_int_equal(rte_mempool_avail_count(pool.mp), nodes * rounds);
 		had = count;
 		want = nodes * rounds;
 		order_from(node, 0, order);
-		run_on(lcore_of(node, 0), steal, &want);
+		run_on_lcore(lcore_of(node, 0), steal, &want);
 		assert_int_equal(count, pool.count);
 		find_nodes();
 		for (i = 0; i < want; i++)
 			assert_int_equal(found[had + i], order[i / rounds]);
-		run_on(holder, give, NULL);
-		run_on(lcore_of(node, 0), flush, NULL);
+		run_on_lcore(holder, give, NULL);
+		run_on_lcore(lcore_of(node, 0), flush, NULL);
 	}
 	assert_all_home();
 }
@@ -572,14 +572,14 @@ assert_foreign_memory_is_told_apart(bool touched)
 	pool_make_foreign(touched);
 	assert_non_null(mag_cache_homes(pool.cache));
 	for (node = 0; node < nodes; node++) {
-		run_on(lcore_of(node, 0), take, &want);
+		run_on_lcore(lcore_of(node, 0), take, &want);
 		assert_int_equal(count, COUNT);
 		for (i = 0; i < count; i++)
 			*(volatile char *)objects[i] = 1;
 		nodes_of(objects, count, found);
 		for (i = 0; i < count; i++)
 			assert_int_equal(found[i], node);
-		run_on(lcore_of(node, 0), give, NULL);
+		run_on_lcore(lcore_of(node, 0), give, NULL);
 	}
 	pool_free(&pool);
 }
@@ -702,12 +702,12 @@ test_an_elastic_region_has_memory_of_each_node(void **state __rte_unused)
 	cache_make(NULL);
 	assert_non_null(cache);
 	for (node = 0; node < nodes; node++) {
-		run_on(lcore_of(node, 0), elastic_take, &want);
+		run_on_lcore(lcore_of(node, 0), elastic_take, &want);
 		assert_int_equal(count, want);
 		nodes_of(objects, count, found);
 		for (i = 0; i < count; i++)
 			assert_int_equal(found[i], node);
-		run_on(lcore_of(node, 1), elastic_give, NULL);
+		run_on_lcore(lcore_of(node, 1), elastic_give, NULL);
 	}
 }
 
@@ -740,11 +740,11 @@ test_who_waits_has_new_memory_of_its_own_node(void **state __rte_unused)
 	for (node = 0; node < nodes; node++) {
 		cache_make(NULL);
 		assert_non_null(cache);
-		run_on(lcore_of(node, 0), elastic_take_all_and_wait, NULL);
+		run_on_lcore(lcore_of(node, 0), elastic_take_all_and_wait, NULL);
 		mag_region_stats_get(region, &stats);
 		assert_true(count > 1 && count <= stats.objects);
 		assert_int_equal(node_of(objects[count - 1]), node);
-		run_on(lcore_of(node, 1), elastic_give, NULL);
+		run_on_lcore(lcore_of(node, 1), elastic_give, NULL);
 		assert_int_equal(mag_cache_destroy(cache), 0);
 		cache = NULL;
 		region_trimmed(region, 1);
@@ -758,7 +758,7 @@ test_records_of_a_cache_lie_on_their_nodes_whoever_makes_it(void **state __rte_u
 	struct mag_home *home;
 	unsigned int part;
 
-	run_on(lcore_of(nodes - 1, 0), cache_make, NULL);
+	run_on_lcore(lcore_of(nodes - 1, 0), cache_make, NULL);
 	assert_non_null(cache);
 	MAG_FOREACH_HOME(cache, part, home)
 		assert_home_lies_on(home, part, part);
@@ -799,7 +799,7 @@ mirrors_lie_on(int asked)
 	cache_make(NULL);
 	assert_non_null(cache);
 	for (node = 0; node < nodes; node++) {
-		run_on(lcore_of(node, 0), elastic_take, &want);
+		run_on_lcore(lcore_of(node, 0), elastic_take, &want);
 		assert_int_equal(count, want);
 		for (i = 0; i < count; i++) {
 			mirrors[i] = mag_mirror_of(find, objects[i]);
@@ -809,7 +809,7 @@ mirrors_lie_on(int asked)
 		nodes_of(mirrors, count, found);
 		for (i = 0; i < count; i++)
 			assert_int_equal(found[i], asked < 0 ? (int)node : asked);
-		run_on(lcore_of(node, 1), elastic_give, NULL);
+		run_on_lcore(lcore_of(node, 1), elastic_give, NULL);
 	}
 	assert_int_equal(mag_cache_destroy(cache), 0);
 	cache = NULL;
@@ -843,7 +843,7 @@ test_a_node_without_memory_does_not_keep_others_from_growing(void **state)
 	/* A node that has its reserve free would get no more. */
 	cache_make(NULL);
 	assert_non_null(cache);
-	run_on(lcore_of(1, 0), elastic_take, &one);
+	run_on_lcore(lcore_of(1, 0), elastic_take, &one);
 	assert_int_equal(MAG_STAT(region->part[1].segments_free), 0);
 	assert_int_not_equal(MAG_STAT(region->part[0].segments_free), 0);
 	mag_elastic_want(region, 1);
@@ -859,7 +859,7 @@ test_a_node_without_memory_does_not_keep_others_from_growing(void **state)
 	mag_elastic_service(UINT64_MAX);
 	assert_int_equal(MAG_STAT(region->elastic->wanted), 0);
 	mag_elastic_on_want = observer;
-	run_on(lcore_of(1, 0), elastic_give, NULL);
+	run_on_lcore(lcore_of(1, 0), elastic_give, NULL);
 }
 
 int

@@ -110,7 +110,7 @@ regions_grow_in_use(void **state)
 	stress_begin(cell.name);
 	subject_cache(&subject, &growing, 32000, 1000, &params);
 	cell_run(&cell, &subject);
-	stress_say("  rescales %u", MAG_STAT(subject.cache->first.slab.rescales));
+	say("  rescales %u", MAG_STAT(subject.cache->first.slab.rescales));
 	if (MAG_STAT(subject.cache->first.slab.rescales) == 0)
 		stress_blame("the table of addresses was never rescaled");
 	subject_cache_free(&subject, &growing);
@@ -127,7 +127,7 @@ regions_grow_in_use(void **state)
 static void
 come_and_go(uint32_t n, bool hurry)
 {
-	uint64_t updates, deadline = stress_now_ms() + SERVED_WITHIN_MS;
+	uint64_t updates, deadline = now_ms() + SERVED_WITHIN_MS;
 	struct mag_cache_params params = {.size = sizeof(params),
 					  .name = "guest",
 					  .flags = MAG_CACHE_DYNAMIC,
@@ -141,7 +141,7 @@ come_and_go(uint32_t n, bool hurry)
 	got = subject_get(&subject, objects, RTE_DIM(objects));
 	subject_put(&subject, objects, got);
 	updates = MAG_STAT(subject.cache->updates);
-	while (!hurry && MAG_STAT(subject.cache->updates) == updates && stress_now_ms() < deadline)
+	while (!hurry && MAG_STAT(subject.cache->updates) == updates && now_ms() < deadline)
 		usleep(500);
 	if (!hurry && MAG_STAT(subject.cache->updates) == updates)
 		stress_blame("cache %u was not updated within %u ms at an interval of 10 ms", n,
@@ -152,7 +152,7 @@ come_and_go(uint32_t n, bool hurry)
 static void
 run_guests(const char *name, bool service)
 {
-	uint64_t end = stress_now_ms() + stress_cell_ms();
+	uint64_t end = now_ms() + stress_cell_ms();
 	struct rng rng = stress_rng();
 	uint32_t n;
 
@@ -160,12 +160,12 @@ run_guests(const char *name, bool service)
 	mag_maint_interval(1);
 	if (service)
 		stress_service_start();
-	for (n = 0; stress_now_ms() < end && !stress_blamed(); n++)
+	for (n = 0; now_ms() < end && !stress_blamed(); n++)
 		come_and_go(n, !rng_once_in(&rng, 8));
 	if (service)
 		stress_service_stop();
 	mag_maint_interval(0);
-	stress_say("%s: %u caches", name, n);
+	say("%s: %u caches", name, n);
 	stress_end();
 }
 

@@ -15,14 +15,14 @@ tell(const struct cell *cell, struct subject *subject, struct crew *crew, uint64
 	struct mag_cache_stats stats;
 
 	mag_cache_stats_get(subject->cache, &stats);
-	stress_say("%s: rounds %u, purges %" PRIu64 ", resizes %" PRIu64 ", reaps %" PRIu64
-		   ", updates %" PRIu64 ", contention %" PRIu64,
-		   cell->name, stats.rounds, stats.purges, stats.resizes, stats.reaps,
-		   stats.updates, stats.contention_total);
-	stress_say("  steals %" PRIu64 ", denied %" PRIu64 ", visits denied %" PRIu64
-		   ", slab allocations %" PRIu64 ", from depot %" PRIu64,
-		   stats.steals, stats.steal_denied, stats.visits_denied, stats.slab_allocs,
-		   stats.depot_full_taken);
+	say("%s: rounds %u, purges %" PRIu64 ", resizes %" PRIu64 ", reaps %" PRIu64
+	    ", updates %" PRIu64 ", contention %" PRIu64,
+	    cell->name, stats.rounds, stats.purges, stats.resizes, stats.reaps, stats.updates,
+	    stats.contention_total);
+	say("  steals %" PRIu64 ", denied %" PRIu64 ", visits denied %" PRIu64
+	    ", slab allocations %" PRIu64 ", from depot %" PRIu64,
+	    stats.steals, stats.steal_denied, stats.visits_denied, stats.slab_allocs,
+	    stats.depot_full_taken);
 	unexplained += crew_tell(crew);
 	if (unexplained > 0 && !cell->may_refuse)
 		stress_blame("%" PRIu64 " gets were refused with enough objects free and nothing "
@@ -73,7 +73,7 @@ cell_final_look(struct subject *subject)
 void
 cell_run(const struct cell *cell, struct subject *subject)
 {
-	uint64_t end = stress_now_ms() + stress_cell_ms(), unexplained = 0;
+	uint64_t end = now_ms() + stress_cell_ms(), unexplained = 0;
 	unsigned int pause_ms = cell->stop_every_ms != 0 ? cell->stop_every_ms : BETWEEN_STOPS_MS;
 	struct rng rng = stress_rng();
 	struct crew crew;
@@ -82,7 +82,7 @@ cell_run(const struct cell *cell, struct subject *subject)
 	if (cell->service)
 		stress_service_start();
 	crew_start(&crew, subject, &cell->plan);
-	while (stress_now_ms() < end && !stress_blamed()) {
+	while (now_ms() < end && !stress_blamed()) {
 		if (cell->meanwhile != NULL)
 			cell->meanwhile(&crew);
 		else

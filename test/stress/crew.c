@@ -101,7 +101,7 @@ worker_main(void *arg)
 	while (!atomic_load_explicit(&worker->launched, memory_order_acquire))
 		sched_yield();
 	if (worker->kind != WORKER_LCORE)
-		stress_run_anywhere();
+		cpu_any();
 	if (worker->kind == WORKER_LCORE)
 		worker->thread = pthread_self();
 	/* release: whoever sees it running may use its thread */
@@ -158,7 +158,7 @@ nursery_stint(void *arg)
 	struct worker *worker = arg, *part = worker;
 	uint32_t i, half = rng_below(&worker->rng, STINT_STEPS), last = rng_below(&worker->rng, 8);
 
-	stress_run_anywhere();
+	cpu_any();
 	crew_register();
 	for (i = 0; i < STINT_STEPS && !crew_ends(worker->crew); i++) {
 		crew_gate(part->crew);
@@ -335,9 +335,9 @@ crew_tell(const struct crew *crew)
 		refused += crew->worker[i]->refused;
 		unexplained += crew->worker[i]->unexplained;
 	}
-	stress_say("  %u threads, %" PRIu64 " steps, %" PRIu64 " gets, refused %" PRIu64
-		   ", of these with nothing denied %" PRIu64 "%s",
-		   crew->count, steps, gets, refused, unexplained, crew->scarce ? " (scarce)" : "");
+	say("  %u threads, %" PRIu64 " steps, %" PRIu64 " gets, refused %" PRIu64
+	    ", of these with nothing denied %" PRIu64 "%s",
+	    crew->count, steps, gets, refused, unexplained, crew->scarce ? " (scarce)" : "");
 	return crew->scarce ? 0 : unexplained;
 }
 

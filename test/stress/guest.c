@@ -357,7 +357,7 @@ hand_main(void *arg)
 	struct hand *hand = arg;
 	uint32_t i, steps = rng_below(&hand->rng, STEPS_MAX), n;
 
-	stress_run_anywhere();
+	cpu_any();
 	if (hand->registered)
 		crew_register();
 	for (i = 0; i < steps && !stress_blamed(); i++) {
@@ -494,7 +494,7 @@ guests_main(void *arg)
 	struct guests *guests = arg;
 	struct rng rng = stress_rng();
 
-	stress_run_anywhere();
+	cpu_any();
 	while (!MAG_STAT(guests->end) && !stress_blamed())
 		host(guests, &rng);
 	return NULL;

@@ -77,7 +77,7 @@ run_filtered_cell(void **state)
 	struct subject subject;
 
 	if (mag_bias_best() != MAG_BIAS_MEMBARRIER) {
-		stress_say("skip: no membarrier here");
+		say("skip: no membarrier here");
 		skip();
 	}
 	begin_pool_cell(pool_cell, &subject);
@@ -168,12 +168,12 @@ static void
 stop_in_depot(struct crew *crew)
 {
 	struct sigaction action = {.sa_sigaction = on_stop_in_depot, .sa_flags = SA_SIGINFO};
-	uint64_t end = stress_now_ms() + 100;
+	uint64_t end = now_ms() + 100;
 	struct worker *worker;
 
 	take_code = (uintptr_t)dlsym(RTLD_DEFAULT, "mag_depot_take");
 	sigaction(SIGUSR1, &action, NULL);
-	while (stress_now_ms() < end && (worker = some_worker(crew)) != NULL) {
+	while (now_ms() < end && (worker = some_worker(crew)) != NULL) {
 		pthread_kill(worker->thread, SIGUSR1);
 		usleep(20);
 	}
@@ -190,12 +190,12 @@ stops_begin(long us)
 static void
 stop_inside(struct crew *crew)
 {
-	uint64_t end = stress_now_ms() + 100;
+	uint64_t end = now_ms() + 100;
 	struct worker *worker;
 
 	atomic_store_explicit(&inside, crew->subject->cache, memory_order_relaxed);
 	signal(SIGUSR1, on_stop_inside);
-	while (stress_now_ms() < end && (worker = some_worker(crew)) != NULL) {
+	while (now_ms() < end && (worker = some_worker(crew)) != NULL) {
 		pthread_kill(worker->thread, SIGUSR1);
 		usleep(50);
 	}
@@ -216,7 +216,7 @@ run_often_stopped_cell(void **state)
 
 	stops_begin(pool_cell->stop_us);
 	run_pool_cell(state);
-	stress_say("  %u short stops", MAG_STAT(stops));
+	say("  %u short stops", MAG_STAT(stops));
 }
 
 static uint64_t
@@ -258,8 +258,7 @@ run_stop_cell(void **state)
 	run_pool_cell(state);
 	stopped = MAG_STAT(stops);
 	stood = MAG_STAT(standstills);
-	stress_say("  %u threads stopped, in %u cases nobody did anything meanwhile", stopped,
-		   stood);
+	say("  %u threads stopped, in %u cases nobody did anything meanwhile", stopped, stood);
 	assert_true(stopped > 0);
 	/* Who is stopped in the slab layer stops others there: rare. */
 	assert_true(stood <= 1 + stopped / 4);
@@ -304,12 +303,12 @@ maker_main(void *arg)
 	uint32_t n, made = 0, failed = 0;
 
 	RTE_SET_USED(arg);
-	stress_run_anywhere();
+	cpu_any();
 	mag_fault_mtbf(2, rng_next(&rng));
 	for (n = 0; !MAG_STAT(makers_end) && !stress_blamed(); n++)
 		make_and_free(&rng, n, &made, &failed);
 	mag_fault_mtbf(0, 0);
-	stress_say("  pools made %u, refused for want of memory %u", made, failed);
+	say("  pools made %u, refused for want of memory %u", made, failed);
 	if (made == 0)
 		stress_blame("no pool could be made");
 	return NULL;

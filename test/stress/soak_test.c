@@ -169,9 +169,9 @@ stay_end(struct stay *stay)
 	soak.steals += stats.steals;
 	soak.contention += stats.contention_total;
 	soak.failed += MAG_STAT(stay->lives.failed);
-	stress_say("%s: rounds %u, steals %" PRIu64 ", denied %" PRIu64 ", visits denied %" PRIu64,
-		   stay->ground->name, stats.rounds, stats.steals, stats.steal_denied,
-		   stats.visits_denied);
+	say("%s: rounds %u, steals %" PRIu64 ", denied %" PRIu64 ", visits denied %" PRIu64,
+	    stay->ground->name, stats.rounds, stats.steals, stats.steal_denied,
+	    stats.visits_denied);
 	unexplained += crew_tell(&stay->crew);
 	if (unexplained > 0 && !stay->ground->fails && !stay->ground->out_of_reach)
 		stress_blame("%s: %" PRIu64 " gets were refused with enough objects free and "
@@ -261,7 +261,7 @@ static void
 progress(bool last)
 {
 	static bool tty, asked;
-	uint64_t now = stress_now_ms();
+	uint64_t now = now_ms();
 
 	if (!asked)
 		tty = isatty(STDERR_FILENO) == 1;
@@ -325,7 +325,7 @@ watch(uint64_t end)
 	crew_launch(&soak.stay[0].crew);
 	change_faults();
 	guests_begin();
-	while (stress_now_ms() < end && !stress_blamed()) {
+	while (now_ms() < end && !stress_blamed()) {
 		step();
 		progress(false);
 	}
@@ -354,23 +354,21 @@ tell(void)
 	const struct guests *pools = &soak.guests[0], *caches = &soak.guests[1];
 	unsigned int struck = mag_fault_struck() - soak.struck;
 
-	stress_say("%u watches, %u looks at the books", soak.watches, soak.looks);
-	stress_say("injected: %u failures of metadata, %" PRIu64
-		   " magazines not to be had, %" PRIu64 " constructors",
-		   struck, slow_no_magazines(), soak.failed);
-	stress_say("guests: pools %" PRIu64 ", caches %" PRIu64 ", refused %" PRIu64 " and %" PRIu64
-		   ", resumed %" PRIu64 " and %" PRIu64 ", gets %" PRIu64,
-		   MAG_STAT(pools->made), MAG_STAT(caches->made), MAG_STAT(pools->refused),
-		   MAG_STAT(caches->refused), MAG_STAT(pools->resumed), MAG_STAT(caches->resumed),
-		   MAG_STAT(pools->gets) + MAG_STAT(caches->gets));
-	stress_say(
-		"a region grew %u times, and could not %u times; the runner of maintenance changed "
-		"%" PRIu64 " times",
-		soak.grown, soak.not_grown, soak.service_turns);
-	stress_say("purges %" PRIu64 ", resizes %" PRIu64 ", reaps %" PRIu64 ", updates %" PRIu64
-		   ", steals %" PRIu64 ", contention %" PRIu64,
-		   soak.purges, soak.resizes, soak.reaps, soak.updates, soak.steals,
-		   soak.contention);
+	say("%u watches, %u looks at the books", soak.watches, soak.looks);
+	say("injected: %u failures of metadata, %" PRIu64 " magazines not to be had, %" PRIu64
+	    " constructors",
+	    struck, slow_no_magazines(), soak.failed);
+	say("guests: pools %" PRIu64 ", caches %" PRIu64 ", refused %" PRIu64 " and %" PRIu64
+	    ", resumed %" PRIu64 " and %" PRIu64 ", gets %" PRIu64,
+	    MAG_STAT(pools->made), MAG_STAT(caches->made), MAG_STAT(pools->refused),
+	    MAG_STAT(caches->refused), MAG_STAT(pools->resumed), MAG_STAT(caches->resumed),
+	    MAG_STAT(pools->gets) + MAG_STAT(caches->gets));
+	say("a region grew %u times, and could not %u times; the runner of maintenance changed "
+	    "%" PRIu64 " times",
+	    soak.grown, soak.not_grown, soak.service_turns);
+	say("purges %" PRIu64 ", resizes %" PRIu64 ", reaps %" PRIu64 ", updates %" PRIu64
+	    ", steals %" PRIu64 ", contention %" PRIu64,
+	    soak.purges, soak.resizes, soak.reaps, soak.updates, soak.steals, soak.contention);
 	expect_some("failures of metadata", struck);
 	expect_some("pools", MAG_STAT(pools->made));
 	expect_some("caches", MAG_STAT(caches->made));
@@ -419,10 +417,10 @@ everything_at_once_with_faults(void **state)
 	before = heap_allocations();
 	soak.rng = stress_rng();
 	soak.struck = mag_fault_struck();
-	soak.begin = soak.told = stress_now_ms();
+	soak.begin = soak.told = now_ms();
 	soak.end = soak.begin + ms;
-	while (stress_now_ms() < soak.end && !stress_blamed())
-		watch(RTE_MIN(soak.end, stress_now_ms() + WATCH_MS));
+	while (now_ms() < soak.end && !stress_blamed())
+		watch(RTE_MIN(soak.end, now_ms() + WATCH_MS));
 	progress(true);
 	mag_maint_interval(0);
 	tell();

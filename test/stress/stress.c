@@ -1,22 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
-#include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
 #include <rte_service.h>
 
-#include "../patience.h"
 #include "../refuse_call.h"
 #include "stress.h"
 
@@ -24,37 +17,23 @@
 #define CELL_FULL_MS 5000
 /* A cell that takes this much longer than it should hangs. */
 #define HANG_SECONDS 90
-#define ARGS_MAX 32
 #define SERVICE_NAME "magazine"
 
 static struct {
 	uint64_t seed;
 	_Atomic uint64_t threads; /* generators made */
-	cpu_set_t cpus;
 	unsigned int spare;
 	bool filtered;
 	const char *cell;
-	unsigned int limit;   /* seconds that a cell may take on an idle machine */
-	unsigned int waited;  /* seconds that it has when the alarm comes */
 	pthread_mutex_t lock; /* guards blame */
 	char blame[256];
 	_Atomic uint32_t blamed;
 } stress = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static unsigned long
-env_number(const char *name, unsigned long otherwise)
-{
-	const char *text = getenv(name);
-
-	return text != NULL && *text != '\0' ? strtoul(text, NULL, 0) : otherwise;
-}
-
 unsigned int
 stress_ms(unsigned int normal, unsigned int full)
 {
-	unsigned int ms = env_number("MAGAZINE_FULL", 0) == 1 ? full : normal;
-
-	return env_number("MAGAZINE_STRESS_MS", ms);
+	return env_number("MAGAZINE_STRESS_MS", run_is_full() ? full : normal);
 }
 
 unsigned int
@@ -69,15 +48,6 @@ stress_seed(void)
 	return stress.seed;
 }
 
-uint64_t
-stress_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000ull + now.tv_nsec / 1000000;
-}
-
 struct rng
 stress_rng(void)
 {
@@ -86,19 +56,6 @@ stress_rng(void)
 
 	rng_next(&rng);
 	return rng;
-}
-
-void
-stress_say(const char *format, ...)
-{
-	char line[512];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(line, sizeof(line), format, args);
-	va_end(args);
-	printf("# %s\n", line);
-	fflush(stdout);
 }
 
 void
@@ -122,31 +79,12 @@ stress_blamed(void)
 	return atomic_load_explicit(&stress.blamed, memory_order_relaxed) != 0;
 }
 
-static void
-on_hang(int signal)
-{
-	static const char text[] = "Bail out! a cell hangs\n";
-
-	RTE_SET_USED(signal);
-	if (stress.waited < stress.limit * patience()) {
-		alarm(stress.limit);
-		stress.waited += stress.limit;
-		return;
-	}
-	if (write(STDOUT_FILENO, text, sizeof(text) - 1) > 0)
-		abort();
-	_exit(1);
-}
-
 void
 stress_begin_long(const char *cell, unsigned int ms)
 {
 	stress.cell = cell;
 	atomic_store_explicit(&stress.blamed, 0, memory_order_relaxed);
-	signal(SIGALRM, on_hang);
-	stress.limit = ms / 1000 * 2 + HANG_SECONDS;
-	stress.waited = stress.limit;
-	alarm(stress.limit);
+	time_limit(ms / 1000 * 2 + HANG_SECONDS, "Bail out! a cell hangs\n");
 }
 
 void
@@ -160,45 +98,9 @@ stress_end(void)
 {
 	uint32_t count = atomic_load_explicit(&stress.blamed, memory_order_relaxed);
 
-	alarm(0);
+	time_limit(0, "");
 	if (count > 0)
 		fail_msg("%s: %s (and %u more)", stress.cell, stress.blame, count - 1);
-}
-
-void
-stress_run_anywhere(void)
-{
-	pthread_setaffinity_np(pthread_self(), sizeof(stress.cpus), &stress.cpus);
-}
-
-/* The nth CPU that this process may use, beginning again after the last one. */
-static unsigned int
-cpu_number(unsigned int n)
-{
-	unsigned int cpu;
-
-	n %= CPU_COUNT(&stress.cpus);
-	for (cpu = 0; cpu < CPU_SETSIZE; cpu++)
-		if (CPU_ISSET(cpu, &stress.cpus) && n-- == 0)
-			return cpu;
-	return 0;
-}
-
-/* Lcore 0 and the spare one on all CPUs, those between on one each. */
-static void
-lcores_text(char *text, size_t size, unsigned int workers)
-{
-	unsigned int i, cpus = CPU_COUNT(&stress.cpus);
-	char all[256] = "";
-	size_t at = 0;
-
-	for (i = 0; i < RTE_MIN(cpus, 32u); i++)
-		at += snprintf(all + at, sizeof(all) - at, "%s%u", i > 0 ? "," : "", cpu_number(i));
-	at = snprintf(text, size, "0@(%s)", all);
-	for (i = 1; i <= workers; i++)
-		at += snprintf(text + at, size - at, ",%u@%u", i, cpu_number(i));
-	snprintf(text + at, size - at, ",%u@(%s)", i, all);
-	stress.spare = i;
 }
 
 static bool
@@ -223,40 +125,31 @@ refuse_membarrier(void)
 	int error = stress.seed & 1 ? EPERM : ENOSYS;
 	int ret = refuse_call(__NR_membarrier, error);
 
-	stress_say("membarrier fails with %s%s%s", strerror(error), ret != 0 ? ": no filter: " : "",
-		   ret != 0 ? strerror(-ret) : "");
+	say("membarrier fails with %s%s%s", strerror(error), ret != 0 ? ": no filter: " : "",
+	    ret != 0 ? strerror(-ret) : "");
 	return ret == 0;
 }
 
 int
 stress_start(int argc, char **argv)
 {
-	static char lcores[2048];
-	static const char *const fixed[] = {"--no-huge",   "-m",       "256",
-					    "--no-shconf", "--no-pci", "--no-telemetry",
-					    "--lcores",    lcores};
-	char *args[ARGS_MAX] = {argv[0]};
-	unsigned int workers, n = 1;
-	int i;
+	static const char *const fixed[] = {"--no-shconf", "--no-telemetry", NULL};
+	struct eal_plan plan = {.name = "stress", .megabytes = 256, .roaming = true, .args = fixed};
+	bool crowded = take_arg(&argc, argv, "--crowded");
 
-	sched_getaffinity(0, sizeof(stress.cpus), &stress.cpus);
-	workers = RTE_MIN(CPU_COUNT(&stress.cpus), STRESS_CROWD);
-	if (take_arg(&argc, argv, "--crowded"))
-		workers = STRESS_CROWD;
 	stress.filtered = take_arg(&argc, argv, "--filtered");
-	lcores_text(lcores, sizeof(lcores), workers);
-	for (i = 0; i < (int)RTE_DIM(fixed); i++)
-		args[n++] = (char *)(uintptr_t)fixed[i];
-	for (i = 1; i < argc && n < ARGS_MAX - 1; i++)
-		args[n++] = argv[i];
-	stress.seed = env_number("MAGAZINE_SEED", time(NULL));
-	stress_say("seed %" PRIu64 ", %u worker lcores on %d CPUs", stress.seed, workers,
-		   CPU_COUNT(&stress.cpus));
+	stress.spare =
+		crowded ? STRESS_CROWD + 1 : RTE_MIN(cpu_count(), (unsigned int)STRESS_CROWD) + 1;
+	plan.lcores = stress.spare;
+	plan.argc = argc;
+	plan.argv = argv;
+	stress.seed = seed_choose();
+	say("%u worker lcores on %u CPUs", stress.spare - 1, cpu_count());
 	if (stress.filtered && !refuse_membarrier())
 		return -1;
-	if (rte_eal_init(n, args) >= 0)
+	if (eal_try(&plan) >= 0)
 		return 0;
-	stress_say("EAL does not start: %s", rte_strerror(rte_errno));
+	say("EAL does not start: %s", rte_strerror(rte_errno));
 	return -1;
 }
 

@@ -3,7 +3,7 @@
 #define STRESS_H
 
 /*
- * What every stress program shares: EAL, the clock, random numbers, and a place where any
+ * What every stress program shares: EAL, random numbers of each thread, and a place where any
  * thread can say what went wrong: cmocka's assertions are for the main thread only.
  *
  * A program is a row of cells; each is one test, runs a fixed time and then accounts for
@@ -20,6 +20,7 @@
 #include <rte_common.h>
 
 #include "../check.h"
+#include "../common/start.h"
 
 /** The compiler's own names for a build with ThreadSanitizer. */
 #if defined(__SANITIZE_THREAD__)
@@ -83,12 +84,6 @@ unsigned int stress_cell_ms(void);
 /** The seed of all random numbers. */
 uint64_t stress_seed(void);
 
-/** Milliseconds on a clock that only goes forward. */
-uint64_t stress_now_ms(void);
-
-/** A line that TAP readers take for a comment. */
-void stress_say(const char *format, ...) __rte_format_printf(1, 2);
-
 /** Something is wrong: the first such text fails the cell. Any thread. */
 void stress_blame(const char *format, ...) __rte_format_printf(1, 2);
 /** Has anybody blamed? */
@@ -107,8 +102,5 @@ void stress_service_stop(void);
 
 /** Is this lcore the spare one? */
 bool stress_is_spare(unsigned int lcore);
-
-/** All CPUs of the process, whatever the calling thread is bound to. */
-void stress_run_anywhere(void);
 
 #endif /* STRESS_H */

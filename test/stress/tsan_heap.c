@@ -13,14 +13,6 @@
 #include "tsan_heap.h"
 #include "stress.h"
 
-unsigned int
-heap_allocations(void)
-{
-	struct rte_malloc_socket_stats stats;
-
-	return rte_malloc_get_socket_stats(0, &stats) == 0 ? stats.alloc_count : 0;
-}
-
 #if STRESS_TSAN
 
 #include <dlfcn.h>

@@ -9,7 +9,4 @@
 
 void heap_pass(void);
 
-/** Allocations that are there in EAL's heaps. */
-unsigned int heap_allocations(void);
-
 #endif /* STRESS_TSAN_HEAP_H */

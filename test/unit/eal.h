@@ -3,9 +3,8 @@
 #define UNIT_EAL_H
 
 /*
- * What the unit tests share: cmocka, a small EAL without hugepages, threads and
- * lcores to run things on, the log as text, bounded waits, and the balance of
- * EAL's heap.
+ * What the unit tests share: cmocka, a small EAL without hugepages, bounded waits, refusals; and of
+ * ../common, threads and lcores to run things on, and the log as text.
  */
 
 #include <stdarg.h>
@@ -20,6 +19,9 @@
 #include <rte_lcore.h>
 
 #include "../check.h"
+#include "../common/log.h"
+#include "../common/start.h"
+#include "../common/task.h"
 
 /** Longest wait for something that must happen; it does long before. */
 #define WAIT_SECONDS 40
@@ -41,34 +43,6 @@ bool wait_is_over(uint64_t deadline);
 /** Give everybody else this long; for what must not happen meanwhile. */
 void let_pass(unsigned int ms);
 
-/** Something that runs elsewhere. All memory that it wrote is seen after task_join(). */
-struct task {
-	void (*run)(void *arg);
-	void *arg;
-	unsigned int lcore;
-	bool registered;
-	unsigned long thread;
-	_Atomic bool ready;
-	_Atomic bool done;
-};
-
-/** A thread that is no lcore. */
-void task_thread(struct task *task, void (*run)(void *arg), void *arg);
-/** A thread that registers with EAL, and is an lcore while it runs. */
-void task_registered(struct task *task, void (*run)(void *arg), void *arg);
-/** An EAL worker lcore. */
-void task_lcore(struct task *task, unsigned int lcore, void (*run)(void *arg), void *arg);
-void task_join(struct task *task);
-
-void run_on_thread(void (*run)(void *arg), void *arg);
-void run_on_registered(void (*run)(void *arg), void *arg);
-void run_on_lcore(unsigned int lcore, void (*run)(void *arg), void *arg);
-
-/** From here to log_end(), log lines are kept instead of printed. */
-void log_begin(void);
-/** What was logged since log_begin(); valid until the next log_begin(). */
-const char *log_end(void);
-unsigned int count_lines(const char *text);
 #define assert_logged(text, part) assert_non_null(strstr(text, part))
 /** One line is logged meanwhile, and has this part. */
 #define assert_says(part, ...)                                                                     \
@@ -93,11 +67,5 @@ void log_end_with(const char *part);
 	assert_refused((call) == NULL ? -rte_errno : 0, error, part)
 void refusal_begin(void);
 void refusal_end(const char *call, int ret, int error, const char *part);
-
-/** Bytes that are allocated from EAL's heaps. */
-uint64_t heap_balance(void);
-
-/** Repeatable random number below limit; the seed is printed at start. */
-uint32_t random_below(uint32_t limit);
 
 #endif /* UNIT_EAL_H */

@@ -3,7 +3,6 @@
 /* The library in a child of fork(), while the parent lives and when it is dead. */
 
 #include "eal.h"
-#include "eal_files.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
 #include "control/registry.h"

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,67 +6,74 @@
 
 #include <rte_log.h>
 
-#include "harness.h"
-#include "logtap.h"
+#include "../check.h"
+#include "log.h"
 
 #define WAIT_MS 20000
 
-static char *text;
-static size_t text_len;
 static FILE *stream;
+static char *text;
+static size_t size;
 
 void
-logtap_open(void)
+log_begin(void)
 {
 	free(text);
 	text = NULL;
-	stream = open_memstream(&text, &text_len);
+	stream = open_memstream(&text, &size);
 	assert_non_null(stream);
 	rte_openlog_stream(stream);
 }
 
-void
-logtap_close(void)
+const char *
+log_end(void)
 {
 	rte_openlog_stream(NULL);
 	fclose(stream);
-	stream = NULL;
+	return text;
+}
+
+const char *
+log_text(void)
+{
+	return text;
 }
 
 unsigned int
-logtap_lines(void)
+count_lines(const char *of)
 {
 	unsigned int lines = 0;
 
-	for (const char *at = text; (at = strchr(at, '\n')) != NULL; at++)
+	for (; (of = strchr(of, '\n')) != NULL; of++)
 		lines++;
 	return lines;
 }
 
-bool
-logtap_has(const char *wanted)
+unsigned int
+log_lines(void)
 {
-	return strcasestr(text, wanted) != NULL;
+	return count_lines(text);
 }
 
 bool
-logtap_wait(const char *wanted)
+log_has(const char *part)
+{
+	return strcasestr(text, part) != NULL;
+}
+
+bool
+log_wait(const char *part)
 {
 	bool has = false;
+	unsigned int i;
 
-	for (unsigned int i = 0; !has && i < WAIT_MS; i++) {
+	for (i = 0; !has && i < WAIT_MS; i++) {
 		usleep(1000);
 		/* Other threads write to it. */
 		flockfile(stream);
 		fflush(stream);
-		has = logtap_has(wanted);
+		has = log_has(part);
 		funlockfile(stream);
 	}
 	return has;
-}
-
-const char *
-logtap_text(void)
-{
-	return text;
 }

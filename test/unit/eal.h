@@ -29,6 +29,14 @@
 /** Start EAL with this many lcores, and more arguments up to NULL. Exits when it cannot. */
 void eal_start(unsigned int lcores, ...) __attribute__((sentinel));
 
+/** A program that runs the tests of its file, with so many lcores. */
+#define TEST_PROGRAM(lcores)                                                                       \
+	int main(void)                                                                             \
+	{                                                                                          \
+		eal_start(lcores, NULL);                                                           \
+		return tests_run(NULL, NULL);                                                      \
+	}
+
 /** Wait until the condition holds; fails the test after WAIT_SECONDS. */
 #define wait_until(condition)                                                                      \
 	do {                                                                                       \

@@ -109,6 +109,13 @@ fixture_drop(void)
 	ground_drop(&ground);
 }
 
+int
+fixture_teardown(void **state __rte_unused)
+{
+	fixture_drop();
+	return 0;
+}
+
 void
 alloc_bulk(void **objects, unsigned int n)
 {

@@ -50,6 +50,8 @@ void fixture_pool(const char *name, uint32_t count, uint32_t size, uint64_t obje
 void fixture_cache(uint32_t count, struct mag_cache_params params);
 /** Free the pool, or destroy the cache, and its objects. */
 void fixture_drop(void);
+/** The same as the teardown of a test. */
+int fixture_teardown(void **state);
 
 /** So many objects of the cache, or the test fails. */
 void alloc_bulk(void **objects, unsigned int n);

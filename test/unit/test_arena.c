@@ -285,9 +285,4 @@ TEST(test_magazines_never_overlap_and_all_memory_comes_back, NULL, teardown)
 	assert_int_equal(get_all(510, got), 8);
 }
 
-int
-main(void)
-{
-	eal_start(1, NULL);
-	return tests_run(NULL, NULL);
-}
+TEST_PROGRAM(1)

@@ -252,7 +252,7 @@ TEST(test_what_is_held_is_listed_also_after_purge_and_reap, setup_guard, teardow
 
 	alloc_bulk(objects, 30);
 	free_bulk(objects + 7, 23);
-	assert_int_equal(mag_cache_reap_now(cache, true), 0);
+	assert_int_equal(cache_reap_all(), 0);
 	assert_int_equal(objects_held(cache, held, COUNT), 7);
 	assert_distinct(&ground, held, 7);
 	assert_int_equal(objects_held(cache, held, 3), 3);
@@ -270,7 +270,7 @@ come_and_go(void *arg __rte_unused)
 
 	while (listing) {
 		fill(COUNT / 2);
-		mag_cache_reap_now(cache, true);
+		cache_reap_all();
 		size = size == 64 ? 128 : 64;
 		mag_slab_rescale(&cache->first.slab, size, -1);
 	}
@@ -617,9 +617,4 @@ TEST(test_a_cache_is_watched_from_the_first_use_on, setup_plain, teardown)
 	run_on_lcore(WORKER, free_on_lcore, object);
 }
 
-int
-main(void)
-{
-	eal_start(2, NULL);
-	return tests_run(NULL, NULL);
-}
+TEST_PROGRAM(2)

@@ -146,7 +146,7 @@ fail_at_each_position(void)
 		assert_int_equal(cache_stats(cache).alloc_fails - failed, BLOCK + 2 - got);
 		assert_nothing_lost(got);
 		free_bulk(objects, got);
-		assert_int_equal(mag_cache_reap_now(cache, true), 0);
+		assert_int_equal(cache_reap_all(), 0);
 		assert_int_equal(seen.destructed, got);
 		assert_nothing_lost(0);
 	}
@@ -169,7 +169,7 @@ TEST(test_all_or_none_gives_back_what_was_constructed_before_one_failed, setup, 
 		seen.fail_at = at;
 		assert_int_equal(mag_cache_take_all(cache, objects, BLOCK, true), -ENOBUFS);
 		assert_nothing_lost(0);
-		assert_int_equal(mag_cache_reap_now(cache, true), 0);
+		assert_int_equal(cache_reap_all(), 0);
 		assert_int_equal(seen.constructed, at - 1);
 		assert_int_equal(seen.destructed, at - 1);
 	}
@@ -421,9 +421,4 @@ TEST(test_a_region_that_cannot_grow_says_why, setup, teardown)
 	drop_region(region);
 }
 
-int
-main(void)
-{
-	eal_start(2, NULL);
-	return tests_run(NULL, NULL);
-}
+TEST_PROGRAM(2)

@@ -380,9 +380,4 @@ TEST(test_owner_and_visitor_exclude_each_other_by_fences, setup)
 	assert_exclusive(MAG_BIAS_FENCE);
 }
 
-int
-main(void)
-{
-	eal_start(2, NULL);
-	return tests_run(NULL, NULL);
-}
+TEST_PROGRAM(2)

@@ -450,14 +450,7 @@ TEST(test_objects_of_up_to_two_cache_lines_are_cleared_or_as_an_option_says)
 static void
 assert_pool_not_made(struct mag_pool_params params, int error, const char *text)
 {
-	uint64_t before = heap_balance();
-
-	rte_errno = 0;
-	log_begin();
-	assert_null(mag_pool_create(&params));
-	assert_logged(log_end(), text);
-	assert_int_equal(rte_errno, error);
-	assert_int_equal(heap_balance(), before);
+	assert_refused_null(mag_pool_create(&params), error, text);
 }
 
 TEST(test_a_pool_that_cannot_be_is_refused, setup_ground, teardown)
@@ -543,19 +536,8 @@ TEST(test_alignment_is_rounded_up_and_chunks_to_it, setup_ground, teardown)
 static void
 assert_not_made(const struct mag_cache_params *params, int error)
 {
-	uint64_t before = heap_balance();
-	const char *log;
-
-	rte_errno = 0;
-	log_begin();
-	assert_null(mag_cache_create(params));
-	log = log_end();
-	assert_int_equal(rte_errno, error);
-	assert_int_equal(count_lines(log), 1);
-	assert_logged(log, "magazine: ");
-	if (params->name != NULL)
-		assert_logged(log, params->name);
-	assert_int_equal(heap_balance(), before);
+	assert_refused_null(mag_cache_create(params), error,
+			    params->name != NULL ? params->name : "magazine: ");
 }
 
 #define assert_param_refused(field, value)                                                         \
@@ -583,9 +565,8 @@ TEST(test_bad_parameters_are_refused_with_their_errno, setup_ground, teardown)
 static struct mag_region *
 region_over(const char *name, void *const *objects, unsigned int n)
 {
-	struct mag_region_params params =
-		REGION_PARAMS(.name = name, .object_size = 128, .block = 4);
-	struct mag_region *region = mag_region_create(&params);
+	struct mag_region *region =
+		make_region(REGION_PARAMS(.name = name, .object_size = 128, .block = 4));
 
 	assert_int_equal(mag_region_adopt(region, objects, n, -1), 0);
 	return region;
@@ -600,16 +581,12 @@ TEST(test_a_region_adopts_no_less_alignment_than_its_cache_has)
 		CACHE_PARAMS(.name = "things", .object_size = 64, .region = region);
 	struct mag_cache_params aligned = plain;
 	struct mag_cache *one, *other = make_cache(plain);
-	const char *log;
 
 	aligned.align = 64;
 	one = make_cache(aligned);
-	log_begin();
-	assert_int_equal(mag_region_adopt(region, odd, 2, -1), -EINVAL);
-	log = log_end();
-	assert_logged(log, "\"even\": object 1 at 0x20090");
-	assert_logged(log, "an alignment of 64");
-	assert_int_equal(count_lines(log), 1);
+	assert_refused(mag_region_adopt(region, odd, 2, -1), EINVAL,
+		       "\"even\": object 1 at 0x20090");
+	assert_refused(mag_region_adopt(region, odd, 2, -1), EINVAL, "an alignment of 64");
 	assert_int_equal(region->objects, 2);
 	/* Only the end of the cache that needs it counts. */
 	drop_cache(other);
@@ -1303,9 +1280,4 @@ TEST(test_threads_without_lcore_id_share_a_slot, setup, teardown)
 	assert_int_equal(mag_cache_in_lcores(cache), slot_holds(MAG_SLOT_SHARED));
 }
 
-int
-main(void)
-{
-	eal_start(3, NULL);
-	return tests_run(NULL, NULL);
-}
+TEST_PROGRAM(3)

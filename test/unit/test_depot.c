@@ -811,9 +811,4 @@ TEST(test_min_and_reaplimit_are_exact_under_load, setup, teardown)
 	pthread_barrier_destroy(&load_barrier);
 }
 
-int
-main(void)
-{
-	eal_start(1, NULL);
-	return tests_run(NULL, NULL);
-}
+TEST_PROGRAM(1)

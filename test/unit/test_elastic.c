@@ -107,12 +107,6 @@ teardown_taken(void **state)
 	return teardown(state);
 }
 
-static struct mag_region_stats
-stats(void)
-{
-	return region_stats(region);
-}
-
 /* Layout */
 
 TEST(test_records_take_a_twentieth_at_most_and_of_large_objects_two_fifths, NULL, teardown)
@@ -127,7 +121,7 @@ TEST(test_records_take_a_twentieth_at_most_and_of_large_objects_two_fifths, NULL
 		make(REGION_PARAMS(.name = "elastic", .object_size = sizes[i],
 				   .objects = large ? 20 : 1000000,
 				   .mode = MAG_REGION_NOMAGAZINES));
-		now = stats();
+		now = region_stats(region);
 		assert_true(now.segment_objects >= 1);
 		assert_true((double)now.segment_objects * sizes[i] >=
 			    (large ? 0.6 : 0.95) * now.segment_bytes);
@@ -143,7 +137,7 @@ TEST(test_records_take_a_twentieth_at_most_and_of_large_objects_two_fifths, NULL
 TEST(test_segments_are_of_the_size_that_was_wanted, NULL, teardown)
 {
 	make(PARAMS(100000, .segment_size = 64 << 10));
-	assert_in_range(stats().segment_bytes, (64 << 10) - SIZE - 8 - 128, 64 << 10);
+	assert_in_range(region_stats(region).segment_bytes, (64 << 10) - SIZE - 8 - 128, 64 << 10);
 }
 
 TEST(test_objects_are_as_aligned_as_was_asked_for, NULL, teardown)
@@ -179,11 +173,11 @@ TEST(test_objects_are_as_aligned_as_was_asked_for, NULL, teardown)
 TEST(test_there_is_room_for_what_magazines_hold, NULL, teardown)
 {
 	make(PARAMS(1000, .block = 10));
-	assert_in_range(stats().objects_max, 1000 + mag_magazine_max(SIZE),
+	assert_in_range(region_stats(region).objects_max, 1000 + mag_magazine_max(SIZE),
 			1009 + mag_magazine_max(SIZE));
 	drop_region(region);
 	make(PARAMS(1000, .block = 10, .mode = MAG_REGION_NOMAGAZINES));
-	assert_int_equal(stats().objects_max, 1000);
+	assert_int_equal(region_stats(region).objects_max, 1000);
 }
 
 TEST(test_a_monolithic_region_has_memory_for_the_lcores_that_there_are, NULL, teardown)
@@ -191,10 +185,12 @@ TEST(test_a_monolithic_region_has_memory_for_the_lcores_that_there_are, NULL, te
 	make(PARAMS(1000, .mode = MAG_REGION_MONOLITHIC));
 	print_message("# MONOLITHIC, 1000 objects of %u bytes: %" PRIu64 " objects, %" PRIu64
 		      " bytes\n",
-		      SIZE, stats().objects, stats().memory);
-	assert_int_equal(stats().objects, 1000 + mag_magazine_max(SIZE) / mag_numa_nodes());
-	assert_int_equal(stats().objects_max, stats().objects);
-	assert_in_range(stats().memory, stats().objects * SIZE, (stats().objects * 9 / 8) * SIZE);
+		      SIZE, region_stats(region).objects, region_stats(region).memory);
+	assert_int_equal(region_stats(region).objects,
+			 1000 + mag_magazine_max(SIZE) / mag_numa_nodes());
+	assert_int_equal(region_stats(region).objects_max, region_stats(region).objects);
+	assert_in_range(region_stats(region).memory, region_stats(region).objects * SIZE,
+			(region_stats(region).objects * 9 / 8) * SIZE);
 }
 
 TEST(test_smaller_chunks_have_the_magazines_of_the_regions_objects, NULL, teardown)
@@ -237,23 +233,23 @@ TEST(test_there_is_more_room_when_more_lcores_come, NULL, teardown)
 
 	make(PARAMS(1000, .block = 1));
 	cache_make(0);
-	before = stats().objects_max;
+	before = region_stats(region).objects_max;
 	assert_int_equal(before, 1000 + mag_magazine_max(SIZE));
 	for (i = 0; i < RTE_DIM(task); i++)
 		task_registered(&task[i], stay_run, &came);
 	wait_until(atomic_load(&came) == RTE_DIM(task));
 	max = 1000 + mag_magazine_max(SIZE);
 	assert_true(max > before);
-	assert_int_equal(stats().objects_max, max);
+	assert_int_equal(region_stats(region).objects_max, max);
 	/* It might have a segment in its hands. */
 	assert_int_equal(mag_maint_stop(), 0);
 	region_grown(region, max);
-	assert_int_equal(stats().objects, max);
+	assert_int_equal(region_stats(region).objects, max);
 	atomic_store(&came, 200);
 	for (i = 0; i < RTE_DIM(task); i++)
 		task_join(&task[i]);
 	/* They may come again. */
-	assert_int_equal(stats().objects_max, max);
+	assert_int_equal(region_stats(region).objects_max, max);
 }
 
 /* Bad input */
@@ -326,7 +322,7 @@ TEST(test_sizes_beyond_32_bits_are_no_smaller_ones, NULL, teardown)
 {
 	make(PARAMS(UINT64_C(1) << 32, .mode = MAG_REGION_NOMAGAZINES, .segment_size = SIZE_MAX));
 	assert_int_equal(region->block, MAG_REGION_BLOCK_MAX);
-	assert_true(stats().objects_max >= UINT64_C(1) << 32);
+	assert_true(region_stats(region).objects_max >= UINT64_C(1) << 32);
 }
 
 /* Growing and shrinking */
@@ -348,28 +344,29 @@ resident(const void *addr, size_t len)
 
 TEST(test_a_region_takes_and_gives_back_what_it_is_told_to, setup_bare, teardown)
 {
-	struct mag_region_stats now = stats();
+	struct mag_region_stats now = region_stats(region);
 
 	assert_int_equal(now.segments, 1);
 	assert_int_equal(now.segments_max, SEGMENTS);
 	assert_int_equal(region_grown(region, 2), 2);
-	now = stats();
+	now = region_stats(region);
 	assert_int_equal(now.segments, 3);
 	assert_int_equal(now.objects, 3 * BLOCK);
 	assert_int_equal(now.objects_free, 3 * BLOCK);
 	rte_errno = 0;
 	assert_int_equal(region_grown(region, 10), SEGMENTS - 3);
 	assert_int_equal(rte_errno, ENOSPC);
-	assert_int_equal(stats().memory, SEGMENTS * stats().segment_bytes);
+	assert_int_equal(region_stats(region).memory,
+			 SEGMENTS * region_stats(region).segment_bytes);
 	assert_int_equal(region_trimmed(region, 2), SEGMENTS - 2);
-	now = stats();
+	now = region_stats(region);
 	assert_int_equal(now.segments, 2);
 	assert_int_equal(now.objects, 2 * BLOCK);
 	assert_int_equal(now.memory_free, 2 * now.segment_bytes);
 	assert_int_equal(now.grown, SEGMENTS);
 	assert_int_equal(now.trimmed, SEGMENTS - 2);
 	assert_int_equal(region_trimmed(region, 0), 2);
-	assert_int_equal(stats().objects, 0);
+	assert_int_equal(region_stats(region).objects, 0);
 	assert_int_equal(region_grown(region, 1), 1);
 }
 
@@ -382,7 +379,7 @@ TEST(test_a_region_is_destroyed_and_grows_where_its_list_and_pages_are, setup_ba
 		       "its pages are those of the process that made it");
 	assert_int_equal(region_trimmed(region, 0), 0);
 	region->elastic->process--;
-	assert_int_equal(stats().segments, 2);
+	assert_int_equal(region_stats(region).segments, 2);
 	assert_int_equal(region_trimmed(region, 0), 2);
 }
 
@@ -448,7 +445,7 @@ mbind(void *addr, unsigned long length, int mode, const unsigned long *nodes,
 TEST(test_memory_that_the_system_does_not_take_back_is_not_counted_and_used_again, setup_bare,
      teardown)
 {
-	uint64_t trimmed = stats().trimmed;
+	uint64_t trimmed = region_stats(region).trimmed;
 	const char *log;
 	unsigned int i;
 
@@ -467,11 +464,11 @@ TEST(test_memory_that_the_system_does_not_take_back_is_not_counted_and_used_agai
 	assert_int_equal(count_lines(log), 1);
 	assert_logged(log, "region \"elastic\": the system does not take");
 	assert_logged(log, strerror(EINVAL));
-	assert_int_equal(stats().trimmed, trimmed);
+	assert_int_equal(region_stats(region).trimmed, trimmed);
 	madvise_error = 0;
 	assert_int_equal(region_grown(region, 1), 1);
 	assert_int_equal(region_trimmed(region, 0), 1);
-	assert_int_equal(stats().trimmed, trimmed + 1);
+	assert_int_equal(region_stats(region).trimmed, trimmed + 1);
 }
 
 TEST(test_memory_whose_node_the_kernel_does_not_choose_is_memory_all_the_same, setup_bare, teardown)
@@ -513,7 +510,7 @@ TEST(test_a_segment_that_could_not_be_had_leaves_its_index, setup_bare, teardown
 		assert_int_equal(region_grown(region, 1), 0);
 	}
 	assert_int_equal(region_grown(region, SEGMENTS), SEGMENTS - 1);
-	assert_int_equal(stats().segments, SEGMENTS);
+	assert_int_equal(region_stats(region).segments, SEGMENTS);
 }
 
 TEST(test_indices_are_used_again, setup_bare, teardown)
@@ -537,20 +534,20 @@ TEST(test_a_persistent_region_gives_nothing_back_while_it_lives, NULL, teardown)
 	assert_refused(mag_region_trim(region, 0, NULL), ENOTSUP, "PERSISTENT");
 	mag_elastic_service(0);
 	mag_elastic_service(0);
-	assert_int_equal(stats().segments, 4);
-	assert_int_equal(stats().wired, stats().memory);
+	assert_int_equal(region_stats(region).segments, 4);
+	assert_int_equal(region_stats(region).wired, region_stats(region).memory);
 }
 
 TEST(test_a_monolithic_region_is_one_segment_from_the_beginning, NULL, teardown)
 {
 	make(PARAMS(ALL, .mode = MAG_REGION_MONOLITHIC | MAG_REGION_NOMAGAZINES));
-	assert_int_equal(stats().segments, 1);
-	assert_int_equal(stats().segment_objects, ALL);
+	assert_int_equal(region_stats(region).segments, 1);
+	assert_int_equal(region_stats(region).segment_objects, ALL);
 	cache_make(MAG_CACHE_NOMAGAZINES);
 	assert_int_equal(mag_cache_alloc_burst(cache, objects, ALL + 1), ALL);
 	for (unsigned int i = 1; i < ALL; i++)
 		assert_int_equal((char *)objects[i] - (char *)objects[i - 1], SIZE);
-	assert_int_equal(stats().segments, 1);
+	assert_int_equal(region_stats(region).segments, 1);
 	free_bulk(objects, ALL);
 	assert_int_equal(region_trimmed(region, 0), 0);
 }
@@ -559,17 +556,9 @@ TEST(test_a_monolithic_region_is_one_segment_from_the_beginning, NULL, teardown)
 static bool
 is_reserved(const char *page)
 {
-	unsigned long from, to;
-	bool reserved = false;
-	char line[512];
-	FILE *maps = fopen("/proc/self/maps", "r");
+	unsigned char in;
 
-	assert_non_null(maps);
-	while (!reserved && fgets(line, sizeof(line), maps) != NULL)
-		reserved = sscanf(line, "%lx-%lx", &from, &to) == 2 && (uintptr_t)page >= from &&
-			   (uintptr_t)page < to;
-	fclose(maps);
-	return reserved;
+	return mincore((void *)((uintptr_t)page & ~(uintptr_t)(PAGE - 1)), PAGE, &in) == 0;
 }
 
 /* Can this byte be read? Asked of the kernel. */
@@ -622,11 +611,11 @@ TEST(test_who_finds_less_than_the_reserve_leaves_word, setup_bare, teardown)
 	assert_int_equal(region->elastic->wanted, 1);
 	mag_elastic_service(UINT64_MAX);
 	assert_int_equal(region->elastic->wanted, 0);
-	assert_int_equal(stats().segments, 2);
+	assert_int_equal(region_stats(region).segments, 2);
 	assert_int_equal(mag_cache_alloc_burst(cache, objects + 1, ALL), 2 * BLOCK - 1);
 	assert_int_equal(region->elastic->wanted, 1);
 	mag_elastic_service(UINT64_MAX);
-	assert_int_equal(stats().segments, 3);
+	assert_int_equal(region_stats(region).segments, 3);
 	free_bulk(objects, 2 * BLOCK);
 }
 
@@ -649,17 +638,17 @@ TEST(test_a_want_of_another_process_does_not_hide_that_of_our_own, setup_bare, t
 	alloc_bulk(objects, 1);
 	assert_int_equal(told, 1);
 	mag_elastic_service(UINT64_MAX);
-	assert_int_equal(stats().segments, 2);
+	assert_int_equal(region_stats(region).segments, 2);
 	/* What only the other one said, and what is no longer so. */
 	region->elastic->process++;
 	alloc_bulk(objects + 1, BLOCK);
 	mag_elastic_want(region, 0);
 	region->elastic->process--;
 	mag_elastic_service(UINT64_MAX);
-	assert_int_equal(stats().segments, 3);
+	assert_int_equal(region_stats(region).segments, 3);
 	mag_elastic_want(region, 0);
 	mag_elastic_service(UINT64_MAX);
-	assert_int_equal(stats().segments, 3);
+	assert_int_equal(region_stats(region).segments, 3);
 	free_bulk(objects, BLOCK + 1);
 }
 
@@ -677,16 +666,16 @@ TEST(test_a_system_without_memory_is_left_alone_for_a_while, setup_bare, teardow
 	mag_fault_nth(1);
 	assert_true(mag_elastic_service(UINT64_MAX).low);
 	mag_fault_nth(0);
-	assert_int_equal(stats().grow_fails, 1);
+	assert_int_equal(region_stats(region).grow_fails, 1);
 	assert_int_equal(mag_cache_alloc_burst(cache, objects + 1, ALL), BLOCK - 1);
 	assert_int_equal(region->elastic->wanted, 0);
 	assert_false(mag_elastic_service(UINT64_MAX).low);
-	assert_int_equal(stats().segments, 1);
+	assert_int_equal(region_stats(region).segments, 1);
 	rte_delay_ms(1100);
 	assert_null(mag_cache_alloc(cache));
 	assert_int_equal(region->elastic->wanted, 1);
 	mag_elastic_service(UINT64_MAX);
-	assert_int_equal(stats().segments, 2);
+	assert_int_equal(region_stats(region).segments, 2);
 	free_bulk(objects, BLOCK);
 }
 
@@ -720,7 +709,7 @@ TEST(test_what_was_not_needed_for_an_interval_is_given_back, setup_bare, teardow
 			free_bulk(objects, -intervals[i].kept);
 		}
 		mag_elastic_service(0);
-		assert_int_equal(stats().segments, intervals[i].segments);
+		assert_int_equal(region_stats(region).segments, intervals[i].segments);
 	}
 }
 
@@ -762,7 +751,7 @@ TEST(test_a_region_that_cannot_have_a_segment_has_the_caches_on_all_reclaimed, s
 	/* Whichever comes first, the one between them was passed by then. */
 	wait_until(mag_cache_in_lcores(on_other) == 0 && mag_cache_in_lcores(on_other_too) == 0);
 	mag_fault_nth(0);
-	assert_int_equal(stats().grow_fails, 1);
+	assert_int_equal(region_stats(region).grow_fails, 1);
 	/* Enabled again; and what cannot give memory back was left alone. */
 	assert_int_not_equal(on_other->first.slot[0].size, 0);
 	assert_int_equal(mag_cache_in_lcores(on_plain), 1);
@@ -780,16 +769,16 @@ TEST(test_who_waits_has_a_segment_at_once, setup_bare, teardown)
 {
 	for (unsigned int i = 0; i < ALL; i++)
 		assert_non_null(objects[i] = mag_cache_alloc_wait(cache, 1000000));
-	assert_int_equal(stats().segments, SEGMENTS);
+	assert_int_equal(region_stats(region).segments, SEGMENTS);
 	free_bulk(objects, ALL);
 }
 
 TEST(test_who_waits_for_many_has_all_the_segments_at_once, setup_bare, teardown)
 {
-	assert_int_equal(stats().segments, 1);
+	assert_int_equal(region_stats(region).segments, 1);
 	/* It tries once. */
 	assert_int_equal(alloc_waited(cache, objects, ALL - 1, 1), ALL - 1);
-	assert_int_equal(stats().segments, SEGMENTS);
+	assert_int_equal(region_stats(region).segments, SEGMENTS);
 	free_bulk(objects, ALL - 1);
 	assert_int_equal(alloc_waited(cache, objects, 0, 1000000), 0);
 }
@@ -947,9 +936,9 @@ TEST(test_who_waits_has_what_the_other_cache_of_the_region_holds, NULL, teardown
 	cache_make(0);
 	other = cache;
 	cache_make(0);
-	max = stats().objects_max;
+	max = region_stats(region).objects_max;
 	all = calloc(max, sizeof(*all));
-	region_grown(region, stats().segments_max);
+	region_grown(region, region_stats(region).segments_max);
 	assert_int_equal(mag_cache_alloc_burst(other, all, max), max);
 	/* The objects of one segment are in a magazine of the other cache. */
 	for (i = 0; i < max; i++) {
@@ -1000,7 +989,7 @@ user_run(void *arg)
 				((unsigned char *)its[i])[SIZE - 1] != (unsigned char)user->seed;
 		free_bulk(its, n);
 		if (turn % 64 == 0)
-			mag_cache_reap_now(cache, true);
+			cache_reap_all();
 	}
 }
 
@@ -1031,10 +1020,10 @@ TEST(test_nobody_notices_that_memory_comes_and_goes, setup, teardown)
 		assert_int_equal(user[i].missed, 0);
 		assert_int_equal(user[i].clashes, 0);
 	}
-	assert_true(stats().trimmed > 0);
-	assert_int_equal(mag_cache_reap_now(cache, true), 0);
-	assert_int_equal(stats().segments, stats().segments_free);
-	assert_int_equal(mag_cache_available(cache), stats().objects);
+	assert_true(region_stats(region).trimmed > 0);
+	assert_int_equal(cache_reap_all(), 0);
+	assert_int_equal(region_stats(region).segments, region_stats(region).segments_free);
+	assert_int_equal(mag_cache_available(cache), region_stats(region).objects);
 }
 
 int

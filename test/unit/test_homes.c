@@ -376,14 +376,11 @@ TEST(test_nodes_purged_before_a_slot_that_does_not_let_go_are_enabled_again, set
 
 TEST(test_purge_resize_and_reap_are_of_both_homes, setup, teardown)
 {
-	struct mag_cache_stats stats;
-
 	take_some_polled(NULL);
 	assert_all_there();
 	assert_int_equal(mag_cache_purge(cache), 0);
-	mag_cache_stats_get(cache, &stats);
-	assert_int_equal(stats.in_lcores + stats.depot_full, 0);
-	assert_int_equal(stats.purges, 1);
+	assert_int_equal(cache_stats(cache).in_lcores + cache_stats(cache).depot_full, 0);
+	assert_int_equal(cache_stats(cache).purges, 1);
 	assert_sizes_of_both(0);
 	mag_cache_enable(cache);
 	assert_sizes_of_both(ROUNDS);
@@ -391,8 +388,7 @@ TEST(test_purge_resize_and_reap_are_of_both_homes, setup, teardown)
 	assert_sizes_of_both(30);
 	assert_all_there();
 	assert_int_equal(mag_cache_reap_now(cache, false), 0);
-	mag_cache_stats_get(cache, &stats);
-	assert_int_equal(stats.depot_full, 0);
+	assert_int_equal(cache_stats(cache).depot_full, 0);
 	assert_all_there();
 }
 
@@ -404,7 +400,7 @@ TEST(test_counts_are_sums_over_the_homes, setup, teardown)
 
 	assert_int_equal(mag_cache_take_all(cache, objects, COUNT, true), 0);
 	mag_cache_give(cache, objects, COUNT - 100);
-	mag_cache_stats_get(cache, &stats);
+	stats = cache_stats(cache);
 	assert_int_equal(stats.objects, COUNT);
 	assert_int_equal(stats.free, COUNT - 100);
 	assert_int_equal(stats.slab_allocs - stats.slab_frees,
@@ -730,9 +726,4 @@ TEST(test_lcores_and_threads_lose_nothing_while_homes_are_purged, setup, teardow
 	assert_all_there();
 }
 
-int
-main(void)
-{
-	eal_start(3, NULL);
-	return tests_run(NULL, NULL);
-}
+TEST_PROGRAM(3)

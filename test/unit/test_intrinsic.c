@@ -76,12 +76,6 @@ teardown(void **state __rte_unused)
 	return 0;
 }
 
-static struct mag_cache_stats
-stats(void)
-{
-	return cache_stats(cache);
-}
-
 static bool
 is_zero(const char *object)
 {
@@ -107,7 +101,7 @@ TEST(test_objects_come_zeroed_aligned_and_each_once, setup, teardown)
 		for (i = 0; i < COUNT; i++)
 			assert_int_equal(((unsigned char *)objects[i])[SIZE - 1], 1 + i % 255);
 		free_bulk(objects, COUNT);
-		assert_int_equal(mag_cache_reap_now(cache, true), 0);
+		assert_int_equal(cache_reap_all(), 0);
 	}
 }
 
@@ -122,7 +116,7 @@ TEST(test_what_the_heap_clears_is_not_cleared_before, setup, teardown)
 	came_back_written = 0;
 	watched = true;
 	free_bulk(objects, COUNT);
-	assert_int_equal(mag_cache_reap_now(cache, true), 0);
+	assert_int_equal(cache_reap_all(), 0);
 	watched = false;
 	assert_int_equal(came_back_written, COUNT);
 	alloc_bulk(objects, COUNT);
@@ -135,22 +129,22 @@ TEST(test_counts_are_those_of_objects_that_came_from_the_heap, setup, teardown)
 {
 	assert_int_equal(mag_cache_available(cache), 0);
 	alloc_bulk(objects, COUNT);
-	assert_int_equal(stats().in_use, COUNT);
-	assert_int_equal(stats().objects, COUNT);
-	assert_int_equal(stats().free, 0);
+	assert_int_equal(cache_stats(cache).in_use, COUNT);
+	assert_int_equal(cache_stats(cache).objects, COUNT);
+	assert_int_equal(cache_stats(cache).free, 0);
 	free_bulk(objects, 10);
-	assert_int_equal(stats().in_use, COUNT);
-	assert_int_equal(stats().free, 10);
+	assert_int_equal(cache_stats(cache).in_use, COUNT);
+	assert_int_equal(cache_stats(cache).free, 10);
 	mag_cache_free_nocache(cache, objects[10]);
-	assert_int_equal(stats().in_use, COUNT - 1);
-	assert_int_equal(stats().in_use_max, COUNT);
-	assert_int_equal(stats().slabs_created, 0);
+	assert_int_equal(cache_stats(cache).in_use, COUNT - 1);
+	assert_int_equal(cache_stats(cache).in_use_max, COUNT);
+	assert_int_equal(cache_stats(cache).slabs_created, 0);
 	free_bulk(objects + 11, COUNT - 11);
-	assert_int_equal(mag_cache_reap_now(cache, true), 0);
-	assert_int_equal(stats().in_use, 0);
-	assert_int_equal(stats().objects, 0);
-	assert_int_equal(stats().slab_allocs, COUNT);
-	assert_int_equal(stats().slab_frees, COUNT);
+	assert_int_equal(cache_reap_all(), 0);
+	assert_int_equal(cache_stats(cache).in_use, 0);
+	assert_int_equal(cache_stats(cache).objects, 0);
+	assert_int_equal(cache_stats(cache).slab_allocs, COUNT);
+	assert_int_equal(cache_stats(cache).slab_frees, COUNT);
 }
 
 TEST(test_an_object_stays_constructed_in_a_magazine, setup, teardown)
@@ -164,7 +158,7 @@ TEST(test_an_object_stays_constructed_in_a_magazine, setup, teardown)
 		fill(20);
 	assert_int_equal(seen.constructed, 20);
 	assert_int_equal(seen.destructed, 0);
-	assert_int_equal(mag_cache_reap_now(cache, true), 0);
+	assert_int_equal(cache_reap_all(), 0);
 	assert_int_equal(seen.destructed, 20);
 	assert_false(seen.strange);
 }
@@ -189,7 +183,7 @@ TEST(test_a_heap_without_memory_gives_fewer, setup, teardown)
 {
 	mag_fault_nth(8);
 	assert_int_equal(mag_cache_alloc_burst(cache, objects, 100), 7);
-	assert_int_equal(stats().slab_fails, 1);
+	assert_int_equal(cache_stats(cache).slab_fails, 1);
 	free_bulk(objects, 7);
 	mag_fault_nth(1);
 	assert_int_equal(mag_cache_alloc_burst(cache, objects, 8), 7);
@@ -203,7 +197,7 @@ TEST(test_what_other_lcores_hold_is_had_when_the_heap_has_none, setup, teardown)
 	mag_fault_nth(1);
 	alloc_bulk(objects, 1);
 	mag_fault_nth(0);
-	assert_int_equal(stats().in_use, 30);
+	assert_int_equal(cache_stats(cache).in_use, 30);
 	free_bulk(objects, 1);
 }
 

@@ -488,9 +488,4 @@ TEST(test_eal_ends_after_a_stop_while_there_are_pools)
 	let_pass(50);
 }
 
-int
-main(void)
-{
-	eal_start(3, NULL);
-	return tests_run(NULL, NULL);
-}
+TEST_PROGRAM(3)

@@ -283,7 +283,7 @@ TEST(test_a_tag_is_fresh_when_a_magazine_is_emptied_into_the_slabs, setup, teard
 	for (round = 0; round < 100; round++) {
 		mag_cache_free(cache, object);
 		inside = memory_tag(object);
-		assert_int_equal(mag_cache_reap_now(cache, true), 0);
+		assert_int_equal(cache_reap_all(), 0);
 		assert_int_equal(cache->first.slab.out, 1);
 		assert_int_not_equal(memory_tag(object), inside);
 		assert_stopped(object);

@@ -908,9 +908,4 @@ TEST(test_mirrored_objects_lie_a_stride_apart, setup, teardown)
 	drop_region(region);
 }
 
-int
-main(void)
-{
-	eal_start(2, NULL);
-	return tests_run(NULL, NULL);
-}
+TEST_PROGRAM(2)

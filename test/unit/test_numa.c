@@ -183,9 +183,4 @@ TEST(test_a_failure_rate_out_of_range_is_refused_and_changes_nothing)
 		assert_false(an_allocation_fails());
 }
 
-int
-main(void)
-{
-	eal_start(1, NULL);
-	return tests_run(NULL, NULL);
-}
+TEST_PROGRAM(1)

@@ -310,9 +310,4 @@ TEST(test_other_options_are_no_switches)
 	unsetenv(MAG_SWITCHES_ENV);
 }
 
-int
-main(void)
-{
-	eal_start(1, NULL);
-	return tests_run(NULL, NULL);
-}
+TEST_PROGRAM(1)

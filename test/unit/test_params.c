@@ -28,13 +28,6 @@ setup(void **state __rte_unused)
 	return 0;
 }
 
-static int
-teardown(void **state __rte_unused)
-{
-	fixture_drop();
-	return 0;
-}
-
 static struct mag_cache_params
 cache_params(void)
 {
@@ -197,5 +190,5 @@ int
 main(void)
 {
 	eal_start(1, NULL);
-	return tests_run(setup, teardown);
+	return tests_run(setup, fixture_teardown);
 }

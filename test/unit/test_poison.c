@@ -175,7 +175,7 @@ TEST(test_callbacks_may_touch_what_users_may_not, NULL, teardown)
 	make(true, 0);
 	alloc_bulk(objects, COUNT);
 	free_bulk(objects, COUNT);
-	assert_int_equal(mag_cache_reap_now(cache, true), 0);
+	assert_int_equal(cache_reap_all(), 0);
 	assert_int_equal(seen.constructed, COUNT);
 	assert_int_equal(seen.destructed, COUNT);
 	assert_int_equal(seen.poisoned, 0);

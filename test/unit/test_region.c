@@ -452,9 +452,4 @@ TEST(test_a_reset_region_has_forgotten_its_memory_and_can_adopt_again, setup, te
 	assert_int_equal(region->part[0].objects_free, 20);
 }
 
-int
-main(void)
-{
-	eal_start(1, NULL);
-	return tests_run(NULL, NULL);
-}
+TEST_PROGRAM(1)

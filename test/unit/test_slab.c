@@ -483,46 +483,6 @@ TEST(test_a_reset_layer_has_forgotten_its_slabs, setup, teardown)
 	assert_int_equal(mag_slab_alloc(&layer, objects, 1, NULL), 0);
 }
 
-#define TURNS 4000
-#define HOLD 20
-
-struct worker {
-	uint32_t seed;
-	_Atomic uint32_t *owner;
-	uint32_t clashes;
-};
-
-static uint32_t
-number_of(const void *object)
-{
-	return ((const char *)object - ground.memory) / SIZE;
-}
-
-static void
-worker_run(void *arg)
-{
-	struct worker *worker = arg;
-	unsigned int turn, i, n, held = 0;
-	void *its[HOLD];
-
-	for (turn = 0; turn <= TURNS; turn++) {
-		worker->seed = worker->seed * 1103515245 + 12345;
-		n = (worker->seed >> 16) % (HOLD / 2) + 1;
-		if (held + n <= HOLD && turn < TURNS) {
-			n = mag_slab_alloc(&layer, its + held, n, NULL);
-			for (i = held; i < held + n; i++)
-				worker->clashes +=
-					atomic_exchange(&worker->owner[number_of(its[i])], 1);
-			held += n;
-		} else {
-			for (i = 0; i < held; i++)
-				atomic_store(&worker->owner[number_of(its[i])], 0);
-			worker->clashes += mag_slab_free(&layer, its, held) != held;
-			held = 0;
-		}
-	}
-}
-
 static void *full_slab_object;
 
 static void
@@ -607,34 +567,26 @@ TEST(test_who_finds_the_layer_locked_waits, setup, teardown)
 	assert_int_equal(layer.out, 2);
 }
 
-TEST(test_threads_never_get_the_same_object_while_the_table_moves, setup, teardown)
+static int
+setup_cache(void **state __rte_unused)
 {
-	_Atomic uint32_t owner[COUNT] = {0};
-	struct worker worker[3];
-	struct task task[3];
-	unsigned int i;
-
-	for (i = 0; i < RTE_DIM(task); i++) {
-		worker[i] = (struct worker){i + 1, owner, 0};
-		task_thread(&task[i], worker_run, &worker[i]);
-	}
-	for (i = 0; i < 100; i++)
-		mag_slab_rescale(&layer, i % 2 == 0 ? 256 : 64, -1);
-	for (i = 0; i < RTE_DIM(task); i++) {
-		task_join(&task[i]);
-		assert_int_equal(worker[i].clashes, 0);
-	}
-	assert_int_equal(layer.out, 0);
-	assert_int_equal(layer.invalid, 0);
-	assert_int_equal(layer.allocs, layer.frees);
-	assert_int_equal(layer.created, layer.destroyed);
-	assert_int_equal(segments_free(), 4);
-	assert_lists(0, 0);
+	fixture_cache(2 * COUNT, CACHE_PARAMS(.name = "bare", .object_size = SIZE,
+					      .flags = MAG_CACHE_NOMAGAZINES));
+	return 0;
 }
 
-int
-main(void)
+TEST(test_threads_never_get_the_same_object_while_the_table_moves, setup_cache, fixture_teardown)
 {
-	eal_start(1, NULL);
-	return tests_run(NULL, NULL);
+	struct mag_slab_layer *its = &cache->first.slab;
+
+	crowd_begin(2, 20);
+	for (unsigned int i = 0; i < 100 || crowd_turns() < 4000; i++)
+		mag_slab_rescale(its, i % 2 == 0 ? 256 : 64, -1);
+	crowd_end();
+	assert_int_equal(its->out + its->slabs_partial + its->slabs_full, 0);
+	assert_int_equal(its->allocs, its->frees);
+	assert_int_equal(its->created, its->destroyed);
+	assert_int_equal(segments_free(), ground.region->segments);
 }
+
+TEST_PROGRAM(3)

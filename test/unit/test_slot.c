@@ -518,9 +518,4 @@ TEST(test_a_thread_without_slot_leaves_the_shared_one_closed, setup, teardown)
 	assert_int_equal(slots[MAG_SLOT_SHARED].visitor, MAG_BIAS_SELF);
 }
 
-int
-main(void)
-{
-	eal_start(3, NULL);
-	return tests_run(NULL, NULL);
-}
+TEST_PROGRAM(3)

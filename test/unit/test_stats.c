@@ -25,20 +25,7 @@ setup(void **state __rte_unused)
 	return 0;
 }
 
-static int
-teardown(void **state __rte_unused)
-{
-	fixture_drop();
-	return 0;
-}
-
-static struct mag_cache_stats
-stats(void)
-{
-	return cache_stats(cache);
-}
-
-TEST(test_a_new_cache_tells_what_it_was_made_from, setup, teardown)
+TEST(test_a_new_cache_tells_what_it_was_made_from, setup, fixture_teardown)
 {
 	struct mag_cache_stats now;
 
@@ -78,12 +65,12 @@ TEST(test_a_new_cache_tells_what_it_was_made_from, setup, teardown)
 			 0);
 }
 
-TEST(test_slab_counts_follow_objects_out_and_back, setup, teardown)
+TEST(test_slab_counts_follow_objects_out_and_back, setup, fixture_teardown)
 {
 	struct mag_cache_stats now;
 
 	alloc_bulk(objects, BLOCK + 1);
-	now = stats();
+	now = cache_stats(cache);
 	assert_int_equal(now.free, COUNT - BLOCK - 1);
 	assert_int_equal(now.slabs_created, 2);
 	assert_int_equal(now.slabs_full, 1);
@@ -93,31 +80,31 @@ TEST(test_slab_counts_follow_objects_out_and_back, setup, teardown)
 	assert_int_equal(mag_cache_alloc_burst(cache, objects + BLOCK + 1, COUNT),
 			 COUNT - BLOCK - 1);
 	assert_null(mag_cache_alloc(cache));
-	now = stats();
+	now = cache_stats(cache);
 	assert_int_equal(now.free, 0);
 	assert_true(now.slab_fails > 0);
 	assert_int_equal(now.alloc_fails, now.slab_fails);
 	mag_cache_free_nocache(cache, objects[0]);
 	mag_cache_free_nocache(cache, objects[0]);
-	now = stats();
+	now = cache_stats(cache);
 	assert_int_equal(now.invalid_frees, 1);
 	assert_int_equal(now.slab_frees, 1);
 	assert_int_equal(now.free, 1);
 	free_bulk(objects + 1, COUNT - 1);
-	assert_int_equal(mag_cache_reap_now(cache, true), 0);
-	now = stats();
+	assert_int_equal(cache_reap_all(), 0);
+	now = cache_stats(cache);
 	assert_int_equal(now.slabs_created, now.slabs_destroyed);
 	assert_int_equal(now.in_use, 0);
 	assert_int_equal(now.in_use_max, COUNT);
 	assert_int_equal(now.purges, 1);
 }
 
-TEST(test_depot_counts_are_magazines_and_takes, setup, teardown)
+TEST(test_depot_counts_are_magazines_and_takes, setup, fixture_teardown)
 {
 	struct mag_cache_stats now;
 
 	fill(5 * ROUNDS);
-	now = stats();
+	now = cache_stats(cache);
 	assert_int_equal(now.in_lcores, 2 * ROUNDS);
 	assert_int_equal(now.loaded, ROUNDS);
 	assert_int_equal(now.previous, ROUNDS);
@@ -127,32 +114,32 @@ TEST(test_depot_counts_are_magazines_and_takes, setup, teardown)
 	assert_int_equal(now.depot_full_taken, 0);
 	assert_int_equal(now.free, COUNT);
 	fill(3 * ROUNDS);
-	assert_int_equal(stats().depot_full_taken, 1);
+	assert_int_equal(cache_stats(cache).depot_full_taken, 1);
 	cache->first.depot.empty.contention = 6;
 	cache->contention_seen = 4;
-	assert_int_equal(stats().contention, 2);
-	assert_int_equal(stats().contention_total, 6);
+	assert_int_equal(cache_stats(cache).contention, 2);
+	assert_int_equal(cache_stats(cache).contention_total, 6);
 	cache->contention_seen = 7;
-	assert_int_equal(stats().contention, 0);
+	assert_int_equal(cache_stats(cache).contention, 0);
 }
 
-TEST(test_maintenance_counts, setup, teardown)
+TEST(test_maintenance_counts, setup, fixture_teardown)
 {
 	struct mag_cache_stats now;
 
 	mag_cache_update(cache);
 	assert_int_equal(mag_cache_resize(cache, 30, true), 0);
-	now = stats();
+	now = cache_stats(cache);
 	assert_int_equal(now.updates, 1);
 	assert_int_equal(now.resizes, 1);
 	assert_int_equal(now.rounds, 30);
 	assert_int_equal(mag_cache_purge(cache), 0);
-	assert_int_equal(stats().rounds, 0);
+	assert_int_equal(cache_stats(cache).rounds, 0);
 	mag_cache_enable(cache);
-	assert_int_equal(stats().rounds, 30);
+	assert_int_equal(cache_stats(cache).rounds, 30);
 }
 
-TEST(test_frees_that_find_no_magazine_are_counted, setup, teardown)
+TEST(test_frees_that_find_no_magazine_are_counted, setup, fixture_teardown)
 {
 	struct mag_magazine *taken[1000];
 	unsigned int i, n = 0;
@@ -162,7 +149,7 @@ TEST(test_frees_that_find_no_magazine_are_counted, setup, teardown)
 		n++;
 	mag_cache_free(cache, objects[0]);
 	free_bulk(objects + 1, 10);
-	assert_int_equal(stats().slab_frees_no_magazine, 11);
+	assert_int_equal(cache_stats(cache).slab_frees_no_magazine, 11);
 	mag_cache_free_nocache(cache, objects[11]);
 	for (i = 0; i < n; i++)
 		mag_arena_put(&cache->first.arena, taken[i]);
@@ -170,7 +157,7 @@ TEST(test_frees_that_find_no_magazine_are_counted, setup, teardown)
 	free_bulk(objects + 12, 20);
 	assert_int_equal(cache_purge(), 0);
 	free_bulk(objects + 32, COUNT - 32);
-	assert_int_equal(stats().slab_frees_no_magazine, 11);
+	assert_int_equal(cache_stats(cache).slab_frees_no_magazine, 11);
 	cache_enable();
 }
 
@@ -188,7 +175,7 @@ slot_of(unsigned int lcore)
 	return 0;
 }
 
-TEST(test_each_slot_counts_its_own, setup, teardown)
+TEST(test_each_slot_counts_its_own, setup, fixture_teardown)
 {
 	unsigned int n, i;
 
@@ -217,7 +204,7 @@ frees_of_first(void)
 }
 
 /* As it looks when an owner gets a magazine from the depot between the reads. */
-TEST(test_frees_of_a_slot_never_fall_below_zero, setup, teardown)
+TEST(test_frees_of_a_slot_never_fall_below_zero, setup, fixture_teardown)
 {
 	slot_at(0)->rounds_in += 3;
 	assert_int_equal(frees_of_first(), 0);
@@ -238,7 +225,7 @@ allocs_less_frees(void)
 	return sum;
 }
 
-TEST(test_allocations_less_frees_are_the_objects_out, setup, teardown)
+TEST(test_allocations_less_frees_are_the_objects_out, setup, fixture_teardown)
 {
 	unsigned int i, n;
 
@@ -257,12 +244,12 @@ TEST(test_allocations_less_frees_are_the_objects_out, setup, teardown)
 	}
 }
 
-TEST(test_stolen_objects_are_allocations_of_the_thief, setup, teardown)
+TEST(test_stolen_objects_are_allocations_of_the_thief, setup, fixture_teardown)
 {
 	fill_on_lcore(1, 60);
 	fill_on_thread(60);
 	alloc_bulk(objects, COUNT);
-	assert_true(stats().steals > 0);
+	assert_true(cache_stats(cache).steals > 0);
 	assert_int_equal(allocs_less_frees(), COUNT);
 	free_bulk(objects, COUNT);
 	assert_int_equal(allocs_less_frees(), 0);
@@ -356,7 +343,14 @@ static void
 give(unsigned int n)
 {
 	pool.held -= n;
-	mag_cache_free_bulk(cache, pool.objects + pool.held, n);
+	free_bulk(pool.objects + pool.held, n);
+}
+
+static void
+take_and_give(unsigned int n)
+{
+	take(n);
+	give(n);
 }
 
 static void
@@ -398,12 +392,9 @@ static void
 move_by_magazines(void)
 {
 	static const unsigned int bulks[] = {1, 3, 8, 14, 20, 28, 29, 40, 70};
-	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(bulks); i++) {
-		take(bulks[i]);
-		give(bulks[i]);
-	}
+	for (unsigned int i = 0; i < RTE_DIM(bulks); i++)
+		take_and_give(bulks[i]);
 	take(100);
 	while (pool.held > 0)
 		give(RTE_MIN(pool.held, 1 + pool.held % 9));
@@ -420,8 +411,7 @@ move_past_magazines(void)
 static void
 move_by_hand_in(void)
 {
-	take(40);
-	give(40);
+	take_and_give(40);
 	if (mag_thread_slot() != MAG_SLOT_SHARED)
 		mag_cache_flush_slot(cache, mag_thread_slot());
 }
@@ -430,15 +420,12 @@ static void
 move_by_maintenance(void)
 {
 	mag_cache_update(cache);
-	mag_cache_reap_now(cache, false);
-	take(60);
-	give(60);
-	mag_cache_reap_now(cache, true);
-	take(60);
-	give(60);
-	mag_cache_resize(cache, 30, false);
-	take(60);
-	give(60);
+	cache_reap();
+	take_and_give(60);
+	cache_reap_all();
+	take_and_give(60);
+	cache_resize_now();
+	take_and_give(60);
 	mag_cache_resize(cache, ROUNDS, false);
 }
 
@@ -606,24 +593,16 @@ step_counter(void *arg __rte_unused)
 }
 
 /* A slot whose next get makes its previous magazine the loaded one. */
-
-static struct mag_slot *
-swapping_slot(void)
-{
-	return &cache->first.slot[1];
-}
-
 static void
 prepare_swap(void)
 {
-	mag_cache_reap_now(cache, true);
+	cache_reap_all();
 	as_owner_of(1);
-	take(2 * ROUNDS);
-	give(2 * ROUNDS);
+	take_and_give(2 * ROUNDS);
 	take(ROUNDS);
 	as_owner_of(SLOTS_MOVED);
 	give(ROUNDS);
-	if (swapping_slot()->rounds != 0 || swapping_slot()->previous_rounds != ROUNDS)
+	if (slot_at(1)->rounds != 0 || slot_at(1)->previous_rounds != ROUNDS)
 		pool.too_many = UINT64_MAX;
 }
 
@@ -640,15 +619,15 @@ move_by_swap(void)
 static void
 swap_begins(void)
 {
-	swapping_slot()->busy = 1;
-	swapping_slot()->allocs++;
+	slot_at(1)->busy = 1;
+	slot_at(1)->allocs++;
 }
 
 static void
 swap_ends(void)
 {
-	swapping_slot()->allocs--;
-	swapping_slot()->busy = 0;
+	slot_at(1)->allocs--;
+	slot_at(1)->busy = 0;
 	move_by_swap();
 }
 
@@ -768,9 +747,4 @@ TEST(test_no_count_of_two_nodes_is_too_high_under_load, setup_two, teardown_pool
 	count_under_load();
 }
 
-int
-main(void)
-{
-	eal_start(3, NULL);
-	return tests_run(NULL, NULL);
-}
+TEST_PROGRAM(3)

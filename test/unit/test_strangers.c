@@ -32,13 +32,6 @@ setup(void **state __rte_unused)
 	return 0;
 }
 
-static int
-teardown(void **state __rte_unused)
-{
-	fixture_drop();
-	return 0;
-}
-
 /* As a secondary process has it. */
 static int
 socket_open(struct sockaddr_un *address)
@@ -60,7 +53,7 @@ look_says(void)
 	return strstr(log_end(), HINT) != NULL;
 }
 
-TEST(test_a_pool_that_stays_empty_beside_other_processes_is_told_of_once, setup, teardown)
+TEST(test_a_pool_that_stays_empty_beside_other_processes_is_told_of_once, setup, fixture_teardown)
 {
 	struct sockaddr_un address;
 	void *objects[COUNT];
@@ -92,7 +85,7 @@ TEST(test_a_pool_that_stays_empty_beside_other_processes_is_told_of_once, setup,
 }
 
 /* What a process does in which the pool's handler is another one's number. */
-TEST(test_code_for_rings_and_stacks_finds_no_room_and_no_objects, setup, teardown)
+TEST(test_code_for_rings_and_stacks_finds_no_room_and_no_objects, setup, fixture_teardown)
 {
 	static const enum rte_ring_sync_type types[] = {RTE_RING_SYNC_MT, RTE_RING_SYNC_ST,
 							RTE_RING_SYNC_MT_RTS, RTE_RING_SYNC_MT_HTS};
@@ -122,9 +115,4 @@ TEST(test_code_for_rings_and_stacks_finds_no_room_and_no_objects, setup, teardow
 	free(before);
 }
 
-int
-main(void)
-{
-	eal_start(1, NULL);
-	return tests_run(NULL, NULL);
-}
+TEST_PROGRAM(1)

@@ -25,13 +25,6 @@ setup(void **state __rte_unused)
 	return 0;
 }
 
-static int
-teardown(void **state __rte_unused)
-{
-	fixture_drop();
-	return 0;
-}
-
 static void
 receive(void)
 {
@@ -70,14 +63,14 @@ static char expected[128];
 
 #define assert_answer(command, text) assert_non_null(strstr(ask(command), text))
 
-TEST(test_the_list_has_every_cache, setup, teardown)
+TEST(test_the_list_has_every_cache, setup, fixture_teardown)
 {
 	assert_answer("/magazine/list", "\"seen\"");
 }
 
 #define MANY (RTE_TEL_MAX_ARRAY_ENTRIES + 10)
 
-TEST(test_a_list_that_is_not_whole_says_so, setup, teardown)
+TEST(test_a_list_that_is_not_whole_says_so, setup, fixture_teardown)
 {
 	static struct mag_cache *many[MANY];
 	unsigned int i;
@@ -97,7 +90,7 @@ TEST(test_a_list_that_is_not_whole_says_so, setup, teardown)
 		drop_cache(many[--i]);
 }
 
-TEST(test_stats_are_those_of_the_cache_that_is_named, setup, teardown)
+TEST(test_stats_are_those_of_the_cache_that_is_named, setup, fixture_teardown)
 {
 	void *object = mag_cache_alloc(cache);
 
@@ -144,7 +137,7 @@ figure_of(const struct mag_cache_stats *stats, const struct figure *figure)
 	return figure->size == sizeof(uint64_t) ? *(const uint64_t *)at : *(const uint32_t *)at;
 }
 
-TEST(test_every_figure_of_a_cache_is_told_by_its_name, setup, teardown)
+TEST(test_every_figure_of_a_cache_is_told_by_its_name, setup, fixture_teardown)
 {
 	struct mag_slab_layer *slab = &cache->first.slab;
 	_Atomic uint64_t *counters[] = {
@@ -186,7 +179,7 @@ TEST(test_every_figure_of_a_cache_is_told_by_its_name, setup, teardown)
 					    stats.id, stats.region_id)));
 }
 
-TEST(test_lcores_are_those_that_did_something, setup, teardown)
+TEST(test_lcores_are_those_that_did_something, setup, fixture_teardown)
 {
 	fill_on_lcore(1, 50);
 	assert_answer("/magazine/lcores,seen", "\"lcore\":[1]");
@@ -197,7 +190,7 @@ TEST(test_lcores_are_those_that_did_something, setup, teardown)
 	assert_answer("/magazine/lcores,seen", "\"allocs\":[50,50]");
 }
 
-TEST(test_a_region_is_that_of_its_cache, setup, teardown)
+TEST(test_a_region_is_that_of_its_cache, setup, fixture_teardown)
 {
 	assert_answer("/magazine/region,seen",
 		      EXPECT("\"id\":\"0x%016" PRIx64 "\"", ground.region->id));
@@ -206,7 +199,7 @@ TEST(test_a_region_is_that_of_its_cache, setup, teardown)
 	assert_answer("/magazine/region,seen", "\"memory\":0");
 }
 
-TEST(test_a_mirror_region_is_told_of_by_its_cache, setup, teardown)
+TEST(test_a_mirror_region_is_told_of_by_its_cache, setup, fixture_teardown)
 {
 	struct mag_region *first =
 		make_region(REGION_PARAMS(.name = "first", .object_size = 64, .objects = 100));
@@ -234,7 +227,7 @@ hold_run(void *arg)
 	*(void **)arg = mag_cache_alloc(*(struct mag_cache **)arg);
 }
 
-TEST(test_held_objects_of_a_guarded_cache_are_told_with_who_has_them, setup, teardown)
+TEST(test_held_objects_of_a_guarded_cache_are_told_with_who_has_them, setup, fixture_teardown)
 {
 	struct ground own = ground_make(64, 64, 16, MAG_REGION_AUDIT);
 	struct mag_cache *audited = make_cache(
@@ -252,7 +245,7 @@ TEST(test_held_objects_of_a_guarded_cache_are_told_with_who_has_them, setup, tea
 	assert_answer("/magazine/held,seen", "\"not known: needs option guard=1 or audit=1\"");
 }
 
-TEST(test_a_reap_can_be_asked_for, setup, teardown)
+TEST(test_a_reap_can_be_asked_for, setup, fixture_teardown)
 {
 	fill(50);
 	assert_true(depot_full() > 0);
@@ -262,7 +255,7 @@ TEST(test_a_reap_can_be_asked_for, setup, teardown)
 	assert_answer("/magazine/reap", "requested");
 }
 
-TEST(test_an_unknown_name_has_no_answer, setup, teardown)
+TEST(test_an_unknown_name_has_no_answer, setup, fixture_teardown)
 {
 	const char *commands[] = {
 		"/magazine/stats,nobody",  "/magazine/lcores,nobody", "/magazine/reap,nobody",

@@ -417,9 +417,4 @@ TEST(test_control_threads_are_joined_or_detached)
 	wait_until(atomic_load(&controls) == TURNS);
 }
 
-int
-main(void)
-{
-	eal_start(3, NULL);
-	return tests_run(NULL, NULL);
-}
+TEST_PROGRAM(3)

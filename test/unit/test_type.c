@@ -112,9 +112,4 @@ TEST(test_pool_types_follow_each_other)
 	assert_int_equal(mag_type_pool_next(0), 0);
 }
 
-int
-main(void)
-{
-	eal_start(1, NULL);
-	return tests_run(NULL, NULL);
-}
+TEST_PROGRAM(1)

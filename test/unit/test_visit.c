@@ -1782,9 +1782,4 @@ TEST(test_nobody_notices_reaps, setup, teardown)
 	crowd_disturbed_by(disturb_by_reaping, &cache->reaps);
 }
 
-int
-main(void)
-{
-	eal_start(3, NULL);
-	return tests_run(NULL, NULL);
-}
+TEST_PROGRAM(3)

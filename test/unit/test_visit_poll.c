@@ -262,9 +262,4 @@ TEST(test_nothing_interrupts_lcores_that_work, setup_growing, teardown)
 	wait_until(mag_cache_available(cache) == COUNT);
 }
 
-int
-main(void)
-{
-	eal_start(3, NULL);
-	return tests_run(NULL, NULL);
-}
+TEST_PROGRAM(3)

@@ -575,9 +575,4 @@ TEST(test_blocks_are_refused_while_a_thread_stays_in_the_perimeter, setup_pool, 
 	assert_int_equal(get(had, POOL_OBJECTS), 0);
 }
 
-int
-main(void)
-{
-	eal_start(2, NULL);
-	return tests_run(NULL, NULL);
-}
+TEST_PROGRAM(2)

@@ -90,9 +90,10 @@ ERROR_WORDS = re.compile(
     re.IGNORECASE,
 )
 # Counters at zero, words of packet flags, and what the tap port says on a kernel without its
-# queueing disciplines.
+# queueing disciplines, and libxdp on one without its file system.
 HARMLESS = re.compile(
-    r"errors: *0\b|Bad-[a-z0-9-]*csum: *0\b|CKSUM_UNKNOWN|qdisc|Disabling rte flow support",
+    r"errors: *0\b|Bad-[a-z0-9-]*csum: *0\b|CKSUM_UNKNOWN|qdisc|Disabling rte flow support|"
+    r"libbpf: elf: skipping|libxdp: Can't use dispatcher",
     re.IGNORECASE,
 )
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -204,7 +205,7 @@ class Testpmd:
     cores, service   forwarding lcores, and whether a service lcore is added
     args             more testpmd options; eal: more EAL options
     ops              handler asked for, and required of every packet pool by pools()
-    netns            run in a new, empty network namespace
+    netns            run in a new, empty network namespace, or in that of a process: its number
     options          text for MAGAZINE_OPTIONS
     preload          a library that stands in front of those of DPDK
     """
@@ -238,7 +239,10 @@ class Testpmd:
         self._eof = False
         self._telemetry = None
         self._dump = testpmd_words.MempoolDump(self.command, self._refused)
-        command = ["unshare", "--net", "--"] if netns else []
+        space = (
+            ["unshare", "--net"] if netns is True else ["nsenter", f"--net=/proc/{netns}/ns/net"]
+        )
+        command = [*space, "--"] if netns else []
         command += [
             PROGRAM,
             *lcore_options(cores, service),

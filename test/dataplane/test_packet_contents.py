@@ -70,6 +70,14 @@ def contents(mode, size, args=(), what=""):
 for name in EXPECTED:
     contents(name, SMALL)
     contents(name, LARGE, [f"--mbuf-size={SMALL_MBUF}"], " in several segments")
+for name in ("io", "5tswap"):
+    contents(name, LARGE, ["--mp-alloc=xbuf"], " in external buffers")
+    contents(
+        name,
+        LARGE,
+        ["--mp-alloc=xbuf", f"--mbuf-size={SMALL_MBUF}"],
+        " in several external buffers",
+    )
 contents(
     "noisy",
     SMALL,

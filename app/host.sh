@@ -18,6 +18,7 @@ HOST_UNMOUNT_TRIES=10      # twice a second
 HOST_SCRATCH=
 HOST_PREFIX=
 HOST_CHILD=
+HOST_LANES=() # process numbers
 HOST_PLUGIN=
 HOST_STAGE=
 HOST_WANTED= # a file that a build makes; one that knows nothing of it is configured again
@@ -160,10 +161,52 @@ host_run() {
 	return $rc
 }
 
+# host_lane NAME: to be called first in a shell in the background, whose process number is then put
+# into HOST_LANES. It has a file prefix of its own, so that what it starts and leaves behind is told
+# from that of other lanes.
+host_lane() {
+	HOST_PREFIX+=-$1-
+	HOST_LANES=()
+	HOST_SIGNAL=
+	HOST_HELD=0
+	trap host_lane_cleanup EXIT
+	trap 'exit 129' HUP
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+}
+
+host_lane_cleanup() {
+	local rc=$?
+
+	trap '' HUP INT TERM PIPE
+	trap - EXIT
+	[ -z "$HOST_CHILD" ] || host_end 100 "$HOST_CHILD"
+	host_kill_leftovers
+	host_remove_files
+	exit $rc
+}
+
+# host_end TENTHS PROCESS...: tells children to end, and kills those that have not after so many
+# tenths of a second.
+host_end() {
+	local tries=$1 pid
+	shift
+
+	kill -TERM "$@" 2>/dev/null
+	for pid; do
+		for (( ; tries > 0; tries--)); do
+			kill -0 "$pid" 2>/dev/null || break
+			sleep 0.1
+		done
+		kill -KILL "$pid" 2>/dev/null
+		wait "$pid" 2>/dev/null
+	done
+}
+
 # host_build FOLDER TARGETS [meson option...]: one at a time in one tree. Says what is wrong if it
 # fails.
 host_build() {
-	local dir=$1 targets=$2 log=$HOST_SCRATCH/build.log lock rc
+	local dir=$1 targets=$2 log=$HOST_SCRATCH/${1##*/}.log lock rc
 	# meson does not pass on the signal that ends it: host_kill_leftovers finds ninja and its
 	# compilers by this.
 	local -x MAGAZINE_FILE_PREFIX=$HOST_PREFIX
@@ -403,26 +446,30 @@ host_hugepages_return() {
 	host_unlock
 }
 
-# Ends what was started here and has not ended: known by our file prefix in its environment.
+# Ends what was started here, or in a lane of this, and has not ended: known by our file prefix in
+# its environment.
 host_kill_leftovers() {
-	local signal environ pid found last=
+	local signal environ pid last=
 
 	[ -n "$HOST_PREFIX" ] || return 0
 	for signal in TERM KILL KILL; do
-		found=0
-		for environ in /proc/[0-9]*/environ; do
-			grep -qzsx "MAGAZINE_FILE_PREFIX=$HOST_PREFIX" "$environ" || continue
-			pid=${environ#/proc/}
-			pid=${pid%/environ}
-			[ "$pid" != $$ ] || continue
-			kill -$signal "$pid" 2>/dev/null && found=1 last=$pid
-		done
-		[ $found = 1 ] || return 0
+		pid=
+		while read -r environ; do
+			pid=${environ//[!0-9]/}
+			kill -$signal "$pid" 2>/dev/null && last=$pid
+		done < <(host_ours /proc/[0-9]*/environ)
+		[ -n "$pid" ] || return 0
 		sleep 0.5
 	done
-	! grep -qzsx "MAGAZINE_FILE_PREFIX=$HOST_PREFIX" "/proc/$last/environ" ||
+	[ -z "$last" ] || [ -z "$(host_ours "/proc/$last/environ")" ] ||
 		host_say "left: process $last ($(cat "/proc/$last/comm" 2>/dev/null))," \
 			"which signal 9 does not end"
+}
+
+# host_ours FILE...: those of processes that were started here.
+host_ours() {
+	grep -lzxE "MAGAZINE_FILE_PREFIX=$HOST_PREFIX(-[^-]+-)?" "$@" 2>/dev/null |
+		grep -vx "/proc/$$/environ"
 }
 
 # Removes the files that EAL made under our prefix and that its end has left behind.
@@ -433,19 +480,14 @@ host_remove_files() {
 }
 
 host_cleanup() {
-	local rc=$? tries
+	local rc=$?
 
 	trap '' HUP INT TERM PIPE
 	trap - EXIT
 	HOST_SIGNAL=
-	if [ -n "$HOST_CHILD" ] && kill -TERM "$HOST_CHILD" 2>/dev/null; then
-		for ((tries = 0; tries < 100; tries++)); do
-			kill -0 "$HOST_CHILD" 2>/dev/null || break
-			sleep 0.1
-		done
-		kill -KILL "$HOST_CHILD" 2>/dev/null
-		wait "$HOST_CHILD" 2>/dev/null
-	fi
+	# Each of them ends its own child first.
+	[ ${#HOST_LANES[@]} = 0 ] || host_end 200 "${HOST_LANES[@]}"
+	[ -z "$HOST_CHILD" ] || host_end 100 "$HOST_CHILD"
 	host_kill_leftovers
 	host_remove_files
 	[ $HOST_MADE_RUNTIME = 0 ] || rmdir $HOST_RUNTIME 2>/dev/null

@@ -15,6 +15,17 @@
 
 SUITES=(style unit arm contract model dataplane numa bench mutation stress tsan asan fuzz)
 FULL_SUITES=(compat) # only with --full, or by name
+# These take hugepages, and one of EAL's modes takes all: never two of them at once.
+HUGE_SUITES=(contract dataplane bench)
+# Seconds that each takes alone on two idle CPUs, with what it builds; and the same with --full.
+declare -A SUITE_SECONDS=(
+	[style]="60 140" [unit]="120 160" [arm]="90 110" [contract]="250 900" [model]="120 350"
+	[dataplane]="130 660" [numa]="60 90" [bench]="20 170" [mutation]="90 2000" [stress]="120 900"
+	[tsan]="300 3000" [asan]="240 2400" [fuzz]="60 330" [compat]="4500 4500"
+)
+LANES_SPEED=160      # percent of what one lane does in the same time, of any more than one
+LANES_LEAST_MB=6144  # memory for more than one
+LANES_MOST=8
 HUGE_MB=1536
 HUGE_LEAST_MB=256
 SCRIPT_TIMEOUT=600
@@ -24,16 +35,20 @@ FUZZ_SECONDS_FULL=300
 
 usage() {
 	cat <<-END
-	usage: test/run.sh [--full] [--only SUITE...] [--help]
+	usage: test/run.sh [--full] [--only SUITE...] [--lanes N] [--help]
 
 	Installs what is missing (Debian 12 and 13), builds into build/ and build-*/, reserves up to
 	$HUGE_MB MB of hugepages for as long as it runs, and runs all tests. The last line is 'N
 	passed, N failed', and ', N skipped' if something was. The exit status is 0 if nothing
-	failed, 1 if something did, 2 if the tests could not be run.
+	failed, 1 if something did, 2 if the tests could not be run. It says first how long it takes
+	on a machine of two CPUs, and with each suite how long it still takes here.
 
 	  --full           longer: MAGAZINE_FULL=1 for the tests, and all time limits times four;
 	                   limits grow with the load of the machine, too
 	  --only SUITE...  only these of: ${SUITES[*]} ${FULL_SUITES[*]}
+	  --lanes N        so many suites at once, but of those that use hugepages one; default: 2 on
+	                   two CPUs or more with $LANES_LEAST_MB MB of available memory, else 1; 1 with
+	                   --full, which measures more
 
 	style compiles each file by itself and looks for headers that are used and not included;
 	with --full also against the headers of Debian's other versions of DPDK, downloaded once
@@ -57,16 +72,20 @@ usage() {
 	END
 }
 
-passed=0
-failed=0
-skipped=0
 full=0
+lanes=
 only=()
 
 parse_options() {
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--full) full=1 ;;
+		--lanes)
+			[[ ${2-} =~ ^[1-$LANES_MOST]$ ]] ||
+				host_die "--lanes ${2-}: must be a number of 1 to $LANES_MOST"
+			lanes=$2
+			shift
+			;;
 		--only)
 			[ $# -gt 1 ] || host_die "--only needs a suite: one or more of ${SUITES[*]}"
 			shift
@@ -91,6 +110,20 @@ parse_options() {
 		only=("${SUITES[@]}")
 		[ $full = 0 ] || only+=("${FULL_SUITES[@]}")
 	}
+	[ -n "$lanes" ] || lanes=$(default_lanes)
+	[ "$lanes" -le ${#only[@]} ] || lanes=${#only[@]}
+}
+
+# The full run has what measures time.
+default_lanes() {
+	local available
+
+	available=$(awk '/^MemAvailable:/ { print int($2 / 1024) }' /proc/meminfo)
+	if [ $full = 0 ] && [ "$(nproc)" -ge 2 ] && [ "${available:-0}" -ge $LANES_LEAST_MB ]; then
+		echo 2
+	else
+		echo 1
+	fi
 }
 
 wanted() {
@@ -109,15 +142,25 @@ count() {
 	[ "$2" = 0 ] || what+=", $2 FAILED"
 	[ "$3" = 0 ] || what+=", $3 skipped"
 	printf '  %-46s %6s s  %s\n' "$5" "$4" "$what"
-	passed=$((passed + $1))
-	failed=$((failed + $2))
-	skipped=$((skipped + $3))
+	echo "$1 $2 $3" >>"$HOST_SCRATCH/counts"
 }
 
 fail() {
 	count 0 1 0 0 "$1"
 	shift
 	printf '    %s\n' "$@"
+	publish
+}
+
+# What a lane says is in a file; this prints it, whole, between what others say.
+said=
+publish() {
+	[ -n "$said" ] && [ -s "$said" ] || return 0
+	{
+		flock 9
+		cat "$said" >&4 || exit
+	} 9>"$HOST_SCRATCH/printing"
+	: >"$said"
 }
 
 # read_tap LOG: "passed failed skipped planned" and then a line for each test that failed or was
@@ -191,7 +234,7 @@ run_one() {
 		MAGAZINE_FILE_PREFIX="$HOST_PREFIX" \
 		MAGAZINE_HUGE=$huge \
 		MAGAZINE_FULL=$full \
-		"$@" >"$log" 2>&1 </dev/null
+		"$@" >"$log" 2>&1 </dev/null 4>&-
 	rc=$?
 	host_kill_leftovers
 	host_remove_files
@@ -226,6 +269,7 @@ run_one() {
 	count "$ok" "$bad" "$skip" "$seconds" "$name"
 	[ -z "$notes" ] || printf '%s\n' "${notes#$'\n'}"
 	[ "$bad" = 0 ] || show_log "$log"
+	publish
 }
 
 # The log from a little before the first failure on; without one, its end, where it broke off.
@@ -263,7 +307,6 @@ run_suite() {
 	local suite=$1 build=$2 label=$3 times=$4 name limit line command found=0
 	shift 4
 
-	echo "$label"
 	while IFS=$'\t' read -r -u 3 name limit line; do
 		eval "command=($line)"
 		run_one "$label/$name" "$build" $((limit * times)) "$@" "${command[@]}"
@@ -276,7 +319,6 @@ run_suite() {
 run_scripts() {
 	local script found=0
 
-	echo "$1"
 	for script in "$HOST_ROOT/test/$1"/*.{sh,py}; do
 		[ -x "$script" ] || continue
 		run_one "$1/$(basename "$script")" "$HOST_ROOT/build" \
@@ -344,7 +386,6 @@ run_fuzz() {
 	local build=$HOST_ROOT/build-fuzz corpus=$HOST_SCRATCH/corpus
 	local seconds=$FUZZ_SECONDS seed=$((RANDOM * 32768 + RANDOM))
 
-	echo fuzz
 	[ $full = 0 ] || seconds=$FUZZ_SECONDS_FULL
 	if ! echo 'int LLVMFuzzerTestOneInput(const char *data, long size) { return 0; }' |
 		clang -x c -fsanitize=fuzzer,address -o /dev/null - 2>/dev/null; then
@@ -383,12 +424,139 @@ sanitizer_options() {
 	export UBSAN_OPTIONS="print_stacktrace=1 halt_on_error=1"
 }
 
-main() {
-	local times huge=0
+run_suite_of_name() {
+	case $1 in
+	unit | contract | stress) run_suite "$1" "$HOST_ROOT/build" "$1" $times ;;
+	tsan) run_sanitized tsan thread ;;
+	asan) run_sanitized asan address,undefined ;;
+	fuzz) run_fuzz ;;
+	style)
+		run_scripts style
+		run_style
+		;;
+	compat) SCRIPT_TIMEOUT=$COMPAT_TIMEOUT run_scripts compat ;;
+	*) run_scripts "$1" ;;
+	esac
+}
 
-	parse_options "$@"
-	host_begin "$@"
-	times=$((full ? 4 : 1))
+# lane NUMBER SUITE HEADLINE
+lane() {
+	said=$HOST_SCRATCH/lane-$1
+	exec 4>&1 >>"$said" 2>&1
+	echo "$3"
+	publish
+	run_suite_of_name "$2"
+	publish
+}
+
+# seconds_of SUITE...: from the table.
+seconds_of() {
+	local suite one whole sum=0
+
+	for suite; do
+		read -r one whole <<<"${SUITE_SECONDS[$suite]:-60 600}"
+		sum=$((sum + (full ? whole : one)))
+	done
+	echo $sum
+}
+
+count_of() {
+	if [ "$1" = 1 ]; then echo "1 $2"; else echo "$1 $2s"; fi
+}
+
+minutes() {
+	if [ "$1" -lt 90 ]; then echo "$1 s"; else echo "$((($1 + 30) / 60)) min"; fi
+}
+
+# Suites that run and those that have ended, with the time of the start of the former.
+declare -A lane_of=() suite_of=() start_of=()
+ended=()
+
+# Seconds that are left, at the speed seen so far; in the first minutes the one of the table.
+seconds_left() {
+	local pid suite now=$SECONDS gone all speed=100 done_of_it
+
+	[ "$lanes" = 1 ] || speed=$LANES_SPEED
+	all=$(seconds_of "${only[@]}")
+	done_of_it=$(seconds_of "${ended[@]}")
+	for pid in "${!suite_of[@]}"; do
+		suite=$(seconds_of "${suite_of[$pid]}")
+		gone=$(((now - start_of[$pid]) * speed / 100 / lanes))
+		done_of_it=$((done_of_it + (gone < suite ? gone : suite)))
+	done
+	gone=$((now - began))
+	speed=$(((done_of_it * 100 + 120 * speed) / (gone + 120)))
+	echo $(((all - done_of_it) * 100 / speed))
+}
+
+# Whether a suite may begin now: no other that uses hugepages is running, if it does.
+may_begin() {
+	local pid
+
+	[[ " ${HUGE_SUITES[*]} " = *" $1 "* ]] || return 0
+	for pid in "${!suite_of[@]}"; do
+		[[ " ${HUGE_SUITES[*]} " != *" ${suite_of[$pid]} "* ]] || return 1
+	done
+}
+
+# begin_suite SUITE: in the first lane that is free.
+begin_suite() {
+	local lane=1 pid headline
+
+	while [[ " ${lane_of[*]} " = *" $lane "* ]]; do
+		lane=$((lane + 1))
+	done
+	headline="$1 ($((${#ended[@]} + ${#suite_of[@]} + 1)) of ${#only[@]}"
+	headline+=", about $(minutes "$(seconds_left)") left)"
+	host_hold
+	(
+		host_lane "$lane"
+		lane "$lane" "$1" "$headline"
+		exit 0
+	) &
+	pid=$!
+	HOST_LANES+=("$pid")
+	host_release
+	lane_of[$pid]=$lane
+	suite_of[$pid]=$1
+	start_of[$pid]=$SECONDS
+}
+
+# end_suite PROCESS: if it has ended.
+end_suite() {
+	local rc
+
+	! kill -0 "$1" 2>/dev/null || return 0
+	wait "$1"
+	rc=$?
+	ended+=("${suite_of[$1]}")
+	[ $rc = 0 ] || {
+		flock 9
+		fail "${suite_of[$1]}" "its lane has ended early: $(how_it_ended $rc 0)"
+	} 9>"$HOST_SCRATCH/printing"
+	unset "lane_of[$1]" "suite_of[$1]" "start_of[$1]"
+	HOST_LANES=("${!suite_of[@]}")
+}
+
+run_suites() {
+	local waiting=("${only[@]}") i pid began=$SECONDS
+
+	while [ ${#waiting[@]} -gt 0 ] || [ ${#suite_of[@]} -gt 0 ]; do
+		for i in "${!waiting[@]}"; do
+			[ ${#suite_of[@]} -lt "$lanes" ] || break
+			may_begin "${waiting[i]}" || continue
+			begin_suite "${waiting[i]}"
+			unset "waiting[i]"
+		done
+		host_run sleep 0.3
+		for pid in "${!suite_of[@]}"; do
+			end_suite "$pid"
+		done
+	done
+}
+
+# prepare: packages, the build, hugepages.
+prepare() {
 	host_packages gcc libc6-dev meson ninja-build pkgconf python3 libdpdk-dev dpdk-dev \
 		libnuma-dev libcmocka-dev clang-format g++ libbenchmark-dev valgrind spin
 	! wanted style || host_packages_optional abigail-tools
@@ -396,34 +564,29 @@ main() {
 	! wanted numa || host_packages_optional qemu-system-x86 busybox-static
 	! wanted compat || host_packages_optional debootstrap
 	! wanted fuzz || host_packages_optional clang libclang-rt-dev
-	if ! build "$HOST_ROOT/build"; then
-		fail build "does not build"
-	else
-		if wanted unit contract dataplane bench mutation stress tsan asan; then
-			host_hugepages $HUGE_MB $HUGE_LEAST_MB && huge=1
-		fi
-		sanitizer_options
-		! wanted style || {
-			run_scripts style
-			run_style
-		}
-		! wanted unit || run_suite unit "$HOST_ROOT/build" unit $times
-		! wanted arm || run_scripts arm
-		! wanted contract || run_suite contract "$HOST_ROOT/build" contract $times
-		! wanted model || run_scripts model
-		! wanted dataplane || run_scripts dataplane
-		! wanted numa || run_scripts numa
-		! wanted bench || run_scripts bench
-		! wanted mutation || run_scripts mutation
-		! wanted stress || run_suite stress "$HOST_ROOT/build" stress $times
-		! wanted tsan || run_sanitized tsan thread
-		! wanted asan || run_sanitized asan address,undefined
-		! wanted fuzz || run_fuzz
-		! wanted compat || SCRIPT_TIMEOUT=$COMPAT_TIMEOUT run_scripts compat
+	build "$HOST_ROOT/build" || return
+	if wanted "${HUGE_SUITES[@]}" unit mutation stress tsan asan; then
+		host_hugepages $HUGE_MB $HUGE_LEAST_MB && huge=1
 	fi
+	sanitizer_options
+}
+
+main() {
+	local times huge=0 began=$SECONDS passed failed skipped
+
+	parse_options "$@"
+	host_begin "$@"
+	times=$((full ? 4 : 1))
+	: >"$HOST_SCRATCH/counts"
+	host_say "$(count_of ${#only[@]} suite) in $(count_of "$lanes" lane)," \
+		"about $(minutes "$(seconds_left)") on two CPUs"
+	if prepare; then run_suites; else fail build "does not build"; fi
+	read -r passed failed skipped < <(awk '
+		{ for (i = 1; i <= 3; i++) sum[i] += $i }
+		END { print sum[1] + 0, sum[2] + 0, sum[3] + 0 }' "$HOST_SCRATCH/counts")
 	HOST_LAST_LINE="$passed passed, $failed failed"
-	[ $skipped = 0 ] || HOST_LAST_LINE+=", $skipped skipped"
-	[ $failed = 0 ]
+	[ "$skipped" = 0 ] || HOST_LAST_LINE+=", $skipped skipped"
+	[ "$failed" = 0 ]
 	exit
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: BSD-3-Clause
-"""app/host.sh gives back what it mounted, or says what is left and how to remove it.
+"""app/host.sh gives back what it mounted, or says what is left and how to remove it; it ends what was
+started, and each of its lanes what that lane has started.
 
 In a mount namespace of its own, without the machine's hugetlbfs; no hugepages are needed.
 """
@@ -29,6 +30,38 @@ HOST_MOUNT={folder}/huge
 begin() {{ host_begin; host_find_page_size; host_mount || {{ echo cannot mount; exit 99; }}; }}
 mounted() {{ grep -q " $HOST_MOUNT hugetlbfs " /proc/mounts && echo mounted || echo not mounted; }}
 {body}
+"""
+
+# start: a process and a file of EAL, known by the file prefix of who starts them; until_told: waits;
+# state: of each of these processes, and how many files there are.
+LANES = """
+folder=${HOST_MOUNT%/*}
+HOST_RUNTIME=$folder/run
+start() {
+    mkdir -p $HOST_RUNTIME/$HOST_PREFIX$1
+    MAGAZINE_FILE_PREFIX=$HOST_PREFIX sleep 60 >/dev/null 2>&1 &
+    echo $! >$folder/$1
+}
+until_told() { while :; do sleep 0.1; done; }
+state() {
+    for name in main shell one two three; do
+        grep -qs . /proc/$(cat $folder/$name)/environ && printf "$name "
+    done
+    ls $HOST_RUNTIME 2>/dev/null | wc -l
+}
+lanes() {
+    begin
+    mkdir -p $HOST_RUNTIME
+    start main
+    (host_lane 1; echo $BASHPID >$folder/shell; start one; until_told) &
+    HOST_LANES+=($!)
+    (host_lane 2; start two; exit 0) &
+    wait $!
+    (host_lane 3; start three; kill -KILL $BASHPID) &
+    wait $! 2>/dev/null
+    sleep 0.2
+    state
+}
 """
 
 
@@ -87,6 +120,17 @@ def main():
             "(begin; exit 0); mounted; touch $HOST_MOUNT/../go; wait; mounted"
         )
         tap.check(said == "mounted\nnot mounted\n" and not left, f"{said}\nfolder left: {left}")
+    for what, how, status in (
+        ("that ends", "(lanes; exit 3); echo status $?", 3),
+        ("told to end", "(lanes; kill -TERM $BASHPID; until_told); echo status $?", 143),
+        ("interrupted", "(lanes; kill -INT $BASHPID; until_told); echo status $?", 130),
+    ):
+        with tap.case(f"a lane ends what is its own; a script {what}, all, that of lost lanes too"):
+            said, left = run(LANES + how + "; state")
+            tap.check(
+                said == f"main shell one three 3\nstatus {status}\n0\n" and not left,
+                f"{said}\nfolder left: {left}",
+            )
     tap.finish()
 
 

@@ -19,9 +19,9 @@ FULL_SUITES=(compat) # only with --full, or by name
 HUGE_SUITES=(contract dataplane bench)
 # Seconds that each takes alone on two idle CPUs, with what it builds; and the same with --full.
 declare -A SUITE_SECONDS=(
-	[style]="60 140" [unit]="120 160" [arm]="90 110" [contract]="250 900" [model]="120 350"
-	[dataplane]="130 660" [numa]="60 90" [bench]="20 170" [mutation]="90 2000" [stress]="120 900"
-	[tsan]="300 3000" [asan]="240 2400" [fuzz]="60 330" [compat]="4500 4500"
+	[style]="60 140" [unit]="120 160" [arm]="90 110" [contract]="200 900" [model]="120 350"
+	[dataplane]="130 660" [numa]="60 90" [bench]="20 170" [mutation]="90 2000"
+	[stress]="110 330" [tsan]="240 1200" [asan]="190 900" [fuzz]="60 330" [compat]="4500 4500"
 )
 LANES_SPEED=160      # percent of what one lane does in the same time, of any more than one
 LANES_LEAST_MB=6144  # memory for more than one
@@ -46,9 +46,9 @@ usage() {
 	  --full           longer: MAGAZINE_FULL=1 for the tests, and all time limits times four;
 	                   limits grow with the load of the machine, too
 	  --only SUITE...  only these of: ${SUITES[*]} ${FULL_SUITES[*]}
-	  --lanes N        so many suites at once, but of those that use hugepages one; default: 2 on
-	                   two CPUs or more with $LANES_LEAST_MB MB of available memory, else 1; 1 with
-	                   --full, which measures more
+	  --lanes N        so many suites at once, but of those that use hugepages one;
+	                   default: 2 on two CPUs or more with $LANES_LEAST_MB MB of available
+	                   memory, else 1; 1 with --full, which measures more
 
 	style compiles each file by itself and looks for headers that are used and not included;
 	with --full also against the headers of Debian's other versions of DPDK, downloaded once

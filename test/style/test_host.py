@@ -1,7 +1,7 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: BSD-3-Clause
-"""app/host.sh gives back what it mounted, or says what is left and how to remove it; it ends what was
-started, and each of its lanes what that lane has started.
+"""app/host.sh gives back what it mounted, or says what is left and how to remove it; it ends what
+was started, and each of its lanes what that lane has started.
 
 In a mount namespace of its own, without the machine's hugetlbfs; no hugepages are needed.
 """
@@ -32,8 +32,8 @@ mounted() {{ grep -q " $HOST_MOUNT hugetlbfs " /proc/mounts && echo mounted || e
 {body}
 """
 
-# start: a process and a file of EAL, known by the file prefix of who starts them; until_told: waits;
-# state: of each of these processes, and how many files there are.
+# start: a process and a file of EAL with the file prefix of its lane; until_told: waits; state: those
+# of these processes that run, and how many files there are.
 LANES = """
 folder=${HOST_MOUNT%/*}
 HOST_RUNTIME=$folder/run

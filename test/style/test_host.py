@@ -32,8 +32,8 @@ mounted() {{ grep -q " $HOST_MOUNT hugetlbfs " /proc/mounts && echo mounted || e
 {body}
 """
 
-# start: a process and a file of EAL with the file prefix of its lane; until_told: waits; state: those
-# of these processes that run, and how many files there are.
+# start: a process and a file of EAL with the file prefix of its lane; until_told: waits; state:
+# those of these processes that run, and how many files there are.
 LANES = """
 folder=${HOST_MOUNT%/*}
 HOST_RUNTIME=$folder/run

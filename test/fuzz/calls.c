@@ -327,7 +327,7 @@ alloc_many(struct model_cache *cache, unsigned int n)
 }
 
 void
-call_alloc_bulk(struct input *input)
+call_alloc_burst(struct input *input)
 {
 	struct model_cache *cache = any_cache(input);
 
@@ -335,68 +335,66 @@ call_alloc_bulk(struct input *input)
 		alloc_many(cache, any_number(input));
 }
 
+/* A wait ended with less than was asked for: no more was to be had. */
+static void
+wait_check(const struct model_cache *cache, const struct mag_region_stats *before, unsigned int n)
+{
+	struct mag_region_stats after = region_stats(cache->region);
+
+	model_require(rte_errno == ETIMEDOUT, "errno %d", rte_errno);
+	model_require(
+		cache->refused || cache->asks ||
+			(model_available(cache) < n && (after.segments >= after.segments_max ||
+							after.grow_fails > before->grow_fails)),
+		"%u objects were not had, and more were to be had", n);
+}
+
+/* One, or several at once. */
+static void
+alloc_and_wait(struct model_cache *cache, unsigned int n, bool bulk)
+{
+	struct mag_region_stats before = region_stats(cache->region);
+	void *objects[BULK];
+	unsigned int got, i;
+
+	rte_errno = 0;
+	model_waits = true;
+	if (bulk)
+		got = alloc_waited(cache->cache, objects, n, WAIT_US);
+	else
+		got = (objects[0] = mag_cache_alloc_wait(cache->cache, WAIT_US)) != NULL;
+	model_waits = false;
+	model_require(got == 0 || got == n, "%u objects of %u", got, n);
+	for (i = 0; i < got; i++)
+		model_taken(cache, objects[i]);
+	if (got < n)
+		wait_check(cache, &before, n);
+}
+
 void
 call_alloc_wait(struct input *input)
 {
 	struct model_cache *cache = any_cache(input);
-	struct mag_region_stats before, after;
-	void *object;
 
-	if (cache == NULL || room_for(cache, 1) == 0)
-		return;
-	before = region_stats(cache->region);
-	rte_errno = 0;
-	model_waits = true;
-	object = mag_cache_alloc_wait(cache->cache, WAIT_US);
-	model_waits = false;
-	if (object != NULL) {
-		model_taken(cache, object);
-		return;
-	}
-	after = region_stats(cache->region);
-	model_require(rte_errno == ETIMEDOUT, "errno %d", rte_errno);
-	model_require(
-		cache->refused || cache->asks ||
-			(model_available(cache) == 0 && (after.segments >= after.segments_max ||
-							 after.grow_fails > before.grow_fails)),
-		"nothing was had, and more was to be had");
+	if (cache != NULL && room_for(cache, 1) > 0)
+		alloc_and_wait(cache, 1, false);
 }
 
 void
 call_alloc_wait_bulk(struct input *input)
 {
 	struct model_cache *cache = any_cache(input);
-	struct mag_region_stats before, after;
-	void *objects[BULK];
-	unsigned int n, got, i;
 
-	if (cache == NULL)
-		return;
-	n = room_for(cache, any_number(input));
-	before = region_stats(cache->region);
-	rte_errno = 0;
-	model_waits = true;
-	got = alloc_waited(cache->cache, objects, n, WAIT_US);
-	model_waits = false;
-	for (i = 0; i < got; i++)
-		model_taken(cache, objects[i]);
-	if (got == n)
-		return;
-	after = region_stats(cache->region);
-	model_require(got == 0 && rte_errno == ETIMEDOUT, "%u objects of %u, errno %d", got, n,
-		      rte_errno);
-	model_require(
-		cache->refused || cache->asks ||
-			(model_available(cache) < n && (after.segments >= after.segments_max ||
-							after.grow_fails > before.grow_fails)),
-		"%u objects were not had, and more were to be had", n);
+	if (cache != NULL)
+		alloc_and_wait(cache, room_for(cache, any_number(input)), true);
 }
 
-void
-call_take_all(struct input *input)
+/* All or none; what is refused is left as it was, and so is the table. */
+static void
+alloc_all(struct input *input, bool driver)
 {
 	struct model_cache *cache = any_cache(input);
-	void *objects[BULK];
+	void *objects[BULK + 1];
 	uint64_t available;
 	unsigned int n, i;
 	int ret;
@@ -404,16 +402,32 @@ call_take_all(struct input *input)
 	if (cache == NULL)
 		return;
 	n = room_for(cache, any_number(input));
+	objects[n] = &available;
 	available = model_available(cache);
-	ret = mag_cache_take_all(cache->cache, objects, n, true);
+	if (driver)
+		ret = mag_cache_take_all(cache->cache, objects, n, true);
+	else
+		ret = mag_cache_alloc_bulk(cache->cache, objects, n) == n ? 0 : -ENOBUFS;
 	model_require(ret == 0 || ret == -ENOBUFS, "returned %d", ret);
-	if (ret != 0) {
+	model_require(objects[n] == &available, "more than %u were written", n);
+	model_require(ret != 0 || n <= available, "%u objects of %lu", n, (unsigned long)available);
+	if (ret != 0)
 		model_require(n > available || cache->refused || cache->asks,
 			      "%u objects refused, %lu there", n, (unsigned long)available);
-		return;
-	}
-	for (i = 0; i < n; i++)
+	for (i = 0; ret == 0 && i < n; i++)
 		model_taken(cache, objects[i]);
+}
+
+void
+call_alloc_bulk(struct input *input)
+{
+	alloc_all(input, false);
+}
+
+void
+call_take_all(struct input *input)
+{
+	alloc_all(input, true);
 }
 
 void
@@ -426,7 +440,7 @@ call_free(struct input *input)
 }
 
 static void
-free_many(struct model_cache *cache, struct input *input, unsigned int n)
+free_many(struct model_cache *cache, struct input *input, unsigned int n, bool nocache)
 {
 	void *objects[MODEL_HELD];
 	unsigned int i;
@@ -434,7 +448,12 @@ free_many(struct model_cache *cache, struct input *input, unsigned int n)
 	for (i = 0; i < n; i++)
 		objects[i] = model_given(cache, i % 8 == 0 ? input_below(input, cache->out) :
 							     cache->out - 1);
-	mag_cache_free_bulk(cache->cache, objects, n);
+	if (nocache && n == 1)
+		mag_cache_free_nocache(cache->cache, objects[0]);
+	else if (nocache)
+		mag_cache_free_nocache_bulk(cache->cache, objects, n);
+	else
+		mag_cache_free_bulk(cache->cache, objects, n);
 }
 
 void
@@ -443,7 +462,7 @@ call_free_bulk(struct input *input)
 	struct model_cache *cache = any_cache(input);
 
 	if (cache != NULL)
-		free_many(cache, input, RTE_MIN(any_number(input), cache->out));
+		free_many(cache, input, RTE_MIN(any_number(input), cache->out), false);
 }
 
 /*
@@ -466,41 +485,24 @@ call_kept_out(struct input *input)
 	if (input_byte(input) & 1)
 		alloc_many(cache, any_number(input));
 	else
-		free_many(cache, input, RTE_MIN(any_number(input), cache->out));
+		free_many(cache, input, RTE_MIN(any_number(input), cache->out), false);
 	mag_slot_keep_out(own, false);
 	cache->asks = asks;
 }
 
+/* One in some of the cases. */
 void
 call_free_nocache(struct input *input)
 {
 	struct model_cache *cache = any_cache(input);
 	struct mag_cache_stats before, after;
-
-	if (cache == NULL || cache->out == 0)
-		return;
-	mag_cache_stats_get(cache->cache, &before);
-	mag_cache_free_nocache(cache->cache, model_given(cache, input_below(input, cache->out)));
-	mag_cache_stats_get(cache->cache, &after);
-	model_require(after.slab_frees == before.slab_frees + 1, "it went to a magazine");
-}
-
-void
-call_free_nocache_bulk(struct input *input)
-{
-	struct model_cache *cache = any_cache(input);
-	struct mag_cache_stats before, after;
-	void *objects[MODEL_HELD];
-	unsigned int n, i;
+	unsigned int n;
 
 	if (cache == NULL)
 		return;
-	n = RTE_MIN(any_number(input), cache->out);
+	n = RTE_MIN(input_byte(input) & 1 ? 1 : any_number(input), cache->out);
 	mag_cache_stats_get(cache->cache, &before);
-	for (i = 0; i < n; i++)
-		objects[i] = model_given(cache, i % 8 == 0 ? input_below(input, cache->out) :
-							     cache->out - 1);
-	mag_cache_free_nocache_bulk(cache->cache, objects, n);
+	free_many(cache, input, n, true);
 	mag_cache_stats_get(cache->cache, &after);
 	model_require(after.slab_frees == before.slab_frees + n, "some went to a magazine");
 }
@@ -677,7 +679,7 @@ calls_end(void)
 	for (i = 0; i < MODEL_CACHES; i++) {
 		if (model_cache[i].cache == NULL)
 			continue;
-		free_many(&model_cache[i], &none, model_cache[i].out);
+		free_many(&model_cache[i], &none, model_cache[i].out, false);
 		model_check();
 		model_require(mag_cache_destroy(model_cache[i].cache) == 0, "%s",
 			      process_log_line());

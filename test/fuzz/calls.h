@@ -22,6 +22,7 @@ void call_cache_create(struct input *input);
 void call_cache_destroy(struct input *input);
 
 void call_alloc(struct input *input);
+void call_alloc_burst(struct input *input);
 void call_alloc_bulk(struct input *input);
 void call_alloc_wait(struct input *input);
 void call_alloc_wait_bulk(struct input *input);
@@ -30,7 +31,6 @@ void call_free(struct input *input);
 void call_free_bulk(struct input *input);
 void call_kept_out(struct input *input);
 void call_free_nocache(struct input *input);
-void call_free_nocache_bulk(struct input *input);
 void call_free_and_alloc(struct input *input);
 
 void call_purge(struct input *input);

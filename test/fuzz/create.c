@@ -43,26 +43,24 @@
 static const char name_63[] = "012345678901234567890123456789012345678901234567890123456789012";
 static const char name_64[] = "0123456789012345678901234567890123456789012345678901234567890123";
 static const char *const wild_names[] = {NULL, "", name_63, name_64};
-static const uint64_t wild[] = {
-	0,
-	1,
-	7,
-	24,
-	48,
-	4095,
-	4097,
-	65534,
-	65535,
-	UINT32_MAX / 2,
-	UINT32_C(1) << 31,
-	UINT32_MAX - 7,
-	UINT32_MAX,
-	UINT64_C(1) << 32,
-	UINT64_C(1) << 40,
-	(UINT64_C(1) << 40) + 1,
-	UINT64_C(1) << 63,
-	UINT64_MAX,
-};
+static const uint64_t wild[] = {0,
+				1,
+				7,
+				24,
+				48,
+				4095,
+				4097,
+				65534,
+				65535,
+				UINT32_MAX / 2,
+				UINT32_C(1) << 31,
+				UINT32_MAX - 7,
+				UINT32_MAX,
+				UINT64_C(1) << 32,
+				UINT64_C(1) << 40,
+				(UINT64_C(1) << 40) + 1,
+				UINT64_C(1) << 63,
+				UINT64_MAX};
 
 static uint64_t
 any_wild(struct input *input)
@@ -142,46 +140,41 @@ region_params(struct input *input)
 	return params;
 }
 
+/* A field of a parameter struct: where it is, and its bytes. */
+struct field {
+	size_t at, bytes;
+};
+#define FIELD(type, name)                                                                          \
+	{                                                                                          \
+		offsetof(struct type, name), sizeof(((struct type *)0)->name)                      \
+	}
+
+/* One of the fields gets a value that may be anything; field 0 is the name. */
+static void
+params_spoil(void *params, const struct field *fields, unsigned int count, struct input *input)
+{
+	unsigned int which = input_below(input, count);
+	const char *name = wild_names[input_below(input, RTE_DIM(wild_names))];
+	uint64_t value = any_wild(input);
+
+	memcpy((char *)params + fields[which].at, which == 0 ? (void *)&name : &value,
+	       fields[which].bytes);
+}
+
 static void
 region_params_spoil(struct mag_region_params *params, struct input *input)
 {
-	unsigned int which = input_below(input, 11);
-	uint64_t value = any_wild(input);
+	static const struct field fields[] = {
+		FIELD(mag_region_params, name),         FIELD(mag_region_params, object_size),
+		FIELD(mag_region_params, stride),       FIELD(mag_region_params, block),
+		FIELD(mag_region_params, node),         FIELD(mag_region_params, objects),
+		FIELD(mag_region_params, align),        FIELD(mag_region_params, reserve),
+		FIELD(mag_region_params, segment_size), FIELD(mag_region_params, mirror)};
 
-	switch (which) {
-	case 0:
-		params->name = wild_names[input_below(input, RTE_DIM(wild_names))];
-		break;
-	case 1:
-		params->object_size = value;
-		break;
-	case 2:
-		params->stride = value;
-		break;
-	case 3:
-		params->block = value;
-		break;
-	case 4:
-		params->mode = UINT32_C(1) << (value % 32);
-		break;
-	case 5:
-		params->node = (int)value;
-		break;
-	case 6:
-		params->objects = value;
-		break;
-	case 7:
-		params->align = value;
-		break;
-	case 8:
-		params->segment_size = value;
-		break;
-	case 9:
-		params->reserve = value;
-		break;
-	default:
-		params->mirror = value;
-	}
+	if (input_seldom(input, RTE_DIM(fields) + 1))
+		params->mode = UINT32_C(1) << (any_wild(input) % 32);
+	else
+		params_spoil(params, fields, RTE_DIM(fields), input);
 }
 
 static bool
@@ -356,33 +349,30 @@ call_region_mirror(struct input *input)
 
 /* Caches */
 
-static const struct {
-	const char *text;
-	bool bad;
-} options[] = {
-	{NULL, false},
-	{NULL, false},
-	{NULL, false},
-	{"", false},
-	{"interval=1", false},
-	{"visit=0", false},
-	{"magazines=0", false},
-	{"rounds=14", false},
-	{"rounds=62,visit=0", false},
-	{"guard=1", false},
-	{"guard=1,rounds=14", false},
-	{"guard=1,audit=0,magazines=0", false},
-	{"audit=1", false},
-	{"clear_min=512", false},
-	{"clear_min=0,contention=0", false},
-	{"rounds=7", true},
-	{"clear_min=-1", true},
-	{"bogus=1", true},
-	{"visit=2", true},
-	{"interval=0", true},
-	{"=", true},
-	{"rounds=14,", false},
-};
+static const char *const options[] = {NULL,
+				      NULL,
+				      NULL,
+				      "",
+				      "interval=1",
+				      "visit=0",
+				      "magazines=0",
+				      "rounds=14",
+				      "rounds=62,visit=0",
+				      "guard=1",
+				      "guard=1,rounds=14",
+				      "guard=1,audit=0,magazines=0",
+				      "audit=1",
+				      "clear_min=512",
+				      "clear_min=0,contention=0",
+				      "rounds=14,",
+				      "rounds=7",
+				      "clear_min=-1",
+				      "bogus=1",
+				      "visit=2",
+				      "interval=0",
+				      "="};
+/* From here on they are bad. */
+#define OPTIONS_GOOD 16
 
 #define INTRINSIC_OBJECTS 20
 #define INTRINSIC_MAX (UINT64_C(1) << 30)
@@ -406,35 +396,23 @@ cache_params(const struct model_region *region, struct input *input)
 	params.constructor = bits & 2 ? NULL : model_construct;
 	params.destructor = bits & 4 ? NULL : model_destruct;
 	params.release = bits & 8 ? NULL : model_reclaim;
-	params.options = options[input_below(input, RTE_DIM(options))].text;
+	params.options = options[input_below(input, RTE_DIM(options))];
 	return params;
 }
 
 static void
 cache_params_spoil(struct mag_cache_params *params, struct input *input)
 {
-	unsigned int which = input_below(input, 6);
-	uint64_t value = any_wild(input);
+	static const struct field fields[] = {
+		FIELD(mag_cache_params, name), FIELD(mag_cache_params, object_size),
+		FIELD(mag_cache_params, align), FIELD(mag_cache_params, node)};
 
-	switch (which) {
-	case 0:
-		params->name = wild_names[input_below(input, RTE_DIM(wild_names))];
-		break;
-	case 1:
-		params->object_size = value;
-		break;
-	case 2:
-		params->align = value;
-		break;
-	case 3:
+	if (input_seldom(input, RTE_DIM(fields) + 2))
 		params->region = NULL;
-		break;
-	case 4:
-		params->flags ^= UINT32_C(1) << (value % 32);
-		break;
-	default:
-		params->node = (int)value;
-	}
+	else if (input_seldom(input, RTE_DIM(fields) + 1))
+		params->flags ^= UINT32_C(1) << (any_wild(input) % 32);
+	else
+		params_spoil(params, fields, RTE_DIM(fields), input);
 }
 
 static bool
@@ -464,8 +442,8 @@ options_due(const char *text, struct due *due)
 {
 	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(options); i++)
-		due->einval |= options[i].text == text && options[i].bad;
+	for (i = OPTIONS_GOOD; i < RTE_DIM(options); i++)
+		due->einval |= options[i] == text;
 	/* Which magazines an object of a size can have is unit/magazine's. */
 	due->may_einval |= option_is(text, "rounds=");
 }

@@ -14,9 +14,9 @@
 . "$(dirname -- "${BASH_SOURCE[0]}")/../app/host.sh"
 
 SUITES=(style unit arm contract model dataplane numa bench mutation stress tsan asan fuzz)
-FULL_SUITES=(compat) # only with --full, or by name
+FULL_SUITES=(apps compat) # only with --full, or by name
 # These take hugepages, and one of EAL's modes takes all: never two of them at once.
-HUGE_SUITES=(contract dataplane bench)
+HUGE_SUITES=(contract dataplane bench apps)
 # Programs for --full alone. Under the sanitizers the crowded form of stress goes through what the
 # others do, and stops threads in it. How objects are exchanged does not depend on addresses and
 # files of pages.
@@ -26,7 +26,8 @@ FULL_PROGRAMS+='|contract/(exchange|lcores)-(match-.*|single-.*|.*iova-.*))$'
 declare -A SUITE_SECONDS=(
 	[style]="60 140" [unit]="120 160" [arm]="90 110" [contract]="160 900" [model]="120 350"
 	[dataplane]="130 660" [numa]="60 90" [bench]="20 170" [mutation]="90 2000"
-	[stress]="110 330" [tsan]="240 1200" [asan]="190 900" [fuzz]="60 330" [compat]="4500 4500"
+	[stress]="110 330" [tsan]="240 1200" [asan]="190 900" [fuzz]="60 330" [apps]="1800 1800"
+	[compat]="4500 4500"
 )
 LANES_SPEED=160      # percent of what one lane does in the same time, of any more than one
 LANES_LEAST_MB=6144  # memory for more than one
@@ -34,6 +35,7 @@ LANES_MOST=8
 HUGE_MB=1536
 HUGE_LEAST_MB=256
 SCRIPT_TIMEOUT=600
+APPS_TIMEOUT=1800
 COMPAT_TIMEOUT=3600 # downloads, builds of DPDK, and these tests again
 FUZZ_SECONDS=30
 FUZZ_SECONDS_FULL=300
@@ -65,6 +67,10 @@ usage() {
 
 	numa runs on machines of several NUMA nodes that qemu emulates, with a kernel of Debian's,
 	downloaded once into build/; where they cannot be had it is skipped.
+
+	apps is part of --full alone: Open vSwitch, DPDK's own tests and the guide's recipes on the
+	driver, in namespaces of their own. Packages that start no service are installed; Open
+	vSwitch is downloaded once and unpacked in build/apps/.
 
 	compat is part of --full alone: Debian 12, 13 and sid in chroots, downloaded once into
 	build-compat/; where debootstrap or its mirror cannot be had it is skipped.
@@ -441,6 +447,7 @@ run_suite_of_name() {
 		run_scripts style
 		run_style
 		;;
+	apps) SCRIPT_TIMEOUT=$APPS_TIMEOUT run_scripts apps ;;
 	compat) SCRIPT_TIMEOUT=$COMPAT_TIMEOUT run_scripts compat ;;
 	*) run_scripts "$1" ;;
 	esac
@@ -569,6 +576,7 @@ prepare() {
 	! wanted style || host_packages_optional abigail-tools
 	! wanted arm || host_packages_optional gcc-aarch64-linux-gnu qemu-user
 	! wanted numa || host_packages_optional qemu-system-x86 busybox-static
+	! wanted apps || host_packages_optional iproute2 iputils-ping iperf3 libunbound8 libxdp1
 	! wanted compat || host_packages_optional debootstrap
 	! wanted fuzz || host_packages_optional clang libclang-rt-dev
 	build "$HOST_ROOT/build" || return

@@ -30,7 +30,7 @@
 
 #define MBUFS 1500u
 #define ROOM 2048
-#define ROUNDS (harness_full() ? 2000u : 100u)
+#define ROUNDS (run_is_full() ? 2000u : 100u)
 #define DATAGRAM_MAX 8000u
 #define FRAGMENTS_MAX RTE_LIBRTE_IP_FRAG_MAX_FRAG
 #define TCP_SEGMENTS 20u
@@ -94,7 +94,7 @@ chain(struct rte_mempool *mp, unsigned int packet, unsigned int from, unsigned i
 	for (at = 0; at < len; at += n) {
 		segment = rte_pktmbuf_alloc(mp);
 		assert_non_null(segment);
-		n = RTE_MIN(len - at, 500 + harness_random(1000));
+		n = RTE_MIN(len - at, 500 + random_below(1000));
 		data = (uint8_t *)rte_pktmbuf_append(segment, n);
 		for (i = 0; i < n; i++)
 			data[i] = byte_at(packet, from + at + i);
@@ -150,7 +150,7 @@ reassemble(struct rte_ip_frag_tbl *table, struct rte_mbuf **parts, int n, int lo
 	int i, other;
 
 	for (i = n - 1; i > 0; i--) {
-		other = (int)harness_random((uint32_t)i + 1);
+		other = (int)random_below((uint32_t)i + 1);
 		swapped = parts[i];
 		parts[i] = parts[other];
 		parts[other] = swapped;
@@ -184,9 +184,9 @@ TEST(fragments_are_put_together_again)
 		table = rte_ip_frag_table_create(64, 4, 64, rte_get_tsc_hz() * 3600, SOCKET_ID_ANY);
 		assert_non_null(table);
 		for (i = 0; i < ROUNDS; i++) {
-			len = 1600 + harness_random(DATAGRAM_MAX - 1600);
+			len = 1600 + random_below(DATAGRAM_MAX - 1600);
 			packet = datagram(mp, i, len);
-			size = RTE_ALIGN(len / (2 + harness_random(FRAGMENTS_MAX - 2)), 8);
+			size = RTE_ALIGN(len / (2 + random_below(FRAGMENTS_MAX - 2)), 8);
 			n = rte_ipv4_fragment_packet(packet, parts, FRAGMENTS_MAX, 20 + size, mp,
 						     mp);
 			assert_in_range(n, 2, FRAGMENTS_MAX);
@@ -342,7 +342,7 @@ TEST(an_external_buffer_is_freed_by_the_last_of_its_mbufs)
 			freed = 0;
 			share(mp, buffer, round, users, &freed);
 			for (i = USERS; i > 0; i--) {
-				last = harness_random(i);
+				last = random_below(i);
 				assert_int_equal(freed, 0);
 				assert_bytes(users[last], 0, round, 0, 1000);
 				rte_pktmbuf_free(users[last]);

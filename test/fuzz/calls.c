@@ -396,7 +396,7 @@ alloc_all(struct input *input, bool driver)
 	struct model_cache *cache = any_cache(input);
 	void *objects[BULK + 1];
 	uint64_t available;
-	unsigned int n, i;
+	unsigned int n, i, got;
 	int ret;
 
 	if (cache == NULL)
@@ -404,17 +404,17 @@ alloc_all(struct input *input, bool driver)
 	n = room_for(cache, any_number(input));
 	objects[n] = &available;
 	available = model_available(cache);
-	if (driver)
+	if (driver) {
 		ret = mag_cache_take_all(cache->cache, objects, n, true);
-	else
-		ret = mag_cache_alloc_bulk(cache->cache, objects, n) == n ? 0 : -ENOBUFS;
-	model_require(ret == 0 || ret == -ENOBUFS, "returned %d", ret);
+		model_require(ret == 0 || ret == -ENOBUFS, "returned %d", ret);
+		got = ret == 0 ? n : 0;
+	} else {
+		got = mag_cache_alloc_bulk(cache->cache, objects, n);
+	}
+	model_require(got == 0 || got == n, "%u objects of %u", got, n);
 	model_require(objects[n] == &available, "more than %u were written", n);
-	model_require(ret != 0 || n <= available, "%u objects of %lu", n, (unsigned long)available);
-	if (ret != 0)
-		model_require(n > available || cache->refused || cache->asks,
-			      "%u objects refused, %lu there", n, (unsigned long)available);
-	for (i = 0; ret == 0 && i < n; i++)
+	had_check(cache, got == n || n <= available ? n : 0, got, available);
+	for (i = 0; i < got; i++)
 		model_taken(cache, objects[i]);
 }
 

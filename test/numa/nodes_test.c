@@ -106,6 +106,30 @@ assert_order(const int *order)
 }
 
 static void
+assert_all_on(void *const *address, int node)
+{
+	unsigned int i;
+
+	nodes_of(address, count, found);
+	for (i = 0; i < count; i++)
+		assert_int_equal(found[i], node);
+}
+
+/* An lcore of the node takes so many: they come from the nearest first. Given back by another. */
+static void
+assert_nearest_first(unsigned int node, unsigned int nth, void (*how)(void *arg), unsigned int want,
+		     uint32_t without)
+{
+	int order[NODES_MAX];
+
+	order_from(node, without, order);
+	run_on_lcore(lcore_of(node, nth), how, &want);
+	assert_int_equal(count, RTE_MIN(want, pool.count));
+	assert_order(order);
+	run_on_lcore(lcore_of(node, 1), give, NULL);
+}
+
+static void
 assert_all_home(void)
 {
 	struct mag_home *home;
@@ -140,8 +164,7 @@ teardown(void **state __rte_unused)
 
 /* The machine */
 
-static void
-test_nodes_and_distances_are_those_of_the_machine(void **state __rte_unused)
+TEST(test_nodes_and_distances_are_those_of_the_machine)
 {
 	unsigned int from, to, lcore, per_node = rte_lcore_count() / nodes;
 
@@ -161,53 +184,32 @@ test_nodes_and_distances_are_those_of_the_machine(void **state __rte_unused)
 
 /* Objects */
 
-static void
-test_an_lcore_has_objects_of_its_own_node_while_there_are_any(void **state __rte_unused)
+TEST(test_an_lcore_has_objects_of_its_own_node_while_there_are_any, setup, teardown)
 {
-	static unsigned int want = COUNT;
 	unsigned int node, nth;
-	int order[NODES_MAX];
 
 	for (node = 0; node < nodes; node++)
-		for (nth = 0; nth < 2; nth++) {
-			order_from(node, 0, order);
-			run_on_lcore(lcore_of(node, nth), take, &want);
-			assert_int_equal(count, COUNT);
-			assert_order(order);
-			run_on_lcore(lcore_of(node, nth), give, NULL);
-		}
+		for (nth = 0; nth < 2; nth++)
+			assert_nearest_first(node, nth, take, COUNT, 0);
 	assert_all_home();
 }
 
-static void
-test_an_empty_node_spills_to_the_nearest_then_to_the_next(void **state __rte_unused)
+TEST(test_an_empty_node_spills_to_the_nearest_then_to_the_next, setup, teardown)
 {
-	unsigned int node, want = pool.count + 1;
-	int order[NODES_MAX];
+	unsigned int node;
 
 	for (node = 0; node < nodes; node++) {
-		order_from(node, 0, order);
-		run_on_lcore(lcore_of(node, 0), take, &want);
-		assert_int_equal(count, pool.count);
-		assert_order(order);
-		run_on_lcore(lcore_of(node, 1), give, NULL);
+		assert_nearest_first(node, 0, take, pool.count + 1, 0);
 		assert_all_home();
 	}
 }
 
-static void
-test_one_request_is_served_by_several_nodes_the_nearest_first(void **state __rte_unused)
+TEST(test_one_request_is_served_by_several_nodes_the_nearest_first, setup, teardown)
 {
-	unsigned int node, want = (nodes - 1) * COUNT + BURST;
-	int order[NODES_MAX];
+	unsigned int node;
 
-	for (node = 0; node < nodes; node++) {
-		order_from(node, 0, order);
-		run_on_lcore(lcore_of(node, 0), take_at_once, &want);
-		assert_int_equal(count, want);
-		assert_order(order);
-		run_on_lcore(lcore_of(node, 0), give, NULL);
-	}
+	for (node = 0; node < nodes; node++)
+		assert_nearest_first(node, 0, take_at_once, (nodes - 1) * COUNT + BURST, 0);
 	assert_all_home();
 }
 
@@ -221,8 +223,7 @@ take_blocks(void *arg)
 			break;
 }
 
-static void
-test_blocks_come_from_the_nearest_node_that_has_any(void **state __rte_unused)
+TEST(test_blocks_come_from_the_nearest_node_that_has_any, setup, teardown)
 {
 	size_t stride = pool.mp->header_size + pool.mp->elt_size + pool.mp->trailer_size;
 	unsigned int node, i, block;
@@ -243,20 +244,13 @@ test_blocks_come_from_the_nearest_node_that_has_any(void **state __rte_unused)
 	}
 }
 
-static void
-test_a_node_without_memory_of_the_pool_is_served_by_the_nearest_that_has(void **state __rte_unused)
+TEST(test_a_node_without_memory_of_the_pool_is_served_by_the_nearest_that_has)
 {
-	unsigned int node, want;
-	int order[NODES_MAX];
+	unsigned int node;
 
 	for (node = 0; node < nodes; node++) {
 		pool_make(&pool, node == 0, 0, UINT32_C(1) << node);
-		want = pool.count;
-		order_from(node, UINT32_C(1) << node, order);
-		run_on_lcore(lcore_of(node, 0), take, &want);
-		assert_int_equal(count, want);
-		assert_order(order);
-		run_on_lcore(lcore_of(node, 0), give, NULL);
+		assert_nearest_first(node, 0, take, pool.count, UINT32_C(1) << node);
 		assert_all_home();
 		pool_free(&pool);
 	}
@@ -293,8 +287,7 @@ steal(void *arg)
 		count++;
 }
 
-static void
-test_objects_are_stolen_from_the_nearest_node_first(void **state __rte_unused)
+TEST(test_objects_are_stolen_from_the_nearest_node_first, setup, teardown)
 {
 	unsigned int node, i, had, all = pool.count, want;
 	unsigned int rounds = MAG_STAT(pool.cache->common.type), holder;
@@ -413,8 +406,7 @@ assert_magazines_are_of(const struct mag_home *home, int node)
 	}
 }
 
-static void
-test_magazines_hold_objects_of_their_own_node_only(void **state __rte_unused)
+TEST(test_magazines_hold_objects_of_their_own_node_only, setup, teardown)
 {
 	struct mag_home *home;
 	unsigned int part, held = 0;
@@ -429,8 +421,7 @@ test_magazines_hold_objects_of_their_own_node_only(void **state __rte_unused)
 	assert_all_home();
 }
 
-static void
-test_after_traffic_between_nodes_and_a_reap_every_object_is_home(void **state __rte_unused)
+TEST(test_after_traffic_between_nodes_and_a_reap_every_object_is_home, setup_cached, teardown)
 {
 	struct mag_home *home;
 	unsigned int part;
@@ -448,8 +439,7 @@ test_after_traffic_between_nodes_and_a_reap_every_object_is_home(void **state __
 
 /* Places */
 
-static void
-test_objects_lie_on_the_node_that_the_library_says(void **state __rte_unused)
+TEST(test_objects_lie_on_the_node_that_the_library_says, setup, teardown)
 {
 	const struct mag_region *region = pool.cache->region;
 	unsigned int i, want = pool.count;
@@ -465,8 +455,7 @@ test_objects_lie_on_the_node_that_the_library_says(void **state __rte_unused)
 	give(NULL);
 }
 
-static void
-test_records_lie_on_the_node_of_what_they_describe(void **state __rte_unused)
+TEST(test_records_lie_on_the_node_of_what_they_describe, setup, teardown)
 {
 	struct mag_home *home;
 	unsigned int part;
@@ -484,10 +473,9 @@ pool_make_default(unsigned int size, int socket)
 	pool.cache = pool.mp->pool_data;
 }
 
-static void
-test_a_pool_of_a_socket_lies_there_with_all_records(void **state __rte_unused)
+TEST(test_a_pool_of_a_socket_lies_there_with_all_records)
 {
-	unsigned int node, i, want = COUNT;
+	unsigned int node, want = COUNT;
 
 	for (node = 0; node < nodes; node++) {
 		pool_make_default(COUNT, node);
@@ -496,16 +484,13 @@ test_a_pool_of_a_socket_lies_there_with_all_records(void **state __rte_unused)
 		assert_lies_on(pool.cache->region, sizeof(*pool.cache->region), node);
 		take(&want);
 		assert_int_equal(count, COUNT);
-		nodes_of(objects, count, found);
-		for (i = 0; i < count; i++)
-			assert_int_equal(found[i], node);
+		assert_all_on(objects, node);
 		give(NULL);
 		pool_free(&pool);
 	}
 }
 
-static void
-test_a_pool_larger_than_a_node_has_memory_of_the_next(void **state __rte_unused)
+TEST(test_a_pool_larger_than_a_node_has_memory_of_the_next)
 {
 	unsigned int size = (huge_free(0) * PAGE / SIZE) + 5000, i, part;
 	void **all = malloc(size * sizeof(*all));
@@ -564,42 +549,29 @@ pool_make_foreign(bool touched)
 	pool.cache = pool.mp->pool_data;
 }
 
-static void
-assert_foreign_memory_is_told_apart(bool touched)
+/* Written to or not. */
+TEST(test_the_node_of_memory_that_is_not_from_eal_comes_from_the_kernel)
 {
-	unsigned int node, i, want = COUNT;
+	unsigned int node, i, touched, want = COUNT;
 
-	pool_make_foreign(touched);
-	assert_non_null(mag_cache_homes(pool.cache));
-	for (node = 0; node < nodes; node++) {
-		run_on_lcore(lcore_of(node, 0), take, &want);
-		assert_int_equal(count, COUNT);
-		for (i = 0; i < count; i++)
-			*(volatile char *)objects[i] = 1;
-		nodes_of(objects, count, found);
-		for (i = 0; i < count; i++)
-			assert_int_equal(found[i], node);
-		run_on_lcore(lcore_of(node, 0), give, NULL);
+	for (touched = 0; touched < 2; touched++) {
+		pool_make_foreign(touched);
+		assert_non_null(mag_cache_homes(pool.cache));
+		for (node = 0; node < nodes; node++) {
+			run_on_lcore(lcore_of(node, 0), take, &want);
+			assert_int_equal(count, COUNT);
+			for (i = 0; i < count; i++)
+				*(volatile char *)objects[i] = 1;
+			assert_all_on(objects, node);
+			run_on_lcore(lcore_of(node, 0), give, NULL);
+		}
+		pool_free(&pool);
 	}
-	pool_free(&pool);
-}
-
-static void
-test_the_node_of_memory_that_is_not_from_eal_comes_from_the_kernel(void **state __rte_unused)
-{
-	assert_foreign_memory_is_told_apart(true);
-}
-
-static void
-test_so_does_that_of_memory_that_nobody_has_written_to(void **state __rte_unused)
-{
-	assert_foreign_memory_is_told_apart(false);
 }
 
 /* Hugepages */
 
-static void
-test_hugepages_come_from_the_node_and_go_back_to_it(void **state __rte_unused)
+TEST(test_hugepages_come_from_the_node_and_go_back_to_it)
 {
 	unsigned int before[NODES_MAX], during[NODES_MAX], node, other, pages;
 	uint32_t all = (UINT32_C(1) << nodes) - 1;
@@ -694,19 +666,16 @@ elastic_give(void *arg)
 	mag_lcore_flush();
 }
 
-static void
-test_an_elastic_region_has_memory_of_each_node(void **state __rte_unused)
+TEST(test_an_elastic_region_has_memory_of_each_node, setup_elastic, teardown_elastic)
 {
-	unsigned int node, i, want = region->block / 2;
+	unsigned int node, want = region->block / 2;
 
 	cache_make(NULL);
 	assert_non_null(cache);
 	for (node = 0; node < nodes; node++) {
 		run_on_lcore(lcore_of(node, 0), elastic_take, &want);
 		assert_int_equal(count, want);
-		nodes_of(objects, count, found);
-		for (i = 0; i < count; i++)
-			assert_int_equal(found[i], node);
+		assert_all_on(objects, node);
 		run_on_lcore(lcore_of(node, 1), elastic_give, NULL);
 	}
 }
@@ -728,8 +697,7 @@ elastic_take_all_and_wait(void *arg)
 		memset(objects[count++], 1, ELASTIC_SIZE);
 }
 
-static void
-test_who_waits_has_new_memory_of_its_own_node(void **state __rte_unused)
+TEST(test_who_waits_has_new_memory_of_its_own_node, setup_elastic, teardown_elastic)
 {
 	void (*observer)(void) = mag_elastic_on_want;
 	struct mag_region_stats stats;
@@ -752,8 +720,7 @@ test_who_waits_has_new_memory_of_its_own_node(void **state __rte_unused)
 	mag_elastic_on_want = observer;
 }
 
-static void
-test_records_of_a_cache_lie_on_their_nodes_whoever_makes_it(void **state __rte_unused)
+TEST(test_records_of_a_cache_lie_on_their_nodes_whoever_makes_it, setup_elastic, teardown_elastic)
 {
 	struct mag_home *home;
 	unsigned int part;
@@ -765,8 +732,7 @@ test_records_of_a_cache_lie_on_their_nodes_whoever_makes_it(void **state __rte_u
 	assert_int_equal(part, nodes);
 }
 
-static void
-test_segments_are_hugepages_of_their_node(void **state __rte_unused)
+TEST(test_segments_are_hugepages_of_their_node, setup_elastic, teardown_elastic)
 {
 	unsigned int before[NODES_MAX], node, pages;
 
@@ -806,9 +772,7 @@ mirrors_lie_on(int asked)
 			memset(mirrors[i], 1, MIRROR_SIZE);
 			assert_ptr_equal(mag_mirror_object(find, mirrors[i]), objects[i]);
 		}
-		nodes_of(mirrors, count, found);
-		for (i = 0; i < count; i++)
-			assert_int_equal(found[i], asked < 0 ? (int)node : asked);
+		assert_all_on(mirrors, asked < 0 ? (int)node : asked);
 		run_on_lcore(lcore_of(node, 1), elastic_give, NULL);
 	}
 	assert_int_equal(mag_cache_destroy(cache), 0);
@@ -818,8 +782,8 @@ mirrors_lie_on(int asked)
 	assert_int_equal(mag_region_destroy(mirror), 0);
 }
 
-static void
-test_mirrors_lie_on_the_node_that_was_asked_for_or_on_that_of_their_object(void **state)
+TEST(test_mirrors_lie_on_the_node_that_was_asked_for_or_on_that_of_their_object, setup_elastic,
+     teardown_elastic)
 {
 	int node;
 
@@ -831,14 +795,12 @@ test_mirrors_lie_on_the_node_that_was_asked_for_or_on_that_of_their_object(void 
 }
 
 /* Maintenance is not told, and leaves it alone. */
-static void
-test_a_node_without_memory_does_not_keep_others_from_growing(void **state)
+TEST(test_a_node_without_memory_does_not_keep_others_from_growing, setup_elastic, teardown_elastic)
 {
 	void (*observer)(void) = mag_elastic_on_want;
 	struct mag_elastic_serviced serviced;
 	unsigned int one = 1;
 
-	RTE_SET_USED(state);
 	mag_elastic_on_want = NULL;
 	/* A node that has its reserve free would get no more. */
 	cache_make(NULL);
@@ -862,73 +824,27 @@ test_a_node_without_memory_does_not_keep_others_from_growing(void **state)
 	run_on_lcore(lcore_of(1, 0), elastic_give, NULL);
 }
 
+/* Those that need no hugepages. */
+static const char *const anywhere[] = {
+	"test_nodes_and_distances_are_those_of_the_machine", "test_setup_teardown",
+	"test_who_waits_has_new_memory_of_its_own_node",
+	"test_an_elastic_region_has_memory_of_each_node",
+	"test_mirrors_lie_on_the_node_that_was_asked_for_or_on_that_of_their_object"};
+
 int
 main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_nodes_and_distances_are_those_of_the_machine),
-		cmocka_unit_test_setup_teardown(
-			test_an_lcore_has_objects_of_its_own_node_while_there_are_any, setup,
-			teardown),
-		cmocka_unit_test_setup_teardown(
-			test_an_empty_node_spills_to_the_nearest_then_to_the_next, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			test_one_request_is_served_by_several_nodes_the_nearest_first, setup,
-			teardown),
-		cmocka_unit_test_setup_teardown(test_blocks_come_from_the_nearest_node_that_has_any,
-						setup, teardown),
-		cmocka_unit_test(
-			test_a_node_without_memory_of_the_pool_is_served_by_the_nearest_that_has),
-		cmocka_unit_test_setup_teardown(test_objects_are_stolen_from_the_nearest_node_first,
-						setup, teardown),
-		cmocka_unit_test_setup_teardown(test_magazines_hold_objects_of_their_own_node_only,
-						setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			test_after_traffic_between_nodes_and_a_reap_every_object_is_home,
-			setup_cached, teardown),
-		cmocka_unit_test_setup_teardown(test_objects_lie_on_the_node_that_the_library_says,
-						setup, teardown),
-		cmocka_unit_test_setup_teardown(test_records_lie_on_the_node_of_what_they_describe,
-						setup, teardown),
-		cmocka_unit_test(test_a_pool_of_a_socket_lies_there_with_all_records),
-		cmocka_unit_test(test_a_pool_larger_than_a_node_has_memory_of_the_next),
-		cmocka_unit_test(
-			test_the_node_of_memory_that_is_not_from_eal_comes_from_the_kernel),
-		cmocka_unit_test(test_so_does_that_of_memory_that_nobody_has_written_to),
-		cmocka_unit_test(test_hugepages_come_from_the_node_and_go_back_to_it),
-		cmocka_unit_test_setup_teardown(test_an_elastic_region_has_memory_of_each_node,
-						setup_elastic, teardown_elastic),
-		cmocka_unit_test_setup_teardown(test_who_waits_has_new_memory_of_its_own_node,
-						setup_elastic, teardown_elastic),
-		cmocka_unit_test_setup_teardown(
-			test_records_of_a_cache_lie_on_their_nodes_whoever_makes_it, setup_elastic,
-			teardown_elastic),
-		cmocka_unit_test_setup_teardown(test_segments_are_hugepages_of_their_node,
-						setup_elastic, teardown_elastic),
-		cmocka_unit_test_setup_teardown(
-			test_mirrors_lie_on_the_node_that_was_asked_for_or_on_that_of_their_object,
-			setup_elastic, teardown_elastic),
-		cmocka_unit_test_setup_teardown(
-			test_a_node_without_memory_does_not_keep_others_from_growing, setup_elastic,
-			teardown_elastic),
-	};
-	const struct CMUnitTest without_hugepages[] = {
-		cmocka_unit_test(test_nodes_and_distances_are_those_of_the_machine),
-		cmocka_unit_test_setup_teardown(test_who_waits_has_new_memory_of_its_own_node,
-						setup_elastic, teardown_elastic),
-		cmocka_unit_test_setup_teardown(test_an_elastic_region_has_memory_of_each_node,
-						setup_elastic, teardown_elastic),
-		cmocka_unit_test_setup_teardown(
-			test_mirrors_lie_on_the_node_that_was_asked_for_or_on_that_of_their_object,
-			setup_elastic, teardown_elastic),
-	};
+	unsigned int i, j, kept = 0;
 	int failed;
 
 	machine_start(argc, argv);
+	for (i = 0; i < tests_here.count && mode == MODE_NO_HUGE; i++)
+		for (j = 0; j < RTE_DIM(anywhere); j++)
+			if (strcmp(tests_here.test[i].name, anywhere[j]) == 0)
+				tests_here.test[kept++] = tests_here.test[i];
 	if (mode == MODE_NO_HUGE)
-		failed = cmocka_run_group_tests(without_hugepages, NULL, NULL);
-	else
-		failed = cmocka_run_group_tests(tests, NULL, NULL);
+		tests_here.count = kept;
+	failed = tests_run(NULL, NULL);
 	rte_eal_cleanup();
 	return failed;
 }

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include <rte_launch.h>
 #include <rte_lcore.h>
 #include <rte_malloc.h>
 
@@ -107,40 +106,6 @@ TEST(the_option_comes_from_the_environment)
 	}
 }
 
-/* One by one, so that a cache gets them. */
-static int
-get_and_put(void *arg)
-{
-	void *had[500];
-	unsigned int i;
-
-	for (i = 0; i < RTE_DIM(had); i++)
-		if (rte_mempool_get(arg, &had[i]) != 0)
-			return -1;
-	for (i = 0; i < RTE_DIM(had); i++)
-		rte_mempool_put(arg, had[i]);
-	return 0;
-}
-
-static void
-on_the_other_lcore(int (*function)(void *), void *arg)
-{
-	unsigned int lcore = rte_get_next_lcore(-1, 1, 0);
-
-	assert_int_equal(rte_eal_remote_launch(function, arg, lcore), 0);
-	assert_int_equal(rte_eal_wait_lcore(lcore), 0);
-}
-
-static unsigned int
-get_all(struct rte_mempool *mp)
-{
-	unsigned int n = 0;
-
-	while (n < COUNT && rte_mempool_get(mp, &objects[n]) == 0)
-		n++;
-	return n;
-}
-
 /* Objects that stay in the caches of lcores that got and put hundreds. */
 static unsigned int
 stranded(const struct rte_mempool *mp)
@@ -156,9 +121,9 @@ TEST(with_caches_off_one_lcore_gets_the_last_object)
 {
 	struct rte_mempool *mp = make("cache=0", 512);
 
-	on_the_other_lcore(get_and_put, mp);
+	run_on_lcore(rte_get_next_lcore(-1, 1, 0), pool_get_and_put, mp);
 	assert_int_equal(stranded(mp), 0);
-	assert_int_equal(get_all(mp), COUNT);
+	assert_int_equal(pool_get_all(mp, objects), COUNT);
 	assert_int_equal(rte_mempool_avail_count(mp), 0);
 	rte_mempool_put_bulk(mp, objects, COUNT);
 	assert_int_equal(stranded(mp), 0);
@@ -176,39 +141,24 @@ TEST(a_cache_strands_no_more_than_its_size_in_force_allows)
 	for (i = 0; i < RTE_DIM(sizes); i++) {
 		snprintf(config, sizeof(config), "cache=%u", sizes[i]);
 		mp = make(config, 512);
-		on_the_other_lcore(get_and_put, mp);
+		run_on_lcore(rte_get_next_lcore(-1, 1, 0), pool_get_and_put, mp);
 		assert_true(stranded(mp) > 0);
 		assert_true(stranded(mp) <= flushthresh_of(sizes[i]));
 		assert_int_equal(rte_mempool_avail_count(mp), COUNT);
-		assert_true(get_all(mp) >= COUNT - flushthresh_of(sizes[i]));
+		assert_true(pool_get_all(mp, objects) >= COUNT - flushthresh_of(sizes[i]));
 		rte_mempool_put_bulk(mp, objects, COUNT - stranded(mp));
 		rte_mempool_free(mp);
 	}
 }
 
 /* Leaves its objects in its magazines, past the caches. */
-static int
+static void
 leave_few(void *arg)
 {
 	void *had[FEW];
 
-	if (rte_mempool_generic_get(arg, had, FEW, NULL) != 0)
-		return -1;
-	rte_mempool_generic_put(arg, had, FEW, NULL);
-	return 0;
-}
-
-/* As drivers fill an lcore's cache, without a second try. */
-static int
-fill_as_a_driver(struct rte_mempool *mp, unsigned int needed)
-{
-	struct rte_mempool_cache *own = rte_mempool_default_cache(mp, rte_lcore_id());
-	unsigned int n = needed + own->size - own->len;
-	int ret = rte_mempool_ops_dequeue_bulk(mp, &own->objs[own->len], n);
-
-	if (ret == 0)
-		own->len += n;
-	return ret;
+	if (rte_mempool_generic_get(arg, had, FEW, NULL) == 0)
+		rte_mempool_generic_put(arg, had, FEW, NULL);
 }
 
 TEST(a_request_through_a_cache_that_is_off_takes_what_others_hold_at_once)
@@ -216,9 +166,9 @@ TEST(a_request_through_a_cache_that_is_off_takes_what_others_hold_at_once)
 	struct rte_mempool *mp = make("cache=0", 512);
 	struct rte_mempool_cache *own = rte_mempool_default_cache(mp, rte_lcore_id());
 
-	on_the_other_lcore(leave_few, mp);
+	run_on_lcore(rte_get_next_lcore(-1, 1, 0), leave_few, mp);
 	assert_int_equal(rte_mempool_generic_get(mp, objects, COUNT - FEW, NULL), 0);
-	assert_int_equal(fill_as_a_driver(mp, FEW), 0);
+	assert_int_equal(pool_fill_as_a_driver(mp, FEW), 0);
 	assert_int_equal(own->len, FEW);
 	rte_mempool_cache_flush(own, mp);
 	rte_mempool_put_bulk(mp, objects, COUNT - FEW);
@@ -230,7 +180,7 @@ TEST(a_refill_for_the_size_in_force_takes_nothing_from_other_lcores)
 {
 	struct rte_mempool *mp = make("cache=8", 512);
 
-	on_the_other_lcore(leave_few, mp);
+	run_on_lcore(rte_get_next_lcore(-1, 1, 0), leave_few, mp);
 	assert_int_equal(rte_mempool_generic_get(mp, objects, COUNT - FEW, NULL), 0);
 	/* The refill would be 9 objects at most, and 20 there are. */
 	assert_int_equal(rte_mempool_get(mp, &objects[COUNT - FEW]), 0);
@@ -305,7 +255,7 @@ TEST(a_pool_without_caches_is_left_alone_and_it_is_said_once)
 
 	log_begin();
 	mp = make("cache=64", 0);
-	assert_int_equal(get_all(mp), COUNT);
+	assert_int_equal(pool_get_all(mp, objects), COUNT);
 	rte_mempool_put_bulk(mp, objects, COUNT);
 	log_end();
 	assert_int_equal(log_lines(), 1);
@@ -344,9 +294,10 @@ run_as_child(int argc, char **argv, const char *pool)
 	mp = rte_mempool_lookup(pool);
 	if (mp == NULL || mp->local_cache[rte_lcore_id()].size != 0)
 		return 3;
-	if (get_and_put(mp) != 0 || stranded(mp) != 0)
+	pool_get_and_put(mp);
+	if (stranded(mp) != 0)
 		return 4;
-	if (get_all(mp) != COUNT)
+	if (pool_get_all(mp, objects) != COUNT)
 		return 5;
 	rte_mempool_put_bulk(mp, objects, COUNT);
 	return rte_mempool_avail_count(mp) == COUNT ? 0 : 6;
@@ -359,7 +310,7 @@ TEST(a_secondary_process_has_the_same_caches)
 
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
-	assert_int_equal(get_all(mp), COUNT);
+	assert_int_equal(pool_get_all(mp, objects), COUNT);
 	rte_mempool_put_bulk(mp, objects, COUNT);
 	rte_mempool_free(mp);
 }

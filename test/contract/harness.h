@@ -14,6 +14,7 @@
 
 #include "../check.h"
 #include "../common/start.h"
+#include "../common/task.h"
 
 /**
  * @file

@@ -3,14 +3,12 @@
 /* Lcores and other threads at one pool: each object has one owner, and none is out of reach. */
 
 #include <errno.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include <rte_atomic.h>
 #include <rte_cycles.h>
-#include <rte_launch.h>
 #include <rte_lcore.h>
 
 #include "harness.h"
@@ -53,14 +51,6 @@ struct worker {
 	void *held[MAX_HELD];
 	unsigned int nb_held;
 };
-
-static unsigned int
-worker_random(struct worker *worker, unsigned int limit)
-{
-	worker->random =
-		worker->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return ((worker->random >> 33) * limit) >> 31;
-}
 
 static void
 own(struct worker *worker, void **objs, unsigned int n)
@@ -123,9 +113,9 @@ static void
 work(struct worker *worker)
 {
 	for (unsigned int i = 0; i < worker->steps; i++) {
-		unsigned int n = 1 + worker_random(worker, worker->max_bulk);
+		unsigned int n = 1 + random_from(&worker->random, worker->max_bulk);
 
-		if (worker_random(worker, 2) == 0)
+		if (random_from(&worker->random, 2) == 0)
 			worker_get(worker, n);
 		else
 			worker_put(worker, n);
@@ -136,48 +126,18 @@ work(struct worker *worker)
 		rte_mempool_cache_flush(worker->cache, worker->mp);
 }
 
-static int
-work_as_lcore(void *arg)
+static void
+work_anywhere(void *arg)
 {
 	work(arg);
-	return 0;
 }
 
-static void *
-work_as_plain_thread(void *arg)
+static void
+work_without_lcore(void *arg)
 {
 	if (rte_lcore_id() != LCORE_ID_ANY)
 		complain("a plain thread has an lcore id");
 	work(arg);
-	return NULL;
-}
-
-static void *
-work_as_registered_thread(void *arg)
-{
-	if (rte_thread_register() != 0) {
-		complain("rte_thread_register failed");
-		return NULL;
-	}
-	work(arg);
-	rte_thread_unregister();
-	return NULL;
-}
-
-static struct worker *
-make_workers(struct rte_mempool *mp, unsigned int n, unsigned int steps, unsigned int max_bulk)
-{
-	struct worker *workers = calloc(n, sizeof(*workers));
-
-	assert_non_null(workers);
-	for (unsigned int i = 0; i < n; i++) {
-		workers[i].mp = mp;
-		workers[i].id = i + 1;
-		workers[i].steps = run_is_full() ? 20 * steps : steps;
-		workers[i].max_bulk = max_bulk;
-		workers[i].random = random_below(UINT32_MAX >> 1);
-	}
-	return workers;
 }
 
 static void
@@ -196,17 +156,63 @@ make_pool(unsigned int n, unsigned int cache_size)
 	return mp;
 }
 
-/* All lcores at once, this one included. */
-static void
-work_on_all_lcores(struct worker *workers)
-{
-	unsigned int lcore, i = 0;
+/* Work at one pool at once, of lcores and threads. */
+struct shift {
+	unsigned int objects, cache; /* of the pool */
+	unsigned int lcores;         /* all, or none */
+	unsigned int plain;          /* threads without an lcore id */
+	unsigned int registered;
+	unsigned int own_cache; /* of each thread's own */
+	unsigned int rounds, steps, max_bulk;
+};
 
+static void
+start_all(const struct shift *shift, struct task *tasks, struct worker *worker)
+{
+	unsigned int lcore, i;
+
+	for (i = 0; i < shift->plain; i++)
+		task_thread(tasks++, work_without_lcore, worker++);
+	for (i = 0; i < shift->registered; i++)
+		task_registered(tasks++, work_anywhere, worker++);
+	if (shift->lcores == 0)
+		return;
 	RTE_LCORE_FOREACH_WORKER(lcore)
-		assert_int_equal(rte_eal_remote_launch(work_as_lcore, &workers[i++], lcore), 0);
-	work(&workers[i]);
-	rte_eal_mp_wait_lcore();
-	assert_no_complaint();
+		task_lcore(tasks++, lcore, work_anywhere, worker++);
+	work(worker);
+}
+
+static void
+work_at(const struct shift *shift)
+{
+	struct rte_mempool *mp = make_pool(shift->objects, shift->cache);
+	unsigned int n = shift->lcores + shift->plain + shift->registered, round, i;
+	struct worker *workers = calloc(n, sizeof(*workers));
+	struct task tasks[16];
+
+	assert_non_null(workers);
+	assert_true(n <= RTE_DIM(tasks));
+	for (i = 0; i < n; i++) {
+		workers[i] = (struct worker){.mp = mp, .id = i + 1, .max_bulk = shift->max_bulk};
+		workers[i].steps = run_is_full() ? 20 * shift->steps : shift->steps;
+		workers[i].random = random_below(UINT32_MAX >> 1);
+		if (shift->own_cache > 0)
+			workers[i].cache =
+				rte_mempool_cache_create(shift->own_cache, SOCKET_ID_ANY);
+	}
+	for (round = 0; round < shift->rounds; round++) {
+		start_all(shift, tasks, workers);
+		for (i = 0; i < n - (shift->lcores > 0); i++)
+			task_join(&tasks[i]);
+		assert_no_complaint();
+		assert_int_equal(rte_mempool_avail_count(mp), shift->objects);
+		if (shift->cache == 0)
+			pool_assert_free(mp, shift->objects);
+	}
+	for (i = 0; i < n; i++)
+		rte_mempool_cache_free(workers[i].cache);
+	free(workers);
+	rte_mempool_free(mp);
 }
 
 TEST(lcores_never_share_an_object_and_lose_none)
@@ -214,110 +220,34 @@ TEST(lcores_never_share_an_object_and_lose_none)
 	static const unsigned int sizes[] = {1, 10, 100, 1000, 10000};
 	static const unsigned int bulks[] = {1, 32, 100};
 
-	for (unsigned int i = 0; i < RTE_DIM(sizes) * RTE_DIM(bulks); i++) {
-		unsigned int n = sizes[i % RTE_DIM(sizes)];
-		struct rte_mempool *mp = make_pool(n, 0);
-		struct worker *workers = make_workers(mp, LCORES, 15000, bulks[i / RTE_DIM(sizes)]);
-
-		work_on_all_lcores(workers);
-		pool_assert_free(mp, n);
-		free(workers);
-		rte_mempool_free(mp);
-	}
+	for (unsigned int i = 0; i < RTE_DIM(sizes) * RTE_DIM(bulks); i++)
+		work_at(&(struct shift){.objects = sizes[i % RTE_DIM(sizes)],
+					.lcores = LCORES,
+					.rounds = 1,
+					.steps = 15000,
+					.max_bulk = bulks[i / RTE_DIM(sizes)]});
 }
 
-TEST(lcores_behind_mempool_caches_lose_no_object)
+TEST(lcores_and_threads_of_all_kinds_lose_no_object)
 {
-	static const unsigned int caches[] = {32, 250, 512};
+	/* objects, cache, lcores, plain, registered, own cache, rounds, steps, bulk */
+	static const struct shift shifts[] = {
+		{5000, 32, LCORES, 0, 0, 0, 1, 30000, 64},
+		{5000, 250, LCORES, 0, 0, 0, 1, 30000, 64},
+		{5000, 512, LCORES, 0, 0, 0, 1, 30000, 64},
+		{2000, 0, 0, 4, 0, 0, 1, 20000, 48},
+		{2000, 250, 0, 4, 0, 0, 1, 20000, 48},
+		{3000, 0, 0, 3, 0, 128, 1, 20000, 48},
+		{2000, 0, 0, 0, 4, 0, 10, 20000, 48},
+		{3000, 0, LCORES, 2, 2, 0, 1, 30000, 40},
+	};
 
-	for (unsigned int i = 0; i < RTE_DIM(caches); i++) {
-		struct rte_mempool *mp = make_pool(5000, caches[i]);
-		struct worker *workers = make_workers(mp, LCORES, 30000, 64);
-
-		work_on_all_lcores(workers);
-		assert_int_equal(rte_mempool_avail_count(mp), 5000);
-		free(workers);
-		rte_mempool_free(mp);
-	}
-}
-
-static void
-run_threads(struct worker *workers, unsigned int n, void *(*body)(void *))
-{
-	pthread_t threads[16];
-
-	assert_true(n <= RTE_DIM(threads));
-	for (unsigned int i = 0; i < n; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, body, &workers[i]), 0);
-	for (unsigned int i = 0; i < n; i++)
-		assert_int_equal(pthread_join(threads[i], NULL), 0);
-	assert_no_complaint();
-}
-
-TEST(threads_without_lcore_get_and_put)
-{
-	for (unsigned int cache = 0; cache <= 250; cache += 250) {
-		struct rte_mempool *mp = make_pool(2000, cache);
-		struct worker *workers = make_workers(mp, 4, 20000, 48);
-
-		run_threads(workers, 4, work_as_plain_thread);
-		assert_int_equal(rte_mempool_avail_count(mp), 2000);
-		free(workers);
-		rte_mempool_free(mp);
-	}
-}
-
-TEST(threads_with_a_cache_of_their_own_get_and_put)
-{
-	struct rte_mempool *mp = make_pool(3000, 0);
-	struct worker *workers = make_workers(mp, 3, 20000, 48);
-
-	for (unsigned int i = 0; i < 3; i++)
-		workers[i].cache = rte_mempool_cache_create(128, SOCKET_ID_ANY);
-	run_threads(workers, 3, work_as_plain_thread);
-	pool_assert_free(mp, 3000);
-	for (unsigned int i = 0; i < 3; i++)
-		rte_mempool_cache_free(workers[i].cache);
-	free(workers);
-	rte_mempool_free(mp);
-}
-
-TEST(registered_threads_get_and_put)
-{
-	struct rte_mempool *mp = make_pool(2000, 0);
-	struct worker *workers = make_workers(mp, 4, 20000, 48);
-
-	for (unsigned int round = 0; round < 10; round++) {
-		run_threads(workers, 4, work_as_registered_thread);
-		pool_assert_free(mp, 2000);
-	}
-	free(workers);
-	rte_mempool_free(mp);
-}
-
-TEST(lcores_and_threads_of_all_kinds_together)
-{
-	struct rte_mempool *mp = make_pool(3000, 0);
-	struct worker *workers = make_workers(mp, LCORES + 4, 30000, 40);
-	pthread_t threads[4];
-
-	for (unsigned int i = 0; i < 4; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL,
-						i % 2 == 0 ? work_as_plain_thread :
-							     work_as_registered_thread,
-						&workers[LCORES + i]),
-				 0);
-	work_on_all_lcores(workers);
-	for (unsigned int i = 0; i < 4; i++)
-		assert_int_equal(pthread_join(threads[i], NULL), 0);
-	assert_no_complaint();
-	pool_assert_free(mp, 3000);
-	free(workers);
-	rte_mempool_free(mp);
+	for (unsigned int i = 0; i < RTE_DIM(shifts); i++)
+		work_at(&shifts[i]);
 }
 
 /* Takes what is to be had and puts it back in every bulk size, so that magazines fill up. */
-static int
+static void
 fill_own_magazines(void *arg)
 {
 	struct rte_mempool *mp = arg;
@@ -332,7 +262,6 @@ fill_own_magazines(void *arg)
 		n -= back;
 		rte_mempool_put_bulk(mp, objs + n, back);
 	}
-	return 0;
 }
 
 static void
@@ -341,13 +270,9 @@ fill_all_magazines(struct rte_mempool *mp)
 	unsigned int lcore;
 
 	/* One after the other too: then the last one has not taken all from the first. */
-	RTE_LCORE_FOREACH_WORKER(lcore) {
-		assert_int_equal(rte_eal_remote_launch(fill_own_magazines, mp, lcore), 0);
-		rte_eal_wait_lcore(lcore);
-	}
 	RTE_LCORE_FOREACH_WORKER(lcore)
-		assert_int_equal(rte_eal_remote_launch(fill_own_magazines, mp, lcore), 0);
-	rte_eal_mp_wait_lcore();
+		run_on_lcore(lcore, fill_own_magazines, mp);
+	run_on_workers(fill_own_magazines, mp);
 }
 
 struct drain {
@@ -358,7 +283,7 @@ struct drain {
 	unsigned int all;
 };
 
-static int
+static void
 drain_to_the_last(void *arg)
 {
 	struct drain *drain = arg;
@@ -370,14 +295,6 @@ drain_to_the_last(void *arg)
 	while (rte_mempool_get(drain->mp, &drain->objs[n]) == 0)
 		n++;
 	drain->all = n;
-	return 0;
-}
-
-static void *
-drain_as_plain_thread(void *arg)
-{
-	drain_to_the_last(arg);
-	return NULL;
 }
 
 static void
@@ -401,23 +318,11 @@ enum drainer { MAIN, ANOTHER_LCORE, PLAIN_THREAD };
 static void
 drain_once(struct drain *drain, enum drainer drainer)
 {
-	pthread_t thread;
-
-	switch (drainer) {
-	case MAIN:
-		drain_to_the_last(drain);
-		break;
-	case ANOTHER_LCORE:
-		assert_int_equal(rte_eal_remote_launch(drain_to_the_last, drain,
-						       rte_get_next_lcore(-1, 1, 0)),
-				 0);
-		rte_eal_mp_wait_lcore();
-		break;
-	case PLAIN_THREAD:
-		assert_int_equal(pthread_create(&thread, NULL, drain_as_plain_thread, drain), 0);
-		assert_int_equal(pthread_join(thread, NULL), 0);
-		break;
-	}
+	if (drainer == PLAIN_THREAD)
+		run_on_thread(drain_to_the_last, drain);
+	else
+		run_on_lcore(drainer == MAIN ? rte_lcore_id() : rte_get_next_lcore(-1, 1, 0),
+			     drain_to_the_last, drain);
 }
 
 static void
@@ -450,90 +355,81 @@ TEST(one_lcore_drains_the_pool_though_all_magazines_are_full)
 
 #define FEW 20
 
-static int
+static void
 leave_few_in_magazines(void *arg)
 {
 	void *objs[FEW];
 
 	if (rte_mempool_generic_get(arg, objs, FEW, NULL) != 0)
-		return -1;
-	rte_mempool_generic_put(arg, objs, FEW, NULL);
-	return 0;
+		complain("a few objects cannot be had");
+	else
+		rte_mempool_generic_put(arg, objs, FEW, NULL);
 }
 
-TEST(an_optional_refill_takes_nothing_from_other_lcores)
+/* All objects are here but those that another lcore has in its magazines: as many as are here. */
+static unsigned int
+take_all_but_few(struct rte_mempool *mp, void **objs)
 {
-	unsigned int lcore = rte_get_next_lcore(-1, 1, 0), most = 1000 - FEW;
-	struct rte_mempool *mp;
+	unsigned int most = mp->size - FEW;
+
+	run_on_lcore(rte_get_next_lcore(-1, 1, 0), leave_few_in_magazines, mp);
+	assert_no_complaint();
+	assert_int_equal(rte_mempool_generic_get(mp, objs, most, NULL), 0);
+	return most;
+}
+
+/* The refill of the cache would be 9 objects, and 20 there are. */
+static void
+assert_no_refill(struct rte_mempool *mp, struct rte_mempool_cache *cache)
+{
+	unsigned int most;
 	void *objs[1000];
 
-	harness_need_ours("steals");
-	mp = make_pool(1000, 8);
-	assert_int_equal(rte_eal_remote_launch(leave_few_in_magazines, mp, lcore), 0);
-	assert_int_equal(rte_eal_wait_lcore(lcore), 0);
-	assert_int_equal(rte_mempool_generic_get(mp, objs, most, NULL), 0);
-	/* The refill would be 9 objects, and 20 there are. */
-	assert_int_equal(rte_mempool_get(mp, &objs[most]), 0);
-	assert_int_equal(rte_mempool_default_cache(mp, rte_lcore_id())->len, 0);
+	most = take_all_but_few(mp, objs);
+	assert_int_equal(rte_mempool_generic_get(mp, &objs[most], 1, cache), 0);
+	assert_int_equal(cache->len, 0);
 	assert_int_equal(rte_mempool_avail_count(mp), FEW - 1);
 	rte_mempool_generic_put(mp, objs, most + 1, NULL);
 	rte_mempool_free(mp);
 }
 
-/* As drivers do that fill an lcore's cache themselves, and have no second try. */
-static int
-fill_as_a_driver(struct rte_mempool *mp, unsigned int needed)
+TEST(an_optional_refill_takes_nothing_from_other_lcores)
 {
-	struct rte_mempool_cache *own = rte_mempool_default_cache(mp, rte_lcore_id());
-	unsigned int n = needed + own->size - own->len;
-	int ret = rte_mempool_ops_dequeue_bulk(mp, &own->objs[own->len], n);
+	struct rte_mempool *mp;
 
-	if (ret == 0)
-		own->len += n;
-	return ret;
+	harness_need_ours("steals");
+	mp = make_pool(1000, 8);
+	assert_no_refill(mp, rte_mempool_default_cache(mp, rte_lcore_id()));
+}
+
+TEST(a_users_cache_takes_nothing_optional_from_other_lcores)
+{
+	struct rte_mempool_cache *own = rte_mempool_cache_create(8, SOCKET_ID_ANY);
+
+	harness_need_ours("steals");
+	assert_non_null(own);
+	assert_no_refill(make_pool(1000, 0), own);
+	rte_mempool_cache_free(own);
 }
 
 TEST(a_driver_that_fills_an_lcores_cache_has_what_others_hold)
 {
-	unsigned int lcore = rte_get_next_lcore(-1, 1, 0), most = 1000 - FEW, round;
 	struct rte_mempool *mp;
+	unsigned int round, most;
 	void *objs[1000];
 
 	harness_need_ours("steals");
 	mp = make_pool(1000, 8);
 	for (round = 0; round < 2; round++) {
-		assert_int_equal(rte_eal_remote_launch(leave_few_in_magazines, mp, lcore), 0);
-		assert_int_equal(rte_eal_wait_lcore(lcore), 0);
-		assert_int_equal(rte_mempool_generic_get(mp, objs, most, NULL), 0);
+		most = take_all_but_few(mp, objs);
 		/* At the second poll of a queue at the latest. */
-		if (fill_as_a_driver(mp, 4) != 0)
-			assert_int_equal(fill_as_a_driver(mp, 4), 0);
+		if (pool_fill_as_a_driver(mp, 4) != 0)
+			assert_int_equal(pool_fill_as_a_driver(mp, 4), 0);
 		assert_int_equal(rte_mempool_default_cache(mp, rte_lcore_id())->len, 12);
 		assert_int_equal(rte_mempool_avail_count(mp), FEW);
 		rte_mempool_generic_put(mp, objs, most, NULL);
 		rte_mempool_cache_flush(NULL, mp);
 	}
-	rte_mempool_free(mp);
-}
-
-TEST(a_users_cache_takes_nothing_optional_from_other_lcores)
-{
-	unsigned int lcore = rte_get_next_lcore(-1, 1, 0), most = 1000 - FEW;
-	struct rte_mempool_cache *own = rte_mempool_cache_create(8, SOCKET_ID_ANY);
-	struct rte_mempool *mp;
-	void *objs[1000];
-
-	harness_need_ours("steals");
-	assert_non_null(own);
-	mp = make_pool(1000, 0);
-	assert_int_equal(rte_eal_remote_launch(leave_few_in_magazines, mp, lcore), 0);
-	assert_int_equal(rte_eal_wait_lcore(lcore), 0);
-	assert_int_equal(rte_mempool_generic_get(mp, objs, most, NULL), 0);
-	assert_int_equal(rte_mempool_generic_get(mp, &objs[most], 1, own), 0);
-	assert_int_equal(own->len, 0);
-	pool_assert_free(mp, FEW - 1);
-	rte_mempool_generic_put(mp, objs, most + 1, NULL);
-	rte_mempool_cache_free(own);
 	rte_mempool_free(mp);
 }
 
@@ -549,69 +445,49 @@ TEST(a_thread_without_lcore_drains_the_pool_too)
 
 static atomic_bool spinning, stop_spinning;
 
-static int
+static void
 fill_magazines_and_spin(void *arg)
 {
 	fill_own_magazines(arg);
 	atomic_store(&spinning, true);
 	while (!atomic_load(&stop_spinning))
 		sched_yield();
-	return 0;
 }
 
 /* The others are busy with something else: inside their loop, and outside of the pool. */
 TEST(one_lcore_drains_the_pool_while_others_spin)
 {
 	struct drain drain = {.mp = make_pool(4095, 0), .bulk = 32};
-	unsigned int lcore;
+	struct task tasks[LCORES];
+	unsigned int lcore, n = 0;
 
 	drain.objs = calloc(4095 + 1024, sizeof(void *));
 	atomic_store(&stop_spinning, false);
 	RTE_LCORE_FOREACH_WORKER(lcore) {
 		atomic_store(&spinning, false);
-		rte_eal_remote_launch(fill_magazines_and_spin, drain.mp, lcore);
+		task_lcore(&tasks[n++], lcore, fill_magazines_and_spin, drain.mp);
 		while (!atomic_load(&spinning))
 			sched_yield();
 	}
 	drain_to_the_last(&drain);
 	atomic_store(&stop_spinning, true);
-	rte_eal_mp_wait_lcore();
+	while (n > 0)
+		task_join(&tasks[--n]);
 	assert_drained(&drain);
 	free(drain.objs);
 	rte_mempool_free(drain.mp);
 }
 
-static void *
-fill_magazines_as_registered_thread(void *arg)
-{
-	if (rte_thread_register() != 0)
-		complain("rte_thread_register failed");
-	fill_own_magazines(arg);
-	rte_thread_unregister();
-	return NULL;
-}
-
-static void *
-fill_magazines_as_plain_thread(void *arg)
-{
-	fill_own_magazines(arg);
-	return NULL;
-}
-
 TEST(objects_of_threads_that_are_gone_can_be_had)
 {
-	void *(*const bodies[])(void *) = {
-		fill_magazines_as_registered_thread,
-		fill_magazines_as_plain_thread,
-	};
 	struct drain drain = {.mp = make_pool(3000, 0), .bulk = 13};
-	pthread_t thread;
 
 	drain.objs = calloc(3000 + 1024, sizeof(void *));
 	for (unsigned int i = 0; i < 40; i++) {
-		assert_int_equal(pthread_create(&thread, NULL, bodies[i % 2], drain.mp), 0);
-		assert_int_equal(pthread_join(thread, NULL), 0);
-		assert_no_complaint();
+		if (i % 2 == 0)
+			run_on_registered(fill_own_magazines, drain.mp);
+		else
+			run_on_thread(fill_own_magazines, drain.mp);
 		pool_assert_free(drain.mp, 3000);
 		drain_to_the_last(&drain);
 		assert_drained(&drain);
@@ -628,7 +504,7 @@ struct pipe {
 	unsigned int total;
 };
 
-static int
+static void
 put_what_comes(void *arg)
 {
 	struct pipe *pipe = arg;
@@ -641,7 +517,6 @@ put_what_comes(void *arg)
 			sched_yield();
 		rte_mempool_put(pipe->mp, obj);
 	}
-	return 0;
 }
 
 static void
@@ -662,12 +537,13 @@ send_all(struct pipe *pipe)
 TEST(objects_got_on_one_lcore_and_put_on_another_come_back)
 {
 	static struct pipe pipe;
+	struct task task;
 
 	pipe.mp = make_pool(1000, 0);
 	pipe.total = 100000;
-	rte_eal_remote_launch(put_what_comes, &pipe, rte_get_next_lcore(-1, 1, 0));
+	task_lcore(&task, rte_get_next_lcore(-1, 1, 0), put_what_comes, &pipe);
 	send_all(&pipe);
-	rte_eal_mp_wait_lcore();
+	task_join(&task);
 	pool_assert_free(pipe.mp, 1000);
 	rte_mempool_free(pipe.mp);
 }

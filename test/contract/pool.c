@@ -118,6 +118,40 @@ pool_ops_count(const struct rte_mempool *mp)
 	return rte_mempool_get_ops(mp->ops_index)->get_count(mp);
 }
 
+unsigned int
+pool_get_all(struct rte_mempool *mp, void **objs)
+{
+	unsigned int n = 0;
+
+	while (n < mp->size && rte_mempool_get(mp, &objs[n]) == 0)
+		n++;
+	return n;
+}
+
+void
+pool_get_and_put(void *mp)
+{
+	void *objs[500];
+	unsigned int n;
+
+	for (n = 0; n < RTE_DIM(objs) && rte_mempool_get(mp, &objs[n]) == 0; n++)
+		;
+	while (n > 0)
+		rte_mempool_put(mp, objs[--n]);
+}
+
+int
+pool_fill_as_a_driver(struct rte_mempool *mp, unsigned int needed)
+{
+	struct rte_mempool_cache *own = rte_mempool_default_cache(mp, rte_lcore_id());
+	unsigned int n = needed + own->size - own->len;
+	int ret = rte_mempool_ops_dequeue_bulk(mp, &own->objs[own->len], n);
+
+	if (ret == 0)
+		own->len += n;
+	return ret;
+}
+
 ssize_t
 pool_calc_mem_size(const struct rte_mempool *mp, unsigned int n, unsigned int page_shift,
 		   size_t *least, size_t *align)

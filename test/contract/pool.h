@@ -48,6 +48,15 @@ void pool_assert_free(const struct rte_mempool *mp, unsigned int expected);
 /** Free objects by the get_count op. */
 unsigned int pool_ops_count(const struct rte_mempool *mp);
 
+/** Get all objects, one by one; objs[] has room for them: how many came. */
+unsigned int pool_get_all(struct rte_mempool *mp, void **objs);
+
+/** Get some hundred objects of the pool, one by one so that a cache gets them, and put them. */
+void pool_get_and_put(void *mp);
+
+/** As drivers do that fill an lcore's cache themselves, and have no second try. */
+int pool_fill_as_a_driver(struct rte_mempool *mp, unsigned int needed);
+
 /** The calc_mem_size op, as rte_mempool calls it. */
 ssize_t pool_calc_mem_size(const struct rte_mempool *mp, unsigned int n, unsigned int page_shift,
 			   size_t *least, size_t *align);

@@ -72,16 +72,6 @@ had(unsigned int row)
 	return rows[row].had != NULL ? rows[row].had : harness_ops();
 }
 
-static unsigned int
-get_all(struct rte_mempool *mp)
-{
-	unsigned int n = 0;
-
-	while (n < COUNT && rte_mempool_get(mp, &objects[n]) == 0)
-		n++;
-	return n;
-}
-
 TEST(pools_that_ask_for_a_replaced_handler_are_ours)
 {
 	struct rte_mempool *mp;
@@ -92,25 +82,11 @@ TEST(pools_that_ask_for_a_replaced_handler_are_ours)
 		mp = create("asked", 0, rows[i].flags);
 		assert_non_null(mp);
 		assert_string_equal(ops_of(mp), had(i));
-		assert_int_equal(get_all(mp), COUNT);
+		assert_int_equal(pool_get_all(mp, objects), COUNT);
 		rte_mempool_put_bulk(mp, objects, COUNT);
 		pool_assert_free(mp, COUNT);
 		rte_mempool_free(mp);
 	}
-}
-
-static int
-get_and_put(void *arg)
-{
-	void *had[500];
-	unsigned int i;
-
-	for (i = 0; i < RTE_DIM(had); i++)
-		if (rte_mempool_get(arg, &had[i]) != 0)
-			return -1;
-	for (i = 0; i < RTE_DIM(had); i++)
-		rte_mempool_put(arg, had[i]);
-	return 0;
 }
 
 TEST(they_have_the_options_of_the_environment)
@@ -123,9 +99,8 @@ TEST(they_have_the_options_of_the_environment)
 	mp = create("asked", 512, 0);
 	unsetenv("MAGAZINE_OPTIONS");
 	assert_non_null(mp);
-	assert_int_equal(rte_eal_remote_launch(get_and_put, mp, lcore), 0);
-	assert_int_equal(rte_eal_wait_lcore(lcore), 0);
-	assert_int_equal(get_all(mp), COUNT);
+	run_on_lcore(lcore, pool_get_and_put, mp);
+	assert_int_equal(pool_get_all(mp, objects), COUNT);
 	rte_mempool_put_bulk(mp, objects, COUNT);
 	rte_mempool_free(mp);
 }
@@ -174,7 +149,7 @@ TEST(a_pool_for_one_producer_and_consumer_serves_any_number)
 	assert_int_equal(rte_eal_remote_launch(turns, mp, lcore), 0);
 	assert_int_equal(turns(mp), 0);
 	assert_int_equal(rte_eal_wait_lcore(lcore), 0);
-	assert_int_equal(get_all(mp), COUNT);
+	assert_int_equal(pool_get_all(mp, objects), COUNT);
 	rte_mempool_put_bulk(mp, objects, COUNT);
 	rte_mempool_free(mp);
 }
@@ -239,11 +214,13 @@ be_secondary(int argc, char **argv)
 	if (zone == NULL || !is_table_of(zone->addr))
 		return 3;
 	mp = rte_mempool_lookup(OURS);
-	if (mp == NULL || strcmp(ops_of(mp), harness_ops()) != 0 || get_all(mp) != COUNT)
+	if (mp == NULL || strcmp(ops_of(mp), harness_ops()) != 0 ||
+	    pool_get_all(mp, objects) != COUNT)
 		return 4;
 	rte_mempool_put_bulk(mp, objects, COUNT);
 	mp = rte_mempool_lookup(RING);
-	if (mp == NULL || strcmp(ops_of(mp), "ring_sp_mc") != 0 || get_all(mp) != COUNT)
+	if (mp == NULL || strcmp(ops_of(mp), "ring_sp_mc") != 0 ||
+	    pool_get_all(mp, objects) != COUNT)
 		return 5;
 	rte_mempool_put_bulk(mp, objects, COUNT);
 	return 0;
@@ -266,7 +243,7 @@ TEST(a_secondary_process_without_the_switch_calls_the_same_handlers)
 	assert_int_equal(WEXITSTATUS(status), 0);
 	pool_assert_free(ours, COUNT);
 	pool_assert_free(ring, COUNT);
-	assert_int_equal(get_all(ours), COUNT);
+	assert_int_equal(pool_get_all(ours, objects), COUNT);
 	rte_mempool_put_bulk(ours, objects, COUNT);
 	rte_memzone_free(zone);
 	rte_mempool_free(ring);

@@ -9,7 +9,6 @@
 
 #include <rte_errno.h>
 #include <rte_lcore.h>
-#include <rte_launch.h>
 
 #include "harness.h"
 #include "pool.h"
@@ -97,6 +96,15 @@ take_every_block(struct stock *stock, unsigned int at_once)
 	assert_int_equal(rte_mempool_avail_count(stock->mp),
 			 stock->mp->populated_size - roster_held(stock->roster));
 	return n;
+}
+
+/* Every block can be had, and all objects are free again afterwards. */
+static void
+cycle_every_block(struct stock *stock, unsigned int at_once, unsigned int bulk)
+{
+	assert_int_equal(take_every_block(stock, at_once), stock->nb_whole);
+	put_blocks(stock, stock->blocks, stock->nb_whole, bulk);
+	pool_assert_free(stock->mp, stock->mp->size);
 }
 
 static void
@@ -267,9 +275,7 @@ TEST(blocks_can_be_had_again_whichever_way_their_objects_went_back)
 	stock_open(&stock, 5000, 128);
 	for (unsigned int i = 0; i < RTE_DIM(bulks); i++) {
 		for (unsigned int at_once = 1; at_once <= 4; at_once++) {
-			assert_int_equal(take_every_block(&stock, at_once), stock.nb_whole);
-			put_blocks(&stock, stock.blocks, stock.nb_whole, bulks[i]);
-			pool_assert_free(stock.mp, 5000);
+			cycle_every_block(&stock, at_once, bulks[i]);
 		}
 	}
 	stock_close(&stock);
@@ -305,14 +311,9 @@ TEST(blocks_are_gathered_from_magazines)
 	need_blocks();
 	stock_open(&stock, 4000, 64);
 	for (unsigned int round = 0; round < 20; round++) {
-		unsigned int n;
-
 		stir(&stock);
 		pool_assert_free(stock.mp, 4000);
-		n = take_every_block(&stock, 1 + round % 3);
-		assert_int_equal(n, stock.nb_whole);
-		put_blocks(&stock, stock.blocks, n, 1 + random_below(100));
-		pool_assert_free(stock.mp, 4000);
+		cycle_every_block(&stock, 1 + round % 3, 1 + random_below(100));
 	}
 	stock_close(&stock);
 }
@@ -338,7 +339,7 @@ TEST(blocks_without_an_object_out_are_found)
 	stock_close(&stock);
 }
 
-static int
+static void
 fill_own_magazines(void *arg)
 {
 	struct rte_mempool *mp = arg;
@@ -352,25 +353,24 @@ fill_own_magazines(void *arg)
 		for (unsigned int i = 0; i < n; i++)
 			rte_mempool_put(mp, objs[i]);
 	}
-	return 0;
 }
 
 TEST(blocks_are_gathered_from_the_magazines_of_other_lcores)
 {
 	struct stock stock;
-	unsigned int lcore;
+	struct task tasks[LCORES];
+	unsigned int lcore, n = 0;
 
 	need_blocks();
 	stock_open(&stock, 4000, 64);
 	for (unsigned int round = 0; round < 10; round++) {
 		RTE_LCORE_FOREACH_WORKER(lcore)
-			assert_int_equal(rte_eal_remote_launch(fill_own_magazines, stock.mp, lcore),
-					 0);
+			task_lcore(&tasks[n++], lcore, fill_own_magazines, stock.mp);
 		fill_own_magazines(stock.mp);
-		rte_eal_mp_wait_lcore();
+		while (n > 0)
+			task_join(&tasks[--n]);
 		pool_assert_free(stock.mp, 4000);
-		assert_int_equal(take_every_block(&stock, 1), stock.nb_whole);
-		put_blocks(&stock, stock.blocks, stock.nb_whole, 32);
+		cycle_every_block(&stock, 1, 32);
 	}
 	stock_close(&stock);
 }
@@ -415,9 +415,7 @@ TEST(blocks_of_pools_with_many_chunks_stay_within_their_chunks)
 	assert_int_equal(stock.block_size, block_size);
 	assert_true(stock.nb_whole >= 2 * (mp->nb_mem_chunks - 1));
 	stir(&stock);
-	assert_int_equal(take_every_block(&stock, 1), stock.nb_whole);
-	put_blocks(&stock, stock.blocks, stock.nb_whole, 8);
-	pool_assert_free(mp, n);
+	cycle_every_block(&stock, 1, 8);
 	stock_close(&stock);
 	munmap(memory, len);
 }
@@ -432,9 +430,7 @@ TEST(blocks_work_where_objects_do_not_cross_pages)
 		say("%u bytes: %u blocks of %u in %u chunks", elt_size, stock.nb_whole,
 		    stock.block_size, stock.mp->nb_mem_chunks);
 		stir(&stock);
-		assert_int_equal(take_every_block(&stock, 1), stock.nb_whole);
-		put_blocks(&stock, stock.blocks, stock.nb_whole, 8);
-		pool_assert_free(stock.mp, 5000);
+		cycle_every_block(&stock, 1, 8);
 		stock_close(&stock);
 	}
 }

@@ -31,13 +31,11 @@ TEST(a_fresh_pool_has_all_objects_free)
 	static const unsigned int sizes[] = {1, 2, 13, 14, 15, 64, 255, 1000, 4095, 20000};
 
 	for (unsigned int i = 0; i < RTE_DIM(sizes); i++) {
-		struct rte_mempool *mp = pool_make(POOL_SPEC(sizes[i], 128));
-		struct roster *roster = roster_of(mp);
+		struct hold hold = hold_of(pool_make(POOL_SPEC(sizes[i], 128)));
 
-		pool_assert_free(mp, sizes[i]);
-		pool_assert_ops(mp);
-		roster_free(roster);
-		rte_mempool_free(mp);
+		pool_assert_free(hold.mp, sizes[i]);
+		pool_assert_ops(hold.mp);
+		hold_end(&hold);
 	}
 }
 
@@ -45,60 +43,54 @@ TEST(a_fresh_pool_has_all_objects_free)
 TEST(a_get_takes_all_or_nothing)
 {
 	const unsigned int n = 300;
-	struct rte_mempool *mp = pool_make(POOL_SPEC(n, 64));
-	struct roster *roster = roster_of(mp);
-	void **objs = table_of(n), **more = table_of(n);
+	struct hold hold = hold_of(pool_make(POOL_SPEC(n, 64)));
+	void **more = table_of(n);
 
 	for (unsigned int held = 0; held <= n; held++) {
-		pool_assert_free(mp, n - held);
+		pool_assert_free(hold.mp, n - held);
 		for (unsigned int over = 1; over <= 64; over *= 2)
-			assert_int_equal(rte_mempool_get_bulk(mp, more, n - held + over), -ENOBUFS);
-		pool_assert_free(mp, n - held);
-		assert_int_equal(roster_get(roster, more, n - held), 0);
-		pool_assert_free(mp, 0);
-		roster_put(roster, more, n - held);
-		pool_assert_free(mp, n - held);
+			assert_int_equal(rte_mempool_get_bulk(hold.mp, more, n - held + over),
+					 -ENOBUFS);
+		pool_assert_free(hold.mp, n - held);
+		assert_int_equal(roster_get(hold.roster, more, n - held), 0);
+		pool_assert_free(hold.mp, 0);
+		roster_put(hold.roster, more, n - held);
+		pool_assert_free(hold.mp, n - held);
 		if (held < n)
-			assert_int_equal(roster_get(roster, objs + held, 1), 0);
+			assert_int_equal(roster_get(hold.roster, hold.objs + held, 1), 0);
 	}
-	roster_refill(roster, objs, n, 7);
-	pool_assert_free(mp, n);
-	roster_free(roster);
-	rte_mempool_free(mp);
-	free(objs);
+	roster_refill(hold.roster, hold.objs, n, 7);
+	pool_assert_free(hold.mp, n);
+	hold_end(&hold);
 	free(more);
 }
 
 static void
-drain_in_bulks_of(struct roster *roster, struct rte_mempool *mp, void **objs, unsigned int bulk)
+drain_in_bulks_of(struct hold *hold, unsigned int bulk)
 {
-	unsigned int got = roster_drain(roster, objs, bulk);
-	unsigned int left = mp->size - got;
+	unsigned int got = roster_drain(hold->roster, hold->objs, bulk);
+	unsigned int left = hold->mp->size - got;
 
-	assert_int_equal(got, mp->size / bulk * bulk);
-	pool_assert_free(mp, left);
-	assert_int_equal(rte_mempool_get_bulk(mp, objs + got, bulk), -ENOBUFS);
-	pool_assert_free(mp, left);
-	assert_int_equal(roster_get(roster, objs + got, left), 0);
-	pool_assert_free(mp, 0);
-	assert_int_equal(rte_mempool_get(mp, &objs[mp->size]), -ENOBUFS);
+	assert_int_equal(got, hold->mp->size / bulk * bulk);
+	pool_assert_free(hold->mp, left);
+	assert_int_equal(rte_mempool_get_bulk(hold->mp, hold->objs + got, bulk), -ENOBUFS);
+	pool_assert_free(hold->mp, left);
+	assert_int_equal(roster_get(hold->roster, hold->objs + got, left), 0);
+	pool_assert_free(hold->mp, 0);
+	assert_int_equal(rte_mempool_get(hold->mp, &hold->objs[hold->mp->size]), -ENOBUFS);
 }
 
 TEST(every_bulk_size_from_1_to_1024_works)
 {
 	const unsigned int n = 4100;
-	struct rte_mempool *mp = pool_make(POOL_SPEC(n, 64));
-	struct roster *roster = roster_of(mp);
-	void **objs = table_of(n);
+	struct hold hold = hold_of(pool_make(POOL_SPEC(n, 64)));
 
 	for (unsigned int bulk = 1; bulk <= MAX_BULK; bulk++) {
-		drain_in_bulks_of(roster, mp, objs, bulk);
-		roster_refill(roster, objs, n, MAX_BULK + 1 - bulk);
-		pool_assert_free(mp, n);
+		drain_in_bulks_of(&hold, bulk);
+		roster_refill(hold.roster, hold.objs, n, MAX_BULK + 1 - bulk);
+		pool_assert_free(hold.mp, n);
 	}
-	roster_free(roster);
-	rte_mempool_free(mp);
-	free(objs);
+	hold_end(&hold);
 }
 
 TEST(a_put_never_fails)
@@ -143,33 +135,32 @@ TEST(an_empty_bulk_is_accepted_and_changes_nothing)
 
 /* Random bulks against a count kept by the test: exact at every step. */
 static void
-exchange_at_random(struct rte_mempool *mp, unsigned int steps, unsigned int max_bulk)
+exchange_at_random(struct hold *hold, unsigned int steps, unsigned int max_bulk)
 {
-	struct roster *roster = roster_of(mp);
-	unsigned int n = mp->size, held = 0;
-	void **objs = table_of(n);
+	unsigned int n = hold->mp->size, held = 0;
 
 	for (unsigned int step = 0; step < steps; step++) {
-		unsigned int bulk = random_below(max_bulk + 1);
+		unsigned int bulk = random_below(max_bulk + 1), few;
 
 		if (random_below(2) == 0) {
-			int ret = roster_get(roster, objs + held, RTE_MIN(bulk, n));
-
-			assert_int_equal(ret == 0, RTE_MIN(bulk, n) <= n - held);
-			held += ret == 0 ? RTE_MIN(bulk, n) : 0;
+			bulk = RTE_MIN(bulk, n);
+			if (roster_get(hold->roster, hold->objs + held, bulk) != 0) {
+				assert_true(bulk > n - held);
+				bulk = 0;
+			}
+			held += bulk;
 		} else {
 			bulk = RTE_MIN(bulk, held);
-			roster_shuffle(objs + held - RTE_MIN(held, 64u), RTE_MIN(held, 64u));
+			few = RTE_MIN(held, 64u);
+			roster_shuffle(hold->objs + held - few, few);
 			held -= bulk;
-			roster_put(roster, objs + held, bulk);
+			roster_put(hold->roster, hold->objs + held, bulk);
 		}
-		assert_int_equal(roster_held(roster), held);
-		pool_assert_free(mp, n - held);
+		assert_int_equal(roster_held(hold->roster), held);
+		pool_assert_free(hold->mp, n - held);
 	}
-	roster_refill(roster, objs, held, 32);
-	pool_assert_free(mp, n);
-	roster_free(roster);
-	free(objs);
+	roster_refill(hold->roster, hold->objs, held, 32);
+	pool_assert_free(hold->mp, n);
 }
 
 TEST(the_count_is_exact_after_every_step_of_a_random_exchange)
@@ -178,25 +169,26 @@ TEST(the_count_is_exact_after_every_step_of_a_random_exchange)
 	unsigned int steps = run_is_full() ? 500000 : 20000;
 
 	for (unsigned int i = 0; i < RTE_DIM(sizes); i++) {
-		struct rte_mempool *mp = pool_make(POOL_SPEC(sizes[i], 64));
+		struct hold hold = hold_of(pool_make(POOL_SPEC(sizes[i], 64)));
 
-		exchange_at_random(mp, steps, RTE_MIN(sizes[i] + 2, (unsigned int)MAX_BULK));
-		exchange_at_random(mp, steps, 3);
-		rte_mempool_free(mp);
+		exchange_at_random(&hold, steps, RTE_MIN(sizes[i] + 2, (unsigned int)MAX_BULK));
+		exchange_at_random(&hold, steps, 3);
+		hold_end(&hold);
 	}
 }
 
 static void
-cycle_all_objects(struct roster *roster, void **objs, unsigned int n)
+cycle_all_objects(struct hold *hold)
 {
 	static const unsigned int bulks[] = {1, 8, 32, 62, 100, 512};
+	unsigned int n = hold->mp->size;
 
 	for (unsigned int i = 0; i < RTE_DIM(bulks); i++) {
-		unsigned int got = roster_drain(roster, objs, bulks[i]);
+		unsigned int got = roster_drain(hold->roster, hold->objs, bulks[i]);
 
-		assert_int_equal(roster_get(roster, objs + got, n - got), 0);
-		roster_shuffle(objs, n);
-		roster_refill(roster, objs, n, bulks[RTE_DIM(bulks) - 1 - i]);
+		assert_int_equal(roster_get(hold->roster, hold->objs + got, n - got), 0);
+		roster_shuffle(hold->objs, n);
+		roster_refill(hold->roster, hold->objs, n, bulks[RTE_DIM(bulks) - 1 - i]);
 	}
 }
 
@@ -204,24 +196,20 @@ TEST(no_byte_of_an_object_is_written_to)
 {
 	static const unsigned int sizes[] = {8, 24, 64, 128, 1000, 2176};
 	const unsigned int n = 1500;
-	void **objs = table_of(n);
 
 	for (unsigned int i = 0; i < RTE_DIM(sizes); i++) {
-		struct rte_mempool *mp = pool_make(POOL_SPEC(n, sizes[i]));
-		struct roster *roster = roster_of(mp);
+		struct hold hold = hold_of(pool_make(POOL_SPEC(n, sizes[i])));
 
-		roster_paint(roster);
-		cycle_all_objects(roster, objs, n);
-		roster_assert_paint(roster);
-		assert_int_equal(roster_get(roster, objs, n), 0);
-		roster_assert_paint(roster);
-		roster_paint(roster);
-		roster_refill(roster, objs, n, 32);
-		roster_assert_paint(roster);
-		roster_free(roster);
-		rte_mempool_free(mp);
+		roster_paint(hold.roster);
+		cycle_all_objects(&hold);
+		roster_assert_paint(hold.roster);
+		assert_int_equal(roster_get(hold.roster, hold.objs, n), 0);
+		roster_assert_paint(hold.roster);
+		roster_paint(hold.roster);
+		roster_refill(hold.roster, hold.objs, n, 32);
+		roster_assert_paint(hold.roster);
+		hold_end(&hold);
 	}
-	free(objs);
 }
 
 TEST(objects_in_write_protected_memory_can_be_exchanged)
@@ -229,20 +217,18 @@ TEST(objects_in_write_protected_memory_can_be_exchanged)
 	const unsigned int n = 1000;
 	struct rte_mempool *mp = pool_empty(POOL_SPEC(n, 256));
 	size_t len = RTE_ALIGN(2 * pool_chunk_size(mp, n), 4096);
-	void **objs = table_of(n), *chunk = pool_map(len);
-	struct roster *roster;
+	void *chunk = pool_map(len);
+	struct hold hold;
 
 	assert_int_equal(rte_mempool_populate_iova(mp, chunk, RTE_BAD_IOVA, len, pool_unmap_chunk,
 						   (void *)len),
 			 n);
-	roster = roster_of(mp);
+	hold = hold_of(mp);
 	assert_int_equal(mprotect(chunk, len, PROT_READ), 0);
-	cycle_all_objects(roster, objs, n);
+	cycle_all_objects(&hold);
 	pool_assert_free(mp, n);
 	assert_int_equal(mprotect(chunk, len, PROT_READ | PROT_WRITE), 0);
-	roster_free(roster);
-	rte_mempool_free(mp);
-	free(objs);
+	hold_end(&hold);
 }
 
 TEST(every_flag_is_honoured)
@@ -258,25 +244,21 @@ TEST(every_flag_is_honoured)
 		RTE_MEMPOOL_VALID_USER_FLAGS,
 	};
 	const unsigned int n = 1200;
-	void **objs = table_of(n);
 
 	for (unsigned int i = 0; i < RTE_DIM(flags); i++) {
 		/* 40 is a multiple of 8 and not of a cache line. */
-		struct rte_mempool *mp = pool_make(POOL_SPEC(n, 40, .flags = flags[i]));
-		struct roster *roster = roster_of(mp);
+		struct hold hold = hold_of(pool_make(POOL_SPEC(n, 40, .flags = flags[i])));
 		unsigned int align =
 			flags[i] & RTE_MEMPOOL_F_NO_CACHE_ALIGN ? 8 : RTE_MEMPOOL_ALIGN;
 
-		assert_int_equal(mp->flags & flags[i], flags[i]);
-		cycle_all_objects(roster, objs, n);
-		assert_int_equal(roster_get(roster, objs, n), 0);
+		assert_int_equal(hold.mp->flags & flags[i], flags[i]);
+		cycle_all_objects(&hold);
+		assert_int_equal(roster_get(hold.roster, hold.objs, n), 0);
 		for (unsigned int j = 0; j < n; j++)
-			assert_int_equal((uintptr_t)objs[j] % align, 0);
-		roster_put(roster, objs, n);
-		roster_free(roster);
-		rte_mempool_free(mp);
+			assert_int_equal((uintptr_t)hold.objs[j] % align, 0);
+		roster_put(hold.roster, hold.objs, n);
+		hold_end(&hold);
 	}
-	free(objs);
 }
 
 /* With a cache in front, free objects are in the pool or in the cache, never nowhere. */
@@ -284,25 +266,21 @@ TEST(every_cache_size_adds_up)
 {
 	static const unsigned int caches[] = {0, 1, 32, 250, 512};
 	const unsigned int n = 4096;
-	void **objs = table_of(n);
 
 	for (unsigned int i = 0; i < RTE_DIM(caches); i++) {
-		struct rte_mempool *mp = pool_make(POOL_SPEC(n, 64, .cache_size = caches[i]));
-		struct roster *roster = roster_of(mp);
+		struct hold hold = hold_of(pool_make(POOL_SPEC(n, 64, .cache_size = caches[i])));
 
 		for (unsigned int bulk = 1; bulk <= MAX_BULK; bulk += 1 + bulk / 3) {
-			unsigned int got = roster_drain(roster, objs, bulk);
+			unsigned int got = roster_drain(hold.roster, hold.objs, bulk);
 
 			assert_in_range(got, n - bulk + 1, n);
-			assert_int_equal(rte_mempool_avail_count(mp), n - got);
-			roster_shuffle(objs, got);
-			roster_refill(roster, objs, got, 1 + random_below(MAX_BULK));
-			assert_int_equal(rte_mempool_avail_count(mp), n);
+			assert_int_equal(rte_mempool_avail_count(hold.mp), n - got);
+			roster_shuffle(hold.objs, got);
+			roster_refill(hold.roster, hold.objs, got, 1 + random_below(MAX_BULK));
+			assert_int_equal(rte_mempool_avail_count(hold.mp), n);
 		}
-		roster_free(roster);
-		rte_mempool_free(mp);
+		hold_end(&hold);
 	}
-	free(objs);
 }
 
 /*
@@ -311,24 +289,21 @@ TEST(every_cache_size_adds_up)
 TEST(a_nearly_empty_pool_serves_single_gets_behind_a_cache)
 {
 	const unsigned int n = 2000;
-	struct rte_mempool *mp = pool_make(POOL_SPEC(n, 64, .cache_size = 512));
-	struct roster *roster = roster_of(mp);
-	void **objs = table_of(n), *obj;
+	struct hold hold = hold_of(pool_make(POOL_SPEC(n, 64, .cache_size = 512)));
+	void *obj;
 
 	for (unsigned int left = 1; left <= 600; left += 1 + left / 4) {
-		assert_int_equal(rte_mempool_ops_dequeue_bulk(mp, objs, n - left), 0);
-		roster_took(roster, objs, n - left);
+		assert_int_equal(rte_mempool_ops_dequeue_bulk(hold.mp, hold.objs, n - left), 0);
+		roster_took(hold.roster, hold.objs, n - left);
 		for (unsigned int i = 0; i < left; i++)
-			assert_int_equal(roster_get(roster, &objs[n - left + i], 1), 0);
-		assert_int_equal(rte_mempool_get(mp, &obj), -ENOBUFS);
-		assert_int_equal(rte_mempool_avail_count(mp), 0);
-		roster_gave(roster, objs, n);
-		assert_int_equal(rte_mempool_ops_enqueue_bulk(mp, objs, n), 0);
-		assert_int_equal(pool_ops_count(mp), n);
+			assert_int_equal(roster_get(hold.roster, &hold.objs[n - left + i], 1), 0);
+		assert_int_equal(rte_mempool_get(hold.mp, &obj), -ENOBUFS);
+		assert_int_equal(rte_mempool_avail_count(hold.mp), 0);
+		roster_gave(hold.roster, hold.objs, n);
+		assert_int_equal(rte_mempool_ops_enqueue_bulk(hold.mp, hold.objs, n), 0);
+		assert_int_equal(pool_ops_count(hold.mp), n);
 	}
-	roster_free(roster);
-	rte_mempool_free(mp);
-	free(objs);
+	hold_end(&hold);
 }
 
 /*
@@ -376,46 +351,37 @@ TEST(a_refused_get_leaves_what_a_cache_holds)
 TEST(a_user_owned_cache_works)
 {
 	const unsigned int n = 1024;
-	struct rte_mempool *mp = pool_make(POOL_SPEC(n, 64));
+	struct hold hold = hold_of(pool_make(POOL_SPEC(n, 64)));
 	struct rte_mempool_cache *cache = rte_mempool_cache_create(100, SOCKET_ID_ANY);
-	struct roster *roster = roster_of(mp);
-	void **objs = table_of(n);
 
 	assert_non_null(cache);
 	for (unsigned int i = 0; i < n; i++)
-		assert_int_equal(rte_mempool_generic_get(mp, &objs[i], 1, cache), 0);
-	roster_took(roster, objs, n);
-	roster_gave(roster, objs, n);
+		assert_int_equal(rte_mempool_generic_get(hold.mp, &hold.objs[i], 1, cache), 0);
+	roster_took(hold.roster, hold.objs, n);
+	roster_gave(hold.roster, hold.objs, n);
 	for (unsigned int i = 0; i < n; i += 16)
-		rte_mempool_generic_put(mp, objs + i, 16, cache);
-	rte_mempool_cache_flush(cache, mp);
-	pool_assert_free(mp, n);
+		rte_mempool_generic_put(hold.mp, hold.objs + i, 16, cache);
+	rte_mempool_cache_flush(cache, hold.mp);
+	pool_assert_free(hold.mp, n);
 	rte_mempool_cache_free(cache);
-	roster_free(roster);
-	rte_mempool_free(mp);
-	free(objs);
+	hold_end(&hold);
 }
 
 TEST(many_pools_at_once_keep_their_objects_apart)
 {
 	enum { POOLS = 24, N = 200 };
-	struct rte_mempool *pools[POOLS];
-	struct roster *rosters[POOLS];
-	void *objs[POOLS][N];
+	struct hold holds[POOLS];
 
-	for (unsigned int i = 0; i < POOLS; i++) {
-		pools[i] = pool_make(POOL_SPEC(N, 64 + 8 * i));
-		rosters[i] = roster_of(pools[i]);
-	}
+	for (unsigned int i = 0; i < POOLS; i++)
+		holds[i] = hold_of(pool_make(POOL_SPEC(N, 64 + 8 * i)));
 	for (unsigned int j = 0; j < N; j++)
 		for (unsigned int i = 0; i < POOLS; i++)
-			assert_int_equal(roster_get(rosters[i], &objs[i][j], 1), 0);
+			assert_int_equal(roster_get(holds[i].roster, &holds[i].objs[j], 1), 0);
 	for (unsigned int i = 0; i < POOLS; i++) {
-		pool_assert_free(pools[i], 0);
-		roster_refill(rosters[i], objs[i], N, 3);
-		pool_assert_free(pools[i], N);
-		roster_free(rosters[i]);
-		rte_mempool_free(pools[i]);
+		pool_assert_free(holds[i].mp, 0);
+		roster_refill(holds[i].roster, holds[i].objs, N, 3);
+		pool_assert_free(holds[i].mp, N);
+		hold_end(&holds[i]);
 	}
 }
 

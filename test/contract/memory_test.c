@@ -52,25 +52,23 @@ use_pool(struct rte_mempool *mp)
 	free(objs);
 }
 
-TEST(memory_by_default)
+static void
+use_and_free(struct rte_mempool *mp)
 {
-	struct rte_mempool *mp = pool_make(POOL_SPEC(5000, 2176));
-
 	use_pool(mp);
 	rte_mempool_free(mp);
 }
 
+TEST(memory_by_default)
+{
+	use_and_free(pool_make(POOL_SPEC(5000, 2176)));
+}
+
 TEST(memory_on_a_given_socket_or_any)
 {
-	struct rte_mempool *mp = pool_make(POOL_SPEC_ON(SOCKET_ID_ANY, 1000, 128));
-
-	use_pool(mp);
-	rte_mempool_free(mp);
-	for (unsigned int i = 0; i < rte_socket_count(); i++) {
-		mp = pool_make(POOL_SPEC_ON(rte_socket_id_by_idx(i), 1000, 128));
-		use_pool(mp);
-		rte_mempool_free(mp);
-	}
+	use_and_free(pool_make(POOL_SPEC_ON(SOCKET_ID_ANY, 1000, 128)));
+	for (unsigned int i = 0; i < rte_socket_count(); i++)
+		use_and_free(pool_make(POOL_SPEC_ON(rte_socket_id_by_idx(i), 1000, 128)));
 }
 
 TEST(anonymous_memory)
@@ -82,8 +80,7 @@ TEST(anonymous_memory)
 
 		assert_int_equal(rte_mempool_populate_anon(mp), 20000);
 		say("%u chunks of anonymous memory", mp->nb_mem_chunks);
-		use_pool(mp);
-		rte_mempool_free(mp);
+		use_and_free(mp);
 	}
 }
 
@@ -98,8 +95,7 @@ TEST(a_chunk_by_hand_with_io_address)
 	assert_int_equal(
 		rte_mempool_populate_iova(mp, chunk, rte_malloc_virt2iova(chunk), len, NULL, NULL),
 		n);
-	use_pool(mp);
-	rte_mempool_free(mp);
+	use_and_free(mp);
 	rte_free(chunk);
 }
 
@@ -113,8 +109,7 @@ TEST(a_chunk_by_hand_without_io_address)
 
 	assert_non_null(chunk);
 	assert_int_equal(rte_mempool_populate_iova(mp, chunk, RTE_BAD_IOVA, len, NULL, NULL), n);
-	use_pool(mp);
-	rte_mempool_free(mp);
+	use_and_free(mp);
 	free(chunk);
 }
 
@@ -127,8 +122,7 @@ TEST(pages_by_hand)
 
 	memset(pages, 0, len);
 	assert_int_equal(rte_mempool_populate_virt(mp, pages, len, PAGE, NULL, NULL), n);
-	use_pool(mp);
-	rte_mempool_free(mp);
+	use_and_free(mp);
 	pool_unmap_chunk(&(struct rte_mempool_memhdr){.addr = pages}, (void *)len);
 }
 
@@ -156,8 +150,7 @@ TEST(chunks_of_one_object_each)
 
 	add_single_objects(mp, memory, n);
 	assert_int_equal(mp->nb_mem_chunks, n);
-	use_pool(mp);
-	rte_mempool_free(mp);
+	use_and_free(mp);
 	munmap(memory, len);
 }
 
@@ -176,8 +169,7 @@ TEST(many_tiny_chunks_in_descending_order)
 						      NULL, NULL) >=
 			    (int)RTE_MIN(each, n - mp->populated_size));
 	assert_int_equal(mp->populated_size, n);
-	use_pool(mp);
-	rte_mempool_free(mp);
+	use_and_free(mp);
 	munmap(memory, len);
 }
 
@@ -197,8 +189,7 @@ populate_odd(const struct pool_spec *spec, char *memory, const struct odd_chunk 
 		answers[i] = rte_mempool_populate_iova(mp, memory + chunks[i].offset, RTE_BAD_IOVA,
 						       chunks[i].len, NULL, NULL);
 	if (use)
-		use_pool(mp);
-	rte_mempool_free(mp);
+		use_and_free(mp);
 }
 
 TEST(odd_chunks_give_as_many_objects_as_with_the_default_handler)
@@ -241,8 +232,7 @@ TEST(a_full_pool_takes_no_more_memory)
 	assert_int_equal(
 		rte_mempool_populate_iova(mp, chunk, RTE_BAD_IOVA, sizeof(chunk), NULL, NULL),
 		-ENOSPC);
-	use_pool(mp);
-	rte_mempool_free(mp);
+	use_and_free(mp);
 }
 
 TEST(a_chunk_too_small_for_an_object_is_refused_and_harmless)
@@ -255,8 +245,7 @@ TEST(a_chunk_too_small_for_an_object_is_refused_and_harmless)
 		rte_mempool_populate_iova(mp, small, RTE_BAD_IOVA, sizeof(small), NULL, NULL), 0);
 	assert_int_equal(mp->nb_mem_chunks, 0);
 	assert_int_equal(rte_mempool_populate_iova(mp, chunk, RTE_BAD_IOVA, len, NULL, NULL), 50);
-	use_pool(mp);
-	rte_mempool_free(mp);
+	use_and_free(mp);
 	munmap(chunk, len);
 }
 
@@ -283,37 +272,29 @@ TEST(a_pool_grows_while_its_objects_are_in_use)
 			rte_mempool_put_bulk(mp, objs, held);
 	}
 	assert_int_equal(mp->populated_size, n);
-	use_pool(mp);
-	rte_mempool_free(mp);
+	use_and_free(mp);
 	free(objs);
 	munmap(memory, len);
 }
 
-static void
-use_external_heap(size_t page_size, unsigned int n, unsigned int elt_size)
+TEST(external_heaps_with_small_pages_and_with_hugepages)
 {
-	int socket = heap_external_add("contract-external", EXTERNAL_BYTES, page_size);
-	struct rte_mempool *mp;
+	static const size_t page_sizes[] = {PAGE, 2u << 20};
 
-	if (socket < 0)
-		SKIP_TEST("no memory in pages of %zu bytes", page_size);
-	assert_true(socket >= 256);
-	mp = pool_make(POOL_SPEC_ON(socket, n, elt_size));
-	assert_int_equal(mp->socket_id, socket);
-	say("%u chunks in an external heap with pages of %zu bytes", mp->nb_mem_chunks, page_size);
-	use_pool(mp);
-	rte_mempool_free(mp);
-	heap_external_remove("contract-external");
-}
+	for (unsigned int i = 0; i < RTE_DIM(page_sizes); i++) {
+		int socket = heap_external_add("contract-external", EXTERNAL_BYTES, page_sizes[i]);
+		struct rte_mempool *mp;
 
-TEST(an_external_heap_with_small_pages)
-{
-	use_external_heap(PAGE, 10000, 2176);
-}
-
-TEST(an_external_heap_with_hugepages)
-{
-	use_external_heap(2u << 20, 10000, 2176);
+		if (socket < 0)
+			SKIP_TEST("no memory in pages of %zu bytes", page_sizes[i]);
+		assert_true(socket >= 256);
+		mp = pool_make(POOL_SPEC_ON(socket, 10000, 2176));
+		assert_int_equal(mp->socket_id, socket);
+		say("%u chunks in an external heap with pages of %zu bytes", mp->nb_mem_chunks,
+		    page_sizes[i]);
+		use_and_free(mp);
+		heap_external_remove("contract-external");
+	}
 }
 
 struct zones {
@@ -374,8 +355,7 @@ TEST(a_pool_whose_memory_ran_out_half_way_can_be_populated_again)
 		assert_int_equal(rte_mempool_get(mp, &(void *){NULL}), -ENOBUFS);
 	}
 	assert_int_equal(rte_mempool_populate_iova(mp, chunk, RTE_BAD_IOVA, len, NULL, NULL), n);
-	use_pool(mp);
-	rte_mempool_free(mp);
+	use_and_free(mp);
 	heap_external_remove("contract-short");
 	munmap(chunk, len);
 }

@@ -129,6 +129,20 @@ roster_free(struct roster *roster)
 	free(roster);
 }
 
+struct hold
+hold_of(struct rte_mempool *mp)
+{
+	return (struct hold){mp, roster_of(mp), allocate(mp->size + 1024, sizeof(void *))};
+}
+
+void
+hold_end(struct hold *hold)
+{
+	roster_free(hold->roster);
+	rte_mempool_free(hold->mp);
+	free(hold->objs);
+}
+
 unsigned int
 roster_index(const struct roster *roster, const void *obj)
 {

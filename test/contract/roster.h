@@ -21,6 +21,16 @@ struct roster;
 struct roster *roster_of(struct rte_mempool *mp);
 void roster_free(struct roster *roster);
 
+/** A pool with its roster, and room for the addresses of its objects and 1024 more. */
+struct hold {
+	struct rte_mempool *mp;
+	struct roster *roster;
+	void **objs;
+};
+struct hold hold_of(struct rte_mempool *mp);
+/** Frees the pool too. */
+void hold_end(struct hold *hold);
+
 /** Position of an object in the roster; asserts that it is one of the pool. */
 unsigned int roster_index(const struct roster *roster, const void *obj);
 

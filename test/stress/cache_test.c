@@ -44,34 +44,28 @@ run_lives(const struct cell *cell, struct lives *lives, unsigned int flags)
 #define CREW {.plain = 2, .visitors = 2, .pause_us = 3000}
 /* clang-format on */
 
-static void
-objects_live_while_out_of_slabs(void **state)
+TEST(objects_live_while_out_of_slabs)
 {
 	const struct cell cell = {.name = "lives", .plan = CREW, .service = true};
 	struct lives lives = {0};
 
-	RTE_SET_USED(state);
 	run_lives(&cell, &lives, MAG_CACHE_DYNAMIC);
 }
 
-static void
-objects_live_without_magazines(void **state)
+TEST(objects_live_without_magazines)
 {
 	const struct cell cell = {.name = "lives_without_magazines", .plan = CREW};
 	struct lives lives = {0};
 
-	RTE_SET_USED(state);
 	run_lives(&cell, &lives, MAG_CACHE_NOMAGAZINES);
 }
 
-static void
-failing_constructors_lose_nothing(void **state)
+TEST(failing_constructors_lose_nothing)
 {
 	const struct cell cell = {
 		.name = "failing_constructor", .plan = CREW, .service = true, .may_refuse = true};
 	struct lives lives = {.fails = true};
 
-	RTE_SET_USED(state);
 	run_lives(&cell, &lives, MAG_CACHE_DYNAMIC | MAG_CACHE_REAP_ALL);
 }
 
@@ -94,8 +88,7 @@ grow(struct crew *crew)
 		usleep(50000);
 }
 
-static void
-regions_grow_in_use(void **state)
+TEST(regions_grow_in_use)
 {
 	const struct cell cell = {
 		.name = "growing_region",
@@ -106,7 +99,6 @@ regions_grow_in_use(void **state)
 		.size = sizeof(params), .name = cell.name, .flags = MAG_CACHE_DYNAMIC};
 	struct subject subject;
 
-	RTE_SET_USED(state);
 	stress_begin(cell.name);
 	subject_cache(&subject, &growing, 32000, 1000, &params);
 	cell_run(&cell, &subject);
@@ -169,36 +161,24 @@ run_guests(const char *name, bool service)
 	stress_end();
 }
 
-static void
-caches_come_and_go_under_the_control_thread(void **state)
+TEST(caches_come_and_go_under_the_control_thread)
 {
-	RTE_SET_USED(state);
 	run_guests("guests_thread", false);
 }
 
-static void
-caches_come_and_go_under_a_service(void **state)
+TEST(caches_come_and_go_under_a_service)
 {
-	RTE_SET_USED(state);
 	run_guests("guests_service", true);
 }
 
 int
 main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(objects_live_while_out_of_slabs),
-		cmocka_unit_test(objects_live_without_magazines),
-		cmocka_unit_test(failing_constructors_lose_nothing),
-		cmocka_unit_test(regions_grow_in_use),
-		cmocka_unit_test(caches_come_and_go_under_the_control_thread),
-		cmocka_unit_test(caches_come_and_go_under_a_service),
-	};
 	const char *only = getenv("MAGAZINE_STRESS_ONLY");
 
 	if (stress_start(argc, argv) != 0)
 		return 77;
 	if (only != NULL)
 		cmocka_set_test_filter(only);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return tests_run(NULL, NULL);
 }

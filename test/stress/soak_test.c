@@ -404,12 +404,10 @@ warm_up(void)
 	subject_pool_free(&subject);
 }
 
-static void
-everything_at_once_with_faults(void **state)
+TEST(everything_at_once_with_faults)
 {
 	unsigned int ms = stress_ms(SOAK_MS, SOAK_FULL_MS), before, settle;
 
-	RTE_SET_USED(state);
 	/* With other work on the machine the last looks at the books take long. */
 	stress_begin_long("soak", 2 * ms);
 	set_log_levels(RTE_LOG_CRIT);
@@ -436,11 +434,7 @@ everything_at_once_with_faults(void **state)
 int
 main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(everything_at_once_with_faults),
-	};
-
 	if (stress_start(argc, argv) != 0)
 		return 77;
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return tests_run(NULL, NULL);
 }

@@ -29,7 +29,13 @@ PORTS = {
 # Closed, it leaves the mbufs that the kernel had to receive into.
 KEEPS = "af_xdp"
 BURSTS = 128
-RUNS = ((None, {}), ("cache=0", {}), ("guard=1,cache=8", {}), (None, {"mbcache": 0}))
+RUNS = (
+    (None, {}),
+    ("guard=1", {}),
+    ("cache=0", {}),
+    ("guard=1,cache=8", {}),
+    (None, {"mbcache": 0}),
+)
 
 
 def run(*command, limit=60, check=True):
@@ -186,7 +192,7 @@ for name in PORTS:
             why = "; ".join(str(refused).splitlines()[-4:])
             raise tap.Skip(f"not with {DEFAULT_HANDLER} either: {why}") from None
         works = True
-    for text, changes in RUNS if FULL or name == "af_packet" else RUNS[:1]:
+    for text, changes in RUNS if FULL else RUNS[:2] if name == "af_packet" else RUNS[:1]:
         how = f"{text or 'no options'}{', mempool cache 0' if changes else ''}"
         with tap.case(f"TCP through {name}, {testpmd.OPS}, {how}"):
             if not works:

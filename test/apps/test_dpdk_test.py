@@ -49,6 +49,11 @@ tailq_autotest telemetry_data_autotest telemetry_json_autotest thash_autotest th
 ticketlock_autotest timer_autotest trace_autotest user_delay_us vdev_autotest version_autotest
 """.split()
 
+DEVICES = {
+    "cryptodev_null_autotest": "crypto_null0",
+    "cryptodev_openssl_autotest": "crypto_openssl0",
+}
+
 # Tests that end on magazine as on the default handler in one of TRIES runs, and why not in each.
 DIFFERS = {
     "mbuf_autotest": "takes rte_mempool_avail_count() for exact: on magazine it is too low while "
@@ -59,7 +64,8 @@ TRIES = 5
 
 def result_of(how, name):
     """Status of one test, and what it printed."""
-    line = [PROGRAM, *lab.eal(how, "dpdk-test", LCORES), name]
+    devices = [f"--vdev={DEVICES[name]}"] if name in DEVICES else []
+    line = [PROGRAM, *lab.eal(how, "dpdk-test", LCORES), *devices, name]
     with lab.start(*line, env=lab.environment(how, DPDK_TEST=name)) as process:
         try:
             output = lab.ended(process, TEST_SECONDS)

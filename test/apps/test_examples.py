@@ -31,15 +31,25 @@ sed -n 's/^deb /deb-src /p' /etc/apt/sources.list >new.list 2>/dev/null
 true
 """
 
+# One lcore for both ports, each with a crypto device.
+CRYPTO = "-p 3 -q 2 --cdev_type ANY --chain CIPHER_ONLY --cipher_op ENCRYPT".split()
+
 # ends: it closes its ports at SIGINT, so that its files are complete.
-Example = collections.namedtuple("Example", "folder lcores arguments ends")
+Example = collections.namedtuple("Example", "folder lcores arguments ends devices")
 # Examples that chain mbufs for transmission are not here: net_pcap does not offer that.
 
 EXAMPLES = {
-    "l2fwd": Example("l2fwd", 2, ["-p", "3", "-T", "0"], True),
-    "packet_ordering": Example("packet_ordering", 4, ["-p", "3"], True),
-    "rxtx_callbacks": Example("rxtx_callbacks", 1, [], False),
-    "basicfwd": Example("skeleton", 1, [], True),
+    "l2fwd": Example("l2fwd", 2, ["-p", "3", "-T", "0"], True, []),
+    "packet_ordering": Example("packet_ordering", 4, ["-p", "3"], True, []),
+    "rxtx_callbacks": Example("rxtx_callbacks", 1, [], False, []),
+    "l2fwd-crypto": Example(
+        "l2fwd-crypto",
+        1,
+        [*CRYPTO, "--cipher_algo", "null"],
+        False,
+        ["crypto_null0", "crypto_null1"],
+    ),
+    "basicfwd": Example("skeleton", 1, [], True, []),
 }
 
 
@@ -125,7 +135,8 @@ def results(how, name, program, files):
         out = lab.HERE / f"out{port}.pcap"
         ports.append(f"--vdev=net_pcap{port},rx_pcap={file},tx_pcap={out}")
     frames = sum(len(packets.read_pcap(file)) for file in files)
-    line = [program, *lab.eal(how, name, example.lcores), *ports, "--", *example.arguments]
+    line = [program, *lab.eal(how, name, example.lcores), *ports]
+    line += [*(f"--vdev={device}" for device in example.devices), "--", *example.arguments]
     log = lab.HERE / "log"
     with open(log, "w", encoding="utf-8") as output:
         process = lab.start(*line, env=lab.environment(how), stdout=output)
@@ -161,6 +172,8 @@ def compare(name):
     program = built(name)
     files = [lab.HERE / f"in{port}.pcap" for port in (0, 1)]
     frames = packets.flows(COUNT, 200)
+    if EXAMPLES[name].devices:  # l2fwd-crypto keeps what is not plain IPv4
+        frames = [frame for frame in frames if frame[12:14] == b"\x08\0"]
     packets.write_pcap(files[0], frames[::2])
     packets.write_pcap(files[1], frames[1::2])
     default, *others = lab.RUNS

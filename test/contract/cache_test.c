@@ -318,9 +318,5 @@ TEST(a_secondary_process_has_the_same_caches)
 int
 main(int argc, char **argv)
 {
-	const char *pool = getenv(ENV_CHILD);
-
-	if (pool != NULL)
-		return run_as_child(argc, argv, pool);
-	return HARNESS_RUN(argc, argv, 2);
+	return HARNESS_RUN_OR_CHILD(argc, argv, 2, ENV_CHILD, run_as_child);
 }

@@ -36,6 +36,11 @@
 #define HARNESS_RUN(argc, argv, nb_lcores)                                                         \
 	harness_run(argc, argv, nb_lcores, tests_here.test, tests_here.count)
 
+/** The same; in a copy, which has @p variable in its environment, @p child does all. */
+#define HARNESS_RUN_OR_CHILD(argc, argv, nb_lcores, variable, child)                               \
+	(getenv(variable) != NULL ? child(argc, argv, getenv(variable)) :                          \
+				    HARNESS_RUN(argc, argv, nb_lcores))
+
 /**
  * Start EAL with @p nb_lcores lcores and the arguments of the command line, run @p tests, stop EAL.
  * If EAL refuses these arguments without the plugin too, one skipped test says so.

@@ -159,36 +159,19 @@ wait_for_child(pid_t pid)
 	return 0;
 }
 
-static void
-assert_child_lives(const char *what, const char *extra, const char *value)
+/* A service lcore, or a thread that used the pools, may be there too. */
+TEST(a_process_outlives_eal_whether_it_freed_its_pools_or_kept_them)
 {
-	assert_int_equal(wait_for_child(start_child(what, 0, extra, value)), 0);
-}
+	static const char *const rows[][3] = {{FREE, NULL, NULL},
+					      {KEEP, NULL, NULL},
+					      {FREE, "-S", "1"},
+					      {KEEP, "-S", "1"},
+					      {FREE AND_THREAD, NULL, NULL},
+					      {KEEP AND_THREAD, NULL, NULL}};
 
-TEST(a_process_that_freed_its_pools_outlives_eal)
-{
-	assert_child_lives(FREE, NULL, NULL);
-}
-
-TEST(a_process_that_kept_its_pools_outlives_eal)
-{
-	assert_child_lives(KEEP, NULL, NULL);
-}
-
-TEST(a_process_with_a_service_lcore_outlives_eal)
-{
-	assert_child_lives(FREE, "-S", "1");
-	assert_child_lives(KEEP, "-S", "1");
-}
-
-TEST(a_thread_that_used_pools_which_were_freed_outlives_eal)
-{
-	assert_child_lives(FREE AND_THREAD, NULL, NULL);
-}
-
-TEST(a_thread_that_used_pools_which_were_kept_outlives_eal)
-{
-	assert_child_lives(KEEP AND_THREAD, NULL, NULL);
+	for (unsigned int i = 0; i < RTE_DIM(rows); i++)
+		assert_int_equal(wait_for_child(start_child(rows[i][0], 0, rows[i][1], rows[i][2])),
+				 0);
 }
 
 /* EAL ends at every 100 microseconds of an interval; with MAGAZINE_FULL a thousand times. */
@@ -223,9 +206,5 @@ TEST(the_end_of_eal_may_meet_maintenance_of_pools_that_were_kept)
 int
 main(int argc, char **argv)
 {
-	const char *what = getenv(ENV_CHILD);
-
-	if (what != NULL)
-		return run_as_child(argc, argv, what);
-	return HARNESS_RUN(argc, argv, LCORES);
+	return HARNESS_RUN_OR_CHILD(argc, argv, LCORES, ENV_CHILD, run_as_child);
 }

@@ -363,9 +363,5 @@ TEST(a_pool_of_a_process_that_has_ended_is_freed_all_the_same, setup, teardown)
 int
 main(int argc, char **argv)
 {
-	const char *what = getenv(ENV_CHILD);
-
-	if (what != NULL)
-		return run_as_child(argc, argv, what);
-	return HARNESS_RUN(argc, argv, LCORES);
+	return HARNESS_RUN_OR_CHILD(argc, argv, LCORES, ENV_CHILD, run_as_child);
 }

@@ -280,9 +280,5 @@ TEST(two_processes_at_once_never_have_the_same_object, setup, teardown)
 int
 main(int argc, char **argv)
 {
-	const char *what = getenv(ENV_CHILD);
-
-	if (what != NULL)
-		return run_as_child(argc, argv, what);
-	return HARNESS_RUN(argc, argv, LCORES);
+	return HARNESS_RUN_OR_CHILD(argc, argv, LCORES, ENV_CHILD, run_as_child);
 }

@@ -10,8 +10,9 @@
  * operation) over a depot of full and empty magazines over a slab layer over a region
  * (mag_region.h). The most recently freed objects are the next ones allocated.
  *
- * Unless said otherwise a function may be called from any thread. Threads with an
- * lcore id have magazines of their own, all others share one locked pair.
+ * Unless said otherwise a function may be called from any thread of any process. Each thread has
+ * magazines of its own, with or without an lcore id. While RTE_MAX_LCORE + 128 threads have some,
+ * all others share one locked pair.
  *
  * What makes, destroys or resizes something and fails says why in one log line, and with an errno
  * value, which it returns, or leaves in rte_errno where that is said. What fails because there is
@@ -380,24 +381,24 @@ int mag_cache_held(const struct mag_cache *cache, void **objects, unsigned int m
 
 /**
  * The most objects that the magazines of a cache's slots can hold, with chunks of this size and
- * memory on all nodes of the machine: (lcores + 1 for threads without one) x nodes x 2 x rounds of
- * the largest type.
+ * memory on all nodes of the machine: (lcores + 1 for the shared slot) x nodes x 2 x rounds
+ * of the largest type.
  *
  * Lcores are the most lcore ids that were in use at once (those that EAL was started with, service
- * lcores, registered threads), and two more: the answer grows as threads register. To be called
- * after rte_eal_init().
+ * lcores, registered threads), or the most threads that had magazines at once if these were more,
+ * and two more: the answer grows as threads come. To be called after rte_eal_init().
  */
 uint64_t mag_magazine_max(size_t chunk);
 
 /**
- * Hand in the magazines of the calling lcore, of all caches of the process: for an lcore that is
- * about to sleep. Its objects are then in depots (full magazines) and, destructed, in slabs; it may
+ * Hand in the magazines of the calling thread, of all caches that the process made: for an lcore
+ * that is about to sleep. Its objects are then in depots (full magazines) and, destructed, in slabs; it may
  * go on allocating and freeing at any time. Waits for a pass of maintenance that is under way, and
  * for visitors.
  *
  * @return
- *   0; -ENOENT: this thread has no magazines of its own (no lcore id, a secondary process, or it
- *   never used a cache);
+ *   0; -ENOENT: this thread has no magazines of its own (it never used a cache, or too many threads
+ *   did);
  *   -EDEADLK: called from a cache's callback, or from a walk.
  */
 int mag_lcore_flush(void);

@@ -46,9 +46,9 @@ int mag_cache_update(struct mag_cache *cache);
  *   0; -EDEADLK (called from a cache's callback); -EPERM (the cache has callbacks, in another
  *   process); -EBUSY when somebody else is in the resize perimeter; -EAGAIN when an lcore was
  *   preempted inside an operation and did not let go in time, or somebody stayed in a lock for 100
- *   ms: the layer stays on, at its size, though some nodes may have been emptied. With visit=0, and
- *   in a secondary process, always -EAGAIN: owners are asked to flush when they next come by;
- *   what the depot and threads without an lcore id held is in the slabs. The same, once
+ *   ms: the layer stays on, at its size, though some nodes may have been emptied. With visit=0
+ *   always -EAGAIN: owners are asked to flush when they next come by; what the depot and threads
+ *   without magazines of their own held is in the slabs. The same, once
  *   membarrier(2) has failed in this process, until every owner has come by.
  */
 int mag_cache_purge(struct mag_cache *cache);

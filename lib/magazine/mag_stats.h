@@ -94,10 +94,10 @@ mag_cache_stats_get(const struct mag_cache *cache, struct mag_cache_stats *stats
 	mag_cache_stats_fill(cache, stats);
 }
 
-/** Figures of a slot, which is what one lcore has of a cache. */
+/** Figures of a slot, which is what one thread has of a cache. */
 struct mag_slot_stats {
 	size_t size;        /**< bytes of this struct that are filled */
-	unsigned int lcore; /**< lcore id; LCORE_ID_ANY: the shared slot, or no owner now */
+	unsigned int lcore; /**< its owner's; LCORE_ID_ANY: none, no owner, or shared */
 	uint64_t allocs;    /**< objects handed to users */
 	uint64_t frees;     /**< objects taken back from users */
 	uint64_t exchanges; /**< magazines changed at the depot; of each NUMA node modulo 2^32 */
@@ -122,7 +122,7 @@ unsigned int mag_cache_slot_stats_fill(const struct mag_cache *cache, void *stat
  * @param max
  *   How many at most.
  * @return
- *   How many were filled; the shared slot of threads without an lcore id is the last one, if there
+ *   How many were filled; the shared slot of threads that own none is the last one, if there
  *   was room for all.
  */
 static inline unsigned int

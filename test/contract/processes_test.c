@@ -3,6 +3,7 @@
 /* Caches and pools of one process in the hands of another. */
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,8 @@
 #define LCORES 2
 #define OBJECTS 1000
 #define SIZE 256
+#define ROUNDS 14
+#define KILLS 4
 
 /* What both processes know. */
 struct shared {
@@ -183,6 +186,30 @@ child_makes(bool stay)
 }
 
 static int
+take_all(struct rte_mempool *mp)
+{
+	static void *objects[OBJECTS];
+
+	if (rte_mempool_get_bulk(mp, objects, OBJECTS) != 0)
+		return -1;
+	rte_mempool_put_bulk(mp, objects, OBJECTS);
+	return 0;
+}
+
+/* Beside its magazines, which have objects. */
+static int
+child_is_killed(void)
+{
+	struct rte_mempool *mp = the_pool();
+	void *objects[2 * ROUNDS - 1];
+
+	HOLDS(mp != NULL && take_all(mp) == 0);
+	HOLDS(rte_mempool_get_bulk(mp, objects, RTE_DIM(objects)) == 0);
+	rte_mempool_put_bulk(mp, objects, RTE_DIM(objects));
+	return raise(SIGKILL);
+}
+
+static int
 run_as_child(int argc, char **argv, const char *what)
 {
 	const struct rte_memzone *zone;
@@ -197,6 +224,8 @@ run_as_child(int argc, char **argv, const char *what)
 		ret = child_with_our_number();
 	else if (strcmp(what, "free") == 0)
 		ret = child_frees();
+	else if (strcmp(what, "killed") == 0)
+		ret = child_is_killed();
 	else if (strncmp(what, "make", 4) == 0)
 		ret = child_makes(strcmp(what, "make and stay") == 0);
 	return rte_eal_cleanup() == 0 ? ret : 4;
@@ -358,6 +387,36 @@ TEST(a_pool_of_a_process_that_has_ended_is_freed_all_the_same, setup, teardown)
 	assert_is_updated(later);
 	rte_mempool_free(later);
 	rte_memzone_free(rte_memzone_lookup(CHUNK));
+}
+
+/* Slots that were ever used, and the shared one. */
+static unsigned int
+slots_used(const struct rte_mempool *mp)
+{
+	static struct mag_slot_stats stats[1000];
+
+	return mag_cache_slot_stats_get(rte_mempool_magazine_cache(mp), stats, RTE_DIM(stats));
+}
+
+TEST(a_process_that_is_killed_leaves_its_magazines_and_slots_to_others, setup, teardown)
+{
+	struct rte_mempool *mp =
+		pool_make(POOL_SPEC(OBJECTS, 64, .config = "rounds=14,interval=10ms"));
+	unsigned int i, before;
+	int status;
+
+	assert_int_equal(take_all(mp), 0);
+	before = slots_used(mp);
+	for (i = 0; i < KILLS; i++) {
+		status = harness_copy_status(harness_copy(ENV_CHILD, "killed", NULL));
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+		assert_int_equal(rte_mempool_avail_count(mp), OBJECTS);
+		assert_int_equal(take_all(mp), 0);
+		assert_is_updated(mp);
+		assert_is_updated(mp);
+	}
+	assert_true(slots_used(mp) <= before + 1);
+	rte_mempool_free(mp);
 }
 
 int

@@ -89,6 +89,8 @@ owners_start(void)
 	pthread_t thread;
 
 	mag_thread_claim();
+	/* This thread stands for several, one after the other, and one that owns none. */
+	mag_thread_forbid_claim(true);
 	if (mag_thread_slot() != 0 || pthread_create(&thread, NULL, owner_main, &slot) != 0)
 		abort();
 	while (atomic_load(&slot) == MAG_SLOT_SHARED)

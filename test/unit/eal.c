@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "../patience.h"
+#include "base/peer.h"
 #include "eal.h"
+#include "slot/thread.h"
 
 #define MAX_ARGS 24
 
@@ -34,6 +37,11 @@ eal_start(unsigned int lcores, ...)
 	va_end(more);
 	eal_must(&(struct eal_plan){
 		.name = "unit", .megabytes = 128, .lcores = lcores, .args = args});
+	/* What stays until EAL ends is not in the balances of tests. */
+	if (mag_thread_share() != 0 || !mag_peer_join()) {
+		printf("Bail out! no memory for the table of slots\n");
+		exit(1);
+	}
 	seed_choose();
 }
 

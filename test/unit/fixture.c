@@ -151,9 +151,16 @@ fill_on_lcore(unsigned int lcore, unsigned int n)
 }
 
 void
+fill_forbidden_run(void *arg)
+{
+	mag_thread_forbid_claim(true);
+	fill_run(arg);
+}
+
+void
 fill_on_thread(unsigned int n)
 {
-	run_on_thread(fill_run, &n);
+	run_on_thread(fill_forbidden_run, &n);
 }
 
 void

@@ -63,8 +63,10 @@ void free_bulk(void *const *objects, unsigned int n);
 void fill(unsigned int n);
 /** The same to be run elsewhere; the argument is the number. */
 void fill_run(void *arg);
+/** The same, of a thread that claims no slot. */
+void fill_forbidden_run(void *arg);
 void fill_on_lcore(unsigned int lcore, unsigned int n);
-/** On a thread without an lcore id. */
+/** On a thread that owns no slot. */
 void fill_on_thread(unsigned int n);
 /** All objects can be allocated, each once; a reap under way may hold some for a moment. */
 void assert_all_can_be_had(void);

@@ -21,7 +21,7 @@
 static struct mag_slot lock;
 
 /* Stands in front of libc's own, to see what the kernel is asked for. */
-static _Atomic uint64_t barriers;
+static _Atomic uint64_t barriers, global_barriers;
 
 long
 syscall(long number, ...)
@@ -36,6 +36,8 @@ syscall(long number, ...)
 	va_end(args);
 	if (number == __NR_membarrier && (int)arg[0] == MEMBARRIER_CMD_PRIVATE_EXPEDITED)
 		atomic_fetch_add(&barriers, 1);
+	if (number == __NR_membarrier && (int)arg[0] == MEMBARRIER_CMD_GLOBAL_EXPEDITED)
+		atomic_fetch_add(&global_barriers, 1);
 	return LIBRARYS(syscall)(number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
 }
 
@@ -45,6 +47,20 @@ setup(void **state __rte_unused)
 	lock = (struct mag_slot){0};
 	mag_bias_forbid_membarrier(false);
 	return 0;
+}
+
+static bool foreign;
+
+static bool
+is_any_foreign(void)
+{
+	return foreign;
+}
+
+static int
+fence(enum mag_bias_mode mode)
+{
+	return mag_bias_fence(mode, is_any_foreign);
 }
 
 static bool
@@ -138,7 +154,7 @@ TEST(test_a_visit_is_not_granted_while_the_owner_is_busy, setup)
 	uint64_t deadline;
 
 	mag_bias_announce(&lock, MAG_BIAS_VISIT);
-	mag_bias_fence(mag_bias_best());
+	fence(mag_bias_best());
 	assert_true(mag_bias_granted(&lock, in_ms(1000)));
 	assert_true(mag_bias_granted(&lock, 0));
 	mag_bias_dismiss(&lock, MAG_BIAS_VISIT);
@@ -166,7 +182,7 @@ TEST(test_a_visitor_waits_for_the_owner_to_leave, setup)
 	atomic_store(&left, false);
 	assert_true(enter());
 	mag_bias_announce(&lock, MAG_BIAS_VISIT);
-	mag_bias_fence(mag_bias_best());
+	fence(mag_bias_best());
 	assert_false(mag_bias_granted(&lock, in_ms(1)));
 	task_thread(&owner, leave_run, NULL);
 	assert_true(mag_bias_granted(&lock, in_ms(WAIT_SECONDS * 1000)));
@@ -180,13 +196,26 @@ TEST(test_only_the_membarrier_mode_sends_membarriers, setup)
 	uint64_t before = mag_bias_membarriers();
 
 	atomic_store(&barriers, 0);
-	assert_int_equal(mag_bias_fence(MAG_BIAS_FENCE), 0);
-	assert_int_equal(mag_bias_fence(MAG_BIAS_POLL), 0);
+	assert_int_equal(fence(MAG_BIAS_FENCE), 0);
+	assert_int_equal(fence(MAG_BIAS_POLL), 0);
 	assert_int_equal(mag_bias_membarriers(), before);
 	assert_int_equal(barriers, 0);
-	assert_int_equal(mag_bias_fence(MAG_BIAS_MEMBARRIER), 0);
+	assert_int_equal(fence(MAG_BIAS_MEMBARRIER), 0);
 	assert_int_equal(mag_bias_membarriers(), before + 1);
 	assert_int_equal(barriers, 1);
+}
+
+TEST(test_owners_of_other_processes_get_a_membarrier_too, setup)
+{
+	atomic_store(&barriers, 0);
+	atomic_store(&global_barriers, 0);
+	foreign = true;
+	assert_int_equal(fence(MAG_BIAS_FENCE), 0);
+	assert_int_equal(global_barriers, 0);
+	assert_int_equal(fence(MAG_BIAS_MEMBARRIER), 0);
+	foreign = false;
+	assert_int_equal(barriers, 0);
+	assert_int_equal(global_barriers, 1);
 }
 
 static const int errors[] = {EPERM, ENOSYS};
@@ -199,8 +228,7 @@ fence_under_a_filter(int error)
 
 	if (refuse_call(__NR_membarrier, error) != 0)
 		return 77;
-	return mag_bias_fence(MAG_BIAS_MEMBARRIER) == -error &&
-			       mag_bias_fence(MAG_BIAS_FENCE) == 0 &&
+	return fence(MAG_BIAS_MEMBARRIER) == -error && fence(MAG_BIAS_FENCE) == 0 &&
 			       mag_bias_membarriers() == before ?
 		       0 :
 		       1;
@@ -353,7 +381,7 @@ assert_exclusive(enum mag_bias_mode mode)
 	task_lcore(&task, 1, owner_run, NULL);
 	while (granted < VISITS) {
 		mag_bias_announce(&lock, MAG_BIAS_VISIT);
-		mag_bias_fence(mode);
+		fence(mode);
 		if (mag_bias_granted(&lock, in_ms(100))) {
 			granted++;
 			guarded_touch();

@@ -1273,9 +1273,13 @@ TEST(test_objects_of_a_registered_thread_come_home_when_it_ends, setup, teardown
 	assert_int_equal(mag_cache_available(cache), COUNT);
 }
 
-TEST(test_threads_without_lcore_id_share_a_slot, setup, teardown)
+TEST(test_threads_that_own_none_share_a_slot, setup, teardown)
 {
-	fill_on_thread(20);
+	unsigned int n = 20;
+
+	run_on_thread(fill_run, &n);
+	assert_int_equal(slot_holds(MAG_SLOT_SHARED), 0);
+	fill_on_thread(n);
 	assert_true(slot_holds(MAG_SLOT_SHARED) > 0);
 	assert_int_equal(mag_cache_in_lcores(cache), slot_holds(MAG_SLOT_SHARED));
 }

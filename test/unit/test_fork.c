@@ -155,7 +155,7 @@ static int
 child_takes_turns(void)
 {
 	return mag_thread_slot() != MAG_SLOT_SHARED || turns() != 0 ||
-	       mag_thread_slot() != MAG_SLOT_SHARED || mag_maint_runner() != MAG_MAINT_NONE;
+	       mag_thread_slot() == MAG_SLOT_SHARED || mag_maint_runner() != MAG_MAINT_NONE;
 }
 
 TEST(test_parent_and_children_use_a_pool_at_once, setup, teardown)

@@ -48,11 +48,11 @@ mag_numa_distance(int from, int to)
 static unsigned int fails_from, fences;
 
 int
-mag_bias_fence(enum mag_bias_mode mode)
+mag_bias_fence(enum mag_bias_mode mode, bool (*is_any_foreign)(void))
 {
 	if (mode == MAG_BIAS_MEMBARRIER && fails_from != 0 && ++fences >= fails_from)
 		return -EPERM;
-	return LIBRARYS(mag_bias_fence)(mode);
+	return LIBRARYS(mag_bias_fence)(mode, is_any_foreign);
 }
 
 static int

@@ -504,6 +504,7 @@ static struct {
 static void
 as_owner_of(unsigned int slot)
 {
+	mag_thread_forbid_claim(true);
 	mag_lcore_offset = (slot < SLOTS_MOVED ? slot : MAG_SLOT_SHARED) * sizeof(struct mag_slot);
 }
 

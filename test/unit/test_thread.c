@@ -3,9 +3,14 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "base/peer.h"
+#include "base/process.h"
 #include "fixture.h"
 #include "slot/thread.h"
 
@@ -49,19 +54,122 @@ TEST(test_a_worker_keeps_its_slot_from_job_to_job)
 	assert_int_equal(mag_thread_owners(), owners);
 }
 
-TEST(test_a_thread_without_lcore_id_has_the_shared_slot)
+/* With the numbers of lcores that may still come left alone. */
+TEST(test_a_thread_without_lcore_id_claims_a_low_number_that_is_no_lcores)
 {
 	uint32_t slot = 0, owners = mag_thread_owners();
 
 	run_on_thread(claim_run, &slot);
+	assert_int_equal(slot, 3);
+	assert_int_equal(mag_thread_owners(), owners);
+	assert_false(mag_thread_owns(slot));
+	assert_int_equal(mag_thread_lcore(slot), LCORE_ID_ANY);
+	assert_int_equal(mag_thread_lcore(MAG_SLOT_SHARED), LCORE_ID_ANY);
+}
+
+static void
+forbidden_run(void *arg)
+{
+	mag_thread_forbid_claim(true);
+	claim_run(arg);
+}
+
+TEST(test_a_thread_that_may_not_claim_has_the_shared_slot)
+{
+	uint32_t slot = 0, owners = mag_thread_owners();
+
+	run_on_thread(forbidden_run, &slot);
 	assert_int_equal(slot, MAG_SLOT_SHARED);
 	assert_int_equal(mag_thread_owners(), owners);
-	assert_int_equal(mag_thread_lcore(MAG_SLOT_SHARED), LCORE_ID_ANY);
+}
+
+/* As the thread of another process does. */
+static int
+claim_in_child(void)
+{
+	mag_thread_claim();
+	return mag_thread_slot() == MAG_SLOT_SHARED || !mag_thread_is_any_foreign() ||
+	       mag_thread_process(mag_thread_slot()) != mag_process_id ||
+	       mag_thread_pid(mag_thread_slot()) != getpid() ||
+	       mag_thread_tid(mag_thread_slot()) != gettid();
+}
+
+static bool
+recover_none(uint32_t process __rte_unused)
+{
+	return false;
+}
+
+static bool
+recover_all(uint32_t process __rte_unused)
+{
+	return true;
+}
+
+TEST(test_the_slots_of_a_dead_process_are_free_when_it_is_buried)
+{
+	uint32_t owners;
+	int status;
+	pid_t pid;
+
+	mag_thread_claim();
+	owners = mag_thread_owners();
+	assert_false(mag_thread_is_any_foreign());
+	pid = fork();
+	if (pid == 0)
+		_exit(claim_in_child());
+	/* Not waited for: a process that has ended, and nothing else. */
+	wait_until(mag_process_is_zombie(pid));
+	assert_true(mag_thread_is_any_foreign());
+	assert_int_equal(mag_thread_owners(), owners + 1);
+	mag_peers_bury(recover_none, mag_thread_release_all);
+	assert_int_equal(mag_thread_owners(), owners + 1);
+	mag_peers_bury(recover_all, mag_thread_release_all);
+	assert_int_equal(mag_thread_owners(), owners);
+	assert_false(mag_thread_is_any_foreign());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static int
+live_on(int fd)
+{
+	char end;
+
+	mag_thread_claim();
+	return read(fd, &end, 1) != 0;
+}
+
+TEST(test_a_process_that_lives_is_not_buried)
+{
+	uint32_t owners = mag_thread_owners();
+	int status, end[2];
+	pid_t pid;
+
+	assert_int_equal(pipe(end), 0);
+	pid = fork();
+	if (pid == 0) {
+		close(end[1]);
+		_exit(live_on(end[0]));
+	}
+	wait_until(mag_thread_owners() == owners + 1);
+	mag_peers_bury(recover_all, mag_thread_release_all);
+	assert_int_equal(mag_thread_owners(), owners + 1);
+	assert_int_equal(kill(pid, SIGSTOP), 0);
+	mag_peers_bury(recover_all, mag_thread_release_all);
+	assert_int_equal(mag_thread_owners(), owners + 1);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	mag_peers_bury(recover_all, mag_thread_release_all);
+	assert_int_equal(mag_thread_owners(), owners);
+	close(end[0]);
+	close(end[1]);
 }
 
 struct stay {
 	uint32_t slot;
 	unsigned int lcore;
+	bool plain; /* no lcore */
 	_Atomic bool claimed, leave;
 };
 
@@ -70,12 +178,13 @@ stay_run(void *arg)
 {
 	struct stay *stay = arg;
 
-	if (rte_thread_register() != 0)
+	if (!stay->plain && rte_thread_register() != 0)
 		abort();
 	stay->lcore = rte_lcore_id();
 	mag_thread_claim();
 	stay->slot = mag_thread_slot();
-	rte_thread_unregister();
+	if (!stay->plain)
+		rte_thread_unregister();
 	atomic_store(&stay->claimed, true);
 	while (!atomic_load(&stay->leave))
 		let_pass(1);
@@ -163,18 +272,19 @@ TEST(test_a_thread_whose_slot_was_released_uses_the_shared_one)
 
 TEST(test_a_thread_that_finds_all_slots_taken_has_the_shared_one)
 {
-	static struct stay stay[RTE_MAX_LCORE + 1];
-	static struct task task[RTE_MAX_LCORE + 1];
+	static struct stay stay[MAG_SLOT_SHARED + 1];
+	static struct task task[MAG_SLOT_SHARED + 1];
 	uint32_t owners = mag_thread_owners();
 	unsigned int i, shared = 0;
 
-	for (i = 0; i <= RTE_MAX_LCORE - owners; i++) {
+	for (i = 0; i <= MAG_SLOT_SHARED - owners; i++) {
+		stay[i].plain = true;
 		stay_begin(&task[i], &stay[i]);
 		shared += stay[i].slot == MAG_SLOT_SHARED;
 	}
 	assert_int_equal(shared, 1);
 	assert_int_equal(stay[i - 1].slot, MAG_SLOT_SHARED);
-	assert_int_equal(mag_thread_owners(), RTE_MAX_LCORE);
+	assert_int_equal(mag_thread_owners(), MAG_SLOT_SHARED);
 	while (i-- > 0)
 		stay_end(&task[i], &stay[i]);
 	assert_int_equal(mag_thread_owners(), owners);

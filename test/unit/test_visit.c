@@ -133,14 +133,14 @@ mag_depot_head(const struct mag_depot_list *list)
 }
 
 int
-mag_bias_fence(enum mag_bias_mode mode)
+mag_bias_fence(enum mag_bias_mode mode, bool (*is_any_foreign)(void))
 {
 	word_at_fence = MAG_STAT(slot_at(1)->visitor) & MAG_BIAS_AWAY;
 	if (at_fence != NULL)
 		at_fence();
 	if (fence_error != 0 && mode == MAG_BIAS_MEMBARRIER)
 		return -fence_error;
-	return LIBRARYS(mag_bias_fence)(mode);
+	return LIBRARYS(mag_bias_fence)(mode, is_any_foreign);
 }
 
 uint64_t
@@ -1706,7 +1706,7 @@ inspect(void)
 	mag_lock_wait(&cache->first.visit);
 	for (i = 0; i < MAG_SLOT_SHARED; i++)
 		mag_bias_announce(slot_at(i), MAG_BIAS_VISIT);
-	mag_bias_fence(cache->common.bias);
+	mag_bias_fence(cache->common.bias, mag_thread_is_any_foreign);
 	mag_lock_wait(&cache->first.shared);
 	for (i = 0; i < MAG_SLOTS; i++)
 		if (i == MAG_SLOT_SHARED || mag_bias_granted(slot_at(i), 0))

@@ -37,6 +37,6 @@ uint32_t
 mag_lcores(void)
 {
 	return rte_eal_process_type() == RTE_PROC_SECONDARY ?
-		       RTE_MAX_LCORE :
-		       RTE_MIN(MAG_STAT(most) + MAG_LCORES_SPARE, (uint32_t)RTE_MAX_LCORE);
+		       MAG_LCORES_MAX :
+		       RTE_MIN(MAG_STAT(most) + MAG_LCORES_SPARE, MAG_LCORES_MAX);
 }

@@ -3,11 +3,16 @@
 #define MAG_LCORES_H
 
 /*
- * How many lcores there are: what magazines hold, and so how much memory is set aside for that,
- * grows with their number.
+ * How many lcores there are, and other threads that own slots: what magazines hold, and so how much
+ * memory is set aside for that, grows with their number.
  */
 
 #include <stdint.h>
+
+#include <rte_config.h>
+
+/** Threads that have magazines of their own at once, at the most: lcores and others. */
+#define MAG_LCORES_MAX (RTE_MAX_LCORE + 128u)
 
 /** Lcores that may come after they were counted; when one does, so many again. */
 #define MAG_LCORES_SPARE 2u

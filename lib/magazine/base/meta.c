@@ -1,14 +1,28 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <rte_config.h>
 
+#include <rte_common.h>
 #include <rte_malloc.h>
 #include <rte_memory.h>
+#include <rte_memzone.h>
 
 #include "base/fault.h"
 #include "base/meta.h"
+#include "mag_compiler.h"
 
 /* Two cache lines: the adjacent-line prefetcher makes one false-sharing unit of them. */
 #define META_ALIGN 128
+#define SHARED_READY UINT64_C(0x6d6167617a696e65)
+/* Who has made it zeroes it within microseconds. */
+#define SHARED_TRIES 1000
 
 void *
 mag_meta_zalloc_aligned(size_t size, unsigned int align, int node)
@@ -34,4 +48,55 @@ void
 mag_meta_free(void *addr)
 {
 	rte_free(addr);
+}
+
+/* In front of shared memory. */
+struct shared {
+	_Atomic uint64_t ready; /* SHARED_READY once the rest is zeroed */
+} MAG_ALIGNED(META_ALIGN);
+
+static struct shared *
+shared_make(const char *name, size_t size)
+{
+	const struct rte_memzone *zone = rte_memzone_reserve_aligned(
+		name, sizeof(struct shared) + size, SOCKET_ID_ANY, 0, META_ALIGN);
+	struct shared *shared;
+
+	if (zone == NULL)
+		return NULL;
+	shared = zone->addr;
+	memset(shared, 0, sizeof(*shared) + size);
+	/* release: a process that finds it ready finds it zeroed */
+	atomic_store_explicit(&shared->ready, SHARED_READY, memory_order_release);
+	return shared;
+}
+
+void *
+mag_meta_shared(const char *name, size_t size)
+{
+	const struct rte_memzone *zone = rte_memzone_lookup(name);
+	struct shared *shared = zone != NULL ? zone->addr : shared_make(name, size);
+	unsigned int tries;
+
+	/* Another process may have been faster, a moment ago. */
+	if (shared == NULL && (zone = rte_memzone_lookup(name)) != NULL)
+		shared = zone->addr;
+	if (shared == NULL)
+		return NULL;
+	for (tries = 0; tries < SHARED_TRIES; tries++) {
+		/* acquire: pairs with shared_make() */
+		if (atomic_load_explicit(&shared->ready, memory_order_acquire) == SHARED_READY)
+			return shared + 1;
+		sched_yield();
+	}
+	return NULL;
+}
+
+bool
+mag_meta_is_mapped(const void *addr)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	return msync((void *)RTE_ALIGN_FLOOR((uintptr_t)addr, page), page, MS_ASYNC) == 0 ||
+	       errno != ENOMEM;
 }

@@ -9,6 +9,7 @@
  * application, and never of an external heap. Each allocation may be made to fail: fault.h.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /**
@@ -23,5 +24,15 @@ void *mag_meta_zalloc(size_t size, int node);
 /** The same, aligned to another power of two, at least to a cache line. */
 void *mag_meta_zalloc_aligned(size_t size, unsigned int align, int node);
 void mag_meta_free(void *addr);
+/**
+ * Memory that all processes of the DPDK application find by its name, made and zeroed by whichever
+ * comes first; it stays until EAL ends.
+ *
+ * @return
+ *   NULL: no memory.
+ */
+void *mag_meta_shared(const char *name, size_t size);
+/** Is metadata memory still mapped? EAL takes it away when it ends. */
+bool mag_meta_is_mapped(const void *addr);
 
 #endif /* MAG_META_H */

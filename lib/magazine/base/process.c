@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/random.h>
@@ -9,10 +11,12 @@
 #include <rte_common.h>
 #include <rte_eal.h>
 
+#include "base/counter.h"
 #include "base/process.h"
 
 uint32_t mag_process_id;
 pid_t mag_process_pid;
+_Atomic bool mag_process_is_child;
 
 static bool (*process_is_heir)(void); /* NULL: not in a process that may have been forked */
 
@@ -66,16 +70,71 @@ mag_process_thread(void)
 	return thread;
 }
 
+/* State, threads and start of a process, from /proc. */
+static bool
+stat_read(pid_t pid, char *state, int *threads, uint64_t *start)
+{
+	char path[32], text[1024], *end;
+	bool all = false;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "re");
+	if (file == NULL)
+		return false;
+	/* The name of the program, in parentheses, may have any character. */
+	if (fgets(text, sizeof(text), file) != NULL && (end = strrchr(text, ')')) != NULL)
+		all = sscanf(end,
+			     ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
+			     "%d %*d %" SCNu64,
+			     state, threads, start) == 3;
+	fclose(file);
+	return all;
+}
+
+/* A main thread that has ended while others go on looks like a zombie, too. */
+static bool
+is_zombie(char state, int threads)
+{
+	return (state == 'Z' || state == 'X') && threads <= 1;
+}
+
+uint64_t
+mag_process_start(pid_t pid)
+{
+	uint64_t start;
+	int threads;
+	char state;
+
+	return stat_read(pid, &state, &threads, &start) && !is_zombie(state, threads) ? start : 0;
+}
+
+bool
+mag_process_is_zombie(pid_t pid)
+{
+	uint64_t start;
+	int threads;
+	char state;
+
+	return stat_read(pid, &state, &threads, &start) && is_zombie(state, threads);
+}
+
 void
 mag_process_on_fork(bool (*is_heir)(void))
 {
 	process_is_heir = is_heir;
 }
 
+void
+mag_process_look_for_parent(void)
+{
+	if (process_is_heir != NULL)
+		process_is_heir();
+}
+
 bool
 mag_process_is_secondary(void)
 {
-	if (unlikely(process_is_heir != NULL && !process_is_heir()))
-		return true;
-	return rte_eal_process_type() == RTE_PROC_SECONDARY;
+	mag_process_look_for_parent();
+	return MAG_STAT(mag_process_is_child) || rte_eal_process_type() == RTE_PROC_SECONDARY;
 }

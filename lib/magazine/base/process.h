@@ -10,6 +10,7 @@
  * line.
  */
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -35,12 +36,21 @@ void mag_process_renew(void);
 /** This thread, among those of all processes: never 0. The lower half is the kernel's thread id. */
 uint64_t mag_process_thread(void);
 
+/**
+ * When a process of this pid namespace began, in clock ticks since the machine did; 0: it is dead,
+ * or cannot be looked at. A pid and this are one process for ever.
+ */
+uint64_t mag_process_start(pid_t pid);
+/** Has it ended, and its parent not yet asked for its status? */
+bool mag_process_is_zombie(pid_t pid);
+
 /** Whether this process, a forked child, has taken over its parent's caches; set once, at load. */
 void mag_process_on_fork(bool (*is_heir)(void));
-/**
- * Is this a secondary process of DPDK's, or a forked child that has not taken over? Then no thread
- * of it owns a slot.
- */
+/** This process is a forked child that has not. */
+extern _Atomic bool mag_process_is_child;
+/** Such a child looks whether it is time to. */
+void mag_process_look_for_parent(void);
+/** Is this a secondary process of DPDK's, or a forked child that has not taken over? */
 bool mag_process_is_secondary(void);
 
 #endif /* MAG_PROCESS_H */

@@ -26,6 +26,7 @@
 #include "base/meta.h"
 #include "base/numa.h"
 #include "base/params.h"
+#include "base/peer.h"
 #include "control/create.h"
 #include "control/homes.h"
 #include "control/registry.h"
@@ -45,10 +46,12 @@
 static int
 layers_init(struct mag_cache *cache)
 {
-	/* A membarrier reaches the threads of this process only: owners are the primary's. */
-	cache->common.bias = !cache->options.visit      ? MAG_BIAS_POLL :
-			     mag_process_is_secondary() ? MAG_BIAS_FENCE :
-							  mag_bias_best();
+	if (mag_thread_share() != 0)
+		return -ENOMEM;
+	mag_peer_join();
+	cache->common.bias = !cache->options.visit  ? MAG_BIAS_POLL :
+			     mag_thread_all_fence() ? MAG_BIAS_FENCE :
+						      mag_bias_best();
 	if (!cache->options.magazines)
 		cache->flags |= MAG_CACHE_NOMAGAZINES;
 	if (cache->options.rounds != 0)

@@ -23,14 +23,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <rte_common.h>
 #include <rte_errno.h>
 
 #include "base/counter.h"
 #include "base/log.h"
+#include "base/meta.h"
+#include "base/peer.h"
 #include "base/process.h"
 #include "control/registry.h"
 #include "home/object.h"
@@ -240,15 +240,6 @@ mag_cache_list_first(const struct mag_cache **cache)
 	return true;
 }
 
-bool
-mag_cache_is_mapped(const struct mag_cache *cache)
-{
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-
-	return msync((void *)RTE_ALIGN_FLOOR((uintptr_t)cache, page), page, MS_ASYNC) == 0 ||
-	       errno != ENOMEM;
-}
-
 uint32_t
 mag_cache_listed(void)
 {
@@ -292,7 +283,7 @@ flush_slot_at_exit(uint32_t slot)
 
 	list_enter();
 	listing = TAILQ_FIRST(&list.caches);
-	if (listing != NULL && mag_cache_is_mapped(listing->cache))
+	if (listing != NULL && mag_meta_is_mapped(listing->cache))
 		TAILQ_FOREACH(listing, &list.caches, link)
 			if (!mag_cache_is_gone(listing->cache))
 				mag_cache_flush_slot(listing->cache, slot);
@@ -321,6 +312,7 @@ mag_registry_insert(struct mag_cache *cache)
 	cache->next_update = 0;
 	TAILQ_INSERT_TAIL(&list.caches, cache->listing, link);
 	MAG_STAT_ADD(list.count, 1);
+	mag_peer_count_caches(1);
 	list_leave();
 	if (mag_cache_observer != NULL)
 		mag_cache_observer();
@@ -332,6 +324,7 @@ mag_registry_remove(struct mag_cache *cache)
 	list_enter();
 	TAILQ_REMOVE(&list.caches, cache->listing, link);
 	MAG_STAT_ADD(list.count, -1u);
+	mag_peer_count_caches(-1);
 	list_leave();
 	if (mag_cache_listed() == 0 && mag_cache_last_observer != NULL)
 		mag_cache_last_observer();
@@ -376,6 +369,7 @@ gone_take(struct listings *gone)
 		TAILQ_REMOVE(&list.caches, listing, link);
 		TAILQ_INSERT_TAIL(gone, listing, link);
 		MAG_STAT_ADD(list.count, -1u);
+		mag_peer_count_caches(-1);
 	}
 }
 

@@ -61,8 +61,6 @@ int mag_cache_list_take_over(uint32_t from);
  * is taken.
  */
 bool mag_cache_list_first(const struct mag_cache **cache);
-/** rte_eal_cleanup() takes EAL's memory away, with all caches in it: is this one's there? */
-bool mag_cache_is_mapped(const struct mag_cache *cache);
 /** Caches listed now. */
 uint32_t mag_cache_listed(void);
 /** Put a cache on the list, with an id if it has none yet, and tell the observer. */

@@ -277,9 +277,12 @@ take_from_depot(struct mag_home *home, void **objects, unsigned int n, struct ma
 unsigned int
 mag_home_take(struct mag_home *home, void **objects, unsigned int n, struct mag_request *request)
 {
-	struct mag_slot *slot = slot_hold(home);
+	struct mag_slot *slot;
 	unsigned int got = 0, slab, beside;
 
+	if (unlikely(MAG_STAT(mag_process_is_child)))
+		mag_process_look_for_parent();
+	slot = slot_hold(home);
 	if (likely(slot != NULL)) {
 		got = mag_slot_take(slot, &home->depot, objects, n);
 		if (got > 0 && got < n)

@@ -13,6 +13,7 @@
 
 #include "base/deadline.h"
 #include "base/log.h"
+#include "base/peer.h"
 #include "control/registry.h"
 #include "outside/fork.h"
 #include "outside/maint.h"
@@ -31,33 +32,7 @@ static struct {
 	uint32_t owner_id;
 	pid_t parent;          /* of this process, when it was forked */
 	_Atomic uint64_t look; /* TSC of the next look; UINT64_MAX: there is nothing to wait for */
-	_Atomic bool child;    /* and no heir yet */
 } family;
-
-/* Start of a process in clock ticks since the machine's; 0: it is dead, or cannot be looked at. */
-static uint64_t
-start_of(pid_t pid)
-{
-	char path[32], text[1024], state = 0, *end;
-	uint64_t start = 0;
-	int threads = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	file = fopen(path, "re");
-	if (file == NULL)
-		return 0;
-	/* The name of the program, in parentheses, may have any character. */
-	if (fgets(text, sizeof(text), file) != NULL && (end = strrchr(text, ')')) != NULL &&
-	    sscanf(end,
-		   ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d %*d "
-		   "%" SCNu64,
-		   &state, &threads, &start) != 3)
-		start = 0;
-	fclose(file);
-	/* A main thread that has ended while others go on looks like a zombie, too. */
-	return (state == 'Z' || state == 'X') && threads <= 1 ? 0 : start;
-}
 
 static bool
 owner_is_dead(void)
@@ -66,7 +41,7 @@ owner_is_dead(void)
 		return false;
 	if (family.owner_start == 0)
 		return kill(family.owner, 0) != 0 && errno == ESRCH;
-	return start_of(family.owner) != family.owner_start;
+	return mag_process_start(family.owner) != family.owner_start;
 }
 
 /* This process is one that its own caches are of. */
@@ -74,7 +49,7 @@ static void
 owner_is_me(void)
 {
 	family.owner = mag_process_pid;
-	family.owner_start = start_of(family.owner);
+	family.owner_start = mag_process_start(family.owner);
 	family.owner_id = mag_process_id;
 }
 
@@ -88,15 +63,15 @@ take_over(void)
 	atomic_store_explicit(&family.look, UINT64_MAX, memory_order_relaxed);
 	if (caches <= 0)
 		return;
-	mag_bias_register();
-	mag_thread_take_over();
+	mag_peer_join();
+	mag_peer_inherit(family.owner_id);
 	MAG_LOG(NOTICE,
 		"process %d, which made %d caches, is dead: its child %d updates and reaps them "
 		"from now on",
 		family.owner, caches, mag_process_pid);
 	owner_is_me();
-	/* release: who sees it finds the slots free */
-	atomic_store_explicit(&family.child, false, memory_order_release);
+	/* release: who sees it finds the caches its own */
+	atomic_store_explicit(&mag_process_is_child, false, memory_order_release);
 	mag_cache_observer();
 }
 
@@ -106,7 +81,7 @@ mag_fork_is_heir(void)
 	uint64_t now, look;
 
 	/* acquire: pairs with take_over() */
-	if (!atomic_load_explicit(&family.child, memory_order_acquire))
+	if (!atomic_load_explicit(&mag_process_is_child, memory_order_acquire))
 		return true;
 	now = rte_rdtsc();
 	look = MAG_STAT(family.look);
@@ -117,7 +92,7 @@ mag_fork_is_heir(void)
 		return false;
 	if (owner_is_dead())
 		take_over();
-	return !MAG_STAT(family.child);
+	return !MAG_STAT(mag_process_is_child);
 }
 
 /* fork(), by the thread that calls it: the locks of the process, outermost first. */
@@ -139,10 +114,11 @@ in_parent(void)
 static void
 in_child(void)
 {
-	if (!MAG_STAT(family.child))
+	if (!MAG_STAT(mag_process_is_child))
 		family.owner_id = mag_process_id;
 	family.parent = mag_process_pid;
 	mag_process_renew();
+	mag_bias_register();
 	mag_thread_forked();
 	mag_cache_list_forked();
 	mag_elastic_forked();
@@ -150,7 +126,7 @@ in_child(void)
 	mag_maint_fork_end();
 	mag_cache_list_fork_end();
 	atomic_store_explicit(&family.look, 0, memory_order_relaxed);
-	atomic_store_explicit(&family.child, true, memory_order_relaxed);
+	atomic_store_explicit(&mag_process_is_child, true, memory_order_relaxed);
 }
 
 RTE_INIT(mag_fork_load)

@@ -39,6 +39,7 @@
 #include "base/deadline.h"
 #include "base/eal_end.h"
 #include "base/log.h"
+#include "base/meta.h"
 #include "control/registry.h"
 #include "mag_maint.h"
 #include "outside/maint.h"
@@ -227,7 +228,7 @@ thread_turn(void)
 		bell_wait(REST_MS);
 	else if (first == NULL || !mag_pass_is_due(rte_rdtsc()))
 		bell_wait(first == NULL ? UINT64_MAX : sleep_ms());
-	else if (!mag_cache_is_mapped(first))
+	else if (!mag_meta_is_mapped(first))
 		return false;
 	else if (mag_eal_end_has_begun() || (!service_serves() && !thread_serves()))
 		bell_wait(REST_MS);

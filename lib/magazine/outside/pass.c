@@ -35,14 +35,18 @@
 #include "base/deadline.h"
 #include "base/eal_end.h"
 #include "base/lock.h"
+#include "base/meta.h"
+#include "base/peer.h"
 #include "base/pressure.h"
 #include "control/registry.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
 #include "outside/pass.h"
 #include "outside/update.h"
+#include "slot/thread.h"
 #include "sources/elastic_service.h"
 #include "visits/purge.h"
+#include "visits/recover.h"
 
 /* Memory is low for so long after there was none for somebody. */
 #define LOW_MS 1000
@@ -88,6 +92,7 @@ struct pass {
 	bool trim;    /* what regions have to spare goes back to the system */
 	bool guarded; /* not on a service lcore, which rte_eal_cleanup() waits for */
 	bool ended;   /* EAL has ended, or is about to */
+	bool due;     /* some cache was due */
 };
 
 /*
@@ -100,9 +105,9 @@ guard_begin(struct pass *pass, const struct mag_cache *cache)
 	if (!pass->guarded)
 		return true;
 	/* EAL may still end in the next instant. */
-	if (!pass->ended && !mag_eal_end_has_begun() && mag_cache_is_mapped(cache)) {
+	if (!pass->ended && !mag_eal_end_has_begun() && mag_meta_is_mapped(cache)) {
 		rte_mcfg_mem_read_lock();
-		if (mag_cache_is_mapped(cache))
+		if (mag_meta_is_mapped(cache))
 			return true;
 		rte_mcfg_mem_read_unlock();
 	}
@@ -191,6 +196,7 @@ pass_visit(struct mag_cache *cache, void *arg)
 		return;
 	}
 	due = cache->next_update != 0 && pass->now >= cache->next_update;
+	pass->due |= due;
 	if (!pass_prepare(pass, cache, due))
 		return;
 	pool = cache->flags & MAG_CACHE_POOL;
@@ -239,6 +245,46 @@ regions_service(bool trim)
 	return serviced.next;
 }
 
+/* Processes that died: the list of caches is walked for each. */
+
+struct burial {
+	uint32_t process;
+	bool all; /* of its slots, in all caches, are in order */
+};
+
+static void
+recover_visit(struct mag_cache *cache, void *arg)
+{
+	struct burial *burial = arg;
+
+	if (!mag_cache_is_gone(cache))
+		burial->all &= mag_recover_slots(cache, burial->process);
+}
+
+static bool
+recover(uint32_t process)
+{
+	struct burial burial = {.process = process, .all = true};
+
+	return mag_cache_list_walk(false, recover_visit, &burial) && burial.all;
+}
+
+/* When updates are due. No memory comes or goes here. */
+static void
+pass_bury(const struct pass *pass)
+{
+	if (!pass->due)
+		return;
+	if (pass->guarded) {
+		if (mag_eal_end_has_begun() || !mag_peers_are_mapped())
+			return;
+		rte_mcfg_mem_read_lock();
+	}
+	if (mag_peers_are_mapped())
+		mag_peers_bury(recover, mag_thread_release_all);
+	guard_end(pass);
+}
+
 bool
 mag_pass_run(bool guarded)
 {
@@ -272,6 +318,7 @@ mag_pass_run(bool guarded)
 		atomic_store_explicit(&episodes.reap, true, memory_order_relaxed);
 	done = done && !pass.ended;
 	if (done) {
+		pass_bury(&pass);
 		mag_cache_list_sweep(false);
 		due_by(regions_service(pass.trim));
 	}

@@ -37,12 +37,20 @@ membarrier_call(int command)
 void
 mag_bias_register(void)
 {
+	const long both = MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED |
+			  MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED;
 	long supported = membarrier_call(MEMBARRIER_CMD_QUERY);
 
-	if (supported < 0 || (supported & MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0)
-		return;
 	membarrier_state.registered =
-		membarrier_call(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
+		supported >= 0 && (supported & both) == both &&
+		membarrier_call(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0 &&
+		membarrier_call(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED) == 0;
+}
+
+bool
+mag_bias_is_registered(void)
+{
+	return membarrier_state.registered;
 }
 
 RTE_INIT(mag_bias_load)
@@ -93,12 +101,16 @@ mag_bias_enter_careful(struct mag_slot *slot)
 }
 
 int
-mag_bias_fence(enum mag_bias_mode mode)
+mag_bias_fence(enum mag_bias_mode mode, bool (*is_any_foreign)(void))
 {
+	int command = MEMBARRIER_CMD_PRIVATE_EXPEDITED;
+
 	atomic_thread_fence(memory_order_seq_cst);
 	if (mode != MAG_BIAS_MEMBARRIER)
 		return 0;
-	if (membarrier_call(MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0)
+	if (is_any_foreign())
+		command = MEMBARRIER_CMD_GLOBAL_EXPEDITED;
+	if (membarrier_call(command) != 0)
 		return -errno;
 	atomic_fetch_add_explicit(&membarrier_state.sent, 1, memory_order_relaxed);
 	return 0;

@@ -106,11 +106,14 @@ mag_bias_announce(struct mag_slot *slot, uint32_t bits)
 /**
  * Visitor: one fence for all owners that were announced to. Counts the membarriers sent.
  *
+ * @param is_any_foreign
+ *   Asked after this thread's own fence: has another process owners? Their threads are reached by a
+ *   membarrier that goes to all processes which have registered, and costs more.
  * @return
  *   0; or the negative errno of a membarrier that failed: an owner that has read its word before
  * may be inside without being seen busy, so nothing may be touched.
  */
-int mag_bias_fence(enum mag_bias_mode mode);
+int mag_bias_fence(enum mag_bias_mode mode, bool (*is_any_foreign)(void));
 
 /** Visitor: is the owner out? Waits for it until the TSC reaches the deadline. */
 bool mag_bias_granted(const struct mag_slot *slot, uint64_t deadline);
@@ -131,10 +134,12 @@ void mag_bias_give_up(int error);
 bool mag_bias_has_given_up(void);
 
 /**
- * Register with the kernel: when the library is loaded, and again in a forked child that takes
- * over.
+ * Register with the kernel, for the membarriers of this process and of others: when the library is
+ * loaded, and again in a forked child.
  */
 void mag_bias_register(void);
+/** Did that succeed? If not, the membarriers of other processes pass this one over. */
+bool mag_bias_is_registered(void);
 
 /**
  * What this process can do: MEMBARRIER where the kernel has it (registered when the

@@ -1,32 +1,79 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include <rte_branch_prediction.h>
 #include <rte_common.h>
 #include <rte_lcore.h>
 
+#include "base/counter.h"
 #include "base/lcores.h"
+#include "base/meta.h"
+#include "base/peer.h"
 #include "base/process.h"
+#include "slot/bias.h"
 #include "slot/thread.h"
+
+#define TABLE_NAME "MAGAZINE_SLOTS"
 
 _Thread_local size_t mag_lcore_offset MAG_INITIAL_EXEC = MAG_SLOT_SHARED * sizeof(struct mag_slot);
 
+/* The owner of a number. */
+struct claim {
+	/* mag_process_thread(), 0 = free. By an exchange: a thread that stops here delays none. */
+	_Atomic uint64_t owner;
+	_Atomic uint32_t lcore; /* id for which it was claimed, + 1; 0: none */
+	_Atomic pid_t pid;      /* of the owner's process */
+};
+
+/* In shared memory. */
 static struct {
-	/* Claimed by an exchange: a thread that is stopped while it claims holds up no other. */
-	_Atomic bool owned[RTE_MAX_LCORE];
-	_Atomic unsigned int lcore[RTE_MAX_LCORE]; /* for which it was claimed */
-	_Atomic uint32_t high;   /* one more than the highest that was ever owned */
+	_Atomic bool made;
+	_Atomic bool fence;      /* the process that made the table has no membarrier */
+	_Atomic uint32_t high;   /* one more than the highest number that was ever owned */
 	_Atomic uint32_t owners; /* how many are owned now */
+	struct claim slot[MAG_SLOT_SHARED];
+} * claims;
+
+static struct {
 	pthread_key_t exit_key;
 	bool has_exit_key;
 	void (*flush)(uint32_t slot);
 } numbers;
 
-static void
-slot_free(uint32_t slot)
+int
+mag_thread_share(void)
 {
+	bool made = false;
+
+	if (claims != NULL)
+		return 0;
+	claims = mag_meta_shared(TABLE_NAME, sizeof(*claims));
+	if (claims == NULL)
+		return -ENOMEM;
+	/* relaxed: other processes learn of the table when they learn of the first cache */
+	if (atomic_compare_exchange_strong_explicit(&claims->made, &made, true,
+						    memory_order_relaxed, memory_order_relaxed))
+		atomic_store_explicit(&claims->fence, !mag_bias_is_registered(),
+				      memory_order_relaxed);
+	return 0;
+}
+
+static struct claim *
+claim_of(uint32_t slot)
+{
+	return claims != NULL && slot < MAG_SLOT_SHARED ? &claims->slot[slot] : NULL;
+}
+
+/* The number is free again, after what was to be done with its magazines. */
+static void
+slot_free(struct claim *claim)
+{
+	atomic_store_explicit(&claim->lcore, 0, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&claims->owners, 1, memory_order_relaxed);
 	/* release: pairs with slot_try(): the next owner finds the slot as this one left it */
-	atomic_store_explicit(&numbers.owned[slot], false, memory_order_release);
+	atomic_store_explicit(&claim->owner, 0, memory_order_release);
 }
 
 static void
@@ -37,17 +84,13 @@ slot_release(void *arg)
 	if (numbers.flush != NULL)
 		numbers.flush(slot);
 	mag_lcore_offset = MAG_SLOT_SHARED * sizeof(struct mag_slot);
-	atomic_store_explicit(&numbers.lcore[slot], LCORE_ID_ANY, memory_order_relaxed);
-	atomic_fetch_sub_explicit(&numbers.owners, 1, memory_order_relaxed);
-	slot_free(slot);
+	/* The thread may end after EAL has. */
+	if (mag_meta_is_mapped(claims))
+		slot_free(&claims->slot[slot]);
 }
 
 RTE_INIT(mag_thread_load)
 {
-	unsigned int i;
-
-	for (i = 0; i < RTE_MAX_LCORE; i++)
-		atomic_store_explicit(&numbers.lcore[i], LCORE_ID_ANY, memory_order_relaxed);
 	numbers.has_exit_key = pthread_key_create(&numbers.exit_key, slot_release) == 0;
 }
 
@@ -60,21 +103,38 @@ RTE_FINI(mag_thread_unload)
 static bool
 slot_try(uint32_t slot)
 {
+	struct claim *claim = &claims->slot[slot];
+	uint64_t nobody = 0;
+
 	/* acquire: pairs with the release in slot_free() */
-	return !atomic_load_explicit(&numbers.owned[slot], memory_order_relaxed) &&
-	       !atomic_exchange_explicit(&numbers.owned[slot], true, memory_order_acquire);
+	return MAG_STAT(claim->owner) == 0 &&
+	       atomic_compare_exchange_strong_explicit(&claim->owner, &nobody, mag_process_thread(),
+						       memory_order_acquire, memory_order_relaxed);
 }
 
+static uint32_t
+slot_lowest(bool leave_lcores)
+{
+	uint32_t slot;
+
+	for (slot = 0; slot < MAG_SLOT_SHARED; slot++)
+		if (!(leave_lcores && slot < RTE_MAX_LCORE &&
+		      rte_eal_lcore_role(slot) != ROLE_OFF) &&
+		    slot_try(slot))
+			break;
+	return slot;
+}
+
+/* Low numbers, since all below the highest are looked at; but those of lcores are left to these. */
 static uint32_t
 slot_choose(unsigned int lcore)
 {
 	uint32_t slot;
 
-	if (slot_try(lcore))
+	if (lcore < RTE_MAX_LCORE && slot_try(lcore))
 		return lcore;
-	for (slot = 0; slot < RTE_MAX_LCORE && !slot_try(slot); slot++)
-		;
-	return slot;
+	slot = slot_lowest(true);
+	return slot < MAG_SLOT_SHARED ? slot : slot_lowest(false);
 }
 
 /* A slot whose owner ends unnoticed would never be free again. */
@@ -86,70 +146,137 @@ exit_is_noticed(uint32_t slot)
 }
 
 static void
+high_raise(uint32_t slot)
+{
+	uint32_t high = MAG_STAT(claims->high);
+
+	/* release: a sweep that reads it sees the claim */
+	while (slot >= high &&
+	       !atomic_compare_exchange_weak_explicit(&claims->high, &high, slot + 1,
+						      memory_order_release, memory_order_relaxed))
+		;
+}
+
+static void
 slot_claim(unsigned int lcore)
 {
-	uint32_t slot = slot_choose(lcore), high;
+	uint32_t slot = slot_choose(lcore);
+	struct claim *claim = claim_of(slot);
 
-	if (slot == RTE_MAX_LCORE)
+	if (claim == NULL)
 		return;
+	atomic_fetch_add_explicit(&claims->owners, 1, memory_order_relaxed);
+	high_raise(slot);
 	/* Pairs with the fence of a visitor that finds no owner: its words are read after this. */
 	atomic_thread_fence(memory_order_seq_cst);
 	if (!exit_is_noticed(slot)) {
-		slot_free(slot);
+		slot_free(claim);
 		return;
 	}
-	atomic_store_explicit(&numbers.lcore[slot], lcore, memory_order_relaxed);
-	atomic_fetch_add_explicit(&numbers.owners, 1, memory_order_relaxed);
+	atomic_store_explicit(&claim->lcore, lcore < RTE_MAX_LCORE ? lcore + 1 : 0,
+			      memory_order_relaxed);
+	atomic_store_explicit(&claim->pid, mag_process_pid, memory_order_relaxed);
 	mag_lcores_seen(mag_thread_owners());
-	high = atomic_load_explicit(&numbers.high, memory_order_relaxed);
-	/* release: a sweep that reads it sees the claim */
-	while (slot >= high &&
-	       !atomic_compare_exchange_weak_explicit(&numbers.high, &high, slot + 1,
-						      memory_order_release, memory_order_relaxed))
-		;
 	mag_lcore_offset = slot * sizeof(struct mag_slot);
+}
+
+/* A visitor's membarrier reaches all owners, or they fence. */
+static bool
+may_own(void)
+{
+	return mag_bias_is_registered() || MAG_STAT(claims->fence);
+}
+
+static _Thread_local bool claim_forbidden;
+
+void
+mag_thread_forbid_claim(bool forbid)
+{
+	claim_forbidden = forbid;
 }
 
 void
 mag_thread_claim(void)
 {
-	unsigned int lcore;
-
-	if (mag_thread_slot() != MAG_SLOT_SHARED || mag_process_is_secondary())
+	if (mag_thread_slot() != MAG_SLOT_SHARED || claim_forbidden || mag_thread_share() != 0 ||
+	    mag_thread_owners() >= MAG_SLOT_SHARED || !may_own() || !mag_peer_join())
 		return;
-	lcore = rte_lcore_id();
-	if (lcore < RTE_MAX_LCORE)
-		slot_claim(lcore);
+	slot_claim(rte_lcore_id());
 }
 
 uint32_t
 mag_thread_slots(void)
 {
-	if (mag_process_is_secondary())
-		return RTE_MAX_LCORE;
 	/* acquire: pairs with slot_claim() */
-	return atomic_load_explicit(&numbers.high, memory_order_acquire);
+	return claims != NULL ? MAG_STAT_ACQUIRE(claims->high) : 0;
 }
 
 uint32_t
 mag_thread_owners(void)
 {
-	return atomic_load_explicit(&numbers.owners, memory_order_relaxed);
+	return claims != NULL ? MAG_STAT(claims->owners) : 0;
+}
+
+static uint64_t
+owner_of(uint32_t slot)
+{
+	const struct claim *claim = claim_of(slot);
+
+	/* acquire: pairs with the release in slot_free() */
+	return claim != NULL ? MAG_STAT_ACQUIRE(claim->owner) : 0;
 }
 
 bool
 mag_thread_owns(uint32_t slot)
 {
-	/* acquire: pairs with the release in slot_free() */
-	return atomic_load_explicit(&numbers.owned[slot], memory_order_acquire);
+	return owner_of(slot) != 0;
+}
+
+uint32_t
+mag_thread_process(uint32_t slot)
+{
+	return (uint32_t)(owner_of(slot) >> 32);
+}
+
+pid_t
+mag_thread_tid(uint32_t slot)
+{
+	return (pid_t)(uint32_t)owner_of(slot);
+}
+
+pid_t
+mag_thread_pid(uint32_t slot)
+{
+	return owner_of(slot) != 0 ? MAG_STAT(claims->slot[slot].pid) : 0;
 }
 
 unsigned int
 mag_thread_lcore(uint32_t slot)
 {
-	return slot < RTE_MAX_LCORE ?
-		       atomic_load_explicit(&numbers.lcore[slot], memory_order_relaxed) :
-		       LCORE_ID_ANY;
+	const struct claim *claim = claim_of(slot);
+	uint32_t lcore = claim != NULL ? MAG_STAT(claim->lcore) : 0;
+
+	return lcore != 0 ? lcore - 1 : LCORE_ID_ANY;
+}
+
+bool
+mag_thread_is_any_foreign(void)
+{
+	uint32_t slot, slots = mag_thread_slots();
+	uint64_t owner;
+
+	for (slot = 0; slot < slots; slot++) {
+		owner = owner_of(slot);
+		if (owner != 0 && owner >> 32 != mag_process_id)
+			return true;
+	}
+	return false;
+}
+
+bool
+mag_thread_all_fence(void)
+{
+	return claims != NULL && MAG_STAT(claims->fence);
 }
 
 void
@@ -162,17 +289,13 @@ mag_thread_forked(void)
 }
 
 void
-mag_thread_take_over(void)
+mag_thread_release_all(uint32_t process)
 {
-	uint32_t slot;
+	uint32_t slot, slots = mag_thread_slots();
 
-	atomic_store_explicit(&numbers.owners, 0, memory_order_relaxed);
-	for (slot = 0; slot < RTE_MAX_LCORE; slot++) {
-		atomic_store_explicit(&numbers.lcore[slot], LCORE_ID_ANY, memory_order_relaxed);
-		slot_free(slot);
-	}
-	/* The dead may have claimed more since. */
-	atomic_store_explicit(&numbers.high, RTE_MAX_LCORE, memory_order_release);
+	for (slot = 0; slot < slots; slot++)
+		if (mag_thread_process(slot) == process)
+			slot_free(&claims->slot[slot]);
 }
 
 void

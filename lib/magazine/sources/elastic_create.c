@@ -27,6 +27,7 @@
 #include <rte_memory.h>
 
 #include "base/counter.h"
+#include "base/lcores.h"
 #include "base/log.h"
 #include "base/memtag.h"
 #include "base/meta.h"
@@ -190,7 +191,7 @@ mag_elastic_init(struct mag_region *region, const struct mag_region_params *para
 		return -EINVAL;
 	if ((region->mode & MAG_REGION_MONOLITHIC) == 0)
 		objects = mag_elastic_room(region, params->objects, mag_elastic_nodes_of(params),
-					   RTE_MAX_LCORE);
+					   MAG_LCORES_MAX);
 	segments = (objects + region->block - 1) / region->block;
 	if (segments > UINT32_MAX)
 		return mag_elastic_layout_error(region, params, "that needs too many segments",

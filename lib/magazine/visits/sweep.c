@@ -7,10 +7,10 @@
  * bounded time for each owner that is busy. Owners that do not let go are dropped from the sweep,
  * untouched; what remains wanted was granted, and may be taken away until the sweep is dismissed.
  *
- * A membarrier reaches the threads of its own process only, and no thread of a secondary process is
- * an owner. Once one has failed, an owner can be visited again when it has acknowledged that FENCE
- * is set. Where owners may not be visited they are asked: each flushes its magazines when it next
- * comes by.
+ * The membarrier is one for this process's threads, or for all processes that have registered, if
+ * another process has owners. Once one has failed, an owner can be visited again when it has
+ * acknowledged that FENCE is set. Where owners may not be visited they are asked: each flushes its
+ * magazines when it next comes by.
  *
  * The visit lock of the home is held for the whole sweep. In a debugger: a slot whose visitor word
  * keeps MAG_BIAS_VISIT while home->visit is free is of a visitor that was killed; visits_denied and
@@ -52,16 +52,10 @@ mag_visitor_lock(struct mag_home *home, struct mag_lock *lock)
 	return mag_lock_until(lock, mag_deadline_in(LOCK_US), &home->common->visits_denied);
 }
 
-static bool
-is_for_membarriers(const struct mag_common *common)
-{
-	return common->bias == MAG_BIAS_MEMBARRIER && !mag_process_is_secondary();
-}
-
 bool
 mag_sweep_is_fencing(const struct mag_common *common)
 {
-	return is_for_membarriers(common) && mag_bias_has_given_up();
+	return common->bias == MAG_BIAS_MEMBARRIER && mag_bias_has_given_up();
 }
 
 bool
@@ -78,7 +72,7 @@ mag_home_may_visit(const struct mag_home *home)
 	unsigned int i, slots = mag_thread_slots(), own = mag_thread_slot();
 
 	if (!mag_sweep_is_fencing(home->common))
-		return home->common->bias == MAG_BIAS_FENCE || is_for_membarriers(home->common);
+		return home->common->bias != MAG_BIAS_POLL;
 	for (i = 0; i < slots; i++)
 		if (i != own && mag_thread_owns(i) && !mag_sweep_slot_is_fenced(home, i))
 			return false;
@@ -151,8 +145,9 @@ static bool
 sweep_fence(struct mag_sweep *sweep)
 {
 	const struct mag_home *home = sweep->home;
-	bool membarrier = is_for_membarriers(home->common) && !sweep->fencing, all = true;
-	int ret = mag_bias_fence(membarrier ? MAG_BIAS_MEMBARRIER : MAG_BIAS_FENCE);
+	bool membarrier = home->common->bias == MAG_BIAS_MEMBARRIER && !sweep->fencing, all = true;
+	int ret = mag_bias_fence(membarrier ? MAG_BIAS_MEMBARRIER : MAG_BIAS_FENCE,
+				 mag_thread_is_any_foreign);
 	unsigned int i;
 
 	for (i = 0; i < MAG_SLOT_SHARED && (ret != 0 || sweep->fencing) && !sweep->idle; i++) {

@@ -54,8 +54,8 @@ mag_sweep_wants(const struct mag_sweep *sweep, unsigned int slot)
 void mag_sweep_ask(struct mag_home *home);
 
 /**
- * May this process visit all owners of a home? If not they are asked: with visit=0, in a secondary
- * process, and once a membarrier has failed, until each has acknowledged FENCE.
+ * May this process visit all owners of a home? If not they are asked: with visit=0, and once a
+ * membarrier has failed, until each has acknowledged FENCE.
  */
 bool mag_home_may_visit(const struct mag_home *home);
 /** The same, of all homes. */

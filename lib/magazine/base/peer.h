@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MAG_PEER_H
+#define MAG_PEER_H
+
+/*
+ * The processes that use caches in the same shared memory, and which of them are dead.
+ *
+ * A process joins a table in shared memory before it first holds a lock or a slot there. The entry
+ * has its identity (process.h) and what tells others whether it is alive:
+ *
+ * - in the same pid namespace its pid and when it began;
+ * - in another one, as of a container, a lock on one byte of a file in EAL's runtime directory,
+ *   which the kernel takes off when the process ends. In the same namespace that lock is not asked
+ *   for: a process that closes all its descriptors would lose it.
+ *
+ * Where neither can be looked at a process counts as alive.
+ *
+ * States of an entry: free -> joining -> alive -> dead -> leaving -> free. A dead process has left
+ * locks, slots and objects on their way in caches. Each process that made caches puts its own in
+ * order (mag_peers_bury()), and whoever finds that all have done so frees the entry. The caches
+ * that the dead process itself made are on nobody's list: its entry, and with it the numbers of its
+ * slots, stay taken, unless a child takes the caches over (fork.h).
+ *
+ * In a debugger: `table` in peer.c; an entry's state, id and pid.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/** Processes that there can be at once; others use no slots of their own. */
+#define MAG_PEERS 64u
+
+/**
+ * Join, if this process has not yet. At most once a process, or forked child, this opens files.
+ *
+ * @return
+ *   False: no memory, or the table is full, or another thread is just at it.
+ */
+bool mag_peer_join(void);
+/** This process has made, or destroyed, so many caches. */
+void mag_peer_count_caches(int change);
+/** The caches of that process are this one's. */
+void mag_peer_inherit(uint32_t id);
+/** Is the process with this identity known to be dead? Reads files: for those who wait anyway. */
+bool mag_peer_is_dead(uint32_t id);
+
+/** Is the table there, and still mapped? EAL takes it away when it ends. */
+bool mag_peers_are_mapped(void);
+/**
+ * For each dead process, until it returns true: put what it has left in this process's caches in
+ * order. When all processes with caches have done so, release its slots.
+ */
+void mag_peers_bury(bool (*recover)(uint32_t id), void (*release)(uint32_t id));
+
+#endif /* MAG_PEER_H */

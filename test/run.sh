@@ -573,7 +573,7 @@ run_suites() {
 prepare() {
 	host_packages gcc libc6-dev meson ninja-build pkgconf python3 libdpdk-dev dpdk-dev \
 		libnuma-dev libcmocka-dev clang-format g++ libbenchmark-dev valgrind spin
-	! wanted style || host_packages_optional abigail-tools
+	! wanted style || host_packages_optional abigail-tools doxygen groff-base
 	! wanted arm || host_packages_optional gcc-aarch64-linux-gnu qemu-user
 	! wanted numa || host_packages_optional qemu-system-x86 busybox-static
 	! wanted apps || host_packages_optional iproute2 iputils-ping iperf3 libunbound8 libxdp1

@@ -392,9 +392,9 @@ uint64_t mag_magazine_max(size_t chunk);
 
 /**
  * Hand in the magazines of the calling thread, of all caches that the process made: for an lcore
- * that is about to sleep. Its objects are then in depots (full magazines) and, destructed, in slabs; it may
- * go on allocating and freeing at any time. Waits for a pass of maintenance that is under way, and
- * for visitors.
+ * that is about to sleep. Its objects are then in depots (full magazines) and, destructed, in
+ * slabs; it may go on allocating and freeing at any time. Waits for a pass of maintenance that is
+ * under way, and for visitors.
  *
  * @return
  *   0; -ENOENT: this thread has no magazines of its own (it never used a cache, or too many threads

@@ -46,6 +46,15 @@
 /** Copy a constant number of bytes, without a call. */
 #define MAG_COPY(to, from, bytes) __builtin_memcpy(to, from, bytes)
 #define MAG_PREFETCH_WRITE(address) __builtin_prefetch(address, 1)
+/**
+ * A pointer to as many objects as a number says. Without optimisation gcc does not see which copies
+ * that number rules out, and warns of those that would pass the end of a single one.
+ */
+#ifdef __OPTIMIZE__
+#define MAG_OF_ANY_LENGTH(pointer) ((void)0)
+#else
+#define MAG_OF_ANY_LENGTH(pointer) __asm__("" : "+r"(pointer))
+#endif
 /** A number that is needed in 64 and in 32 bits: without this the compiler computes it twice. */
 #define MAG_COMPUTED(number) __asm__("" : "+r"(number))
 

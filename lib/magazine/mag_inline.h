@@ -166,6 +166,8 @@ mag_slot_count(uint64_t *counter, uint64_t n)
 MAG_INLINE void
 mag_slot_copy(void **to, void *const *from, size_t n)
 {
+	MAG_OF_ANY_LENGTH(to);
+	MAG_OF_ANY_LENGTH(from);
 	if (MAG_UNLIKELY((n & 7) != 0)) {
 		if ((n & 1) != 0)
 			*to++ = *from++;

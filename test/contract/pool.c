@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include <rte_errno.h>
+#include <rte_lcore.h>
 
 #include "harness.h"
 #include "pool.h"

@@ -68,7 +68,8 @@ struct mag_slot {
 	uint32_t size;   /**< rounds of the type in force; 0 = no magazines */
 	uint64_t visited_out; /**< rounds that visitors took away */
 	uint64_t refused;     /**< the driver's: which optional request was, last; 0: none */
-	uint64_t spare[5];    /**< fills the line */
+	uint32_t torn;        /**< the owner's: its magazines are changing places */
+	uint32_t spare[9];    /**< fills the line */
 
 	/* The owner's line. */
 	uint32_t busy;                 /**< the owner is inside */
@@ -228,7 +229,8 @@ mag_slot_put(struct mag_slot *slot, void *const *objects, uint32_t n)
 		return false;
 	}
 	mag_slot_copy(mag_magazine_round(slot->loaded, rounds), objects, n);
-	MAG_STORE(&slot->rounds, (uint32_t)filled, MAG_RELAXED);
+	/* release: should this thread be killed, what counts is there */
+	MAG_STORE(&slot->rounds, (uint32_t)filled, MAG_RELEASE);
 	mag_slot_leave(slot);
 	return true;
 }

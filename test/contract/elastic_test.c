@@ -453,8 +453,12 @@ mirror_region_use(uint32_t mode)
 		mirrors_check(mode);
 		assert_int_equal(mag_cache_purge(cache), 0);
 		mag_cache_enable(cache);
-		region_trimmed(region, 0);
-		mag_region_stats_get(mirror, &stats);
+		/* Maintenance may have had a segment in its hands, for the reserve. */
+		for (unsigned int tries = 0; tries == 0 || (stats.segments > 0 && tries < 100);
+		     tries++) {
+			region_trimmed(region, 0);
+			mag_region_stats_get(mirror, &stats);
+		}
 		assert_int_equal(stats.segments, 0);
 		assert_int_equal(stats.memory, 0);
 	}

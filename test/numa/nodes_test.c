@@ -206,10 +206,16 @@ TEST(test_an_empty_node_spills_to_the_nearest_then_to_the_next, setup, teardown)
 
 TEST(test_one_request_is_served_by_several_nodes_the_nearest_first, setup, teardown)
 {
-	unsigned int node;
+	unsigned int node, want = (nodes - 1) * COUNT + BURST;
+	int order[NODES_MAX];
 
-	for (node = 0; node < nodes; node++)
-		assert_nearest_first(node, 0, take_at_once, (nodes - 1) * COUNT + BURST, 0);
+	for (node = 0; node < nodes; node++) {
+		order_from(node, 0, order);
+		run_on_lcore(lcore_of(node, 0), take_at_once, &want);
+		assert_int_equal(count, want);
+		assert_order(order);
+		run_on_lcore(lcore_of(node, 0), give, NULL);
+	}
 	assert_all_home();
 }
 

@@ -10,6 +10,7 @@ import os
 import pathlib
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -76,6 +77,8 @@ def run(body):
             text=True,
             timeout=SECONDS,
             check=False,
+            # A shell cannot trap what was ignored when it began, as SIGINT is in the background.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         if done.stdout.startswith(("cannot mount", "unshare: ")):
             raise tap.Skip(f"needs to mount hugetlbfs: {done.stdout.strip()}")

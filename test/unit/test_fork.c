@@ -290,6 +290,41 @@ TEST(test_forks_do_not_disturb_maintenance, setup, teardown)
 	assert_int_equal(mag_maint_interval(0), 0);
 }
 
+static int
+child_ends_inside(void)
+{
+	turns();
+	mag_slot_enter(own_slot());
+	return 0;
+}
+
+static int
+child_ends_torn(void)
+{
+	int ret = child_ends_inside();
+
+	mag_slot_torn_begin(own_slot());
+	return ret;
+}
+
+/* Its magazines are others' unless these were changing places. */
+TEST(test_a_child_that_ends_inside_its_slot_leaves_it_to_others, setup, teardown)
+{
+	static void *all[COUNT];
+	uint32_t before = mag_thread_owners();
+
+	assert_int_equal(mag_maint_interval(1), 0);
+	assert_int_equal(child_status(child_start(child_ends_inside)), 0);
+	wait_until(mag_thread_owners() == before);
+	assert_int_equal(mag_cache_take_all(cache, all, COUNT, true), 0);
+	mag_cache_give(cache, all, COUNT);
+	assert_int_equal(child_status(child_start(child_ends_torn)), 0);
+	wait_for_updates(5);
+	assert_int_equal(mag_thread_owners(), before + 1);
+	assert_int_equal(mag_cache_take_all(cache, all, COUNT, true), -ENOBUFS);
+	assert_int_equal(mag_maint_interval(0), 0);
+}
+
 /* Copies of this program whose parent dies */
 
 /* Until this process has taken over, or its sibling has. */

@@ -274,6 +274,7 @@ static struct {
 	_Atomic unsigned int held; /* by this test, for sure */
 	unsigned int counts;
 	uint64_t too_many; /* 0: never */
+	bool too_few;
 	uintptr_t place;
 } pool;
 
@@ -647,6 +648,39 @@ step_counter_beside_swaps(void *arg __rte_unused)
 		swap_begins();
 		count_with(swap_ends);
 	}
+}
+
+/* The last object of a slab comes back while the slab is counted: nothing else is missed. */
+static void
+move_last_back(void)
+{
+	mag_cache_free_nocache(cache, pool.objects[--pool.held]);
+}
+
+static void
+step_counter_beside_a_slab_that_goes(void *arg __rte_unused)
+{
+	unsigned int i, steps;
+
+	/* What is bound late is bound here. */
+	mag_cache_available(cache);
+	steps = count_once();
+	count.move = move_last_back;
+	for (i = 1; i <= steps; i++) {
+		cache_reap_all();
+		take(1);
+		count.spot[0] = count.last = i;
+		pool.too_few |= stepped_count() < pool.all - 1;
+		if (pool.held > 0)
+			move_last_back();
+	}
+}
+
+TEST(test_a_slab_that_goes_back_while_it_is_counted_is_not_missed, setup_one, teardown_pool)
+{
+	skip_without_steps();
+	run_on_thread(step_counter_beside_a_slab_that_goes, NULL);
+	assert_false(pool.too_few);
 }
 
 /* No bound of what there is: it would hide a count that is too high. */

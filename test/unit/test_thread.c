@@ -140,12 +140,35 @@ live_on(int fd)
 	return read(fd, &end, 1) != 0;
 }
 
+static int
+start_of_parent(void)
+{
+	return (int)(mag_process_start(getppid()) & 0x7f);
+}
+
+/* qemu's emulation of one process shows it another start of itself than others see. */
+static void
+skip_where_starts_differ(void)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(start_of_parent());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WEXITSTATUS(status) == (int)(mag_process_start(getpid()) & 0x7f))
+		return;
+	printf("# skip: the emulation shows a process another start of itself than others see\n");
+	skip();
+}
+
 TEST(test_a_process_that_lives_is_not_buried)
 {
 	uint32_t owners = mag_thread_owners();
 	int status, end[2];
 	pid_t pid;
 
+	skip_where_starts_differ();
 	assert_int_equal(pipe(end), 0);
 	pid = fork();
 	if (pid == 0) {

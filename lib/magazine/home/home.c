@@ -144,15 +144,18 @@ void
 mag_home_flush_held(struct mag_home *home, struct mag_slot *slot)
 {
 	struct mag_detached both[2], partial = {NULL, 0};
-	uint64_t objects = detach_both(home, slot, both);
+	uint64_t objects;
 	unsigned int i;
 
+	mag_slot_torn_begin(slot);
+	objects = detach_both(home, slot, both);
 	for (i = 0; i < 2; i++) {
 		if (both[i].magazine != NULL && both[i].rounds % both[i].magazine->rounds != 0)
 			partial = both[i];
 		else
 			mag_home_hand_over(home, both[i]);
 	}
+	mag_slot_torn_end(slot);
 	mag_slot_leave(slot);
 	mag_home_destroy_magazine(home, partial);
 	mag_transit_end(home->common, objects);

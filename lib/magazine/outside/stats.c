@@ -25,6 +25,8 @@
  * so.
  */
 #define LOOKS 8
+/* Counts of what is free, at the most, while slabs go. */
+#define COUNTS 4
 
 struct flow {
 	uint64_t slots[MAG_PARTS_MAX];     /**< objects, of each home */
@@ -138,8 +140,8 @@ rest(uint64_t in, uint64_t out)
 	return (int64_t)(in - out) > 0 ? in - out : 0;
 }
 
-uint64_t
-mag_cache_available(const struct mag_cache *cache)
+static uint64_t
+available_once(const struct mag_cache *cache)
 {
 	const struct mag_homes *homes = mag_cache_homes(cache);
 	uint32_t rounds[MAG_PARTS_MAX], count = homes != NULL ? homes->count : 1, part;
@@ -154,6 +156,39 @@ mag_cache_available(const struct mag_cache *cache)
 		sum += rest(in.slots[part], out.slots[part]) +
 		       rest(in.magazines[part], out.magazines[part]) * rounds[part];
 	return RTE_MIN(sum, MAG_STAT(cache->region->objects));
+}
+
+static uint64_t
+slabs_destroyed(const struct mag_cache *cache)
+{
+	struct mag_home *home;
+	unsigned int part;
+	uint64_t sum = 0;
+
+	MAG_FOREACH_HOME(cache, part, home)
+		/* acquire: a slab that leaves later leaves after what is counted next */
+		sum += MAG_STAT_ACQUIRE(home->slab.destroyed);
+	return sum;
+}
+
+/*
+ * A count misses all objects of a slab that goes back to its region between its readings: then it
+ * is made again. The largest counts, since none is too large.
+ */
+uint64_t
+mag_cache_available(const struct mag_cache *cache)
+{
+	uint64_t most = 0, before, once;
+	unsigned int i;
+
+	for (i = 0; i < COUNTS; i++) {
+		before = slabs_destroyed(cache);
+		once = available_once(cache);
+		most = RTE_MAX(most, once);
+		if (slabs_destroyed(cache) == before)
+			break;
+	}
+	return most;
 }
 
 static void

@@ -16,6 +16,26 @@
 #include "mag_inline.h"
 
 /**
+ * Owner: from here to the end its fields may not belong together, or a magazine is in nobody's
+ * hands but its own. Should it be killed meanwhile, its slot is left alone (recover.h). At any
+ * other instruction the slot is whole.
+ */
+static inline void
+mag_slot_torn_begin(struct mag_slot *slot)
+{
+	MAG_STORE(&slot->torn, 1, MAG_RELAXED);
+	/* Before the rest, as the same thread's instructions go. */
+	MAG_SIGNAL_FENCE(MAG_SEQ_CST);
+}
+
+static inline void
+mag_slot_torn_end(struct mag_slot *slot)
+{
+	/* release: after the rest */
+	MAG_STORE(&slot->torn, 0, MAG_RELEASE);
+}
+
+/**
  * The two magazines change places: step 2 of an allocation. Previous must be there. A full one that
  * becomes previous is counted there before it is no longer counted in loaded: mag_slot_objects()
  * misses nothing.
@@ -26,12 +46,14 @@ mag_slot_swap(struct mag_slot *slot)
 	struct mag_magazine *loaded = slot->loaded;
 	uint32_t previous = MAG_STAT(slot->previous_rounds);
 
+	mag_slot_torn_begin(slot);
 	slot->loaded = slot->previous;
 	slot->previous = loaded;
 	MAG_STORE(&slot->capacity, slot->loaded->rounds, MAG_RELAXED);
 	MAG_STORE(&slot->previous_rounds, MAG_STAT(slot->rounds), MAG_RELAXED);
 	/* release: pairs with the acquire in mag_slot_objects() */
 	MAG_STORE(&slot->rounds, previous, MAG_RELEASE);
+	mag_slot_torn_end(slot);
 }
 
 /**
@@ -73,10 +95,11 @@ mag_slot_put_both(struct mag_slot *slot, void *const *objects, uint32_t n)
 		return false;
 	}
 	mag_slot_copy(mag_magazine_round(slot->loaded, rounds), objects, room);
-	MAG_STORE(&slot->rounds, rounds + room, MAG_RELAXED);
+	/* release: as in mag_slot_put() */
+	MAG_STORE(&slot->rounds, rounds + room, MAG_RELEASE);
 	mag_slot_swap(slot);
 	mag_slot_copy(mag_magazine_round(slot->loaded, 0), objects + room, n - room);
-	MAG_STORE(&slot->rounds, n - room, MAG_RELAXED);
+	MAG_STORE(&slot->rounds, n - room, MAG_RELEASE);
 	mag_slot_leave(slot);
 	return true;
 }

@@ -68,9 +68,12 @@ load_full(struct mag_slot *slot, struct mag_depot *depot, uint32_t need, uint32_
 	struct mag_magazine *got[2];
 	unsigned int n;
 
+	mag_slot_torn_begin(slot);
 	n = mag_depot_take(depot, &depot->full, need <= size ? 1 : 2, got);
-	if (n == 0)
+	if (n == 0) {
+		mag_slot_torn_end(slot);
 		return false;
+	}
 	prefetch_full(got[0]);
 	put_empty(depot, slot->previous);
 	if (n == 2) {
@@ -81,6 +84,7 @@ load_full(struct mag_slot *slot, struct mag_depot *depot, uint32_t need, uint32_
 		set_previous(slot, slot->loaded, 0);
 	}
 	set_loaded(slot, got[0], got[0]->rounds);
+	mag_slot_torn_end(slot);
 	mag_slot_count(&slot->rounds_in, n * got[0]->rounds);
 	MAG_COUNT(slot->exchanges, n);
 	return true;
@@ -115,8 +119,11 @@ load_empty(struct mag_slot *slot, struct mag_depot *depot)
 {
 	struct mag_magazine *got[2];
 
-	if (mag_depot_take(depot, &depot->empty, 1, got) == 0)
+	mag_slot_torn_begin(slot);
+	if (mag_depot_take(depot, &depot->empty, 1, got) == 0) {
+		mag_slot_torn_end(slot);
 		return false;
+	}
 	prefetch_empty(got[0]);
 	if (slot->previous != NULL) {
 		mag_slot_count(&slot->rounds_out, slot->previous->rounds);
@@ -125,6 +132,7 @@ load_empty(struct mag_slot *slot, struct mag_depot *depot)
 	}
 	set_previous(slot, slot->loaded, MAG_STAT(slot->rounds));
 	set_loaded(slot, got[0], 0);
+	mag_slot_torn_end(slot);
 	return true;
 }
 
@@ -138,7 +146,8 @@ mag_slot_give(struct mag_slot *slot, struct mag_depot *depot, void *const *objec
 		rounds = MAG_STAT(slot->rounds);
 		put = RTE_MIN(MAG_STAT(slot->capacity) - rounds, n - done);
 		mag_slot_copy(mag_magazine_round(slot->loaded, rounds), objects + done, put);
-		MAG_STORE(&slot->rounds, rounds + put, MAG_RELAXED);
+		/* release: as in mag_slot_put() */
+		MAG_STORE(&slot->rounds, rounds + put, MAG_RELEASE);
 		done += put;
 		if (done == n)
 			return n;

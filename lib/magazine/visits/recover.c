@@ -4,16 +4,23 @@
 #include "visits/recover.h"
 
 bool
-mag_recover_slots(const struct mag_cache *cache, uint32_t process)
+mag_recover_slots(struct mag_cache *cache, uint32_t process)
 {
 	unsigned int i, part, slots = mag_thread_slots();
 	struct mag_home *home;
+	struct mag_slot *slot;
+	bool all = true;
 
 	MAG_FOREACH_HOME(cache, part, home)
-		for (i = 0; i < slots; i++)
+		for (i = 0; i < slots; i++) {
+			slot = &home->slot[i];
 			/* acquire: what the dead did last; pairs with mag_slot_leave() */
-			if (mag_thread_process(i) == process &&
-			    MAG_STAT_ACQUIRE(home->slot[i].busy) != 0)
-				return false;
-	return true;
+			if (mag_thread_process(i) != process || MAG_STAT_ACQUIRE(slot->busy) == 0)
+				continue;
+			if (MAG_STAT(slot->torn) != 0)
+				all = false;
+			else
+				mag_slot_leave(slot);
+		}
+	return all;
 }

@@ -223,7 +223,7 @@ args_add_pair(struct args *args, const char *option, const char *value)
 int
 eal_try(const struct eal_plan *plan)
 {
-	struct args args = {.count = 0};
+	static struct args args; /* EAL keeps what it was given */
 	char memory[16];
 	int i, ret;
 

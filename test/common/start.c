@@ -201,16 +201,21 @@ eal_files_remove(void)
 }
 
 struct args {
-	char *text[ARGS_MAX]; /* EAL may change their order */
+	char *text[ARGS_MAX]; /* EAL may change their order, and drops one */
 	int count;
+	char room[4096];
+	size_t used;
 };
 
 static void
 args_add(struct args *args, const char *text)
 {
-	if (args->count == ARGS_MAX)
+	size_t bytes = strlen(text) + 1;
+
+	if (args->count == ARGS_MAX || args->used + bytes > sizeof(args->room))
 		abort();
-	args->text[args->count++] = strdup(text);
+	args->text[args->count++] = memcpy(args->room + args->used, text, bytes);
+	args->used += bytes;
 }
 
 static void

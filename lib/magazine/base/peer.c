@@ -61,16 +61,23 @@ byte_of(const struct peer *peer)
 		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = peer - table, .l_len = 1};
 }
 
-/* Never closed: closing any descriptor of the file takes the lock off. */
+/*
+ * Never closed: closing any descriptor of the file takes the lock off. Where EAL shares no
+ * configuration (--no-shconf, --in-memory) there are no other processes, and is no file.
+ */
 static int
 lock_file(void)
 {
+	const char *folder = rte_eal_get_runtime_dir();
 	char path[PATH_MAX];
 
-	if (self.file < 0) {
-		snprintf(path, sizeof(path), "%s/" LOCK_FILE, rte_eal_get_runtime_dir());
-		self.file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	}
+	if (self.file >= 0)
+		return self.file;
+	snprintf(path, sizeof(path), "%s/config", folder);
+	if (access(path, F_OK) != 0)
+		return -1;
+	snprintf(path, sizeof(path), "%s/" LOCK_FILE, folder);
+	self.file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	return self.file;
 }
 

@@ -18,6 +18,7 @@ import time
 
 MOST = 8  # what hangs is told in the end
 GRACE_SECONDS = 10  # to end when asked to
+POLL_SECONDS = 0.02
 LOAD = os.environ.get("MAGAZINE_LOADAVG") or "/proc/loadavg"  # for the test of this
 
 
@@ -46,6 +47,16 @@ class Deadline:
     def left(self):
         """Seconds to wait before it is worth to look again; none if it is over."""
         return max(self.begin + self.seconds * factor() - time.monotonic(), 0)
+
+
+def until(condition, seconds):
+    """Polls condition() until it returns something true, or in the end whatever it returns."""
+    deadline = Deadline(seconds)
+    while True:
+        value = condition()
+        if value or not deadline.left():
+            return value
+        time.sleep(POLL_SECONDS)
 
 
 def wait(process, seconds):

@@ -23,7 +23,6 @@ import socket
 import struct
 import subprocess
 import sys
-import time
 
 TEST = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TEST / "dataplane"), str(TEST.parent / "app")]
@@ -188,13 +187,9 @@ def last_lines(text, count=25):
 
 def wait_for(condition, seconds, what):
     """Poll condition() until it returns something true; return that, or fail in time."""
-    deadline = patience.Deadline(seconds)
-    while True:
-        value = condition()
-        if value:
-            return value
-        tap.check(deadline.left(), f"not within {seconds} s: {what}")
-        time.sleep(0.05)
+    value = patience.until(condition, seconds)
+    tap.check(value, f"not within {seconds} s: {what}")
+    return value
 
 
 def environment(how, **more):

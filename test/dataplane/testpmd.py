@@ -36,7 +36,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import tty
 import types
 
@@ -55,7 +54,6 @@ COMMAND_SECONDS = 60
 TRAFFIC_SECONDS = 60
 COUNT_SECONDS = 5
 QUIT_SECONDS = 60
-POLL_SECONDS = 0.02
 
 NO_HUGE_MB = 256
 ENOUGH_HUGEPAGES = 128
@@ -190,13 +188,9 @@ def _die_with_parent():
 
 def wait_for(condition, seconds, what):
     """Poll condition() until it returns something true; return that, or fail in time."""
-    deadline = patience.Deadline(seconds)
-    while True:
-        value = condition()
-        if value:
-            return value
-        tap.check(deadline.left(), f"not within {seconds} s: {what}")
-        time.sleep(POLL_SECONDS)
+    value = patience.until(condition, seconds)
+    tap.check(value, f"not within {seconds} s: {what}")
+    return value
 
 
 class Testpmd:

@@ -184,7 +184,7 @@ slot_claim(unsigned int lcore)
 static bool
 may_own(void)
 {
-	return mag_bias_is_registered() || MAG_STAT(claims->fence);
+	return mag_bias_is_registered() || mag_thread_all_fence();
 }
 
 static _Thread_local bool claim_forbidden;

@@ -2,6 +2,10 @@
 #include "eal.h"
 
 #include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mount.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -120,6 +124,68 @@ TEST(test_a_forked_process_that_renews_its_number_is_another)
 TEST(test_processes_differ_where_the_kernel_gives_no_random_number)
 {
 	assert_children_differ(false);
+}
+
+static pid_t
+child_that_stays(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		pause();
+	assert_true(pid > 0);
+	return pid;
+}
+
+TEST(test_the_fate_of_a_process_is_told_by_its_pid_and_its_start)
+{
+	pid_t pid = child_that_stays();
+	uint64_t start = mag_process_start(pid);
+
+	assert_int_not_equal(start, 0);
+	assert_int_equal(mag_process_fate(pid, start), MAG_PROCESS_RUNS);
+	assert_int_equal(mag_process_fate(pid, 0), MAG_PROCESS_RUNS);
+	assert_int_equal(mag_process_fate(pid, start + 1), MAG_PROCESS_ENDED);
+	kill(pid, SIGKILL);
+	wait_until(mag_process_fate(pid, start) == MAG_PROCESS_ENDED);
+	assert_int_equal(mag_process_fate(pid, 0), MAG_PROCESS_ENDED);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(mag_process_fate(pid, start), MAG_PROCESS_ENDED);
+	assert_int_equal(mag_process_fate(pid, 0), MAG_PROCESS_ENDED);
+}
+
+#define NO_NAMESPACE 77
+
+/* Of a process that /proc does not show, as it is mounted with hidepid. */
+static int
+fate_without_proc(pid_t pid, uint64_t start)
+{
+	if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	    mount("none", "/proc", "tmpfs", 0, NULL) != 0)
+		return NO_NAMESPACE;
+	return mag_process_fate(pid, start) == MAG_PROCESS_HIDDEN &&
+			       mag_process_fate(pid, 0) == MAG_PROCESS_HIDDEN ?
+		       0 :
+		       1;
+}
+
+TEST(test_a_process_that_proc_hides_is_neither_running_nor_dead)
+{
+	pid_t pid = child_that_stays(), teller;
+	uint64_t start = mag_process_start(pid);
+	int status;
+
+	teller = fork();
+	if (teller == 0)
+		_exit(fate_without_proc(pid, start));
+	assert_int_equal(waitpid(teller, &status, 0), teller);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	if (WEXITSTATUS(status) == NO_NAMESPACE) {
+		printf("# skip: mount namespaces are not allowed here\n");
+		skip();
+	}
+	assert_int_equal(status, 0);
 }
 
 int

@@ -119,7 +119,7 @@ TEST(test_the_slots_of_a_dead_process_are_free_when_it_is_buried)
 	if (pid == 0)
 		_exit(claim_in_child());
 	/* Not waited for: a process that has ended, and nothing else. */
-	wait_until(mag_process_is_zombie(pid));
+	wait_until(mag_process_fate(pid, 0) == MAG_PROCESS_ENDED);
 	assert_true(mag_thread_is_any_foreign());
 	assert_int_equal(mag_thread_owners(), owners + 1);
 	mag_peers_bury(recover_none, mag_thread_release_all);

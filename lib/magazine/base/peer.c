@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -197,21 +195,13 @@ mag_peer_inherit(uint32_t id)
 			(int)atomic_exchange_explicit(&entry->caches, 0, memory_order_relaxed));
 }
 
-/* The process that had the pid may have ended, and another one have it now. */
 static bool
 is_dead(const struct peer *peer)
 {
-	uint64_t start;
-
 	if (peer->pids == 0 || peer->pids != pid_namespace())
 		return peer->locks && byte_is_free(peer);
-	if (kill(peer->pid, 0) != 0 && errno == ESRCH)
-		return true;
-	if (peer->start == 0)
-		return false;
-	start = mag_process_start(peer->pid);
-	/* 0: it waits for its parent, or /proc hides it. */
-	return start == 0 ? mag_process_is_zombie(peer->pid) : start != peer->start;
+	/* One that /proc hides, as it does those of other users, counts as alive. */
+	return mag_process_fate(peer->pid, peer->start) == MAG_PROCESS_ENDED;
 }
 
 bool

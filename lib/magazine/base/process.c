@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -109,14 +111,21 @@ mag_process_start(pid_t pid)
 	return stat_read(pid, &state, &threads, &start) && !is_zombie(state, threads) ? start : 0;
 }
 
-bool
-mag_process_is_zombie(pid_t pid)
+enum mag_process_fate
+mag_process_fate(pid_t pid, uint64_t start)
 {
-	uint64_t start;
+	uint64_t began;
 	int threads;
 	char state;
 
-	return stat_read(pid, &state, &threads, &start) && is_zombie(state, threads);
+	if (kill(pid, 0) != 0 && errno == ESRCH)
+		return MAG_PROCESS_ENDED;
+	if (!stat_read(pid, &state, &threads, &began))
+		return MAG_PROCESS_HIDDEN;
+	/* Another process may have the pid by now. */
+	if (is_zombie(state, threads) || (start != 0 && began != start))
+		return MAG_PROCESS_ENDED;
+	return MAG_PROCESS_RUNS;
 }
 
 void

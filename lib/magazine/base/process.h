@@ -41,8 +41,16 @@ uint64_t mag_process_thread(void);
  * or cannot be looked at. A pid and this are one process for ever.
  */
 uint64_t mag_process_start(pid_t pid);
-/** Has it ended, and its parent not yet asked for its status? */
-bool mag_process_is_zombie(pid_t pid);
+
+/** What can be told of a process. */
+enum mag_process_fate {
+	MAG_PROCESS_RUNS,
+	MAG_PROCESS_ENDED,  /**< also: its parent has not yet asked for its status */
+	MAG_PROCESS_HIDDEN, /**< there is one with its pid, and /proc does not show it */
+};
+
+/** Of the process of this pid namespace that had the pid, and began then; 0: not known when. */
+enum mag_process_fate mag_process_fate(pid_t pid, uint64_t start);
 
 /** Whether this process, a forked child, has taken over its parent's caches; set once, at load. */
 void mag_process_on_fork(bool (*is_heir)(void));

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -37,11 +36,13 @@ static struct {
 static bool
 owner_is_dead(void)
 {
+	enum mag_process_fate fate;
+
 	if (getppid() == family.parent)
 		return false;
-	if (family.owner_start == 0)
-		return kill(family.owner, 0) != 0 && errno == ESRCH;
-	return mag_process_start(family.owner) != family.owner_start;
+	fate = mag_process_fate(family.owner, family.owner_start);
+	/* /proc showed the owner, so the one that it hides is another, which has the pid now. */
+	return fate == MAG_PROCESS_ENDED || (fate == MAG_PROCESS_HIDDEN && family.owner_start != 0);
 }
 
 /* This process is one that its own caches are of. */

@@ -20,7 +20,7 @@ HUGE_SUITES=(contract dataplane bench apps)
 # Programs for --full alone. Under the sanitizers the crowded form of stress goes through what the
 # others do, and stops threads in it. How objects are exchanged does not depend on addresses and
 # files of pages.
-FULL_PROGRAMS='^([at]san/stress/(pool|cache)(-filtered)?'
+FULL_PROGRAMS='^([at]san/stress/pool(-filtered)?'
 FULL_PROGRAMS+='|contract/(exchange|lcores)-(match-.*|single-.*|.*iova-.*))$'
 # Seconds that each takes alone on two idle CPUs, with what it builds; and the same with --full.
 declare -A SUITE_SECONDS=(

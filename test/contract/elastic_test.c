@@ -123,16 +123,13 @@ pages_used(void)
 }
 
 static void
-region_make(uint64_t room, uint32_t mode)
+region_make(uint32_t size, uint64_t room)
 {
-	struct mag_region_params params = {
-		.size = sizeof(params),
-		.name = "elastic",
-		.object_size = SIZE,
-		.objects = room,
-		.mode = mode,
-		.node = -1,
-	};
+	struct mag_region_params params = {.size = sizeof(params),
+					   .name = "elastic",
+					   .object_size = size,
+					   .objects = room,
+					   .node = -1};
 
 	region = mag_region_create(&params);
 	assert_non_null(region);
@@ -152,11 +149,21 @@ cache_make(void)
 }
 
 static int
+setup(void **state __rte_unused)
+{
+	region_make(SIZE, OBJECTS);
+	cache_make();
+	return 0;
+}
+
+static int
 teardown(void **state __rte_unused)
 {
 	mag_maint_interval(0);
-	assert_int_equal(mag_cache_destroy(cache), 0);
-	assert_int_equal(mag_region_destroy(region), 0);
+	if (cache != NULL)
+		assert_int_equal(mag_cache_destroy(cache), 0);
+	if (region != NULL)
+		assert_int_equal(mag_region_destroy(region), 0);
 	cache = NULL;
 	region = NULL;
 	return 0;
@@ -207,13 +214,11 @@ assert_pages(size_t least, size_t most)
 	fail_msg("%zu pages in use, not %zu to %zu", used, least, most);
 }
 
-TEST(memory_follows_the_load, NULL, teardown)
+TEST(memory_follows_the_load, setup, teardown)
 {
 	uint64_t heap_before, heap_loaded;
 	size_t before, had;
 
-	region_make(OBJECTS, 0);
-	cache_make();
 	heap_before = heaps();
 	before = pages_used();
 	for (unsigned int turn = 0; turn < 3; turn++) {
@@ -250,12 +255,10 @@ service_begin(void)
 	assert_int_equal(rte_service_lcore_start(1), 0);
 }
 
-TEST(a_service_lcore_gives_it_back, NULL, teardown)
+TEST(a_service_lcore_gives_it_back, setup, teardown)
 {
 	size_t before, had;
 
-	region_make(OBJECTS, 0);
-	cache_make();
 	service_begin();
 	assert_int_equal(mag_maint_interval(20), 0);
 	before = pages_used();
@@ -271,13 +274,11 @@ TEST(a_service_lcore_gives_it_back, NULL, teardown)
 }
 
 /* Who does not wait is fed by the service lcore. */
-TEST(a_service_lcore_feeds, NULL, teardown)
+TEST(a_service_lcore_feeds, setup, teardown)
 {
 	unsigned int n = 0, misses = 0;
 	uint64_t end = rte_rdtsc() + 60 * rte_get_tsc_hz();
 
-	region_make(OBJECTS, 0);
-	cache_make();
 	service_begin();
 	while (n < LOAD && rte_rdtsc() < end) {
 		objects[n] = mag_cache_alloc(cache);
@@ -299,15 +300,11 @@ TEST(small_allocations_of_others_keep_no_page, NULL, teardown)
 {
 	enum { SEGMENTS = 32 };
 	static const uint32_t sizes[] = {512, 2048, 9000, 65536};
-	struct mag_region_params params = {.size = sizeof(params), .name = "beside", .node = -1};
 	void *small[SEGMENTS];
 	size_t before;
 
 	for (unsigned int i = 0; i < RTE_DIM(sizes); i++) {
-		params.object_size = sizes[i];
-		params.objects = SEGMENTS * 2 * HUGEPAGE / sizes[i];
-		region = mag_region_create(&params);
-		assert_non_null(region);
+		region_make(sizes[i], SEGMENTS * 2 * HUGEPAGE / sizes[i]);
 		before = pages_used();
 		for (unsigned int j = 0; j < SEGMENTS; j++) {
 			assert_int_equal(region_grown(region, 1), 1);
@@ -319,10 +316,8 @@ TEST(small_allocations_of_others_keep_no_page, NULL, teardown)
 			assert_pages(0, before + SLACK);
 		for (unsigned int j = 0; j < SEGMENTS; j++)
 			rte_free(small[j]);
-		assert_int_equal(mag_region_destroy(region), 0);
+		teardown(NULL);
 	}
-	region_make(OBJECTS, 0);
-	cache_make();
 }
 
 static void
@@ -354,8 +349,6 @@ TEST(physcontig_segments_are_contiguous, NULL, teardown)
 	if (!rte_eal_has_hugepages()) {
 		assert_null(region);
 		assert_int_equal(rte_errno, ENOTSUP);
-		region_make(OBJECTS, 0);
-		cache_make();
 		return;
 	}
 	assert_non_null(region);
@@ -376,28 +369,21 @@ TEST(physcontig_segments_are_contiguous, NULL, teardown)
 	assert_int_equal(segments(), 0);
 }
 
-TEST(a_region_leaves_nothing_behind, NULL, teardown)
+TEST(a_region_leaves_nothing_behind)
 {
 	struct heap_use before, after;
 
-	/* What EAL and the C library allocate once. */
-	region_make(OBJECTS, 0);
-	cache_make();
-	load_up();
-	load_down();
-	teardown(NULL);
-	before = heap_use_now();
-	for (unsigned int turn = 0; turn < 3; turn++) {
-		region_make(OBJECTS, 0);
-		cache_make();
+	/* The first time is for what EAL and the C library allocate once. */
+	for (unsigned int turn = 0; turn < 4; turn++) {
+		setup(NULL);
 		load_up();
 		load_down();
 		teardown(NULL);
+		after = heap_use_now();
+		if (turn == 0)
+			before = after;
 	}
-	after = heap_use_now();
 	heap_assert_same(&before, &after);
-	region_make(OBJECTS, 0);
-	cache_make();
 }
 
 #define MIRRORED 20000
@@ -444,7 +430,7 @@ mirror_region_use(uint32_t mode)
 	struct mag_region_stats stats;
 	struct mag_region *mirror;
 
-	region_make(2 * MIRRORED, 0);
+	region_make(SIZE, 2 * MIRRORED);
 	mirror = mag_region_mirror_create(region, &params);
 	assert_non_null(mirror);
 	cache_make();
@@ -466,7 +452,7 @@ mirror_region_use(uint32_t mode)
 	assert_int_equal(mag_region_destroy(mirror), 0);
 }
 
-TEST(a_mirror_region_has_pages_of_its_own, NULL, teardown)
+TEST(a_mirror_region_has_pages_of_its_own)
 {
 	static const uint32_t modes[] = {0, MAG_REGION_PHYSCONTIG, MAG_REGION_REDZONE};
 	struct heap_use before = {0}, after;
@@ -479,8 +465,6 @@ TEST(a_mirror_region_has_pages_of_its_own, NULL, teardown)
 	}
 	after = heap_use_now();
 	heap_assert_same(&before, &after);
-	region_make(OBJECTS, 0);
-	cache_make();
 }
 
 int

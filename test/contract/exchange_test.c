@@ -26,19 +26,6 @@ table_of(unsigned int n)
 	return objs;
 }
 
-TEST(a_fresh_pool_has_all_objects_free)
-{
-	static const unsigned int sizes[] = {1, 2, 13, 14, 15, 64, 255, 1000, 4095, 20000};
-
-	for (unsigned int i = 0; i < RTE_DIM(sizes); i++) {
-		struct hold hold = hold_of(pool_make(POOL_SPEC(sizes[i], 128)));
-
-		pool_assert_free(hold.mp, sizes[i]);
-		pool_assert_ops(hold.mp);
-		hold_end(&hold);
-	}
-}
-
 /* One more than there are is refused and takes nothing, at every fill level of a small pool. */
 TEST(a_get_takes_all_or_nothing)
 {
@@ -257,28 +244,6 @@ TEST(every_flag_is_honoured)
 		for (unsigned int j = 0; j < n; j++)
 			assert_int_equal((uintptr_t)hold.objs[j] % align, 0);
 		roster_put(hold.roster, hold.objs, n);
-		hold_end(&hold);
-	}
-}
-
-/* With a cache in front, free objects are in the pool or in the cache, never nowhere. */
-TEST(every_cache_size_adds_up)
-{
-	static const unsigned int caches[] = {0, 1, 32, 250, 512};
-	const unsigned int n = 4096;
-
-	for (unsigned int i = 0; i < RTE_DIM(caches); i++) {
-		struct hold hold = hold_of(pool_make(POOL_SPEC(n, 64, .cache_size = caches[i])));
-
-		for (unsigned int bulk = 1; bulk <= MAX_BULK; bulk += 1 + bulk / 3) {
-			unsigned int got = roster_drain(hold.roster, hold.objs, bulk);
-
-			assert_in_range(got, n - bulk + 1, n);
-			assert_int_equal(rte_mempool_avail_count(hold.mp), n - got);
-			roster_shuffle(hold.objs, got);
-			roster_refill(hold.roster, hold.objs, got, 1 + random_below(MAX_BULK));
-			assert_int_equal(rte_mempool_avail_count(hold.mp), n);
-		}
 		hold_end(&hold);
 	}
 }

@@ -7,8 +7,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include <rte_atomic.h>
-#include <rte_cycles.h>
 #include <rte_lcore.h>
 
 #include "harness.h"
@@ -16,7 +14,6 @@
 #include "roster.h"
 
 #define LCORES 5
-#define MAX_HELD 512
 
 /* Worker threads may not use cmocka: what went wrong is noted here, and asserted by the test. */
 static _Atomic(const char *) complaint;
@@ -36,214 +33,10 @@ assert_no_complaint(void)
 		fail_msg("%s", text);
 }
 
-/* An object as its holder sees it: the word is 0 while the object is free. */
-struct owned {
-	_Atomic uint64_t owner;
-};
-
-struct worker {
-	struct rte_mempool *mp;
-	uint64_t id; /* not 0 */
-	unsigned int steps;
-	unsigned int max_bulk;
-	uint64_t random;
-	struct rte_mempool_cache *cache; /* of the thread's own, or NULL */
-	void *held[MAX_HELD];
-	unsigned int nb_held;
-};
-
-static void
-own(struct worker *worker, void **objs, unsigned int n)
-{
-	for (unsigned int i = 0; i < n; i++) {
-		struct owned *owned = objs[i];
-
-		if (atomic_exchange(&owned->owner, worker->id) != 0)
-			complain("an object was handed out that somebody has");
-	}
-}
-
-static void
-disown(struct worker *worker, void **objs, unsigned int n)
-{
-	for (unsigned int i = 0; i < n; i++) {
-		struct owned *owned = objs[i];
-
-		if (atomic_exchange(&owned->owner, 0) != worker->id)
-			complain("somebody else has our object");
-	}
-}
-
-static void
-worker_get(struct worker *worker, unsigned int n)
-{
-	void **to = worker->held + worker->nb_held;
-	int ret;
-
-	if (worker->nb_held + n > MAX_HELD)
-		return;
-	if (worker->cache != NULL)
-		ret = rte_mempool_generic_get(worker->mp, to, n, worker->cache);
-	else
-		ret = rte_mempool_get_bulk(worker->mp, to, n);
-	if (ret == -ENOBUFS)
-		return;
-	if (ret != 0)
-		complain("a get failed, and not for want of objects");
-	own(worker, to, n);
-	worker->nb_held += n;
-}
-
-static void
-worker_put(struct worker *worker, unsigned int n)
-{
-	n = RTE_MIN(n, worker->nb_held);
-	if (n == 0)
-		return;
-	worker->nb_held -= n;
-	disown(worker, worker->held + worker->nb_held, n);
-	if (worker->cache != NULL)
-		rte_mempool_generic_put(worker->mp, worker->held + worker->nb_held, n,
-					worker->cache);
-	else
-		rte_mempool_put_bulk(worker->mp, worker->held + worker->nb_held, n);
-}
-
-static void
-work(struct worker *worker)
-{
-	for (unsigned int i = 0; i < worker->steps; i++) {
-		unsigned int n = 1 + random_from(&worker->random, worker->max_bulk);
-
-		if (random_from(&worker->random, 2) == 0)
-			worker_get(worker, n);
-		else
-			worker_put(worker, n);
-	}
-	while (worker->nb_held > 0)
-		worker_put(worker, worker->max_bulk);
-	if (worker->cache != NULL)
-		rte_mempool_cache_flush(worker->cache, worker->mp);
-}
-
-static void
-work_anywhere(void *arg)
-{
-	work(arg);
-}
-
-static void
-work_without_lcore(void *arg)
-{
-	if (rte_lcore_id() != LCORE_ID_ANY)
-		complain("a plain thread has an lcore id");
-	work(arg);
-}
-
-static void
-clear_owner(struct rte_mempool *mp __rte_unused, void *opaque __rte_unused, void *obj,
-	    unsigned int idx __rte_unused)
-{
-	atomic_init(&((struct owned *)obj)->owner, 0);
-}
-
 static struct rte_mempool *
 make_pool(unsigned int n, unsigned int cache_size)
 {
-	struct rte_mempool *mp = pool_make(POOL_SPEC(n, 64, .cache_size = cache_size));
-
-	rte_mempool_obj_iter(mp, clear_owner, NULL);
-	return mp;
-}
-
-/* Work at one pool at once, of lcores and threads. */
-struct shift {
-	unsigned int objects, cache; /* of the pool */
-	unsigned int lcores;         /* all, or none */
-	unsigned int plain;          /* threads without an lcore id */
-	unsigned int registered;
-	unsigned int own_cache; /* of each thread's own */
-	unsigned int rounds, steps, max_bulk;
-};
-
-static void
-start_all(const struct shift *shift, struct task *tasks, struct worker *worker)
-{
-	unsigned int lcore, i;
-
-	for (i = 0; i < shift->plain; i++)
-		task_thread(tasks++, work_without_lcore, worker++);
-	for (i = 0; i < shift->registered; i++)
-		task_registered(tasks++, work_anywhere, worker++);
-	if (shift->lcores == 0)
-		return;
-	RTE_LCORE_FOREACH_WORKER(lcore)
-		task_lcore(tasks++, lcore, work_anywhere, worker++);
-	work(worker);
-}
-
-static void
-work_at(const struct shift *shift)
-{
-	struct rte_mempool *mp = make_pool(shift->objects, shift->cache);
-	unsigned int n = shift->lcores + shift->plain + shift->registered, round, i;
-	struct worker *workers = calloc(n, sizeof(*workers));
-	struct task tasks[16];
-
-	assert_non_null(workers);
-	assert_true(n <= RTE_DIM(tasks));
-	for (i = 0; i < n; i++) {
-		workers[i] = (struct worker){.mp = mp, .id = i + 1, .max_bulk = shift->max_bulk};
-		workers[i].steps = run_is_full() ? 20 * shift->steps : shift->steps;
-		workers[i].random = random_below(UINT32_MAX >> 1);
-		if (shift->own_cache > 0)
-			workers[i].cache =
-				rte_mempool_cache_create(shift->own_cache, SOCKET_ID_ANY);
-	}
-	for (round = 0; round < shift->rounds; round++) {
-		start_all(shift, tasks, workers);
-		for (i = 0; i < n - (shift->lcores > 0); i++)
-			task_join(&tasks[i]);
-		assert_no_complaint();
-		assert_int_equal(rte_mempool_avail_count(mp), shift->objects);
-		if (shift->cache == 0)
-			pool_assert_free(mp, shift->objects);
-	}
-	for (i = 0; i < n; i++)
-		rte_mempool_cache_free(workers[i].cache);
-	free(workers);
-	rte_mempool_free(mp);
-}
-
-TEST(lcores_never_share_an_object_and_lose_none)
-{
-	static const unsigned int sizes[] = {1, 10, 100, 1000, 10000};
-	static const unsigned int bulks[] = {1, 32, 100};
-
-	for (unsigned int i = 0; i < RTE_DIM(sizes) * RTE_DIM(bulks); i++)
-		work_at(&(struct shift){.objects = sizes[i % RTE_DIM(sizes)],
-					.lcores = LCORES,
-					.rounds = 1,
-					.steps = 15000,
-					.max_bulk = bulks[i / RTE_DIM(sizes)]});
-}
-
-TEST(lcores_and_threads_of_all_kinds_lose_no_object)
-{
-	/* objects, cache, lcores, plain, registered, own cache, rounds, steps, bulk */
-	static const struct shift shifts[] = {
-		{5000, 32, LCORES, 0, 0, 0, 1, 30000, 64},
-		{5000, 250, LCORES, 0, 0, 0, 1, 30000, 64},
-		{5000, 512, LCORES, 0, 0, 0, 1, 30000, 64},
-		{2000, 0, 0, 4, 0, 0, 1, 20000, 48},
-		{2000, 250, 0, 4, 0, 0, 1, 20000, 48},
-		{3000, 0, 0, 3, 0, 128, 1, 20000, 48},
-		{2000, 0, 0, 0, 4, 0, 10, 20000, 48},
-		{3000, 0, LCORES, 2, 2, 0, 1, 30000, 40},
-	};
-
-	for (unsigned int i = 0; i < RTE_DIM(shifts); i++)
-		work_at(&shifts[i]);
+	return pool_make(POOL_SPEC(n, 64, .cache_size = cache_size));
 }
 
 /* Takes what is to be had and puts it back in every bulk size, so that magazines fill up. */
@@ -494,58 +287,6 @@ TEST(objects_of_threads_that_are_gone_can_be_had)
 	}
 	free(drain.objs);
 	rte_mempool_free(drain.mp);
-}
-
-/* One lcore only gets, another only puts: objects travel one way. */
-struct pipe {
-	struct rte_mempool *mp;
-	void *_Atomic slots[256];
-	atomic_uint sent;
-	unsigned int total;
-};
-
-static void
-put_what_comes(void *arg)
-{
-	struct pipe *pipe = arg;
-
-	for (unsigned int i = 0; i < pipe->total; i++) {
-		void *obj;
-
-		while ((obj = atomic_exchange(&pipe->slots[i % RTE_DIM(pipe->slots)], NULL)) ==
-		       NULL)
-			sched_yield();
-		rte_mempool_put(pipe->mp, obj);
-	}
-}
-
-static void
-send_all(struct pipe *pipe)
-{
-	for (unsigned int i = 0; i < pipe->total; i++) {
-		void *_Atomic *slot = &pipe->slots[i % RTE_DIM(pipe->slots)];
-		void *obj;
-
-		while (atomic_load(slot) != NULL)
-			sched_yield();
-		while (rte_mempool_get(pipe->mp, &obj) != 0)
-			sched_yield();
-		atomic_store(slot, obj);
-	}
-}
-
-TEST(objects_got_on_one_lcore_and_put_on_another_come_back)
-{
-	static struct pipe pipe;
-	struct task task;
-
-	pipe.mp = make_pool(1000, 0);
-	pipe.total = 100000;
-	task_lcore(&task, rte_get_next_lcore(-1, 1, 0), put_what_comes, &pipe);
-	send_all(&pipe);
-	task_join(&task);
-	pool_assert_free(pipe.mp, 1000);
-	rte_mempool_free(pipe.mp);
 }
 
 int

@@ -26,28 +26,6 @@ create(unsigned int n, unsigned int elt_size, unsigned int cache_size, int socke
 	return mp;
 }
 
-TEST(a_pool_of_no_objects)
-{
-	assert_null(create(0, 64, 0, SOCKET_ID_ANY));
-	assert_int_equal(rte_errno, EINVAL);
-}
-
-TEST(a_cache_larger_than_the_pool)
-{
-	assert_null(create(100, 64, 512, SOCKET_ID_ANY));
-	assert_int_equal(rte_errno, EINVAL);
-}
-
-TEST(ops_that_do_not_exist)
-{
-	struct rte_mempool *mp =
-		rte_mempool_create_empty("refused", 10, 64, 0, 0, SOCKET_ID_ANY, 0);
-
-	assert_non_null(mp);
-	assert_int_equal(rte_mempool_set_ops_byname(mp, "magazines", NULL), -EINVAL);
-	rte_mempool_free(mp);
-}
-
 /* Above that, rte_mempool itself returns whatever is left of the number as an int. */
 static bool
 size_is_a_number(const struct rte_mempool *mp)

@@ -226,7 +226,7 @@ crew_enlist(struct crew *crew, struct subject *subject, const struct crew_plan *
 
 	*crew = (struct crew){.subject = subject, .plan = *plan};
 	RTE_LCORE_FOREACH_WORKER(lcore)
-		if (!stress_is_spare(lcore))
+		if (!stress_is_spare(lcore) && !plan->no_lcores)
 			worker_add(crew, WORKER_LCORE)->lcore = lcore;
 	for (i = 0; i < crew->plan.plain; i++)
 		worker_add(crew, WORKER_PLAIN);

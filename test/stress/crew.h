@@ -70,6 +70,7 @@ struct crew_plan {
 	uint32_t kept_back;    /**< objects out of reach: those in the mempool's caches */
 	bool calm;             /**< visitors only look: nothing is purged or resized by them */
 	bool no_nursery;
+	bool no_lcores;
 	bool burst; /**< all workers get and put whole magazines */
 	bool pipe;  /**< lcores work in pairs: one gets, the other one frees */
 };

@@ -49,6 +49,4 @@ lives_check(const struct subject *subject, const struct lives *lives)
 		alive += subject->stock.where[i]->constructed;
 	if (alive != MAG_STAT(lives->constructed) - MAG_STAT(lives->destructed) || alive != 0)
 		stress_blame("%" PRIu64 " objects are left constructed after a purge", alive);
-	say("  constructed %" PRIu64 ", refused by the constructor %" PRIu64,
-	    MAG_STAT(lives->constructed), MAG_STAT(lives->failed));
 }

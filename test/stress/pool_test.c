@@ -15,12 +15,8 @@
 #include <unistd.h>
 
 #include <rte_lcore.h>
-#include <rte_log.h>
 
 #include "cell.h"
-#include "base/fault.h"
-#include "tsan_heap.h"
-#include "rte_mempool_magazine.h"
 #include "slow.h"
 #include "stress.h"
 
@@ -264,87 +260,6 @@ run_stop_cell(void **state)
 	assert_true(stood <= 1 + stopped / 4);
 }
 
-/* Pools come and go, and fail to, beside one that works. */
-
-static _Atomic bool makers_end;
-
-static void
-make_and_free(struct rng *rng, unsigned int n, uint32_t *made, uint32_t *failed)
-{
-	uint32_t objects = 1 + rng_below(rng, 2000);
-	char name[RTE_MEMPOOL_NAMESIZE];
-	struct rte_mempool *pool;
-	void *object;
-
-	snprintf(name, sizeof(name), "stress%u", n);
-	pool = rte_mempool_create_empty(name, objects, 64, 0, 0, SOCKET_ID_ANY, 0);
-	if (pool == NULL)
-		return;
-	if (rte_mempool_set_ops_byname(pool, RTE_MEMPOOL_MAGAZINE_OPS_NAME, NULL) == 0 &&
-	    rte_mempool_populate_default(pool) == (int)objects) {
-		++*made;
-		if (rte_mempool_get(pool, &object) != 0)
-			stress_blame("a new pool of %u objects has none", objects);
-		else
-			rte_mempool_put(pool, object);
-		if (rte_mempool_avail_count(pool) != objects)
-			stress_blame("a new pool of %u objects has %u free", objects,
-				     rte_mempool_avail_count(pool));
-	} else {
-		++*failed;
-	}
-	rte_mempool_free(pool);
-}
-
-static void *
-maker_main(void *arg)
-{
-	struct rng rng = stress_rng();
-	uint32_t n, made = 0, failed = 0;
-
-	RTE_SET_USED(arg);
-	cpu_any();
-	mag_fault_mtbf(2, rng_next(&rng));
-	for (n = 0; !MAG_STAT(makers_end) && !stress_blamed(); n++)
-		make_and_free(&rng, n, &made, &failed);
-	mag_fault_mtbf(0, 0);
-	say("  pools made %u, refused for want of memory %u", made, failed);
-	if (made == 0)
-		stress_blame("no pool could be made");
-	return NULL;
-}
-
-/* Each refusal is a line of ours, and one of EAL's. */
-static void
-set_log_levels(uint32_t level)
-{
-	rte_log_set_level_pattern("lib.magazine", level);
-	rte_log_set_level_pattern("lib.eal", level);
-}
-
-/* Nothing else of ours is made or freed meanwhile, so that the heap is as before at the end. */
-static void
-run_fault_cell(void **state)
-{
-	const struct pool_cell *pool_cell = *state;
-	struct subject subject;
-	unsigned int before;
-	pthread_t maker;
-
-	set_log_levels(RTE_LOG_CRIT);
-	begin_pool_cell(pool_cell, &subject);
-	before = heap_allocations();
-	atomic_store_explicit(&makers_end, false, memory_order_relaxed);
-	assert_int_equal(pthread_create(&maker, NULL, maker_main, NULL), 0);
-	cell_run(&pool_cell->cell, &subject);
-	atomic_store_explicit(&makers_end, true, memory_order_relaxed);
-	pthread_join(maker, NULL);
-	if (heap_allocations() != before)
-		stress_blame("%u allocations before, %u after", before, heap_allocations());
-	set_log_levels(RTE_LOG_NOTICE);
-	end_pool_cell(&subject);
-}
-
 /* clang-format off */
 #define CREW {.plain = 2, .visitors = 2, .pause_us = 3000}
 #define CALM {.plain = 2, .visitors = 1, .pause_us = 3000, .calm = true}
@@ -408,14 +323,6 @@ static const struct pool_cell cells[] = {
 	 .stop_us = 300,
 	 .objects = 756,
 	 .options = "rounds=14"},
-	/*
-	 * Small blocks: a table of addresses that need not be rescaled, so that nobody else
-	 * allocates.
-	 */
-	{{.name = "faults", .plan = CREW, .service = true},
-	 .run = run_fault_cell,
-	 .objects = 8191,
-	 .options = "block=8"},
 };
 
 /* Pools whose first membarrier fails; those with a filter only. */

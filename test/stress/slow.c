@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <dlfcn.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
+#include "../common/front.h"
 #include "parts/arena.h"
 #include "stores/region.h"
 #include "slow.h"
@@ -67,16 +67,11 @@ no_magazine(void)
 struct mag_magazine *
 mag_arena_get(struct mag_arena *arena, uint32_t rounds)
 {
-	/* clang-format off */
-	struct mag_magazine *(*next)(struct mag_arena *arena, uint32_t rounds);
-	/* clang-format on */
 	struct mag_magazine *magazine;
 
 	if (no_magazine())
 		return NULL;
-	next = (struct mag_magazine *
-		(*)(struct mag_arena *, uint32_t))(uintptr_t)dlsym(RTLD_NEXT, "mag_arena_get");
-	magazine = next(arena, rounds);
+	magazine = LIBRARYS(mag_arena_get)(arena, rounds);
 	rest_once_in(8);
 	return magazine;
 }
@@ -85,12 +80,6 @@ mag_arena_get(struct mag_arena *arena, uint32_t rounds)
 void
 mag_region_put(struct mag_region *region, struct mag_segment *segment)
 {
-	/* clang-format off */
-	void (*next)(struct mag_region *region, struct mag_segment *segment);
-	/* clang-format on */
-
-	next = (void (*)(struct mag_region *, struct mag_segment *))(uintptr_t)dlsym(
-		RTLD_NEXT, "mag_region_put");
 	rest_once_in(256);
-	next(region, segment);
+	LIBRARYS(mag_region_put)(region, segment);
 }

@@ -114,7 +114,7 @@ static struct soak {
 	uint64_t begin, end, told;
 	unsigned int watches, looks, struck, grown, not_grown;
 	bool service;
-	uint64_t purges, resizes, reaps, updates, steals, contention, failed;
+	uint64_t purges, resizes, reaps, updates, steals, contention, failed, rescales;
 	uint64_t service_turns;
 } soak;
 
@@ -169,6 +169,7 @@ stay_end(struct stay *stay)
 	soak.steals += stats.steals;
 	soak.contention += stats.contention_total;
 	soak.failed += MAG_STAT(stay->lives.failed);
+	soak.rescales += MAG_STAT(stay->subject.cache->first.slab.rescales);
 	say("%s: rounds %u, steals %" PRIu64 ", denied %" PRIu64 ", visits denied %" PRIu64,
 	    stay->ground->name, stats.rounds, stats.steals, stats.steal_denied,
 	    stats.visits_denied);
@@ -381,6 +382,7 @@ tell(void)
 	expect_some("reaps", soak.reaps);
 	expect_some("updates", soak.updates);
 	expect_some("steals", soak.steals);
+	expect_some("tables of addresses that were rescaled", soak.rescales);
 }
 
 /* Each refusal is a line of ours, and one of EAL's. */

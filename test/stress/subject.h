@@ -26,12 +26,17 @@ struct subject {
 	_Atomic uint64_t from_blocks; /**< objects that were had as blocks */
 };
 
+/** Memory that no file is behind; ends the test without it. */
+uint8_t *subject_map(size_t size);
+
 /** A mempool with the ops "magazine"; fails the test if it cannot be had. */
 void subject_pool(struct subject *subject, uint32_t objects, unsigned int cache_size,
 		  const char *options);
 void subject_pool_free(struct subject *subject);
+/** One that was made elsewhere. */
+void subject_of_pool(struct subject *subject, struct rte_mempool *pool);
 
-/** A cache of the library over these objects, which are added to the stock. */
+/** A region for these objects, which are added to the stock, and a cache of the library over it. */
 struct subject_memory {
 	struct mag_region *region;
 	uint8_t *base;
@@ -42,10 +47,19 @@ struct subject_memory {
 void subject_cache(struct subject *subject, struct subject_memory *memory, uint32_t objects,
 		   uint32_t adopted, struct mag_cache_params *params);
 /**
+ * The same step by step: a region that has adopted none of these objects, cut into segments of
+ * block objects; a cache. False, with an errno, when there is no memory for their records.
+ */
+bool subject_region(struct subject *subject, struct subject_memory *memory, const char *name,
+		    uint32_t objects, uint32_t block);
+bool subject_try_cache(struct subject *subject, const struct subject_memory *memory,
+		       struct mag_cache_params *params);
+/**
  * Let the region have the next n objects; they are in the stock from the beginning. False when
  * there is no memory for their records.
  */
 bool subject_adopt(struct subject_memory *memory, uint32_t n);
+/** What was made of it, with all objects free. */
 void subject_cache_free(struct subject *subject, struct subject_memory *memory);
 
 /** All of n for a pool, as many as there are for a cache. */

@@ -15,9 +15,9 @@
 
 #if STRESS_TSAN
 
-#include <dlfcn.h>
 #include <pthread.h>
 
+#include "../common/front.h"
 #include "base/meta.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -32,12 +32,10 @@ heap_pass(void)
 void *
 mag_meta_zalloc(size_t size, int node)
 {
-	void *(*next)(size_t size, int node);
 	void *addr;
 
-	next = (void *(*)(size_t, int))(uintptr_t)dlsym(RTLD_NEXT, "mag_meta_zalloc");
 	pthread_mutex_lock(&lock);
-	addr = next(size, node);
+	addr = LIBRARYS(mag_meta_zalloc)(size, node);
 	pthread_mutex_unlock(&lock);
 	return addr;
 }
@@ -45,22 +43,16 @@ mag_meta_zalloc(size_t size, int node)
 void
 mag_meta_free(void *addr)
 {
-	void (*next)(void *addr) = (void (*)(void *))(uintptr_t)dlsym(RTLD_NEXT, "mag_meta_free");
-
 	pthread_mutex_lock(&lock);
-	next(addr);
+	LIBRARYS(mag_meta_free)(addr);
 	pthread_mutex_unlock(&lock);
 }
 
 const struct rte_memzone *
 rte_memzone_reserve(const char *name, size_t len, int socket_id, unsigned int flags)
 {
-	const struct rte_memzone *(*next)(const char *name, size_t len, int socket_id,
-					  unsigned int flags);
-	const struct rte_memzone *zone;
+	const struct rte_memzone *zone = LIBRARYS(rte_memzone_reserve)(name, len, socket_id, flags);
 
-	next = (__typeof__(next))(uintptr_t)dlsym(RTLD_NEXT, "rte_memzone_reserve");
-	zone = next(name, len, socket_id, flags);
 	heap_pass();
 	return zone;
 }
@@ -69,12 +61,9 @@ const struct rte_memzone *
 rte_memzone_reserve_aligned(const char *name, size_t len, int socket_id, unsigned int flags,
 			    unsigned int align)
 {
-	const struct rte_memzone *(*next)(const char *name, size_t len, int socket_id,
-					  unsigned int flags, unsigned int align);
-	const struct rte_memzone *zone;
+	const struct rte_memzone *zone =
+		LIBRARYS(rte_memzone_reserve_aligned)(name, len, socket_id, flags, align);
 
-	next = (__typeof__(next))(uintptr_t)dlsym(RTLD_NEXT, "rte_memzone_reserve_aligned");
-	zone = next(name, len, socket_id, flags, align);
 	heap_pass();
 	return zone;
 }
@@ -82,11 +71,8 @@ rte_memzone_reserve_aligned(const char *name, size_t len, int socket_id, unsigne
 int
 rte_memzone_free(const struct rte_memzone *zone)
 {
-	int (*next)(const struct rte_memzone *zone);
-
-	next = (__typeof__(next))(uintptr_t)dlsym(RTLD_NEXT, "rte_memzone_free");
 	heap_pass();
-	return next(zone);
+	return LIBRARYS(rte_memzone_free)(zone);
 }
 
 #else

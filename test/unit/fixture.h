@@ -6,8 +6,7 @@
  * The subject of most programs: one pool or one cache, over objects of its own.
  */
 
-#include <dlfcn.h>
-
+#include "../common/front.h"
 #include "base/fault.h"
 #include "cache/cache.h"
 #include "ground.h"
@@ -146,15 +145,6 @@ void skip_without_membarrier(void);
 		mag_fault_nth(0);                                                                  \
 		log_end();                                                                         \
 		nth_;                                                                              \
-	})
-
-/** The library's function of this name, for a program that stands in front of it with its own. */
-#define LIBRARYS(function)                                                                         \
-	({                                                                                         \
-		static void *_Atomic own_;                                                         \
-		if (own_ == NULL)                                                                  \
-			own_ = dlsym(RTLD_NEXT, #function);                                        \
-		(__typeof__(&function))(uintptr_t)own_;                                            \
 	})
 
 #endif /* UNIT_FIXTURE_H */

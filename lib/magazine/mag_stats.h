@@ -74,6 +74,8 @@ struct mag_cache_stats {
 	uint64_t steal_denied;
 	uint64_t visits_denied; /**< the same for purge, resize and reap */
 	uint32_t mempool_cache; /**< of a pool: size of rte_mempool's caches in force; 0 = none */
+	/** Allocations that got nothing, or less than a bulk; each try of one that waits. */
+	uint64_t failed_gets;
 };
 
 /** Fill as much of a snapshot as its size says. Not for users: mag_cache_stats_get(). */

@@ -217,6 +217,15 @@ mag_peer_is_dead(uint32_t id)
 	return state >= DEAD || (state == ALIVE && is_dead(peer));
 }
 
+bool
+mag_peer_is_visible(uint32_t id)
+{
+	const struct peer *peer = entry_of(id);
+	uint64_t own = pid_namespace();
+
+	return id == mag_process_id || (peer != NULL && own != 0 && peer->pids == own);
+}
+
 /* Peers that are alive and have caches. */
 static uint64_t
 makers(void)

@@ -46,6 +46,8 @@ bool mag_peer_is_dead(uint32_t id);
 
 /** Is the table there, and still mapped? EAL takes it away when it ends. */
 bool mag_peers_are_mapped(void);
+/** Is the pid of that process one of this pid namespace, so that /proc here tells of it? */
+bool mag_peer_is_visible(uint32_t id);
 /**
  * For each dead process, until it returns true: put what it has left in this process's caches in
  * order. When all processes with caches have done so, release its slots.

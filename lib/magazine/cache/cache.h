@@ -29,6 +29,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/events.h"
 #include "base/lock.h"
 #include "home/home.h"
 #include "mag_cache.h"
@@ -93,6 +94,8 @@ struct mag_cache {
 	_Atomic bool reaping; /**< a reap has begun and is not over */
 	_Atomic uint64_t resizes, purges, reaps, updates;
 	_Atomic uint64_t bad_frees; /**< those that the watch refused */
+
+	struct mag_events events;
 
 	struct mag_home first;
 };

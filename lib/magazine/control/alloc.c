@@ -78,6 +78,8 @@ mag_cache_alloc_slow(struct mag_cache *cache, void **objects, unsigned int n)
 	/* Nothing is out of reach: what other lcores hold, as far as it goes. */
 	if (got < n && !request.refused)
 		got += mag_cache_steal(cache, objects + got, n - got, &request);
+	if (unlikely(got == 0 && n > 0))
+		mag_steal_failed(cache);
 	if (unlikely(mag_watched(cache)))
 		mag_watch_out(cache, objects, got);
 	return got;

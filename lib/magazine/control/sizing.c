@@ -47,7 +47,9 @@ mag_cache_type_grown(const struct mag_cache *cache)
 {
 	uint32_t type = MAG_STAT(cache->common.type), next;
 
-	if ((cache->flags & MAG_CACHE_DYNAMIC) == 0 || type == 0 || !mag_cache_may_visit(cache))
+	/* rounds may have been set since the cache was made. */
+	if ((cache->flags & MAG_CACHE_DYNAMIC) == 0 || cache->options.rounds != 0 || type == 0 ||
+	    !mag_cache_may_visit(cache))
 		return type;
 	if (cache->flags & MAG_CACHE_POOL)
 		next = mag_type_pool(cache->expected, slots_of(cache), mag_type_pool_next(type));

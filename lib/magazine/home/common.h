@@ -57,6 +57,7 @@ struct mag_common {
 	 */
 	_Atomic uint64_t transit MAG_ALIGNED(RTE_CACHE_LINE_SIZE);
 	_Atomic uint64_t zeroes, alloc_fails, steals, steal_denied, visits_denied;
+	_Atomic uint64_t failed_gets; /**< allocations that got less than they had to */
 };
 
 /**

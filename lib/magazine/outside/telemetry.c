@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Telemetry: /magazine/list, /magazine/stats,NAME, /magazine/lcores,NAME, /magazine/region,NAME,
- * /magazine/mirror,NAME,
- * /magazine/held,NAME, /magazine/reap[,NAME].
+ * Telemetry: the commands below /magazine, and the answers of those that tell a public struct. What
+ * a cache has inside is told by inside.c; what can be ordered is done by orders.c.
  */
 
 #include <errno.h>
@@ -19,19 +18,20 @@
 #include "cache/cache.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
+#include "outside/answer.h"
+#include "outside/inside.h"
+#include "outside/orders.h"
 #include "watch/watch.h"
 
-struct request {
-	const char *name;
-	struct rte_tel_data *data;
-	void (*answer)(struct mag_cache *cache, struct rte_tel_data *data);
-	int ret;
-};
+/* Characters of names that fit an answer of 16 KiB, with what is around them. */
+#define LIST_CHARACTERS 15000
 
 struct names {
 	struct rte_tel_data *data;
+	uint64_t skip; /* that were in an answer before */
 	unsigned int count;
 	unsigned int left; /* that have no place in the answer */
+	size_t characters;
 };
 
 static void
@@ -39,8 +39,13 @@ list_visit(struct mag_cache *cache, void *arg)
 {
 	struct names *names = arg;
 
+	if (names->skip > 0) {
+		names->skip--;
+		return;
+	}
+	names->characters += strlen(cache->name) + strlen("\"\",");
 	/* The last place says how many there are more. */
-	if (names->count == RTE_TEL_MAX_ARRAY_ENTRIES - 1 ||
+	if (names->count == RTE_TEL_MAX_ARRAY_ENTRIES - 1 || names->characters > LIST_CHARACTERS ||
 	    rte_tel_data_add_array_string(names->data, cache->name) != 0)
 		names->left++;
 	else
@@ -54,7 +59,8 @@ handle_list(const char *command, const char *params, struct rte_tel_data *data)
 	char more[32];
 
 	RTE_SET_USED(command);
-	RTE_SET_USED(params);
+	if (!mag_answer_from(params, data, &names.skip))
+		return 0;
 	rte_tel_data_start_array(data, RTE_TEL_STRING_VAL);
 	mag_cache_walk(list_visit, &names);
 	if (names.left > 0) {
@@ -62,38 +68,6 @@ handle_list(const char *command, const char *params, struct rte_tel_data *data)
 		rte_tel_data_add_array_string(data, more);
 	}
 	return 0;
-}
-
-#define add_count rte_tel_data_add_dict_uint
-#define add_array_count rte_tel_data_add_array_uint
-#define COUNT_VAL RTE_TEL_UINT_VAL
-
-struct row {
-	const char *name;
-	uint64_t value;
-};
-
-static void
-add_rows(struct rte_tel_data *data, const char *name, const struct row *rows, unsigned int n)
-{
-	unsigned int i;
-
-	rte_tel_data_start_dict(data);
-	rte_tel_data_add_dict_string(data, "name", name);
-	for (i = 0; i < n; i++)
-		add_count(data, rows[i].name, rows[i].value);
-}
-
-/*
- * As text: readers of JSON that count in floating point would take ids of one process for the same.
- */
-static void
-add_id(struct rte_tel_data *data, const char *name, uint64_t id)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "0x%016" PRIx64, id);
-	rte_tel_data_add_dict_string(data, name, text);
 }
 
 #define STATISTIC(name, field)                                                                     \
@@ -148,6 +122,7 @@ static const struct {
 	STATISTIC("steals", steals),
 	STATISTIC("steals_denied", steal_denied),
 	STATISTIC("visits_denied", visits_denied),
+	STATISTIC("failed_gets", failed_gets),
 };
 
 static void
@@ -160,54 +135,25 @@ add_stats(struct rte_tel_data *data, const struct mag_cache_stats *stats)
 	rte_tel_data_add_dict_string(data, "name", stats->name);
 	for (i = 0; i < RTE_DIM(statistics); i++) {
 		field = RTE_PTR_ADD(stats, statistics[i].offset);
-		add_count(data, statistics[i].name,
-			  statistics[i].size == sizeof(uint32_t) ? *(const uint32_t *)field :
-								   *(const uint64_t *)field);
+		rte_tel_data_add_dict_uint(data, statistics[i].name,
+					   statistics[i].size == sizeof(uint32_t) ?
+						   *(const uint32_t *)field :
+						   *(const uint64_t *)field);
 	}
-	add_id(data, "id", stats->id);
-	add_id(data, "region_id", stats->region_id);
-}
-
-/* The first cache of the name. */
-static void
-answer_visit(struct mag_cache *cache, void *arg)
-{
-	struct request *request = arg;
-
-	if (request->ret == 0 || strcmp(cache->name, request->name) != 0)
-		return;
-	request->answer(cache, request->data);
-	request->ret = 0;
-}
-
-static int
-handle(const char *params, struct rte_tel_data *data,
-       void (*visit)(struct mag_cache *cache, void *arg),
-       void (*answer)(struct mag_cache *cache, struct rte_tel_data *data))
-{
-	struct request request = {.name = params, .data = data, .answer = answer, .ret = -EINVAL};
-
-	if (params == NULL || *params == '\0')
-		return -EINVAL;
-	mag_cache_walk(visit, &request);
-	return request.ret;
+	mag_answer_id(data, "id", stats->id);
+	mag_answer_id(data, "region_id", stats->region_id);
 }
 
 static void
-answer_stats(struct mag_cache *cache, struct rte_tel_data *data)
+answer_stats(struct mag_cache *cache, const struct mag_answer_ask *ask, struct rte_tel_data *data)
 {
 	struct mag_cache_stats stats;
 
+	if (!mag_answer_no_rest(ask->rest, data))
+		return;
 	mag_cache_stats_get(cache, &stats);
 	add_stats(data, &stats);
-	add_count(data, "mempool_cache", stats.mempool_cache);
-}
-
-static int
-handle_stats(const char *command, const char *params, struct rte_tel_data *data)
-{
-	RTE_SET_USED(command);
-	return handle(params, data, answer_visit, answer_stats);
+	rte_tel_data_add_dict_uint(data, "mempool_cache", stats.mempool_cache);
 }
 
 static void
@@ -217,7 +163,7 @@ add_region(struct rte_tel_data *data, const struct mag_region *region)
 
 	mag_region_stats_get(region, &stats);
 
-	const struct row rows[] = {
+	const struct mag_answer_row rows[] = {
 		{"mode", stats.mode},
 		{"elastic", region->elastic != NULL},
 		{"objects", stats.objects},
@@ -239,38 +185,29 @@ add_region(struct rte_tel_data *data, const struct mag_region *region)
 		{"mirrors", stats.mirrors},
 	};
 
-	add_rows(data, region->name, rows, RTE_DIM(rows));
-	add_id(data, "id", stats.id);
+	rte_tel_data_start_dict(data);
+	rte_tel_data_add_dict_string(data, "name", region->name);
+	mag_answer_rows(data, rows, RTE_DIM(rows));
+	mag_answer_id(data, "id", stats.id);
 }
 
 static void
-answer_region(struct mag_cache *cache, struct rte_tel_data *data)
+answer_region(struct mag_cache *cache, const struct mag_answer_ask *ask, struct rte_tel_data *data)
 {
-	add_region(data, cache->region);
+	if (mag_answer_no_rest(ask->rest, data))
+		add_region(data, cache->region);
 }
 
 /* Nothing when there is none. */
 static void
-answer_mirror(struct mag_cache *cache, struct rte_tel_data *data)
+answer_mirror(struct mag_cache *cache, const struct mag_answer_ask *ask, struct rte_tel_data *data)
 {
+	if (!mag_answer_no_rest(ask->rest, data))
+		return;
 	if (cache->region->second != NULL)
 		add_region(data, cache->region->second);
 	else
 		rte_tel_data_start_dict(data);
-}
-
-static int
-handle_mirror(const char *command, const char *params, struct rte_tel_data *data)
-{
-	RTE_SET_USED(command);
-	return handle(params, data, answer_visit, answer_mirror);
-}
-
-static int
-handle_region(const char *command, const char *params, struct rte_tel_data *data)
-{
-	RTE_SET_USED(command);
-	return handle(params, data, answer_visit, answer_region);
 }
 
 /* As many as fit an answer. */
@@ -280,7 +217,7 @@ static void
 add_held(struct rte_tel_data *object, const struct mag_cache *cache,
 	 const struct mag_transaction *last)
 {
-	const struct row rows[] = {
+	const struct mag_answer_row rows[] = {
 		{"thread", last->thread},
 		{"ms", last->time_ms},
 	};
@@ -288,14 +225,14 @@ add_held(struct rte_tel_data *object, const struct mag_cache *cache,
 
 	rte_tel_data_start_dict(object);
 	for (i = 0; cache->region->audit != NULL && i < RTE_DIM(rows); i++)
-		add_count(object, rows[i].name, rows[i].value);
+		rte_tel_data_add_dict_uint(object, rows[i].name, rows[i].value);
 	if (cache->region->audit != NULL)
 		rte_tel_data_add_dict_int(object, "lcore",
 					  last->lcore == LCORE_ID_ANY ? -1 : (int)last->lcore);
 }
 
 static void
-answer_held(struct mag_cache *cache, struct rte_tel_data *data)
+answer_held(struct mag_cache *cache, const struct mag_answer_ask *ask, struct rte_tel_data *data)
 {
 	struct mag_transaction last;
 	struct rte_tel_data *object;
@@ -303,6 +240,8 @@ answer_held(struct mag_cache *cache, struct rte_tel_data *data)
 	unsigned int i, n;
 	char name[32];
 
+	if (!mag_answer_no_rest(ask->rest, data))
+		return;
 	if (mag_cache_held(cache, held, HELD_MAX, &n) != 0) {
 		rte_tel_data_string(data, "not known: needs option guard=1 or audit=1");
 		return;
@@ -317,137 +256,72 @@ answer_held(struct mag_cache *cache, struct rte_tel_data *data)
 	}
 }
 
-static int
-handle_held(const char *command, const char *params, struct rte_tel_data *data)
-{
-	RTE_SET_USED(command);
-	return handle(params, data, answer_visit, answer_held);
-}
-
-struct column {
-	const char *name;
-	size_t offset; /* in struct mag_slot_stats */
-	size_t size;
-};
-
-/* clang-format off */
-#define COLUMN(field)                                                                              \
-	{#field, offsetof(struct mag_slot_stats, field),                                           \
-	 sizeof(((struct mag_slot_stats *)NULL)->field)}
-/* clang-format on */
-
-static const struct column columns[] = {
-	COLUMN(allocs), COLUMN(frees), COLUMN(loaded), COLUMN(previous), COLUMN(exchanges),
-};
-
-static uint64_t
-column_value(const struct column *column, const struct mag_slot_stats *stats)
-{
-	const void *field = RTE_PTR_ADD(stats, column->offset);
-
-	return column->size == sizeof(uint64_t) ? *(const uint64_t *)field :
-						  *(const uint32_t *)field;
-}
-
-/* A dictionary with an array per column is what all versions of DPDK can answer. */
-static void
-add_columns(struct rte_tel_data *data, const struct mag_slot_stats *rows, unsigned int n)
-{
-	struct rte_tel_data *array;
-	unsigned int c, i;
-
-	for (c = 0; c < RTE_DIM(columns); c++) {
-		array = rte_tel_data_alloc();
-		if (array == NULL)
-			return;
-		rte_tel_data_start_array(array, COUNT_VAL);
-		for (i = 0; i < n; i++)
-			add_array_count(array, column_value(&columns[c], &rows[i]));
-		rte_tel_data_add_dict_container(data, columns[c].name, array, 0);
-	}
-}
-
-static void
-add_lcores(struct rte_tel_data *data, const struct mag_slot_stats *rows, unsigned int n)
-{
-	struct rte_tel_data *array = rte_tel_data_alloc();
-	unsigned int i;
-
-	if (array == NULL)
-		return;
-	rte_tel_data_start_array(array, RTE_TEL_INT_VAL);
-	for (i = 0; i < n; i++)
-		rte_tel_data_add_array_int(array,
-					   rows[i].lcore == LCORE_ID_ANY ? -1 : (int)rows[i].lcore);
-	rte_tel_data_add_dict_container(data, "lcore", array, 0);
-}
-
-static void
-answer_lcores(struct mag_cache *cache, struct rte_tel_data *data)
-{
-	struct mag_slot_stats stats[MAG_SLOTS];
-	unsigned int i, n, rows = 0;
-
-	n = mag_cache_slot_stats_get(cache, stats, MAG_SLOTS);
-	for (i = 0; i < n; i++)
-		if (stats[i].allocs != 0 || stats[i].frees != 0)
-			stats[rows++] = stats[i];
-	rte_tel_data_start_dict(data);
-	add_lcores(data, stats, rows);
-	add_columns(data, stats, rows);
-}
-
-static int
-handle_lcores(const char *command, const char *params, struct rte_tel_data *data)
-{
-	RTE_SET_USED(command);
-	return handle(params, data, answer_visit, answer_lcores);
-}
-
-/* All caches of the name. */
-static void
-reap_visit(struct mag_cache *cache, void *arg)
-{
-	struct request *request = arg;
-
-	if (strcmp(cache->name, request->name) != 0)
-		return;
-	request->ret = mag_cache_reap_now(cache, false);
-	rte_tel_data_string(request->data, request->ret == 0 ? "done" : "busy");
-	request->ret = 0;
-}
-
+/* All caches of the name; without one, a request to maintenance for all caches. */
 static int
 handle_reap(const char *command, const char *params, struct rte_tel_data *data)
 {
 	RTE_SET_USED(command);
-	if (params != NULL && *params != '\0')
-		return handle(params, data, reap_visit, NULL);
+	if (params != NULL && *params != '\0') {
+		mag_answer_about_all(params, mag_orders_reap, data);
+		return 0;
+	}
 	mag_reap_request();
 	rte_tel_data_string(data, "requested");
 	return 0;
 }
 
+static const struct {
+	const char *command;
+	mag_answer_t answer;
+	const char *help;
+} about_caches[] = {
+	{"/magazine/stats", answer_stats, "Counters of a cache. Parameters: name"},
+	{"/magazine/info", mag_inside_info,
+	 "Where the objects of a cache are, and what was done with them. Parameters: name"},
+	{"/magazine/lcores", mag_inside_lcores,
+	 "Counters of a cache by lcore, with process and thread. Parameters: name[,first row]"},
+	{"/magazine/depot", mag_inside_depot,
+	 "Magazines, working sets and contention of a cache by node. Parameters: name"},
+	{"/magazine/slabs", mag_inside_slabs,
+	 "How full the slabs of a cache are. Parameters: name"},
+	{"/magazine/events", mag_inside_events,
+	 "What happened to a cache lately. Parameters: name[,number of the first event]"},
+	{"/magazine/region", answer_region,
+	 "Figures of the region of a cache. Parameters: name of the cache"},
+	{"/magazine/mirror", answer_mirror,
+	 "Figures of the mirror region that the region of a cache has, or nothing. "
+	 "Parameters: name of the cache"},
+	{"/magazine/held", answer_held,
+	 "Objects of a guarded cache that are with users, and who has them if it is audited. "
+	 "Parameters: name"},
+	{"/magazine/purge", mag_orders_purge,
+	 "Give back all magazines of a cache now. Parameters: name"},
+	{"/magazine/set", mag_orders_set,
+	 "Change an option of a cache: rounds, interval, contention or pressure. "
+	 "Parameters: name,key,value"},
+};
+
+static int
+handle_about(const char *command, const char *params, struct rte_tel_data *data)
+{
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(about_caches); i++)
+		if (strcmp(command, about_caches[i].command) == 0)
+			mag_answer_about(params, about_caches[i].answer, data);
+	return 0;
+}
+
 RTE_INIT(mag_telemetry_load)
 {
+	unsigned int i;
+
 	rte_telemetry_register_cmd("/magazine/list", handle_list,
-				   "Names of all caches. Takes no parameters");
-	rte_telemetry_register_cmd("/magazine/stats", handle_stats,
-				   "Counters of a cache. Parameters: name");
-	rte_telemetry_register_cmd("/magazine/lcores", handle_lcores,
-				   "Counters of a cache by lcore. Parameters: name");
-	rte_telemetry_register_cmd(
-		"/magazine/region", handle_region,
-		"Figures of the region of a cache. Parameters: name of the cache");
-	rte_telemetry_register_cmd(
-		"/magazine/mirror", handle_mirror,
-		"Figures of the mirror region that the region of a cache has, or nothing. "
-		"Parameters: name of the cache");
-	rte_telemetry_register_cmd(
-		"/magazine/held", handle_held,
-		"Objects of a guarded cache that are with users, and who has them "
-		"if it is audited. Parameters: name");
+				   "Names of all caches. Parameters: [number of the first one]");
 	rte_telemetry_register_cmd(
 		"/magazine/reap", handle_reap,
 		"Reap all caches of a name now, or request it for all. Parameters: name");
+	for (i = 0; i < RTE_DIM(about_caches); i++)
+		rte_telemetry_register_cmd(about_caches[i].command, handle_about,
+					   about_caches[i].help);
 }

@@ -214,6 +214,17 @@ static const struct {
 	 set_replace},
 };
 
+const char *
+mag_options_allowed(const char *key)
+{
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(keys); i++)
+		if (strcmp(key, keys[i].key) == 0)
+			return keys[i].allowed;
+	return NULL;
+}
+
 static bool
 set(struct parser *parser, unsigned int i, const char *value)
 {

@@ -105,6 +105,8 @@ int mag_options_replace(char names[MAG_REPLACE_SIZE]);
  */
 int mag_options_parse(const char *who, const char *text, struct mag_options *options);
 
+/** What is allowed as the value of a key, "must be ..."; NULL: no such key. */
+const char *mag_options_allowed(const char *key);
 /** Option clear_min in bytes. */
 uint32_t mag_options_clear_min(const struct mag_options *options);
 /**

@@ -215,6 +215,12 @@ mag_cache_working_set_update(struct mag_cache *cache)
 	}
 }
 
+static void
+count_reap(struct mag_cache *cache)
+{
+	mag_events_add(&cache->events, MAG_EVENT_REAP, 0, MAG_STAT_ADD(cache->reaps, 1) + 1);
+}
+
 bool
 mag_cache_working_set_reap(struct mag_cache *cache, unsigned int chains)
 {
@@ -227,7 +233,7 @@ mag_cache_working_set_reap(struct mag_cache *cache, unsigned int chains)
 		depot_reap(home, chains, &reaped);
 	begun = atomic_exchange_explicit(&cache->reaping, reaped.more, memory_order_relaxed);
 	if (reaped.some && !begun)
-		MAG_STAT_ADD(cache->reaps, 1);
+		count_reap(cache);
 	return reaped.more;
 }
 
@@ -274,7 +280,8 @@ mag_cache_purge_inside(struct mag_cache *cache, bool idle)
 	if (ret != 0)
 		mag_cache_enable_inside(cache);
 	if (ret == 0 && held)
-		MAG_STAT_ADD(cache->purges, 1);
+		mag_events_add(&cache->events, MAG_EVENT_PURGE, 0,
+			       MAG_STAT_ADD(cache->purges, 1) + 1);
 	return ret;
 }
 
@@ -361,6 +368,8 @@ mag_cache_change_type(struct mag_cache *cache, uint32_t rounds, bool wait)
 		return -EBUSY;
 	ret = mag_cache_purge_inside(cache, false);
 	if (ret == 0) {
+		mag_events_add(&cache->events, MAG_EVENT_RESIZE, MAG_STAT(cache->common.type),
+			       rounds);
 		atomic_store_explicit(&cache->common.type, rounds, memory_order_relaxed);
 		MAG_STAT_ADD(cache->contention_seen, MAG_CONTENTION_REST);
 		MAG_STAT_ADD(cache->resizes, 1);
@@ -463,7 +472,7 @@ mag_cache_reap_now(struct mag_cache *cache, bool all)
 			mag_sweep_ask(home);
 	}
 	if (reaped)
-		MAG_STAT_ADD(cache->reaps, 1);
+		count_reap(cache);
 	return 0;
 }
 

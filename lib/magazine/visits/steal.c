@@ -351,9 +351,8 @@ steal_by_asking(struct mag_cache *cache, unsigned int locked, void **objects, un
 	return got + mag_cache_take(cache, objects + got, n - got, request);
 }
 
-unsigned int
-mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n,
-		struct mag_request *request)
+static unsigned int
+steal(struct mag_cache *cache, void **objects, unsigned int n, struct mag_request *request)
 {
 	unsigned int got = 0, homes;
 	uint64_t deadline;
@@ -377,5 +376,30 @@ mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n,
 	}
 	mag_request_end(&cache->common, request);
 	visit_release(cache, homes);
+	return got;
+}
+
+void
+mag_steal_failed(struct mag_cache *cache)
+{
+	mag_events_add_rarely(&cache->events, MAG_EVENT_FAILED,
+			      MAG_STAT_ADD(cache->common.failed_gets, 1) + 1);
+}
+
+/* What a sweep, or the want of one, adds to the counters is an event. */
+unsigned int
+mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n,
+		struct mag_request *request)
+{
+	struct mag_common *common = &cache->common;
+	uint64_t steals = MAG_STAT(common->steals), denied = MAG_STAT(common->steal_denied), now;
+	unsigned int got = steal(cache, objects, n, request);
+
+	if ((now = MAG_STAT(common->steals)) != steals)
+		mag_events_add_rarely(&cache->events, MAG_EVENT_STEAL, now);
+	if ((now = MAG_STAT(common->steal_denied)) != denied)
+		mag_events_add_rarely(&cache->events, MAG_EVENT_DENIED, now);
+	if (unlikely(got < n && !request->some))
+		mag_steal_failed(cache);
 	return got;
 }

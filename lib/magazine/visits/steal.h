@@ -16,6 +16,8 @@
  */
 unsigned int mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n,
 			     struct mag_request *request);
+/** An allocation fails: it is counted, and an event. */
+void mag_steal_failed(struct mag_cache *cache);
 /** Objects that could be had by visiting everybody, in transit included. */
 uint64_t mag_cache_reachable(const struct mag_cache *cache);
 

@@ -10,7 +10,9 @@
 #include <sys/mman.h>
 
 #include <rte_errno.h>
+#include <rte_malloc.h>
 
+#include "cache/cache.h"
 #include "harness.h"
 #include "heap.h"
 #include "../common/log.h"
@@ -280,6 +282,108 @@ TEST(a_program_of_another_layout_does_not_get_the_cache)
 	assert_int_equal(rte_errno, ENOTSUP);
 	assert_int_equal(log_lines(), 1);
 	assert_true(log_has("layout"));
+	rte_mempool_free(mp);
+}
+
+/* Refused, for this reason, which one line of the log has. */
+static void
+assert_lookup_fails(const char *name, int error, const char *reason)
+{
+	log_begin();
+	assert_null(rte_mempool_magazine_lookup(name));
+	log_end();
+	assert_int_equal(rte_errno, error);
+	assert_int_equal(log_lines(), 1);
+	assert_true(log_has(reason) && log_has(name));
+}
+
+TEST(a_pool_of_the_driver_is_found_by_its_name_and_no_other_is)
+{
+	struct rte_mempool *mp, *other;
+	int number;
+
+	harness_need_ours("to look pools up");
+	mp = pool_empty(POOL_SPEC(500, 64));
+	assert_lookup_fails(mp->name, EAGAIN, "populate it");
+	assert_int_equal(rte_mempool_populate_default(mp), 500);
+	assert_ptr_equal(rte_mempool_magazine_lookup(mp->name), mp);
+	assert_null(rte_mempool_magazine_lookup("of-nobody"));
+	assert_int_equal(rte_errno, ENOENT);
+	other = pool_make(POOL_SPEC(500, 64, .ops = REFERENCE_OPS));
+	assert_lookup_fails(other->name, EINVAL, "not magazine");
+	/* As where this process has other plugins than the one that made them. */
+	number = other->ops_index;
+	other->ops_index = mp->ops_index;
+	assert_lookup_fails(other->name, EXDEV, "of another handler");
+	assert_null(rte_mempool_magazine_cache(other));
+	other->ops_index = number;
+	number = mp->ops_index;
+	mp->ops_index = other->ops_index;
+	assert_lookup_fails(mp->name, EXDEV, "is of magazine");
+	mp->ops_index = number;
+	rte_mempool_free(other);
+	rte_mempool_free(mp);
+}
+
+TEST(a_pool_whose_records_have_moved_is_not_found)
+{
+	struct rte_mempool *mp;
+	void *data, *copy;
+
+	harness_need_ours("to look pools up");
+	mp = pool_make(POOL_SPEC(500, 64));
+	data = mp->pool_data;
+	copy = rte_malloc(NULL, sizeof(struct mag_cache), 0);
+	assert_non_null(copy);
+	memcpy(copy, data, sizeof(struct mag_cache));
+	mp->pool_data = copy;
+	assert_lookup_fails(mp->name, EFAULT, "not where they were made");
+	mp->pool_data = data;
+	rte_free(copy);
+	assert_ptr_equal(rte_mempool_magazine_lookup(mp->name), mp);
+	rte_mempool_free(mp);
+}
+
+static void
+use_strange(struct rte_mempool *mp, void *object)
+{
+	struct rte_mempool_info info;
+	void *got[64];
+
+	assert_int_equal(rte_mempool_get_bulk(mp, got, 64), -ENOBUFS);
+	assert_int_equal(rte_mempool_get(mp, got), -ENOBUFS);
+	assert_int_equal(rte_mempool_ops_get_info(mp, &info), 0);
+	assert_int_equal(rte_mempool_get_contig_blocks(mp, got, 1), -ENOBUFS);
+	assert_int_equal(rte_mempool_avail_count(mp), 0);
+	rte_mempool_put(mp, object);
+}
+
+/* As where a process has another version of the driver than the one that made the pool. */
+TEST(a_pool_of_another_version_serves_nothing_and_says_so_once)
+{
+	struct mag_cache *cache;
+	struct rte_mempool *mp;
+	void *object;
+
+	harness_need_ours("to know its versions");
+	mp = pool_make(POOL_SPEC(500, 64, .config = "rounds=14"));
+	cache = mp->pool_data;
+	assert_int_equal(rte_mempool_get(mp, &object), 0);
+	assert_int_equal(mag_lcore_flush(), 0);
+	cache->stamp.layout++;
+	log_begin();
+	use_strange(mp, object);
+	use_strange(mp, object);
+	assert_null(rte_mempool_magazine_lookup(mp->name));
+	assert_int_equal(rte_errno, ENOTSUP);
+	assert_null(rte_mempool_magazine_cache(mp));
+	log_end();
+	assert_int_equal(log_lines(), 1);
+	assert_true(log_has("another version") && log_has(mp->name));
+	cache->stamp.layout--;
+	pool_assert_free(mp, 499);
+	rte_mempool_put(mp, object);
+	pool_assert_free(mp, 500);
 	rte_mempool_free(mp);
 }
 

@@ -2,6 +2,8 @@
 
 /* A pool that a secondary process uses as well. */
 
+#include <dlfcn.h>
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +12,7 @@
 #include <unistd.h>
 
 #include <rte_eal.h>
+#include <rte_errno.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
 #include <rte_memzone.h>
@@ -20,7 +23,8 @@
 
 /* Set in a copy of this program that is the secondary process: what it does. */
 #define ENV_CHILD "CONTRACT_SECONDARY"
-#define ENV_POOL "CONTRACT_SECONDARY_POOL" /* ... with which pool */
+#define ENV_POOL "CONTRACT_SECONDARY_POOL"     /* ... with which pool */
+#define ENV_PLUGIN "CONTRACT_SECONDARY_PLUGIN" /* ... by which driver's own functions */
 #define GIFT "contract-gift"
 
 #ifndef RTE_EAL_PMD_PATH
@@ -103,6 +107,32 @@ gift_find(void)
 	return zone != NULL ? zone->addr : NULL;
 }
 
+/* The driver's own function, of the plugin that EAL has loaded. */
+static struct rte_mempool *
+look_up(const char *name)
+{
+	void *plugin = dlopen(getenv(ENV_PLUGIN), RTLD_NOW | RTLD_NOLOAD);
+	struct rte_mempool *(*lookup)(const char *name);
+
+	if (plugin == NULL)
+		return NULL;
+	*(void **)&lookup = dlsym(plugin, "rte_mempool_magazine_lookup");
+	return lookup(name);
+}
+
+/* 0 when a pool is refused that another handler would be called with. */
+static int
+be_in_another_order(struct rte_mempool *mp)
+{
+	if (mp == NULL || strcmp(rte_mempool_get_ops(mp->ops_index)->name, harness_ops()) == 0)
+		return 3;
+	log_begin();
+	mp = look_up(mp->name);
+	log_end();
+	return mp == NULL && rte_errno == EXDEV && log_has("same plugins in the same order") ? 0 :
+											       5;
+}
+
 /* 0 when all that we give is lost, and nothing else happens. */
 static int
 be_a_stranger(struct rte_mempool *mp)
@@ -127,17 +157,19 @@ be_a_stranger(struct rte_mempool *mp)
 static int
 run_as_child(int argc, char **argv, const char *what)
 {
-	bool stranger = strcmp(what, "stranger") == 0;
+	bool stranger = strcmp(what, "stranger") == 0, reordered = strcmp(what, "reordered") == 0;
 	struct rte_mempool *mp;
 	int ret;
 
-	if (stranger)
+	if (stranger || reordered)
 		unsetenv("MAGAZINE_PLUGIN");
 	if (harness_start_secondary(argc, argv, 1) < 0)
 		return HARNESS_REFUSED;
 	mp = rte_mempool_lookup(getenv(ENV_POOL));
 	if (stranger)
 		return be_a_stranger(mp);
+	if (reordered)
+		return be_in_another_order(mp);
 	if (mp == NULL || strcmp(rte_mempool_get_ops(mp->ops_index)->name, harness_ops()) != 0)
 		return 3;
 	ret = strcmp(what, "turns") == 0 ? turns(mp) : take(mp, atoi(what));
@@ -239,6 +271,20 @@ TEST(what_a_process_without_the_driver_frees_is_lost_and_said_so, setup, teardow
 	harness_need_ours("that nothing is done to a pool by rings and stacks");
 	strangers_lose_what_they_free(RTE_EAL_PMD_PATH "/librte_mempool_ring.so", true);
 	strangers_lose_what_they_free(RTE_EAL_PMD_PATH "/librte_mempool_stack.so", false);
+}
+
+TEST(a_process_with_plugins_in_another_order_is_refused_the_pool, setup, teardown)
+{
+	const char *plugin = getenv("MAGAZINE_PLUGIN");
+	const char *const order[] = {"-d", RTE_EAL_PMD_PATH "/librte_mempool_stack.so", "-d",
+				     plugin, NULL};
+
+	harness_need_ours("to look pools up");
+	if (access(order[1], R_OK) != 0)
+		SKIP_TEST("there is no %s", order[1]);
+	setenv(ENV_PLUGIN, plugin, 1);
+	assert_int_equal(child_end(harness_copy(ENV_CHILD, "reordered", order)), 0);
+	pool_assert_free(mp, COUNT);
 }
 
 static _Atomic bool enough;

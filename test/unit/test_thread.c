@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/meta.h"
 #include "base/peer.h"
 #include "base/process.h"
 #include "fixture.h"
@@ -98,6 +99,18 @@ static bool
 recover_none(uint32_t process __rte_unused)
 {
 	return false;
+}
+
+TEST(test_shared_memory_of_another_version_is_left_alone)
+{
+	void *ours = mag_meta_shared("TEST_SHARED", 100);
+
+	assert_non_null(ours);
+	assert_ptr_equal(mag_meta_shared("TEST_SHARED", 100), ours);
+	log_begin();
+	assert_null(mag_meta_shared("TEST_SHARED", 108));
+	assert_null(mag_meta_shared("TEST_SHARED", 92));
+	log_end_with("another version");
 }
 
 static bool

@@ -23,6 +23,7 @@
 #include <rte_mempool.h>
 
 #include "door/door.h"
+#include "lookup.h"
 #include "replace.h"
 #include "rte_mempool_magazine.h"
 
@@ -43,8 +44,8 @@ static _Thread_local const struct rte_mempool *laying_out;
 
 static int magazine_dequeue(struct rte_mempool *mp, void **objects, unsigned int n);
 
-static bool
-is_ours(const struct rte_mempool *mp)
+bool
+magazine_has(const struct rte_mempool *mp)
 {
 	return rte_mempool_get_ops(mp->ops_index)->dequeue == magazine_dequeue;
 }
@@ -87,7 +88,8 @@ on_event(enum rte_mempool_event event, struct rte_mempool *mp, void *arg)
 	uint64_t out;
 
 	RTE_SET_USED(arg);
-	if (event != RTE_MEMPOOL_EVENT_DESTROY || !is_ours(mp) || mp->pool_data == NULL)
+	if (event != RTE_MEMPOOL_EVENT_DESTROY || !magazine_has(mp) || mp->pool_data == NULL ||
+	    mag_door_kind_of(mp->pool_data) != MAG_DOOR_POOL)
 		return;
 	out = objects_out(mp);
 	if (out > 0)
@@ -390,31 +392,6 @@ static int
 magazine_dequeue_contig_blocks(struct rte_mempool *mp, void **first, unsigned int n)
 {
 	return mag_door_take_blocks(mp->pool_data, first, n);
-}
-
-const struct mag_mirror *
-rte_mempool_magazine_mirror(const struct rte_mempool *mp)
-{
-	const struct mag_cache *cache = rte_mempool_magazine_cache(mp);
-
-	return cache != NULL ? mag_door_mirror(cache) : NULL;
-}
-
-struct mag_cache *
-rte_mempool_magazine_cache_with(const struct rte_mempool *mp, uint32_t layout)
-{
-	if (mp == NULL || !is_ours(mp) || mp->pool_data == NULL) {
-		rte_errno = EINVAL;
-		return NULL;
-	}
-	if (layout == MAG_LAYOUT)
-		return mp->pool_data;
-	MAG_LOG(ERR,
-		"pool \"%s\": the program is compiled for slots of layout %u, the driver has %u: "
-		"compile it with the driver's headers",
-		mp->name, layout, MAG_LAYOUT);
-	rte_errno = ENOTSUP;
-	return NULL;
 }
 
 static const struct rte_mempool_ops ops = {

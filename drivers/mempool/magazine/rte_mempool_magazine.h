@@ -27,6 +27,25 @@ extern "C" {
 /** The driver's name among mempool handlers. */
 #define RTE_MEMPOOL_MAGAZINE_OPS_NAME "magazine"
 
+/**
+ * Look a mempool of this driver up by its name, as rte_mempool_lookup() does, and make sure that
+ * this process can use it. For secondary processes, and for any process that did not make the pool:
+ * rte_mempool knows handlers by their number in each process's own table, so a process with other
+ * plugins, or with the same in another order, calls another handler with the pool.
+ *
+ * Thread safe.
+ *
+ * @param name
+ *   Of the mempool.
+ * @return
+ *   The mempool, or NULL with rte_errno: ENOENT, there is none of that name; and after one log line
+ *   EINVAL, it is of another handler; EXDEV, the number of its handler is another one's in this
+ *   process; ENOTSUP, another version of the driver made it, with another layout of its records;
+ *   EFAULT, its records are at another address than where they were made; EAGAIN, it is not yet
+ *   populated.
+ */
+struct rte_mempool *rte_mempool_magazine_lookup(const char *name);
+
 /** rte_mempool_magazine_cache() of a program that was compiled for this layout. Not for users. */
 struct mag_cache *rte_mempool_magazine_cache_with(const struct rte_mempool *mp, uint32_t layout);
 
@@ -40,8 +59,8 @@ struct mag_cache *rte_mempool_magazine_cache_with(const struct rte_mempool *mp, 
  *   A mempool.
  * @return
  *   The cache, or NULL with rte_errno: EINVAL, the mempool is not of this driver, or is not yet
- *   populated; ENOTSUP, the program was compiled for another layout of what mag_inline.h shows
- *   (logged).
+ *   populated; and after one log line ENOTSUP, the program was compiled for another layout of what
+ *   mag_inline.h shows, or ENOTSUP, EXDEV and EFAULT as rte_mempool_magazine_lookup().
  */
 static inline struct mag_cache *
 rte_mempool_magazine_cache(const struct rte_mempool *mp)

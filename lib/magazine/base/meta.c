@@ -15,6 +15,7 @@
 #include <rte_memzone.h>
 
 #include "base/fault.h"
+#include "base/log.h"
 #include "base/meta.h"
 #include "mag_compiler.h"
 
@@ -53,6 +54,7 @@ mag_meta_free(void *addr)
 /* In front of shared memory. */
 struct shared {
 	_Atomic uint64_t ready; /* SHARED_READY once the rest is zeroed */
+	uint64_t size;          /* of the rest; another version of the library has another one */
 } MAG_ALIGNED(META_ALIGN);
 
 static struct shared *
@@ -66,9 +68,25 @@ shared_make(const char *name, size_t size)
 		return NULL;
 	shared = zone->addr;
 	memset(shared, 0, sizeof(*shared) + size);
+	shared->size = size;
 	/* release: a process that finds it ready finds it zeroed */
 	atomic_store_explicit(&shared->ready, SHARED_READY, memory_order_release);
 	return shared;
+}
+
+static void *
+shared_contents(const char *name, size_t size, struct shared *shared)
+{
+	static _Atomic bool said;
+
+	if (shared->size == size)
+		return shared + 1;
+	if (!atomic_exchange_explicit(&said, true, memory_order_relaxed))
+		MAG_LOG(ERR,
+			"\"%s\": another version of the library has it with %" PRIu64
+			" bytes, this one with %zu: load the same version in all processes",
+			name, shared->size, size);
+	return NULL;
 }
 
 void *
@@ -86,7 +104,7 @@ mag_meta_shared(const char *name, size_t size)
 	for (tries = 0; tries < SHARED_TRIES; tries++) {
 		/* acquire: pairs with shared_make() */
 		if (atomic_load_explicit(&shared->ready, memory_order_acquire) == SHARED_READY)
-			return shared + 1;
+			return shared_contents(name, size, shared);
 		sched_yield();
 	}
 	return NULL;

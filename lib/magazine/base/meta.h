@@ -29,7 +29,7 @@ void mag_meta_free(void *addr);
  * comes first; it stays until EAL ends.
  *
  * @return
- *   NULL: no memory.
+ *   NULL: no memory, or it is there with another size (logged once).
  */
 void *mag_meta_shared(const char *name, size_t size);
 /** Is metadata memory still mapped? EAL takes it away when it ends. */

@@ -6,6 +6,8 @@
  */
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include <rte_common.h>
@@ -15,6 +17,20 @@
 #include "base/meta.h"
 #include "cache/cache.h"
 #include "home/object.h"
+
+void
+mag_cache_strange_report(const struct mag_cache *cache)
+{
+	static const struct mag_cache *_Atomic said;
+
+	if (atomic_exchange_explicit(&said, cache, memory_order_relaxed) == cache)
+		return;
+	MAG_LOG(ERR,
+		"cache \"%s\": another version of the library made it (layout %" PRIx64
+		", here %" PRIx64 "): nothing can be had of it in this process, and what is freed "
+		"to it is lost: load the same version in all processes",
+		cache->name, cache->stamp.layout, MAG_CACHE_LAYOUT);
+}
 
 void
 mag_cache_elsewhere_report(const struct mag_cache *cache)

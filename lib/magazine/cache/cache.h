@@ -39,6 +39,18 @@
 /** Flags above the public ones: what kind of user. */
 #define MAG_CACHE_POOL 0x100u /**< pool types of magazines; objects are never written to */
 
+/**
+ * What a cache is, for processes with another version of the library, or another handler under the
+ * pool's number. In all versions at the same place, behind closed.
+ */
+struct mag_cache_stamp {
+	uint64_t magic;               /**< MAG_CACHE_MAGIC */
+	uint64_t layout;              /**< MAG_CACHE_LAYOUT of the process that made it */
+	const struct mag_cache *self; /**< its address there */
+};
+
+#define MAG_CACHE_MAGIC UINT64_C(0x656e697a6167616d)
+
 /** The homes of a cache, by part of its region. */
 struct mag_homes {
 	struct mag_homes *older;
@@ -57,6 +69,7 @@ struct mag_cache {
 	 * and writes nowhere.
 	 */
 	char closed[6 * RTE_CACHE_LINE_SIZE - MAG_CACHE_NAMESIZE - sizeof(struct mag_cache_head)];
+	struct mag_cache_stamp stamp; /**< from here on another version may have other fields */
 	uint64_t id;
 	uint32_t flags;
 	uint32_t object_size;
@@ -101,6 +114,15 @@ struct mag_cache {
 };
 
 _Static_assert(offsetof(struct mag_cache, head) == 0, "mag_inline.h casts a cache to its head");
+_Static_assert(offsetof(struct mag_cache, stamp) == 384, "other versions look for it here");
+
+/**
+ * Number of the layout of what processes share: MAG_LAYOUT, and the sizes of the structs, so that
+ * it changes with them. A change that leaves all sizes as they are raises MAG_LAYOUT.
+ */
+#define MAG_CACHE_LAYOUT                                                                           \
+	((uint64_t)MAG_LAYOUT << 48 | (uint64_t)sizeof(struct mag_cache) << 16 |                   \
+	 (uint64_t)sizeof(struct mag_region))
 
 /**
  * Size by which a library cache has its magazine types: an elastic region has room for the
@@ -153,16 +175,34 @@ unsigned int mag_homes_take(const struct mag_homes *homes, void **objects, unsig
 void mag_homes_give(struct mag_cache *cache, void *const *objects, unsigned int n,
 		    void (*give)(struct mag_home *home, void *const *objects, unsigned int n));
 
+/** Logs, once for this cache, that its records have another layout. */
+void mag_cache_strange_report(const struct mag_cache *cache);
+
+/**
+ * Was the cache made by another version of the library, so that none of its records may be touched
+ * here? Says so in a log line. On every path below the fast one, which knows the slots alone.
+ */
+static inline bool
+mag_cache_is_strange(const struct mag_cache *cache)
+{
+	if (likely(cache->stamp.layout == MAG_CACHE_LAYOUT))
+		return false;
+	mag_cache_strange_report(cache);
+	return true;
+}
+
 /** Logs that the cache's callbacks are in another process. */
 void mag_cache_elsewhere_report(const struct mag_cache *cache);
 
 /**
  * Are constructor and destructor addresses in another process, the one that made the cache, or its
- * memory only that one's? Says so in a log line; such a use is refused.
+ * memory only that one's? Or is it strange? Says so in a log line; such a use is refused.
  */
 static inline bool
 mag_cache_is_elsewhere(const struct mag_cache *cache)
 {
+	if (unlikely(mag_cache_is_strange(cache)))
+		return true;
 	if (likely(!cache->is_own || cache->process == mag_process_id))
 		return false;
 	mag_cache_elsewhere_report(cache);

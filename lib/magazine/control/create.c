@@ -95,6 +95,7 @@ mag_create_begin(const char *kind, const char *name, int node)
 	cache->listing = listing;
 	snprintf(cache->name, sizeof(cache->name), "%s", name);
 	cache->head.slots = cache->first.slot;
+	cache->stamp = (struct mag_cache_stamp){MAG_CACHE_MAGIC, MAG_CACHE_LAYOUT, cache};
 	cache->first.node = node;
 	cache->process = mag_process_id;
 	cache->pid = mag_process_pid;
@@ -361,6 +362,8 @@ may_destroy(const struct mag_cache *cache)
 			cache->name);
 		return -EDEADLK;
 	}
+	if (mag_cache_is_strange(cache))
+		return -EPERM;
 	if (cache->process != mag_process_id) {
 		MAG_LOG(ERR, "cache \"%s\": process %d made it: destroy it there", cache->name,
 			cache->pid);

@@ -132,6 +132,9 @@ mag_pool_home(struct mag_cache *cache, int node)
 bool
 mag_pool_free(struct mag_cache *cache)
 {
+	/* Its records stay until the primary process ends. */
+	if (mag_cache_is_strange(cache))
+		return false;
 	/*
 	 * Only that process knows its list. Where it has ended, the records stay until the primary
 	 * ends.

@@ -202,6 +202,8 @@ mag_door_get(struct mag_cache *pool, void **objects, unsigned int n, uint64_t *h
 {
 	uint64_t *note;
 
+	if (unlikely(mag_cache_is_strange(pool)))
+		return -ENOBUFS;
 	*had = MAG_STAT(mag_slot_own(pool->first.slot)->allocs);
 	if (unlikely(mag_cache_take_all(pool, objects, n, false) != 0))
 		return -ENOBUFS;
@@ -216,9 +218,12 @@ int
 mag_door_get_hard(struct mag_cache *pool, void **objects, unsigned int n, const void *refilled,
 		  uint64_t had)
 {
-	uint64_t *note = refused_note(pool);
+	uint64_t *note;
 	int ret = -ENOBUFS;
 
+	if (unlikely(mag_cache_is_strange(pool)))
+		return -ENOBUFS;
+	note = refused_note(pool);
 	/*
 	 * relaxed: a note is of this thread alone, or of those who take the lock of the shared slot
 	 */
@@ -240,12 +245,36 @@ mag_door_take_blocks(struct mag_cache *pool, void **first, unsigned int n)
 {
 	unsigned int tries;
 
+	if (mag_cache_is_strange(pool))
+		return -ENOBUFS;
 	for (tries = 0; mag_pool_take_blocks(pool, first, n) != 0; tries++)
 		if (tries == GATHER_TRIES ||
 		    mag_cache_reachable(pool) < (uint64_t)n * pool->region->block ||
 		    MAG_STAT(pool->dying) || mag_cache_gather(pool) != 0)
 			return -ENOBUFS;
 	return 0;
+}
+
+/* Is this memory of EAL's that is there? */
+static bool
+is_memory(const void *address)
+{
+	const struct rte_memseg *segment = rte_mem_virt2memseg(address, NULL);
+
+	return segment != NULL && segment->len != 0;
+}
+
+enum mag_door_kind
+mag_door_kind_of(const void *data)
+{
+	const struct mag_cache *pool = data;
+
+	if (!is_memory(pool) || !is_memory(&pool->stamp + 1) ||
+	    pool->stamp.magic != MAG_CACHE_MAGIC)
+		return MAG_DOOR_OTHER;
+	if (pool->stamp.self != pool)
+		return MAG_DOOR_MOVED;
+	return mag_cache_is_strange(pool) ? MAG_DOOR_STRANGE : MAG_DOOR_POOL;
 }
 
 const struct mag_mirror *

@@ -129,6 +129,17 @@ __rte_internal int mag_door_get(struct mag_cache *pool, void **objects, unsigned
 __rte_internal int mag_door_get_hard(struct mag_cache *pool, void **objects, unsigned int n,
 				     const void *refilled, uint64_t had);
 
+/** What the data of a mempool is. */
+enum mag_door_kind {
+	MAG_DOOR_POOL,    /**< a pool that this process can use */
+	MAG_DOOR_OTHER,   /**< another handler's */
+	MAG_DOOR_MOVED,   /**< a pool that is at another address than where it was made */
+	MAG_DOOR_STRANGE, /**< a pool that another version of the library made (logged) */
+};
+
+/** Looks at memory only as far as it is EAL's. */
+__rte_internal enum mag_door_kind mag_door_kind_of(const void *data);
+
 /** Objects of a contiguous block. */
 __rte_internal uint32_t mag_door_block(const struct mag_cache *pool);
 /**

@@ -181,6 +181,8 @@ mag_cache_available(const struct mag_cache *cache)
 	uint64_t most = 0, before, once;
 	unsigned int i;
 
+	if (mag_cache_is_strange(cache))
+		return 0;
 	for (i = 0; i < COUNTS; i++) {
 		before = slabs_destroyed(cache);
 		once = available_once(cache);

@@ -5,15 +5,19 @@
 # test/run.sh, of what is committed, as they are, in chroots of Debian trixie (DPDK 24.11) and sid
 # (25.11). Each test that failed there fails here, by its name.
 #
-# Suites that do not depend on DPDK's version are left out: model, mutation, arm, numa, fuzz; all of
-# them with MAGAZINE_COMPAT_SUITES="", or others by their names. Logs: build-compat/run-SUITE.log.
+# MAGAZINE_FULL=1, which test/run.sh --full sets, runs the whole default of test/run.sh; without it
+# model, mutation, arm, numa and fuzz are left out, which depend least on DPDK's version.
+# MAGAZINE_COMPAT_SUITES has the names of others, or is empty for the default. Logs:
+# build-compat/run-SUITE.log.
 
 set -u
 kind=run
 # shellcheck source-path=SCRIPTDIR source=checks.sh
 . "$(dirname -- "${BASH_SOURCE[0]}")/checks.sh"
 
-WANTED=${MAGAZINE_COMPAT_SUITES-style unit contract dataplane bench stress tsan asan}
+WANTED='style unit contract dataplane bench stress tsan asan'
+[ "${MAGAZINE_FULL:-0}" = 0 ] || WANTED=
+WANTED=${MAGAZINE_COMPAT_SUITES-$WANTED}
 
 forwards() {
 	inside /root/magazine/app/forward.sh --seconds 3

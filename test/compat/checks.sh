@@ -66,6 +66,18 @@ fresh_tree() {
 	git -C "$ROOT" archive HEAD | tar -x -C "$tree/root/magazine"
 }
 
+# check_tests [SUITE...]: test/run.sh there, of those suites or its default. What failed is named,
+# and the last line is shown.
+check_tests() {
+	local from
+
+	from=$(($(wc -l <"$log") + 1))
+	check "test/run.sh${1:+ --only $*} passes" \
+		inside /root/magazine/test/run.sh ${1:+--only "$@"} ||
+		tail -n "+$from" "$log" | grep FAILED | sed 's/^/# /'
+	echo "# $step: $(tail -n 1 "$log")"
+}
+
 drop_tree() {
 	# Interrupted: what runs there has nothing to give back but the chroot.
 	[ -z "$child" ] || {

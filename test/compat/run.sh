@@ -23,24 +23,14 @@ forwards() {
 	inside /root/magazine/app/forward.sh --seconds 3
 }
 
-tests() {
-	# shellcheck disable=SC2086 # suites are words
-	inside /root/magazine/test/run.sh ${WANTED:+--only $WANTED}
-}
-
 run_of() {
-	local from
-
 	fresh_tree tests ca-certificates || {
 		skip_suite
 		return
 	}
 	check "forward.sh forwards" forwards
-	from=$(($(wc -l <"$log") + 1))
-	if ! check "test/run.sh passes" tests; then
-		tail -n "+$from" "$log" | grep FAILED | sed 's/^/# /'
-	fi
-	echo "# $step: $(tail -n 1 "$log")"
+	# shellcheck disable=SC2086 # suites are words
+	check_tests $WANTED
 	drop_tree
 }
 

@@ -6,7 +6,9 @@
 # forwards on the driver that is inside it; programs are linked with the static and with the shared
 # libraries that were installed; and what is taken out again leaves nothing.
 #
-# MAGAZINE_DPDK=DIR: another source tree of DPDK instead, built in a chroot of the one SUITE.
+# MAGAZINE_DPDK=DIR: another source tree of DPDK instead, built in a chroot of the one SUITE. It is
+# also built and installed as it is, before anything is laid into it, and the unit and contract
+# tests pass with that: test/compat/run.sh has no distribution for it.
 # Few of DPDK's drivers are built, to save time. Logs are in build-compat/tree-SUITE.log.
 
 set -u
@@ -15,7 +17,7 @@ kind=tree
 . "$(dirname -- "${BASH_SOURCE[0]}")/checks.sh"
 
 PACKAGES=(build-essential meson pkgconf python3-pyelftools libnuma-dev)
-DRIVERS='mempool/*,bus/vdev,net/null'
+DRIVERS='mempool/magazine,mempool/ring,mempool/stack,mempool/bucket,bus/vdev,net/null,net/ring'
 # A warning in a file of ours names it so.
 OURS='\.\./\(lib\|drivers/mempool\)/magazine/.*warning:'
 
@@ -41,14 +43,14 @@ fetch_dpdk() {
 }
 
 lay() {
-	cp -a "$tree/root/dpdk" "$tree/root/untouched"
 	inside /root/magazine/tools/dpdk-tree.sh /root/dpdk
 }
 
+# A build folder is told of the files that have come.
 configure() {
-	in_dpdk "meson setup build -Dplatform=generic -Ddeveloper_mode=enabled -Dtests=false \
-		-Denable_apps=test-pmd -Denable_drivers='$DRIVERS' \
-		-Ddefault_library=static"
+	in_dpdk "rm -f build.log; meson setup \$([ ! -d build ] || echo --reconfigure) build \
+		-Dplatform=generic -Ddeveloper_mode=enabled -Dtests=false \
+		-Denable_apps=test-pmd -Denable_drivers='$DRIVERS' -Ddefault_library=static"
 }
 
 build() {
@@ -88,6 +90,12 @@ tree_of() {
 		return
 	}
 	step="$step, DPDK $(cat "$tree/root/dpdk/VERSION")"
+	cp -a "$tree/root/dpdk" "$tree/root/untouched"
+	if [ -n "${MAGAZINE_DPDK:-}" ] && check "it is configured without ours" configure &&
+		check "it is built without ours" build &&
+		check "it is installed without ours" install_dpdk; then
+		check_tests unit contract
+	fi
 	if check "library and driver are laid into the tree" lay &&
 		check "it is configured" configure && check "it is built" build; then
 		check "nothing of ours warns" has_no_warnings

@@ -125,15 +125,20 @@ def apt(tool, *arguments, folder=None):
 
 def download_kernel(folder):
     """The package of Debian's newest kernel, unpacked below folder; what went wrong, or None."""
-    _, depends = apt("apt-cache", "depends", KERNEL_PACKAGE)
-    found = re.search(r"Depends: (linux-image-\S+)", depends)
-    if not found:
+    package = KERNEL_PACKAGE
+    # Since 2026 the image is in a package of its own that linux-image-VERSION depends on.
+    for kind in ("image", "binary"):
+        _, depends = apt("apt-cache", "depends", package)
+        found = re.search(rf"Depends: (linux-{kind}-\S+)", depends)
+        if found:
+            package = found[1]
+    if package == KERNEL_PACKAGE:
         return f"no package {KERNEL_PACKAGE}"
-    done, said = apt("apt-get", "download", found[1], folder=folder)
+    done, said = apt("apt-get", "download", package, folder=folder)
     if not done:
-        return f"cannot download {found[1]}: {said.strip().splitlines()[-1]}"
-    for package in pathlib.Path(folder).glob("*.deb"):
-        subprocess.run(["dpkg-deb", "-x", package, folder], check=True, timeout=APT_SECONDS)
+        return f"cannot download {package}: {said.strip().splitlines()[-1]}"
+    for file in pathlib.Path(folder).glob("*.deb"):
+        subprocess.run(["dpkg-deb", "-x", file, folder], check=True, timeout=APT_SECONDS)
     return None
 
 
@@ -157,6 +162,8 @@ def find_kernel():
             raise tap.Skip(f"no kernel: {wrong}")
         for kernel in pathlib.Path(folder).glob("boot/vmlinuz-*"):
             return kernel.rename(KERNELS / kernel.name)
+        for kernel in pathlib.Path(folder).glob("usr/lib/modules/*/vmlinuz"):
+            return kernel.rename(KERNELS / f"vmlinuz-{kernel.parent.name}")
     raise tap.Skip(f"no kernel: {KERNEL_PACKAGE} has none")
 
 

@@ -135,7 +135,7 @@ class Apt:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=APT_SECONDS,
+            timeout=patience.scaled(APT_SECONDS),
         )
         if done.returncode != 0:
             raise tap.Skip(
@@ -163,7 +163,7 @@ def unpack(package, folder):
             ["tar", "-x", "--keep-directory-symlink", "--no-same-owner", "-C", folder],
             stdin=files.stdout,
             check=True,
-            timeout=APT_SECONDS,
+            timeout=patience.scaled(APT_SECONDS),
         )
 
 

@@ -118,7 +118,7 @@ def apt(tool, *arguments, folder=None):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=APT_SECONDS,
+        timeout=patience.scaled(APT_SECONDS),
     )
     return done.returncode == 0, done.stdout
 
@@ -138,7 +138,9 @@ def download_kernel(folder):
     if not done:
         return f"cannot download {package}: {said.strip().splitlines()[-1]}"
     for file in pathlib.Path(folder).glob("*.deb"):
-        subprocess.run(["dpkg-deb", "-x", file, folder], check=True, timeout=APT_SECONDS)
+        subprocess.run(
+            ["dpkg-deb", "-x", file, folder], check=True, timeout=patience.scaled(APT_SECONDS)
+        )
     return None
 
 

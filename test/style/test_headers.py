@@ -21,8 +21,9 @@ import sys
 import tempfile
 
 TEST = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(TEST / "dataplane"))
+sys.path[:0] = [str(TEST / "dataplane"), str(TEST.parent / "app")]
 
+import patience  # noqa: E402
 import tap  # noqa: E402
 
 ROOT = TEST.parent
@@ -163,16 +164,20 @@ def unpacked(root):
 
 
 def apt(folder, *arguments):
-    done = subprocess.run(
-        ["apt-get", "-q", "-y", *arguments],
-        cwd=folder,
-        env=dict(os.environ, APT_CONFIG=folder / "conf"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=APT_SECONDS,
-        check=False,
-    )
+    seconds = patience.scaled(APT_SECONDS)
+    try:
+        done = subprocess.run(
+            ["apt-get", "-q", "-y", *arguments],
+            cwd=folder,
+            env=dict(os.environ, APT_CONFIG=folder / "conf"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise tap.Skip(f"apt-get {arguments[0]}: not done in {seconds:.0f} s") from None
     if done.returncode != 0:
         raise tap.Skip(
             f"apt-get {arguments[0]}: " + (done.stdout.strip().splitlines() or ["says nothing"])[-1]
@@ -222,7 +227,9 @@ def download(suite):
         apt(folder, "download", *PACKAGES)
         for package in folder.glob("*.deb"):
             subprocess.run(
-                ["dpkg-deb", "-x", package, folder / "root"], check=True, timeout=APT_SECONDS
+                ["dpkg-deb", "-x", package, folder / "root"],
+                check=True,
+                timeout=patience.scaled(APT_SECONDS),
             )
         (folder / "root").rename(root)
     return root

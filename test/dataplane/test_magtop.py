@@ -170,6 +170,13 @@ for cache in (0, 128):
                 pool["lcores"] + pool["depot"] + pool["slabs"] == of_pmd.backend,
                 f"{pool}\n{of_pmd}",
             )
+            status, output, errors = magtop("--advise", "-f", pmd.prefix)
+            tap.check(
+                status == 0
+                and output.startswith(f"{POOL}: {of_pmd.size} objects now; advised: ")
+                and "no get failed" in output,
+                f"status {status}: {output}{errors}",
+            )
             status, _, errors = magtop("--once", "-d", "0.1", "-f", pmd.prefix, "nobody")
             tap.check(
                 status == 1 and f"nobody: not there; pools are: {POOL}" in errors,

@@ -23,7 +23,7 @@ COLUMNS = 100
 TAB = 8
 CODE = ("lib/", "drivers/", "app/")
 # Data and pictures, and what other programs lay out.
-NO_TEXT = (".png", ".svg", ".pcap", ".abi", ".expected", ".abignore")
+NO_TEXT = (".png", ".svg", ".pcap", ".abi", ".expected", ".abignore", ".json")
 # A row of a Markdown table, or an address, cannot be broken.
 UNBREAKABLE = re.compile(r"^\s*\||https?://\S{40}")
 INCLUDE = re.compile(r'^#\s*include\s+"([^"]+)"', re.MULTILINE)

@@ -346,6 +346,37 @@ TEST(test_failed_gets_are_counted, setup, fixture_teardown)
 	free_bulk(objects, COUNT);
 }
 
+TEST(test_advice_follows_what_was_out_and_what_failed, setup, fixture_teardown)
+{
+	void *objects[COUNT];
+
+	alloc_bulk(objects, 80);
+	mag_cache_update(cache);
+	free_bulk(objects, 80);
+	assert_answer("/magazine/advise,seen", "\"objects\":256,\"advised\":90,\"peak_out\":80,");
+	assert_answer("/magazine/advise,seen", "80 out at most, in 3 looks, and no get failed");
+	assert_null(strstr(answer, "visit=0"));
+	alloc_bulk(objects, COUNT);
+	assert_null(mag_cache_alloc(cache));
+	free_bulk(objects, COUNT);
+	assert_answer("/magazine/advise,seen", "\"advised\":512,\"peak_out\":256,");
+	assert_answer("/magazine/advise,seen", "1 gets failed with 256 objects out");
+}
+
+TEST(test_advice_counts_what_nobody_may_take, NULL, fixture_teardown)
+{
+	struct mag_options options = mag_options_default;
+
+	options.rounds = 30;
+	options.visit = false;
+	fixture_pool("seen", 4096, SIZE, 4096, &options);
+	fill(30);
+	assert_answer("/magazine/advise,seen", "\"advised\":30,");
+	assert_answer("/magazine/advise,seen",
+		      "+ 30 in lcores' magazines, which visit=0 leaves there");
+	assert_answer("/magazine/advise,seen", "with less than ");
+}
+
 TEST(test_a_depot_tells_its_working_set_by_node, setup, fixture_teardown)
 {
 	fill(100);
@@ -534,8 +565,8 @@ TEST(test_a_busy_cache_is_an_error_with_its_name, setup, fixture_teardown)
 }
 
 static const char *const about_caches[] = {
-	"stats",  "info",   "lcores", "depot", "slabs", "events",
-	"region", "mirror", "held",   "purge", "set",
+	"advise", "stats",  "info",   "lcores", "depot", "slabs",
+	"events", "region", "mirror", "held",   "purge", "set",
 };
 
 TEST(test_an_unknown_name_is_an_error, setup, fixture_teardown)

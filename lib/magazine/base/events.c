@@ -51,18 +51,18 @@ mag_events_add(struct mag_events *events, enum mag_event_kind kind, uint32_t bef
 	atomic_store_explicit(&entry->number, number + 1, memory_order_release);
 }
 
-void
+bool
 mag_events_add_rarely(struct mag_events *events, enum mag_event_kind kind, uint64_t value)
 {
 	uint64_t now = rte_rdtsc(), quiet = MAG_STAT(events->quiet[kind]);
 
-	if (now < quiet)
-		return;
 	/* relaxed: of several threads at once one adds it */
-	if (atomic_compare_exchange_strong_explicit(&events->quiet[kind], &quiet,
-						    mag_deadline_in(QUIET_MS * 1000),
-						    memory_order_relaxed, memory_order_relaxed))
-		mag_events_add(events, kind, 0, value);
+	if (now < quiet || !atomic_compare_exchange_strong_explicit(
+				   &events->quiet[kind], &quiet, mag_deadline_in(QUIET_MS * 1000),
+				   memory_order_relaxed, memory_order_relaxed))
+		return false;
+	mag_events_add(events, kind, 0, value);
+	return true;
 }
 
 bool

@@ -55,8 +55,8 @@ const char *mag_event_name(uint32_t kind);
 /** An event. before, value: 16 bits for a resize; else value alone, with before 0. */
 void mag_events_add(struct mag_events *events, enum mag_event_kind kind, uint32_t before,
 		    uint64_t value);
-/** The same of what may happen often: at most one a second is kept of each kind. */
-void mag_events_add_rarely(struct mag_events *events, enum mag_event_kind kind, uint64_t value);
+/** The same of what may happen often: at most one a second is kept of each kind. Was it? */
+bool mag_events_add_rarely(struct mag_events *events, enum mag_event_kind kind, uint64_t value);
 /** The event of this number, if it is still kept. */
 bool mag_events_get(const struct mag_events *events, uint64_t number, struct mag_event *event);
 /** Number of the oldest event that may still be kept, and of the next one to come. */

@@ -109,6 +109,8 @@ struct mag_cache {
 	_Atomic uint64_t bad_frees; /**< those that the watch refused */
 
 	struct mag_events events;
+	/** The most objects that users, and slots, were seen with; how often that was looked at. */
+	_Atomic uint64_t peak_out, peak_lcores, looks;
 
 	struct mag_home first;
 };

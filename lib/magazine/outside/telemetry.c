@@ -18,6 +18,7 @@
 #include "cache/cache.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
+#include "outside/advice.h"
 #include "outside/answer.h"
 #include "outside/inside.h"
 #include "outside/orders.h"
@@ -294,6 +295,8 @@ static const struct {
 	{"/magazine/held", answer_held,
 	 "Objects of a guarded cache that are with users, and who has them if it is audited. "
 	 "Parameters: name"},
+	{"/magazine/advise", mag_advice,
+	 "How many objects a pool has to have, and why. Parameters: name"},
 	{"/magazine/purge", mag_orders_purge,
 	 "Give back all magazines of a cache now. Parameters: name"},
 	{"/magazine/set", mag_orders_set,

@@ -25,6 +25,7 @@
 #include "outside/strangers.h"
 #include "outside/update.h"
 #include "visits/purge.h"
+#include "visits/steal.h"
 
 static _Atomic uint64_t updates; /* of all caches */
 
@@ -87,6 +88,7 @@ mag_update_magazines(struct mag_cache *cache, unsigned int chains)
 	if (resize)
 		mag_cache_change_type(cache, type, false);
 	mag_cache_working_set_reap(cache, chains);
+	mag_steal_note_peaks(cache);
 	mag_strangers_look(cache);
 	MAG_STAT_ADD(cache->updates, 1);
 	MAG_STAT_ADD(updates, 1);

@@ -379,11 +379,34 @@ steal(struct mag_cache *cache, void **objects, unsigned int n, struct mag_reques
 	return got;
 }
 
+static void
+raise(_Atomic uint64_t *peak, uint64_t value)
+{
+	uint64_t was = MAG_STAT(*peak);
+
+	while (value > was &&
+	       !atomic_compare_exchange_weak_explicit(peak, &was, value, memory_order_relaxed,
+						      memory_order_relaxed))
+		;
+}
+
+void
+mag_steal_note_peaks(struct mag_cache *cache)
+{
+	uint64_t reachable = mag_cache_reachable(cache), objects = MAG_STAT(cache->region->objects);
+
+	raise(&cache->peak_out, objects - RTE_MIN(reachable, objects));
+	raise(&cache->peak_lcores, mag_cache_in_lcores(cache));
+	MAG_STAT_ADD(cache->looks, 1);
+}
+
 void
 mag_steal_failed(struct mag_cache *cache)
 {
-	mag_events_add_rarely(&cache->events, MAG_EVENT_FAILED,
-			      MAG_STAT_ADD(cache->common.failed_gets, 1) + 1);
+	uint64_t failed = MAG_STAT_ADD(cache->common.failed_gets, 1) + 1;
+
+	if (mag_events_add_rarely(&cache->events, MAG_EVENT_FAILED, failed))
+		mag_steal_note_peaks(cache);
 }
 
 /* What a sweep, or the want of one, adds to the counters is an event. */

@@ -16,6 +16,8 @@
  */
 unsigned int mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n,
 			     struct mag_request *request);
+/** Look how many objects users and slots have, and note the most. */
+void mag_steal_note_peaks(struct mag_cache *cache);
 /** An allocation fails: it is counted, and an event. */
 void mag_steal_failed(struct mag_cache *cache);
 /** Objects that could be had by visiting everybody, in transit included. */

@@ -65,9 +65,8 @@ bool
 log_wait(const char *part)
 {
 	bool has = false;
-	unsigned int i;
 
-	for (i = 0; !has && i < WAIT_MS; i++) {
+	for (unsigned int i = 0; !has && i < WAIT_MS; i++) {
 		usleep(1000);
 		/* Other threads write to it. */
 		flockfile(stream);

@@ -230,7 +230,7 @@ eal_try(const struct eal_plan *plan)
 {
 	static struct args args; /* EAL keeps what it was given */
 	char memory[16];
-	int i, ret;
+	int ret;
 
 	snprintf(prefix, sizeof(prefix), "%s-%s-%d", env_text("MAGAZINE_FILE_PREFIX", "magazine"),
 		 plan->name, plan->primary != 0 ? plan->primary : getpid());
@@ -248,9 +248,9 @@ eal_try(const struct eal_plan *plan)
 		args_add(&args, "--no-huge");
 		args_add_pair(&args, "-m", memory);
 	}
-	for (i = 0; plan->args != NULL && plan->args[i] != NULL; i++)
+	for (int i = 0; plan->args != NULL && plan->args[i] != NULL; i++)
 		args_add(&args, plan->args[i]);
-	for (i = 1; i < plan->argc; i++)
+	for (int i = 1; i < plan->argc; i++)
 		args_add(&args, plan->argv[i]);
 	ret = rte_eal_init(args.count, args.text);
 	if (ret >= 0 && plan->megabytes > 0)
@@ -271,9 +271,8 @@ static struct rte_malloc_socket_stats
 heap_sums(void)
 {
 	struct rte_malloc_socket_stats stats, sums = {0};
-	unsigned int i;
 
-	for (i = 0; i < rte_socket_count(); i++)
+	for (unsigned int i = 0; i < rte_socket_count(); i++)
 		if (rte_malloc_get_socket_stats(rte_socket_id_by_idx(i), &stats) == 0) {
 			sums.heap_allocsz_bytes += stats.heap_allocsz_bytes;
 			sums.alloc_count += stats.alloc_count;

@@ -2,13 +2,7 @@
 
 /* Blocks of contiguous objects: fixed in size, whole, and to be had again after any exchange. */
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-
-#include <rte_errno.h>
-#include <rte_lcore.h>
 
 #include "harness.h"
 #include "pool.h"

@@ -2,13 +2,8 @@
 
 /* Option cache: rte_mempool's own caches are as it says, whatever the application asked for. */
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 
-#include <rte_lcore.h>
 #include <rte_malloc.h>
 
 #include "harness.h"
@@ -56,9 +51,8 @@ static void
 assert_caches(struct rte_mempool *mp, uint32_t size)
 {
 	struct mag_cache_stats stats;
-	unsigned int i;
 
-	for (i = 0; i < RTE_MAX_LCORE; i++) {
+	for (unsigned int i = 0; i < RTE_MAX_LCORE; i++) {
 		assert_int_equal(mp->local_cache[i].size, size);
 		assert_int_equal(mp->local_cache[i].flushthresh, flushthresh_of(size));
 		assert_int_equal(mp->local_cache[i].len, 0);
@@ -80,9 +74,8 @@ static const struct {
 TEST(caches_are_as_made_unless_the_option_says_otherwise)
 {
 	struct rte_mempool *mp;
-	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(rows); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(rows); i++) {
 		mp = make(rows[i].config, rows[i].made);
 		assert_caches(mp, rows[i].size);
 		assert_int_equal(mp->cache_size, rows[i].made);
@@ -110,9 +103,9 @@ TEST(the_option_comes_from_the_environment)
 static unsigned int
 stranded(const struct rte_mempool *mp)
 {
-	unsigned int i, n = 0;
+	unsigned int n = 0;
 
-	for (i = 0; i < RTE_MAX_LCORE; i++)
+	for (unsigned int i = 0; i < RTE_MAX_LCORE; i++)
 		n += mp->local_cache[i].len;
 	return n;
 }
@@ -136,9 +129,8 @@ TEST(a_cache_strands_no_more_than_its_size_in_force_allows)
 	static const uint32_t sizes[] = {1, 8, 32, 250};
 	struct rte_mempool *mp;
 	char config[32];
-	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(sizes); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(sizes); i++) {
 		snprintf(config, sizeof(config), "cache=%u", sizes[i]);
 		mp = make(config, 512);
 		run_on_lcore(rte_get_next_lcore(-1, 1, 0), pool_get_and_put, mp);
@@ -232,10 +224,10 @@ TEST(a_cache_of_more_than_there_can_be_fails_the_pool)
 {
 	static const char *const bad[] = {"cache=513", "cache=-1", "cache=off", "cache="};
 	char config[32], allowed[32];
-	unsigned int i, most = 512;
+	unsigned int most = 512;
 
 	harness_need_ours("options");
-	for (i = 0; i < RTE_DIM(bad); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(bad); i++) {
 		assert_int_equal(populate(bad[i], COUNT, 32), -EINVAL);
 		assert_true(log_has("must be 0 (off) or 1 to 512"));
 	}

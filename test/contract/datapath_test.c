@@ -2,20 +2,14 @@
 
 /* No system call and no rte_malloc on the data path. */
 
-#include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
-#include <unistd.h>
 
-#include <rte_lcore.h>
 #include <rte_malloc.h>
 
 #include "harness.h"
@@ -78,9 +72,9 @@ struct trader {
 static void
 trade(struct trader *trader, void **held)
 {
-	unsigned int step, n, count = 0;
+	unsigned int n, count = 0;
 
-	for (step = 0; step < STEPS; step++) {
+	for (unsigned int step = 0; step < STEPS; step++) {
 		n = rand_r(&trader->seed) % BULK_MAX;
 		if (rand_r(&trader->seed) % 2 && count + n <= HELD_MAX) {
 			if (rte_mempool_get_bulk(trader->mp, held + count, n) == 0)

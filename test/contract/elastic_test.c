@@ -5,30 +5,21 @@
  * again after it, or it is said that EAL keeps them.
  */
 
-#include <errno.h>
 #include <glob.h>
 #include <limits.h>
 #include <mntent.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <rte_cycles.h>
 #include <rte_eal.h>
-#include <rte_errno.h>
-#include <rte_lcore.h>
 #include <rte_malloc.h>
 #include <rte_memory.h>
 #include <rte_service.h>
 
 #include "harness.h"
 #include "heap.h"
-#include "mag_cache.h"
 #include "mag_maint.h"
 #include "mag_mirror.h"
-#include "mag_region.h"
 #include "../counts.h"
 #include "outside/maint.h"
 

@@ -2,14 +2,7 @@
 
 /* Getting and putting on one lcore: nothing but whole bulks, nothing lost, nothing written to. */
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-
-#include <rte_errno.h>
-#include <rte_lcore.h>
 
 #include "harness.h"
 #include "pool.h"

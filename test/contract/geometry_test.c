@@ -2,15 +2,11 @@
 
 /* Where objects lie: calc_mem_size says what populate needs, and pages are not crossed. */
 
-#include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #include <rte_bitops.h>
 #include <rte_eal.h>
-#include <rte_errno.h>
 #include <rte_malloc.h>
 #include <rte_memory.h>
 

@@ -2,12 +2,6 @@
 
 /* Pools that check what is given back to them: options guard=1 and audit=1. */
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <rte_lcore.h>
 #include <rte_mbuf.h>
 
 #include "harness.h"
@@ -61,14 +55,13 @@ TEST(good_puts_of_any_bulk_are_taken)
 {
 	static const unsigned int caches[] = {0, 32, 250};
 	void *objects[COUNT];
-	unsigned int i, bulk, at;
 
-	for (i = 0; i < RTE_DIM(caches); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(caches); i++) {
 		struct rte_mempool *mp = make("guard=1,audit=1,rounds=62", caches[i]);
 
 		log_begin();
-		for (bulk = 1; bulk <= 1000; bulk *= 10)
-			for (at = 0; at + bulk <= COUNT; at += bulk) {
+		for (unsigned int bulk = 1; bulk <= 1000; bulk *= 10)
+			for (unsigned int at = 0; at + bulk <= COUNT; at += bulk) {
 				assert_int_equal(rte_mempool_get_bulk(mp, objects + at, bulk), 0);
 				if (at + 2 * bulk > COUNT)
 					rte_mempool_put_bulk(mp, objects, at + bulk);
@@ -85,12 +78,11 @@ TEST(objects_of_a_contiguous_block_are_a_users)
 	struct rte_mempool *mp = make("guard=1,block=8", 0);
 	struct rte_mempool_info info;
 	void *first, *at;
-	unsigned int i;
 
 	assert_int_equal(rte_mempool_ops_get_info(mp, &info), 0);
 	assert_int_equal(rte_mempool_get_contig_blocks(mp, &first, 1), 0);
 	log_begin();
-	for (i = 0; i < info.contig_block_size; i++) {
+	for (unsigned int i = 0; i < info.contig_block_size; i++) {
 		at = RTE_PTR_ADD(first, i * pool_stride(mp));
 		rte_mempool_put(mp, at);
 	}
@@ -146,10 +138,9 @@ TEST(a_pools_own_audit_comes_before_the_switch_for_all)
 	};
 	struct mag_transaction last;
 	struct rte_mempool *mp;
-	unsigned int i;
 	void *object;
 
-	for (i = 0; i < RTE_DIM(rows); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(rows); i++) {
 		setenv("MAGAZINE_SWITCHES", rows[i].switches, 1);
 		mp = make(rows[i].config, 0);
 		unsetenv("MAGAZINE_SWITCHES");

@@ -3,13 +3,13 @@
 #ifndef CONTRACT_HARNESS_H
 #define CONTRACT_HARNESS_H
 
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include <errno.h>
+#include <stdio.h>
 #include <sys/types.h>
+#include <unistd.h>
 
-#include <rte_common.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
 #include <rte_mempool.h>
 
 #include "../check.h"

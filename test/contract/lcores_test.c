@@ -2,12 +2,7 @@
 
 /* Lcores and other threads at one pool: each object has one owner, and none is out of reach. */
 
-#include <errno.h>
 #include <sched.h>
-#include <stdatomic.h>
-#include <stdlib.h>
-
-#include <rte_lcore.h>
 
 #include "harness.h"
 #include "pool.h"
@@ -208,12 +203,12 @@ TEST(a_users_cache_takes_nothing_optional_from_other_lcores)
 TEST(a_driver_that_fills_an_lcores_cache_has_what_others_hold)
 {
 	struct rte_mempool *mp;
-	unsigned int round, most;
+	unsigned int most;
 	void *objs[1000];
 
 	harness_need_ours("steals");
 	mp = make_pool(1000, 8);
-	for (round = 0; round < 2; round++) {
+	for (unsigned int round = 0; round < 2; round++) {
 		most = take_all_but_few(mp, objs);
 		/* At the second poll of a queue at the latest. */
 		if (pool_fill_as_a_driver(mp, 4) != 0)

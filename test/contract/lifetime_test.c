@@ -2,14 +2,9 @@
 
 /* Pools given back at every stage of their life, and what is left behind: nothing. */
 
-#include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
-#include <rte_errno.h>
 #include <rte_malloc.h>
 
 #include "cache/cache.h"

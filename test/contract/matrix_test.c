@@ -2,9 +2,6 @@
 
 /* Pools of 1 object to a million, objects of 8 bytes to 64 KiB, every cache size and flag. */
 
-#include <errno.h>
-#include <stdlib.h>
-
 #include "harness.h"
 #include "heap.h"
 #include "pool.h"

@@ -6,12 +6,8 @@
  */
 
 #include <netinet/in.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <rte_byteorder.h>
-#include <rte_common.h>
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
 #include <rte_ether.h>
@@ -19,10 +15,8 @@
 #include <rte_gso.h>
 #include <rte_ip.h>
 #include <rte_ip_frag.h>
-#include <rte_lcore.h>
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
-#include <rte_mempool.h>
 #include <rte_tcp.h>
 
 #include "harness.h"
@@ -88,15 +82,15 @@ static struct rte_mbuf *
 chain(struct rte_mempool *mp, unsigned int packet, unsigned int from, unsigned int len)
 {
 	struct rte_mbuf *head = NULL, *segment;
-	unsigned int at, i, n;
+	unsigned int n;
 	uint8_t *data;
 
-	for (at = 0; at < len; at += n) {
+	for (unsigned int at = 0; at < len; at += n) {
 		segment = rte_pktmbuf_alloc(mp);
 		assert_non_null(segment);
 		n = RTE_MIN(len - at, 500 + random_below(1000));
 		data = (uint8_t *)rte_pktmbuf_append(segment, n);
-		for (i = 0; i < n; i++)
+		for (unsigned int i = 0; i < n; i++)
 			data[i] = byte_at(packet, from + at + i);
 		if (head == NULL)
 			head = segment;
@@ -113,11 +107,10 @@ assert_bytes(const struct rte_mbuf *mbuf, unsigned int skip, unsigned int packet
 {
 	static uint8_t copy[UINT16_MAX];
 	const uint8_t *data = rte_pktmbuf_read(mbuf, skip, len, copy);
-	unsigned int i;
 
 	assert_int_equal(rte_pktmbuf_pkt_len(mbuf), skip + len);
 	assert_non_null(data);
-	for (i = 0; i < len; i++)
+	for (unsigned int i = 0; i < len; i++)
 		if (data[i] != byte_at(packet, from + i))
 			fail_msg("packet %u: byte %u of %u differs", packet, i, len);
 }
@@ -147,15 +140,15 @@ reassemble(struct rte_ip_frag_tbl *table, struct rte_mbuf **parts, int n, int lo
 {
 	struct rte_ip_frag_death_row dead = {.cnt = 0};
 	struct rte_mbuf *whole = NULL, *swapped;
-	int i, other;
+	int other;
 
-	for (i = n - 1; i > 0; i--) {
+	for (int i = n - 1; i > 0; i--) {
 		other = (int)random_below((uint32_t)i + 1);
 		swapped = parts[i];
 		parts[i] = parts[other];
 		parts[other] = swapped;
 	}
-	for (i = 0; i < n; i++) {
+	for (int i = 0; i < n; i++) {
 		if (i < lost) {
 			rte_pktmbuf_free(parts[i]);
 			continue;
@@ -174,16 +167,16 @@ reassemble(struct rte_ip_frag_tbl *table, struct rte_mbuf **parts, int n, int lo
 TEST(fragments_are_put_together_again)
 {
 	struct rte_mbuf *parts[FRAGMENTS_MAX], *packet, *whole;
-	unsigned int which, i, len, size, lost;
+	unsigned int len, size, lost;
 	struct rte_ip_frag_tbl *table;
 	struct rte_mempool *mp;
 	int n;
 
-	for (which = 0; which < RTE_DIM(pools); which++) {
+	for (unsigned int which = 0; which < RTE_DIM(pools); which++) {
 		mp = make(which);
 		table = rte_ip_frag_table_create(64, 4, 64, rte_get_tsc_hz() * 3600, SOCKET_ID_ANY);
 		assert_non_null(table);
-		for (i = 0; i < ROUNDS; i++) {
+		for (unsigned int i = 0; i < ROUNDS; i++) {
 			len = 1600 + random_below(DATAGRAM_MAX - 1600);
 			packet = datagram(mp, i, len);
 			size = RTE_ALIGN(len / (2 + random_below(FRAGMENTS_MAX - 2)), 8);
@@ -252,14 +245,13 @@ assert_segmented(struct rte_mempool *mp, struct rte_mbuf *packet, unsigned int n
 		.gso_size = TCP_HEADERS + TCP_PAYLOAD,
 	};
 	struct rte_mbuf *parts[2 * TCP_SEGMENTS];
-	unsigned int i;
 	int n;
 
 	packet->ol_flags |= RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_IPV4;
 	n = rte_gso_segment(packet, &gso, parts, RTE_DIM(parts));
 	assert_int_equal(n, TCP_SEGMENTS);
 	rte_pktmbuf_free(packet);
-	for (i = 0; i < TCP_SEGMENTS; i++) {
+	for (unsigned int i = 0; i < TCP_SEGMENTS; i++) {
 		assert_bytes(parts[i], TCP_HEADERS, number, i * TCP_PAYLOAD, TCP_PAYLOAD);
 		rte_pktmbuf_free(parts[i]);
 	}
@@ -273,13 +265,12 @@ TEST(segments_are_merged_and_made_again)
 		.max_item_per_flow = TCP_SEGMENTS,
 	};
 	struct rte_mbuf *packets[TCP_SEGMENTS];
-	unsigned int which, round, i;
 	struct rte_mempool *mp;
 
-	for (which = 0; which < RTE_DIM(pools); which++) {
+	for (unsigned int which = 0; which < RTE_DIM(pools); which++) {
 		mp = make(which);
-		for (round = 0; round < ROUNDS; round++) {
-			for (i = 0; i < TCP_SEGMENTS; i++)
+		for (unsigned int round = 0; round < ROUNDS; round++) {
+			for (unsigned int i = 0; i < TCP_SEGMENTS; i++)
 				packets[i] = tcp_segment(mp, round, i);
 			assert_int_equal(rte_gro_reassemble_burst(packets, TCP_SEGMENTS, &gro), 1);
 			assert_bytes(packets[0], TCP_HEADERS, round, 0, TCP_SEGMENTS * TCP_PAYLOAD);
@@ -307,13 +298,13 @@ share(struct rte_mempool *mp, uint8_t *buffer, unsigned int packet, struct rte_m
 	uint16_t room = BUFFER;
 	struct rte_mbuf_ext_shared_info *shared =
 		rte_pktmbuf_ext_shinfo_init_helper(buffer, &room, count_free, freed);
-	unsigned int i, len = room;
+	unsigned int len = room;
 
 	assert_non_null(shared);
-	for (i = 0; i < len; i++)
+	for (unsigned int i = 0; i < len; i++)
 		buffer[i] = byte_at(packet, i);
 	rte_mbuf_ext_refcnt_set(shared, USERS / 2);
-	for (i = 0; i < USERS; i++) {
+	for (unsigned int i = 0; i < USERS; i++) {
 		if (i % 2 == 1) {
 			users[i] = rte_pktmbuf_clone(users[i - 1], mp);
 			assert_non_null(users[i]);
@@ -330,18 +321,18 @@ share(struct rte_mempool *mp, uint8_t *buffer, unsigned int packet, struct rte_m
 
 TEST(an_external_buffer_is_freed_by_the_last_of_its_mbufs)
 {
-	unsigned int which, round, i, last, freed;
+	unsigned int last, freed;
 	struct rte_mbuf *users[USERS];
 	struct rte_mempool *mp;
 	uint8_t *buffer = rte_malloc(NULL, BUFFER, 0);
 
 	assert_non_null(buffer);
-	for (which = 0; which < RTE_DIM(pools); which++) {
+	for (unsigned int which = 0; which < RTE_DIM(pools); which++) {
 		mp = make(which);
-		for (round = 0; round < ROUNDS; round++) {
+		for (unsigned int round = 0; round < ROUNDS; round++) {
 			freed = 0;
 			share(mp, buffer, round, users, &freed);
-			for (i = USERS; i > 0; i--) {
+			for (unsigned int i = USERS; i > 0; i--) {
 				last = random_below(i);
 				assert_int_equal(freed, 0);
 				assert_bytes(users[last], 0, round, 0, 1000);

@@ -2,15 +2,10 @@
 
 /* All ways that rte_mempool has to give a pool its memory. */
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #include <rte_bitops.h>
 #include <rte_eal.h>
-#include <rte_errno.h>
-#include <rte_lcore.h>
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
 #include <rte_mbuf_pool_ops.h>

@@ -2,13 +2,8 @@
 
 /* Mempools with the option mirror=BYTES: memory beside each object, in every memory mode. */
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
-#include <rte_errno.h>
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
 

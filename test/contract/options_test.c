@@ -2,12 +2,7 @@
 
 /* Options as text: from pool_config, or else from MAGAZINE_OPTIONS; a bad one fails the pool. */
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-
-#include <rte_errno.h>
 
 #include "harness.h"
 #include "../common/log.h"

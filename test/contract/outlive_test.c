@@ -3,16 +3,10 @@
 /* A process that goes on after rte_eal_cleanup(): nothing of the driver's runs on without EAL. */
 
 #include <pthread.h>
-#include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <rte_cycles.h>
 #include <rte_eal.h>
-#include <rte_lcore.h>
 
 #include "harness.h"
 #include "pool.h"

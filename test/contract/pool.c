@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <sys/mman.h>
-
-#include <rte_errno.h>
-#include <rte_lcore.h>
 
 #include "harness.h"
 #include "pool.h"

@@ -2,12 +2,8 @@
 
 /* Sizes that cannot be: an error, never a crash, and nothing left behind. */
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
-#include <rte_errno.h>
 #include <rte_malloc.h>
 
 #include "harness.h"

@@ -5,18 +5,11 @@
  * of the driver but the plugin that EAL loads.
  */
 
-#include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <rte_bus.h>
 #include <rte_eal.h>
-#include <rte_errno.h>
 #include <rte_launch.h>
-#include <rte_lcore.h>
 #include <rte_memzone.h>
 
 #include "harness.h"
@@ -75,10 +68,9 @@ had(unsigned int row)
 TEST(pools_that_ask_for_a_replaced_handler_are_ours)
 {
 	struct rte_mempool *mp;
-	unsigned int i;
 
 	harness_need_ours("to take the place of rings");
-	for (i = 0; i < RTE_DIM(rows); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(rows); i++) {
 		mp = create("asked", 0, rows[i].flags);
 		assert_non_null(mp);
 		assert_string_equal(ops_of(mp), had(i));
@@ -123,14 +115,13 @@ turns(void *arg)
 {
 	uint64_t me = rte_lcore_id() + 1;
 	void *had[BULK];
-	unsigned int i, j;
 
-	for (i = 0; i < TURNS; i++) {
+	for (unsigned int i = 0; i < TURNS; i++) {
 		if (rte_mempool_get_bulk(arg, had, BULK) != 0)
 			return -1;
-		for (j = 0; j < BULK; j++)
+		for (unsigned int j = 0; j < BULK; j++)
 			*(volatile uint64_t *)had[j] = me;
-		for (j = 0; j < BULK; j++)
+		for (unsigned int j = 0; j < BULK; j++)
 			if (*(volatile uint64_t *)had[j] != me)
 				return -2;
 		rte_mempool_put_bulk(arg, had, BULK);
@@ -157,9 +148,7 @@ TEST(a_pool_for_one_producer_and_consumer_serves_any_number)
 static const struct rte_mempool_ops *
 entry_of(const char *name)
 {
-	unsigned int i;
-
-	for (i = 0; i < rte_mempool_ops_table.num_ops; i++)
+	for (unsigned int i = 0; i < rte_mempool_ops_table.num_ops; i++)
 		if (strcmp(rte_mempool_ops_table.ops[i].name, name) == 0)
 			return &rte_mempool_ops_table.ops[i];
 	fail_msg("no %s", name);
@@ -170,11 +159,10 @@ entry_of(const char *name)
 TEST(no_op_but_alloc_is_another_one)
 {
 	const struct rte_mempool_ops *ours, *replaced, *other = entry_of("ring_mp_sc");
-	unsigned int i;
 
 	harness_need_ours("to take the place of rings");
 	ours = entry_of(harness_ops());
-	for (i = 0; i < 2; i++) {
+	for (unsigned int i = 0; i < 2; i++) {
 		replaced = entry_of(rows[i].asked);
 		assert_true(replaced->alloc != other->alloc && replaced->alloc != ours->alloc);
 		assert_true(replaced->free == other->free);
@@ -191,9 +179,7 @@ TEST(no_op_but_alloc_is_another_one)
 static bool
 is_table_of(const struct rte_mempool_ops_table *other)
 {
-	unsigned int i;
-
-	for (i = 0; i < other->num_ops; i++)
+	for (unsigned int i = 0; i < other->num_ops; i++)
 		if (i >= rte_mempool_ops_table.num_ops ||
 		    strcmp(rte_mempool_ops_table.ops[i].name, other->ops[i].name) != 0)
 			return false;
@@ -255,7 +241,6 @@ static int
 be_primary(int argc, char **argv)
 {
 	struct rte_mempool *mp;
-	unsigned int i;
 
 	if (strcmp(getenv(ENV_CHILD), "without") == 0)
 		unsetenv("MAGAZINE_PLUGIN");
@@ -265,7 +250,7 @@ be_primary(int argc, char **argv)
 	if (rte_bus_scan() != 0)
 		return 3;
 	printf(CHILD_MARK);
-	for (i = 0; i < RTE_DIM(rows); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(rows); i++) {
 		mp = create("asked", 0, rows[i].flags);
 		printf(" %s", mp != NULL ? ops_of(mp) : rte_strerror(rte_errno));
 		rte_mempool_free(mp);
@@ -324,12 +309,11 @@ TEST(plugins_come_in_any_order_and_it_is_said_in_one_line)
 		{"-d", plugin, NULL},
 	};
 	char answer[8192], expected[256];
-	unsigned int i;
 
 	harness_need_ours("to take the place of rings");
 	snprintf(expected, sizeof(expected), CHILD_MARK " %s %s %s %s\n", had(0), had(1), had(2),
 		 had(3));
-	for (i = 0; i < RTE_DIM(orders); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(orders); i++) {
 		if (i < 2 && access(RING_PLUGIN, R_OK) != 0)
 			continue;
 		ask(REPLACE, orders[i], answer, sizeof(answer));
@@ -357,10 +341,9 @@ TEST(a_switch_that_names_what_is_no_handler_replaces_nothing)
 		{"replace=ring_mp_mc,cache=0", "cache=0", "replace alone"},
 	};
 	char answer[8192];
-	unsigned int i;
 
 	harness_need_ours("to take the place of rings");
-	for (i = 0; i < RTE_DIM(bad); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(bad); i++) {
 		ask(bad[i].switches, NULL, answer, sizeof(answer));
 		if (strstr(answer, bad[i].named) == NULL || strstr(answer, bad[i].remedy) == NULL ||
 		    strstr(answer, CHILD_MARK " ring_mp_mc ring_sp_sc ring_sp_mc") == NULL ||

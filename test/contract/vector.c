@@ -18,9 +18,7 @@ in_backend(const struct rte_mempool *mp)
 static void
 paint(struct rte_mempool_cache *cache)
 {
-	unsigned int i;
-
-	for (i = cache->len; i < RTE_DIM(cache->objs); i++)
+	for (unsigned int i = cache->len; i < RTE_DIM(cache->objs); i++)
 		cache->objs[i] = NO_OBJECT;
 }
 
@@ -28,9 +26,7 @@ paint(struct rte_mempool_cache *cache)
 static bool
 is_painted(const struct rte_mempool_cache *cache, unsigned int from, unsigned int len)
 {
-	unsigned int i;
-
-	for (i = from; i < RTE_DIM(cache->objs); i++)
+	for (unsigned int i = from; i < RTE_DIM(cache->objs); i++)
 		if ((cache->objs[i] == NO_OBJECT) != (i >= len))
 			return false;
 	return true;
@@ -67,13 +63,12 @@ static bool
 take(struct vector_rxq *queue, void **mbufs)
 {
 	struct rte_mempool_cache *cache = rte_mempool_default_cache(queue->mp, rte_lcore_id());
-	unsigned int i;
 
 	if (cache == NULL)
 		return rte_mempool_get_bulk(queue->mp, mbufs, VECTOR_REFILL) == 0;
 	if (cache->len < VECTOR_REFILL && !fill_cache(queue, cache))
 		return false;
-	for (i = 0; i < VECTOR_REFILL; i++)
+	for (unsigned int i = 0; i < VECTOR_REFILL; i++)
 		mbufs[i] = cache->objs[--cache->len];
 	return true;
 }
@@ -82,11 +77,10 @@ static void
 refill(struct vector_rxq *queue)
 {
 	void *mbufs[VECTOR_REFILL];
-	unsigned int i;
 
 	if (queue->filled + VECTOR_REFILL > VECTOR_RING || !take(queue, mbufs))
 		return;
-	for (i = 0; i < VECTOR_REFILL; i++)
+	for (unsigned int i = 0; i < VECTOR_REFILL; i++)
 		queue->ring[(queue->first + queue->filled++) % VECTOR_RING] = mbufs[i];
 }
 
@@ -131,11 +125,10 @@ vector_transmit(struct vector_txq *queue, struct rte_mbuf **mbufs, uint16_t n)
 {
 	void *done[VECTOR_FREE];
 	uint16_t sent;
-	unsigned int i;
 
 	for (sent = 0; sent < n; sent++) {
 		if (queue->filled == VECTOR_RING) {
-			for (i = 0; i < VECTOR_FREE; i++)
+			for (unsigned int i = 0; i < VECTOR_FREE; i++)
 				done[i] = queue->ring[(queue->first + i) % VECTOR_RING];
 			queue->first = (queue->first + VECTOR_FREE) % VECTOR_RING;
 			queue->filled -= VECTOR_FREE;

@@ -3,13 +3,8 @@
 /* Drivers of network devices that read and write rte_mempool's caches themselves. */
 
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <rte_launch.h>
-#include <rte_lcore.h>
-#include <rte_mbuf.h>
 #include <rte_ring.h>
 
 #include "harness.h"
@@ -100,11 +95,11 @@ fill_magazines(void *arg)
 {
 	struct rte_mempool *mp = arg;
 	void *objects[COUNT / (LCORES - 1)];
-	unsigned int n = 0, bulk, back;
+	unsigned int n = 0, back;
 
 	while (n < RTE_DIM(objects) && rte_mempool_get(mp, &objects[n]) == 0)
 		n++;
-	for (bulk = 1; n > 0; bulk = 1 + bulk % 50) {
+	for (unsigned int bulk = 1; n > 0; bulk = 1 + bulk % 50) {
 		back = RTE_MIN(bulk, n);
 		n -= back;
 		rte_mempool_put_bulk(mp, objects + n, back);
@@ -129,9 +124,9 @@ receive_all(struct vector_rxq *queue, struct rte_mbuf **held)
 TEST(a_port_gets_what_lcores_hold_at_its_second_try)
 {
 	static struct rte_mbuf *held[COUNT + BURST];
-	unsigned int which, n, sent, lcore, left;
+	unsigned int n, lcore, left;
 
-	for (which = 0; which < RTE_DIM(pools); which++) {
+	for (unsigned int which = 0; which < RTE_DIM(pools); which++) {
 		struct rte_mempool *mp = make(which);
 		struct vector_rxq rx = {.mp = mp};
 		struct vector_txq tx = {0};
@@ -143,7 +138,7 @@ TEST(a_port_gets_what_lcores_hold_at_its_second_try)
 		left = pool_ops_count(mp);
 		assert_true(left < VECTOR_REFILL + 512);
 		assert_int_equal(n + rte_mempool_avail_count(mp), COUNT);
-		for (sent = 0; sent < n; sent += BURST)
+		for (unsigned int sent = 0; sent < n; sent += BURST)
 			vector_transmit(&tx, held + sent, RTE_MIN(n - sent, BURST));
 		vector_receive_stop(&rx);
 		vector_transmit_stop(&tx);
@@ -236,9 +231,7 @@ run_ports(struct rte_mempool *mp, bool pipeline)
 
 TEST(ports_forward_and_every_mbuf_is_back)
 {
-	unsigned int which;
-
-	for (which = 0; which < RTE_DIM(pools); which++) {
+	for (unsigned int which = 0; which < RTE_DIM(pools); which++) {
 		struct rte_mempool *mp = make(which);
 
 		run_ports(mp, false);

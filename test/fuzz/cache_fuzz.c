@@ -7,11 +7,6 @@
  * compares all counts; at the end everything is destroyed, and nothing may be left.
  */
 
-#include <stddef.h>
-#include <stdint.h>
-
-#include <rte_common.h>
-
 #include "calls.h"
 #include "process.h"
 #include "../common/start.h"

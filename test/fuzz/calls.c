@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <sanitizer/asan_interface.h>
 
-#include <rte_common.h>
-#include <rte_errno.h>
 #include <rte_lcore.h>
 
 #include "control/alloc.h"
@@ -27,10 +22,10 @@
 struct model_region *
 any_region(struct input *input)
 {
-	unsigned int i, n = 0;
+	unsigned int n = 0;
 	struct model_region *there[MODEL_REGIONS];
 
-	for (i = 0; i < MODEL_REGIONS; i++)
+	for (unsigned int i = 0; i < MODEL_REGIONS; i++)
 		if (model_region[i].region != NULL)
 			there[n++] = &model_region[i];
 	return n > 0 ? there[input_below(input, n)] : NULL;
@@ -39,10 +34,10 @@ any_region(struct input *input)
 struct model_cache *
 any_cache(struct input *input)
 {
-	unsigned int i, n = 0;
+	unsigned int n = 0;
 	struct model_cache *there[MODEL_CACHES];
 
-	for (i = 0; i < MODEL_CACHES; i++)
+	for (unsigned int i = 0; i < MODEL_CACHES; i++)
 		if (model_cache[i].cache != NULL)
 			there[n++] = &model_cache[i];
 	return n > 0 ? there[input_below(input, n)] : NULL;
@@ -67,7 +62,6 @@ chunk_lay_out(struct model_chunk *chunk, const struct model_region *region, stru
 	size_t apart = region->stride + (input_seldom(input, 8) ? 8 * input_below(input, 9) : 0);
 	uint32_t run = input_byte(input) & 1 ? 1 + input_below(input, 40) : UINT32_MAX;
 	size_t gap = 64 * (size_t)(1 + input_below(input, 4)), at = skew;
-	uint32_t i;
 
 	chunk->count = 1 + input_below(input, ADOPT_MAX);
 	chunk->size = skew + chunk->count * (apart + gap);
@@ -76,7 +70,7 @@ chunk_lay_out(struct model_chunk *chunk, const struct model_region *region, stru
 	chunk->objects = malloc(chunk->count * sizeof(void *));
 	memset(chunk->memory, 0xa5, chunk->size);
 	ASAN_POISON_MEMORY_REGION(chunk->memory, chunk->size);
-	for (i = 0; i < chunk->count; i++, at += apart) {
+	for (uint32_t i = 0; i < chunk->count; i++, at += apart) {
 		if (i > 0 && i % run == 0)
 			at += gap;
 		chunk->objects[i] = chunk->memory + at;
@@ -97,11 +91,10 @@ static bool
 chunk_is_aligned(const struct model_chunk *chunk, const struct model_region *region)
 {
 	uintptr_t bits = 0;
-	uint32_t i;
 
-	for (i = 0; i < chunk->count; i++)
+	for (uint32_t i = 0; i < chunk->count; i++)
 		bits |= (uintptr_t)chunk->objects[i];
-	for (i = 0; i < MODEL_CACHES; i++)
+	for (uint32_t i = 0; i < MODEL_CACHES; i++)
 		if (model_cache[i].cache != NULL && model_cache[i].region == region &&
 		    (bits & (model_cache[i].align - 1)) != 0)
 			return false;
@@ -315,14 +308,14 @@ alloc_many(struct model_cache *cache, unsigned int n)
 {
 	uint64_t available = model_available(cache);
 	void *objects[BULK + 1];
-	unsigned int got, i;
+	unsigned int got;
 
 	n = room_for(cache, n);
 	objects[n] = &available;
 	got = mag_cache_alloc_burst(cache->cache, objects, n);
 	had_check(cache, n, got, available);
 	model_require(objects[n] == &available, "more than %u were written", n);
-	for (i = 0; i < got; i++)
+	for (unsigned int i = 0; i < got; i++)
 		model_taken(cache, objects[i]);
 }
 
@@ -355,7 +348,7 @@ alloc_and_wait(struct model_cache *cache, unsigned int n, bool bulk)
 {
 	struct mag_region_stats before = region_stats(cache->region);
 	void *objects[BULK];
-	unsigned int got, i;
+	unsigned int got;
 
 	rte_errno = 0;
 	model_waits = true;
@@ -365,7 +358,7 @@ alloc_and_wait(struct model_cache *cache, unsigned int n, bool bulk)
 		got = (objects[0] = mag_cache_alloc_wait(cache->cache, WAIT_US)) != NULL;
 	model_waits = false;
 	model_require(got == 0 || got == n, "%u objects of %u", got, n);
-	for (i = 0; i < got; i++)
+	for (unsigned int i = 0; i < got; i++)
 		model_taken(cache, objects[i]);
 	if (got < n)
 		wait_check(cache, &before, n);
@@ -396,7 +389,7 @@ alloc_all(struct input *input, bool driver)
 	struct model_cache *cache = any_cache(input);
 	void *objects[BULK + 1];
 	uint64_t available;
-	unsigned int n, i, got;
+	unsigned int n, got;
 	int ret;
 
 	if (cache == NULL)
@@ -414,7 +407,7 @@ alloc_all(struct input *input, bool driver)
 	model_require(got == 0 || got == n, "%u objects of %u", got, n);
 	model_require(objects[n] == &available, "more than %u were written", n);
 	had_check(cache, got == n || n <= available ? n : 0, got, available);
-	for (i = 0; i < got; i++)
+	for (unsigned int i = 0; i < got; i++)
 		model_taken(cache, objects[i]);
 }
 
@@ -443,9 +436,8 @@ static void
 free_many(struct model_cache *cache, struct input *input, unsigned int n, bool nocache)
 {
 	void *objects[MODEL_HELD];
-	unsigned int i;
 
-	for (i = 0; i < n; i++)
+	for (unsigned int i = 0; i < n; i++)
 		objects[i] = model_given(cache, i % 8 == 0 ? input_below(input, cache->out) :
 							     cache->out - 1);
 	if (nocache && n == 1)
@@ -642,11 +634,10 @@ call_flush(struct input *input)
 {
 	struct mag_slot_stats slot[MAG_SLOTS];
 	uint32_t own = mag_thread_slot();
-	unsigned int i;
 
 	RTE_SET_USED(input);
 	mag_lcore_flush();
-	for (i = 0; i < MODEL_CACHES && own != MAG_SLOT_SHARED; i++) {
+	for (unsigned int i = 0; i < MODEL_CACHES && own != MAG_SLOT_SHARED; i++) {
 		if (model_cache[i].cache == NULL)
 			continue;
 		mag_cache_slot_stats_get(model_cache[i].cache, slot, own + 1);
@@ -673,10 +664,9 @@ void
 calls_end(void)
 {
 	struct input none = {NULL, 0};
-	unsigned int i;
 
 	process_log_lines();
-	for (i = 0; i < MODEL_CACHES; i++) {
+	for (unsigned int i = 0; i < MODEL_CACHES; i++) {
 		if (model_cache[i].cache == NULL)
 			continue;
 		free_many(&model_cache[i], &none, model_cache[i].out, false);
@@ -686,7 +676,7 @@ calls_end(void)
 		model_cache[i].cache = NULL;
 		model_cache[i].region->caches--;
 	}
-	for (i = 0; i < MODEL_REGIONS; i++) {
+	for (unsigned int i = 0; i < MODEL_REGIONS; i++) {
 		if (model_region[i].region == NULL)
 			continue;
 		model_require(mag_region_destroy(model_region[i].region) == 0, "%s",

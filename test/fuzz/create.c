@@ -5,9 +5,6 @@
  * what the documentation says must come of them.
  */
 
-#include <errno.h>
-#include <string.h>
-
 #include <rte_bitops.h>
 #include <rte_common.h>
 #include <rte_errno.h>
@@ -180,9 +177,7 @@ region_params_spoil(struct mag_region_params *params, struct input *input)
 static bool
 node_is_known(int node)
 {
-	unsigned int i;
-
-	for (i = 0; i < rte_socket_count(); i++)
+	for (unsigned int i = 0; i < rte_socket_count(); i++)
 		if (rte_socket_id_by_idx(i) == node)
 			return true;
 	return node == -1;
@@ -425,13 +420,10 @@ option_is(const char *text, const char *key)
 static bool
 region_is_aligned(const struct model_region *region, uint64_t align)
 {
-	unsigned int i;
-	uint32_t n;
-
 	if (region->elastic)
 		return region->align >= align;
-	for (i = 0; i < region->chunks; i++)
-		for (n = 0; n < region->chunk[i].count; n++)
+	for (unsigned int i = 0; i < region->chunks; i++)
+		for (uint32_t n = 0; n < region->chunk[i].count; n++)
 			if (((uintptr_t)region->chunk[i].objects[n] & (align - 1)) != 0)
 				return false;
 	return true;
@@ -440,9 +432,7 @@ region_is_aligned(const struct model_region *region, uint64_t align)
 static void
 options_due(const char *text, struct due *due)
 {
-	unsigned int i;
-
-	for (i = OPTIONS_GOOD; i < RTE_DIM(options); i++)
+	for (unsigned int i = OPTIONS_GOOD; i < RTE_DIM(options); i++)
 		due->einval |= options[i] == text;
 	/* Which magazines an object of a size can have is unit/magazine's. */
 	due->may_einval |= option_is(text, "rounds=");
@@ -520,7 +510,7 @@ intrinsic_try(struct mag_cache_params *params)
 	struct due due = {.may_enomem = true};
 	struct mag_cache *cache;
 	char *objects[INTRINSIC_OBJECTS];
-	unsigned int i, n;
+	unsigned int n;
 
 	params->constructor = NULL;
 	params->destructor = NULL;
@@ -538,7 +528,7 @@ intrinsic_try(struct mag_cache_params *params)
 		return;
 	n = mag_cache_alloc_burst(cache, (void **)objects,
 				  params->object_size > MODEL_BYTES ? 1 : INTRINSIC_OBJECTS);
-	for (i = 0; i < n; i++) {
+	for (unsigned int i = 0; i < n; i++) {
 		model_require((uintptr_t)objects[i] % align == 0, "not aligned");
 		model_require(objects[i][0] == 0 && objects[i][params->object_size - 1] == 0,
 			      "not zeroed");

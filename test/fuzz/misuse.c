@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <errno.h>
-#include <string.h>
 
 #include <rte_common.h>
-#include <rte_errno.h>
 
 #include "calls.h"
 #include "base/fault.h"
@@ -259,10 +256,10 @@ list_visit(struct mag_cache *cache, void *arg)
 void
 call_in_list(struct input *input)
 {
-	unsigned int i, caches = 0, visits = 0;
+	unsigned int caches = 0, visits = 0;
 
 	RTE_SET_USED(input);
-	for (i = 0; i < MODEL_CACHES; i++)
+	for (unsigned int i = 0; i < MODEL_CACHES; i++)
 		caches += model_cache[i].cache != NULL;
 	mag_cache_walk(list_visit, &visits);
 	model_require(visits == caches, "%u caches listed of %u", visits, caches);

@@ -2,7 +2,6 @@
 #include "model.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 #include <rte_common.h>
 
@@ -186,11 +185,10 @@ static bool
 region_has(const struct model_region *region, const void *address)
 {
 	const struct model_chunk *chunk;
-	unsigned int i;
 
 	if (region->elastic)
 		return (uintptr_t)address % region->align == 0;
-	for (i = 0; i < region->chunks; i++) {
+	for (unsigned int i = 0; i < region->chunks; i++) {
 		chunk = &region->chunk[i];
 		if (bsearch(&address, chunk->objects, chunk->count, sizeof(void *),
 			    address_compare) != NULL)
@@ -289,9 +287,7 @@ model_given_wrong(struct model_cache *cache)
 void
 model_held_unchanged(const struct model_cache *cache)
 {
-	unsigned int i;
-
-	for (i = 0; i < cache->out; i++)
+	for (unsigned int i = 0; i < cache->out; i++)
 		held_check(cache, object_of(cache->region, cache->held[i]));
 }
 
@@ -383,18 +379,14 @@ model_reset(void)
 void
 model_call(void)
 {
-	unsigned int i;
-
-	for (i = 0; i < MODEL_CACHES; i++)
+	for (unsigned int i = 0; i < MODEL_CACHES; i++)
 		model_cache[i].refused = false;
 }
 
 struct model_region *
 model_region_new(void)
 {
-	unsigned int i;
-
-	for (i = 0; i < MODEL_REGIONS; i++)
+	for (unsigned int i = 0; i < MODEL_REGIONS; i++)
 		if (model_region[i].region == NULL) {
 			model_region[i] = (struct model_region){.id = ++next_id};
 			return &model_region[i];
@@ -405,9 +397,7 @@ model_region_new(void)
 struct model_cache *
 model_cache_new(void)
 {
-	unsigned int i;
-
-	for (i = 0; i < MODEL_CACHES; i++)
+	for (unsigned int i = 0; i < MODEL_CACHES; i++)
 		if (model_cache[i].cache == NULL) {
 			memset(&model_cache[i], 0, offsetof(struct model_cache, held));
 			model_cache[i].id = ++next_id;
@@ -448,10 +438,10 @@ static void
 slots_check(const struct model_cache *cache, const struct mag_cache_stats *stats)
 {
 	struct mag_slot_stats slot[SLOTS_MAX];
-	unsigned int i, n = mag_cache_slot_stats_get(cache->cache, slot, SLOTS_MAX);
+	unsigned int n = mag_cache_slot_stats_get(cache->cache, slot, SLOTS_MAX);
 	uint64_t allocs = 0, frees = 0, held = 0;
 
-	for (i = 0; i < n; i++) {
+	for (unsigned int i = 0; i < n; i++) {
 		allocs += slot[i].allocs;
 		frees += slot[i].frees;
 		held += slot[i].loaded + slot[i].previous;
@@ -555,14 +545,13 @@ model_check(void)
 	struct mag_region_stats region;
 	struct mag_cache_stats stats;
 	uint64_t in_use, slabs;
-	unsigned int i, j;
 
-	for (i = 0; i < MODEL_REGIONS; i++) {
+	for (unsigned int i = 0; i < MODEL_REGIONS; i++) {
 		if (model_region[i].region == NULL)
 			continue;
 		in_use = slabs = 0;
 		mag_region_stats_get(model_region[i].region, &region);
-		for (j = 0; j < MODEL_CACHES; j++) {
+		for (unsigned int j = 0; j < MODEL_CACHES; j++) {
 			if (model_cache[j].cache == NULL ||
 			    model_cache[j].region != &model_region[i])
 				continue;

@@ -48,11 +48,10 @@ read_mode(const char *text)
 {
 	static char memory[64];
 	static const char *const legacy[] = {"--legacy-mem", "--socket-mem", memory, NULL};
-	unsigned int node;
 
 	if (strcmp(text, "legacy") == 0) {
 		mode = MODE_LEGACY;
-		for (node = 0; node < nodes; node++)
+		for (unsigned int node = 0; node < nodes; node++)
 			snprintf(memory + strlen(memory), sizeof(memory) - strlen(memory), "%s%u",
 				 node > 0 ? "," : "", LEGACY_MB);
 		return legacy;
@@ -91,9 +90,9 @@ lcore_of(unsigned int node, unsigned int nth)
 unsigned int
 order_from(unsigned int node, uint32_t without, int order[NODES_MAX])
 {
-	unsigned int to, at, n = 0;
+	unsigned int at, n = 0;
 
-	for (to = 0; to < nodes; to++) {
+	for (unsigned int to = 0; to < nodes; to++) {
 		if (without >> to & 1)
 			continue;
 		for (at = n++; at > 0 && distances[node][order[at - 1]] > distances[node][to]; at--)
@@ -107,9 +106,8 @@ void
 nodes_of(void *const *address, unsigned int n, int *node)
 {
 	void **page = malloc(n * sizeof(*page));
-	unsigned int i;
 
-	for (i = 0; i < n; i++)
+	for (unsigned int i = 0; i < n; i++)
 		page[i] = (void *)RTE_ALIGN_FLOOR((uintptr_t)address[i], (uintptr_t)PAGE);
 	assert_int_equal(numa_move_pages(0, n, page, NULL, node, 0), 0);
 	free(page);
@@ -154,18 +152,14 @@ huge_free(unsigned int node)
 void
 huge_free_all(unsigned int free[NODES_MAX])
 {
-	unsigned int node;
-
-	for (node = 0; node < nodes; node++)
+	for (unsigned int node = 0; node < nodes; node++)
 		free[node] = huge_free(node);
 }
 
 void
 assert_huge_free(const unsigned int free[NODES_MAX])
 {
-	unsigned int node;
-
-	for (node = 0; node < nodes; node++)
+	for (unsigned int node = 0; node < nodes; node++)
 		assert_int_equal(huge_free(node), free[node]);
 }
 
@@ -216,12 +210,10 @@ chunk_add(struct pool *pool, unsigned int node)
 void
 pool_make(struct pool *pool, int socket, unsigned int cache_size, uint32_t without)
 {
-	unsigned int node;
-
 	*pool = (struct pool){
 		.mp = pool_empty((nodes - __builtin_popcount(without)) * COUNT, socket, cache_size),
 	};
-	for (node = 0; node < nodes; node++)
+	for (unsigned int node = 0; node < nodes; node++)
 		if ((without >> node & 1) == 0)
 			chunk_add(pool, node);
 	pool->cache = pool->mp->pool_data;
@@ -238,9 +230,8 @@ int
 pool_node_of(const struct pool *pool, const void *object)
 {
 	const struct rte_memzone *zone;
-	unsigned int i;
 
-	for (i = 0; i < pool->chunks; i++) {
+	for (unsigned int i = 0; i < pool->chunks; i++) {
 		zone = pool->chunk[i];
 		if (object >= zone->addr && object < RTE_PTR_ADD(zone->addr, zone->len))
 			return zone->socket_id;
@@ -252,10 +243,9 @@ uint64_t
 home_available(const struct mag_home *home)
 {
 	uint64_t sum = mag_slab_available(&home->slab);
-	unsigned int i;
 
 	sum += (uint64_t)mag_depot_total(&home->depot.full) * MAG_STAT(home->common->type);
-	for (i = 0; i < MAG_SLOTS; i++)
+	for (unsigned int i = 0; i < MAG_SLOTS; i++)
 		sum += mag_slot_objects(&home->slot[i]);
 	return sum;
 }
@@ -266,10 +256,9 @@ assert_extents_lie_on(const struct mag_region *region, uint32_t part, int node)
 	const struct mag_extent *extent;
 	const struct mag_segment *segment;
 	unsigned int seen = 0;
-	uint32_t i;
 
 	SLIST_FOREACH(extent, &region->extents, link)
-		for (i = 0; i < extent->segments; i++) {
+		for (uint32_t i = 0; i < extent->segments; i++) {
 			segment = &extent->segment[i];
 			if (segment->part != part)
 				continue;

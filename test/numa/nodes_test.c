@@ -87,10 +87,8 @@ give(void *arg)
 static void
 find_nodes(void)
 {
-	unsigned int i;
-
 	nodes_of(objects, count, found);
-	for (i = 0; i < count; i++)
+	for (unsigned int i = 0; i < count; i++)
 		assert_int_equal(found[i], pool_node_of(&pool, objects[i]));
 }
 
@@ -98,20 +96,16 @@ find_nodes(void)
 static void
 assert_order(const int *order)
 {
-	unsigned int i;
-
 	find_nodes();
-	for (i = 0; i < count; i++)
+	for (unsigned int i = 0; i < count; i++)
 		assert_int_equal(found[i], order[i / COUNT]);
 }
 
 static void
 assert_all_on(void *const *address, int node)
 {
-	unsigned int i;
-
 	nodes_of(address, count, found);
-	for (i = 0; i < count; i++)
+	for (unsigned int i = 0; i < count; i++)
 		assert_int_equal(found[i], node);
 }
 
@@ -166,13 +160,13 @@ teardown(void **state __rte_unused)
 
 TEST(test_nodes_and_distances_are_those_of_the_machine)
 {
-	unsigned int from, to, lcore, per_node = rte_lcore_count() / nodes;
+	unsigned int lcore, per_node = rte_lcore_count() / nodes;
 
 	assert_int_equal(rte_socket_count(), nodes);
 	assert_int_equal(mag_numa_nodes(), nodes);
-	for (from = 0; from < nodes; from++) {
+	for (unsigned int from = 0; from < nodes; from++) {
 		assert_int_equal(rte_socket_id_by_idx(from), from);
-		for (to = 0; to < nodes; to++) {
+		for (unsigned int to = 0; to < nodes; to++) {
 			assert_int_equal(numa_distance(from, to), distances[from][to]);
 			assert_int_equal(mag_numa_distance(from, to), distances[from][to]);
 		}
@@ -186,19 +180,15 @@ TEST(test_nodes_and_distances_are_those_of_the_machine)
 
 TEST(test_an_lcore_has_objects_of_its_own_node_while_there_are_any, setup, teardown)
 {
-	unsigned int node, nth;
-
-	for (node = 0; node < nodes; node++)
-		for (nth = 0; nth < 2; nth++)
+	for (unsigned int node = 0; node < nodes; node++)
+		for (unsigned int nth = 0; nth < 2; nth++)
 			assert_nearest_first(node, nth, take, COUNT, 0);
 	assert_all_home();
 }
 
 TEST(test_an_empty_node_spills_to_the_nearest_then_to_the_next, setup, teardown)
 {
-	unsigned int node;
-
-	for (node = 0; node < nodes; node++) {
+	for (unsigned int node = 0; node < nodes; node++) {
 		assert_nearest_first(node, 0, take, pool.count + 1, 0);
 		assert_all_home();
 	}
@@ -206,10 +196,10 @@ TEST(test_an_empty_node_spills_to_the_nearest_then_to_the_next, setup, teardown)
 
 TEST(test_one_request_is_served_by_several_nodes_the_nearest_first, setup, teardown)
 {
-	unsigned int node, want = (nodes - 1) * COUNT + BURST;
+	unsigned int want = (nodes - 1) * COUNT + BURST;
 	int order[NODES_MAX];
 
-	for (node = 0; node < nodes; node++) {
+	for (unsigned int node = 0; node < nodes; node++) {
 		order_from(node, 0, order);
 		run_on_lcore(lcore_of(node, 0), take_at_once, &want);
 		assert_int_equal(count, want);
@@ -232,14 +222,14 @@ take_blocks(void *arg)
 TEST(test_blocks_come_from_the_nearest_node_that_has_any, setup, teardown)
 {
 	size_t stride = pool.mp->header_size + pool.mp->elt_size + pool.mp->trailer_size;
-	unsigned int node, i, block;
+	unsigned int i, block;
 	struct rte_mempool_info info;
 	int order[NODES_MAX];
 
 	assert_int_equal(rte_mempool_ops_get_info(pool.mp, &info), 0);
 	block = info.contig_block_size;
 	assert_int_equal(COUNT % block, 0);
-	for (node = 0; node < nodes; node++) {
+	for (unsigned int node = 0; node < nodes; node++) {
 		order_from(node, 0, order);
 		run_on_lcore(lcore_of(node, 0), take_blocks, &block);
 		assert_int_equal(count * block, pool.count);
@@ -252,9 +242,7 @@ TEST(test_blocks_come_from_the_nearest_node_that_has_any, setup, teardown)
 
 TEST(test_a_node_without_memory_of_the_pool_is_served_by_the_nearest_that_has)
 {
-	unsigned int node;
-
-	for (node = 0; node < nodes; node++) {
+	for (unsigned int node = 0; node < nodes; node++) {
 		pool_make(&pool, node == 0, 0, UINT32_C(1) << node);
 		assert_nearest_first(node, 0, take, pool.count, UINT32_C(1) << node);
 		assert_all_home();
@@ -266,13 +254,13 @@ TEST(test_a_node_without_memory_of_the_pool_is_served_by_the_nearest_that_has)
 static void
 hold_a_magazine_of_each_node(void *arg)
 {
-	unsigned int node, i, rounds = MAG_STAT(pool.cache->common.type), kept = 0;
+	unsigned int rounds = MAG_STAT(pool.cache->common.type), kept = 0;
 	static void *mine[NODES_MAX * MAG_ROUNDS_MAX];
 	unsigned int had[NODES_MAX] = {0};
 	int at;
 
 	take(arg);
-	for (i = 0; i < count; i++) {
+	for (unsigned int i = 0; i < count; i++) {
 		at = pool_node_of(&pool, objects[i]);
 		if (had[at] < rounds)
 			mine[at * rounds + had[at]++] = objects[i];
@@ -280,7 +268,7 @@ hold_a_magazine_of_each_node(void *arg)
 			objects[kept++] = objects[i];
 	}
 	count = kept;
-	for (node = 0; node < nodes; node++)
+	for (unsigned int node = 0; node < nodes; node++)
 		rte_mempool_put_bulk(pool.mp, &mine[node * rounds], rounds);
 }
 
@@ -295,11 +283,11 @@ steal(void *arg)
 
 TEST(test_objects_are_stolen_from_the_nearest_node_first, setup, teardown)
 {
-	unsigned int node, i, had, all = pool.count, want;
+	unsigned int had, all = pool.count, want;
 	unsigned int rounds = MAG_STAT(pool.cache->common.type), holder;
 	int order[NODES_MAX];
 
-	for (node = 0; node < nodes; node++) {
+	for (unsigned int node = 0; node < nodes; node++) {
 		holder = lcore_of((node + 1) % nodes, 1);
 		run_on_lcore(holder, hold_a_magazine_of_each_node, &all);
 		assert_int_equal(rte_mempool_avail_count(pool.mp), nodes * rounds);
@@ -309,7 +297,7 @@ TEST(test_objects_are_stolen_from_the_nearest_node_first, setup, teardown)
 		run_on_lcore(lcore_of(node, 0), steal, &want);
 		assert_int_equal(count, pool.count);
 		find_nodes();
-		for (i = 0; i < want; i++)
+		for (unsigned int i = 0; i < want; i++)
 			assert_int_equal(found[had + i], order[i / rounds]);
 		run_on_lcore(holder, give, NULL);
 		run_on_lcore(lcore_of(node, 0), flush, NULL);
@@ -328,12 +316,12 @@ static struct rte_ring *inbox[RTE_MAX_LCORE];
 static int
 traffic_run(void *arg)
 {
-	unsigned int me = rte_lcore_id(), node = rte_lcore_to_socket_id(me), turn, n;
+	unsigned int me = rte_lcore_id(), node = rte_lcore_to_socket_id(me), n;
 	struct rte_ring *to = inbox[lcore_of((node + 1) % nodes, me % 2)];
 	unsigned int seed = me * 7919 + 1;
 	void *mine[BULK_MAX];
 
-	for (turn = 0; turn < TURNS; turn++) {
+	for (unsigned int turn = 0; turn < TURNS; turn++) {
 		seed = seed * 1103515245 + 12345;
 		n = 1 + (seed >> 16) % BULK_MAX;
 		if (rte_mempool_get_bulk(pool.mp, mine, n) == 0 &&
@@ -354,7 +342,7 @@ traffic_run(void *arg)
 static void
 traffic(bool and_flush)
 {
-	unsigned int lcore, rounds;
+	unsigned int lcore;
 	char name[16];
 
 	RTE_LCORE_FOREACH(lcore) {
@@ -364,7 +352,7 @@ traffic(bool and_flush)
 	}
 	assert_int_equal(rte_eal_mp_remote_launch(traffic_run, and_flush ? &pool : NULL, SKIP_MAIN),
 			 0);
-	for (rounds = 0; rounds < 40; rounds++) {
+	for (unsigned int rounds = 0; rounds < 40; rounds++) {
 		mag_cache_resize(pool.cache, rounds % 2 ? 62 : 14, true);
 		mag_cache_update(pool.cache);
 		mag_cache_reap_now(pool.cache, rounds % 4 == 0);
@@ -383,9 +371,7 @@ traffic(bool and_flush)
 static void
 assert_magazine_is_of(const struct mag_magazine *magazine, unsigned int rounds, int node)
 {
-	unsigned int i;
-
-	for (i = 0; i < rounds; i++)
+	for (unsigned int i = 0; i < rounds; i++)
 		assert_int_equal(pool_node_of(&pool, *mag_magazine_round(magazine, i)), node);
 }
 
@@ -395,10 +381,8 @@ assert_magazines_are_of(const struct mag_home *home, int node)
 {
 	struct mag_depot_head head = mag_depot_head(&home->depot.full);
 	const struct mag_magazine *magazine;
-	unsigned int i;
-	uint32_t index;
 
-	for (i = 0; i < MAG_SLOTS; i++) {
+	for (unsigned int i = 0; i < MAG_SLOTS; i++) {
 		if (home->slot[i].loaded != NULL)
 			assert_magazine_is_of(home->slot[i].loaded, MAG_STAT(home->slot[i].rounds),
 					      node);
@@ -406,7 +390,7 @@ assert_magazines_are_of(const struct mag_home *home, int node)
 			assert_magazine_is_of(home->slot[i].previous,
 					      MAG_STAT(home->slot[i].previous_rounds), node);
 	}
-	for (index = head.index; index != 0; index = MAG_STAT(magazine->next)) {
+	for (uint32_t index = head.index; index != 0; index = MAG_STAT(magazine->next)) {
 		magazine = mag_arena_magazine(&home->arena, index);
 		assert_magazine_is_of(magazine, magazine->rounds, node);
 	}
@@ -448,12 +432,12 @@ TEST(test_after_traffic_between_nodes_and_a_reap_every_object_is_home, setup_cac
 TEST(test_objects_lie_on_the_node_that_the_library_says, setup, teardown)
 {
 	const struct mag_region *region = pool.cache->region;
-	unsigned int i, want = pool.count;
+	unsigned int want = pool.count;
 
 	take(&want);
 	assert_int_equal(count, pool.count);
 	find_nodes();
-	for (i = 0; i < count; i++) {
+	for (unsigned int i = 0; i < count; i++) {
 		assert_int_equal(found[i],
 				 region->part[mag_region_part_of(region, objects[i])].node);
 		assert_lies_on(objects[i], SIZE, found[i]);
@@ -481,9 +465,9 @@ pool_make_default(unsigned int size, int socket)
 
 TEST(test_a_pool_of_a_socket_lies_there_with_all_records)
 {
-	unsigned int node, want = COUNT;
+	unsigned int want = COUNT;
 
-	for (node = 0; node < nodes; node++) {
+	for (unsigned int node = 0; node < nodes; node++) {
 		pool_make_default(COUNT, node);
 		assert_null(mag_cache_homes(pool.cache));
 		assert_home_lies_on(&pool.cache->first, 0, node);
@@ -498,7 +482,7 @@ TEST(test_a_pool_of_a_socket_lies_there_with_all_records)
 
 TEST(test_a_pool_larger_than_a_node_has_memory_of_the_next)
 {
-	unsigned int size = (huge_free(0) * PAGE / SIZE) + 5000, i, part;
+	unsigned int size = (huge_free(0) * PAGE / SIZE) + 5000, part;
 	void **all = malloc(size * sizeof(*all));
 	int *at = malloc(size * sizeof(*at));
 	struct mag_home *home;
@@ -510,7 +494,7 @@ TEST(test_a_pool_larger_than_a_node_has_memory_of_the_next)
 	assert_non_null(mag_cache_homes(pool.cache));
 	assert_int_equal(rte_mempool_get_bulk(pool.mp, all, size), 0);
 	nodes_of(all, size, at);
-	for (i = 0; i < size; i++) {
+	for (unsigned int i = 0; i < size; i++) {
 		part = mag_region_part_of(pool.cache->region, all[i]);
 		assert_int_equal(pool.cache->region->part[part].node, at[i]);
 		of[part]++;
@@ -538,12 +522,11 @@ static void
 pool_make_foreign(bool touched)
 {
 	size_t length;
-	unsigned int node;
 	char *memory;
 
 	pool = (struct pool){.mp = pool_empty(nodes * COUNT, 0, 0), .count = nodes * COUNT};
 	length = COUNT * (pool.mp->header_size + SIZE + pool.mp->trailer_size) + RTE_MEMPOOL_ALIGN;
-	for (node = 0; node < nodes; node++) {
+	for (unsigned int node = 0; node < nodes; node++) {
 		memory = numa_alloc_onnode(length, node);
 		assert_non_null(memory);
 		if (touched)
@@ -558,15 +541,15 @@ pool_make_foreign(bool touched)
 /* Written to or not. */
 TEST(test_the_node_of_memory_that_is_not_from_eal_comes_from_the_kernel)
 {
-	unsigned int node, i, touched, want = COUNT;
+	unsigned int want = COUNT;
 
-	for (touched = 0; touched < 2; touched++) {
+	for (unsigned int touched = 0; touched < 2; touched++) {
 		pool_make_foreign(touched);
 		assert_non_null(mag_cache_homes(pool.cache));
-		for (node = 0; node < nodes; node++) {
+		for (unsigned int node = 0; node < nodes; node++) {
 			run_on_lcore(lcore_of(node, 0), take, &want);
 			assert_int_equal(count, COUNT);
-			for (i = 0; i < count; i++)
+			for (unsigned int i = 0; i < count; i++)
 				*(volatile char *)objects[i] = 1;
 			assert_all_on(objects, node);
 			run_on_lcore(lcore_of(node, 0), give, NULL);
@@ -579,19 +562,19 @@ TEST(test_the_node_of_memory_that_is_not_from_eal_comes_from_the_kernel)
 
 TEST(test_hugepages_come_from_the_node_and_go_back_to_it)
 {
-	unsigned int before[NODES_MAX], during[NODES_MAX], node, other, pages;
+	unsigned int before[NODES_MAX], during[NODES_MAX], pages;
 	uint32_t all = (UINT32_C(1) << nodes) - 1;
 
 	/* What EAL keeps for ever it has when the first pool is gone. */
 	pool_make(&pool, 0, 0, 0);
 	pool_free(&pool);
 	huge_free_all(before);
-	for (node = 0; node < nodes; node++) {
+	for (unsigned int node = 0; node < nodes; node++) {
 		pool_make(&pool, node, 0, all & ~(UINT32_C(1) << node));
 		pages = pool.chunk[0]->len / PAGE;
 		assert_true(pages >= 2);
 		huge_free_all(during);
-		for (other = 0; other < nodes; other++)
+		for (unsigned int other = 0; other < nodes; other++)
 			if (other != node || mode == MODE_LEGACY)
 				assert_int_equal(during[other], before[other]);
 			else
@@ -601,7 +584,7 @@ TEST(test_hugepages_come_from_the_node_and_go_back_to_it)
 	}
 	pool_make(&pool, 0, 0, 0);
 	huge_free_all(during);
-	for (node = 0; node < nodes && mode != MODE_LEGACY; node++)
+	for (unsigned int node = 0; node < nodes && mode != MODE_LEGACY; node++)
 		assert_in_range(before[node] - during[node], pages, pages + 3);
 	pool_free(&pool);
 	assert_huge_free(before);
@@ -657,10 +640,8 @@ teardown_elastic(void **state __rte_unused)
 static void
 elastic_take(void *arg)
 {
-	unsigned int i;
-
 	count = mag_cache_alloc_burst(cache, objects, *(unsigned int *)arg);
-	for (i = 0; i < count; i++)
+	for (unsigned int i = 0; i < count; i++)
 		memset(objects[i], 1, ELASTIC_SIZE);
 }
 
@@ -674,11 +655,11 @@ elastic_give(void *arg)
 
 TEST(test_an_elastic_region_has_memory_of_each_node, setup_elastic, teardown_elastic)
 {
-	unsigned int node, want = region->block / 2;
+	unsigned int want = region->block / 2;
 
 	cache_make(NULL);
 	assert_non_null(cache);
-	for (node = 0; node < nodes; node++) {
+	for (unsigned int node = 0; node < nodes; node++) {
 		run_on_lcore(lcore_of(node, 0), elastic_take, &want);
 		assert_int_equal(count, want);
 		assert_all_on(objects, node);
@@ -707,11 +688,10 @@ TEST(test_who_waits_has_new_memory_of_its_own_node, setup_elastic, teardown_elas
 {
 	void (*observer)(void) = mag_elastic_on_want;
 	struct mag_region_stats stats;
-	unsigned int node;
 
 	/* Maintenance is not asked for more. */
 	mag_elastic_on_want = NULL;
-	for (node = 0; node < nodes; node++) {
+	for (unsigned int node = 0; node < nodes; node++) {
 		cache_make(NULL);
 		assert_non_null(cache);
 		run_on_lcore(lcore_of(node, 0), elastic_take_all_and_wait, NULL);
@@ -740,14 +720,14 @@ TEST(test_records_of_a_cache_lie_on_their_nodes_whoever_makes_it, setup_elastic,
 
 TEST(test_segments_are_hugepages_of_their_node, setup_elastic, teardown_elastic)
 {
-	unsigned int before[NODES_MAX], node, pages;
+	unsigned int before[NODES_MAX], pages;
 
 	huge_free_all(before);
 	assert_int_equal(region_grown(region, SEGMENTS), nodes * SEGMENTS);
 	pages = mode == MODE_LEGACY ?
 			0 :
 			SEGMENTS * RTE_ALIGN_CEIL(region->elastic->segment_bytes, PAGE) / PAGE;
-	for (node = 0; node < nodes; node++)
+	for (unsigned int node = 0; node < nodes; node++)
 		assert_int_equal(before[node] - huge_free(node), pages);
 	assert_int_equal(region_trimmed(region, 1), nodes * SEGMENTS);
 	assert_huge_free(before);
@@ -761,7 +741,7 @@ mirrors_lie_on(int asked)
 					   .name = "mirror",
 					   .object_size = MIRROR_SIZE,
 					   .node = asked};
-	unsigned int node, i, want = region->block / 2;
+	unsigned int want = region->block / 2;
 	const struct mag_mirror *find;
 	struct mag_region *mirror;
 
@@ -770,10 +750,10 @@ mirrors_lie_on(int asked)
 	find = mag_region_mirror(region);
 	cache_make(NULL);
 	assert_non_null(cache);
-	for (node = 0; node < nodes; node++) {
+	for (unsigned int node = 0; node < nodes; node++) {
 		run_on_lcore(lcore_of(node, 0), elastic_take, &want);
 		assert_int_equal(count, want);
-		for (i = 0; i < count; i++) {
+		for (unsigned int i = 0; i < count; i++) {
 			mirrors[i] = mag_mirror_of(find, objects[i]);
 			memset(mirrors[i], 1, MIRROR_SIZE);
 			assert_ptr_equal(mag_mirror_object(find, mirrors[i]), objects[i]);
@@ -791,9 +771,7 @@ mirrors_lie_on(int asked)
 TEST(test_mirrors_lie_on_the_node_that_was_asked_for_or_on_that_of_their_object, setup_elastic,
      teardown_elastic)
 {
-	int node;
-
-	for (node = -1; node < (int)nodes; node++) {
+	for (int node = -1; node < (int)nodes; node++) {
 		if (region == NULL)
 			setup_elastic(state);
 		mirrors_lie_on(node);
@@ -840,12 +818,12 @@ static const char *const anywhere[] = {
 int
 main(int argc, char **argv)
 {
-	unsigned int i, j, kept = 0;
+	unsigned int kept = 0;
 	int failed;
 
 	machine_start(argc, argv);
-	for (i = 0; i < tests_here.count && mode == MODE_NO_HUGE; i++)
-		for (j = 0; j < RTE_DIM(anywhere); j++)
+	for (unsigned int i = 0; i < tests_here.count && mode == MODE_NO_HUGE; i++)
+		for (unsigned int j = 0; j < RTE_DIM(anywhere); j++)
 			if (strcmp(tests_here.test[i].name, anywhere[j]) == 0)
 				tests_here.test[kept++] = tests_here.test[i];
 	if (mode == MODE_NO_HUGE)

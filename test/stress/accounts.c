@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <errno.h>
-#include <sched.h>
-#include <stdlib.h>
 
 #include "accounts.h"
 #include "cache/cache.h"
@@ -26,12 +23,12 @@ static void
 count_magazine(struct subject *subject, const char *where, const struct mag_magazine *magazine,
 	       uint32_t rounds, struct sums *sums)
 {
-	uint32_t type = MAG_STAT(subject->cache->common.type), i;
+	uint32_t type = MAG_STAT(subject->cache->common.type);
 
 	if (magazine->rounds != type || rounds > type)
 		stress_blame("%s: a magazine of %u rounds has %u where %u are in force", where,
 			     magazine->rounds, rounds, type);
-	for (i = 0; i < rounds && !stress_blamed(); i++)
+	for (uint32_t i = 0; i < rounds && !stress_blamed(); i++)
 		stock_has(&subject->stock, *mag_magazine_round(magazine, i));
 	sums->magazines++;
 	sums->rounds += rounds;
@@ -85,10 +82,9 @@ static uint64_t
 in_mempool_caches(const struct subject *subject)
 {
 	uint64_t sum = 0;
-	unsigned int i;
 
 	if (subject->pool != NULL && subject->pool->cache_size > 0)
-		for (i = 0; i < RTE_MAX_LCORE; i++)
+		for (unsigned int i = 0; i < RTE_MAX_LCORE; i++)
 			sum += subject->pool->local_cache[i].len;
 	return sum;
 }
@@ -106,9 +102,9 @@ check_slot_stats(struct subject *subject, uint64_t users)
 {
 	struct mag_slot_stats slots[MAG_SLOTS];
 	uint64_t balance = MAG_STAT(subject->from_blocks);
-	unsigned int i, n = mag_cache_slot_stats_get(subject->cache, slots, RTE_DIM(slots));
+	unsigned int n = mag_cache_slot_stats_get(subject->cache, slots, RTE_DIM(slots));
 
-	for (i = 0; i < n; i++)
+	for (unsigned int i = 0; i < n; i++)
 		balance += slots[i].allocs - slots[i].frees;
 	expect("allocations less frees of all slots", balance, users);
 }
@@ -143,13 +139,12 @@ check_visit(struct mag_cache *cache, void *arg)
 	struct subject *subject = check->subject;
 	uint64_t users = check->out + in_mempool_caches(subject);
 	struct sums sums = {0, 0};
-	uint32_t i;
 
 	if (cache != subject->cache)
 		return;
 	check_list(subject, "full list", &cache->first.depot.full, true, &sums);
 	check_list(subject, "empty list", &cache->first.depot.empty, false, &sums);
-	for (i = 0; i < MAG_SLOTS; i++)
+	for (uint32_t i = 0; i < MAG_SLOTS; i++)
 		check_slot(subject, i, &sums);
 	expect("magazines out of the arena", cache->first.arena.out, sums.magazines);
 	check_slab(subject, users + sums.rounds);
@@ -171,7 +166,7 @@ static bool
 drain_some(struct subject *subject, void **objects, unsigned int n, uint64_t *unexplained)
 {
 	uint64_t denied = subject_denied(subject);
-	unsigned int i, got, tries;
+	unsigned int got, tries;
 
 	for (tries = 0; tries < DRAIN_TRIES; tries++) {
 		got = subject_get(subject, objects, n);
@@ -189,7 +184,7 @@ drain_some(struct subject *subject, void **objects, unsigned int n, uint64_t *un
 			     subject_available(subject));
 		return false;
 	}
-	for (i = 0; i < n; i++)
+	for (unsigned int i = 0; i < n; i++)
 		if (!stock_claim(&subject->stock, objects[i], DRAINER))
 			return false;
 	return true;
@@ -199,7 +194,7 @@ uint64_t
 accounts_drain(struct subject *subject, uint64_t out)
 {
 	uint64_t total = MAG_STAT(subject->cache->region->objects) - out, unexplained = 0;
-	uint32_t had = 0, i, n;
+	uint32_t had = 0, n;
 	void **objects = malloc((total + 1) * sizeof(objects[0]));
 	struct rng rng = stress_rng();
 
@@ -212,7 +207,7 @@ accounts_drain(struct subject *subject, uint64_t out)
 	}
 	if (had == total && subject_get(subject, objects + had, 1) != 0)
 		stress_blame("there is one object more than all %" PRIu64, total);
-	for (i = 0; i < had && !stress_blamed(); i += n) {
+	for (uint32_t i = 0; i < had && !stress_blamed(); i += n) {
 		n = RTE_MIN(1 + rng_below(&rng, DRAIN_BULK), had - i);
 		for (uint32_t k = 0; k < n; k++)
 			stock_release(objects[i + k], DRAINER, rng_next(&rng));

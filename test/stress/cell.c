@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <unistd.h>
 
 #include "accounts.h"
 #include "cell.h"

@@ -8,7 +8,6 @@
  */
 
 #include "crew.h"
-#include "subject.h"
 
 #define BETWEEN_STOPS_MS 50
 

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <sched.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include <rte_launch.h>
-#include <rte_lcore.h>
 
 #include "crew.h"
 #include "visits/sweep.h"
@@ -156,11 +152,11 @@ static void *
 nursery_stint(void *arg)
 {
 	struct worker *worker = arg, *part = worker;
-	uint32_t i, half = rng_below(&worker->rng, STINT_STEPS), last = rng_below(&worker->rng, 8);
+	uint32_t half = rng_below(&worker->rng, STINT_STEPS), last = rng_below(&worker->rng, 8);
 
 	cpu_any();
 	crew_register();
-	for (i = 0; i < STINT_STEPS && !crew_ends(worker->crew); i++) {
+	for (uint32_t i = 0; i < STINT_STEPS && !crew_ends(worker->crew); i++) {
 		crew_gate(part->crew);
 		worker_step(part);
 		if (i == half) {
@@ -171,7 +167,7 @@ nursery_stint(void *arg)
 		part = worker_next(part);
 	}
 	nursery_unregister(worker);
-	for (i = 0; i < last; i++)
+	for (uint32_t i = 0; i < last; i++)
 		worker_step(worker);
 	return NULL;
 }
@@ -211,28 +207,28 @@ worker_add(struct crew *crew, enum worker_kind kind)
 static void
 crew_share_out(struct crew *crew)
 {
-	uint32_t all = crew->subject->stock.count - crew->plan.kept_back, quota, i;
+	uint32_t all = crew->subject->stock.count - crew->plan.kept_back, quota;
 
 	quota = all / crew->count;
 	crew->scarce = quota == 0;
-	for (i = 0; i < crew->count; i++)
+	for (uint32_t i = 0; i < crew->count; i++)
 		crew->worker[i]->quota = RTE_MAX(quota, 1u);
 }
 
 void
 crew_enlist(struct crew *crew, struct subject *subject, const struct crew_plan *plan)
 {
-	unsigned int lcore, i;
+	unsigned int lcore;
 
 	*crew = (struct crew){.subject = subject, .plan = *plan};
 	RTE_LCORE_FOREACH_WORKER(lcore)
 		if (!stress_is_spare(lcore) && !plan->no_lcores)
 			worker_add(crew, WORKER_LCORE)->lcore = lcore;
-	for (i = 0; i < crew->plan.plain; i++)
+	for (unsigned int i = 0; i < crew->plan.plain; i++)
 		worker_add(crew, WORKER_PLAIN);
 	if (!crew->plan.no_nursery)
 		worker_add(crew, WORKER_NURSERY);
-	for (i = 0; i < crew->plan.visitors; i++)
+	for (unsigned int i = 0; i < crew->plan.visitors; i++)
 		worker_add(crew, WORKER_VISITOR);
 	crew_share_out(crew);
 }
@@ -240,11 +236,9 @@ crew_enlist(struct crew *crew, struct subject *subject, const struct crew_plan *
 void
 crew_join(struct crew *host, struct crew *guest)
 {
-	unsigned int i;
-
 	assert_int_equal(guest->count, host->count);
 	guest->guest = true;
-	for (i = 0; i < host->count; i++) {
+	for (unsigned int i = 0; i < host->count; i++) {
 		assert_int_equal(guest->worker[i]->kind, host->worker[i]->kind);
 		guest->worker[i]->next = host->worker[i]->next;
 		host->worker[i]->next = guest->worker[i];
@@ -270,9 +264,7 @@ worker_launch(struct worker *worker)
 void
 crew_launch(struct crew *crew)
 {
-	unsigned int i;
-
-	for (i = 0; i < crew->count; i++)
+	for (unsigned int i = 0; i < crew->count; i++)
 		worker_launch(crew->worker[i]);
 }
 
@@ -300,13 +292,11 @@ worker_join(struct worker *worker)
 void
 crew_finish(struct crew *crew)
 {
-	unsigned int i;
-
 	atomic_store_explicit(&crew->stop, true, memory_order_relaxed);
 	crew_open(crew);
-	for (i = 0; i < crew->count && !crew->guest; i++)
+	for (unsigned int i = 0; i < crew->count && !crew->guest; i++)
 		worker_join(crew->worker[i]);
-	for (i = 0; i < crew->count && !stress_blamed(); i++)
+	for (unsigned int i = 0; i < crew->count && !stress_blamed(); i++)
 		worker_put_all(crew->worker[i]);
 	subject_flush(crew->subject);
 }
@@ -315,10 +305,9 @@ uint64_t
 crew_charged(const struct crew *crew)
 {
 	uint64_t sum = 0;
-	unsigned int i;
 
 	/* acquire: pairs with worker_give_back() */
-	for (i = 0; i < crew->count; i++)
+	for (unsigned int i = 0; i < crew->count; i++)
 		sum += atomic_load_explicit(&crew->worker[i]->charged, memory_order_acquire);
 	return sum;
 }
@@ -327,9 +316,8 @@ uint64_t
 crew_tell(const struct crew *crew)
 {
 	uint64_t steps = 0, gets = 0, refused = 0, unexplained = 0;
-	unsigned int i;
 
-	for (i = 0; i < crew->count; i++) {
+	for (unsigned int i = 0; i < crew->count; i++) {
 		steps += atomic_load_explicit(&crew->worker[i]->steps, memory_order_relaxed);
 		gets += crew->worker[i]->gets;
 		refused += crew->worker[i]->refused;

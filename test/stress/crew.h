@@ -13,11 +13,6 @@
  * scarce.
  */
 
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "stress.h"
 #include "subject.h"
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <errno.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <rte_errno.h>
 
@@ -79,12 +77,12 @@ static bool
 populate(struct guest *guest)
 {
 	struct rte_mempool *pool = guest->pool;
-	unsigned int struck, tries, how = rng_below(&guest->rng, 3);
+	unsigned int struck, how = rng_below(&guest->rng, 3);
 	int ret = 0;
 
 	if (how == 0)
 		return populate_in_pieces(guest);
-	for (tries = 0; tries < 3; tries++) {
+	for (unsigned int tries = 0; tries < 3; tries++) {
 		struck = mag_fault_struck();
 		if (how == 1)
 			ret = rte_mempool_populate_default(pool);
@@ -170,14 +168,13 @@ work(struct guest *guest)
 	const struct crew_plan plan = {
 		.no_lcores = true, .plain = 1, .visitors = 1, .pause_us = 100};
 	struct crew crew;
-	unsigned int i;
 
 	crew_start(&crew, &guest->subject, &plan);
 	usleep(rng_below(&guest->rng, WORK_US));
 	crew_finish(&crew);
 	if (!stress_blamed())
 		cell_final_look(&guest->subject);
-	for (i = 0; i < crew.count; i++)
+	for (unsigned int i = 0; i < crew.count; i++)
 		MAG_STAT_ADD(guest->guests->gets, crew.worker[i]->gets);
 	crew_free(&crew);
 	if (!stress_blamed() && guest->pool == NULL)

@@ -43,9 +43,8 @@ void
 lives_check(const struct subject *subject, const struct lives *lives)
 {
 	uint64_t alive = 0;
-	uint32_t i;
 
-	for (i = 0; i < subject->stock.count; i++)
+	for (uint32_t i = 0; i < subject->stock.count; i++)
 		alive += subject->stock.where[i]->constructed;
 	if (alive != MAG_STAT(lives->constructed) - MAG_STAT(lives->destructed) || alive != 0)
 		stress_blame("%" PRIu64 " objects are left constructed after a purge", alive);

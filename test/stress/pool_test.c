@@ -6,15 +6,9 @@
  */
 
 #include <dlfcn.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 #include <ucontext.h>
-#include <unistd.h>
-
-#include <rte_lcore.h>
 
 #include "cell.h"
 #include "slow.h"
@@ -219,9 +213,8 @@ static uint64_t
 steps_of_others(const struct crew *crew, const struct worker *stopped)
 {
 	uint64_t sum = 0;
-	unsigned int i;
 
-	for (i = 0; i < crew->count; i++)
+	for (unsigned int i = 0; i < crew->count; i++)
 		if (crew->worker[i] != stopped)
 			sum += MAG_STAT(crew->worker[i]->steps);
 	return sum;
@@ -350,7 +343,7 @@ main(int argc, char **argv)
 	struct CMUnitTest tests[RTE_DIM(cells)] = {{NULL}};
 	const char *only = getenv("MAGAZINE_STRESS_ONLY");
 	const struct pool_cell *cell = cells;
-	unsigned int i, count = RTE_DIM(cells);
+	unsigned int count = RTE_DIM(cells);
 
 	if (stress_start(argc, argv) != 0)
 		return 77;
@@ -358,7 +351,7 @@ main(int argc, char **argv)
 		cell = filtered_cells;
 		count = RTE_DIM(filtered_cells);
 	}
-	for (i = 0; i < count; i++, cell++) {
+	for (unsigned int i = 0; i < count; i++, cell++) {
 		tests[i].name = cell->cell.name;
 		tests[i].test_func = cell->run != NULL ? cell->run : run_pool_cell;
 		tests[i].initial_state = (void *)(uintptr_t)cell;

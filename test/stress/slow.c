@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <stdatomic.h>
-#include <unistd.h>
 
 #include "../common/front.h"
 #include "parts/arena.h"

@@ -10,11 +10,6 @@
  * One minute, or ten with MAGAZINE_FULL=1. MAGAZINE_SEED repeats the choices of a run.
  */
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#include <rte_lcore.h>
 #include <rte_log.h>
 
 #include "accounts.h"
@@ -240,10 +235,9 @@ static void
 step(void)
 {
 	struct stay *stay = &soak.stay[rng_below(&soak.rng, SUBJECTS)];
-	unsigned int i;
 
 	usleep(rng_below(&soak.rng, 2 * STEP_MS * 1000));
-	for (i = 0; i < SUBJECTS; i++)
+	for (unsigned int i = 0; i < SUBJECTS; i++)
 		if (soak.stay[i].ground->grows)
 			grow(&soak.stay[i]);
 	if (rng_once_in(&soak.rng, 16))
@@ -282,9 +276,7 @@ progress(bool last)
 static void
 guests_begin(void)
 {
-	unsigned int i;
-
-	for (i = 0; i < RTE_DIM(soak.guests); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(soak.guests); i++) {
 		soak.guests[i].pools = i == 0;
 		atomic_store_explicit(&soak.guests[i].end, false, memory_order_relaxed);
 		assert_int_equal(
@@ -295,9 +287,7 @@ guests_begin(void)
 static void
 guests_end(void)
 {
-	unsigned int i;
-
-	for (i = 0; i < RTE_DIM(soak.guests); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(soak.guests); i++) {
 		atomic_store_explicit(&soak.guests[i].end, true, memory_order_relaxed);
 		pthread_join(soak.thread[i], NULL);
 	}
@@ -315,13 +305,11 @@ faults_end(void)
 static void
 watch(uint64_t end)
 {
-	unsigned int i;
-
 	soak.watches++;
 	mag_bias_forbid_membarrier(rng_once_in(&soak.rng, 4));
-	for (i = 0; i < SUBJECTS; i++)
+	for (unsigned int i = 0; i < SUBJECTS; i++)
 		stay_begin(&soak.stay[i], &grounds[i]);
-	for (i = 1; i < SUBJECTS; i++)
+	for (unsigned int i = 1; i < SUBJECTS; i++)
 		crew_join(&soak.stay[0].crew, &soak.stay[i].crew);
 	crew_launch(&soak.stay[0].crew);
 	change_faults();
@@ -332,9 +320,9 @@ watch(uint64_t end)
 	}
 	guests_end();
 	faults_end();
-	for (i = 0; i < SUBJECTS; i++)
+	for (unsigned int i = 0; i < SUBJECTS; i++)
 		stay_end(&soak.stay[i]);
-	for (i = 0; i < SUBJECTS && !stress_blamed(); i++)
+	for (unsigned int i = 0; i < SUBJECTS && !stress_blamed(); i++)
 		stay_free(&soak.stay[i]);
 	mag_bias_forbid_membarrier(false);
 	if (soak.service)
@@ -408,7 +396,7 @@ warm_up(void)
 
 TEST(everything_at_once_with_faults)
 {
-	unsigned int ms = stress_ms(SOAK_MS, SOAK_FULL_MS), before, settle;
+	unsigned int ms = stress_ms(SOAK_MS, SOAK_FULL_MS), before;
 
 	/* With other work on the machine the last looks at the books take long. */
 	stress_begin_long("soak", 2 * ms);
@@ -425,7 +413,7 @@ TEST(everything_at_once_with_faults)
 	mag_maint_interval(0);
 	tell();
 	/* What somebody of EAL's has just now is given back soon; what leaked stays. */
-	for (settle = 0; settle < SETTLE_MS && heap_allocations() != before; settle++)
+	for (unsigned int settle = 0; settle < SETTLE_MS && heap_allocations() != before; settle++)
 		usleep(1000);
 	if (!stress_blamed() && heap_allocations() != before)
 		stress_blame("%u allocations before, %u after", before, heap_allocations());

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <stdlib.h>
 
 #include <rte_branch_prediction.h>
-#include <rte_common.h>
 
 #include "stock.h"
 #include "stress.h"
@@ -27,19 +25,15 @@ stock_fini(struct stock *stock)
 static void
 fill(struct object *object, uint64_t stamp)
 {
-	unsigned int i;
-
 	object->stamp = stamp;
-	for (i = 0; i < STOCK_FILL; i++)
+	for (unsigned int i = 0; i < STOCK_FILL; i++)
 		object->fill[i] = stamp * MULTIPLIER + i;
 }
 
 static bool
 is_filled(const struct object *object)
 {
-	unsigned int i;
-
-	for (i = 0; i < STOCK_FILL; i++)
+	for (unsigned int i = 0; i < STOCK_FILL; i++)
 		if (object->fill[i] != object->stamp * MULTIPLIER + i)
 			return false;
 	return true;

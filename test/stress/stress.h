@@ -11,13 +11,12 @@
  * MAGAZINE_STRESS_MS, the length of a cell.
  */
 
+#include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <rte_common.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #include "../check.h"
 #include "../common/start.h"

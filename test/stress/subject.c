@@ -1,8 +1,4 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <errno.h>
-#include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 
 #include <rte_errno.h>
@@ -79,10 +75,9 @@ bool
 subject_adopt(struct subject_memory *memory, uint32_t n)
 {
 	void **objects = malloc(n * sizeof(objects[0]));
-	uint32_t i;
 	int ret;
 
-	for (i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n; i++)
 		objects[i] = memory->base + (memory->objects + i) * OBJECT_SIZE;
 	ret = mag_region_adopt(memory->region, objects, n, -1);
 	if (ret == 0)
@@ -102,13 +97,12 @@ subject_region(struct subject *subject, struct subject_memory *memory, const cha
 					   .object_size = OBJECT_SIZE,
 					   .block = block,
 					   .node = -1};
-	uint32_t i;
 
 	*subject = (struct subject){.pool = NULL};
 	*memory = (struct subject_memory){.size = objects * OBJECT_SIZE};
 	memory->base = subject_map(memory->size);
 	stock_init(&subject->stock, objects);
-	for (i = 0; i < objects; i++)
+	for (uint32_t i = 0; i < objects; i++)
 		stock_add(&subject->stock, memory->base + i * OBJECT_SIZE);
 	memory->region = mag_region_create(&params);
 	return memory->region != NULL;

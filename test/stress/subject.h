@@ -7,10 +7,6 @@
  * objects.
  */
 
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
-
 #include <rte_lcore.h>
 #include <rte_mempool.h>
 

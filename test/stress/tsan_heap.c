@@ -15,8 +15,6 @@
 
 #if STRESS_TSAN
 
-#include <pthread.h>
-
 #include "../common/front.h"
 #include "base/meta.h"
 

@@ -2,9 +2,6 @@
 
 /* What a visitor does: everything that may be asked of a cache from outside, at random. */
 
-#include <errno.h>
-#include <unistd.h>
-
 #include "crew.h"
 #include "mag_maint.h"
 
@@ -77,9 +74,8 @@ claim_block(struct worker *visitor, uint8_t *first)
 	struct subject *subject = visitor->crew->subject;
 	const struct rte_mempool *pool = subject->pool;
 	size_t stride = pool->header_size + pool->elt_size + pool->trailer_size;
-	uint32_t i;
 
-	for (i = 0; i < subject->block; i++) {
+	for (uint32_t i = 0; i < subject->block; i++) {
 		if (!stock_claim(&subject->stock, first + i * stride, visitor->number))
 			return;
 		((struct object *)(first + i * stride))->charged = visitor->number;

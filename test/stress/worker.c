@@ -2,9 +2,6 @@
 
 /* What a worker does: get, hold, send to others, put back, at random. */
 
-#include <sched.h>
-#include <unistd.h>
-
 #include "crew.h"
 
 #define SEND_MAX 32
@@ -25,7 +22,7 @@ worker_get(struct worker *worker, uint32_t n)
 	struct subject *subject = worker->crew->subject;
 	void **objects = worker->hand + worker->held;
 	uint64_t denied = subject_denied(subject);
-	uint32_t i, got;
+	uint32_t got;
 
 	atomic_fetch_add_explicit(&worker->charged, n, memory_order_relaxed);
 	got = subject_get(subject, objects, n);
@@ -35,7 +32,7 @@ worker_get(struct worker *worker, uint32_t n)
 		worker->unexplained += subject_denied(subject) == denied;
 		atomic_fetch_sub_explicit(&worker->charged, n - got, memory_order_relaxed);
 	}
-	for (i = 0; i < got; i++)
+	for (uint32_t i = 0; i < got; i++)
 		if (stock_claim(&subject->stock, objects[i], worker->number))
 			((struct object *)objects[i])->charged = worker->number;
 	worker->held += got;
@@ -46,10 +43,10 @@ void
 worker_give_back(struct worker *worker, void **objects, uint32_t n)
 {
 	struct crew *crew = worker->crew;
-	uint32_t credit[CREW_MAX + 1] = {0}, i;
+	uint32_t credit[CREW_MAX + 1] = {0};
 	struct object *object;
 
-	for (i = 0; i < n; i++) {
+	for (uint32_t i = 0; i < n; i++) {
 		object = objects[i];
 		credit[object->charged]++;
 		stock_release(object, worker->number, rng_next(&worker->rng));
@@ -58,7 +55,7 @@ worker_give_back(struct worker *worker, void **objects, uint32_t n)
 		mag_cache_free_nocache(crew->subject->cache, objects[0]);
 	else
 		subject_put(crew->subject, objects, n);
-	for (i = 1; i <= CREW_MAX; i++)
+	for (uint32_t i = 1; i <= CREW_MAX; i++)
 		if (credit[i] > 0)
 			/* release: who sees the credit finds the objects free */
 			atomic_fetch_sub_explicit(&crew->worker[i - 1]->charged, credit[i],
@@ -76,10 +73,10 @@ static void
 worker_collect(struct worker *worker)
 {
 	struct stock *stock = &worker->crew->subject->stock;
-	uint32_t i, n = 0, at = rng_below(&worker->rng, MAIL_MAX);
+	uint32_t n = 0, at = rng_below(&worker->rng, MAIL_MAX);
 	void *objects[MAIL_MAX], *object;
 
-	for (i = 0; i < MAIL_MAX; i++, at = (at + 1) % MAIL_MAX) {
+	for (uint32_t i = 0; i < MAIL_MAX; i++, at = (at + 1) % MAIL_MAX) {
 		if (atomic_load_explicit(&worker->mail[at], memory_order_relaxed) == NULL)
 			continue;
 		/* acquire: pairs with the release in send_one() */
@@ -114,11 +111,11 @@ worker_send(struct worker *worker)
 {
 	struct crew *crew = worker->crew;
 	struct worker *to = crew->worker[rng_below(&worker->rng, crew->count)];
-	uint32_t i, n = rng_below(&worker->rng, SEND_MAX), at = rng_below(&worker->rng, MAIL_MAX);
+	uint32_t n = rng_below(&worker->rng, SEND_MAX), at = rng_below(&worker->rng, MAIL_MAX);
 
 	if (to == worker || to->kind == WORKER_VISITOR)
 		return;
-	for (i = 0; i < n && worker->held > 0; i++, at = (at + 1) % MAIL_MAX)
+	for (uint32_t i = 0; i < n && worker->held > 0; i++, at = (at + 1) % MAIL_MAX)
 		if (send_one(to, at, worker->hand[worker->held - 1]))
 			worker->held--;
 }
@@ -152,7 +149,7 @@ worker_exchange(struct worker *worker, bool get)
 static void
 worker_pipe(struct worker *worker)
 {
-	uint32_t index = worker->number - 1, at = rng_below(&worker->rng, MAIL_MAX), i;
+	uint32_t index = worker->number - 1, at = rng_below(&worker->rng, MAIL_MAX);
 	struct worker *to = worker->crew->worker[index ^ 1];
 
 	if (index % 2 == 1) {
@@ -160,7 +157,7 @@ worker_pipe(struct worker *worker)
 		return;
 	}
 	worker_exchange(worker, true);
-	for (i = 0; i < MAIL_MAX && worker->held > 0; i++, at = (at + 1) % MAIL_MAX)
+	for (uint32_t i = 0; i < MAIL_MAX && worker->held > 0; i++, at = (at + 1) % MAIL_MAX)
 		if (send_one(to, at, worker->hand[worker->held - 1]))
 			worker->held--;
 }

@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include "../patience.h"
 #include "base/peer.h"

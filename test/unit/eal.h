@@ -7,14 +7,10 @@
  * ../common, threads and lcores to run things on, and the log as text.
  */
 
-#include <stdarg.h>
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
 
-#include <rte_common.h>
 #include <rte_errno.h>
 #include <rte_lcore.h>
 

@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
 #include <rte_service.h>
 #include <rte_service_component.h>
 
 #include "fixture.h"
-#include "mag_maint.h"
-#include "mag_stats.h"
-#include "visits/purge.h"
 
 struct ground ground;
 struct mag_cache *cache;
@@ -214,9 +208,7 @@ depot_empty(void)
 void
 assert_sizes(uint32_t size)
 {
-	unsigned int i;
-
-	for (i = 0; i < MAG_SLOTS; i++)
+	for (unsigned int i = 0; i < MAG_SLOTS; i++)
 		assert_int_equal(slot_at(i)->size, size);
 }
 
@@ -306,17 +298,17 @@ crowd_run(void *arg)
 {
 	void **objects = malloc(crowd.most * sizeof(*objects));
 	uint32_t seed = (uintptr_t)arg;
-	unsigned int i, n;
+	unsigned int n;
 
 	while (!atomic_load_explicit(&crowd.stop, memory_order_relaxed)) {
 		seed = seed * 1103515245 + 12345;
 		n = mag_cache_alloc_burst(cache, objects, 1 + (seed >> 16) % crowd.most);
-		for (i = 0; i < n; i++)
+		for (unsigned int i = 0; i < n; i++)
 			if (!ground_has(&ground, objects[i]) ||
 			    atomic_exchange_explicit(users_of(objects[i]), 1,
 						     memory_order_relaxed) != 0)
 				atomic_fetch_add(&crowd.clashes, 1);
-		for (i = 0; i < n; i++)
+		for (unsigned int i = 0; i < n; i++)
 			atomic_store_explicit(users_of(objects[i]), 0, memory_order_relaxed);
 		/* At times in another order than they came. */
 		if (n > 0 && (seed >> 8) % 7 == 0)
@@ -354,10 +346,8 @@ crowd_turns(void)
 void
 crowd_end(void)
 {
-	unsigned int i;
-
 	atomic_store(&crowd.stop, true);
-	for (i = 0; i < crowd.tasks; i++)
+	for (unsigned int i = 0; i < crowd.tasks; i++)
 		task_join(&crowd.task[i]);
 	free((void *)crowd.users);
 	assert_int_equal(crowd.clashes, 0);

@@ -7,11 +7,15 @@
  */
 
 #include "../common/front.h"
+#include "../counts.h"
 #include "base/fault.h"
 #include "cache/cache.h"
-#include "ground.h"
 #include "control/pool.h"
+#include "ground.h"
+#include "mag_maint.h"
 #include "mag_stats.h"
+#include "outside/maint.h"
+#include "visits/purge.h"
 
 /** Objects of a segment. */
 #define FIXTURE_BLOCK 16

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "ground.h"
 
 struct ground
@@ -17,14 +14,13 @@ ground_make(uint32_t count, uint32_t size, uint32_t block, uint32_t mode)
 					   .node = -1};
 	struct ground ground = {.count = count, .size = size};
 	void **objects = calloc(count, sizeof(*objects));
-	uint32_t i;
 
 	ground.region = mag_region_create(&params);
 	assert_non_null(ground.region);
 	ground.memory = aligned_alloc(4096, RTE_ALIGN_CEIL((size_t)count * size, (size_t)4096));
 	assert_non_null(ground.memory);
 	memset(ground.memory, 0xa5, (size_t)count * size);
-	for (i = 0; i < count; i++)
+	for (uint32_t i = 0; i < count; i++)
 		objects[i] = ground_object(&ground, i);
 	assert_int_equal(mag_region_adopt(ground.region, objects, count, -1), 0);
 	free(objects);
@@ -57,9 +53,9 @@ void
 assert_distinct(const struct ground *ground, void *const *objects, uint32_t count)
 {
 	bool *seen = calloc(ground->count, sizeof(*seen));
-	uint32_t i, index;
+	uint32_t index;
 
-	for (i = 0; i < count; i++) {
+	for (uint32_t i = 0; i < count; i++) {
 		assert_true(ground_has(ground, objects[i]));
 		index = ((char *)objects[i] - ground->memory) / ground->size;
 		assert_false(seen[index]);

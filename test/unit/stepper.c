@@ -4,8 +4,6 @@
 #include <dlfcn.h>
 #include <link.h>
 #include <signal.h>
-#include <stdio.h>
-#include <string.h>
 #include <ucontext.h>
 
 #include "stepper.h"
@@ -32,9 +30,8 @@ static int
 find_code(struct dl_phdr_info *info, size_t size __rte_unused, void *function)
 {
 	uintptr_t begin, end;
-	int i;
 
-	for (i = 0; i < info->dlpi_phnum; i++) {
+	for (int i = 0; i < info->dlpi_phnum; i++) {
 		begin = info->dlpi_phdr[i].p_vaddr;
 		end = begin + info->dlpi_phdr[i].p_memsz;
 		if (info->dlpi_phdr[i].p_type != PT_LOAD ||
@@ -118,11 +115,9 @@ read_symbols(void)
 const char *
 stepper_function(uintptr_t place)
 {
-	unsigned int i;
-
 	if (stepper.symbols == 0)
 		read_symbols();
-	for (i = stepper.symbols; i > 0; i--)
+	for (unsigned int i = stepper.symbols; i > 0; i--)
 		if (stepper.symbol[i - 1].at <= place)
 			return stepper.symbol[i - 1].name;
 	return "?";

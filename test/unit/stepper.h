@@ -8,10 +8,6 @@
  * instruction from the library's begin in memory, so that addr2line knows it.
  */
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include "base/atomic128.h"
 
 #if defined(__x86_64__) && !defined(MAG_TSAN) && !defined(__SANITIZE_ADDRESS__)

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
 
-#include <errno.h>
-
 #include "parts/arena.h"
 #include "fixture.h"
 
@@ -53,9 +51,7 @@ put(struct mag_magazine *magazine)
 
 TEST(test_pool_types_fill_a_power_of_two_with_their_header)
 {
-	unsigned int i;
-
-	for (i = 0; i < RTE_DIM(pool_types); i++)
+	for (unsigned int i = 0; i < RTE_DIM(pool_types); i++)
 		assert_int_equal(mag_arena_magazine_bytes(pool_types[i]), 8 * (pool_types[i] + 2));
 	assert_int_equal(mag_arena_magazine_bytes(46), 512);
 	assert_int_equal(mag_arena_magazine_bytes(94), 1024);
@@ -70,9 +66,8 @@ TEST(test_an_arena_is_rounded_up_to_whole_blocks)
 		size_t bytes, size;
 	} rows[] = {{1, BLOCK}, {BLOCK, BLOCK}, {BLOCK + 1, 2 * BLOCK}};
 	uint64_t before = heap_balance();
-	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(rows); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(rows); i++) {
 		assert_true(attempts(mag_arena_init(&arena, rows[i].bytes, -1) == 0) > 2);
 		assert_int_equal(arena.size, rows[i].size);
 		mag_arena_fini(&arena);
@@ -106,9 +101,9 @@ TEST(test_a_block_splits_into_every_type_and_merges_again, setup, teardown)
 {
 	static const uint32_t types[] = {510, 254, 126, 62, 30, 14, 158, 142, 94, 46, 510};
 	struct mag_magazine *got[BLOCK / 128 + 1];
-	unsigned int i, n;
+	unsigned int n;
 
-	for (i = 0; i < RTE_DIM(types); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(types); i++) {
 		n = get_all(types[i], got);
 		assert_int_equal(n, BLOCK / mag_arena_magazine_bytes(types[i]));
 		assert_int_equal(arena.out, n);
@@ -120,14 +115,14 @@ TEST(test_a_block_splits_into_every_type_and_merges_again, setup, teardown)
 TEST(test_halves_of_different_blocks_do_not_merge, setup, teardown)
 {
 	struct mag_magazine *got[BLOCK / 128 + 1];
-	unsigned int i, n = get_all(14, got);
+	unsigned int n = get_all(14, got);
 
 	assert_int_equal(n, 32);
-	for (i = 0; i < n; i++)
+	for (unsigned int i = 0; i < n; i++)
 		if (mag_arena_index(&arena, got[i]) / 2 % 2 == 0)
 			put(got[i]);
 	assert_null(get(30));
-	for (i = 0; i < n; i++)
+	for (unsigned int i = 0; i < n; i++)
 		if (mag_arena_index(&arena, got[i]) / 2 % 2 != 0)
 			put(got[i]);
 	assert_non_null(get(510));
@@ -161,10 +156,10 @@ TEST(test_blocks_of_4_KiB_do_not_merge_further, setup_two, teardown)
 TEST(test_an_index_leads_back_to_its_magazine, setup_two, teardown)
 {
 	struct mag_magazine *got[2 * BLOCK / 128 + 1];
-	unsigned int i, n = get_all(14, got);
+	unsigned int n = get_all(14, got);
 	uint32_t index;
 
-	for (i = 0; i < n; i++) {
+	for (unsigned int i = 0; i < n; i++) {
 		index = mag_arena_index(&arena, got[i]);
 		assert_int_not_equal(index, 0);
 		assert_true(mag_arena_has_index(&arena, index));
@@ -223,18 +218,14 @@ struct mess {
 static void
 mess_fill(struct mag_magazine *magazine, uintptr_t mark)
 {
-	uint32_t i;
-
-	for (i = 0; i < magazine->rounds; i++)
+	for (uint32_t i = 0; i < magazine->rounds; i++)
 		*mag_magazine_round(magazine, i) = (void *)mark;
 }
 
 static bool
 mess_is_intact(const struct mag_magazine *magazine, uintptr_t mark)
 {
-	uint32_t i;
-
-	for (i = 0; i < magazine->rounds; i++)
+	for (uint32_t i = 0; i < magazine->rounds; i++)
 		if (*mag_magazine_round(magazine, i) != (void *)mark)
 			return false;
 	return true;
@@ -247,9 +238,8 @@ mess_run(void *arg)
 	struct mag_magazine *held[HOLD] = {NULL}, **at;
 	struct mess *mess = arg;
 	uint32_t seed = mess->mark;
-	unsigned int turn;
 
-	for (turn = 0; turn < TURNS + HOLD; turn++) {
+	for (unsigned int turn = 0; turn < TURNS + HOLD; turn++) {
 		seed = seed * 1103515245 + 12345;
 		at = &held[turn < TURNS ? seed >> 8 & 31 : turn - TURNS];
 		if (*at != NULL) {
@@ -271,14 +261,13 @@ TEST(test_magazines_never_overlap_and_all_memory_comes_back, NULL, teardown)
 	struct mag_magazine *got[9];
 	struct mess mess[3];
 	struct task task[3];
-	unsigned int i;
 
 	make(8);
-	for (i = 0; i < RTE_DIM(task); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(task); i++) {
 		mess[i] = (struct mess){i + 1, &clashes};
 		task_thread(&task[i], mess_run, &mess[i]);
 	}
-	for (i = 0; i < RTE_DIM(task); i++)
+	for (unsigned int i = 0; i < RTE_DIM(task); i++)
 		task_join(&task[i]);
 	assert_int_equal(clashes, 0);
 	assert_int_equal(arena.out, 0);

@@ -4,18 +4,12 @@
 
 #include "eal.h"
 
-#include <errno.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "fixture.h"
 #include "home/slab_objects.h"
-#include "mag_maint.h"
 #include "watch/watch.h"
-#include "../counts.h"
 
 #define BLOCK 16
 #define COUNT (16 * BLOCK)
@@ -124,9 +118,8 @@ strided_make(char *first, uint32_t stride)
 	struct mag_region *region = make_region(REGION_PARAMS(.name = "chunk", .object_size = SIZE,
 							      .stride = stride, .block = BLOCK));
 	struct mag_cache *made;
-	unsigned int i;
 
-	for (i = 0; i < BLOCK; i++)
+	for (unsigned int i = 0; i < BLOCK; i++)
 		objects[i] = first + i * stride;
 	assert_int_equal(mag_region_adopt(region, objects, BLOCK, -1), 0);
 	made = watched_make(region, "guard=1", 0);
@@ -177,13 +170,12 @@ TEST(test_a_foreign_address_is_refused, setup_guard, teardown)
 				      watched_make(ground.region, "guard=1", 0)};
 	void *foreign[] = {mag_cache_alloc(theirs[0]), mag_cache_alloc(theirs[1]), foreign, NULL,
 			   (void *)UINTPTR_MAX};
-	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(foreign); i++)
+	for (unsigned int i = 0; i < RTE_DIM(foreign); i++)
 		assert_reported("no object of it", mag_cache_free(cache, foreign[i]));
 	assert_reported("no object of it", mag_cache_free_nocache(cache, foreign));
 	assert_int_equal(bad_frees(), RTE_DIM(foreign) + 1);
-	for (i = 0; i < RTE_DIM(theirs); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(theirs); i++) {
 		mag_cache_free(theirs[i], foreign[i]);
 		drop_cache(theirs[i]);
 	}
@@ -194,11 +186,10 @@ TEST(test_reports_of_a_storm_become_rare_but_all_are_counted, setup_guard, teard
 {
 	void *object = mag_cache_alloc(cache);
 	const char *log;
-	unsigned int i;
 
 	mag_cache_free(cache, object);
 	log_begin();
-	for (i = 0; i < 1000; i++)
+	for (unsigned int i = 0; i < 1000; i++)
 		mag_cache_free(cache, object);
 	log = log_end();
 	assert_logged(log, "refused, 512 so far");
@@ -286,26 +277,26 @@ is_among(const void *object, void *const *held, unsigned int n)
 
 TEST(test_what_is_held_all_the_time_is_listed_once_while_slabs_come_and_go, setup_guard, teardown)
 {
-	unsigned int i, j, n;
+	unsigned int n;
 	struct task task;
 	void *held[COUNT];
 
 	alloc_bulk(objects, COUNT / 2);
-	for (i = 0; i < COUNT / 2; i++)
+	for (unsigned int i = 0; i < COUNT / 2; i++)
 		if (i % 5 != 0)
 			mag_cache_free(cache, objects[i]);
 	listing = true;
 	task_lcore(&task, WORKER, come_and_go, NULL);
-	for (i = 0; i < LISTINGS; i++) {
+	for (unsigned int i = 0; i < LISTINGS; i++) {
 		n = objects_held(cache, held, COUNT);
-		for (j = 0; j < COUNT / 2; j += 5)
+		for (unsigned int j = 0; j < COUNT / 2; j += 5)
 			assert_true(is_among(objects[j], held, n));
 		if (n > 0)
 			assert_false(is_among(held[n - 1], held, n - 1));
 	}
 	listing = false;
 	task_join(&task);
-	for (i = 0; i < COUNT / 2; i += 5)
+	for (unsigned int i = 0; i < COUNT / 2; i += 5)
 		mag_cache_free(cache, objects[i]);
 }
 
@@ -380,9 +371,7 @@ allocate_here(void)
 static bool
 stack_has(const struct mag_transaction *last, uintptr_t from, size_t bytes)
 {
-	uint32_t i;
-
-	for (i = 0; i < last->depth; i++)
+	for (uint32_t i = 0; i < last->depth; i++)
 		if ((uintptr_t)last->stack[i] - from < bytes)
 			return true;
 	return false;
@@ -430,11 +419,10 @@ TEST(test_a_transaction_is_that_of_an_object, setup_audit, teardown)
 {
 	struct mag_transaction last;
 	char *object = mag_cache_alloc(cache), *fresh = NULL;
-	unsigned int i;
 
 	assert_int_equal(mag_cache_transaction(cache, object + 8, &last), -EINVAL);
 	assert_int_equal(mag_cache_transaction(cache, &last, &last), -EINVAL);
-	for (i = 0; i < COUNT && fresh == NULL; i++)
+	for (unsigned int i = 0; i < COUNT && fresh == NULL; i++)
 		if (mag_cache_transaction(cache, ground_object(&ground, i), &last) == -ENOENT)
 			fresh = ground_object(&ground, i);
 	/*
@@ -585,9 +573,7 @@ TEST(test_only_objects_that_are_out_have_users, setup_guard, teardown)
 static void
 use_on_thread(void *arg)
 {
-	unsigned int i;
-
-	for (i = 0; i < 10000; i++)
+	for (unsigned int i = 0; i < 10000; i++)
 		if (mag_cache_use(cache, arg) != 0 || users_left(cache, arg) < 1)
 			abort();
 }
@@ -596,12 +582,11 @@ TEST(test_use_counts_of_many_threads_add_up, setup_shared, teardown)
 {
 	void *object = mag_cache_alloc(cache);
 	struct task task[3];
-	unsigned int i;
 
 	assert_int_equal(mag_cache_use(cache, object), 0);
-	for (i = 0; i < RTE_DIM(task); i++)
+	for (unsigned int i = 0; i < RTE_DIM(task); i++)
 		task_thread(&task[i], use_on_thread, object);
-	for (i = 0; i < RTE_DIM(task); i++)
+	for (unsigned int i = 0; i < RTE_DIM(task); i++)
 		task_join(&task[i]);
 	assert_int_equal(users_left(cache, object), 0);
 	mag_cache_free(cache, object);

@@ -7,13 +7,7 @@
 
 #include "eal.h"
 
-#include <errno.h>
-#include <stdio.h>
-
 #include "fixture.h"
-#include "mag_maint.h"
-#include "outside/maint.h"
-#include "../counts.h"
 
 #define BLOCK FIXTURE_BLOCK
 #define COUNT (4 * BLOCK)
@@ -132,10 +126,10 @@ TEST(test_sizes_alignments_and_options_that_do_not_fit_a_region_are_refused, set
 static void
 fail_at_each_position(void)
 {
-	unsigned int at, got;
+	unsigned int got;
 	uint64_t failed;
 
-	for (at = 1; at <= BLOCK + 2; at++) {
+	for (unsigned int at = 1; at <= BLOCK + 2; at++) {
 		failed = cache_stats(cache).alloc_fails;
 		seen.constructed = seen.destructed = 0;
 		seen.fail_at = at;
@@ -162,9 +156,7 @@ TEST(test_a_constructor_that_fails_at_any_position_loses_nothing, setup, teardow
 
 TEST(test_all_or_none_gives_back_what_was_constructed_before_one_failed, setup, teardown)
 {
-	unsigned int at;
-
-	for (at = 1; at <= BLOCK; at++) {
+	for (unsigned int at = 1; at <= BLOCK; at++) {
 		seen.constructed = seen.destructed = 0;
 		seen.fail_at = at;
 		assert_int_equal(mag_cache_take_all(cache, objects, BLOCK, true), -ENOBUFS);

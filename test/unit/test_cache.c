@@ -1,27 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
-#include "mag_maint.h"
-#include "mag_stats.h"
 #include "visits/perimeter.h"
 #include "control/registry.h"
 #include "home/slab_objects.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <malloc.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include <rte_errno.h>
-
-#include "base/fault.h"
 #include "fixture.h"
 #include "base/lcores.h"
 #include "base/numa.h"
-#include "../counts.h"
-#include "outside/maint.h"
 
 #define BLOCK FIXTURE_BLOCK
 #define COUNT (8 * BLOCK)
@@ -167,9 +155,7 @@ teardown_pool(void **state __rte_unused)
 
 TEST(test_all_objects_can_be_had_and_come_back, setup, teardown)
 {
-	unsigned int turn;
-
-	for (turn = 0; turn < 2; turn++) {
+	for (unsigned int turn = 0; turn < 2; turn++) {
 		assert_int_equal(mag_cache_available(cache), COUNT);
 		assert_int_equal(mag_cache_alloc_burst(cache, had, COUNT + 1), COUNT);
 		assert_distinct(&ground, had, COUNT);
@@ -200,21 +186,17 @@ TEST(test_all_or_none_takes_none_when_it_cannot_take_all, setup, teardown)
 
 TEST(test_the_object_freed_last_is_allocated_next, setup, teardown)
 {
-	unsigned int i;
-
 	alloc_bulk(had, 5);
-	for (i = 0; i < 5; i++)
+	for (unsigned int i = 0; i < 5; i++)
 		mag_cache_free(cache, had[i]);
-	for (i = 5; i-- > 0;)
+	for (unsigned int i = 5; i-- > 0;)
 		assert_ptr_equal(mag_cache_alloc(cache), had[i]);
 	free_bulk(had, 5);
 }
 
 TEST(test_an_empty_bulk_changes_nothing, setup, teardown)
 {
-	unsigned int turn;
-
-	for (turn = 0; turn < 2; turn++) {
+	for (unsigned int turn = 0; turn < 2; turn++) {
 		assert_int_equal(mag_cache_alloc_burst(cache, NULL, 0), 0);
 		free_bulk(NULL, 0);
 		fill(1);
@@ -224,9 +206,7 @@ TEST(test_an_empty_bulk_changes_nothing, setup, teardown)
 
 TEST(test_an_object_stays_constructed_in_a_magazine, setup_callbacks, teardown)
 {
-	unsigned int i;
-
-	for (i = 0; i < 10; i++)
+	for (unsigned int i = 0; i < 10; i++)
 		mag_cache_free(cache, mag_cache_alloc(cache));
 	assert_int_equal(seen.constructed, 1);
 	assert_int_equal(seen.destructed, 0);
@@ -238,9 +218,7 @@ TEST(test_an_object_stays_constructed_in_a_magazine, setup_callbacks, teardown)
 
 TEST(test_each_object_is_constructed_and_destructed_in_turn, setup_callbacks, teardown)
 {
-	unsigned int i;
-
-	for (i = 0; i < 500; i++) {
+	for (unsigned int i = 0; i < 500; i++) {
 		fill(1 + random_below(COUNT));
 		if (i % 50 == 0)
 			assert_int_equal(mag_cache_reap_now(cache, i % 100 == 0), 0);
@@ -438,9 +416,8 @@ TEST(test_objects_of_up_to_two_cache_lines_are_cleared_or_as_an_option_says)
 		{2048, 0, "clear_min=2048", true},
 		{64, MAG_REGION_READONLY, "clear_min=64", false},
 	};
-	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(rows); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(rows); i++) {
 		printf("# %u bytes, mode %u, %s\n", rows[i].size, rows[i].mode,
 		       rows[i].options != NULL ? rows[i].options : "no options");
 		assert_cleared(rows[i].size, rows[i].mode, rows[i].options, rows[i].cleared);
@@ -467,10 +444,9 @@ TEST(test_object_info_says_which_object_it_is, setup, teardown)
 {
 	struct mag_object_info info, mirror = {.address = &info};
 	struct mag_slab_object found;
-	unsigned int i;
 
 	alloc_bulk(had, COUNT);
-	for (i = 0; i < COUNT; i++) {
+	for (unsigned int i = 0; i < COUNT; i++) {
 		assert_int_equal(mag_cache_object_info(cache, had[i], &info, &mirror), 0);
 		assert_ptr_equal(info.address, had[i]);
 		assert_int_equal(info.size, SIZE);
@@ -520,9 +496,8 @@ TEST(test_alignment_is_rounded_up_and_chunks_to_it, setup_ground, teardown)
 		{100, 9, 16, 112},  {65, 64, 64, 128}, {1, 256, 256, 256},
 	};
 	struct mag_cache_params params = params_of(0);
-	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(rows); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(rows); i++) {
 		params.object_size = rows[i].size;
 		params.align = rows[i].align;
 		cache = make_cache(params);
@@ -627,15 +602,14 @@ TEST(test_a_region_serves_two_caches_but_not_three, setup, teardown)
 {
 	struct mag_cache *second = make_cache(params_of(0));
 	struct mag_cache_params params = params_of(0);
-	unsigned int i;
 	size_t before;
 
 	params.constructor = construct;
 	/* Its copy of the callbacks is not kept. The C library retains a few chunks. */
-	for (i = 0; i < 100; i++)
+	for (unsigned int i = 0; i < 100; i++)
 		assert_not_made(&params, EBUSY);
 	before = mallinfo2().uordblks;
-	for (i = 0; i < 1000; i++)
+	for (unsigned int i = 0; i < 1000; i++)
 		assert_not_made(&params, EBUSY);
 	assert_true(mallinfo2().uordblks < before + 1000 * sizeof(void *));
 	assert_int_not_equal(cache->id, second->id);
@@ -709,9 +683,8 @@ TEST(test_the_first_type_of_a_pool_leaves_room_to_grow, setup_ground, teardown)
 		{8ull * lcores * 254, 254},
 		{8ull * lcores * 510, 254},
 	};
-	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(rows); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(rows); i++) {
 		cache = make_pool(pool_params(rows[i].objects));
 		assert_int_equal(cache->common.type, rows[i].rounds);
 		assert_sizes(rows[i].rounds);
@@ -738,13 +711,12 @@ TEST(test_a_pool_is_freed_whatever_is_out, setup_ground, teardown)
 {
 	struct mag_cache *pool = make_pool(pool_params(COUNT));
 	uint64_t before = heap_balance();
-	unsigned int i;
 
 	assert_int_equal(mag_cache_take_all(pool, had, COUNT, true), 0);
 	mag_pool_free(pool);
 	assert_true(heap_balance() < before);
 	assert_int_equal(ground.region->references, 0);
-	for (i = 0; i < COUNT * SIZE; i++)
+	for (unsigned int i = 0; i < COUNT * SIZE; i++)
 		assert_int_equal((uint8_t)ground.memory[i], 0xa5);
 }
 
@@ -778,13 +750,12 @@ TEST(test_a_pool_that_is_purged_stays_off_when_it_starts_again, setup_ground, te
 TEST(test_a_pool_that_lost_its_memory_starts_again, setup_pool, teardown_pool)
 {
 	void *address[BLOCK];
-	unsigned int i;
 
 	fill(COUNT);
 	mag_pool_reset(cache);
 	assert_int_equal(mag_cache_available(cache), 0);
 	assert_int_equal(mag_cache_take_all(cache, had, 1, true), -ENOBUFS);
-	for (i = 0; i < BLOCK; i++)
+	for (unsigned int i = 0; i < BLOCK; i++)
 		address[i] = ground_object(&ground, i);
 	assert_int_equal(mag_region_adopt(ground.region, address, BLOCK, -1), 0);
 	assert_int_equal(mag_cache_take_all(cache, had, BLOCK, true), 0);
@@ -804,11 +775,10 @@ ending_make(void)
 {
 	struct mag_pool_params params = pool_params(COUNT);
 	struct ground own;
-	unsigned int i;
 
 	ending.listed = mag_cache_listed();
 	ending.heap = heap_balance();
-	for (i = 0; i < RTE_DIM(ending.pool); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(ending.pool); i++) {
 		own = ground_make(COUNT, SIZE, BLOCK, 0);
 		params.region = own.region;
 		ending.pool[i] = make_pool(params);
@@ -819,9 +789,7 @@ ending_make(void)
 static void
 end_pools(void)
 {
-	unsigned int i;
-
-	for (i = 0; i < RTE_DIM(ending.pool); i++)
+	for (unsigned int i = 0; i < RTE_DIM(ending.pool); i++)
 		assert_false(mag_pool_free(ending.pool[i]));
 }
 
@@ -897,10 +865,8 @@ TEST(test_pools_that_are_freed_in_a_callback_go_with_the_next_pass_of_maintenanc
 TEST(test_pools_that_another_process_frees_go_with_the_next_walk_of_their_maker, setup_ground,
      teardown)
 {
-	unsigned int i;
-
 	ending_make();
-	for (i = 0; i < RTE_DIM(ending.pool); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(ending.pool); i++) {
 		ending.pool[i]->process++;
 		log_begin();
 		assert_false(mag_pool_free(ending.pool[i]));
@@ -1003,10 +969,9 @@ forbidden_visit(struct mag_cache *visited, void *arg)
 TEST(test_caches_are_not_made_or_destroyed_inside_the_list, setup, teardown)
 {
 	int ret[3] = {0};
-	unsigned int i;
 
 	mag_cache_walk(forbidden_visit, ret);
-	for (i = 0; i < RTE_DIM(ret); i++)
+	for (unsigned int i = 0; i < RTE_DIM(ret); i++)
 		assert_int_equal(ret[i], -EDEADLK);
 	assert_false(mag_cache_list_held());
 }
@@ -1147,14 +1112,14 @@ TEST(test_calls_that_may_run_a_callback_are_refused_elsewhere, setup_callbacks, 
 		{"destroy", destroy},
 	};
 	uint32_t listed = mag_cache_listed();
-	unsigned int i, called;
+	unsigned int called;
 	char maker[32];
 
 	fill(COUNT / 2);
 	called = seen.constructed + seen.destructed + seen.reclaimed;
 	snprintf(maker, sizeof(maker), "process %d made it", getpid());
 	cache->process++;
-	for (i = 0; i < RTE_DIM(rows); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(rows); i++) {
 		printf("# %s\n", rows[i].name);
 		log_begin();
 		assert_int_equal(rows[i].call(), -EPERM);
@@ -1198,13 +1163,13 @@ held_destruct(void *object __rte_unused, void *arg __rte_unused)
 TEST(test_no_slot_is_held_while_callbacks_run, setup_ground, teardown)
 {
 	struct mag_cache_params params = params_of(0);
-	unsigned int turn, calls = 0;
+	unsigned int calls = 0;
 
 	params.constructor = held_construct;
 	params.destructor = held_destruct;
 	held.calls = held.held = 0;
 	cache = make_cache(params);
-	for (turn = 0; turn < 6; turn++) {
+	for (unsigned int turn = 0; turn < 6; turn++) {
 		fill(40);
 		if (turn < 2)
 			mag_lcore_flush();
@@ -1265,9 +1230,9 @@ TEST(test_a_visitor_that_stays_does_not_keep_a_thread_from_ending, setup, teardo
 
 TEST(test_objects_of_a_registered_thread_come_home_when_it_ends, setup, teardown)
 {
-	unsigned int i, n = 20;
+	unsigned int n = 20;
 
-	for (i = 0; i < 3; i++)
+	for (unsigned int i = 0; i < 3; i++)
 		run_on_registered(fill_run, &n);
 	assert_int_equal(mag_cache_in_lcores(cache), 0);
 	assert_int_equal(mag_cache_available(cache), COUNT);

@@ -4,17 +4,10 @@
 #include "control/pool.h"
 
 #include <dlfcn.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
-#include <unistd.h>
-
-#include <rte_errno.h>
 
 #include "cache/cache.h"
 #include "ground.h"

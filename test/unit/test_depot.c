@@ -2,11 +2,8 @@
 #include "eal.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "stores/depot.h"
 #include "stepper.h"
@@ -20,11 +17,9 @@ static struct mag_magazine *magazine[MAGAZINES];
 static int
 setup(void **state __rte_unused)
 {
-	unsigned int i;
-
 	assert_int_equal(mag_arena_init(&arena, MAGAZINES * 128, -1), 0);
 	mag_depot_init(&depot, &arena);
-	for (i = 0; i < MAGAZINES; i++) {
+	for (unsigned int i = 0; i < MAGAZINES; i++) {
 		magazine[i] = mag_arena_get(&arena, 14);
 		assert_non_null(magazine[i]);
 	}
@@ -129,10 +124,9 @@ TEST(test_a_new_depot_has_nothing, setup, teardown)
 TEST(test_the_last_magazine_put_is_the_first_taken, setup, teardown)
 {
 	struct mag_magazine *got[2];
-	unsigned int i;
 
 	put(10);
-	for (i = 10; i-- > 0;) {
+	for (unsigned int i = 10; i-- > 0;) {
 		assert_int_equal(take_some(1, got), 1);
 		assert_ptr_equal(got[0], magazine[i]);
 		assert_int_equal(mag_depot_total(&depot.full), i);
@@ -237,11 +231,10 @@ TEST(test_reapable_is_what_neither_interval_needed, setup, teardown)
 TEST(test_a_reap_takes_a_chain_at_once_the_upper_one_first, setup, teardown)
 {
 	struct mag_magazine *got[MAG_DEPOT_CHAIN];
-	unsigned int i;
 
 	PLAY({PUT, 10, 10, 0, 0}, {ZERO, true, 10, 10, 10});
 	assert_int_equal(reap(7, got), 7);
-	for (i = 0; i < 7; i++)
+	for (unsigned int i = 0; i < 7; i++)
 		assert_ptr_equal(got[i], magazine[9 - i]);
 	assert_head(&depot.full, 3, 3);
 	assert_int_equal(mag_depot_taken(&depot.full), 1);
@@ -251,10 +244,8 @@ TEST(test_a_reap_takes_a_chain_at_once_the_upper_one_first, setup, teardown)
 
 TEST(test_a_chain_has_so_many_magazines_and_not_more, setup, teardown)
 {
-	unsigned int left;
-
 	PLAY({PUT, ALL, ALL, 0, 0}, {ZERO, true, ALL, ALL, ALL});
-	for (left = ALL - MAG_DEPOT_CHAIN; left > 0; left -= MAG_DEPOT_CHAIN)
+	for (unsigned int left = ALL - MAG_DEPOT_CHAIN; left > 0; left -= MAG_DEPOT_CHAIN)
 		PLAY({REAP, ALL, left, left, left});
 	PLAY({REAP, ALL, 0, 0, 0}, {REAP, 1, 0, 0, 0});
 }
@@ -412,16 +403,16 @@ crowd_reap(void *arg)
 {
 	struct mag_magazine *got[MAG_DEPOT_CHAIN];
 	struct mag_depot_list *list = arg;
-	unsigned int i, n;
+	unsigned int n;
 
 	while (!atomic_load_explicit(&crowd.stop, memory_order_relaxed)) {
 		mag_depot_zero(&depot);
 		n = mag_depot_reap(&depot, list, 5, got);
 		crowd.reaped += n;
-		for (i = 0; i < n; i++)
+		for (unsigned int i = 0; i < n; i++)
 			own(got[i], true);
 		sched_yield();
-		for (i = 0; i < n; i++) {
+		for (unsigned int i = 0; i < n; i++) {
 			own(got[i], false);
 			mag_depot_put(&depot, list, got[i]);
 		}
@@ -431,20 +422,16 @@ crowd_reap(void *arg)
 static void
 crowd_start(struct task *task, unsigned int threads)
 {
-	unsigned int i;
-
 	memset(&crowd, 0, sizeof(crowd));
-	for (i = 0; i < threads; i++)
+	for (unsigned int i = 0; i < threads; i++)
 		task_thread(&task[i], crowd_run, &depot.full);
 }
 
 static void
 crowd_end(struct task *task, unsigned int threads)
 {
-	unsigned int i;
-
 	atomic_store(&crowd.stop, true);
-	for (i = 0; i < threads; i++)
+	for (unsigned int i = 0; i < threads; i++)
 		task_join(&task[i]);
 }
 
@@ -452,11 +439,10 @@ TEST(test_each_magazine_has_one_owner_at_a_time, setup, teardown)
 {
 	struct mag_magazine *got[2];
 	struct task task[4];
-	unsigned int i;
 
 	put(5);
 	crowd_start(task, RTE_DIM(task));
-	for (i = 0; i < 300; i++) {
+	for (unsigned int i = 0; i < 300; i++) {
 		mag_depot_update(&depot);
 		let_pass(1);
 	}
@@ -464,7 +450,7 @@ TEST(test_each_magazine_has_one_owner_at_a_time, setup, teardown)
 	crowd_end(task, RTE_DIM(task));
 	assert_true(mag_depot_contention(&depot) <= mag_depot_taken(&depot.full));
 	assert_int_equal(mag_depot_total(&depot.full), 5);
-	for (i = 0; i < 5; i++) {
+	for (unsigned int i = 0; i < 5; i++) {
 		assert_int_equal(take_some(1, got), 1);
 		own(got[0], true);
 	}
@@ -503,9 +489,7 @@ TEST(test_contention_is_that_of_both_lists_and_of_several_threads, setup, teardo
 static void
 putter_run(void *arg)
 {
-	unsigned int i;
-
-	for (i = 0; i < PUTS; i++)
+	for (unsigned int i = 0; i < PUTS; i++)
 		mag_depot_put(&depot, &depot.full, arg);
 }
 
@@ -633,22 +617,19 @@ static void
 met(const struct meeting *meeting, unsigned int want, const unsigned int *pages, unsigned int n)
 {
 	struct mag_magazine *got[MAG_DEPOT_CHAIN];
-	unsigned int i;
 
 	assert_int_equal(meeting->reap ?
 				 mag_depot_reap(&paged.depot, &paged.depot.full, want, got) :
 				 paged_take(want, got),
 			 n);
-	for (i = 0; i < n; i++)
+	for (unsigned int i = 0; i < n; i++)
 		assert_ptr_equal(got[i], paged_magazine(pages[i]));
 }
 
 static void
 meet(const struct meeting *meeting)
 {
-	unsigned int page;
-
-	for (page = 0; page < meeting->stock; page++)
+	for (unsigned int page = 0; page < meeting->stock; page++)
 		paged_put(page);
 	if (meeting->reap)
 		mag_depot_zero(&paged.depot);
@@ -767,10 +748,9 @@ static void
 load_run(void *arg __rte_unused)
 {
 	struct mag_magazine *got[2];
-	unsigned int round, turn;
 
-	for (round = 0; round < LOAD_ROUNDS; round++) {
-		for (turn = 0; turn < LOAD_TURNS; turn++) {
+	for (unsigned int round = 0; round < LOAD_ROUNDS; round++) {
+		for (unsigned int turn = 0; turn < LOAD_TURNS; turn++) {
 			take_some(1, got);
 			if (turn == LOAD_TURNS / 2)
 				pthread_barrier_wait(&load_barrier);
@@ -786,15 +766,14 @@ load_run(void *arg __rte_unused)
 TEST(test_min_and_reaplimit_are_exact_under_load, setup, teardown)
 {
 	struct task task[LOAD_THREADS];
-	unsigned int i, round;
 
 	pthread_barrier_init(&load_barrier, NULL, LOAD_THREADS + 1);
 	atomic_store(&load_takes, 0);
 	put(LOAD_STOCK);
 	mag_depot_update(&depot);
-	for (i = 0; i < LOAD_THREADS; i++)
+	for (unsigned int i = 0; i < LOAD_THREADS; i++)
 		task_thread(&task[i], load_run, NULL);
-	for (round = 0; round < LOAD_ROUNDS; round++) {
+	for (unsigned int round = 0; round < LOAD_ROUNDS; round++) {
 		pthread_barrier_wait(&load_barrier);
 		pthread_barrier_wait(&load_barrier);
 		assert_head(&depot.full, LOAD_STOCK, LOAD_STOCK - LOAD_THREADS);
@@ -804,7 +783,7 @@ TEST(test_min_and_reaplimit_are_exact_under_load, setup, teardown)
 		assert_head(&depot.full, LOAD_STOCK, LOAD_STOCK);
 		pthread_barrier_wait(&load_barrier);
 	}
-	for (i = 0; i < LOAD_THREADS; i++)
+	for (unsigned int i = 0; i < LOAD_THREADS; i++)
 		task_join(&task[i]);
 	mag_depot_update(&depot);
 	assert_int_equal(mag_depot_reapable(&depot.full), LOAD_STOCK);

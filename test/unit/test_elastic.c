@@ -2,17 +2,13 @@
 
 /* elastic.c and wait.c: regions that grow and shrink, on ordinary pages; allocations that wait. */
 
-#include <errno.h>
 #include <inttypes.h>
 #include <numa.h>
 #include <numaif.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 #include <rte_cycles.h>
 
@@ -21,11 +17,8 @@
 #include "control/sizing.h"
 #include "fixture.h"
 #include "home/slab_objects.h"
-#include "mag_maint.h"
-#include "outside/maint.h"
 #include "sources/elastic.h"
 #include "sources/elastic_service.h"
-#include "../counts.h"
 
 #define SIZE 256
 #define SEGMENTS 6
@@ -229,13 +222,12 @@ TEST(test_there_is_more_room_when_more_lcores_come, NULL, teardown)
 	struct task task[5];
 	_Atomic unsigned int came = 0;
 	uint64_t before, max;
-	unsigned int i;
 
 	make(PARAMS(1000, .block = 1));
 	cache_make(0);
 	before = region_stats(region).objects_max;
 	assert_int_equal(before, 1000 + mag_magazine_max(SIZE));
-	for (i = 0; i < RTE_DIM(task); i++)
+	for (unsigned int i = 0; i < RTE_DIM(task); i++)
 		task_registered(&task[i], stay_run, &came);
 	wait_until(atomic_load(&came) == RTE_DIM(task));
 	max = 1000 + mag_magazine_max(SIZE);
@@ -246,7 +238,7 @@ TEST(test_there_is_more_room_when_more_lcores_come, NULL, teardown)
 	region_grown(region, max);
 	assert_int_equal(region_stats(region).objects, max);
 	atomic_store(&came, 200);
-	for (i = 0; i < RTE_DIM(task); i++)
+	for (unsigned int i = 0; i < RTE_DIM(task); i++)
 		task_join(&task[i]);
 	/* They may come again. */
 	assert_int_equal(region_stats(region).objects_max, max);
@@ -399,12 +391,11 @@ kernel_drops_locked_pages(void)
 TEST(test_memory_that_is_given_back_is_the_systems, setup_bare, teardown)
 {
 	size_t len = (size_t)BLOCK * SIZE;
-	unsigned int locked, i;
 
-	for (locked = 0; locked < 1u + kernel_drops_locked_pages(); locked++) {
+	for (unsigned int locked = 0; locked < 1u + kernel_drops_locked_pages(); locked++) {
 		region_grown(region, SEGMENTS);
 		alloc_bulk(objects, ALL);
-		for (i = 0; i < ALL; i++)
+		for (unsigned int i = 0; i < ALL; i++)
 			memset(objects[i], i, SIZE);
 		assert_true(resident(objects[0], len) >= len / PAGE);
 		if (locked)
@@ -447,13 +438,12 @@ TEST(test_memory_that_the_system_does_not_take_back_is_not_counted_and_used_agai
 {
 	uint64_t trimmed = region_stats(region).trimmed;
 	const char *log;
-	unsigned int i;
 
 	assert_int_equal(region_grown(region, SEGMENTS - 1), SEGMENTS - 1);
 	madvise_error = EINVAL;
 	log_begin();
 	assert_int_equal(region_trimmed(region, 0), 0);
-	for (i = 0; i < 3; i++) {
+	for (unsigned int i = 0; i < 3; i++) {
 		assert_int_equal(region_grown(region, SEGMENTS), SEGMENTS);
 		alloc_bulk(objects, ALL);
 		memset(objects[i], i, SIZE);
@@ -937,7 +927,7 @@ segment_of(struct mag_cache *its, const void *object)
 TEST(test_who_waits_has_what_the_other_cache_of_the_region_holds, NULL, teardown)
 {
 	struct mag_cache *other;
-	uint64_t max, i, kept = 0;
+	uint64_t max, kept = 0;
 	void **all, *object;
 
 	make(PARAMS(200, .block = 4));
@@ -949,7 +939,7 @@ TEST(test_who_waits_has_what_the_other_cache_of_the_region_holds, NULL, teardown
 	region_grown(region, region_stats(region).segments_max);
 	assert_int_equal(mag_cache_alloc_burst(other, all, max), max);
 	/* The objects of one segment are in a magazine of the other cache. */
-	for (i = 0; i < max; i++) {
+	for (uint64_t i = 0; i < max; i++) {
 		if (segment_of(other, all[i]) == 7)
 			mag_cache_free(other, all[i]);
 		else
@@ -980,7 +970,7 @@ static void
 user_run(void *arg)
 {
 	struct user *user = arg;
-	unsigned int i, n;
+	unsigned int n;
 	void *its[64];
 
 	for (unsigned int turn = 0; turn < TURNS; turn++) {
@@ -990,9 +980,9 @@ user_run(void *arg)
 		} else {
 			n = mag_cache_alloc_burst(cache, its, rand_r(&user->seed) % 64 + 1);
 		}
-		for (i = 0; i < n; i++)
+		for (unsigned int i = 0; i < n; i++)
 			memset(its[i], user->seed, SIZE);
-		for (i = 0; i < n; i++)
+		for (unsigned int i = 0; i < n; i++)
 			user->clashes +=
 				((unsigned char *)its[i])[SIZE - 1] != (unsigned char)user->seed;
 		free_bulk(its, n);

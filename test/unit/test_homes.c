@@ -5,14 +5,8 @@
  */
 
 #include "eal.h"
-#include "base/fault.h"
 #include "fixture.h"
-#include "mag_maint.h"
-#include "mag_stats.h"
 #include "visits/perimeter.h"
-
-#include <errno.h>
-#include <stdlib.h>
 
 #include "base/numa.h"
 
@@ -64,9 +58,9 @@ node_of(const void *object)
 static unsigned int
 count_of_node(void *const *from, unsigned int n, int node)
 {
-	unsigned int i, count = 0;
+	unsigned int count = 0;
 
-	for (i = 0; i < n; i++)
+	for (unsigned int i = 0; i < n; i++)
 		count += node_of(from[i]) == node;
 	return count;
 }
@@ -76,9 +70,8 @@ static int
 adopt_as(unsigned int half, int node)
 {
 	void *its[HALF];
-	unsigned int i;
 
-	for (i = 0; i < HALF; i++)
+	for (unsigned int i = 0; i < HALF; i++)
 		its[i] = ground_object(&ground, half * HALF + i);
 	return mag_region_adopt(ground.region, its, HALF, node);
 }
@@ -189,16 +182,16 @@ TEST(test_an_lcore_has_objects_of_its_own_node_before_those_of_the_other, setup,
 TEST(test_a_freed_object_goes_to_a_magazine_of_its_own_node, setup, teardown)
 {
 	struct mag_home *home;
-	unsigned int part, i;
+	unsigned int part;
 
 	assert_int_equal(mag_cache_take_all(cache, objects, COUNT, true), 0);
 	/* Nodes in turn, so that each object is a run of its own. */
-	for (i = 0; i < HALF; i += 2)
+	for (unsigned int i = 0; i < HALF; i += 2)
 		RTE_SWAP(objects[i], objects[COUNT - 1 - i]);
 	mag_cache_give(cache, objects, COUNT);
 	MAG_FOREACH_HOME(cache, part, home) {
 		assert_int_equal(home->slab.region->part[part].node, part);
-		for (i = 0; i < MAG_STAT(home->slot[MAG_SLOT_SHARED].rounds); i++)
+		for (unsigned int i = 0; i < MAG_STAT(home->slot[MAG_SLOT_SHARED].rounds); i++)
 			assert_int_equal(
 				node_of(*mag_magazine_round(home->slot[MAG_SLOT_SHARED].loaded, i)),
 				part);
@@ -221,11 +214,9 @@ take_some(void *arg)
 
 TEST(test_one_lcore_can_have_what_others_hold_on_both_nodes, setup, teardown)
 {
-	int node;
-
-	for (node = 0; node < 2; node++)
+	for (int node = 0; node < 2; node++)
 		run_on_lcore(1, take_some, &node);
-	for (node = 0; node < 2; node++)
+	for (int node = 0; node < 2; node++)
 		assert_true(mag_slot_objects(slot_in(node, 1)) > 0);
 	assert_all_there();
 }
@@ -233,19 +224,15 @@ TEST(test_one_lcore_can_have_what_others_hold_on_both_nodes, setup, teardown)
 static void
 take_some_polled(void *arg __rte_unused)
 {
-	int node;
-
-	for (node = 0; node < 2; node++)
+	for (int node = 0; node < 2; node++)
 		take_some(&node);
 }
 
 TEST(test_without_visits_lcores_are_asked_on_both_nodes, setup_polled, teardown)
 {
-	int node;
-
 	run_on_lcore(1, take_some_polled, NULL);
 	assert_int_not_equal(mag_cache_take_all(cache, objects, COUNT, true), 0);
-	for (node = 0; node < 2; node++)
+	for (int node = 0; node < 2; node++)
 		assert_true(MAG_STAT(slot_in(node, 1)->visitor) & MAG_BIAS_ASKED);
 	assert_int_equal(mag_cache_available(cache), COUNT);
 }
@@ -253,9 +240,7 @@ TEST(test_without_visits_lcores_are_asked_on_both_nodes, setup_polled, teardown)
 static void
 fill_depots(void *arg __rte_unused)
 {
-	unsigned int i;
-
-	for (i = 0; i < 2; i++) {
+	for (unsigned int i = 0; i < 2; i++) {
 		here = i;
 		assert_int_equal(mag_cache_take_all(cache, objects + i * HALF, HALF, true), 0);
 	}
@@ -287,10 +272,10 @@ static void
 assert_sizes_of_both(uint32_t size)
 {
 	struct mag_home *home;
-	unsigned int part, i;
+	unsigned int part;
 
 	MAG_FOREACH_HOME(cache, part, home)
-		for (i = 0; i < MAG_SLOTS; i++)
+		for (unsigned int i = 0; i < MAG_SLOTS; i++)
 			assert_int_equal(home->slot[i].size, size);
 	assert_int_equal(part, 2);
 }
@@ -413,14 +398,13 @@ TEST(test_counts_are_sums_over_the_homes, setup, teardown)
 TEST(test_blocks_come_from_both_nodes_or_not_at_all, setup, teardown)
 {
 	void *first[COUNT / BLOCK + 1];
-	unsigned int i, j;
 
 	here = 1;
 	assert_int_equal(mag_cache_take_blocks(cache, first, COUNT / BLOCK), 0);
 	assert_int_equal(count_of_node(first, HALF / BLOCK, 1), HALF / BLOCK);
 	assert_int_equal(mag_cache_available(cache), 0);
-	for (i = 0; i < COUNT / BLOCK; i++)
-		for (j = 0; j < BLOCK; j++)
+	for (unsigned int i = 0; i < COUNT / BLOCK; i++)
+		for (unsigned int j = 0; j < BLOCK; j++)
 			mag_cache_free_nocache(cache, (char *)first[i] + j * SIZE);
 	assert_int_not_equal(mag_cache_take_blocks(cache, first, COUNT / BLOCK + 1), 0);
 	assert_all_there();
@@ -601,13 +585,12 @@ TEST(test_an_lcore_of_a_node_without_objects_goes_by_its_own_distances, setup_ba
 {
 	static const int nodes[] = {3, 1, 0}, from_two[] = {0, 1, 3};
 	const uint8_t *order;
-	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(nodes); i++)
+	for (unsigned int i = 0; i < RTE_DIM(nodes); i++)
 		assert_int_equal(mag_pool_home(cache, nodes[i]), 0);
 	here = 2;
 	order = mag_homes_order(mag_cache_homes(cache));
-	for (i = 0; i < RTE_DIM(from_two); i++)
+	for (unsigned int i = 0; i < RTE_DIM(from_two); i++)
 		assert_int_equal(ground.region->part[order[i]].node, from_two[i]);
 }
 
@@ -630,11 +613,10 @@ put_far_object_by_ops(void *arg __rte_unused)
 TEST(test_the_fast_path_puts_no_object_of_another_node_into_a_magazine, setup, teardown)
 {
 	const struct mag_slot *near = slot_in(0, 1);
-	unsigned int i;
 
 	run_on_lcore(1, put_far_object_by_ops, NULL);
 	assert_true(MAG_STAT(near->capacity) > 0);
-	for (i = 0; i < MAG_STAT(near->rounds); i++)
+	for (unsigned int i = 0; i < MAG_STAT(near->rounds); i++)
 		assert_int_equal(node_of(*mag_magazine_round(near->loaded, i)), 0);
 	assert_all_there();
 }
@@ -645,17 +627,16 @@ TEST(test_memory_of_nodes_in_any_order_is_told_apart)
 	struct mag_region_params params = REGION_PARAMS(.name = "mixed", .object_size = SIZE);
 	struct mag_region *mixed = mag_region_create(&params);
 	uint32_t part, page;
-	unsigned int i, j;
 	void *at[RTE_DIM(turns)][2]; /* the ends of each page */
 
-	for (i = 0; i < RTE_DIM(turns); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(turns); i++) {
 		page = turns[i];
 		at[page][0] = (void *)(uintptr_t)(0x10000 + page * 0x1000);
 		at[page][1] = (char *)at[page][0] + 0x1000 - SIZE;
 		assert_int_equal(mag_region_adopt(mixed, at[page], 2, nodes[page]), 0);
 	}
 	for (page = 0; page < RTE_DIM(nodes); page++)
-		for (j = 0; j < 2; j++) {
+		for (unsigned int j = 0; j < 2; j++) {
 			part = mag_region_part_of(mixed, at[page][j]);
 			assert_int_equal(mixed->part[part].node, nodes[page]);
 		}
@@ -711,10 +692,8 @@ TEST(test_a_node_that_comes_when_a_cache_uses_the_region_is_not_told_apart)
 
 TEST(test_lcores_and_threads_lose_nothing_while_homes_are_purged, setup, teardown)
 {
-	unsigned int i;
-
 	crowd_begin(2, 64);
-	for (i = 0; i < 200 || crowd_turns() < 60000; i++) {
+	for (unsigned int i = 0; i < 200 || crowd_turns() < 60000; i++) {
 		here = i % 2;
 		mag_cache_resize(cache, i % 2 ? 14 : 30, true);
 		mag_cache_update(cache);

@@ -4,14 +4,10 @@
 
 #include "eal.h"
 
-#include <errno.h>
-
 #include <rte_malloc.h>
 
 #include "fixture.h"
-#include "mag_maint.h"
 #include "sources/elastic_service.h"
-#include "../counts.h"
 
 #define SIZE 200
 #define ALIGN 64
@@ -79,9 +75,7 @@ teardown(void **state __rte_unused)
 static bool
 is_zero(const char *object)
 {
-	unsigned int i;
-
-	for (i = 0; i < SIZE; i++)
+	for (unsigned int i = 0; i < SIZE; i++)
 		if (object[i] != 0)
 			return false;
 	return true;
@@ -89,16 +83,14 @@ is_zero(const char *object)
 
 TEST(test_objects_come_zeroed_aligned_and_each_once, setup, teardown)
 {
-	unsigned int i, turn;
-
-	for (turn = 0; turn < 3; turn++) {
+	for (unsigned int turn = 0; turn < 3; turn++) {
 		alloc_bulk(objects, COUNT);
-		for (i = 0; i < COUNT; i++) {
+		for (unsigned int i = 0; i < COUNT; i++) {
 			assert_int_equal((uintptr_t)objects[i] % ALIGN, 0);
 			assert_true(is_zero(objects[i]));
 			memset(objects[i], 1 + i % 255, SIZE);
 		}
-		for (i = 0; i < COUNT; i++)
+		for (unsigned int i = 0; i < COUNT; i++)
 			assert_int_equal(((unsigned char *)objects[i])[SIZE - 1], 1 + i % 255);
 		free_bulk(objects, COUNT);
 		assert_int_equal(cache_reap_all(), 0);
@@ -107,11 +99,9 @@ TEST(test_objects_come_zeroed_aligned_and_each_once, setup, teardown)
 
 TEST(test_what_the_heap_clears_is_not_cleared_before, setup, teardown)
 {
-	unsigned int i;
-
 	assert_true(cache->flags & MAG_CACHE_CLEARONFREE);
 	alloc_bulk(objects, COUNT);
-	for (i = 0; i < COUNT; i++)
+	for (unsigned int i = 0; i < COUNT; i++)
 		memset(objects[i], WRITTEN, SIZE);
 	came_back_written = 0;
 	watched = true;
@@ -120,7 +110,7 @@ TEST(test_what_the_heap_clears_is_not_cleared_before, setup, teardown)
 	watched = false;
 	assert_int_equal(came_back_written, COUNT);
 	alloc_bulk(objects, COUNT);
-	for (i = 0; i < COUNT; i++)
+	for (unsigned int i = 0; i < COUNT; i++)
 		assert_true(is_zero(objects[i]));
 	free_bulk(objects, COUNT);
 }
@@ -149,12 +139,10 @@ TEST(test_counts_are_those_of_objects_that_came_from_the_heap, setup, teardown)
 
 TEST(test_an_object_stays_constructed_in_a_magazine, setup, teardown)
 {
-	unsigned int i;
-
 	drop_cache(cache);
 	memset(&seen, 0, sizeof(seen));
 	cache = make_cache(PARAMS(construct, destruct));
-	for (i = 0; i < 10; i++)
+	for (unsigned int i = 0; i < 10; i++)
 		fill(20);
 	assert_int_equal(seen.constructed, 20);
 	assert_int_equal(seen.destructed, 0);

@@ -36,9 +36,8 @@ static void
 race_run(void *arg)
 {
 	struct race *race = arg;
-	unsigned int i;
 
-	for (i = 0; i < TURNS; i++) {
+	for (unsigned int i = 0; i < TURNS; i++) {
 		race->take(&race->lock);
 		race->turns++;
 		mag_lock_release(&race->lock);
@@ -50,11 +49,10 @@ assert_exclusive(void (*take)(struct mag_lock *lock))
 {
 	struct race race = {.take = take};
 	struct task task[THREADS];
-	unsigned int i;
 
-	for (i = 0; i < THREADS; i++)
+	for (unsigned int i = 0; i < THREADS; i++)
 		task_thread(&task[i], race_run, &race);
-	for (i = 0; i < THREADS; i++)
+	for (unsigned int i = 0; i < THREADS; i++)
 		task_join(&task[i]);
 	assert_int_equal(race.turns, THREADS * TURNS);
 }

@@ -3,16 +3,12 @@
 /* Service lcores that come, stop and go while there are caches. */
 
 #include "eal.h"
-#include "mag_maint.h"
-#include "mag_stats.h"
-#include "control/pool.h"
 
 #include <rte_launch.h>
 #include <rte_service.h>
 #include <rte_service_component.h>
 
 #include "fixture.h"
-#include "outside/maint.h"
 
 #define COUNT 4096
 #define SIZE 64
@@ -180,11 +176,10 @@ TEST(test_an_episode_under_way_keeps_service_lcores_and_thread_out, setup, teard
 	struct ground own = ground_make(COUNT, SIZE, 16, MAG_REGION_READONLY);
 	struct mag_cache *lingering = lingering_cache(&own);
 	uint64_t updates;
-	unsigned int i;
 
 	wait_until(entered(lingering));
 	updates = mag_maint_updates();
-	for (i = 0; i < 1000; i++) {
+	for (unsigned int i = 0; i < 1000; i++) {
 		mag_reap_request();
 		/* Refused where the thread itself works, with the run state off. */
 		rte_service_run_iter_on_app_lcore(service_id(), 0);
@@ -233,10 +228,8 @@ TEST(test_a_stopped_service_lcore_leaves_the_work_to_the_thread, setup, teardown
 
 TEST(test_a_service_lcore_can_be_stopped_and_removed_while_there_are_caches, setup, teardown)
 {
-	unsigned int i;
-
 	interval = 3600000;
-	for (i = 0; i < 3; i++) {
+	for (unsigned int i = 0; i < 3; i++) {
 		come(TWO);
 		/* The pass that mapped it is over. */
 		wait_until(rte_service_runstate_get(service_id()) == 0);
@@ -276,9 +269,7 @@ TEST(test_an_unregistered_service_is_missed_when_a_service_lcore_comes, setup, t
 static struct mag_slot *
 slot_of(unsigned int lcore)
 {
-	unsigned int i;
-
-	for (i = 0; i < MAG_SLOT_SHARED; i++)
+	for (unsigned int i = 0; i < MAG_SLOT_SHARED; i++)
 		if (mag_thread_lcore(i) == lcore)
 			return &cache->first.slot[i];
 	fail_msg("lcore %u has no slot", lcore);

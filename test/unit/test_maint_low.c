@@ -3,18 +3,9 @@
 /* Maintenance: requests to reap, memory that is low, and reaps that are larger than a pass. */
 
 #include "eal.h"
-#include "mag_maint.h"
-#include "mag_stats.h"
-#include "visits/purge.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#include "base/fault.h"
 #include "fixture.h"
 #include "base/pressure.h"
-#include "outside/maint.h"
 
 #define SIZE 64
 #define COUNT 8192
@@ -67,7 +58,6 @@ setup(void **state __rte_unused)
 {
 	const struct mag_region_params params =
 		REGION_PARAMS(.name = "elastic", .objects = COUNT, .object_size = SIZE);
-	unsigned int i;
 
 	/* The file is read again after a second. */
 	kernel_says("0.00");
@@ -82,7 +72,7 @@ setup(void **state __rte_unused)
 	make(DEAF, NULL, "pressure=0");
 	caches[POOL] = make_pool(POOL_PARAMS(.name = "pool", .object_size = SIZE, .objects = COUNT,
 					     .region = grounds[POOL].region));
-	for (i = 0; i < CACHES; i++)
+	for (unsigned int i = 0; i < CACHES; i++)
 		fill_cache(caches[i], FILLED);
 	return 0;
 }
@@ -90,11 +80,9 @@ setup(void **state __rte_unused)
 static int
 teardown(void **state __rte_unused)
 {
-	unsigned int i;
-
 	assert_int_equal(mag_maint_interval(0), 0);
 	mag_pool_free(caches[POOL]);
-	for (i = 0; i < CACHES; i++)
+	for (unsigned int i = 0; i < CACHES; i++)
 		if (i != POOL)
 			drop_cache(caches[i]);
 	assert_int_equal(mag_region_destroy(elastic), 0);
@@ -118,12 +106,11 @@ request(void)
 TEST(test_a_request_asks_every_owner_and_visits_nobody, setup, teardown)
 {
 	uint64_t before[CACHES];
-	unsigned int i;
 
-	for (i = 0; i < CACHES; i++)
+	for (unsigned int i = 0; i < CACHES; i++)
 		before[i] = asked_of[i];
 	request();
-	for (i = 0; i < CACHES; i++) {
+	for (unsigned int i = 0; i < CACHES; i++) {
 		assert_true(i == POOL || asked_of[i] > before[i]);
 		assert_int_equal(caches[i]->purges, 0);
 		assert_int_equal(caches[i]->common.zeroes, 0);
@@ -134,12 +121,10 @@ TEST(test_a_request_asks_every_owner_and_visits_nobody, setup, teardown)
 
 TEST(test_a_request_purges_all_when_memory_is_low, setup, teardown)
 {
-	unsigned int i;
-
 	kernel_says("10.00");
 	assert_int_equal(mag_maint_interval(20), 0);
 	wait_until((mag_reap_request(), caches[POOL]->purges > 0));
-	for (i = 0; i < CACHES; i++)
+	for (unsigned int i = 0; i < CACHES; i++)
 		if (i != DEAF)
 			wait_until(caches[i]->purges > 0);
 	assert_int_equal(caches[DEAF]->purges, 0);
@@ -168,7 +153,6 @@ TEST(test_pressure_purges_what_the_system_can_have_back, setup, teardown)
 TEST(test_pressure_below_the_limit_purges_nothing, setup, teardown)
 {
 	uint64_t updates;
-	unsigned int i;
 
 	kernel_says("9.99");
 	assert_int_equal(mag_maint_interval(20), 0);
@@ -177,7 +161,7 @@ TEST(test_pressure_below_the_limit_purges_nothing, setup, teardown)
 	let_pass(1200);
 	updates = caches[INTRINSIC]->updates;
 	wait_until(caches[INTRINSIC]->updates > updates + 1);
-	for (i = 0; i < CACHES; i++)
+	for (unsigned int i = 0; i < CACHES; i++)
 		assert_int_equal(caches[i]->purges, 0);
 }
 

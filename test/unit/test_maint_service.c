@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
-#include "mag_maint.h"
-#include "mag_stats.h"
-#include "control/pool.h"
 
 #include <signal.h>
-#include <stdlib.h>
 
 #include <rte_cycles.h>
 #include <rte_service.h>
 #include <rte_service_component.h>
 
 #include "fixture.h"
-#include "outside/maint.h"
 
 #define SERVICE_LCORE 2
 #define COUNT 4096
@@ -89,10 +84,9 @@ reaped(uint64_t more)
 TEST(test_a_reap_that_is_requested_is_served_again_after_an_interval, setup, teardown)
 {
 	uint64_t before = asked;
-	unsigned int i;
 
 	assert_int_equal(mag_maint_interval(20), 0);
-	for (i = 1; i <= 3; i++)
+	for (unsigned int i = 1; i <= 3; i++)
 		wait_until(reaped(before + i));
 	wait_for_updates(3);
 }
@@ -251,7 +245,6 @@ TEST(test_a_request_from_inside_the_list_is_dropped, setup, teardown)
 
 TEST(test_a_second_request_within_an_interval_is_dropped, setup, teardown)
 {
-	unsigned int i;
 	uint64_t before;
 
 	assert_int_equal(mag_maint_interval(3600000), 0);
@@ -260,7 +253,7 @@ TEST(test_a_second_request_within_an_interval_is_dropped, setup, teardown)
 	mag_reap_request();
 	wait_until(asked > before);
 	before = asked;
-	for (i = 0; i < 100; i++)
+	for (unsigned int i = 0; i < 100; i++)
 		mag_reap_request();
 	let_pass(200);
 	assert_int_equal(asked, before);

@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
-#include "mag_maint.h"
-#include "mag_stats.h"
 #include "visits/perimeter.h"
-
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
 
 #include <rte_cycles.h>
 #include <rte_eal.h>
 
 #include "fixture.h"
-#include "outside/maint.h"
 
 #define COUNT 4096
 #define SIZE 64
@@ -234,10 +227,9 @@ TEST(test_a_resize_does_not_cause_the_next_one, setup_growing, teardown)
 TEST(test_magazines_grow_to_the_bound_and_not_beyond, setup_growing, teardown)
 {
 	uint32_t bound = mag_type_pool(COUNT, RTE_MAX(rte_lcore_count(), mag_thread_owners()), 510);
-	unsigned int i;
 
 	assert_true(bound > 14);
-	for (i = 0; i < 20; i++) {
+	for (unsigned int i = 0; i < 20; i++) {
 		atomic_fetch_add(&cache->first.depot.full.contention, 100);
 		mag_cache_update(cache);
 	}
@@ -350,9 +342,8 @@ TEST(test_library_caches_grow_by_their_table_if_dynamic)
 		{0, 504, 14},
 		{MAG_CACHE_DYNAMIC | MAG_CACHE_NOMAGAZINES, 504, 0},
 	};
-	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(rows); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(rows); i++) {
 		printf("# flags 0x%x, %zu bytes\n", rows[i].flags, rows[i].size);
 		fixture_cache(256, CACHE_PARAMS(.name = "things", .object_size = rows[i].size,
 						.flags = rows[i].flags));
@@ -364,12 +355,11 @@ TEST(test_library_caches_grow_by_their_table_if_dynamic)
 TEST(test_an_update_rescales_the_table)
 {
 	void *objects[408], *address[400];
-	unsigned int i;
 
 	ground = ground_make(8, 512, 1, MAG_REGION_READONLY);
 	cache = make_cache(CACHE_PARAMS(.name = "slabs", .object_size = 512,
 					.region = ground.region, .flags = MAG_CACHE_NOMAGAZINES));
-	for (i = 0; i < 400; i++)
+	for (unsigned int i = 0; i < 400; i++)
 		address[i] = (void *)(0x100000ull + i * 4096);
 	assert_int_equal(mag_region_adopt(ground.region, address, 400, -1), 0);
 	alloc_bulk(objects, 408);

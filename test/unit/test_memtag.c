@@ -7,17 +7,13 @@
 
 #include "eal.h"
 
-#include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <sys/mman.h>
 
 #include "base/memtag.h"
 #include "fixture.h"
-#include "mag_maint.h"
 #include "parts/map.h"
 #include "visits/steal.h"
-#include "../counts.h"
 
 #define SIZE 64
 #define BLOCK 100
@@ -178,10 +174,9 @@ TEST(test_contiguous_io_memory_has_no_tags)
 TEST(test_an_object_can_be_used_through_its_pointer_alone, setup, teardown)
 {
 	void *object = mag_cache_alloc(cache);
-	unsigned int tag;
 
 	assert_usable(object);
-	for (tag = 0; tag < 16; tag++)
+	for (unsigned int tag = 0; tag < 16; tag++)
 		if (tag != tag_of(object))
 			assert_stopped(with_tag(object, tag));
 	mag_cache_free(cache, object);
@@ -189,14 +184,12 @@ TEST(test_an_object_can_be_used_through_its_pointer_alone, setup, teardown)
 
 TEST(test_a_use_after_a_free_is_stopped, setup, teardown)
 {
-	unsigned int i;
-
 	alloc_bulk(objects, BLOCK);
 	mag_cache_free(cache, objects[0]);
 	assert_true(mag_cache_reachable(cache) > 0);
 	mag_cache_free_nocache(cache, objects[1]);
 	free_bulk(objects + 2, BLOCK - 2);
-	for (i = 0; i < BLOCK; i++) {
+	for (unsigned int i = 0; i < BLOCK; i++) {
 		assert_stopped(objects[i]);
 		assert_stopped((char *)objects[i] + SIZE - 1);
 	}
@@ -224,14 +217,14 @@ assert_alone(void *object)
 
 TEST(test_who_runs_over_either_end_of_an_object_is_stopped, setup, teardown)
 {
-	unsigned int i, round;
+	unsigned int i;
 
 	assert_int_equal(region_grown(region, 1), 1);
 	alloc_bulk(objects, BLOCK * 2);
 	for (i = 0; i < BLOCK * 2; i++)
 		assert_alone(objects[i]);
 	/* Neighbours differ after any number of frees. */
-	for (round = 0; round < 200; round++) {
+	for (unsigned int round = 0; round < 200; round++) {
 		i = random_below(BLOCK);
 		mag_cache_free(cache, objects[i]);
 		objects[i] = mag_cache_alloc(cache);
@@ -242,10 +235,10 @@ TEST(test_who_runs_over_either_end_of_an_object_is_stopped, setup, teardown)
 
 TEST(test_a_tag_is_fresh_when_an_object_leaves_and_enters_the_slabs, setup_slab, teardown)
 {
-	unsigned int round, inside;
+	unsigned int inside;
 	void *object = mag_cache_alloc(cache), *again;
 
-	for (round = 0; round < 100; round++) {
+	for (unsigned int round = 0; round < 100; round++) {
 		mag_cache_free(cache, object);
 		inside = memory_tag(object);
 		assert_int_not_equal(inside, tag_of(object));
@@ -261,9 +254,9 @@ TEST(test_a_tag_is_fresh_when_an_object_leaves_and_enters_the_slabs, setup_slab,
 TEST(test_a_tag_is_fresh_in_a_magazine_and_stays_until_the_next_free, setup, teardown)
 {
 	void *object = mag_cache_alloc(cache), *again;
-	unsigned int round, inside;
+	unsigned int inside;
 
-	for (round = 0; round < 100; round++) {
+	for (unsigned int round = 0; round < 100; round++) {
 		mag_cache_free(cache, object);
 		inside = memory_tag(object);
 		assert_int_not_equal(inside, tag_of(object));
@@ -278,9 +271,9 @@ TEST(test_a_tag_is_fresh_in_a_magazine_and_stays_until_the_next_free, setup, tea
 TEST(test_a_tag_is_fresh_when_a_magazine_is_emptied_into_the_slabs, setup, teardown)
 {
 	void *other = mag_cache_alloc(cache), *object = mag_cache_alloc(cache), *again;
-	unsigned int inside, round;
+	unsigned int inside;
 
-	for (round = 0; round < 100; round++) {
+	for (unsigned int round = 0; round < 100; round++) {
 		mag_cache_free(cache, object);
 		inside = memory_tag(object);
 		assert_int_equal(cache_reap_all(), 0);
@@ -298,11 +291,11 @@ TEST(test_a_tag_is_fresh_when_a_magazine_is_emptied_into_the_slabs, setup, teard
 
 TEST(test_all_tags_come_but_those_of_nobody_and_of_neighbours, setup, teardown)
 {
-	unsigned int round, seen = 0;
+	unsigned int seen = 0;
 
 	alloc_bulk(objects, 3);
 	assert_ptr_equal(with_tag(objects[1], 0), with_tag((char *)objects[0] + SIZE, 0));
-	for (round = 0; round < 2000; round++) {
+	for (unsigned int round = 0; round < 2000; round++) {
 		seen |= 1u << tag_of(objects[1]);
 		mag_cache_free(cache, objects[1]);
 		objects[1] = mag_cache_alloc(cache);
@@ -315,11 +308,10 @@ TEST(test_look_ups_ignore_the_tag, setup_slab, teardown)
 {
 	struct mag_object_info info, other;
 	void *object = mag_cache_alloc(cache);
-	unsigned int tag;
 
 	assert_int_equal(mag_cache_object_info(cache, object, &info, NULL), 0);
 	assert_ptr_equal(info.address, object);
-	for (tag = 0; tag < 16; tag++) {
+	for (unsigned int tag = 0; tag < 16; tag++) {
 		assert_int_equal(mag_cache_object_info(cache, with_tag(object, tag), &other, NULL),
 				 0);
 		assert_ptr_equal(other.address, object);
@@ -442,18 +434,16 @@ TEST(test_an_object_that_was_not_constructed_gets_another_tag, setup, teardown)
 
 TEST(test_objects_outlive_a_reap_and_a_purge, setup, teardown)
 {
-	unsigned int all, i;
-
-	for (all = 0; all < 2; all++) {
+	for (unsigned int all = 0; all < 2; all++) {
 		alloc_bulk(objects, BLOCK);
-		for (i = 0; i < BLOCK; i++)
+		for (unsigned int i = 0; i < BLOCK; i++)
 			memset(objects[i], i, SIZE);
 		/* Every other one is somewhere in the cache. */
-		for (i = 0; i < BLOCK; i += 2)
+		for (unsigned int i = 0; i < BLOCK; i += 2)
 			mag_cache_free(cache, objects[i]);
 		assert_int_equal(mag_cache_reap_now(cache, all), 0);
 		assert_true(!all || cache->first.slab.out == BLOCK / 2);
-		for (i = 1; i < BLOCK; i += 2) {
+		for (unsigned int i = 1; i < BLOCK; i += 2) {
 			assert_stopped(objects[i - 1]);
 			assert_int_equal(*(uint8_t *)objects[i], i);
 			assert_int_equal(((uint8_t *)objects[i])[SIZE - 1], i);
@@ -466,10 +456,9 @@ static void
 alloc_and_free(void *arg __rte_unused)
 {
 	void *its[BLOCK];
-	unsigned int i;
 
 	alloc_bulk(its, BLOCK);
-	for (i = 0; i < BLOCK; i++)
+	for (unsigned int i = 0; i < BLOCK; i++)
 		assert_usable(its[i]);
 	free_bulk(its, BLOCK);
 	/* EAL's threads check too. */
@@ -511,12 +500,11 @@ TEST(test_the_mirror_is_found_from_the_object_and_back, setup_mirror, teardown)
 {
 	const struct mag_mirror *mirror = mag_region_mirror(region);
 	void *object = mag_cache_alloc(cache), *its = mag_mirror_of(mirror, object);
-	unsigned int round;
 
 	assert_non_null(its);
 	assert_ptr_equal(mag_mirror_of(mirror, with_tag(object, 0)), its);
 	memset(its, 0x33, 24);
-	for (round = 0; round < 20; round++) {
+	for (unsigned int round = 0; round < 20; round++) {
 		assert_ptr_equal(mag_mirror_of(mirror, object), its);
 		assert_ptr_equal(mag_mirror_object(mirror, its), object);
 		mag_cache_free(cache, object);
@@ -532,7 +520,6 @@ TEST(test_the_mirror_is_found_from_the_object_and_back, setup_mirror, teardown)
 TEST(test_any_size_and_alignment_becomes_whole_granules, setup, teardown)
 {
 	struct mag_region_params params = region_params(0);
-	unsigned int i;
 
 	teardown(NULL);
 	params.object_size = 25;
@@ -543,7 +530,7 @@ TEST(test_any_size_and_alignment_becomes_whole_granules, setup, teardown)
 	cache = make_cache(
 		CACHE_PARAMS(.name = "tagged", .region = region, .object_size = 25, .align = 16));
 	alloc_bulk(objects, 3);
-	for (i = 0; i < 3; i++) {
+	for (unsigned int i = 0; i < 3; i++) {
 		assert_int_equal((uintptr_t)objects[i] % 16, 0);
 		assert_int_equal(touch((char *)objects[i] + 24, true), 0);
 		assert_stopped((char *)objects[i] + 32);
@@ -576,11 +563,9 @@ static unsigned int given, given_with_tags;
 int
 madvise(void *addr, size_t length, int advice)
 {
-	size_t at;
-
 	if (watched >= (char *)addr && watched < (char *)addr + length) {
 		given++;
-		for (at = 0; at < length; at += MAG_MEMTAG_GRANULE)
+		for (size_t at = 0; at < length; at += MAG_MEMTAG_GRANULE)
 			given_with_tags += memory_tag((char *)addr + at) != 0;
 	}
 	return LIBRARYS(madvise)(addr, length, advice);

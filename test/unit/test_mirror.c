@@ -5,16 +5,10 @@
  * lock. Addresses of objects are made up, but for those of caches.
  */
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "eal.h"
 #include "fixture.h"
 #include "parts/mirror.h"
 #include "sources/elastic_service.h"
-#include "../counts.h"
 
 #define GRANULE ((uintptr_t)1 << MAG_MIRROR_SHIFT)
 #define BASE ((uintptr_t)0x100000000000)
@@ -66,11 +60,11 @@ check_mirrors(uintptr_t first, uint32_t count, size_t stride)
 {
 	uintptr_t *at = calloc(count, sizeof(*at));
 	char zero[MAG_MIRROR_MAX] = {0};
-	uint32_t i, bytes = owner.find.bytes;
+	uint32_t bytes = owner.find.bytes;
 	char *its;
 
 	assert_non_null(at);
-	for (i = 0; i < count; i++) {
+	for (uint32_t i = 0; i < count; i++) {
 		its = mirror_of(first + i * stride);
 		assert_non_null(its);
 		assert_memory_equal(its, zero, bytes);
@@ -83,15 +77,15 @@ check_mirrors(uintptr_t first, uint32_t count, size_t stride)
 			assert_int_equal((uintptr_t)its % LINE, 0);
 		at[i] = (uintptr_t)its;
 	}
-	for (i = 0; i < count; i++)
+	for (uint32_t i = 0; i < count; i++)
 		memset((void *)at[i], i, bytes);
-	for (i = 0; i < count; i++) {
+	for (uint32_t i = 0; i < count; i++) {
 		assert_int_equal(*(unsigned char *)at[i], (unsigned char)i);
 		assert_int_equal(((unsigned char *)at[i])[bytes - 1], (unsigned char)i);
 		assert_ptr_equal(mag_mirror_object(&owner.find, (void *)at[i]), first + i * stride);
 	}
 	qsort(at, count, sizeof(*at), compare);
-	for (i = 1; i < count; i++)
+	for (uint32_t i = 1; i < count; i++)
 		assert_true(at[i] >= at[i - 1] + bytes + sizeof(void *));
 	free(at);
 }
@@ -101,12 +95,11 @@ TEST(test_each_object_has_its_own, setup, teardown)
 	static const uint32_t sizes[] = {1, 8, 9, 24, 56, 57, 64, 120, 1000, MAG_MIRROR_MAX};
 	static const uint32_t strides[] = {8,    24,   64,    72,      192,           2176,
 					   4096, 9024, 70001, 1 << 21, (1 << 21) + 8, 5000000};
-	unsigned int i, j;
 	uint32_t count;
 	uintptr_t first;
 
-	for (i = 0; i < RTE_DIM(sizes); i++)
-		for (j = 0; j < RTE_DIM(strides); j++) {
+	for (unsigned int i = 0; i < RTE_DIM(sizes); i++)
+		for (unsigned int j = 0; j < RTE_DIM(strides); j++) {
 			/*
 			 * Each granule has room for as many as can begin in it: leave out what is
 			 * huge.
@@ -125,13 +118,12 @@ TEST(test_each_object_has_its_own, setup, teardown)
 /* Every offset at which an object can begin, against a division. */
 TEST(test_the_reciprocal_divides_exactly, setup, teardown)
 {
-	uint32_t distance, offset;
-	unsigned int i;
+	uint32_t distance;
 
-	for (i = 0; i < 2000; i++) {
+	for (unsigned int i = 0; i < 2000; i++) {
 		distance = i < 400 ? i * 8 + 8 : 8 + random_below(GRANULE + 5000);
 		owner.find.reciprocal = (UINT64_C(1) << 42) / distance + 1;
-		for (offset = 0; offset < GRANULE; offset += 1 + random_below(distance)) {
+		for (uint32_t offset = 0; offset < GRANULE; offset += 1 + random_below(distance)) {
 			uint32_t multiple = offset / distance * distance;
 
 			assert_int_equal(offset * owner.find.reciprocal >> 42, offset / distance);
@@ -200,12 +192,12 @@ TEST(test_a_granule_stays_until_its_last_segment_goes, setup, teardown)
 TEST(test_random_granules_are_found_while_they_are_there, setup, teardown)
 {
 	static unsigned int there[400];
-	unsigned int turn, i;
+	unsigned int i;
 	uintptr_t at;
 
 	memset(there, 0, sizeof(there));
 	assert_int_equal(mag_mirror_init(&owner, 8, GRANULE, 0, -1), 0);
-	for (turn = 0; turn < 20000; turn++) {
+	for (unsigned int turn = 0; turn < 20000; turn++) {
 		/* Up to all of them, then down again. */
 		i = random_below(RTE_DIM(there));
 		at = BASE + i * 37 * GRANULE;
@@ -249,17 +241,17 @@ look_run(void *arg)
 TEST(test_readers_do_not_notice_what_comes_and_goes, setup, teardown)
 {
 	struct task task = {0};
-	unsigned int lost = 0, turn, i;
+	unsigned int lost = 0;
 
 	assert_int_equal(mag_mirror_init(&owner, 8, GRANULE, 0, -1), 0);
-	for (i = 0; i < 8; i++)
+	for (unsigned int i = 0; i < 8; i++)
 		assert_int_equal(mag_mirror_add(&owner, BASE + i * GRANULE, 1, 0, -1), 0);
 	stop = false;
 	task_thread(&task, look_run, &lost);
-	for (turn = 0; turn < 300; turn++) {
-		for (i = 8; i < 8 + turn; i++)
+	for (unsigned int turn = 0; turn < 300; turn++) {
+		for (unsigned int i = 8; i < 8 + turn; i++)
 			assert_int_equal(mag_mirror_add(&owner, BASE + i * GRANULE, 1, 0, -1), 0);
-		for (i = 8; i < 8 + turn; i++)
+		for (unsigned int i = 8; i < 8 + turn; i++)
 			mag_mirror_remove(&owner, BASE + i * GRANULE, 1, 0);
 	}
 	stop = true;
@@ -270,14 +262,14 @@ TEST(test_readers_do_not_notice_what_comes_and_goes, setup, teardown)
 TEST(test_every_allocation_that_fails_leaks_nothing, setup, teardown)
 {
 	uint64_t before;
-	unsigned int nth, i;
+	unsigned int nth;
 
 	mag_fault_nth(1);
 	assert_int_equal(mag_mirror_init(&owner, 8, 64, 0, -1), -ENOMEM);
 	mag_fault_nth(0);
 	assert_int_equal(mag_mirror_init(&owner, 8, GRANULE, 0, -1), 0);
 	/* Half full: the next one needs a larger table as well. */
-	for (i = 0; i < 7; i++)
+	for (unsigned int i = 0; i < 7; i++)
 		assert_int_equal(mag_mirror_add(&owner, BASE + i * GRANULE, 1, 0, -1), 0);
 	before = heap_balance();
 	for (nth = 1; nth < 10; nth++) {
@@ -293,7 +285,7 @@ TEST(test_every_allocation_that_fails_leaks_nothing, setup, teardown)
 	/* Three mirrors; the table was had by an attempt that then failed. */
 	assert_int_equal(nth, 4);
 	assert_non_null(owner.find.table->older);
-	for (i = 0; i < 7; i++)
+	for (unsigned int i = 0; i < 7; i++)
 		assert_non_null(mirror_of(BASE + i * GRANULE));
 }
 
@@ -319,11 +311,11 @@ pairs_make(uint32_t block, const struct mag_mirror_side *object, const struct ma
 static void
 check_pairs(void)
 {
-	uint32_t i, j, step = RTE_MAX(pair.block / 97, 1u);
+	uint32_t step = RTE_MAX(pair.block / 97, 1u);
 	uintptr_t object, its;
 
-	for (i = 0; i < PAIRS; i++)
-		for (j = 0; pairs[i].object != 0 && j < pair.block;
+	for (uint32_t i = 0; i < PAIRS; i++)
+		for (uint32_t j = 0; pairs[i].object != 0 && j < pair.block;
 		     j +=
 		     j + step < pair.block || j == pair.block - 1 ? step : pair.block - 1 - j) {
 			object = pairs[i].object + (uintptr_t)j * pair.side[0].stride;
@@ -343,9 +335,9 @@ place_in(const struct mag_mirror_side *side, unsigned int i, uintptr_t skew)
 static void
 pairs_come_and_go(uintptr_t skew, uintptr_t its_skew)
 {
-	unsigned int turn, i;
+	unsigned int i;
 
-	for (turn = 0; turn < 6 * PAIRS; turn++) {
+	for (unsigned int turn = 0; turn < 6 * PAIRS; turn++) {
 		i = random_below(PAIRS);
 		if (pairs[i].object != 0) {
 			mag_mirror_pair_remove(&pair, pairs[i].object, pairs[i].its);
@@ -367,11 +359,10 @@ TEST(test_the_objects_of_two_segments_lead_to_each_other, setup, teardown)
 					   4096, 9024, 70001, 1 << 21, 5000000};
 	static const uint32_t blocks[] = {1, 2, 7, 100, 4000};
 	struct mag_mirror_side side[2];
-	unsigned int i, j, k;
 
-	for (i = 0; i < RTE_DIM(blocks); i++)
-		for (j = 0; j < RTE_DIM(strides); j++)
-			for (k = 0; k < RTE_DIM(strides); k++) {
+	for (unsigned int i = 0; i < RTE_DIM(blocks); i++)
+		for (unsigned int j = 0; j < RTE_DIM(strides); j++)
+			for (unsigned int k = 0; k < RTE_DIM(strides); k++) {
 				if ((uint64_t)blocks[i] * RTE_MAX(strides[j], strides[k]) >
 				    64 * GRANULE)
 					continue;
@@ -391,23 +382,22 @@ TEST(test_the_objects_of_two_segments_lead_to_each_other, setup, teardown)
 TEST(test_a_table_has_room_for_all_segments, setup, teardown)
 {
 	const struct mag_mirror_side side = {.stride = 64, .apart = (3 << 12) - 64};
-	unsigned int i, used = 0;
-	uint64_t place;
+	unsigned int used = 0;
 
 	pairs_make((3 << 12) / 64 - 1, &side, &side);
-	for (i = 0; i < PAIRS; i++) {
+	for (unsigned int i = 0; i < PAIRS; i++) {
 		pairs[i].object = BASE + (5 * i << 13) + (1 << 13) - 64;
 		pairs[i].its = BASE + GRANULE * (i + 1);
 		mag_mirror_pair_add(&pair, pairs[i].object, pairs[i].its);
 	}
 	check_pairs();
-	for (place = 0; place <= pair.find.there.pieces->mask; place++)
+	for (uint64_t place = 0; place <= pair.find.there.pieces->mask; place++)
 		used += pair.find.there.pieces->piece[place].granule != 0;
 	assert_int_equal(used, 3 * PAIRS);
 	assert_true(used * 2 <= pair.find.there.pieces->mask + 1);
-	for (i = 0; i < PAIRS; i++)
+	for (unsigned int i = 0; i < PAIRS; i++)
 		mag_mirror_pair_remove(&pair, pairs[i].object, pairs[i].its);
-	for (place = 0; place <= pair.find.there.pieces->mask; place++)
+	for (uint64_t place = 0; place <= pair.find.there.pieces->mask; place++)
 		assert_int_equal(pair.find.there.pieces->piece[place].granule, 0);
 	assert_null(mag_mirror_of(&pair.find, (void *)BASE));
 	assert_null(mag_mirror_object(&pair.find, (void *)BASE));
@@ -416,11 +406,11 @@ TEST(test_a_table_has_room_for_all_segments, setup, teardown)
 static void
 pair_look_run(void *arg)
 {
-	unsigned int *lost = arg, i;
+	unsigned int *lost = arg;
 	uintptr_t object, its;
 
 	while (!stop)
-		for (i = 1; i < PAIRS; i += 2) {
+		for (unsigned int i = 1; i < PAIRS; i += 2) {
 			object = pairs[i].object + (pair.block - 1) * pair.side[0].stride;
 			its = pairs[i].its + (pair.block - 1) * pair.side[1].stride;
 			*lost += mag_mirror_of(&pair.find, (void *)object) != (void *)its;
@@ -434,10 +424,10 @@ TEST(test_readers_do_not_notice_the_neighbours_in_a_granule, setup, teardown)
 	const struct mag_mirror_side object = {.stride = 72, .apart = 10 * 72 + 8};
 	const struct mag_mirror_side its = {.stride = 200, .apart = 10 * 200};
 	struct task task = {0};
-	unsigned int lost = 0, turn, i;
+	unsigned int lost = 0;
 
 	pairs_make(10, &object, &its);
-	for (i = 0; i < PAIRS; i++) {
+	for (unsigned int i = 0; i < PAIRS; i++) {
 		pairs[i].object = place_in(&object, i, 24);
 		pairs[i].its = place_in(&its, PAIRS - i, 40);
 		if (i % 2 == 1)
@@ -445,10 +435,10 @@ TEST(test_readers_do_not_notice_the_neighbours_in_a_granule, setup, teardown)
 	}
 	stop = false;
 	task_thread(&task, pair_look_run, &lost);
-	for (turn = 0; turn < 2000; turn++) {
-		for (i = 0; i < PAIRS; i += 2)
+	for (unsigned int turn = 0; turn < 2000; turn++) {
+		for (unsigned int i = 0; i < PAIRS; i += 2)
 			mag_mirror_pair_add(&pair, pairs[i].object, pairs[i].its);
-		for (i = 0; i < PAIRS; i += 2)
+		for (unsigned int i = 0; i < PAIRS; i += 2)
 			mag_mirror_pair_remove(&pair, pairs[i].object, pairs[i].its);
 	}
 	stop = true;
@@ -526,12 +516,11 @@ use_all(struct mag_region *of, uint64_t n, uint32_t size, uint32_t align)
 	struct mag_object_info info, mirror;
 	unsigned char *its, zero[8] = {0};
 	unsigned int seen = 0;
-	uint64_t i;
 
 	cache = make_cache(CACHE_PARAMS(.name = "mirrored", .object_size = SIZE, .region = of,
 					.constructor = note_mirror, .arg = &seen,
 					.flags = MAG_CACHE_NOMAGAZINES));
-	for (i = 0; i < n; i++) {
+	for (uint64_t i = 0; i < n; i++) {
 		objects[i] = mag_cache_alloc_wait(cache, 1000000);
 		assert_non_null(objects[i]);
 		memset(objects[i], 0xee, SIZE);
@@ -547,7 +536,7 @@ use_all(struct mag_region *of, uint64_t n, uint32_t size, uint32_t align)
 		memset(its, (int)i, size);
 	}
 	assert_int_equal(seen, n);
-	for (i = 0; i < n; i++) {
+	for (uint64_t i = 0; i < n; i++) {
 		its = mag_mirror_of(find, objects[i]);
 		assert_int_equal(its[0], (unsigned char)i);
 		assert_int_equal(its[size - 1], (unsigned char)i);
@@ -629,13 +618,12 @@ TEST(test_segments_and_their_mirrors_come_and_go_together, setup, teardown)
 {
 	const struct mag_mirror *find;
 	struct mag_segment *segment;
-	unsigned int turn;
 	char *mirror;
 
 	regions_make(FIRST(500, 50, 0, .reserve = 3), SECOND(4000, 0));
 	find = mag_region_mirror(first);
 	assert_alike(3);
-	for (turn = 0; turn < 20; turn++) {
+	for (unsigned int turn = 0; turn < 20; turn++) {
 		assert_int_equal(region_grown(first, 7), 7);
 		assert_alike(10);
 		TAILQ_FOREACH(segment, &first->part[0].whole, link) {
@@ -846,16 +834,16 @@ work_run(void *arg __rte_unused)
 {
 	const struct mag_mirror *find = mag_region_mirror(first);
 	void *objects[40], *its;
-	unsigned int i, n;
+	unsigned int n;
 
 	while (!stop) {
 		n = mag_cache_alloc_burst(cache, objects, RTE_DIM(objects));
-		for (i = 0; i < n; i++) {
+		for (unsigned int i = 0; i < n; i++) {
 			its = mag_mirror_of(find, objects[i]);
 			memcpy(its, &objects[i], sizeof(its));
 			assert_ptr_equal(mag_mirror_object(find, its), objects[i]);
 		}
-		for (i = 0; i < n; i++)
+		for (unsigned int i = 0; i < n; i++)
 			assert_ptr_equal(*(void **)mag_mirror_of(find, objects[i]), objects[i]);
 		free_bulk(objects, n);
 	}
@@ -864,22 +852,21 @@ work_run(void *arg __rte_unused)
 TEST(test_nobody_notices_that_segments_and_mirrors_come_and_go, setup, teardown)
 {
 	struct task task[2];
-	unsigned int turn, i;
 
 	regions_make(FIRST(500, 5, 0), SECOND(200, 0));
 	cache = make_cache(CACHE_PARAMS(.name = "cache", .object_size = SIZE, .region = first,
 					.flags = MAG_CACHE_NOMAGAZINES));
 	stop = false;
-	for (i = 0; i < 2; i++)
+	for (unsigned int i = 0; i < 2; i++)
 		task_thread(&task[i], work_run, NULL);
-	for (turn = 0; turn < 500; turn++) {
+	for (unsigned int turn = 0; turn < 500; turn++) {
 		log_begin();
 		region_grown(first, 30);
 		log_end();
 		region_trimmed(first, turn % 20);
 	}
 	stop = true;
-	for (i = 0; i < 2; i++)
+	for (unsigned int i = 0; i < 2; i++)
 		task_join(&task[i]);
 	assert_alike(region_stats(first).segments);
 	drop_cache(cache);

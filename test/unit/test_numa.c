@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #include "base/fault.h"
@@ -17,11 +14,9 @@ TEST(test_a_machine_has_at_least_one_node)
 
 TEST(test_no_node_is_nearer_than_itself)
 {
-	int from, to;
-
-	for (from = 0; from < mag_numa_nodes(); from++) {
+	for (int from = 0; from < mag_numa_nodes(); from++) {
 		assert_int_equal(mag_numa_distance(from, from), 10);
-		for (to = 0; to < mag_numa_nodes(); to++)
+		for (int to = 0; to < mag_numa_nodes(); to++)
 			assert_true(mag_numa_distance(from, to) >= 10);
 	}
 }
@@ -55,10 +50,9 @@ TEST(test_the_node_of_a_page_that_is_not_there_is_not_known)
 TEST(test_metadata_is_zeroed_and_aligned_although_it_was_used_before)
 {
 	static const char zeroes[1000];
-	unsigned int i;
 	void *addr;
 
-	for (i = 0; i < 20; i++) {
+	for (unsigned int i = 0; i < 20; i++) {
 		addr = mag_meta_zalloc(sizeof(zeroes), MAG_NODE_ANY);
 		assert_non_null(addr);
 		assert_int_equal((uintptr_t)addr % 128, 0);
@@ -71,14 +65,13 @@ TEST(test_metadata_is_zeroed_and_aligned_although_it_was_used_before)
 TEST(test_metadata_of_any_size_begins_on_a_line_of_its_own)
 {
 	void *addr[40];
-	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(addr); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(addr); i++) {
 		addr[i] = mag_meta_zalloc(64 * (1 + i % 3), MAG_NODE_ANY);
 		assert_non_null(addr[i]);
 		assert_int_equal((uintptr_t)addr[i] % 128, 0);
 	}
-	for (i = 0; i < RTE_DIM(addr); i++)
+	for (unsigned int i = 0; i < RTE_DIM(addr); i++)
 		mag_meta_free(addr[i]);
 }
 
@@ -87,10 +80,9 @@ TEST(test_metadata_for_a_node_without_memory_comes_from_another)
 	const int nodes[] = {-1,  0,        RTE_MAX_NUMA_NODES - 1, RTE_MAX_NUMA_NODES, 256,
 			     300, INT32_MIN};
 	uint64_t before = heap_balance();
-	unsigned int i;
 	void *addr;
 
-	for (i = 0; i < RTE_DIM(nodes); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(nodes); i++) {
 		addr = mag_meta_zalloc(64, nodes[i]);
 		assert_non_null(addr);
 		mag_meta_free(addr);
@@ -108,11 +100,11 @@ TEST(test_absurd_sizes_are_not_to_be_had)
 
 TEST(test_the_nth_allocation_fails_once)
 {
-	unsigned int i, struck = mag_fault_struck();
+	unsigned int struck = mag_fault_struck();
 	void *addr;
 
 	mag_fault_nth(3);
-	for (i = 1; i <= 6; i++) {
+	for (unsigned int i = 1; i <= 6; i++) {
 		addr = mag_meta_zalloc(64, MAG_NODE_ANY);
 		assert_int_equal(addr == NULL, i == 3);
 		assert_int_equal(mag_fault_asked(), i);
@@ -137,23 +129,23 @@ an_allocation_fails(void)
 
 TEST(test_failures_strike_at_random_until_they_are_switched_off)
 {
-	unsigned int i, struck = mag_fault_struck();
+	unsigned int struck = mag_fault_struck();
 
 	assert_int_equal(mag_fault_mtbf(2, 42), 0);
-	for (i = 0; i < 3; i++)
+	for (unsigned int i = 0; i < 3; i++)
 		wait_until(an_allocation_fails());
 	assert_int_equal(mag_fault_struck() - struck, 3);
 	assert_int_equal(mag_fault_mtbf(0, 0), 0);
-	for (i = 0; i < 1000; i++)
+	for (unsigned int i = 0; i < 1000; i++)
 		assert_false(an_allocation_fails());
 }
 
 TEST(test_rare_failures_do_not_strike_at_once)
 {
-	unsigned int i, failures = 0;
+	unsigned int failures = 0;
 
 	assert_int_equal(mag_fault_mtbf(3600000, 7), 0);
-	for (i = 0; i < 1000; i++)
+	for (unsigned int i = 0; i < 1000; i++)
 		failures += an_allocation_fails();
 	assert_true(failures <= 1);
 	assert_int_equal(mag_fault_mtbf(0, 0), 0);
@@ -162,12 +154,11 @@ TEST(test_rare_failures_do_not_strike_at_once)
 TEST(test_a_failure_rate_out_of_range_is_refused_and_changes_nothing)
 {
 	const unsigned int bad[] = {1, 3600001, UINT32_MAX};
-	unsigned int i;
 	const char *log;
 	char value[16];
 
 	assert_int_equal(mag_fault_mtbf(2, 42), 0);
-	for (i = 0; i < RTE_DIM(bad); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(bad); i++) {
 		log_begin();
 		assert_int_equal(mag_fault_mtbf(bad[i], 1), -EINVAL);
 		log = log_end();
@@ -179,7 +170,7 @@ TEST(test_a_failure_rate_out_of_range_is_refused_and_changes_nothing)
 	wait_until(an_allocation_fails());
 	assert_int_equal(mag_fault_mtbf(0, 0), 0);
 	assert_int_equal(mag_fault_mtbf(1, 0), -EINVAL);
-	for (i = 0; i < 100; i++)
+	for (unsigned int i = 0; i < 100; i++)
 		assert_false(an_allocation_fails());
 }
 

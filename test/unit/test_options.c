@@ -1,12 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "parts/options.h"
 
 static void
@@ -67,10 +61,9 @@ TEST(test_no_text_changes_nothing)
 TEST(test_defaults_and_values_are_what_was_said)
 {
 	const unsigned int rounds[] = {0, 14, 30, 62, 126, 254, 510};
-	unsigned int i;
 	char text[32];
 
-	for (i = 0; i < RTE_DIM(rounds); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(rounds); i++) {
 		snprintf(text, sizeof(text), "rounds=%u", rounds[i]);
 		assert_int_equal(parse_good(text).rounds, rounds[i]);
 	}
@@ -124,9 +117,8 @@ TEST(test_a_mempools_caches_are_kept_unless_said_otherwise_or_watched)
 		{"cache=32,audit=1", 32},
 	};
 	struct mag_options options;
-	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(rows); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(rows); i++) {
 		options = parse_good(rows[i].text);
 		assert_int_equal(mag_options_cache(&options), rows[i].cache);
 	}
@@ -193,9 +185,8 @@ TEST(test_a_bad_value_is_refused_with_key_value_and_what_is_allowed)
 	};
 	char text[64], pair[80], values[128], *rest, *value;
 	const char *log;
-	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(bad); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(bad); i++) {
 		rest = strcpy(values, bad[i].values);
 		while ((value = strsep(&rest, "|")) != NULL) {
 			snprintf(text, sizeof(text), "%s=%s", bad[i].key, value);
@@ -229,12 +220,11 @@ TEST(test_what_is_no_known_pair_is_refused_and_spoils_the_good_ones_on_both_side
 		{"rounds=14,interval=1,visit=7", ""},
 	};
 	char text[1024] = "visit=1";
-	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(bad); i++)
+	for (unsigned int i = 0; i < RTE_DIM(bad); i++)
 		assert_logged(parse_bad(bad[i].text), bad[i].logged);
 	/* More than can be parsed. */
-	for (i = 1; i < 40; i++)
+	for (unsigned int i = 1; i < 40; i++)
 		strcat(text, ",visit=1");
 	assert_logged(parse_bad(text), "at most");
 }
@@ -266,11 +256,10 @@ TEST(test_handlers_to_replace_are_names_joined_by_plus)
 	char text[2 * MAG_REPLACE_SIZE] = "guard=1,replace=", names[MAG_REPLACE_SIZE] = "old";
 	char *value = text + strlen(text);
 	struct mag_options options;
-	unsigned int i;
 
 	assert_int_equal(mag_options_replace(names), 0);
 	assert_string_equal(names, "");
-	for (i = 0; i < RTE_DIM(good); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(good); i++) {
 		strcpy(value, good[i]);
 		setenv(MAG_SWITCHES_ENV, text, 1);
 		assert_int_equal(mag_options_replace(names), 0);
@@ -278,7 +267,7 @@ TEST(test_handlers_to_replace_are_names_joined_by_plus)
 		assert_int_equal(mag_options_begin(&options), 0);
 		assert_int_equal(options.guard, MAG_GUARD_REFUSE);
 	}
-	for (i = 0; i <= RTE_DIM(bad); i++) {
+	for (unsigned int i = 0; i <= RTE_DIM(bad); i++) {
 		if (i < RTE_DIM(bad))
 			strcpy(value, bad[i]);
 		else
@@ -298,9 +287,8 @@ TEST(test_other_options_are_no_switches)
 		"rounds=14",       "interval=12",  "block=3",      "mirror=8", "visit=0",
 		"guard=1,visit=0", "contention=5", "clear_min=64", "cache=0",  "guard=2"};
 	struct mag_options options;
-	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(texts); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(texts); i++) {
 		setenv(MAG_SWITCHES_ENV, texts[i], 1);
 		assert_refused(mag_options_begin(&options), EINVAL,
 			       i < RTE_DIM(texts) - 1 ?

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
 
-#include <errno.h>
-#include <stddef.h>
-#include <string.h>
-
 #include "fixture.h"
 
 #define COUNT 64
@@ -158,14 +154,14 @@ TEST(test_slots_of_another_size_are_filled_one_after_the_other)
 		struct mag_slot_stats known;
 		uint64_t unknown;
 	} stats[RTE_MAX_LCORE + 1];
-	unsigned int i, n;
+	unsigned int n;
 	uint64_t allocs = 0;
 
 	fill(1);
 	memset(stats, 0xff, sizeof(stats));
 	n = mag_cache_slot_stats_fill(cache, stats, sizeof(stats[0]), RTE_DIM(stats));
 	assert_in_range(n, 1, RTE_DIM(stats));
-	for (i = 0; i < n; i++) {
+	for (unsigned int i = 0; i < n; i++) {
 		assert_int_equal(stats[i].known.size, sizeof(stats[i].known));
 		assert_int_equal(stats[i].unknown, 0);
 		allocs += stats[i].known.allocs;

@@ -7,16 +7,11 @@
 
 #include "eal.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/poison.h"
 #include "fixture.h"
-#include "mag_maint.h"
 #include "watch/watch.h"
-#include "../counts.h"
 
 #define BLOCK 16
 #define COUNT (4 * BLOCK)
@@ -66,9 +61,8 @@ static bool
 is_poisoned(const void *address)
 {
 	uintptr_t at = (uintptr_t)address;
-	unsigned int i;
 
-	for (i = spoken; i-- > 0;)
+	for (unsigned int i = spoken; i-- > 0;)
 		if (at >= words[i].begin && at < words[i].end)
 			return words[i].poisoned;
 	return false;
@@ -151,10 +145,8 @@ TEST(test_an_object_may_be_touched_while_it_is_allocated, setup, teardown)
 
 TEST(test_what_lies_between_objects_is_never_touched, setup, NULL)
 {
-	unsigned int i;
-
 	alloc_bulk(objects, COUNT);
-	for (i = 0; i < COUNT; i++) {
+	for (unsigned int i = 0; i < COUNT; i++) {
 		char *object = objects[i];
 
 		assert_false(is_poisoned(object + SIZE - 1));
@@ -162,11 +154,11 @@ TEST(test_what_lies_between_objects_is_never_touched, setup, NULL)
 		assert_true(is_poisoned(object + SIZE + MAG_POISON_GAP - 1));
 	}
 	free_bulk(objects, COUNT);
-	for (i = 0; i < COUNT; i++)
+	for (unsigned int i = 0; i < COUNT; i++)
 		assert_true(is_poisoned(objects[i]));
 	/* Memory that goes back may be touched. */
 	teardown(state);
-	for (i = 0; i < COUNT; i++)
+	for (unsigned int i = 0; i < COUNT; i++)
 		assert_false(is_poisoned(objects[i]));
 }
 
@@ -197,16 +189,14 @@ TEST(test_what_is_cleared_is_not_touched_afterwards, NULL, teardown)
 
 TEST(test_adopted_objects_are_armed_by_their_first_free)
 {
-	unsigned int i;
-
 	ground = ground_make(COUNT, STRIDE, BLOCK, MAG_REGION_READONLY);
 	cache = make_pool(POOL_PARAMS(.name = "pool", .object_size = SIZE, .objects = COUNT,
 				      .region = ground.region));
-	for (i = 0; i < COUNT; i++)
+	for (unsigned int i = 0; i < COUNT; i++)
 		assert_false(is_poisoned(ground_object(&ground, i)));
 	assert_int_equal(mag_cache_take_all(cache, objects, 10, true), 0);
 	mag_cache_free_slow(cache, objects, 10);
-	for (i = 0; i < 10; i++) {
+	for (unsigned int i = 0; i < 10; i++) {
 		assert_true(is_poisoned(objects[i]));
 		if (objects[i] != ground.memory)
 			assert_false(is_poisoned((char *)objects[i] - 1));
@@ -248,11 +238,10 @@ static __rte_noinline void
 writes_over_the_end(void)
 {
 	volatile char *object;
-	int i;
 
 	make(false, 0);
 	object = mag_cache_alloc(cache);
-	for (i = 0; i <= SIZE; i++)
+	for (int i = 0; i <= SIZE; i++)
 		object[i] = 1;
 }
 

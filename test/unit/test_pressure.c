@@ -3,9 +3,6 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include <rte_cycles.h>
 
@@ -91,10 +88,10 @@ TEST(test_a_kernel_that_tells_nothing_knows_of_no_pressure)
 TEST(test_it_is_read_once_a_second_at_most)
 {
 	uint64_t begin = rte_rdtsc();
-	unsigned int i, before = opened;
+	unsigned int before = opened;
 
 	kernel_says("some avg10=42.00 avg60=0.00");
-	for (i = 0; i < 100000; i++)
+	for (unsigned int i = 0; i < 100000; i++)
 		mag_pressure();
 	assert_true(opened - before <= (rte_rdtsc() - begin) / rte_get_tsc_hz() + 1);
 	wait_until(mag_pressure() == 4200);

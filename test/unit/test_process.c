@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
 
-#include <errno.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <sys/mount.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/process.h"
 
@@ -96,18 +93,17 @@ static void
 assert_children_differ(bool random)
 {
 	struct told told[CHILDREN + 1] = {{mag_process_id, mag_process_thread()}};
-	unsigned int i, j;
 	int ends[2], status;
 
 	assert_int_equal(pipe(ends), 0);
-	for (i = 1; i <= CHILDREN; i++)
+	for (unsigned int i = 1; i <= CHILDREN; i++)
 		if (fork() == 0)
 			child_tell(ends[1], random);
-	for (i = 1; i <= CHILDREN; i++) {
+	for (unsigned int i = 1; i <= CHILDREN; i++) {
 		assert_true(wait(&status) > 0);
 		assert_int_equal(status, 0);
 		assert_int_equal(read(ends[0], &told[i], sizeof(told[i])), sizeof(told[i]));
-		for (j = 0; j < i; j++)
+		for (unsigned int j = 0; j < i; j++)
 			assert_int_not_equal(told[i].id, told[j].id);
 		assert_int_equal(told[i].thread >> 32, told[i].id);
 		assert_int_not_equal((uint32_t)told[i].thread, (uint32_t)told[0].thread);

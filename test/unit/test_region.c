@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
 
-#include <errno.h>
-#include <stdio.h>
-
 #include "fixture.h"
 #include "sources/adopt.h"
-#include "../counts.h"
 
 #define SIZE 64
 #define BLOCK 8
@@ -32,9 +28,7 @@ teardown(void **state __rte_unused)
 static uint32_t
 lay_out(void **objects, uintptr_t base, uintptr_t stride, uint32_t count)
 {
-	uint32_t i;
-
-	for (i = 0; i < count; i++)
+	for (uint32_t i = 0; i < count; i++)
 		objects[i] = (void *)(base + i * stride);
 	return count;
 }
@@ -77,13 +71,13 @@ static void
 assert_segments(const struct segments *want)
 {
 	struct mag_segment *got[4];
-	unsigned int n, whole = 0, i;
+	unsigned int n, whole = 0;
 	uint32_t count = 0;
 	void *objects[40];
 
 	region = make_region(REGION_PARAMS(.name = "chunks", .object_size = SIZE,
 					   .block = want->block, .stride = want->stride));
-	for (i = 0; i < RTE_DIM(want->runs); i++)
+	for (unsigned int i = 0; i < RTE_DIM(want->runs); i++)
 		count += lay_out(objects + count, want->runs[i].base, want->runs[i].stride,
 				 want->runs[i].count);
 	assert_int_equal(mag_region_adopt(region, objects, count, -1), 0);
@@ -99,10 +93,10 @@ assert_segments(const struct segments *want)
 	assert_int_equal(region->allocations, n);
 	assert_int_equal(region->part[0].segments_free, 0);
 	assert_int_equal(region->part[0].objects_free, 0);
-	for (i = 0; i < n; i++)
+	for (unsigned int i = 0; i < n; i++)
 		mag_region_put(region, got[i]);
 	assert_int_equal(region->part[0].segments_free, n);
-	for (i = 0; i < whole; i++)
+	for (unsigned int i = 0; i < whole; i++)
 		assert_non_null(mag_region_get_whole(region, 0));
 	assert_null(mag_region_get_whole(region, 0));
 	drop_region(region);
@@ -144,21 +138,19 @@ TEST(test_runs_are_cut_into_blocks_and_tails)
 
 TEST(test_single_objects_are_segments_of_one, setup, teardown)
 {
-	uint32_t i;
-
-	for (i = 0; i < 50; i++)
+	for (uint32_t i = 0; i < 50; i++)
 		assert_int_equal(adopt(0x10000 + i * 0x1000, SIZE, 1), 0);
 	assert_int_equal(region->segments, 50);
 	assert_int_equal(region->objects, 50);
 	assert_null(mag_region_get_whole(region, 0));
-	for (i = 50; i-- > 0;)
+	for (uint32_t i = 50; i-- > 0;)
 		assert_segment(0x10000 + i * 0x1000, 0, 1, false);
 }
 
 TEST(test_strides_that_skip_to_the_next_page_are_no_blocks, NULL, teardown)
 {
 	struct mag_segment *segment;
-	uint32_t seen = 0, i;
+	uint32_t seen = 0;
 
 	region = make_region(REGION_PARAMS(.name = "pages", .object_size = 3000, .block = BLOCK));
 	assert_int_equal(adopt(0x100000, 4096, 40), 0);
@@ -166,7 +158,7 @@ TEST(test_strides_that_skip_to_the_next_page_are_no_blocks, NULL, teardown)
 	assert_null(mag_region_get_whole(region, 0));
 	while ((segment = mag_region_get(region, 0)) != NULL) {
 		assert_true((uint64_t)segment->count * 4096 <= mag_region_segment_span(region));
-		for (i = 0; i < segment->count; i++)
+		for (uint32_t i = 0; i < segment->count; i++)
 			assert_int_equal((segment->base + i * segment->stride) % 4096, 0);
 		seen += segment->count;
 	}
@@ -176,14 +168,14 @@ TEST(test_strides_that_skip_to_the_next_page_are_no_blocks, NULL, teardown)
 TEST(test_several_objects_a_page_are_tails_of_each_page, NULL, teardown)
 {
 	void *objects[10 * 60];
-	uint32_t n = 0, page;
+	uint32_t n = 0;
 
 	region = make_region(REGION_PARAMS(.name = "pages", .object_size = SIZE, .block = 256));
-	for (page = 0; page < 10; page++)
+	for (uint32_t page = 0; page < 10; page++)
 		n += lay_out(objects + n, 0x100000 + page * 4096, SIZE, 60);
 	assert_int_equal(mag_region_adopt(region, objects, n, -1), 0);
 	assert_int_equal(region->segments, 10);
-	for (page = 0; page < 10; page++)
+	for (uint32_t page = 0; page < 10; page++)
 		assert_segment(0x100000 + page * 4096, SIZE, 60, false);
 }
 
@@ -248,9 +240,9 @@ TEST(test_every_segment_has_its_own_index_and_room_for_records, setup, teardown)
 	struct mag_segment *segment;
 	bool seen[9] = {false};
 	void *objects[3 * BLOCK];
-	uint32_t chunk, i, room;
+	uint32_t room;
 
-	for (chunk = 0; chunk < 3; chunk++) {
+	for (uint32_t chunk = 0; chunk < 3; chunk++) {
 		lay_out(objects, 0x10000 * (chunk + 1), SIZE, 2 * BLOCK + 3);
 		assert_int_equal(mag_region_adopt(region, objects, 2 * BLOCK + 3, 0), 0);
 	}
@@ -261,11 +253,11 @@ TEST(test_every_segment_has_its_own_index_and_room_for_records, setup, teardown)
 		assert_int_equal(segment->node, 0);
 		assert_int_equal((uintptr_t)segment->control % 64, 0);
 		room = MAG_CONTROL_SEGMENT + segment->count * MAG_CONTROL_OBJECT;
-		for (i = 0; i < room; i++)
+		for (uint32_t i = 0; i < room; i++)
 			assert_int_equal(((uint8_t *)segment->control)[i], 0);
 		memset(segment->control, segment->index + 1, room);
 	}
-	for (i = 0; i < RTE_DIM(seen); i++)
+	for (uint32_t i = 0; i < RTE_DIM(seen); i++)
 		assert_true(seen[i]);
 }
 
@@ -277,9 +269,8 @@ TEST(test_the_block_chosen_is_bounded)
 		{8, 256},   {1024, 256}, {1025, 128},  {2048, 128},
 		{4096, 64}, {65536, 8},  {1 << 30, 8},
 	};
-	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(rows); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(rows); i++) {
 		region = make_region(REGION_PARAMS(.name = "chosen", .object_size = rows[i].size));
 		assert_int_equal(region->block, rows[i].block);
 		assert_int_equal(region->stride, rows[i].size);

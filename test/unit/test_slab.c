@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
 
-#include <errno.h>
-#include <stdlib.h>
-
 #include "fixture.h"
 #include "home/slab.h"
 #include "home/slab_objects.h"
@@ -121,8 +118,6 @@ assert_lists(unsigned int partial, unsigned int full)
 
 TEST(test_all_objects_can_be_had_each_once_and_nothing_is_written_into_them, setup, teardown)
 {
-	unsigned int i;
-
 	assert_int_equal(mag_slab_available(&layer), COUNT);
 	assert_int_equal(mag_slab_alloc(&layer, objects, COUNT + 1, NULL), COUNT);
 	assert_distinct(&ground, objects, COUNT);
@@ -133,7 +128,7 @@ TEST(test_all_objects_can_be_had_each_once_and_nothing_is_written_into_them, set
 	assert_int_equal(layer.fails, 1);
 	assert_int_equal(mag_slab_free(&layer, objects, COUNT), COUNT);
 	assert_lists(0, 0);
-	for (i = 0; i < COUNT * SIZE; i++)
+	for (unsigned int i = 0; i < COUNT * SIZE; i++)
 		assert_int_equal((uint8_t)ground.memory[i], 0xa5);
 	alloc(objects, COUNT);
 	assert_distinct(&ground, objects, COUNT);
@@ -265,11 +260,10 @@ TEST(test_addresses_that_are_no_objects_that_are_out_are_detected, setup, teardo
 TEST(test_only_objects_that_are_out_are_found, setup, teardown)
 {
 	struct mag_slab_object found;
-	unsigned int i;
 
 	assert_false(mag_slab_find(&layer, ground.memory, &found));
 	alloc(objects, COUNT);
-	for (i = 0; i < COUNT; i++) {
+	for (unsigned int i = 0; i < COUNT; i++) {
 		assert_true(mag_slab_find(&layer, objects[i], &found));
 		assert_int_equal(found.slab->segment->base + found.index * SIZE,
 				 (uintptr_t)objects[i]);
@@ -286,23 +280,22 @@ TEST(test_slabs_that_straddle_granules_are_found_from_both_ends, setup, teardown
 	struct mag_slab_object found;
 	struct mag_slab_layer odd;
 	void *address[BLOCK];
-	unsigned int i, turn;
 
-	for (i = 0; i < BLOCK; i++)
+	for (unsigned int i = 0; i < BLOCK; i++)
 		address[i] = (void *)(0x100000 - 3 * SIZE + i * (uintptr_t)SIZE);
 	assert_int_equal(mag_region_adopt(region, address, BLOCK, -1), 0);
 	assert_int_equal(mag_slab_init(&odd, region, 0, BLOCK, -1), 0);
-	for (turn = 0; turn < 3; turn++) {
+	for (unsigned int turn = 0; turn < 3; turn++) {
 		assert_int_equal(mag_slab_alloc(&odd, objects, BLOCK, NULL), BLOCK);
-		for (i = 0; i < BLOCK; i++) {
+		for (unsigned int i = 0; i < BLOCK; i++) {
 			assert_true(mag_slab_find(&odd, address[i], &found));
 			assert_int_equal(found.index, i);
 			assert_false(mag_slab_find(&odd, (char *)address[i] + 1, &found));
 		}
 		assert_int_equal(mag_slab_free(&odd, objects, BLOCK), BLOCK);
-		for (i = 0; i < BLOCK; i++)
+		for (unsigned int i = 0; i < BLOCK; i++)
 			assert_false(mag_slab_find(&odd, address[i], &found));
-		for (i = 0; i < odd.table.size; i++)
+		for (unsigned int i = 0; i < odd.table.size; i++)
 			assert_null(odd.table.bucket[i]);
 	}
 	mag_slab_fini(&odd);
@@ -312,20 +305,19 @@ TEST(test_slabs_that_straddle_granules_are_found_from_both_ends, setup, teardown
 TEST(test_blocks_are_contiguous_and_out_whole, setup, teardown)
 {
 	struct mag_slab_object found;
-	unsigned int i;
 
 	assert_int_equal(mag_slab_alloc_blocks(&layer, objects, 3), 0);
 	assert_lists(0, 3);
 	assert_int_equal(layer.out, 3 * BLOCK);
 	assert_int_equal(layer.allocs, 3 * BLOCK);
 	assert_int_equal(mag_slab_available(&layer), BLOCK);
-	for (i = 0; i < 3 * BLOCK; i++)
+	for (unsigned int i = 0; i < 3 * BLOCK; i++)
 		assert_true(mag_slab_find(&layer, (char *)objects[i / BLOCK] + i % BLOCK * SIZE,
 					  &found));
 	alloc(objects + 3, BLOCK);
 	assert_int_equal(mag_slab_alloc(&layer, objects + 3 + BLOCK, 1, NULL), 0);
 	/* They come back one by one. */
-	for (i = 0; i < BLOCK; i++)
+	for (unsigned int i = 0; i < BLOCK; i++)
 		give((char *)objects[1] + i * SIZE);
 	assert_int_equal(segments_free(), 1);
 	assert_int_equal(mag_slab_alloc_blocks(&layer, objects, 1), 0);
@@ -349,10 +341,9 @@ TEST(test_blocks_are_had_all_or_none, setup, teardown)
 TEST(test_a_tail_is_no_block, setup, teardown)
 {
 	static char memory[(BLOCK - 1) * SIZE];
-	unsigned int i;
 
 	remake(2 * BLOCK - 1, BLOCK);
-	for (i = 0; i < BLOCK - 1; i++)
+	for (unsigned int i = 0; i < BLOCK - 1; i++)
 		objects[i] = memory + i * SIZE;
 	assert_int_equal(mag_region_adopt(ground.region, objects, BLOCK - 1, -1), 0);
 	/* Enough objects for two blocks, of which one is whole. */
@@ -396,9 +387,8 @@ TEST(test_the_table_grows_by_the_formula_beyond_a_factor_of_two, setup, teardown
 		{128, 0, 0},
 	};
 	uint32_t size = layer.table.size;
-	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(rows); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(rows); i++) {
 		layer.table.size = rows[i].size;
 		layer.slabs_partial = rows[i].slabs / 2;
 		layer.slabs_full = rows[i].slabs - rows[i].slabs / 2;
@@ -420,9 +410,8 @@ TEST(test_the_first_table_fits_the_objects_to_expect, setup, teardown)
 		    {170 * BLOCK, 256},
 		    {1ull << 40, 8192}};
 	struct mag_slab_layer other;
-	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(rows); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(rows); i++) {
 		/* The table, and nothing is lost without it. */
 		assert_int_equal(attempts(mag_slab_init(&other, ground.region, 0, rows[i].objects,
 							-1) == 0 ||
@@ -439,16 +428,15 @@ TEST(test_objects_are_found_after_the_table_moved, setup, teardown)
 {
 	const uint32_t sizes[] = {1024, 64, 8192, 64};
 	struct mag_slab_object found;
-	unsigned int i, j;
 
 	alloc(objects, COUNT - BLOCK);
 	give(objects[0]);
-	for (i = 0; i < RTE_DIM(sizes); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(sizes); i++) {
 		mag_slab_rescale(&layer, sizes[i], -1);
 		assert_int_equal(layer.table.size, sizes[i]);
 		assert_int_equal(layer.rescales, i + 1);
 		assert_false(mag_slab_find(&layer, objects[0], &found));
-		for (j = 1; j < COUNT - BLOCK; j++)
+		for (unsigned int j = 1; j < COUNT - BLOCK; j++)
 			assert_true(mag_slab_find(&layer, objects[j], &found));
 	}
 	assert_int_equal(mag_slab_free(&layer, objects + 1, COUNT - BLOCK - 1), COUNT - BLOCK - 1);
@@ -547,20 +535,20 @@ find_run(void *arg)
 TEST(test_who_finds_the_layer_locked_waits, setup, teardown)
 {
 	void (*const run[])(void *arg) = {alloc_run, free_run, find_run};
-	unsigned int ret[] = {9, 9, 9}, i;
+	unsigned int ret[] = {9, 9, 9};
 	struct task task[3];
 
 	alloc(objects, 2);
 	full_slab_object = objects[1];
 	atomic_store(&waiters, 3);
 	mag_lock_wait(&layer.lock);
-	for (i = 0; i < RTE_DIM(task); i++)
+	for (unsigned int i = 0; i < RTE_DIM(task); i++)
 		task_thread(&task[i], run[i], &ret[i]);
 	let_pass(50);
 	assert_int_equal(atomic_load(&waiters), 3);
 	assert_int_equal(layer.out, 2);
 	mag_lock_release(&layer.lock);
-	for (i = 0; i < RTE_DIM(task); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(task); i++) {
 		task_join(&task[i]);
 		assert_int_equal(ret[i], 1);
 	}

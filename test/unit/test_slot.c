@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
 
-#include <stdio.h>
-#include <string.h>
-
 #include "slot/slot.h"
 
 #define ROUNDS 14
@@ -63,9 +60,8 @@ static void
 stock_full(uintptr_t first)
 {
 	struct mag_magazine *magazine = mag_arena_get(&arena, ROUNDS);
-	unsigned int i;
 
-	for (i = 0; i < ROUNDS; i++)
+	for (unsigned int i = 0; i < ROUNDS; i++)
 		*mag_magazine_round(magazine, i) = number(first + i);
 	mag_depot_put(&depot, &depot.full, magazine);
 }
@@ -86,9 +82,7 @@ empties(void)
 static uint32_t
 offer(uintptr_t first, uint32_t n)
 {
-	uint32_t i;
-
-	for (i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n; i++)
 		objects[i] = number(first + i);
 	return mag_slot_give(&slot, &depot, objects, n);
 }
@@ -123,11 +117,10 @@ TEST(test_an_empty_slot_over_an_empty_depot_gives_and_takes_nothing, setup, tear
 TEST(test_the_object_given_last_is_taken_first, setup, teardown)
 {
 	void *object;
-	unsigned int i;
 
 	stock_empty(1);
 	give(0, 5);
-	for (i = 5; i-- > 0;) {
+	for (unsigned int i = 5; i-- > 0;) {
 		assert_true(mag_slot_get(&slot, &object, 1));
 		assert_ptr_equal(object, number(i));
 	}
@@ -261,7 +254,6 @@ TEST(test_the_fast_path_stays_out_while_somebody_visits, setup, teardown)
 TEST(test_both_magazines_serve_without_the_slow_path, setup, teardown)
 {
 	void *more[3];
-	uint32_t i;
 
 	assert_false(mag_slot_get_both(&slot, objects, 1));
 	assert_false(mag_slot_put_both(&slot, objects, 1));
@@ -272,9 +264,9 @@ TEST(test_both_magazines_serve_without_the_slow_path, setup, teardown)
 	assert_true(mag_slot_get_both(&slot, objects, ROUNDS + 3));
 	assert_invariant();
 	assert_int_equal(slot.allocs, ROUNDS + 3);
-	for (i = 0; i < ROUNDS; i++)
+	for (uint32_t i = 0; i < ROUNDS; i++)
 		assert_ptr_equal(objects[i], number(ROUNDS + i));
-	for (i = 0; i < 3; i++)
+	for (uint32_t i = 0; i < 3; i++)
 		assert_ptr_equal(objects[ROUNDS + i], number(ROUNDS - 3 + i));
 	assert_false(mag_slot_put_both(&slot, objects, 3));
 	assert_false(mag_slot_put_both(&slot, objects, ROUNDS + 4));
@@ -288,14 +280,13 @@ TEST(test_both_magazines_serve_without_the_slow_path, setup, teardown)
 TEST(test_copies_are_exact, setup, teardown)
 {
 	void *from[20], *to[20];
-	unsigned int n, i;
 
-	for (i = 0; i < 20; i++)
+	for (unsigned int i = 0; i < 20; i++)
 		from[i] = number(i);
-	for (n = 0; n <= 18; n++) {
+	for (unsigned int n = 0; n <= 18; n++) {
 		memset(to, 0, sizeof(to));
 		mag_slot_copy(to, from, n);
-		for (i = 0; i < 20; i++)
+		for (unsigned int i = 0; i < 20; i++)
 			assert_ptr_equal(to[i], i < n ? from[i] : NULL);
 	}
 }
@@ -453,9 +444,9 @@ random_take(uint32_t n)
 static uint32_t
 random_give(uintptr_t first, uint32_t n)
 {
-	uint32_t i, done = n;
+	uint32_t done = n;
 
-	for (i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n; i++)
 		objects[i] = number(first + i);
 	if (!(random_below(2) == 0 && mag_slot_put(&slot, objects, n)) &&
 	    !(random_below(2) == 0 && mag_slot_put_both(&slot, objects, n)))
@@ -467,12 +458,12 @@ random_give(uintptr_t first, uint32_t n)
 TEST(test_random_operations_do_what_the_specification_says, setup, teardown)
 {
 	uint64_t given = 0, taken = 0;
-	unsigned int i, n, bias = 0;
+	unsigned int n, bias = 0;
 
 	memset(&model, 0, sizeof(model));
 	stock_empty(8);
 	model.empties = 8;
-	for (i = 0; i < 30000; i++) {
+	for (unsigned int i = 0; i < 30000; i++) {
 		if (i % 100 == 0)
 			bias = random_below(11);
 		n = 1 + random_below(3 * ROUNDS - 1);

@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "fixture.h"
-#include "mag_maint.h"
-#include "outside/maint.h"
 #include "stepper.h"
-#include "visits/purge.h"
 
 #define BLOCK 16
 #define COUNT (16 * BLOCK)
@@ -142,7 +136,7 @@ TEST(test_maintenance_counts, setup, fixture_teardown)
 TEST(test_frees_that_find_no_magazine_are_counted, setup, fixture_teardown)
 {
 	struct mag_magazine *taken[1000];
-	unsigned int i, n = 0;
+	unsigned int n = 0;
 
 	alloc_bulk(objects, COUNT);
 	while ((taken[n] = mag_arena_get(&cache->first.arena, ROUNDS)) != NULL)
@@ -151,7 +145,7 @@ TEST(test_frees_that_find_no_magazine_are_counted, setup, fixture_teardown)
 	free_bulk(objects + 1, 10);
 	assert_int_equal(cache_stats(cache).slab_frees_no_magazine, 11);
 	mag_cache_free_nocache(cache, objects[11]);
-	for (i = 0; i < n; i++)
+	for (unsigned int i = 0; i < n; i++)
 		mag_arena_put(&cache->first.arena, taken[i]);
 	/* Neither does one count that goes by the magazines, or finds some, or the layer off. */
 	free_bulk(objects + 12, 20);
@@ -166,9 +160,9 @@ static struct mag_slot_stats slots[MAG_SLOTS];
 static unsigned int
 slot_of(unsigned int lcore)
 {
-	unsigned int i, n = mag_cache_slot_stats_get(cache, slots, MAG_SLOTS);
+	unsigned int n = mag_cache_slot_stats_get(cache, slots, MAG_SLOTS);
 
-	for (i = 0; i < n; i++)
+	for (unsigned int i = 0; i < n; i++)
 		if (slots[i].lcore == lcore)
 			return i;
 	fail();
@@ -217,19 +211,19 @@ TEST(test_frees_of_a_slot_never_fall_below_zero, setup, fixture_teardown)
 static int64_t
 allocs_less_frees(void)
 {
-	unsigned int i, n = mag_cache_slot_stats_get(cache, slots, MAG_SLOTS);
+	unsigned int n = mag_cache_slot_stats_get(cache, slots, MAG_SLOTS);
 	int64_t sum = 0;
 
-	for (i = 0; i < n; i++)
+	for (unsigned int i = 0; i < n; i++)
 		sum += slots[i].allocs - slots[i].frees;
 	return sum;
 }
 
 TEST(test_allocations_less_frees_are_the_objects_out, setup, fixture_teardown)
 {
-	unsigned int i, n;
+	unsigned int n;
 
-	for (i = 0; i < 200; i++) {
+	for (unsigned int i = 0; i < 200; i++) {
 		n = mag_cache_alloc_burst(cache, objects, 1 + random_below(COUNT));
 		assert_int_equal(allocs_less_frees(), n);
 		if (i % 20 == 0)
@@ -286,16 +280,15 @@ pool_make(unsigned int parts)
 					  .block = POOL_BLOCK, .mode = MAG_REGION_READONLY));
 	struct mag_pool_params of = POOL_PARAMS(.name = "moved", .object_size = POOL_SIZE,
 						.objects = parts * PART, .region = region);
-	unsigned int part, i;
 
 	of.options.rounds = ROUNDS;
 	memset(&pool, 0, sizeof(pool));
 	pool.all = parts * PART;
 	pool.memory = aligned_alloc(POOL_SIZE, (size_t)pool.all * POOL_SIZE);
 	cache = make_pool(of);
-	for (i = 0; i < pool.all; i++)
+	for (unsigned int i = 0; i < pool.all; i++)
 		pool.objects[i] = pool.memory + (size_t)i * POOL_SIZE;
-	for (part = 0; part < parts; part++) {
+	for (unsigned int part = 0; part < parts; part++) {
 		assert_int_equal(mag_pool_home(cache, part), 0);
 		assert_int_equal(
 			mag_region_adopt(region, pool.objects + (size_t)part * PART, PART, part),
@@ -442,13 +435,12 @@ static void
 move_blocks(void)
 {
 	void *first[2];
-	unsigned int i, j;
 
 	mag_cache_gather(cache);
 	if (mag_cache_take_blocks(cache, first, RTE_DIM(first)) != 0)
 		return;
-	for (i = 0; i < RTE_DIM(first); i++)
-		for (j = 0; j < POOL_BLOCK; j++)
+	for (unsigned int i = 0; i < RTE_DIM(first); i++)
+		for (unsigned int j = 0; j < POOL_BLOCK; j++)
 			pool.objects[i * POOL_BLOCK + j] = (char *)first[i] + j * POOL_SIZE;
 	pool.held = RTE_DIM(first) * POOL_BLOCK;
 	give(RTE_DIM(first) * POOL_BLOCK);
@@ -462,20 +454,16 @@ static void (*const moves[])(void) = {
 static void
 lcores_fill(void)
 {
-	unsigned int lcore;
-
-	for (lcore = 1; lcore < SLOTS_MOVED; lcore++)
+	for (unsigned int lcore = 1; lcore < SLOTS_MOVED; lcore++)
 		fill_on_lcore(lcore, 50);
 }
 
 static void
 step_mover(void *arg __rte_unused)
 {
-	unsigned int i;
-
 	/* Once without steps: what is bound late is bound then. */
 	move_by_magazines();
-	for (i = 0; i < RTE_DIM(moves); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(moves); i++) {
 		stepper_begin(count_now);
 		moves[i]();
 		stepper_end();
@@ -532,13 +520,11 @@ move_something(void)
 static void
 at_step(uintptr_t place)
 {
-	unsigned int i;
-
 	pool.place = place;
 	count.step++;
 	if (count.step == count.last)
 		stepper_end();
-	for (i = 0; i < SPOTS; i++) {
+	for (unsigned int i = 0; i < SPOTS; i++) {
 		if (count.spot[i] != count.step)
 			continue;
 		count.move();
@@ -585,10 +571,10 @@ count_once(void)
 static void
 step_counter(void *arg __rte_unused)
 {
-	unsigned int i, j, steps = count_once();
+	unsigned int steps = count_once();
 
-	for (i = 0; i < COUNTS && pool.too_many == 0; i++) {
-		for (j = 0; j < SPOTS; j++)
+	for (unsigned int i = 0; i < COUNTS && pool.too_many == 0; i++) {
+		for (unsigned int j = 0; j < SPOTS; j++)
 			count.spot[j] = 1 + random_below(steps);
 		count_with(move_something);
 	}
@@ -636,11 +622,11 @@ swap_ends(void)
 static void
 step_counter_beside_swaps(void *arg __rte_unused)
 {
-	unsigned int i, steps;
+	unsigned int steps;
 
 	prepare_swap();
 	steps = count_once();
-	for (i = 1; i <= steps && pool.too_many == 0; i++) {
+	for (unsigned int i = 1; i <= steps && pool.too_many == 0; i++) {
 		prepare_swap();
 		count.spot[0] = count.last = i;
 		count_with(move_by_swap);
@@ -660,13 +646,13 @@ move_last_back(void)
 static void
 step_counter_beside_a_slab_that_goes(void *arg __rte_unused)
 {
-	unsigned int i, steps;
+	unsigned int steps;
 
 	/* What is bound late is bound here. */
 	mag_cache_available(cache);
 	steps = count_once();
 	count.move = move_last_back;
-	for (i = 1; i <= steps; i++) {
+	for (unsigned int i = 1; i <= steps; i++) {
 		cache_reap_all();
 		take(1);
 		count.spot[0] = count.last = i;
@@ -749,12 +735,12 @@ load_reap_run(void *arg __rte_unused)
 static void
 count_under_load(void)
 {
-	unsigned int number[] = {0, 1, 2, 3}, i;
+	unsigned int number[] = {0, 1, 2, 3};
 	struct task task[RTE_DIM(number)], reaper;
 
 	atomic_store(&load_stop, false);
 	atomic_store(&load_ready, 0);
-	for (i = 0; i < RTE_DIM(number); i++)
+	for (unsigned int i = 0; i < RTE_DIM(number); i++)
 		if (i < 2)
 			task_lcore(&task[i], 1 + i, load_run, &number[i]);
 		else
@@ -762,11 +748,11 @@ count_under_load(void)
 	wait_until(atomic_load(&load_ready) == RTE_DIM(number));
 	pool.held = RTE_DIM(number) * LOAD_KEPT;
 	task_thread(&reaper, load_reap_run, NULL);
-	for (i = 0; i < LOAD_COUNTS && pool.too_many == 0; i++)
+	for (unsigned int i = 0; i < LOAD_COUNTS && pool.too_many == 0; i++)
 		count_now(0);
 	atomic_store(&load_stop, true);
 	task_join(&reaper);
-	for (i = 0; i < RTE_DIM(number); i++)
+	for (unsigned int i = 0; i < RTE_DIM(number); i++)
 		task_join(&task[i]);
 	pool.held = 0;
 	assert_never_too_many();

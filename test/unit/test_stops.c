@@ -10,20 +10,13 @@
  */
 
 #include "eal.h"
-#include "mag_maint.h"
-#include "mag_stats.h"
-#include "visits/purge.h"
 #include "visits/steal.h"
 
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "fixture.h"
 #include "stepper.h"
-#include "outside/maint.h"
 
 #define SIZE 64
 #define BLOCK 64
@@ -156,9 +149,7 @@ turn(void **objects)
 static void
 rest(void)
 {
-	unsigned int i;
-
-	for (i = 0; i < RESTS && atomic_load(&others.pause) % 2 == 0; i++)
+	for (unsigned int i = 0; i < RESTS && atomic_load(&others.pause) % 2 == 0; i++)
 		nap(10);
 }
 
@@ -194,27 +185,24 @@ static void
 workers_start(void)
 {
 	struct worker *worker;
-	unsigned int i;
 
 	memset(&others, 0, sizeof(others));
-	for (i = 0; i < WORKERS; i++) {
+	for (unsigned int i = 0; i < WORKERS; i++) {
 		worker = &others.worker[i];
 		if (i == BESIDE)
 			task_thread(&worker->task, worker_run, worker);
 		else
 			task_lcore(&worker->task, VICTIM_LCORE + 1 + i, worker_run, worker);
 	}
-	for (i = 0; i < WORKERS; i++)
+	for (unsigned int i = 0; i < WORKERS; i++)
 		wait_until(atomic_load(&others.worker[i].ready));
 }
 
 static void
 workers_join(void)
 {
-	unsigned int i;
-
 	atomic_store(&others.stop, true);
-	for (i = 0; i < WORKERS; i++)
+	for (unsigned int i = 0; i < WORKERS; i++)
 		task_join(&others.worker[i].task);
 }
 
@@ -237,9 +225,7 @@ worker_is_parked(const struct worker *worker)
 static void
 workers_watch(void)
 {
-	unsigned int i;
-
-	for (i = 0; i < WORKERS; i++) {
+	for (unsigned int i = 0; i < WORKERS; i++) {
 		others.worker[i].seen = atomic_load(&others.worker[i].turns);
 		others.worker[i].since_ns = worker_ns(&others.worker[i]);
 	}
@@ -489,9 +475,8 @@ static void
 get_and_put_few(void)
 {
 	static const unsigned int bulks[] = {1, 3, 8, 32, 64};
-	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(bulks); i++)
+	for (unsigned int i = 0; i < RTE_DIM(bulks); i++)
 		take_and_return(bulks[i], bulks[i]);
 }
 
@@ -600,13 +585,12 @@ static void
 gather_blocks(void)
 {
 	void *first[2];
-	unsigned int i, j;
 
 	mag_cache_gather(cache);
 	if (mag_slab_alloc_blocks(&cache->first.slab, first, RTE_DIM(first)) != 0)
 		return;
-	for (i = 0; i < RTE_DIM(first); i++)
-		for (j = 0; j < BLOCK; j++)
+	for (unsigned int i = 0; i < RTE_DIM(first); i++)
+		for (unsigned int j = 0; j < BLOCK; j++)
 			mag_cache_free(cache, (char *)first[i] + j * SIZE);
 }
 
@@ -745,10 +729,9 @@ TEST(test_every_part_was_stopped_in, setup_plenty, teardown)
 		"mag_cache_reap_now",     "mag_cache_update",      "mag_cache_flush_slot",
 		"mag_cache_gather",
 	};
-	unsigned int i;
 
 	skip_without_steps();
-	for (i = 0; i < RTE_DIM(functions); i++)
+	for (unsigned int i = 0; i < RTE_DIM(functions); i++)
 		if (!found.ever[stepper_place(functions[i])])
 			fail_msg("%s was never stopped in", functions[i]);
 }
@@ -757,14 +740,14 @@ TEST(test_every_part_was_stopped_in, setup_plenty, teardown)
 static void
 tell_windows(void)
 {
-	unsigned int place, n[LEAVES] = {0}, waited = 0, leaf;
+	unsigned int n[LEAVES] = {0}, waited = 0;
 	const char *last = "", *function;
 
-	for (place = 0; place <= STEPPER_PLACES; place++) {
+	for (unsigned int place = 0; place <= STEPPER_PLACES; place++) {
 		if (place < STEPPER_PLACES && found.leaf[place] == LEAF_NONE)
 			continue;
 		function = place < STEPPER_PLACES ? stepper_function(place) : "";
-		for (leaf = 1; leaf < LEAVES && strcmp(function, last) != 0; leaf++) {
+		for (unsigned int leaf = 1; leaf < LEAVES && strcmp(function, last) != 0; leaf++) {
 			if (n[leaf] > 0)
 				printf("# %s: %u places under the %s lock, others waited at %u\n",
 				       last, n[leaf], leaf_name[leaf], waited);
@@ -782,11 +765,9 @@ tell_windows(void)
 
 TEST(test_a_slab_lock_is_held_no_longer_than_for_a_bulk, setup_plenty, teardown)
 {
-	unsigned int leaf;
-
 	skip_without_steps();
 	tell_windows();
-	for (leaf = LEAF_SLAB; leaf < LEAVES; leaf++)
+	for (unsigned int leaf = LEAF_SLAB; leaf < LEAVES; leaf++)
 		printf("# at most %u instructions under the %s lock\n", found.locked[leaf],
 		       leaf_name[leaf]);
 	assert_true(found.locked[LEAF_SLAB] > 0);
@@ -830,9 +811,7 @@ static const struct row rows[] = {
 int
 main(void)
 {
-	unsigned int i;
-
-	for (i = 0; i < RTE_DIM(rows); i++)
+	for (unsigned int i = 0; i < RTE_DIM(rows); i++)
 		if (!rows[i].full || is_full())
 			tests_add(&(struct CMUnitTest){rows[i].name, test_nobody_waits, setup,
 						       teardown, (void *)(uintptr_t)&rows[i]},

@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
-#include "mag_maint.h"
-#include "control/pool.h"
 
 #include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #include <rte_eal.h>
 #include <rte_ring.h>
@@ -93,7 +88,6 @@ TEST(test_code_for_rings_and_stacks_finds_no_room_and_no_objects, setup, fixture
 	struct rte_stack *stack = (struct rte_stack *)cache;
 	struct mag_cache *before = malloc(sizeof(*before));
 	void *objects[2] = {cache, cache};
-	unsigned int i;
 
 	/* It notes in the cache when it comes again. */
 	assert_int_equal(mag_maint_stop(), 0);
@@ -106,7 +100,7 @@ TEST(test_code_for_rings_and_stacks_finds_no_room_and_no_objects, setup, fixture
 	assert_int_equal(rte_stack_pop(stack, objects, 2), 0);
 	assert_int_equal(rte_stack_count(stack), 0);
 	assert_memory_equal(before, cache, sizeof(*before));
-	for (i = 0; i < RTE_DIM(types); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(types); i++) {
 		ring->prod.sync_type = ring->cons.sync_type = types[i];
 		assert_int_equal(rte_ring_enqueue_bulk(ring, objects, 2, NULL), 0);
 		assert_int_equal(rte_ring_dequeue_bulk(ring, objects, 2, NULL), 0);

@@ -6,20 +6,10 @@
  */
 
 #include "eal.h"
-#include "mag_maint.h"
-#include "mag_stats.h"
 #include "visits/steal.h"
-
-#include <errno.h>
-#include <pthread.h>
-#include <sched.h>
-#include <stdlib.h>
-
-#include <rte_errno.h>
 
 #include "base/compat.h"
 #include "fixture.h"
-#include "outside/maint.h"
 
 #define COUNT 4096
 #define SIZE 64
@@ -67,9 +57,9 @@ magazines_out(void)
 static void
 assert_no_slot_but_ours_holds_a_magazine(void)
 {
-	unsigned int i, own = mag_thread_slot();
+	unsigned int own = mag_thread_slot();
 
-	for (i = 0; i < MAG_SLOT_SHARED; i++) {
+	for (unsigned int i = 0; i < MAG_SLOT_SHARED; i++) {
 		if (i == own)
 			continue;
 		assert_int_equal(slot_holds(i), 0);
@@ -82,7 +72,7 @@ assert_no_slot_but_ours_holds_a_magazine(void)
 static void
 come_and_go(void)
 {
-	unsigned int n = COUNT / 4, lcores, slots, owners, turn;
+	unsigned int n = COUNT / 4, lcores, slots, owners;
 	uint64_t heap, out;
 
 	fill_run(&n);
@@ -92,7 +82,7 @@ come_and_go(void)
 	owners = mag_thread_owners();
 	heap = heap_balance();
 	out = magazines_out();
-	for (turn = 0; turn < TURNS; turn++) {
+	for (unsigned int turn = 0; turn < TURNS; turn++) {
 		n = 1 + random_below(COUNT / 2);
 		run_on_registered(fill_run, &n);
 		assert_int_equal(mag_thread_owners(), owners);
@@ -121,18 +111,18 @@ TEST(test_they_leave_nothing_where_nobody_may_be_visited, setup_quiet, teardown)
 
 TEST(test_they_do_so_while_maintenance_reaps_and_others_steal, setup, teardown)
 {
-	unsigned int slots = mag_thread_slots(), turn, i, n = COUNT;
+	unsigned int slots = mag_thread_slots(), n = COUNT;
 	struct task task[AT_ONCE];
 
 	assert_int_equal(mag_maint_interval(1), 0);
-	for (turn = 0; turn < TURNS / AT_ONCE; turn++) {
-		for (i = 0; i < AT_ONCE; i++)
+	for (unsigned int turn = 0; turn < TURNS / AT_ONCE; turn++) {
+		for (unsigned int i = 0; i < AT_ONCE; i++)
 			task_registered(&task[i], fill_run, &n);
 		mag_reap_request();
 		if (turn % 8 == 0)
 			mag_cache_reap_now(cache, true);
 		mag_cache_update(cache);
-		for (i = 0; i < AT_ONCE; i++)
+		for (unsigned int i = 0; i < AT_ONCE; i++)
 			task_join(&task[i]);
 		wait_until(mag_cache_available(cache) == COUNT);
 	}
@@ -153,7 +143,6 @@ static void
 repeat_run(void *arg)
 {
 	struct repeat *repeat = arg;
-	unsigned int turn;
 
 	repeat->failed = rte_thread_register() != 0;
 	fill(COUNT / 4);
@@ -164,7 +153,7 @@ repeat_run(void *arg)
 	atomic_fetch_add(repeat->claimed, 1);
 	while (atomic_load(repeat->claimed) < 2)
 		sched_yield();
-	for (turn = 0; turn < TURNS; turn++) {
+	for (unsigned int turn = 0; turn < TURNS; turn++) {
 		rte_thread_unregister();
 		fill(COUNT / 4);
 		repeat->strays += mag_thread_slot() != repeat->slot;
@@ -177,14 +166,14 @@ repeat_run(void *arg)
 
 TEST(test_one_thread_that_registers_again_and_again_keeps_its_slot, setup, teardown)
 {
-	unsigned int owners = mag_thread_owners(), i;
+	unsigned int owners = mag_thread_owners();
 	_Atomic unsigned int claimed = 0;
 	struct repeat repeat[2] = {{.claimed = &claimed}, {.claimed = &claimed}};
 	struct task task[2];
 
-	for (i = 0; i < 2; i++)
+	for (unsigned int i = 0; i < 2; i++)
 		task_thread(&task[i], repeat_run, &repeat[i]);
-	for (i = 0; i < 2; i++) {
+	for (unsigned int i = 0; i < 2; i++) {
 		task_join(&task[i]);
 		assert_int_equal(repeat[i].failed, 0);
 		assert_int_equal(repeat[i].strays, 0);
@@ -251,12 +240,11 @@ setup_runs(void **state __rte_unused)
 	struct mag_region_params params =
 		REGION_PARAMS(.name = "runs", .object_size = SIZE, .block = BLOCK);
 	void *objects[ALL];
-	unsigned int i;
 
 	ground = (struct ground){.region = mag_region_create(&params),
 				 .memory = aligned_alloc(SIZE, (ALL + RUNS) * SIZE)};
 	assert_non_null(ground.region);
-	for (i = 0; i < ALL; i++)
+	for (unsigned int i = 0; i < ALL; i++)
 		objects[i] = ground.memory + (i + i / (BLOCK + TAIL)) * SIZE;
 	assert_int_equal(mag_region_adopt(ground.region, objects, ALL, -1), 0);
 	cache = make_cache(
@@ -372,7 +360,7 @@ blocks_run(void *arg __rte_unused)
 
 TEST(test_blocks_that_cannot_be_had_refuse_nobody_unnoticed, setup_runs, teardown_runs)
 {
-	unsigned int turn, refused = 0;
+	unsigned int refused = 0;
 	struct task task;
 	void *objects[ALL];
 
@@ -380,7 +368,7 @@ TEST(test_blocks_that_cannot_be_had_refuse_nobody_unnoticed, setup_runs, teardow
 	atomic_store(&blocks_asked, 0);
 	task_thread(&task, blocks_run, NULL);
 	wait_until(atomic_load(&blocks_asked) > 0);
-	for (turn = 0; turn < ALL_TURNS; turn++)
+	for (unsigned int turn = 0; turn < ALL_TURNS; turn++)
 		if (mag_cache_take_all(cache, objects, ALL, true) == 0)
 			mag_cache_give_past(cache, objects, ALL);
 		else
@@ -403,10 +391,9 @@ control_run(void *arg)
 TEST(test_control_threads_are_joined_or_detached)
 {
 	pthread_t thread = 0;
-	unsigned int turn;
 
 	atomic_store(&controls, 0);
-	for (turn = 0; turn < TURNS; turn++) {
+	for (unsigned int turn = 0; turn < TURNS; turn++) {
 		assert_int_equal(
 			mag_ctrl_thread_create(&thread, "mag-test", control_run, &controls), 0);
 		if (turn % 2 != 0)

@@ -14,9 +14,8 @@ TEST(test_the_first_type_follows_the_table_at_every_boundary)
 		{65536, 14}, {129, 14}, {128, 30}, {97, 30}, {96, 46}, {65, 46}, {64, 62}, {33, 62},
 		{32, 94},    {17, 94},  {16, 126}, {9, 126}, {8, 142}, {1, 142}, {0, 158},
 	};
-	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(rows); i++)
+	for (unsigned int i = 0; i < RTE_DIM(rows); i++)
 		assert_int_equal(mag_type_first(rows[i].chunk), rows[i].rounds);
 }
 
@@ -29,9 +28,8 @@ TEST(test_a_type_grows_only_below_its_largest_object)
 		{14, 30, 512}, {30, 46, 256},  {46, 62, 128}, {62, 94, 64},
 		{94, 126, 32}, {126, 142, 16}, {142, 158, 8},
 	};
-	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(rows); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(rows); i++) {
 		assert_int_equal(mag_type_next(rows[i].max - 1, rows[i].rounds), rows[i].next);
 		assert_int_equal(mag_type_next(rows[i].max, rows[i].rounds), 0);
 		assert_int_equal(mag_type_next(rows[i].max + 1, rows[i].rounds), 0);
@@ -54,9 +52,8 @@ TEST(test_the_largest_type_is_where_growing_ends)
 		{127, 62},  {64, 62},  {63, 94},  {32, 94},  {31, 126}, {16, 126},
 		{15, 142},  {8, 142},  {7, 158},  {1, 158},
 	};
-	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(rows); i++)
+	for (unsigned int i = 0; i < RTE_DIM(rows); i++)
 		assert_int_equal(mag_type_largest(rows[i].chunk), rows[i].rounds);
 }
 
@@ -64,22 +61,20 @@ TEST(test_only_six_sizes_are_pool_types)
 {
 	const uint64_t others[] = {
 		0, 1, 13, 15, 29, 31, 46, 158, 253, 255, 511, 14 + (1ull << 32), UINT64_MAX};
-	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(pool_types); i++)
+	for (unsigned int i = 0; i < RTE_DIM(pool_types); i++)
 		assert_true(mag_type_is_pool(pool_types[i]));
-	for (i = 0; i < RTE_DIM(others); i++)
+	for (unsigned int i = 0; i < RTE_DIM(others); i++)
 		assert_false(mag_type_is_pool(others[i]));
 }
 
 TEST(test_magazines_of_all_slots_hold_at_most_a_quarter_of_a_pool)
 {
 	const uint32_t slots[] = {1, 2, 3, 8, 128};
-	unsigned int i, s;
 	uint64_t objects;
 
-	for (s = 0; s < RTE_DIM(slots); s++)
-		for (i = 0; i < RTE_DIM(pool_types); i++) {
+	for (unsigned int s = 0; s < RTE_DIM(slots); s++)
+		for (unsigned int i = 0; i < RTE_DIM(pool_types); i++) {
 			objects = 8ull * slots[s] * pool_types[i];
 			assert_int_equal(mag_type_pool(objects, slots[s], MAG_ROUNDS_MAX),
 					 pool_types[i]);
@@ -103,9 +98,7 @@ TEST(test_a_pool_type_keeps_to_its_limit)
 
 TEST(test_pool_types_follow_each_other)
 {
-	unsigned int i;
-
-	for (i = 0; i + 1 < RTE_DIM(pool_types); i++)
+	for (unsigned int i = 0; i + 1 < RTE_DIM(pool_types); i++)
 		assert_int_equal(mag_type_pool_next(pool_types[i]), pool_types[i + 1]);
 	assert_int_equal(mag_type_pool_next(510), 0);
 	assert_int_equal(mag_type_pool_next(46), 0);

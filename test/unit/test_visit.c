@@ -1,21 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
-#include "mag_maint.h"
-#include "mag_stats.h"
 #include "visits/perimeter.h"
-#include "visits/purge.h"
 #include "visits/steal.h"
 #include "visits/sweep.h"
 
-#include <errno.h>
 #include <limits.h>
-#include <sched.h>
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "fixture.h"
-#include "../counts.h"
 
 #define COUNT (16 * FIXTURE_BLOCK)
 #define SIZE 256
@@ -343,9 +334,8 @@ TEST(test_a_purge_does_not_wait_for_ever_for_a_lock, setup, teardown)
 		{"the user of the shared slot", &cache->first.shared, false},
 		{"the reap of the depot", &cache->first.working_set, true},
 	};
-	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(rows); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(rows); i++) {
 		printf("# %s\n", rows[i].name);
 		check_purge_under(rows[i].lock, rows[i].emptied);
 	}
@@ -372,9 +362,8 @@ TEST(test_sizes_that_a_cache_cannot_have_are_refused, setup, teardown)
 {
 	const uint32_t bad[] = {1, 13, 62, 46, 158, 254, 510, UINT32_MAX};
 	const char *log;
-	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(bad); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(bad); i++) {
 		log_begin();
 		assert_int_equal(mag_cache_resize(cache, bad[i], true), -EINVAL);
 		log = log_end();
@@ -422,11 +411,10 @@ TEST(test_others_are_told_that_the_perimeter_is_taken, setup, teardown)
 {
 	static int (*const calls[])(void) = {cache_purge, cache_resize_now, cache_reap_all,
 					     cache_reclaim_low, destroy};
-	unsigned int i;
 
 	fill(10);
 	assert_true(mag_perimeter_enter(cache, false));
-	for (i = 0; i < RTE_DIM(calls); i++)
+	for (unsigned int i = 0; i < RTE_DIM(calls); i++)
 		assert_int_equal(call_elsewhere(calls[i]), -EBUSY);
 	assert_true(mag_cache_in_lcores(cache) > 0);
 	assert_int_equal(cache->common.type, ROUNDS);
@@ -472,14 +460,13 @@ TEST(test_a_thread_gives_up_when_another_stays_in_the_perimeter, setup, teardown
 			       {.name = "gather", .call = cache_gather},
 			       {.name = "reset", .call = reset}};
 	struct task task[RTE_DIM(calls)];
-	unsigned int i;
 
 	fill(40);
 	assert_true(mag_perimeter_enter(cache, false));
 	atomic_store(&cache->off, true);
-	for (i = 0; i < RTE_DIM(calls); i++)
+	for (unsigned int i = 0; i < RTE_DIM(calls); i++)
 		task_thread(&task[i], call_run, &calls[i]);
-	for (i = 0; i < RTE_DIM(calls); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(calls); i++) {
 		task_join(&task[i]);
 		if (calls[i].ret != -EBUSY)
 			fail_msg("%s: %d", calls[i].name, calls[i].ret);
@@ -505,15 +492,15 @@ hand_on_run(void *arg)
 TEST(test_threads_that_wait_for_the_perimeter_come_in_one_after_the_other, setup, teardown)
 {
 	struct task task[20];
-	unsigned int i, came = 0;
+	unsigned int came = 0;
 
 	assert_true(mag_perimeter_enter(cache, false));
-	for (i = 0; i < RTE_DIM(task); i++)
+	for (unsigned int i = 0; i < RTE_DIM(task); i++)
 		task_thread(&task[i], hand_on_run, &came);
 	let_pass(20);
 	assert_int_equal(came, 0);
 	mag_perimeter_leave(cache);
-	for (i = 0; i < RTE_DIM(task); i++)
+	for (unsigned int i = 0; i < RTE_DIM(task); i++)
 		task_join(&task[i]);
 	assert_int_equal(came, RTE_DIM(task));
 }
@@ -555,9 +542,8 @@ TEST(test_other_calls_that_purge_take_all_and_enable_again)
 		{"a reclaim of a REAP_ALL cache", cache_reclaim, MAG_CACHE_REAP_ALL},
 		{"blocks that are gathered", cache_gather, 0},
 	};
-	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(rows); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(rows); i++) {
 		printf("# %s\n", rows[i].name);
 		setup_with(CACHE_PARAMS(.flags = rows[i].flags));
 		fill(50);
@@ -645,9 +631,7 @@ take_one(struct mag_depot_list *list)
 static void
 use_empties(unsigned int n)
 {
-	unsigned int i;
-
-	for (i = 0; i < n; i++)
+	for (unsigned int i = 0; i < n; i++)
 		mag_arena_put(&cache->first.arena, take_one(&cache->first.depot.empty));
 	put_empties(n);
 }
@@ -759,9 +743,7 @@ TEST(test_reclaim_without_need_takes_what_two_intervals_did_not_use, setup, tear
 /* By an lcore, and by a thread without an lcore id. */
 TEST(test_one_lcore_gets_what_all_others_hold, setup, teardown)
 {
-	unsigned int turn;
-
-	for (turn = 0; turn < 2; turn++) {
+	for (unsigned int turn = 0; turn < 2; turn++) {
 		fill(60);
 		fill_on_lcore(1, 60);
 		fill_on_lcore(2, 60);
@@ -795,7 +777,6 @@ TEST(test_a_request_that_cannot_succeed_visits_nobody, setup, teardown)
 {
 	void *objects[COUNT + 1];
 	uint64_t membarriers;
-	unsigned int i;
 
 	fill_on_lcore(1, 60);
 	membarriers = mag_bias_membarriers();
@@ -806,7 +787,7 @@ TEST(test_a_request_that_cannot_succeed_visits_nobody, setup, teardown)
 	membarriers = mag_bias_membarriers();
 	/* Not even the lock of visitors is asked for. */
 	mag_lock_wait(&cache->first.visit);
-	for (i = 0; i < 100; i++) {
+	for (unsigned int i = 0; i < 100; i++) {
 		assert_int_equal(mag_cache_take_all(cache, objects, 1, true), -ENOBUFS);
 		assert_int_equal(mag_cache_take_all(cache, objects, 32, true), -ENOBUFS);
 		assert_int_equal(mag_cache_alloc_burst(cache, objects, 2), 0);
@@ -1223,10 +1204,10 @@ TEST(test_a_sweep_whose_membarrier_failed_touches_no_slot_and_asks, setup_failin
 		{.name = "gather", .call = cache_gather, .ret = -EAGAIN},
 	};
 	struct mag_slot *slot = slot_at(1);
-	unsigned int i, count, previous;
+	unsigned int count, previous;
 
 	skip_without_membarrier();
-	for (i = 0; i < RTE_DIM(rows); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(rows); i++) {
 		printf("# %s\n", rows[i].name);
 		mag_bias_forbid_membarrier(false);
 		fill_on_lcore(1, 40);
@@ -1399,11 +1380,9 @@ TEST(test_a_cache_made_when_membarriers_failed_has_fences, setup_failing, teardo
 /* Nobody uses it: no owner needs a fence. */
 TEST(test_a_cache_is_destroyed_though_membarriers_fail, setup_failing, teardown)
 {
-	unsigned int times;
-
 	skip_without_membarrier();
 	/* The first time the sweep finds out, then it is known. */
-	for (times = 0; times < 2; times++) {
+	for (unsigned int times = 0; times < 2; times++) {
 		fill_on_lcore(1, 40);
 		fixture_drop();
 		assert_true(mag_bias_has_given_up());
@@ -1600,9 +1579,8 @@ TEST(test_a_magazine_that_no_longer_fits_its_slot_is_given_back)
 		{"for a layer that went off", purge_meanwhile, ROUNDS, 0},
 		{"for a slot that is being purged", announce_meanwhile, ROUNDS, 0},
 	};
-	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(rows); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(rows); i++) {
 		printf("# %s\n", rows[i].name);
 		setup(NULL);
 		alloc_bulk(had, 20);
@@ -1701,18 +1679,16 @@ inspect_slot(const struct mag_slot *slot)
 static void
 inspect(void)
 {
-	unsigned int i;
-
 	mag_lock_wait(&cache->first.visit);
-	for (i = 0; i < MAG_SLOT_SHARED; i++)
+	for (unsigned int i = 0; i < MAG_SLOT_SHARED; i++)
 		mag_bias_announce(slot_at(i), MAG_BIAS_VISIT);
 	mag_bias_fence(cache->common.bias, mag_thread_is_any_foreign);
 	mag_lock_wait(&cache->first.shared);
-	for (i = 0; i < MAG_SLOTS; i++)
+	for (unsigned int i = 0; i < MAG_SLOTS; i++)
 		if (i == MAG_SLOT_SHARED || mag_bias_granted(slot_at(i), 0))
 			inspect_slot(slot_at(i));
 	mag_lock_release(&cache->first.shared);
-	for (i = 0; i < MAG_SLOT_SHARED; i++)
+	for (unsigned int i = 0; i < MAG_SLOT_SHARED; i++)
 		mag_bias_dismiss(slot_at(i), MAG_BIAS_VISIT);
 	mag_lock_release(&cache->first.visit);
 }
@@ -1747,10 +1723,9 @@ static void
 crowd_disturbed_by(void (*disturb)(unsigned int turn), const _Atomic uint64_t *counted)
 {
 	uint64_t end = wait_deadline();
-	unsigned int i;
 
 	crowd_begin(2, 48);
-	for (i = 0;
+	for (unsigned int i = 0;
 	     i < 100 || crowd_turns() < 3000 || (MAG_STAT(*counted) == 0 && !wait_is_over(end));
 	     i++)
 		disturb(i);

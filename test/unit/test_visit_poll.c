@@ -3,14 +3,8 @@
 /* With visit=0 owners are asked, and hand in what they have when they come by. */
 
 #include "eal.h"
-#include "mag_maint.h"
-#include "mag_stats.h"
-#include "visits/purge.h"
-
-#include <errno.h>
 
 #include "fixture.h"
-#include "outside/maint.h"
 
 #define BLOCK FIXTURE_BLOCK
 #define COUNT (16 * BLOCK)
@@ -201,7 +195,6 @@ TEST(test_more_lcores_do_not_change_the_magazines, setup_small, teardown)
 TEST(test_blocks_are_not_gathered_from_lcores_before_they_came_by, setup_growing, teardown)
 {
 	void *first[COUNT / BLOCK];
-	unsigned int i;
 
 	fill_on_lcore(1, COUNT);
 	assert_true(slot_holds(1) > 0);
@@ -211,19 +204,17 @@ TEST(test_blocks_are_not_gathered_from_lcores_before_they_came_by, setup_growing
 	run_on_lcore(1, flush_run, NULL);
 	assert_int_equal(mag_cache_gather(cache), -EAGAIN);
 	assert_int_equal(mag_slab_alloc_blocks(&cache->first.slab, first, COUNT / BLOCK), 0);
-	for (i = 0; i < COUNT; i++)
+	for (unsigned int i = 0; i < COUNT; i++)
 		mag_cache_free_nocache(cache, (char *)first[i / BLOCK] + i % BLOCK * SIZE);
 }
 
 TEST(test_a_pool_is_populated_anew, setup_growing, teardown)
 {
-	unsigned int i;
-
 	fill_on_lcore(1, COUNT / 2);
 	fill(COUNT / 2);
 	mag_pool_reset(cache);
 	assert_int_equal(mag_cache_available(cache), 0);
-	for (i = 0; i < COUNT; i++)
+	for (unsigned int i = 0; i < COUNT; i++)
 		had[i] = ground_object(&ground, i);
 	assert_int_equal(mag_region_adopt(ground.region, had, COUNT, -1), 0);
 	steal(COUNT);
@@ -248,11 +239,10 @@ disturb(void)
 TEST(test_nothing_interrupts_lcores_that_work, setup_growing, teardown)
 {
 	uint32_t type = cache->common.type;
-	unsigned int i;
 
 	assert_int_equal(mag_maint_interval(1), 0);
 	crowd_begin(2, 90);
-	for (i = 0; i < 100 || crowd_turns() < 3000; i++)
+	for (unsigned int i = 0; i < 100 || crowd_turns() < 3000; i++)
 		disturb();
 	crowd_end();
 	assert_int_equal(mag_maint_interval(0), 0);

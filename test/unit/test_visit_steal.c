@@ -6,17 +6,10 @@
  */
 
 #include "eal.h"
-#include "mag_maint.h"
-#include "mag_stats.h"
 #include "visits/perimeter.h"
 #include "visits/steal.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-
 #include <rte_malloc.h>
-#include <rte_mempool.h>
 
 #include "fixture.h"
 #include "rte_mempool_magazine.h"
@@ -105,8 +98,6 @@ holder_order(struct holder *one, int order)
 static void
 holders_begin(unsigned int n, unsigned int each)
 {
-	unsigned int i;
-
 	for (holders = 0; holders < n; holders++) {
 		holder[holders] = (struct holder){.held = each};
 		task_registered(&holder[holders].task, holder_run, &holder[holders]);
@@ -116,7 +107,7 @@ holders_begin(unsigned int n, unsigned int each)
 	}
 	alloc_bulk(rest, COUNT - n * each);
 	assert_int_equal(mag_cache_reachable(cache), 0);
-	for (i = 0; i < holders; i++) {
+	for (unsigned int i = 0; i < holders; i++) {
 		holder_order(&holder[i], ORDER_FREE);
 		wait_until(atomic_load(&holder[i].done) == 2);
 		assert_int_equal(slot_holds(holder[i].slot), each);
@@ -126,11 +117,9 @@ holders_begin(unsigned int n, unsigned int each)
 static void
 holders_end(void)
 {
-	unsigned int i;
-
-	for (i = 0; i < holders; i++)
+	for (unsigned int i = 0; i < holders; i++)
 		holder_order(&holder[i], ORDER_LEAVE);
-	for (i = 0; i < holders; i++)
+	for (unsigned int i = 0; i < holders; i++)
 		task_join(&holder[i].task);
 	free_bulk(rest, COUNT - holders * holder[0].held);
 }
@@ -138,9 +127,9 @@ holders_end(void)
 static unsigned int
 holders_visited(void)
 {
-	unsigned int i, n = 0;
+	unsigned int n = 0;
 
-	for (i = 0; i < holders; i++)
+	for (unsigned int i = 0; i < holders; i++)
 		n += MAG_STAT(slot_at(holder[i].slot)->visited_out) != 0;
 	return n;
 }
@@ -173,11 +162,10 @@ TEST(test_one_sweep_with_one_membarrier_gets_what_all_slots_hold)
 	static const unsigned int slots[] = {1, 8, 32, HOLDERS_MAX};
 	/* Partial magazines, and full ones beside them. */
 	static const unsigned int each[] = {3, HOLD_MAX};
-	unsigned int i, j, burst;
 
-	for (i = 0; i < RTE_DIM(slots); i++)
-		for (j = 0; j < RTE_DIM(each); j++)
-			for (burst = 0; burst < 2; burst++) {
+	for (unsigned int i = 0; i < RTE_DIM(slots); i++)
+		for (unsigned int j = 0; j < RTE_DIM(each); j++)
+			for (unsigned int burst = 0; burst < 2; burst++) {
 				printf("# %u slots of %u, %s\n", slots[i], each[j],
 				       burst ? "burst" : "bulk");
 				check_one_sweep(slots[i], each[j], burst);
@@ -278,16 +266,14 @@ TEST(test_an_optional_refill_empties_nobodys_magazines, setup_pool, teardown_poo
 
 TEST(test_an_optional_refill_is_not_stolen_when_the_request_is_served, setup_pool, teardown_pool)
 {
-	unsigned int i;
-
 	/* Enough for the request, and with what the other one has for the refill. */
 	put(away - 400, 400);
 	assert_int_equal(mag_cache_reachable(cache), AWAY + 400);
-	for (i = 0; i < 400; i++)
+	for (unsigned int i = 0; i < 400; i++)
 		assert_int_equal(rte_mempool_get(pool, &away[i] - 400), 0);
 	assert_int_equal(sent(), 0);
 	assert_int_equal(slot_holds(1), AWAY);
-	for (i = 0; i < AWAY; i++)
+	for (unsigned int i = 0; i < AWAY; i++)
 		assert_int_equal(rte_mempool_get(pool, &away[i]), 0);
 }
 
@@ -324,9 +310,8 @@ static void
 get_the_rest(unsigned int n)
 {
 	struct rte_mempool_cache *own = own_cache();
-	unsigned int i;
 
-	for (i = 0; i < own->len; i++)
+	for (unsigned int i = 0; i < own->len; i++)
 		had[POOL_OBJECTS - n + i] = own->objs[i];
 	n -= own->len;
 	own->len = 0;
@@ -354,14 +339,14 @@ TEST(test_a_refill_without_a_second_try_is_refused_once, setup_small, teardown_p
 /* Objects that it had itself, and gave back when they were too few, are no other request. */
 TEST(test_a_refill_is_refused_once_with_some_objects_of_its_own, setup_small, teardown_pool)
 {
-	unsigned int i, n = 10;
+	unsigned int n = 10;
 
 	put(had, n);
 	assert_refused_without_a_visit(fill_as_a_driver());
 	assert_int_equal(fill_as_a_driver(), 0);
 	assert_int_equal(sent(), 1);
 	assert_int_equal(own_cache()->len, NEEDED + SMALL);
-	for (i = 0; i < n; i++)
+	for (unsigned int i = 0; i < n; i++)
 		had[i] = own_cache()->objs[--own_cache()->len];
 	get_the_rest(AWAY);
 }
@@ -381,11 +366,11 @@ TEST(test_a_refill_that_was_served_is_not_remembered, setup_small, teardown_pool
 
 TEST(test_a_refill_that_no_lcore_can_serve_stays_remembered, setup_small, teardown_pool)
 {
-	unsigned int i, more = AWAY - NEEDED - SMALL + 1;
+	unsigned int more = AWAY - NEEDED - SMALL + 1;
 
 	assert_refused_without_a_visit(fill_as_a_driver());
 	assert_int_equal(get(&had[POOL_OBJECTS - more], more), 0);
-	for (i = 0; i < 5; i++)
+	for (unsigned int i = 0; i < 5; i++)
 		assert_int_equal(fill_as_a_driver(), -ENOBUFS);
 	put(&had[POOL_OBJECTS - more], more);
 	assert_int_equal(fill_as_a_driver(), 0);
@@ -396,10 +381,9 @@ TEST(test_a_refill_that_no_lcore_can_serve_stays_remembered, setup_small, teardo
 TEST(test_a_refusal_is_forgotten_with_the_request_that_follows, setup_small, teardown_pool)
 {
 	static const unsigned int direct[] = {1, 60, 1, 20};
-	unsigned int i;
 
 	put(had, 82);
-	for (i = 0; i < RTE_DIM(direct); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(direct); i++) {
 		assert_refused_without_a_visit(fill_as_a_driver());
 		assert_int_equal(get(had, direct[i]), 0);
 	}
@@ -493,10 +477,9 @@ TEST(test_a_table_that_is_no_cache_is_served_at_once, setup_pool, teardown_pool)
 		{"request of later versions", heap, SMALL, SMALL, 0, SMALL / 2 + 1},
 		{"alignment", RTE_PTR_ADD(heap, 8), SMALL, SMALL * 3 / 2, 0, SMALL + 1},
 	};
-	unsigned int i;
 
 	assert_non_null(heap);
-	for (i = 0; i < RTE_DIM(rows); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(rows); i++) {
 		printf("# %s\n", rows[i].name);
 		table_init(rows[i].table, rows[i].size, rows[i].flushthresh, rows[i].len);
 		assert_mandatory(rows[i].table, rows[i].n);

@@ -171,22 +171,6 @@ TEST(test_all_or_none_gives_back_what_was_constructed_before_one_failed, setup, 
 	assert_nothing_lost(0);
 }
 
-/* Each cache says how many of its own are out, and both stay usable. */
-TEST(test_destroying_with_objects_out_names_their_number, setup, teardown)
-{
-	struct mag_cache *other = make_cache(params_on(ground.region, 0));
-
-	alloc_bulk(objects, 3);
-	assert_int_equal(mag_cache_alloc_burst(other, objects + 3, 5), 5);
-	assert_refused(mag_cache_destroy(cache), EBUSY,
-		       "\"things\": 3 objects are out: free them, then destroy it");
-	assert_refused(mag_region_destroy(ground.region), EBUSY,
-		       "\"ground\": 2 caches use it: destroy them first");
-	free_bulk(objects, 3);
-	mag_cache_free_bulk(other, objects + 3, 5);
-	drop_cache(other);
-}
-
 /* Past the magazines all frees are looked at. */
 static void
 assert_not_freed(struct mag_cache *by, void *object)
@@ -218,23 +202,6 @@ TEST(test_an_object_of_another_cache_is_not_freed, setup, teardown)
 	drop_cache(sister);
 	drop_cache(stranger);
 	ground_drop(&elsewhere);
-}
-
-TEST(test_what_is_no_object_or_free_is_not_freed, setup, teardown)
-{
-	char *first = mag_cache_alloc(cache), *second = mag_cache_alloc(cache);
-
-	assert_not_freed(cache, NULL);
-	assert_not_freed(cache, first + 1);
-	assert_not_freed(cache, first + SIZE / 2);
-	assert_not_freed(cache, ground.memory + COUNT * SIZE);
-	assert_not_freed(cache, (void *)UINTPTR_MAX);
-	mag_cache_free_nocache(cache, first);
-	assert_not_freed(cache, first);
-	/* With the last object of its slab back, the slab is no more. */
-	mag_cache_free_nocache(cache, second);
-	assert_not_freed(cache, second);
-	assert_not_freed(cache, first);
 }
 
 /* What callbacks may not do, with a cache that is not theirs. */
@@ -389,28 +356,6 @@ TEST(test_callbacks_may_not_do_what_might_wait_for_them, setup, teardown)
 	assert_int_equal(mag_lcore_flush(), 0);
 	drop_cache(its);
 	ground_drop(&elsewhere);
-}
-
-TEST(test_a_region_that_cannot_grow_says_why, setup, teardown)
-{
-	struct mag_region *region =
-		make_region((struct mag_region_params){.size = sizeof(struct mag_region_params),
-						       .name = "full",
-						       .object_size = SIZE,
-						       .objects = 2 * BLOCK,
-						       .block = BLOCK,
-						       .mode = MAG_REGION_NOMAGAZINES,
-						       .node = rte_socket_id_by_idx(0)});
-
-	assert_refused(mag_region_grow(ground.region, 1, NULL), EINVAL,
-		       "\"ground\": is not elastic");
-	mag_fault_nth(1);
-	assert_refused(mag_region_grow(region, 1, NULL), ENOMEM,
-		       "\"full\": grew by 0 segments, not by 1");
-	mag_fault_nth(0);
-	assert_int_equal(region_grown(region, 1), 1);
-	assert_refused(mag_region_grow(region, 1, NULL), ENOSPC, "it is as large as it may be");
-	drop_region(region);
 }
 
 TEST_PROGRAM(2)

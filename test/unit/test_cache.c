@@ -194,16 +194,6 @@ TEST(test_the_object_freed_last_is_allocated_next, setup, teardown)
 	free_bulk(had, 5);
 }
 
-TEST(test_an_empty_bulk_changes_nothing, setup, teardown)
-{
-	for (unsigned int turn = 0; turn < 2; turn++) {
-		assert_int_equal(mag_cache_alloc_burst(cache, NULL, 0), 0);
-		free_bulk(NULL, 0);
-		fill(1);
-	}
-	assert_int_equal(mag_cache_available(cache), COUNT);
-}
-
 TEST(test_an_object_stays_constructed_in_a_magazine, setup_callbacks, teardown)
 {
 	for (unsigned int i = 0; i < 10; i++)
@@ -304,12 +294,19 @@ TEST(test_a_constructor_may_wait_if_the_allocation_does, setup_ground, teardown)
 	drop_cache(patient.inner);
 }
 
+static void
+scribble(void *object, void *arg __rte_unused)
+{
+	memset(object, 0x77, SIZE);
+}
+
 TEST(test_clearonfree_zeroes_the_whole_object_after_its_destructor, setup_ground, teardown)
 {
 	struct mag_cache_params params = params_of(MAG_CACHE_CLEARONFREE);
 	void *object;
 
 	params.object_size = SIZE / 2;
+	params.destructor = scribble;
 	cache = make_cache(params);
 	object = mag_cache_alloc(cache);
 	memset(object, 0x55, SIZE);
@@ -318,24 +315,6 @@ TEST(test_clearonfree_zeroes_the_whole_object_after_its_destructor, setup_ground
 	assert_int_equal(mag_cache_purge(cache), 0);
 	assert_memory_equal(object, zeroes, SIZE);
 	mag_cache_enable(cache);
-}
-
-static void
-scribble(void *object, void *arg __rte_unused)
-{
-	memset(object, 0x77, SIZE);
-}
-
-TEST(test_clearonfree_comes_after_the_destructor, setup_ground, teardown)
-{
-	struct mag_cache_params params = params_of(MAG_CACHE_CLEARONFREE);
-	void *object;
-
-	params.destructor = scribble;
-	cache = make_cache(params);
-	object = mag_cache_alloc(cache);
-	mag_cache_free_nocache(cache, object);
-	assert_memory_equal(object, zeroes, SIZE);
 }
 
 static unsigned int scribbled;
@@ -440,7 +419,8 @@ TEST(test_a_pool_that_cannot_be_is_refused, setup_ground, teardown)
 	assert_pool_not_made(pool_params(1ull << 40), ENOMEM, "\"pool\"");
 }
 
-TEST(test_object_info_says_which_object_it_is, setup, teardown)
+/* The constructor is told the same. */
+TEST(test_object_info_says_which_object_it_is, setup_callbacks, teardown)
 {
 	struct mag_object_info info, mirror = {.address = &info};
 	struct mag_slab_object found;
@@ -456,6 +436,11 @@ TEST(test_object_info_says_which_object_it_is, setup, teardown)
 		assert_ptr_equal(info.bufctl, &found.slab->bufctl[found.index]);
 		assert_null(mirror.address);
 	}
+	assert_int_equal(mag_cache_object_info(cache, seen.last.address, &info, NULL), 0);
+	assert_int_equal(seen.last.size, info.size);
+	assert_ptr_equal(seen.last.bufctl, info.bufctl);
+	assert_int_equal(seen.last.region_index, info.region_index);
+	assert_int_equal(seen.last.segment_object, info.segment_object);
 	free_bulk(had, COUNT);
 }
 
@@ -471,20 +456,6 @@ TEST(test_object_info_of_anything_else_is_an_error, setup, teardown)
 	assert_int_equal(mag_cache_object_info(cache, object, &info, NULL), 0);
 	assert_int_equal(mag_cache_reap_now(cache, true), 0);
 	assert_int_equal(mag_cache_object_info(cache, object, &info, NULL), -EINVAL);
-}
-
-TEST(test_the_constructor_is_told_the_same_as_object_info, setup_callbacks, teardown)
-{
-	void *object = mag_cache_alloc(cache);
-	struct mag_object_info info;
-
-	assert_int_equal(mag_cache_object_info(cache, object, &info, NULL), 0);
-	assert_ptr_equal(seen.last.address, object);
-	assert_int_equal(seen.last.size, info.size);
-	assert_ptr_equal(seen.last.bufctl, info.bufctl);
-	assert_int_equal(seen.last.region_index, info.region_index);
-	assert_int_equal(seen.last.segment_object, info.segment_object);
-	mag_cache_free(cache, object);
 }
 
 TEST(test_alignment_is_rounded_up_and_chunks_to_it, setup_ground, teardown)
@@ -616,54 +587,37 @@ TEST(test_a_region_serves_two_caches_but_not_three, setup, teardown)
 	drop_cache(second);
 }
 
-static struct mag_cache *
-try_cache(void)
+static bool
+cache_works(void)
 {
 	struct mag_cache_params params = params_of(0);
 
 	params.constructor = construct;
 	params.options = "interval=5";
-	return mag_cache_create(&params);
+	cache = mag_cache_create(&params);
+	assert_true(cache != NULL || rte_errno == ENOMEM);
+	assert_int_equal(ground.region->references, cache != NULL);
+	return cache != NULL;
 }
 
-static struct mag_cache *
-try_pool(void)
+static bool
+pool_works(void)
 {
 	struct mag_pool_params params = pool_params(COUNT);
 
-	return mag_pool_create(&params);
-}
-
-/* Returns the number of the first try that needed no allocation which failed. */
-static unsigned int
-fail_each_allocation(struct mag_cache *(*try)(void))
-{
-	uint64_t before = heap_balance();
-	unsigned int nth;
-
-	for (nth = 1;; nth++) {
-		mag_fault_nth(nth);
-		rte_errno = 0;
-		log_begin();
-		cache = try();
-		log_end();
-		if (cache != NULL)
-			break;
-		assert_int_equal(rte_errno, ENOMEM);
-		assert_int_equal(heap_balance(), before);
-		assert_int_equal(ground.region->references, 0);
-	}
-	mag_fault_nth(0);
-	return nth;
+	cache = mag_pool_create(&params);
+	assert_true(cache != NULL || rte_errno == ENOMEM);
+	assert_int_equal(ground.region->references, cache != NULL);
+	return cache != NULL;
 }
 
 TEST(test_every_allocation_that_fails_leaks_nothing, setup_ground, teardown)
 {
 	uint64_t before = heap_balance();
 
-	assert_int_equal(fail_each_allocation(try_cache), 5);
+	assert_int_equal(attempts(cache_works()), 5);
 	end();
-	assert_true(fail_each_allocation(try_pool) > 3);
+	assert_true(attempts(pool_works()) > 3);
 	mag_pool_free(cache);
 	cache = NULL;
 	assert_int_equal(heap_balance(), before);
@@ -878,25 +832,14 @@ TEST(test_pools_that_another_process_frees_go_with_the_next_walk_of_their_maker,
 	assert_pools_are_gone();
 }
 
-static void
-assert_not_destroyed(int error, const char *text)
-{
-	const char *log;
-
-	log_begin();
-	assert_int_equal(mag_cache_destroy(cache), error);
-	log = log_end();
-	assert_logged(log, text);
-	assert_int_equal(count_lines(log), 1);
-}
-
 TEST(test_a_cache_with_objects_out_is_not_destroyed_and_stays_usable, setup, teardown)
 {
 	uint64_t id = cache->id;
 
 	alloc_bulk(had, 40);
 	free_bulk(had + 3, 37);
-	assert_not_destroyed(-EBUSY, "\"things\": 3 objects are out");
+	assert_refused(mag_cache_destroy(cache), EBUSY,
+		       "\"things\": 3 objects are out: free them, then destroy it");
 	assert_int_equal(cache->id, id);
 	assert_sizes(cache->common.type);
 	assert_true(mag_perimeter_enter(cache, false));
@@ -914,7 +857,7 @@ TEST(test_a_cache_that_is_purged_stays_off_when_it_is_not_destroyed, setup, tear
 	void *object = mag_cache_alloc(cache);
 
 	assert_int_equal(mag_cache_purge(cache), 0);
-	assert_not_destroyed(-EBUSY, "1 object");
+	assert_refused(mag_cache_destroy(cache), EBUSY, "1 object");
 	assert_sizes(0);
 	mag_cache_free(cache, object);
 	assert_int_equal(cache->first.slab.out, 0);
@@ -942,7 +885,7 @@ TEST(test_a_cache_is_listed_while_it_lives, setup, teardown)
 	void *object = mag_cache_alloc(cache);
 
 	assert_int_equal(times_listed(), 1);
-	assert_not_destroyed(-EBUSY, "1 object");
+	assert_refused(mag_cache_destroy(cache), EBUSY, "1 object");
 	assert_int_equal(times_listed(), 1);
 	mag_cache_free(cache, object);
 	end();
@@ -1030,17 +973,13 @@ flush_run(void *arg)
 	*(int *)arg = mag_lcore_flush();
 }
 
-TEST(test_a_thread_without_magazines_has_nothing_to_flush)
+TEST(test_a_flushed_lcore_holds_nothing_of_any_cache, setup, teardown)
 {
+	struct mag_cache *second = make_cache(params_of(0));
 	int ret = 0;
 
 	run_on_thread(flush_run, &ret);
 	assert_int_equal(ret, -ENOENT);
-}
-
-TEST(test_a_flushed_lcore_holds_nothing_of_any_cache, setup, teardown)
-{
-	struct mag_cache *second = make_cache(params_of(0));
 
 	assert_int_equal(mag_cache_alloc_burst(second, had, 20), 20);
 	mag_cache_free_bulk(second, had, 20);

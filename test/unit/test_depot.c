@@ -250,12 +250,6 @@ TEST(test_a_chain_has_so_many_magazines_and_not_more, setup, teardown)
 	PLAY({REAP, ALL, 0, 0, 0}, {REAP, 1, 0, 0, 0});
 }
 
-TEST(test_two_reaps_in_an_interval_leave_the_working_set, setup, teardown)
-{
-	PLAY({PUT, 10, 10, 0, 0}, {UPDATE, 0, 10, 10, 0}, {TAKE, 6, 4, 4, 0}, {PUT, 6, 10, 4, 0},
-	     {UPDATE, 0, 10, 10, 4}, {REAP, 3, 7, 7, 1}, {REAP, 10, 6, 6, 0}, {REAP, 10, 6, 6, 0});
-}
-
 TEST(test_a_reap_leaves_what_this_interval_needed, setup, teardown)
 {
 	PLAY({PUT, 10, 10, 0, 0}, {ZERO, true, 10, 10, 10}, {TAKE, 8, 2, 2, 10},
@@ -419,55 +413,21 @@ crowd_reap(void *arg)
 	}
 }
 
-static void
-crowd_start(struct task *task, unsigned int threads)
-{
-	memset(&crowd, 0, sizeof(crowd));
-	for (unsigned int i = 0; i < threads; i++)
-		task_thread(&task[i], crowd_run, &depot.full);
-}
-
-static void
-crowd_end(struct task *task, unsigned int threads)
-{
-	atomic_store(&crowd.stop, true);
-	for (unsigned int i = 0; i < threads; i++)
-		task_join(&task[i]);
-}
-
 TEST(test_each_magazine_has_one_owner_at_a_time, setup, teardown)
 {
-	struct mag_magazine *got[2];
-	struct task task[4];
-
-	put(5);
-	crowd_start(task, RTE_DIM(task));
-	for (unsigned int i = 0; i < 300; i++) {
-		mag_depot_update(&depot);
-		let_pass(1);
-	}
-	wait_until(atomic_load(&crowd.turns) > 20000 && mag_depot_contention(&depot) > 0);
-	crowd_end(task, RTE_DIM(task));
-	assert_true(mag_depot_contention(&depot) <= mag_depot_taken(&depot.full));
-	assert_int_equal(mag_depot_total(&depot.full), 5);
-	for (unsigned int i = 0; i < 5; i++) {
-		assert_int_equal(take_some(1, got), 1);
-		own(got[0], true);
-	}
-	assert_int_equal(crowd.clashes, 0);
-	assert_int_equal(take_some(1, got), 0);
-}
-
-TEST(test_a_magazine_of_a_chain_has_one_owner_at_a_time, setup, teardown)
-{
-	struct task task[3], reaper;
+	struct task task[4], reaper;
 
 	put(9);
-	crowd_start(task, RTE_DIM(task));
+	memset(&crowd, 0, sizeof(crowd));
+	for (unsigned int i = 0; i < RTE_DIM(task); i++)
+		task_thread(&task[i], crowd_run, &depot.full);
 	task_thread(&reaper, crowd_reap, &depot.full);
-	wait_until(atomic_load(&crowd.turns) > 50000);
-	crowd_end(task, RTE_DIM(task));
+	wait_until(atomic_load(&crowd.turns) > 50000 && mag_depot_contention(&depot) > 0);
+	atomic_store(&crowd.stop, true);
+	for (unsigned int i = 0; i < RTE_DIM(task); i++)
+		task_join(&task[i]);
 	task_join(&reaper);
+	assert_true(mag_depot_contention(&depot) <= mag_depot_taken(&depot.full));
 	assert_true(crowd.reaped > 0);
 	assert_int_equal(crowd.clashes, 0);
 	PLAY({ZERO, mag_depot_reapable(&depot.full) < 9, 9, 9, 9}, {TAKE, 9, 0, 0, 9});

@@ -497,9 +497,11 @@ TEST(test_a_segment_that_could_not_be_had_leaves_its_index, setup_bare, teardown
 {
 	for (unsigned int i = 0; i < SEGMENTS; i++) {
 		mag_fault_nth(1);
-		assert_int_equal(region_grown(region, 1), 0);
+		assert_refused(mag_region_grow(region, 1, NULL), ENOMEM,
+			       "grew by 0 segments, not by 1");
 	}
 	assert_int_equal(region_grown(region, SEGMENTS), SEGMENTS - 1);
+	assert_refused(mag_region_grow(region, 1, NULL), ENOSPC, "it is as large as it may be");
 	assert_int_equal(region_stats(region).segments, SEGMENTS);
 }
 

@@ -208,15 +208,6 @@ assert_invalid(const void *object)
 	assert_int_equal(layer.out, out);
 }
 
-TEST(test_an_object_freed_twice_is_detected, setup, teardown)
-{
-	alloc(objects, BLOCK);
-	give(objects[4]);
-	assert_invalid(objects[4]);
-	assert_int_equal(mag_slab_free(&layer, objects, BLOCK), BLOCK - 1);
-	assert_invalid(objects[0]);
-}
-
 TEST(test_good_objects_of_a_bulk_with_bad_ones_are_freed_once, setup, teardown)
 {
 	void *some[5], *rest[COUNT];
@@ -353,24 +344,6 @@ TEST(test_a_tail_is_no_block, setup, teardown)
 	assert_int_equal(mag_slab_available(&layer), 3 * BLOCK - 2);
 	assert_int_equal(mag_slab_alloc_blocks(&layer, objects, 1), 0);
 	assert_int_equal(layer.moving, 0);
-}
-
-TEST(test_counts_tell_what_happened, setup, teardown)
-{
-	alloc(objects, 2 * BLOCK + 1);
-	assert_int_equal(layer.created, 3);
-	assert_int_equal(layer.allocs, 2 * BLOCK + 1);
-	assert_int_equal(layer.out, 2 * BLOCK + 1);
-	assert_int_equal(layer.in_use, 3 * BLOCK);
-	assert_int_equal(layer.in_use_max, 3 * BLOCK);
-	assert_int_equal(mag_slab_available(&layer), COUNT - 2 * BLOCK - 1);
-	assert_int_equal(mag_slab_free(&layer, objects, BLOCK), BLOCK);
-	assert_int_equal(layer.destroyed, 1);
-	assert_int_equal(layer.frees, BLOCK);
-	assert_int_equal(layer.out, BLOCK + 1);
-	assert_int_equal(layer.in_use, 2 * BLOCK);
-	assert_int_equal(layer.in_use_max, 3 * BLOCK);
-	assert_int_equal(layer.fails, 0);
 }
 
 TEST(test_the_table_grows_by_the_formula_beyond_a_factor_of_two, setup, teardown)

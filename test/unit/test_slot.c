@@ -56,16 +56,6 @@ stock_empty(unsigned int n)
 		mag_depot_put(&depot, &depot.empty, mag_arena_get(&arena, ROUNDS));
 }
 
-static void
-stock_full(uintptr_t first)
-{
-	struct mag_magazine *magazine = mag_arena_get(&arena, ROUNDS);
-
-	for (unsigned int i = 0; i < ROUNDS; i++)
-		*mag_magazine_round(magazine, i) = number(first + i);
-	mag_depot_put(&depot, &depot.full, magazine);
-}
-
 static uint32_t
 fulls(void)
 {
@@ -91,12 +81,6 @@ static void
 give(uintptr_t first, uint32_t n)
 {
 	assert_int_equal(offer(first, n), n);
-}
-
-static void
-take(uint32_t n)
-{
-	assert_int_equal(mag_slot_take(&slot, &depot, objects, n), n);
 }
 
 TEST(test_an_empty_slot_over_an_empty_depot_gives_and_takes_nothing, setup, teardown)
@@ -127,92 +111,11 @@ TEST(test_the_object_given_last_is_taken_first, setup, teardown)
 	assert_false(mag_slot_get(&slot, &object, 1));
 }
 
-TEST(test_a_slot_holds_two_magazines, setup, teardown)
-{
-	stock_empty(2);
-	assert_int_equal(offer(0, 3 * ROUNDS), 2 * ROUNDS);
-	assert_int_equal(mag_slot_objects(&slot), 2 * ROUNDS);
-	assert_int_equal(slot.previous_rounds, ROUNDS);
-	assert_int_equal(slot.rounds, ROUNDS);
-	assert_int_equal(fulls(), 0);
-}
-
-TEST(test_a_third_magazine_pushes_the_previous_to_the_full_list, setup, teardown)
-{
-	struct mag_magazine *first;
-
-	stock_empty(3);
-	give(0, ROUNDS);
-	first = slot.loaded;
-	give(ROUNDS, ROUNDS);
-	assert_ptr_equal(slot.previous, first);
-	give(2 * ROUNDS, 1);
-	assert_int_equal(fulls(), 1);
-	assert_int_equal(empties(), 0);
-	assert_int_equal(slot.previous_rounds, ROUNDS);
-	assert_int_equal(slot.rounds, 1);
-	assert_int_equal(slot.rounds_out, ROUNDS);
-	assert_int_equal(slot.exchanges, 1);
-}
-
-TEST(test_the_previous_magazine_is_swapped_in_before_the_depot_is_asked, setup, teardown)
-{
-	stock_empty(2);
-	stock_full(1000);
-	give(0, 2 * ROUNDS);
-	take(ROUNDS + 1);
-	assert_ptr_equal(objects[ROUNDS], number(ROUNDS - 1));
-	assert_int_equal(mag_depot_taken(&depot.full), 0);
-	assert_int_equal(slot.previous_rounds, 0);
-	assert_int_equal(slot.rounds, ROUNDS - 1);
-	give(100, ROUNDS + 1);
-	assert_int_equal(mag_depot_taken(&depot.empty), 2);
-}
-
-TEST(test_one_full_magazine_is_asked_for_up_to_its_size, setup, teardown)
-{
-	stock_full(0);
-	stock_full(100);
-	take(ROUNDS);
-	assert_int_equal(fulls(), 1);
-	assert_ptr_equal(objects[0], number(100));
-	assert_int_equal(slot.rounds_in, ROUNDS);
-	assert_int_equal(slot.allocs, ROUNDS);
-	assert_int_equal(slot.exchanges, 1);
-}
-
-TEST(test_two_full_magazines_are_asked_for_beyond_its_size, setup, teardown)
-{
-	stock_full(0);
-	stock_full(100);
-	take(ROUNDS + 1);
-	assert_int_equal(fulls(), 0);
-	assert_int_equal(mag_depot_taken(&depot.full), 1);
-	assert_ptr_equal(objects[0], number(100));
-	assert_ptr_equal(objects[ROUNDS], number(ROUNDS - 1));
-	assert_int_equal(slot.rounds_in, 2 * ROUNDS);
-}
-
-TEST(test_empty_magazines_go_to_the_empty_list_when_full_ones_come, setup, teardown)
-{
-	stock_empty(2);
-	give(0, 2 * ROUNDS);
-	take(2 * ROUNDS);
-	stock_full(0);
-	take(1);
-	assert_int_equal(empties(), 1);
-	take(ROUNDS - 1);
-	stock_full(0);
-	stock_full(0);
-	take(ROUNDS + 1);
-	assert_int_equal(empties(), 3);
-}
-
 TEST(test_a_slot_that_is_off_leaves_the_depot_alone, setup, teardown)
 {
 	slot.size = 0;
 	stock_empty(1);
-	stock_full(0);
+	mag_depot_put(&depot, &depot.full, mag_arena_get(&arena, ROUNDS));
 	assert_int_equal(mag_slot_take(&slot, &depot, objects, 4), 0);
 	assert_int_equal(offer(0, 4), 0);
 	assert_int_equal(fulls(), 1);
@@ -333,7 +236,7 @@ struct pile {
 
 static struct {
 	struct pile loaded, previous, full[MAGAZINES];
-	uint32_t fulls, empties;
+	uint32_t fulls, empties, exchanges;
 } model;
 
 static void
@@ -351,9 +254,11 @@ model_load_full(uint32_t need)
 	if (model.fulls == 0)
 		return false;
 	first = model.full[--model.fulls];
+	model.exchanges++;
 	model_drop_empty(&model.previous);
 	if (need > ROUNDS && model.fulls > 0) {
 		second = model.full[--model.fulls];
+		model.exchanges++;
 		model_drop_empty(&model.loaded);
 		model.previous = second;
 	} else {
@@ -388,6 +293,7 @@ model_load_empty(void)
 	if (model.empties == 0)
 		return false;
 	model.empties--;
+	model.exchanges += model.previous.there;
 	if (model.previous.there)
 		model.full[model.fulls++] = model.previous;
 	model.previous = model.loaded;
@@ -421,6 +327,7 @@ assert_like_model(uint64_t given, uint64_t taken)
 	assert_int_equal(slot.previous_rounds, model.previous.rounds);
 	assert_int_equal(fulls(), model.fulls);
 	assert_int_equal(empties(), model.empties);
+	assert_int_equal(slot.exchanges, model.exchanges);
 	assert_int_equal(slot.allocs, taken);
 	assert_int_equal(slot.allocs + slot.rounds_out + mag_slot_objects(&slot) - slot.rounds_in,
 			 given);

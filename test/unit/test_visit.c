@@ -149,7 +149,7 @@ mag_slab_available(const struct mag_slab_layer *layer)
 static void
 take_all_run(void *arg __rte_unused)
 {
-	alloc_bulk(had, COUNT);
+	assert_int_equal(mag_cache_take_all(cache, had, COUNT, true), 0);
 }
 
 static void
@@ -751,6 +751,7 @@ TEST(test_one_lcore_gets_what_all_others_hold, setup, teardown)
 		assert_true(slot_holds(1) > 0);
 		assert_true(slot_holds(2) > 0);
 		assert_true(slot_holds(MAG_SLOT_SHARED) > 0);
+		assert_int_equal(mag_cache_take_all(cache, had, COUNT, false), -ENOBUFS);
 		if (turn == 0)
 			take_all_run(NULL);
 		else
@@ -761,16 +762,6 @@ TEST(test_one_lcore_gets_what_all_others_hold, setup, teardown)
 		assert_null(mag_cache_alloc(cache));
 		free_bulk(had, COUNT);
 	}
-}
-
-TEST(test_all_of_a_bulk_are_stolen_at_once, setup, teardown)
-{
-	fill_on_lcore(1, COUNT / 2);
-	fill_on_lcore(2, COUNT / 2);
-	assert_int_equal(mag_cache_take_all(cache, had, COUNT, false), -ENOBUFS);
-	assert_int_equal(mag_cache_take_all(cache, had, COUNT, true), 0);
-	assert_distinct(&ground, had, COUNT);
-	free_bulk(had, COUNT);
 }
 
 TEST(test_a_request_that_cannot_succeed_visits_nobody, setup, teardown)
@@ -1022,32 +1013,28 @@ TEST(test_a_thief_visits_no_more_slots_than_it_needs, setup, teardown)
 	free_bulk(rest, COUNT - 2 * ROUNDS);
 }
 
-/* All objects but those of the shared slot are out. */
-static void
-check_steal_under(struct mag_lock *lock)
+/* A busy shared slot, or another visitor: all objects but those of the shared slot are out. */
+TEST(test_a_thief_does_not_wait_for_a_lock, setup, teardown)
 {
+	struct mag_lock *locks[] = {&cache->first.shared, &cache->first.visit};
 	unsigned int most = COUNT - ROUNDS;
 
-	fill_on_thread(ROUNDS);
-	assert_int_equal(slot_holds(MAG_SLOT_SHARED), ROUNDS);
-	assert_int_equal(mag_cache_take_all(cache, had, most, false), 0);
-	mag_lock_wait(lock);
-	assert_int_equal(mag_cache_take_all(cache, had + most, 1, true), -ENOBUFS);
-	assert_true(cache->common.steal_denied > 0);
-	assert_int_not_equal(lock->holder, 0);
-	mag_lock_release(lock);
-	assert_int_equal(mag_cache_take_all(cache, had + most, 1, true), 0);
-	free_bulk(had, most + 1);
-}
+	for (unsigned int i = 0; i < RTE_DIM(locks); i++) {
+		uint64_t denied = cache->common.steal_denied;
 
-TEST(test_a_shared_slot_that_is_in_use_is_not_stolen_from, setup, teardown)
-{
-	check_steal_under(&cache->first.shared);
-}
-
-TEST(test_a_thief_does_not_sweep_while_another_visitor_does, setup, teardown)
-{
-	check_steal_under(&cache->first.visit);
+		fill_on_thread(ROUNDS);
+		assert_int_equal(slot_holds(MAG_SLOT_SHARED), ROUNDS);
+		assert_int_equal(mag_cache_take_all(cache, had, most, false), 0);
+		mag_lock_wait(locks[i]);
+		assert_int_equal(mag_cache_take_all(cache, had + most, 1, true), -ENOBUFS);
+		assert_true(cache->common.steal_denied > denied);
+		assert_int_not_equal(locks[i]->holder, 0);
+		mag_lock_release(locks[i]);
+		assert_int_equal(mag_cache_take_all(cache, had + most, 1, true), 0);
+		free_bulk(had, most + 1);
+		assert_int_equal(cache_purge(), 0);
+		cache_enable();
+	}
 }
 
 static void
@@ -1306,22 +1293,6 @@ TEST(test_an_owner_that_comes_during_a_sweep_is_not_visited_before_it_fences, se
 	assert_int_equal(slot_holds(1), count);
 	assert_int_equal(slot_at(2)->previous_rounds, 0);
 	assert_int_equal(slot_at(1)->visitor, MAG_BIAS_FENCE_BIT | MAG_BIAS_ASKED);
-}
-
-TEST(test_a_purge_without_membarriers_waits_for_owners_that_fence, setup_failing, teardown)
-{
-	skip_without_membarrier();
-	fill_on_lcore(1, 40);
-	assert_int_equal(cache_purge(), -EAGAIN);
-	fill_on_lcore(1, 40);
-	fill_on_lcore(2, 40);
-	assert_true(mag_bias_enter_careful(slot_at(1)));
-	assert_int_equal(cache_purge(), -EAGAIN);
-	assert_int_equal(cache->common.visits_denied, 1);
-	assert_true(slot_holds(1) > 0);
-	mag_slot_leave(slot_at(1));
-	assert_int_equal(cache_purge(), 0);
-	cache_enable();
 }
 
 TEST(test_an_owner_that_comes_when_membarriers_failed_fences_from_the_first, setup_failing,
@@ -1647,13 +1618,6 @@ disturb_by_purging(unsigned int turn)
 }
 
 static void
-disturb_by_reaping(unsigned int turn)
-{
-	mag_cache_reap_now(cache, turn % 4 == 0);
-	mag_cache_update(cache);
-}
-
-static void
 disturb_by_stealing(void)
 {
 	if (mag_cache_take_all(cache, had, COUNT / 2, true) == 0)
@@ -1718,43 +1682,27 @@ disturb_in_every_way(unsigned int turn)
 	inspect();
 }
 
-/* Until it came to what is counted, too: owners that are preempted may deny all for a while. */
-static void
-crowd_disturbed_by(void (*disturb)(unsigned int turn), const _Atomic uint64_t *counted)
+/*
+ * Until it came to each kind of disturbance, too: owners that are preempted may deny all for a
+ * while.
+ */
+TEST(test_nobody_notices_what_visitors_do_and_previous_is_never_partial, setup, teardown)
 {
 	uint64_t end = wait_deadline();
 
+	partial = 0;
 	crowd_begin(2, 48);
 	for (unsigned int i = 0;
-	     i < 100 || crowd_turns() < 3000 || (MAG_STAT(*counted) == 0 && !wait_is_over(end));
+	     i < 400 || crowd_turns() < 6000 ||
+	     ((cache->reaps == 0 || cache->purges == 0 || cache->resizes == 0) &&
+	      !wait_is_over(end));
 	     i++)
-		disturb(i);
+		disturb_in_every_way(i);
 	crowd_end();
-	assert_true(MAG_STAT(*counted) > 0);
+	assert_true(cache->reaps > 0 && cache->purges > 0 && cache->resizes > 0);
+	assert_int_equal(partial, 0);
 	assert_depot_is_of_one_type();
 	assert_int_equal(mag_cache_available(cache), COUNT);
-}
-
-TEST(test_previous_is_never_partial_whoever_visited, setup, teardown)
-{
-	partial = 0;
-	crowd_disturbed_by(disturb_in_every_way, &cache->reaps);
-	assert_int_equal(partial, 0);
-}
-
-TEST(test_nobody_notices_that_magazines_change_their_size, setup, teardown)
-{
-	crowd_disturbed_by(disturb_by_resizing, &cache->resizes);
-}
-
-TEST(test_nobody_notices_purges, setup, teardown)
-{
-	crowd_disturbed_by(disturb_by_purging, &cache->purges);
-}
-
-TEST(test_nobody_notices_reaps, setup, teardown)
-{
-	crowd_disturbed_by(disturb_by_reaping, &cache->reaps);
 }
 
 TEST_PROGRAM(3)

@@ -156,11 +156,14 @@ TEST(test_the_last_object_that_comes_back_gives_the_segment_to_the_region, setup
 {
 	alloc(objects, BLOCK);
 	assert_int_equal(segments_free(), 3);
+	assert_int_equal(layer.in_use, BLOCK);
 	assert_int_equal(mag_slab_free(&layer, objects, BLOCK - 1), BLOCK - 1);
 	assert_int_equal(segments_free(), 3);
 	give(objects[BLOCK - 1]);
 	assert_int_equal(segments_free(), 4);
 	assert_int_equal(layer.destroyed, 1);
+	assert_int_equal(layer.in_use, 0);
+	assert_int_equal(layer.in_use_max, BLOCK);
 	assert_lists(0, 0);
 }
 

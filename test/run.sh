@@ -24,7 +24,7 @@ FULL_PROGRAMS='^([at]san/stress/pool(-filtered)?'
 FULL_PROGRAMS+='|contract/(exchange|lcores)-(match-.*|single-.*|.*iova-.*))$'
 # Seconds that each takes alone on two idle CPUs, with what it builds; and the same with --full.
 declare -A SUITE_SECONDS=(
-	[style]="60 140" [unit]="120 160" [arm]="90 110" [contract]="160 900" [model]="120 350"
+	[style]="60 140" [unit]="120 160" [arm]="90 110" [contract]="175 1400" [model]="120 350"
 	[dataplane]="130 660" [numa]="60 90" [bench]="20 170" [mutation]="90 2000"
 	[stress]="110 930" [tsan]="240 1800" [asan]="190 1500" [fuzz]="60 330" [apps]="1800 1800"
 	[compat]="4500 4500"

@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_launch.h>
 #include <rte_lcore.h>
 #include <rte_malloc.h>
 #include <rte_memzone.h>
@@ -37,6 +39,11 @@
 #define SIZE 256
 #define ROUNDS 14
 #define KILLS 4
+/* In EAL's default mode; a fifth, or a twentieth, in others. */
+#define VISITS 50
+#define VISITS_FULL 1000
+#define TURN 64
+#define TURNS 2000
 
 /* What both processes know. */
 struct shared {
@@ -75,6 +82,26 @@ destruct(void *object __rte_unused, void *arg __rte_unused)
 	constructed--;
 }
 
+/* Whatever may call a callback, which lies in the process that made the cache. */
+static int
+child_finds_no_callbacks(struct mag_cache *cache)
+{
+	void *objects[2];
+
+	HOLDS(mag_cache_alloc(cache) == NULL);
+	HOLDS(mag_cache_alloc_bulk(cache, objects, 2) == 0);
+	HOLDS(mag_cache_alloc_wait(cache, 1000) == NULL && rte_errno == EPERM);
+	HOLDS(mag_cache_purge(cache) == -EPERM);
+	HOLDS(mag_cache_resize(cache, 30, false) == -EPERM);
+	HOLDS(mag_cache_update(cache) == -EPERM);
+	HOLDS(mag_cache_reap_now(cache, false) == -EPERM);
+	HOLDS(mag_cache_reap_now(cache, true) == -EPERM);
+	HOLDS(mag_cache_reclaim(cache, false) == -EPERM);
+	HOLDS(mag_cache_reclaim(cache, true) == -EPERM);
+	HOLDS(mag_cache_destroy(cache) == -EPERM);
+	return 0;
+}
+
 /*
  * Our process and thread numbers are those of the primary, which is in the perimeter of both
  * caches.
@@ -85,9 +112,7 @@ child_with_our_number(void)
 	void *object;
 
 	HOLDS(getpid() == shared->pid && gettid() == shared->tid);
-	HOLDS(mag_cache_alloc(shared->with_callbacks) == NULL);
-	HOLDS(mag_cache_purge(shared->with_callbacks) == -EPERM);
-	HOLDS(mag_cache_destroy(shared->with_callbacks) == -EPERM);
+	HOLDS(child_finds_no_callbacks(shared->with_callbacks) == 0);
 	HOLDS(mag_cache_purge(shared->plain) == -EBUSY);
 	HOLDS(mag_cache_reap_now(shared->plain, true) == -EBUSY);
 	object = mag_cache_alloc(shared->plain);
@@ -196,6 +221,23 @@ take_all(struct rte_mempool *mp)
 	return 0;
 }
 
+/* As a process does that comes, works and goes: nothing is left with it. */
+static int
+child_visits(void)
+{
+	struct rte_mempool *mp = the_pool();
+	void *objects[TURN];
+	unsigned int i, n;
+
+	HOLDS(mp != NULL && rte_mempool_magazine_lookup(mp->name) == mp);
+	for (i = 0; i < TURNS; i++) {
+		n = 1 + i % TURN;
+		if (rte_mempool_get_bulk(mp, objects, n) == 0)
+			rte_mempool_put_bulk(mp, objects, n);
+	}
+	return 0;
+}
+
 /* Beside its magazines, which have objects. */
 static int
 child_is_killed(void)
@@ -224,6 +266,8 @@ run_as_child(int argc, char **argv, const char *what)
 		ret = child_with_our_number();
 	else if (strcmp(what, "free") == 0)
 		ret = child_frees();
+	else if (strcmp(what, "visit") == 0)
+		ret = child_visits();
 	else if (strcmp(what, "killed") == 0)
 		ret = child_is_killed();
 	else if (strncmp(what, "make", 4) == 0)
@@ -233,11 +277,28 @@ run_as_child(int argc, char **argv, const char *what)
 
 static struct mag_region *region;
 
+/* What both processes know, and no cache. */
 static int
-setup(void **state __rte_unused)
+setup_bare(void **state __rte_unused)
 {
 	const struct rte_memzone *zone =
 		rte_memzone_reserve(SHARED, sizeof(*shared), SOCKET_ID_ANY, 0);
+
+	assert_non_null(zone);
+	shared = zone->addr;
+	*shared = (struct shared){.pid = getpid(), .tid = gettid()};
+	return 0;
+}
+
+static int
+teardown_bare(void **state __rte_unused)
+{
+	return rte_memzone_free(rte_memzone_lookup(SHARED));
+}
+
+static int
+setup(void **state)
+{
 	struct mag_region_params of = {.size = sizeof(of),
 				       .name = "shared",
 				       .object_size = SIZE,
@@ -247,14 +308,12 @@ setup(void **state __rte_unused)
 	struct mag_cache_params params = {
 		.size = sizeof(params), .name = "plain", .object_size = SIZE, .node = -1};
 
-	assert_non_null(zone);
-	shared = zone->addr;
+	setup_bare(state);
 	region = mag_region_create(&of);
 	assert_non_null(region);
 	/* A segment for each, whoever comes first. */
 	assert_int_equal(region_grown(region, 1), 1);
 	params.region = region;
-	*shared = (struct shared){.pid = getpid(), .tid = gettid()};
 	shared->plain = mag_cache_create(&params);
 	params.name = "with callbacks";
 	params.constructor = construct;
@@ -266,13 +325,13 @@ setup(void **state __rte_unused)
 }
 
 static int
-teardown(void **state __rte_unused)
+teardown(void **state)
 {
 	assert_int_equal(mag_cache_destroy(shared->plain), 0);
 	assert_int_equal(mag_cache_destroy(shared->with_callbacks), 0);
 	assert_int_equal(mag_region_destroy(region), 0);
 	assert_int_equal(constructed, 0);
-	return rte_memzone_free(rte_memzone_lookup(SHARED));
+	return teardown_bare(state);
 }
 
 TEST(a_process_with_our_number_is_another_one, setup, teardown)
@@ -347,6 +406,25 @@ TEST(a_pool_freed_by_a_secondary_process_leaves_the_list_of_who_made_it, setup, 
 	rte_memzone_free(rte_memzone_lookup(CHUNK));
 }
 
+/* Maintenance of another process's pool, and its objects. */
+static void
+assert_serves(struct rte_mempool *mp)
+{
+	struct mag_cache *cache = rte_mempool_magazine_cache(mp);
+
+	assert_ptr_equal(rte_mempool_magazine_lookup(mp->name), mp);
+	assert_int_equal(take_all(mp), 0);
+	assert_int_equal(mag_cache_update(cache), 0);
+	assert_int_equal(mag_cache_reap_now(cache, false), 0);
+	assert_int_equal(mag_cache_reap_now(cache, true), 0);
+	assert_int_equal(mag_cache_reclaim(cache, true), 0);
+	assert_int_equal(mag_cache_resize(cache, ROUNDS, true), 0);
+	assert_int_equal(mag_cache_purge(cache), 0);
+	assert_int_equal(mag_cache_enable(cache), 0);
+	assert_int_equal(take_all(mp), 0);
+	assert_int_equal(rte_mempool_avail_count(mp), OBJECTS);
+}
+
 static void
 pool_of_a_secondary_is_freed(const char *what)
 {
@@ -359,8 +437,9 @@ pool_of_a_secondary_is_freed(const char *what)
 	if (strcmp(what, "make") == 0 || !shared->made)
 		status = harness_copy_status(pid);
 	assert_true(shared->made);
-	log_begin();
 	mp = the_pool();
+	assert_serves(mp);
+	log_begin();
 	rte_mempool_free(mp);
 	log_end();
 	shared->freed = true;
@@ -396,6 +475,66 @@ slots_used(const struct rte_mempool *mp)
 	static struct mag_slot_stats stats[1000];
 
 	return mag_cache_slot_stats_get(rte_mempool_magazine_cache(mp), stats, RTE_DIM(stats));
+}
+
+static _Atomic bool enough;
+
+static int
+worker_main(void *arg)
+{
+	struct rte_mempool *mp = arg;
+	void *objects[TURN];
+	unsigned int i, n;
+
+	for (i = 0; !enough; i++) {
+		n = 1 + i % TURN;
+		if (rte_mempool_get_bulk(mp, objects, n) == 0)
+			rte_mempool_put_bulk(mp, objects, n);
+		/* Others have to start. */
+		if (n == TURN)
+			usleep(100);
+	}
+	return mag_lcore_flush();
+}
+
+static unsigned int
+visits_wanted(void)
+{
+	bool is_default =
+		!harness_has_arg("--legacy-mem") && !harness_has_arg("--single-file-segments");
+
+	if (run_is_full())
+		return is_default ? VISITS_FULL : VISITS_FULL / 20;
+	return is_default ? VISITS : VISITS / 5;
+}
+
+/* Memory as it is after the first of them: what is made once and kept is there. */
+TEST(processes_that_come_and_go_beside_traffic_leave_nothing_behind, setup_bare, teardown_bare)
+{
+	struct rte_mempool *mp =
+		pool_make(POOL_SPEC(OBJECTS, 64, .config = "rounds=14,interval=10ms"));
+	unsigned int i, slots = 0, visits = visits_wanted();
+	size_t heap = 0;
+	int ret = 0;
+
+	enough = false;
+	assert_int_equal(rte_eal_remote_launch(worker_main, mp, 1), 0);
+	for (i = 0; i < visits && ret == 0; i++) {
+		ret = harness_copy_status(harness_copy(ENV_CHILD, "visit", NULL));
+		if (i == 0) {
+			slots = slots_used(mp);
+			heap = heap_used();
+		}
+	}
+	enough = true;
+	assert_int_equal(rte_eal_wait_lcore(1), 0);
+	assert_int_equal(ret, 0);
+	assert_int_equal(take_all(mp), 0);
+	assert_int_equal(rte_mempool_avail_count(mp), OBJECTS);
+	assert_is_updated(mp);
+	assert_true(slots_used(mp) <= slots + 2);
+	assert_int_equal(heap_used(), heap);
+	rte_mempool_free(mp);
 }
 
 TEST(a_process_that_is_killed_leaves_its_magazines_and_slots_to_others, setup, teardown)

@@ -9,6 +9,7 @@
 
 #include "fixture.h"
 #include "home/slab_objects.h"
+#include "stores/ledger.h"
 #include "watch/watch.h"
 
 #define BLOCK 16
@@ -356,6 +357,101 @@ TEST(test_a_cache_without_magazines_is_guarded_too, setup_guard, teardown)
 {
 	remake("guard=1", MAG_CACHE_NOMAGAZINES);
 	assert_reported("refused, 1 so far", free_twice());
+}
+
+/* Guard with a ledger, as pools have it */
+
+static int
+setup_ledger(void **state)
+{
+	const struct mag_extent *extent;
+	const struct mag_segment *at;
+	struct mag_region *region;
+
+	setup_guard(state);
+	region = ground.region;
+	assert_int_equal(mag_region_ledger_make(region, MAG_LEDGER_BYTES, COUNT), 0);
+	SLIST_FOREACH(extent, &region->extents, link)
+		for (at = extent->segment; at < extent->segment + extent->segments; at++)
+			assert_int_equal(mag_mirror_add(region->ledger, at->base, at->count,
+							at->stride, at->node),
+					 0);
+	return 0;
+}
+
+TEST(test_a_ledger_tells_bad_frees_apart, setup_ledger, teardown)
+{
+	struct ground other = ground_make(COUNT, SIZE, BLOCK, 0);
+	char *object = mag_cache_alloc(cache), *kept = mag_cache_alloc(cache);
+
+	assert_reported("that is 24 bytes inside of object", mag_cache_free(cache, object + 24));
+	assert_reported("that is 1 bytes inside of object", mag_cache_free(cache, object + 1));
+	assert_reported("no object of it", mag_cache_free(cache, ground_object(&other, 0)));
+	assert_reported("no object of it", mag_cache_free(cache, &object));
+	assert_reported("no object of it", mag_cache_free(cache, NULL));
+	mag_cache_free(cache, object);
+	assert_reported("it is free already", mag_cache_free(cache, object));
+	assert_reported("it is free already", mag_cache_free_nocache(cache, object));
+	assert_int_equal(bad_frees(), 7);
+	mag_cache_free(cache, kept);
+	ground_drop(&other);
+}
+
+TEST(test_of_a_bulk_only_good_objects_are_freed, setup_ledger, teardown)
+{
+	unsigned int i;
+
+	alloc_bulk(objects, 100);
+	for (i = 0; i < 100; i += 10)
+		mag_cache_free(cache, objects[i]);
+	assert_reported("it is free already", free_bulk(objects, 100));
+	assert_int_equal(bad_frees(), 10);
+	assert_int_equal(mag_cache_available(cache), COUNT);
+}
+
+/* As when two threads free it in the same instant: both find it with a user. */
+static void
+free_twice_at_once(void *object)
+{
+	struct mag_ledger_entry *entry = mag_ledger_find(ground.region->ledger, object);
+
+	mag_cache_free(cache, object);
+	atomic_fetch_or(&entry->object, MAG_LEDGER_USER);
+	mag_cache_free(cache, object);
+}
+
+TEST(test_an_object_that_was_freed_twice_at_once_is_handed_out_once, setup_ledger, teardown)
+{
+	unsigned int i, (*const alloc[])(struct mag_cache *, void **, unsigned int) = {
+				mag_cache_alloc_bulk_slow, mag_cache_alloc_slow};
+
+	for (i = 0; i < RTE_DIM(alloc); i++) {
+		alloc_bulk(objects, 20);
+		free_bulk(objects, 10);
+		free_twice_at_once(objects[10]);
+		free_bulk(objects + 11, 9);
+		assert_reported("it is with a user already",
+				assert_int_equal(alloc[i](cache, objects, 20), 20));
+		assert_distinct(&ground, objects, 20);
+		assert_int_equal(bad_frees(), i + 1);
+		free_bulk(objects, 20);
+		assert_int_equal(mag_cache_available(cache), COUNT);
+	}
+}
+
+TEST(test_a_ledger_knows_what_is_held_and_what_has_users, setup_ledger, teardown)
+{
+	void *object = mag_cache_alloc(cache), *held[COUNT];
+
+	assert_int_equal(objects_held(cache, held, COUNT), 1);
+	assert_ptr_equal(held[0], object);
+	assert_int_equal(mag_cache_use(cache, object), 0);
+	assert_reported("it has 1 users", mag_cache_free(cache, object));
+	assert_int_equal(users_left(cache, object), 0);
+	mag_cache_free(cache, object);
+	assert_int_equal(objects_held(cache, held, COUNT), 0);
+	assert_int_equal(mag_cache_use(cache, object), -EINVAL);
+	assert_reported("it is free already", mag_cache_free(cache, object));
 }
 
 /* Audit */

@@ -12,21 +12,20 @@
 #include "base/counter.h"
 #include "control/alloc.h"
 #include "visits/steal.h"
+#include "watch/guard.h"
 #include "watch/watch.h"
 
 /* All of n from other lcores' magazines, or none: 0 or -ENOBUFS. */
 MAG_INLINE int
 steal_all(struct mag_cache *cache, void **objects, unsigned int n, struct mag_request *request)
 {
-	if (MAG_STAT(cache->dying) || mag_cache_steal(cache, objects, n, request) < n)
-		return -ENOBUFS;
-	if (unlikely(mag_watched(cache)))
-		mag_watch_out(cache, objects, n);
-	return 0;
+	return MAG_STAT(cache->dying) || mag_cache_steal(cache, objects, n, request) < n ?
+		       -ENOBUFS :
+		       0;
 }
 
 MAG_INLINE int
-take_all(struct mag_cache *cache, void **objects, unsigned int n, bool steal, bool may_wait)
+take_or_steal(struct mag_cache *cache, void **objects, unsigned int n, bool steal, bool may_wait)
 {
 	struct mag_request request = {.may_wait = may_wait};
 	unsigned int got = mag_cache_take(cache, objects, n, &request);
@@ -38,9 +37,38 @@ take_all(struct mag_cache *cache, void **objects, unsigned int n, bool steal, bo
 	if (unlikely(got < n))
 		return !steal || request.refused ? -ENOBUFS :
 						   steal_all(cache, objects, n, &request);
-	if (unlikely(mag_watched(cache)))
-		mag_watch_out(cache, objects, n);
 	return 0;
+}
+
+/* All of n are a user's now. If not, those that are come back, and there is another try. */
+static bool
+all_out(struct mag_cache *cache, void **objects, unsigned int n)
+{
+	unsigned int good = mag_watch_out(cache, objects, n);
+
+	if (likely(good == n))
+		return true;
+	mag_watch_back(cache, objects, good, false);
+	return false;
+}
+
+static __rte_noinline int
+take_watched(struct mag_cache *cache, void **objects, unsigned int n, bool steal, bool may_wait)
+{
+	do {
+		if ((!mag_guard_is_light(cache) || !mag_guard_take(cache, objects, n)) &&
+		    take_or_steal(cache, objects, n, steal, may_wait) != 0)
+			return -ENOBUFS;
+	} while (unlikely(!all_out(cache, objects, n)));
+	return 0;
+}
+
+MAG_INLINE int
+take_all(struct mag_cache *cache, void **objects, unsigned int n, bool steal, bool may_wait)
+{
+	if (unlikely(mag_watched(cache)))
+		return take_watched(cache, objects, n, steal, may_wait);
+	return take_or_steal(cache, objects, n, steal, may_wait);
 }
 
 int
@@ -54,7 +82,11 @@ mag_cache_steal_all(struct mag_cache *cache, void **objects, unsigned int n)
 {
 	struct mag_request request = {0};
 
-	return steal_all(cache, objects, n, &request);
+	do {
+		if (steal_all(cache, objects, n, &request) != 0)
+			return -ENOBUFS;
+	} while (unlikely(mag_watched(cache)) && !all_out(cache, objects, n));
+	return 0;
 }
 
 int
@@ -69,7 +101,7 @@ unsigned int
 mag_cache_alloc_slow(struct mag_cache *cache, void **objects, unsigned int n)
 {
 	struct mag_request request = {.some = true};
-	unsigned int got;
+	unsigned int got, good;
 
 	if (mag_cache_is_elsewhere(cache))
 		return 0;
@@ -80,9 +112,11 @@ mag_cache_alloc_slow(struct mag_cache *cache, void **objects, unsigned int n)
 		got += mag_cache_steal(cache, objects + got, n - got, &request);
 	if (unlikely(got == 0 && n > 0))
 		mag_steal_failed(cache);
-	if (unlikely(mag_watched(cache)))
-		mag_watch_out(cache, objects, got);
-	return got;
+	if (likely(!mag_watched(cache)))
+		return got;
+	good = mag_watch_out(cache, objects, got);
+	/* Others in the place of those that were left out. */
+	return good < got ? good + mag_cache_alloc_slow(cache, objects + good, n - good) : got;
 }
 
 unsigned int
@@ -95,27 +129,28 @@ mag_cache_alloc_bulk_slow(struct mag_cache *cache, void **objects, unsigned int 
 }
 
 MAG_INLINE void
-free_by(struct mag_cache *cache, void *const *objects, unsigned int n,
-	void (*give)(struct mag_cache *cache, void *const *objects, unsigned int n))
+free_all(struct mag_cache *cache, void *const *objects, unsigned int n, bool past)
 {
 	if (mag_cache_is_elsewhere(cache))
 		return;
 	if (unlikely(mag_watched(cache)))
-		mag_watch_back(cache, objects, n, give);
+		mag_watch_back(cache, objects, n, past);
+	else if (past)
+		mag_cache_give_past(cache, objects, n);
 	else
-		give(cache, objects, n);
+		mag_cache_give(cache, objects, n);
 }
 
 void
 mag_cache_free_slow(struct mag_cache *cache, void *const *objects, unsigned int n)
 {
-	free_by(cache, objects, n, mag_cache_give);
+	free_all(cache, objects, n, false);
 }
 
 void
 mag_cache_free_nocache_bulk(struct mag_cache *cache, void *const *objects, unsigned int n)
 {
-	free_by(cache, objects, n, mag_cache_give_past);
+	free_all(cache, objects, n, true);
 }
 
 void

@@ -17,6 +17,7 @@
 #include "parts/options.h"
 #include "sources/adopt.h"
 #include "sources/region_create.h"
+#include "stores/ledger.h"
 #include "visits/purge.h"
 #include "visits/steal.h"
 #include "watch/watch.h"
@@ -47,8 +48,15 @@ region_make(const struct mag_door_params *params, const struct mag_options *opti
 	};
 	struct mag_region *region = mag_region_make(&of_region);
 
-	if (region != NULL)
-		region->block = RTE_MIN(region->block, params->objects);
+	if (region == NULL)
+		return NULL;
+	region->block = RTE_MIN(region->block, params->objects);
+	if ((options->guard != MAG_GUARD_OFF || options->audit) &&
+	    mag_region_ledger_make(region, MAG_LEDGER_BYTES, params->objects) != 0) {
+		mag_region_destroy(region);
+		rte_errno = ENOMEM;
+		return NULL;
+	}
 	return region;
 }
 

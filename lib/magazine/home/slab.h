@@ -40,7 +40,7 @@
 enum mag_bufctl_state {
 	MAG_BUFCTL_FREE = 0, /**< in the slab layer */
 	MAG_BUFCTL_OUT = 1,  /**< has left it; whether a user has it is not known */
-	MAG_BUFCTL_USER = 2, /**< with a user, of a cache that is guarded */
+	MAG_BUFCTL_USER = 2, /**< with a user, of a cache that is guarded without a ledger */
 };
 
 /** Control record of one object, kept apart from it. */

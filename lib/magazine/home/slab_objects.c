@@ -12,6 +12,7 @@
 #include "mag_memtag.h"
 #include "parts/segment.h"
 #include "parts/table.h"
+#include "stores/ledger.h"
 
 /*
  * Objects that are looked at with the lock held once, when all that are with users are looked for.
@@ -47,6 +48,43 @@ mag_slab_find(struct mag_slab_layer *layer, const void *address, struct mag_slab
 	return out;
 }
 
+/* In the ledger, where there is one: NULL if not. */
+static struct mag_ledger_entry *
+ledger_entry(const struct mag_slab_layer *layer, const struct mag_slab *slab, uint32_t index)
+{
+	const struct mag_mirror_owner *ledger = layer->region->ledger;
+
+	return ledger == NULL ?
+		       NULL :
+		       mag_ledger_find(ledger,
+				       (const void *)mag_segment_object(slab->segment, index));
+}
+
+/* Has a user it, in a cache that is guarded? */
+static bool
+is_users(const struct mag_slab_layer *layer, const struct mag_slab *slab, uint32_t index)
+{
+	const struct mag_ledger_entry *entry = ledger_entry(layer, slab, index);
+	uint8_t state = slab->bufctl[index].state;
+
+	if (entry == NULL)
+		return state == MAG_BUFCTL_USER;
+	return state != MAG_BUFCTL_FREE && (MAG_STAT(entry->object) & MAG_LEDGER_USER) != 0;
+}
+
+/* It is the cache's again; false: it was no user's, as another thread came first. */
+static bool
+take_back(const struct mag_slab_layer *layer, struct mag_slab *slab, uint32_t index)
+{
+	struct mag_ledger_entry *entry = ledger_entry(layer, slab, index);
+
+	slab->bufctl[index].state = MAG_BUFCTL_OUT;
+	return entry == NULL ||
+	       (atomic_fetch_and_explicit(&entry->object, ~(uintptr_t)MAG_LEDGER_USER,
+					  memory_order_relaxed) &
+		MAG_LEDGER_USER) != 0;
+}
+
 void
 mag_slab_hand_out(struct mag_slab_layer *layer, void *const *objects, unsigned int n)
 {
@@ -65,17 +103,18 @@ mag_slab_hand_out(struct mag_slab_layer *layer, void *const *objects, unsigned i
 
 /* As far as it can be told: of a cache that is not guarded it may lie in a magazine. */
 static bool
-is_with_user(const struct mag_bufctl *bufctl, bool guarded)
+is_with_user(const struct mag_slab_layer *layer, const struct mag_slab *slab, uint32_t index,
+	     bool guarded)
 {
-	return guarded ? bufctl->state == MAG_BUFCTL_USER : bufctl->state != MAG_BUFCTL_FREE;
+	return guarded ? is_users(layer, slab, index) :
+			 slab->bufctl[index].state != MAG_BUFCTL_FREE;
 }
 
+/* Under the lock: what is at the address. GOOD if it is an object that is out. */
 static enum mag_slab_verdict
-hand_back(struct mag_slab_layer *layer, uintptr_t address, bool guarded,
-	  struct mag_slab_object *found)
+look_at(struct mag_slab_layer *layer, uintptr_t address, struct mag_slab_object *found)
 {
 	struct mag_segment *segment;
-	struct mag_bufctl *bufctl;
 
 	found->slab = mag_slab_of(layer, address, &found->index);
 	if (found->slab == NULL) {
@@ -88,12 +127,23 @@ hand_back(struct mag_slab_layer *layer, uintptr_t address, bool guarded,
 		return MAG_SLAB_INSIDE;
 	}
 	object_describe(layer, found);
-	bufctl = found->bufctl;
-	if (!is_with_user(bufctl, guarded))
+	return MAG_SLAB_GOOD;
+}
+
+static enum mag_slab_verdict
+hand_back(struct mag_slab_layer *layer, uintptr_t address, bool guarded,
+	  struct mag_slab_object *found)
+{
+	enum mag_slab_verdict verdict = look_at(layer, address, found);
+
+	if (verdict != MAG_SLAB_GOOD)
+		return verdict;
+	if (!is_with_user(layer, found->slab, found->index, guarded))
 		return MAG_SLAB_FREED;
-	if (bufctl->uses != 0)
+	if (found->bufctl->uses != 0)
 		return MAG_SLAB_USED;
-	bufctl->state = MAG_BUFCTL_OUT;
+	if (guarded && !take_back(layer, found->slab, found->index))
+		return MAG_SLAB_FREED;
 	return MAG_SLAB_GOOD;
 }
 
@@ -112,6 +162,19 @@ mag_slab_hand_back(struct mag_slab_layer *layer, const void *object, bool guarde
 	return verdict;
 }
 
+enum mag_slab_verdict
+mag_slab_refuse(struct mag_slab_layer *layer, const void *object, struct mag_slab_object *found)
+{
+	enum mag_slab_verdict verdict;
+
+	*found = (struct mag_slab_object){.address = NULL};
+	mag_lock_spin(&layer->lock);
+	verdict = look_at(layer, mag_memtag_strip((uintptr_t)object), found);
+	MAG_COUNT_LOCKED(layer->invalid, 1);
+	mag_lock_release(&layer->lock);
+	return verdict == MAG_SLAB_GOOD ? MAG_SLAB_FREED : verdict;
+}
+
 int
 mag_slab_use(struct mag_slab_layer *layer, const void *object, bool guarded, int change,
 	     uint32_t max, uint32_t *left)
@@ -123,7 +186,7 @@ mag_slab_use(struct mag_slab_layer *layer, const void *object, bool guarded, int
 
 	mag_lock_spin(&layer->lock);
 	slab = mag_slab_of(layer, (uintptr_t)object, &index);
-	if (slab != NULL && is_with_user(&slab->bufctl[index], guarded)) {
+	if (slab != NULL && is_with_user(layer, slab, index, guarded)) {
 		uses = (int64_t)slab->bufctl[index].uses + change;
 		ret = uses < 0 || uses > max ? -ERANGE : 0;
 		if (ret == 0)
@@ -166,7 +229,7 @@ place_held(const struct mag_slab_layer *layer, struct place *place, void **objec
 	slab = segment->control;
 	end = RTE_MIN(segment->count, place->index + HELD_STEP);
 	for (; place->index < end && n < max; place->index++)
-		if (slab->bufctl[place->index].state == MAG_BUFCTL_USER)
+		if (is_users(layer, slab, place->index))
 			objects[n++] = (void *)mag_segment_object(segment, place->index);
 	if (place->index >= segment->count) {
 		place->base++;

@@ -50,6 +50,12 @@ void mag_slab_hand_out(struct mag_slab_layer *layer, void *const *objects, unsig
 enum mag_slab_verdict mag_slab_hand_back(struct mag_slab_layer *layer, const void *object,
 					 bool guarded, struct mag_slab_object *found);
 /**
+ * The same for one of which the caller knows already that no user has it: counted as invalid, and
+ * left alone. Never GOOD.
+ */
+enum mag_slab_verdict mag_slab_refuse(struct mag_slab_layer *layer, const void *object,
+				      struct mag_slab_object *found);
+/**
  * Add to the use count of an object that is with a user.
  *
  * @param guarded

@@ -131,7 +131,8 @@ extent_mirror(struct mag_region *region, const struct mag_extent *extent)
 		return 0;
 	MAG_LOG(ERR, "region \"%s\": no memory for mirrors of %u bytes%s: give EAL more memory",
 		region->name, region->mirrored ? region->mirror->find.bytes : 0,
-		region->audit != NULL ? " and records of who has what" : "");
+		region->audit != NULL || region->ledger != NULL ? " and records of who has what" :
+								  "");
 	while (i > 0)
 		mag_region_mirror_remove(region, &extent->segment[--i]);
 	return -ENOMEM;

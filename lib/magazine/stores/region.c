@@ -93,10 +93,13 @@ mag_region_free(struct mag_region *region)
 		mag_mirror_fini(region->mirror);
 	if (region->audit != NULL)
 		mag_mirror_fini(region->audit);
+	if (region->ledger != NULL)
+		mag_mirror_fini(region->ledger);
 	if (region->pair != NULL)
 		mag_mirror_pair_fini(region->pair);
 	mag_meta_free(region->mirror);
 	mag_meta_free(region->audit);
+	mag_meta_free(region->ledger);
 	mag_meta_free(region->pair);
 	mag_meta_free(region);
 }
@@ -129,6 +132,13 @@ mag_region_mirror_make(struct mag_region *region, uint32_t bytes, uint64_t granu
 	return 0;
 }
 
+int
+mag_region_ledger_make(struct mag_region *region, uint32_t bytes, uint64_t objects)
+{
+	return mirror_make(region, &region->ledger, bytes,
+			   (objects * region->stride >> MAG_MIRROR_SHIFT) + 1);
+}
+
 const struct mag_mirror *
 mag_region_mirror(const struct mag_region *region)
 {
@@ -157,8 +167,12 @@ mag_region_mirror_add(struct mag_region *region, const struct mag_segment *segme
 {
 	if (mirror_add(region->mirror, segment) != 0)
 		return -ENOMEM;
-	if (mirror_add(region->audit, segment) == 0)
+	if (mirror_add(region->audit, segment) != 0)
+		goto remove_mirror;
+	if (mirror_add(region->ledger, segment) == 0)
 		return 0;
+	mirror_remove(region->audit, segment);
+remove_mirror:
 	mirror_remove(region->mirror, segment);
 	return -ENOMEM;
 }
@@ -168,6 +182,7 @@ mag_region_mirror_remove(struct mag_region *region, const struct mag_segment *se
 {
 	mirror_remove(region->mirror, segment);
 	mirror_remove(region->audit, segment);
+	mirror_remove(region->ledger, segment);
 }
 
 static uint32_t
@@ -378,6 +393,8 @@ mag_region_reset(struct mag_region *region)
 		mag_mirror_clear(region->mirror);
 	if (region->audit != NULL)
 		mag_mirror_clear(region->audit);
+	if (region->ledger != NULL)
+		mag_mirror_clear(region->ledger);
 	/* Which node has which part stays: caches know that. */
 	for (part = 0; part < parts_of(region); part++)
 		part_init(&region->part[part], region->part[part].node);

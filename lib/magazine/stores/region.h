@@ -74,6 +74,7 @@ struct mag_region {
 	struct mag_elastic *elastic;     /**< NULL: adopted memory */
 	struct mag_mirror_owner *mirror; /**< NULL: none */
 	struct mag_mirror_owner *audit;  /**< each object's last transaction; NULL: not audited */
+	struct mag_mirror_owner *ledger; /**< what ledger.h has of each object; NULL: none */
 	bool mirrored;                   /**< there is, or is going to be, a mirror */
 	struct mag_region *second;       /**< its mirror region; NULL: none */
 	struct mag_region *first;        /**< of a mirror region, while it is one's */
@@ -175,6 +176,8 @@ void mag_region_remove(struct mag_region *region, struct mag_segment *segment);
  * Mirrors, and an audit's records, for what is to come, when the stride is known: 0, or -ENOMEM.
  */
 int mag_region_mirror_make(struct mag_region *region, uint32_t bytes, uint64_t granules);
+/** A ledger (ledger.h) of so many bytes an object, for so many objects: 0, or -ENOMEM. */
+int mag_region_ledger_make(struct mag_region *region, uint32_t bytes, uint64_t objects);
 /** The mirrors of a segment come and go: 0, or -ENOMEM. Nothing to do when there are none. */
 int mag_region_mirror_add(struct mag_region *region, const struct mag_segment *segment);
 void mag_region_mirror_remove(struct mag_region *region, const struct mag_segment *segment);

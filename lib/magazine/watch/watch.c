@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <rte_bitops.h>
 #include <rte_branch_prediction.h>
@@ -13,6 +14,7 @@
 #include "home/slab_objects.h"
 #include "mag_memtag.h"
 #include "watch/audit.h"
+#include "watch/guard.h"
 #include "watch/watch.h"
 
 /* Objects that are looked at before the good ones are given back. */
@@ -85,14 +87,31 @@ verdict_text(const struct mag_cache *cache, enum mag_slab_verdict verdict, const
 				 "no object of it, or free so long that its slab is gone");
 }
 
+/* One more; false: it is not reported. */
+static bool
+bad_count(struct mag_cache *cache, uint64_t *n)
+{
+	*n = MAG_STAT_ADD(cache->bad_frees, 1) + 1;
+	return *n <= REPORTS || RTE_IS_POWER_OF_2(*n) || cache->options.guard == MAG_GUARD_PANIC;
+}
+
+/* It was reported. */
+static void
+bad_end(const struct mag_cache *cache)
+{
+	if (cache->options.guard == MAG_GUARD_PANIC)
+		rte_panic("magazine: %s \"%s\": bad free, and option guard=panic\n", kind_of(cache),
+			  cache->name);
+}
+
 static void
 bad_free(struct mag_cache *cache, const void *object, enum mag_slab_verdict verdict,
 	 const struct mag_slab_object *found)
 {
-	uint64_t n = MAG_STAT_ADD(cache->bad_frees, 1) + 1;
 	char text[80];
+	uint64_t n;
 
-	if (n > REPORTS && !RTE_IS_POWER_OF_2(n) && cache->options.guard != MAG_GUARD_PANIC)
+	if (!bad_count(cache, &n))
 		return;
 	verdict_text(cache, verdict, object, found, text, sizeof(text));
 	MAG_LOG(ERR, "%s \"%s\": free of %p: %s: refused, %" PRIu64 " so far", kind_of(cache),
@@ -100,9 +119,7 @@ bad_free(struct mag_cache *cache, const void *object, enum mag_slab_verdict verd
 	mag_audit_log_free();
 	if (found->address != NULL)
 		mag_audit_log_last(cache->region, found->address);
-	if (cache->options.guard == MAG_GUARD_PANIC)
-		rte_panic("magazine: %s \"%s\": bad free, and option guard=panic\n", kind_of(cache),
-			  cache->name);
+	bad_end(cache);
 }
 
 unsigned int
@@ -149,19 +166,71 @@ hand_out(struct mag_cache *cache, void *const *objects, unsigned int n)
 	}
 }
 
-void
-mag_watch_out(struct mag_cache *cache, void *const *objects, unsigned int n)
+/* A user has it already: whoever comes second goes without. */
+static void
+bad_get(struct mag_cache *cache, const void *object)
+{
+	struct mag_slab_object found;
+	uint64_t n;
+
+	mag_slab_refuse(&mag_cache_home_of(cache, object)->slab, object, &found);
+	if (!bad_count(cache, &n))
+		return;
+	MAG_LOG(ERR,
+		"%s \"%s\": get of %p: it is with a user already, so it was freed twice at once: "
+		"left out, %" PRIu64 " so far",
+		kind_of(cache), cache->name, object, n);
+	mag_audit_log_last(cache->region, object);
+	bad_end(cache);
+}
+
+/* Those that are no user's yet stay, in their order. */
+static unsigned int
+light_out(struct mag_cache *cache, void **objects, unsigned int n)
+{
+	unsigned int done = mag_guard_out(cache, objects, n), kept = done, good;
+
+	while (unlikely(done < n)) {
+		bad_get(cache, objects[done++]);
+		good = done < n ? mag_guard_out(cache, objects + done, n - done) : 0;
+		memmove(objects + kept, objects + done, good * sizeof(objects[0]));
+		kept += good;
+		done += good;
+	}
+	return kept;
+}
+
+unsigned int
+mag_watch_out(struct mag_cache *cache, void **objects, unsigned int n)
 {
 	uint32_t what = mag_watched(cache);
 	unsigned int i;
 
-	if (what & MAG_WATCH_STATE)
+	if (n == 0)
+		return 0;
+	if (what & MAG_WATCH_STATE && likely(mag_guard_is_light(cache)))
+		n = light_out(cache, objects, n);
+	else if (what & MAG_WATCH_STATE)
 		hand_out(cache, objects, n);
 	if (what & MAG_WATCH_AUDIT && n > 0)
 		mag_audit_record(cache->region, objects, n, MAG_TRANSACTION_ALLOC);
 	if (what & MAG_WATCH_POISON)
 		for (i = 0; i < n; i++)
 			mag_unpoison(objects[i], cache->object_size);
+	return n;
+}
+
+/* No user has it: why? */
+static void
+refuse(struct mag_cache *cache, const void *object)
+{
+	struct mag_home *home = mag_cache_home_of(cache, object);
+	struct mag_slab_object found = {.address = NULL};
+	enum mag_slab_verdict verdict = MAG_SLAB_FOREIGN;
+
+	if (home != NULL)
+		verdict = mag_slab_refuse(&home->slab, object, &found);
+	bad_free(cache, object, verdict, &found);
 }
 
 static bool
@@ -179,25 +248,68 @@ hand_back(struct mag_cache *cache, const void *object, uint32_t what)
 	return false;
 }
 
+/* Of up to BATCH objects those that may come back are left in good. */
+static unsigned int
+good_of(struct mag_cache *cache, void *const *objects, unsigned int n, uint32_t what, void **good)
+{
+	unsigned int i, count = 0;
+
+	for (i = 0; i < n; i++)
+		if (hand_back(cache, objects[i], what))
+			good[count++] = objects[i];
+	return count;
+}
+
+/* They may. */
+static void
+give_back(struct mag_cache *cache, void *const *objects, unsigned int n, uint32_t what, bool past)
+{
+	unsigned int i;
+
+	if (what & MAG_WATCH_AUDIT)
+		mag_audit_record(cache->region, objects, n, MAG_TRANSACTION_FREE);
+	if (what & MAG_WATCH_POISON)
+		for (i = 0; i < n; i++)
+			mag_poison(objects[i], cache->object_size);
+	if (unlikely(past))
+		mag_cache_give_past(cache, objects, n);
+	else if (likely(mag_guard_is_light(cache)))
+		mag_guard_give(cache, objects, n);
+	else
+		mag_cache_give(cache, objects, n);
+}
+
+/* Runs of good ones at once. */
+static void
+light_back(struct mag_cache *cache, void *const *objects, unsigned int n, uint32_t what, bool past)
+{
+	unsigned int done, good;
+
+	for (done = 0; done < n; done += good + 1) {
+		good = mag_guard_back(cache, objects + done, n - done);
+		if (likely(good > 0))
+			give_back(cache, objects + done, good, what, past);
+		if (unlikely(done + good < n))
+			refuse(cache, objects[done + good]);
+	}
+}
+
 void
-mag_watch_back(struct mag_cache *cache, void *const *objects, unsigned int n,
-	       void (*give)(struct mag_cache *cache, void *const *objects, unsigned int n))
+mag_watch_back(struct mag_cache *cache, void *const *objects, unsigned int n, bool past)
 {
 	uint32_t what = mag_watched(cache);
-	unsigned int i, done, count;
+	unsigned int done, count;
 	void *good[BATCH];
 
+	/* Use counts are under the slab layer's lock. */
+	if (likely(mag_guard_is_light(cache)) && (what & MAG_WATCH_USES) == 0) {
+		light_back(cache, objects, n, what, past);
+		return;
+	}
 	for (done = 0; done < n; done += BATCH) {
-		count = 0;
-		for (i = done; i < n && i < done + BATCH; i++)
-			if (hand_back(cache, objects[i], what))
-				good[count++] = objects[i];
-		if (what & MAG_WATCH_AUDIT && count > 0)
-			mag_audit_record(cache->region, good, count, MAG_TRANSACTION_FREE);
-		if (what & MAG_WATCH_POISON)
-			for (i = 0; i < count; i++)
-				mag_poison(good[i], cache->object_size);
+		count = good_of(cache, objects + done, RTE_MIN(n - done, (unsigned int)BATCH), what,
+				good);
 		if (count > 0)
-			give(cache, good, count);
+			give_back(cache, good, count, what, past);
 	}
 }

@@ -32,14 +32,21 @@ mag_watched(const struct mag_cache *cache)
 	return MAG_STAT(cache->common.watch);
 }
 
-/** Objects are a user's from now on. */
-void mag_watch_out(struct mag_cache *cache, void *const *objects, unsigned int n);
 /**
- * Objects come back from a user: those that may are passed to give, the others are reported,
- * counted and left alone; or all ends, if the cache's option says so.
+ * Objects are a user's from now on.
+ *
+ * @return
+ *   How many: those that had a user already are reported, and no longer among them.
  */
-void mag_watch_back(struct mag_cache *cache, void *const *objects, unsigned int n,
-		    void (*give)(struct mag_cache *cache, void *const *objects, unsigned int n));
+unsigned int mag_watch_out(struct mag_cache *cache, void **objects, unsigned int n);
+/**
+ * Objects come back from a user: those that may go where free objects go, the others are reported,
+ * counted and left alone; or all ends, if the cache's option says so.
+ *
+ * @param past
+ *   Past the magazines, to the slab layer.
+ */
+void mag_watch_back(struct mag_cache *cache, void *const *objects, unsigned int n, bool past);
 
 /** Addresses of up to max objects that users have, of a guarded cache; returns how many. */
 unsigned int mag_watch_held(const struct mag_cache *cache, void **objects, unsigned int max);

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MAG_LEDGER_H
+#define MAG_LEDGER_H
+
+/*
+ * The ledger: a few bytes beside each object of a pool, found from the object's address without a
+ * lock (mirror.h).
+ *
+ * A region with adopted memory may have one: that memory, and with it the ledger, stays as long as
+ * anybody may ask, so an address that is no object at all can be looked up at any time. An entry
+ * knows its object, so an address inside of one is told from the object's own.
+ *
+ * Who may touch what: the word of the object, whoever hands it out or takes it back.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <rte_branch_prediction.h>
+#include <rte_common.h>
+
+#include "base/counter.h"
+#include "mag_mirror.h"
+#include "parts/mirror.h"
+#include "stores/region.h"
+
+struct mag_ledger_entry {
+	uint64_t spare;
+	/** Address of the object; with MAG_LEDGER_USER: it is with a user, of a guarded pool. */
+	_Atomic uintptr_t object;
+};
+
+/** In a word with the address of an object, which is a multiple of 8. */
+#define MAG_LEDGER_USER 1u
+
+/** Bytes of a ledger's entry that are its own; the object's address follows. */
+#define MAG_LEDGER_BYTES offsetof(struct mag_ledger_entry, object)
+
+/** Bits of an address that say where in its granule it is. */
+#define MAG_LEDGER_OFFSET (((uintptr_t)1 << MAG_MIRROR_SHIFT) - 1)
+
+_Static_assert(MAG_LEDGER_BYTES % 8 == 0, "mirror.c puts the address right behind them");
+
+_Static_assert(sizeof(struct mag_ledger_entry) == 16, "as far apart as mirror.c puts them");
+
+/**
+ * The entries of a granule: most objects of a bulk are in that of the one before. Two words, so
+ * that they stay in registers.
+ */
+struct mag_ledger_granule {
+	uintptr_t base;                 /**< its first address; if no object is in it, one above */
+	struct mag_ledger_entry *first; /**< its first entry; NULL: no object is in it */
+};
+
+/** The granule of an address. */
+static __rte_noinline struct mag_ledger_granule
+mag_ledger_granule(const struct mag_mirror_owner *ledger, uintptr_t address)
+{
+	/* acquire: as in mag_mirror_of() */
+	const struct mag_mirror_table *table = MAG_LOAD(&ledger->find.table, MAG_ACQUIRE);
+	uintptr_t granule = mag_mirror_granule(address);
+	const struct mag_mirror_entry *found = &table->entry[mag_mirror_place(table, granule)];
+
+	if (unlikely(MAG_LOAD(&found->granule, MAG_ACQUIRE) != granule))
+		found = mag_mirror_search(table, granule);
+	if (unlikely(found == NULL))
+		return (struct mag_ledger_granule){address + 1, NULL};
+	return (struct mag_ledger_granule){address & ~MAG_LEDGER_OFFSET, (void *)found->mirrors};
+}
+
+/**
+ * The entry that an object at an address of the granule has. If there is an object can be told by
+ * the entry's word.
+ */
+MAG_INLINE struct mag_ledger_entry *
+mag_ledger_entry(const struct mag_ledger_granule *granule, uint64_t reciprocal, uintptr_t address)
+{
+	return granule->first + ((address - granule->base) * reciprocal >> 42);
+}
+
+/** The entry of an object; NULL: there is no object at this address. */
+static inline struct mag_ledger_entry *
+mag_ledger_find(const struct mag_mirror_owner *ledger, const void *object)
+{
+	uintptr_t address = (uintptr_t)object;
+	struct mag_ledger_granule granule = mag_ledger_granule(ledger, address);
+	struct mag_ledger_entry *entry;
+
+	if (granule.first == NULL)
+		return NULL;
+	entry = mag_ledger_entry(&granule, ledger->find.reciprocal, address);
+	return (MAG_STAT(entry->object) & ~(uintptr_t)MAG_LEDGER_USER) == address ? entry : NULL;
+}
+
+#endif /* MAG_LEDGER_H */

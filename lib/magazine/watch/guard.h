@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MAG_GUARD_H
+#define MAG_GUARD_H
+
+/*
+ * The guard of a pool whose region has a ledger (ledger.h): no lock, and of the slow path as little
+ * as it needs. Caches without a ledger are guarded in watch.c, under the slab layer's lock.
+ */
+
+#include <stdbool.h>
+
+#include "cache/cache.h"
+
+/** Is that so? */
+static inline bool
+mag_guard_is_light(const struct mag_cache *cache)
+{
+	return cache->region->ledger != NULL;
+}
+
+/**
+ * All of n objects from the magazines of this thread's slot, if nothing but the watch keeps it from
+ * the fast path; false with nothing changed.
+ */
+bool mag_guard_take(struct mag_cache *cache, void **objects, unsigned int n);
+/** Into these magazines, or to where mag_cache_give() puts them. */
+void mag_guard_give(struct mag_cache *cache, void *const *objects, unsigned int n);
+
+/**
+ * n objects, not 0, are a user's from now on: how many of them, up to the first one that is a
+ * user's already.
+ */
+unsigned int mag_guard_out(const struct mag_cache *cache, void *const *objects, unsigned int n);
+/** n objects, not 0, come back: how many of them, up to the first one that is no user's. */
+unsigned int mag_guard_back(const struct mag_cache *cache, void *const *objects, unsigned int n);
+
+#endif /* MAG_GUARD_H */

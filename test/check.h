@@ -6,6 +6,11 @@
  * cmocka, 1.1 to 2.0, under the names of 1.1; and tests that put themselves on the list of their
  * program:
  *
+ *	SETUP(setup)
+ *	{
+ *		...
+ *	}
+ *
  *	TEST(test_what_it_shows, setup, teardown)
  *	{
  *		...
@@ -74,6 +79,17 @@ tests_add(const struct CMUnitTest *test, int line)
 		tests_add(&(struct CMUnitTest){#as, function, ##__VA_ARGS__}, __LINE__);           \
 	}                                                                                          \
 	static void function(void **state __attribute__((unused)))
+
+/** What goes before or after a test; it fails by assertions. */
+#define SETUP(name)                                                                                \
+	static void name##_body(void **state);                                                     \
+	static int name(void **state)                                                              \
+	{                                                                                          \
+		name##_body(state);                                                                \
+		return 0;                                                                          \
+	}                                                                                          \
+	static void name##_body(void **state __attribute__((unused)))
+#define TEARDOWN(name) SETUP(name)
 
 /**
  * Run the tests of this file, between a setup and a teardown of all or NULL: the number that

@@ -209,17 +209,6 @@ TEST(objects_in_no_block_are_served_one_by_one)
 	stock_close(&stock);
 }
 
-TEST(no_blocks_are_got_when_none_are_asked_for)
-{
-	struct stock stock;
-
-	need_blocks();
-	stock_open(&stock, 1000, 64);
-	assert_int_equal(rte_mempool_get_contig_blocks(stock.mp, stock.blocks, 0), 0);
-	pool_assert_free(stock.mp, 1000);
-	stock_close(&stock);
-}
-
 TEST(more_blocks_than_there_are_take_nothing)
 {
 	struct stock stock;

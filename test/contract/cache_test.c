@@ -12,7 +12,6 @@
 #include "pool.h"
 #include "rte_mempool_magazine.h"
 
-#define ENV_OPTIONS "MAGAZINE_OPTIONS"
 /* Set in a copy of this program that is a secondary process: the pool that it uses. */
 #define ENV_CHILD "CONTRACT_CACHE_CHILD"
 
@@ -79,22 +78,6 @@ TEST(caches_are_as_made_unless_the_option_says_otherwise)
 		mp = make(rows[i].config, rows[i].made);
 		assert_caches(mp, rows[i].size);
 		assert_int_equal(mp->cache_size, rows[i].made);
-		rte_mempool_free(mp);
-	}
-}
-
-TEST(the_option_comes_from_the_environment)
-{
-	struct rte_mempool *mp;
-	unsigned int i;
-
-	for (i = 0; i < RTE_DIM(rows) && rows[i].config != NULL; i++)
-		;
-	for (i++; i < RTE_DIM(rows); i++) {
-		setenv(ENV_OPTIONS, rows[i].config, 1);
-		mp = make(NULL, rows[i].made);
-		unsetenv(ENV_OPTIONS);
-		assert_caches(mp, rows[i].size);
 		rte_mempool_free(mp);
 	}
 }

@@ -139,16 +139,13 @@ cache_make(void)
 	assert_non_null(cache);
 }
 
-static int
-setup(void **state __rte_unused)
+SETUP(setup)
 {
 	region_make(SIZE, OBJECTS);
 	cache_make();
-	return 0;
 }
 
-static int
-teardown(void **state __rte_unused)
+TEARDOWN(teardown)
 {
 	mag_maint_interval(0);
 	if (cache != NULL)
@@ -157,7 +154,6 @@ teardown(void **state __rte_unused)
 		assert_int_equal(mag_region_destroy(region), 0);
 	cache = NULL;
 	region = NULL;
-	return 0;
 }
 
 static uint32_t

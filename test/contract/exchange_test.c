@@ -325,24 +325,6 @@ TEST(a_user_owned_cache_works)
 	hold_end(&hold);
 }
 
-TEST(many_pools_at_once_keep_their_objects_apart)
-{
-	enum { POOLS = 24, N = 200 };
-	struct hold holds[POOLS];
-
-	for (unsigned int i = 0; i < POOLS; i++)
-		holds[i] = hold_of(pool_make(POOL_SPEC(N, 64 + 8 * i)));
-	for (unsigned int j = 0; j < N; j++)
-		for (unsigned int i = 0; i < POOLS; i++)
-			assert_int_equal(roster_get(holds[i].roster, &holds[i].objs[j], 1), 0);
-	for (unsigned int i = 0; i < POOLS; i++) {
-		pool_assert_free(holds[i].mp, 0);
-		roster_refill(holds[i].roster, holds[i].objs, N, 3);
-		pool_assert_free(holds[i].mp, N);
-		hold_end(&holds[i]);
-	}
-}
-
 TEST(dump_and_audit_work_on_the_pool)
 {
 	struct rte_mempool *mp = pool_make(POOL_SPEC(100, 64, .cache_size = 32));

@@ -193,16 +193,6 @@ assert_no_page_is_crossed(struct rte_mempool *mp)
 	assert_int_equal(walk.crossing, 0);
 }
 
-TEST(no_object_crosses_a_page_in_memory_by_default)
-{
-	for (unsigned int i = 0; i < RTE_DIM(elt_sizes); i++) {
-		struct rte_mempool *mp = pool_make(POOL_SPEC(2500, elt_sizes[i]));
-
-		assert_no_page_is_crossed(mp);
-		rte_mempool_free(mp);
-	}
-}
-
 TEST(no_object_crosses_a_page_in_a_chunk_by_hand)
 {
 	const size_t len = 9u << 20;
@@ -241,11 +231,12 @@ assert_objects_are_contiguous_in_io_memory(struct rte_mempool *mp)
 	assert_int_equal(scattered, 0);
 }
 
-TEST(objects_are_contiguous_in_io_memory)
+TEST(objects_in_memory_by_default_cross_no_page_and_are_contiguous_in_io_memory)
 {
 	for (unsigned int i = 0; i < RTE_DIM(elt_sizes); i++) {
-		struct rte_mempool *mp = pool_make(POOL_SPEC(1000, elt_sizes[i]));
+		struct rte_mempool *mp = pool_make(POOL_SPEC(2500, elt_sizes[i]));
 
+		assert_no_page_is_crossed(mp);
 		assert_objects_are_contiguous_in_io_memory(mp);
 		rte_mempool_free(mp);
 	}

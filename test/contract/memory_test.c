@@ -54,11 +54,6 @@ use_and_free(struct rte_mempool *mp)
 	rte_mempool_free(mp);
 }
 
-TEST(memory_by_default)
-{
-	use_and_free(pool_make(POOL_SPEC(5000, 2176)));
-}
-
 TEST(memory_on_a_given_socket_or_any)
 {
 	use_and_free(pool_make(POOL_SPEC_ON(SOCKET_ID_ANY, 1000, 128)));

@@ -15,20 +15,14 @@ counted. Left out is what no test can or should see: log messages, assertions, h
 processor.
 """
 
+import pathlib
 import re
+import sys
 
-TOKEN = re.compile(
-    r"""
-    (?P<skip> [ \t\r\f]+ | /\*.*?\*/ | //[^\n]* | \\\n )
-  | (?P<line> \n )
-  | (?P<word> [A-Za-z_]\w* )
-  | (?P<number> (?: 0[xX][0-9a-fA-F]+ | \d+ (?:\.\d*)? ) [uUlLfF]* )
-  | (?P<string> "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' )
-  | (?P<mark> -> | \+\+ | -- | <<= | >>= | << | >> | [<>=!+\-*/%&|^]= | && | \|\| | \.\.\. | . )
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-DIRECTIVE = re.compile(r"[ \t]*#(?:\\\n|[^\n])*")
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from c_source import CLOSING, functions_of, tokens_of  # noqa: E402
+
 KEYWORDS = set(
     "if else for while do switch case default return goto break continue sizeof typedef struct "
     "union enum static const "
@@ -43,20 +37,6 @@ BOUNDS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">"}
 EQUALITY = {"==": "!=", "!=": "=="}
 CONNECTIVES = {"&&": "||", "||": "&&"}
 STRONG = {f"memory_order_{order}" for order in ("acquire", "release", "acq_rel", "seq_cst")}
-CLOSING = {"(": ")", "[": "]", "{": "}"}
-
-
-class Token:
-    """A token, and where it is in the text."""
-
-    __slots__ = ("kind", "text", "start", "end", "match")
-
-    def __init__(self, kind, text, start):
-        self.kind = kind
-        self.text = text
-        self.start = start
-        self.end = start + len(text)
-        self.match = None  # of a bracket: the index of the other one
 
 
 class Mutant:
@@ -83,67 +63,6 @@ class Mutant:
 
     def apply(self, text):
         return text[: self.start] + self.new + text[self.end :]
-
-
-def tokens_of(text):
-    """The tokens but for comments and directives, with the brackets matched."""
-    found = []
-    at, fresh = 0, True
-    while at < len(text):
-        directive = DIRECTIVE.match(text, at) if fresh else None
-        if directive and directive.end() > at:
-            at, fresh = directive.end(), False
-            continue
-        token = TOKEN.match(text, at)
-        at = token.end()
-        fresh = token.lastgroup == "line" or (fresh and token.lastgroup == "skip")
-        if token.lastgroup not in ("skip", "line"):
-            found.append(Token(token.lastgroup, token[0], token.start()))
-    match_brackets(found)
-    return found
-
-
-def match_brackets(tokens):
-    opened = []
-    for i, token in enumerate(tokens):
-        if token.text in CLOSING and token.kind == "mark":
-            opened.append(i)
-        elif token.text in CLOSING.values() and token.kind == "mark":
-            # extern "C" is opened and closed between directives.
-            while opened and CLOSING[tokens[opened[-1]].text] != token.text:
-                opened.pop()
-            if opened:
-                token.match = opened.pop()
-                tokens[token.match].match = i
-
-
-def functions_of(tokens):
-    """Name, first and last token of the body of each function."""
-    i, begin = 0, 0
-    while i < len(tokens):
-        token = tokens[i]
-        if token.text == "{" and i > 0 and tokens[i - 1].kind == "string":
-            begin = i + 1
-        elif token.text == "{" and token.match is not None:
-            name = next(
-                (
-                    tokens[k].text
-                    for k in range(begin, i - 1)
-                    if tokens[k].kind == "word"
-                    and tokens[k + 1].text == "("
-                    and not tokens[k].text.startswith("__")
-                ),
-                None,
-            )
-            if name and tokens[i - 1].text == ")":
-                yield name, i + 1, token.match - 1
-            i = token.match
-            begin = i + 1
-        elif token.text in (";", "}"):
-            begin = i + 1
-        elif token.text in ("(", "[") and token.match is not None:
-            i = token.match
-        i += 1
 
 
 class Body:

@@ -22,7 +22,6 @@
 #include <rte_lcore.h>
 #include <rte_malloc.h>
 #include <rte_memzone.h>
-#include <rte_ring.h>
 
 #include "mag_maint.h"
 #include "base/numa.h"
@@ -30,7 +29,6 @@
 #include "../counts.h"
 
 #define BURST 16
-#define TURNS 3000
 #define BULK_MAX 96
 #define PAGE ((size_t)2 << 20)
 #define ELASTIC_SIZE 2048
@@ -67,14 +65,6 @@ take(void *arg)
 		count += BURST;
 	while (count < want && rte_mempool_get(pool.mp, &objects[count]) == 0)
 		count++;
-}
-
-static void
-take_at_once(void *arg)
-{
-	count = *(unsigned int *)arg;
-	if (rte_mempool_get_bulk(pool.mp, objects, count) != 0)
-		count = 0;
 }
 
 static void
@@ -135,25 +125,14 @@ assert_all_home(void)
 	assert_int_equal(rte_mempool_avail_count(pool.mp), pool.count);
 }
 
-static int
-setup(void **state __rte_unused)
+SETUP(setup)
 {
 	pool_make(&pool, 0, 0, 0);
-	return 0;
 }
 
-static int
-setup_cached(void **state __rte_unused)
-{
-	pool_make(&pool, 0, 64, 0);
-	return 0;
-}
-
-static int
-teardown(void **state __rte_unused)
+TEARDOWN(teardown)
 {
 	pool_free(&pool);
-	return 0;
 }
 
 /* The machine */
@@ -178,35 +157,12 @@ TEST(test_nodes_and_distances_are_those_of_the_machine)
 
 /* Objects */
 
-TEST(test_an_lcore_has_objects_of_its_own_node_while_there_are_any, setup, teardown)
-{
-	for (unsigned int node = 0; node < nodes; node++)
-		for (unsigned int nth = 0; nth < 2; nth++)
-			assert_nearest_first(node, nth, take, COUNT, 0);
-	assert_all_home();
-}
-
 TEST(test_an_empty_node_spills_to_the_nearest_then_to_the_next, setup, teardown)
 {
 	for (unsigned int node = 0; node < nodes; node++) {
 		assert_nearest_first(node, 0, take, pool.count + 1, 0);
 		assert_all_home();
 	}
-}
-
-TEST(test_one_request_is_served_by_several_nodes_the_nearest_first, setup, teardown)
-{
-	unsigned int want = (nodes - 1) * COUNT + BURST;
-	int order[NODES_MAX];
-
-	for (unsigned int node = 0; node < nodes; node++) {
-		order_from(node, 0, order);
-		run_on_lcore(lcore_of(node, 0), take_at_once, &want);
-		assert_int_equal(count, want);
-		assert_order(order);
-		run_on_lcore(lcore_of(node, 0), give, NULL);
-	}
-	assert_all_home();
 }
 
 static void
@@ -303,128 +259,6 @@ TEST(test_objects_are_stolen_from_the_nearest_node_first, setup, teardown)
 		run_on_lcore(lcore_of(node, 0), flush, NULL);
 	}
 	assert_all_home();
-}
-
-/* Traffic between nodes */
-
-static struct rte_ring *inbox[RTE_MAX_LCORE];
-
-/*
- * What is had here is sent to an lcore of the next node, what others sent is freed here: half as
- * fast, so that nodes run out of objects, and bursts are of several nodes.
- */
-static int
-traffic_run(void *arg)
-{
-	unsigned int me = rte_lcore_id(), node = rte_lcore_to_socket_id(me), n;
-	struct rte_ring *to = inbox[lcore_of((node + 1) % nodes, me % 2)];
-	unsigned int seed = me * 7919 + 1;
-	void *mine[BULK_MAX];
-
-	for (unsigned int turn = 0; turn < TURNS; turn++) {
-		seed = seed * 1103515245 + 12345;
-		n = 1 + (seed >> 16) % BULK_MAX;
-		if (rte_mempool_get_bulk(pool.mp, mine, n) == 0 &&
-		    rte_ring_enqueue_bulk(to, mine, n, NULL) == 0)
-			rte_mempool_put_bulk(pool.mp, mine, n);
-		n = rte_ring_dequeue_burst(inbox[me], mine, 1 + (seed >> 8) % (BULK_MAX / 2), NULL);
-		if (n > 1 && turn % 3 == 0)
-			RTE_SWAP(mine[0], mine[n - 1]);
-		rte_mempool_put_bulk(pool.mp, mine, n);
-	}
-	while ((n = rte_ring_dequeue_burst(inbox[me], mine, BULK_MAX, NULL)) > 0)
-		rte_mempool_put_bulk(pool.mp, mine, n);
-	if (arg != NULL)
-		flush(NULL);
-	return 0;
-}
-
-static void
-traffic(bool and_flush)
-{
-	unsigned int lcore;
-	char name[16];
-
-	RTE_LCORE_FOREACH(lcore) {
-		snprintf(name, sizeof(name), "inbox%u", lcore);
-		inbox[lcore] = rte_ring_create(name, COUNT, SOCKET_ID_ANY, 0);
-		assert_non_null(inbox[lcore]);
-	}
-	assert_int_equal(rte_eal_mp_remote_launch(traffic_run, and_flush ? &pool : NULL, SKIP_MAIN),
-			 0);
-	for (unsigned int rounds = 0; rounds < 40; rounds++) {
-		mag_cache_resize(pool.cache, rounds % 2 ? 62 : 14, true);
-		mag_cache_update(pool.cache);
-		mag_cache_reap_now(pool.cache, rounds % 4 == 0);
-	}
-	traffic_run(and_flush ? &pool : NULL);
-	rte_eal_mp_wait_lcore();
-	RTE_LCORE_FOREACH(lcore) {
-		while (rte_ring_dequeue(inbox[lcore], &objects[0]) == 0)
-			rte_mempool_put(pool.mp, objects[0]);
-		rte_ring_free(inbox[lcore]);
-	}
-	if (and_flush)
-		flush(NULL);
-}
-
-static void
-assert_magazine_is_of(const struct mag_magazine *magazine, unsigned int rounds, int node)
-{
-	for (unsigned int i = 0; i < rounds; i++)
-		assert_int_equal(pool_node_of(&pool, *mag_magazine_round(magazine, i)), node);
-}
-
-/* Magazines of slots, and of the depot's full list. */
-static void
-assert_magazines_are_of(const struct mag_home *home, int node)
-{
-	struct mag_depot_head head = mag_depot_head(&home->depot.full);
-	const struct mag_magazine *magazine;
-
-	for (unsigned int i = 0; i < MAG_SLOTS; i++) {
-		if (home->slot[i].loaded != NULL)
-			assert_magazine_is_of(home->slot[i].loaded, MAG_STAT(home->slot[i].rounds),
-					      node);
-		if (home->slot[i].previous != NULL)
-			assert_magazine_is_of(home->slot[i].previous,
-					      MAG_STAT(home->slot[i].previous_rounds), node);
-	}
-	for (uint32_t index = head.index; index != 0; index = MAG_STAT(magazine->next)) {
-		magazine = mag_arena_magazine(&home->arena, index);
-		assert_magazine_is_of(magazine, magazine->rounds, node);
-	}
-}
-
-TEST(test_magazines_hold_objects_of_their_own_node_only, setup, teardown)
-{
-	struct mag_home *home;
-	unsigned int part, held = 0;
-
-	traffic(false);
-	MAG_FOREACH_HOME(pool.cache, part, home) {
-		held += MAG_STAT(home->slot[0].rounds);
-		assert_magazines_are_of(home, part);
-	}
-	assert_int_equal(part, nodes);
-	assert_true(held > 0);
-	assert_all_home();
-}
-
-TEST(test_after_traffic_between_nodes_and_a_reap_every_object_is_home, setup_cached, teardown)
-{
-	struct mag_home *home;
-	unsigned int part;
-
-	traffic(true);
-	assert_int_equal(mag_cache_reap_now(pool.cache, true), 0);
-	MAG_FOREACH_HOME(pool.cache, part, home) {
-		assert_int_equal(home->slab.region->part[part].node, part);
-		assert_int_equal(mag_slab_available(&home->slab), COUNT);
-		assert_int_equal(mag_depot_total(&home->depot.full), 0);
-		assert_int_equal(MAG_STAT(home->slab.invalid), 0);
-	}
-	assert_int_equal(part, nodes);
 }
 
 /* Places */
@@ -595,8 +429,7 @@ TEST(test_hugepages_come_from_the_node_and_go_back_to_it)
 static struct mag_region *region;
 static struct mag_cache *cache;
 
-static int
-setup_elastic(void **state __rte_unused)
+SETUP(setup_elastic)
 {
 	struct mag_region_params params = {
 		.size = sizeof(params),
@@ -608,7 +441,6 @@ setup_elastic(void **state __rte_unused)
 
 	region = mag_region_create(&params);
 	assert_non_null(region);
-	return 0;
 }
 
 static void
@@ -627,14 +459,12 @@ cache_make(void *arg)
 	cache = mag_cache_create(&params);
 }
 
-static int
-teardown_elastic(void **state __rte_unused)
+TEARDOWN(teardown_elastic)
 {
 	if (cache != NULL)
 		assert_int_equal(mag_cache_destroy(cache), 0);
 	cache = NULL;
 	assert_int_equal(mag_region_destroy(region), 0);
-	return 0;
 }
 
 static void

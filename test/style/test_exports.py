@@ -14,9 +14,10 @@ import subprocess
 import sys
 
 TEST = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(TEST / "dataplane"))
+sys.path[:0] = [str(TEST), str(TEST / "dataplane")]
 
 import tap  # noqa: E402
+from c_source import declarations, functions  # noqa: E402
 
 ROOT = TEST.parent
 BUILD = pathlib.Path(os.environ.get("MAGAZINE_BUILD", ROOT / "build"))
@@ -33,38 +34,27 @@ LIBRARIES = [
 ]
 
 
-def code(header):
-    text = re.sub(r"/\*.*?\*/", " ", header.read_text(), flags=re.DOTALL)
-    text = re.sub(r"(?m)^[ \t]*#.*(\\\n.*)*", "", text)
-    return re.sub(r"\bMAG_\w+_(?:BEGIN|END)\b", " ", text)
+def statements(headers):
+    for header in headers:
+        for statement in declarations(header.read_text()):
+            yield re.sub(r"\bMAG_\w+_(?:BEGIN|END)\b ?", "", statement)
 
 
 def declared(headers):
     """Names that are defined elsewhere: functions, and variables."""
     names = set()
-    for text in map(code, headers):
-        depth, top = 0, []
-        for piece in re.split(r"([{}])", text.replace('extern "C" {', "")):
-            if piece == "{":
-                depth += 1
-            elif piece == "}":
-                depth = max(depth - 1, 0)
-            elif depth == 0:
-                top.append(piece)
-        for statement in "\x00".join(top).split(";"):
-            statement = statement.split("\x00")[-1].strip()
-            if statement.startswith(("typedef", "static", "MAG_INLINE", "_Static_assert")):
-                continue
-            if found := re.search(r"\b((?:mag|rte)_\w+)\s*(?:\(|MAG_INITIAL_EXEC|$)", statement):
-                if "(" in statement or statement.startswith("extern"):
-                    names.add(found[1])
+    for statement in statements(headers):
+        if statement.startswith(("typedef", "static", "MAG_INLINE", "_Static_assert")):
+            continue
+        if found := re.search(r"\b((?:mag|rte)_\w+) ?(?:\(|MAG_INITIAL_EXEC|$)", statement):
+            if "(" in statement or statement.startswith("extern"):
+                names.add(found[1])
     return names
 
 
 def inlined(headers):
     """Names of functions that are defined in headers."""
-    pattern = r"(?:static\s+inline|MAG_INLINE)[^;{(]*?\b(mag_\w+|rte_\w+)\s*\("
-    return {name for text in map(code, headers) for name in re.findall(pattern, text)}
+    return {name for header in headers for name, _ in functions(header.read_text())}
 
 
 def listed(folder):
@@ -127,8 +117,12 @@ def main():
         tap.check(not used - lists["INTERNAL"] - lists["MAGAZINE_0"], f"uses {used}")
         tap.check(not lists["INTERNAL"] - used, f"does not use {lists['INTERNAL'] - used}")
     with tap.case("functions of the door are marked as internal, as a build of DPDK wants it"):
-        text = "".join(map(code, DOOR))
-        bare = re.findall(r"(?m)^(?!__rte_internal)\w.*?\b(mag_door_\w+)\(", text)
+        bare = [
+            found[1]
+            for statement in statements(DOOR)
+            if not statement.startswith("__rte_internal")
+            and (found := re.search(r"\b(mag_door_\w+) \(", statement))
+        ]
         tap.check(not bare, f"not marked: {' '.join(bare)}")
     tap.finish()
 

@@ -13,9 +13,10 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-sys.path.insert(0, str(HERE.parent / "dataplane"))
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "dataplane")]
 
 import tap  # noqa: E402
+from c_source import functions  # noqa: E402
 
 FILE_LINES = 500
 FUNCTION_LINES = 40
@@ -27,7 +28,6 @@ NO_TEXT = (".png", ".svg", ".pcap", ".abi", ".expected", ".abignore", ".json")
 # A row of a Markdown table, or an address, cannot be broken.
 UNBREAKABLE = re.compile(r"^\s*\||https?://\S{40}")
 INCLUDE = re.compile(r'^#\s*include\s+"([^"]+)"', re.MULTILINE)
-NAME = re.compile(r"^(\w+)\(")
 PROTOTYPE = re.compile(
     r"^(?:__rte_internal )?[a-z][^;{}()#]*?\b(mag_\w+)\([^;{}]*\)[^;{}]*;", re.MULTILINE
 )
@@ -52,21 +52,6 @@ def tracked():
             and not path.relative_to(ROOT).parts[0].startswith(("build", "."))
         ]
     return sorted(name for name in names if (ROOT / name).is_file())
-
-
-def functions(text):
-    """Name and number of lines of each function, from its name to its last brace."""
-    name, begin = None, 0
-    for number, line in enumerate(text.splitlines(), 1):
-        match = NAME.match(line)
-        if match:
-            name, begin = match.group(1), number
-        elif line.startswith("}"):
-            if name is not None and line == "}":
-                yield name, number - begin + 1
-            name = None
-        elif line.endswith(";") and not line.startswith(("\t", " ", "{")):
-            name = None
 
 
 def rooms(folder):

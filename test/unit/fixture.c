@@ -9,6 +9,7 @@
 struct ground ground;
 struct mag_cache *cache;
 static bool is_pool;
+static struct mag_region *elastic; /* or there is a ground */
 
 struct mag_cache *asking;
 _Atomic uint64_t asked;
@@ -94,13 +95,25 @@ fixture_cache(uint32_t count, struct mag_cache_params params)
 }
 
 void
+fixture_elastic(struct mag_region_params its, struct mag_cache_params params)
+{
+	params.region = elastic = make_region(its);
+	cache = make_cache(params);
+	is_pool = false;
+}
+
+void
 fixture_drop(void)
 {
 	if (is_pool)
 		mag_pool_free(cache);
 	else
 		drop_cache(cache);
-	ground_drop(&ground);
+	if (elastic != NULL)
+		drop_region(elastic);
+	else
+		ground_drop(&ground);
+	elastic = NULL;
 }
 
 int

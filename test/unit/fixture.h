@@ -51,7 +51,9 @@ void fixture_pool(const char *name, uint32_t count, uint32_t size, uint64_t obje
 		  const struct mag_options *options);
 /** A cache over count objects; the parameters lack the region only. */
 void fixture_cache(uint32_t count, struct mag_cache_params params);
-/** Free the pool, or destroy the cache, and its objects. */
+/** The same over an elastic region of its own. */
+void fixture_elastic(struct mag_region_params its, struct mag_cache_params params);
+/** Free the pool, or destroy the cache, and its objects or region. */
 void fixture_drop(void);
 /** The same as the teardown of a test. */
 int fixture_teardown(void **state);

@@ -16,25 +16,19 @@ make(unsigned int blocks)
 	assert_int_equal(mag_arena_init(&arena, (size_t)blocks * BLOCK, -1), 0);
 }
 
-static int
-setup(void **state __rte_unused)
+SETUP(setup)
 {
 	make(1);
-	return 0;
 }
 
-static int
-setup_two(void **state __rte_unused)
+SETUP(setup_two)
 {
 	make(2);
-	return 0;
 }
 
-static int
-teardown(void **state __rte_unused)
+TEARDOWN(teardown)
 {
 	mag_arena_fini(&arena);
-	return 0;
 }
 
 static struct mag_magazine *

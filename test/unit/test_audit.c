@@ -34,18 +34,17 @@ watched_make(struct mag_region *region, const char *options, unsigned int flags)
 				       .flags = flags, .options = options));
 }
 
-#define SETUP(name, mode, options)                                                                 \
-	static int name(void **state __rte_unused)                                                 \
+#define SETUP_WATCHED(name, mode, options)                                                         \
+	SETUP(name)                                                                                \
 	{                                                                                          \
 		ground = ground_make(COUNT, SIZE, BLOCK, mode);                                    \
 		cache = watched_make(ground.region, options, 0);                                   \
-		return 0;                                                                          \
 	}
 
-SETUP(setup_plain, 0, NULL)
-SETUP(setup_shared, MAG_REGION_SHAREOK, NULL)
-SETUP(setup_guard, 0, "guard=1")
-SETUP(setup_audit, MAG_REGION_AUDIT, NULL)
+SETUP_WATCHED(setup_plain, 0, NULL)
+SETUP_WATCHED(setup_shared, MAG_REGION_SHAREOK, NULL)
+SETUP_WATCHED(setup_guard, 0, "guard=1")
+SETUP_WATCHED(setup_audit, MAG_REGION_AUDIT, NULL)
 
 static void
 remake(const char *options, unsigned int flags)
@@ -61,15 +60,13 @@ bad_frees(void)
 }
 
 /* Every object can be had once, and comes back: nothing was lost, nothing is there twice. */
-static int
-teardown(void **state __rte_unused)
+TEARDOWN(teardown)
 {
 	assert_int_equal(mag_cache_available(cache), COUNT);
 	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT + 1), COUNT);
 	assert_distinct(&ground, objects, COUNT);
 	free_bulk(objects, COUNT);
 	fixture_drop();
-	return 0;
 }
 
 /* Guard */

@@ -58,21 +58,17 @@ params_on(struct mag_region *region, unsigned int flags)
 			    .release = callback_within, .flags = flags);
 }
 
-static int
-setup(void **state __rte_unused)
+SETUP(setup)
 {
 	memset(&seen, 0, sizeof(seen));
 	fixture_cache(COUNT, params_on(NULL, 0));
-	return 0;
 }
 
-static int
-teardown(void **state __rte_unused)
+TEARDOWN(teardown)
 {
 	seen.fail_at = 0;
 	fixture_drop();
 	assert_int_equal(seen.constructed, seen.destructed);
-	return 0;
 }
 
 static void

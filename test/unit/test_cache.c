@@ -77,24 +77,20 @@ pool_params(uint64_t objects)
 			   .region = ground.region);
 }
 
-static int
-setup_ground(void **state __rte_unused)
+SETUP(setup_ground)
 {
 	memset(&seen, 0, sizeof(seen));
 	ground = ground_make(COUNT, SIZE, BLOCK, 0);
 	cache = NULL;
-	return 0;
 }
 
-static int
-setup(void **state)
+SETUP(setup)
 {
 	setup_ground(state);
 	cache = make_cache(params_of(0));
-	return 0;
 }
 
-static int
+static void
 setup_with_callbacks(unsigned int flags)
 {
 	struct mag_cache_params params;
@@ -106,21 +102,17 @@ setup_with_callbacks(unsigned int flags)
 	params.release = release;
 	params.arg = &seen;
 	cache = make_cache(params);
-	return 0;
 }
 
-static int
-setup_callbacks(void **state __rte_unused)
+SETUP(setup_callbacks)
 {
-	return setup_with_callbacks(MAG_CACHE_DYNAMIC);
+	setup_with_callbacks(MAG_CACHE_DYNAMIC);
 }
 
-static int
-setup_pool(void **state)
+SETUP(setup_pool)
 {
 	setup_ground(state);
 	cache = make_pool(pool_params(COUNT));
-	return 0;
 }
 
 /* Destroy the cache: it has lost no object. */
@@ -136,21 +128,17 @@ end(void)
 	assert_int_equal(seen.constructed, seen.destructed);
 }
 
-static int
-teardown(void **state __rte_unused)
+TEARDOWN(teardown)
 {
 	if (cache != NULL)
 		end();
 	ground_drop(&ground);
-	return 0;
 }
 
-static int
-teardown_pool(void **state __rte_unused)
+TEARDOWN(teardown_pool)
 {
 	mag_pool_free(cache);
 	ground_drop(&ground);
-	return 0;
 }
 
 TEST(test_all_objects_can_be_had_and_come_back, setup, teardown)
@@ -678,9 +666,7 @@ TEST(test_a_pool_that_somebody_uses_does_not_start_again, setup_pool, teardown_p
 {
 	fill(COUNT);
 	assert_int_equal(mag_slot_enter(slot_at(1)), 0);
-	log_begin();
-	assert_int_equal(mag_pool_reset(cache), -EAGAIN);
-	assert_logged(log_end(), "pool \"pool\": an lcore is using it");
+	assert_refused(mag_pool_reset(cache), EAGAIN, "pool \"pool\": an lcore is using it");
 	assert_int_equal(mag_cache_available(cache), COUNT);
 	mag_slot_leave(slot_at(1));
 	assert_int_equal(mag_pool_reset(cache), 0);
@@ -778,8 +764,7 @@ end_within(void *object __rte_unused, void *arg __rte_unused)
 	end_pools();
 }
 
-static int
-setup_ending(void **state)
+SETUP(setup_ending)
 {
 	struct mag_cache_params params;
 
@@ -789,7 +774,6 @@ setup_ending(void **state)
 	cache = make_cache(params);
 	fill(1);
 	ending_make();
-	return 0;
 }
 
 static void
@@ -822,9 +806,8 @@ TEST(test_pools_that_another_process_frees_go_with_the_next_walk_of_their_maker,
 	ending_make();
 	for (unsigned int i = 0; i < RTE_DIM(ending.pool); i++) {
 		ending.pool[i]->process++;
-		log_begin();
-		assert_false(mag_pool_free(ending.pool[i]));
-		assert_logged(log_end(), "freed by another process");
+		assert_says("freed by another process",
+			    assert_false(mag_pool_free(ending.pool[i])));
 		assert_int_equal(mag_cache_listed(), ending.listed + RTE_DIM(ending.pool));
 		ending.pool[i]->process--;
 	}
@@ -929,9 +912,7 @@ check_without_magazines(struct mag_cache_params params)
 	assert_int_equal(cache->first.slab.out, 0);
 	assert_int_equal(mag_cache_enable(cache), -ENOTSUP);
 	assert_sizes(0);
-	log_begin();
-	assert_int_equal(mag_cache_resize(cache, 14, true), -EINVAL);
-	log_end();
+	assert_refused(mag_cache_resize(cache, 14, true), EINVAL, "");
 	end();
 }
 
@@ -944,10 +925,9 @@ TEST(test_without_magazines_everything_goes_to_the_slabs, setup_ground, teardown
 	check_without_magazines(params);
 }
 
-static int
-setup_no_magazines(void **state __rte_unused)
+SETUP(setup_no_magazines)
 {
-	return setup_with_callbacks(MAG_CACHE_NOMAGAZINES);
+	setup_with_callbacks(MAG_CACHE_NOMAGAZINES);
 }
 
 TEST(test_an_object_twice_in_one_bulk_is_destructed_once, setup_no_magazines, teardown)
@@ -1002,15 +982,9 @@ TEST(test_callbacks_belong_to_the_process_that_made_the_cache, setup_callbacks, 
 	void *object = mag_cache_alloc(cache);
 
 	cache->process++;
-	log_begin();
-	assert_int_equal(mag_cache_alloc_slow(cache, had, 2), 0);
-	assert_logged(log_end(), text);
-	log_begin();
-	mag_cache_free_nocache(cache, object);
-	assert_logged(log_end(), text);
-	log_begin();
-	mag_cache_free_slow(cache, &object, 1);
-	assert_logged(log_end(), text);
+	assert_says(text, assert_int_equal(mag_cache_alloc_slow(cache, had, 2), 0));
+	assert_says(text, mag_cache_free_nocache(cache, object));
+	assert_says(text, mag_cache_free_slow(cache, &object, 1));
 	cache->process--;
 	assert_int_equal(MAG_STAT(cache->first.slab.out), 1);
 	mag_cache_free(cache, object);
@@ -1060,9 +1034,7 @@ TEST(test_calls_that_may_run_a_callback_are_refused_elsewhere, setup_callbacks, 
 	cache->process++;
 	for (unsigned int i = 0; i < RTE_DIM(rows); i++) {
 		printf("# %s\n", rows[i].name);
-		log_begin();
-		assert_int_equal(rows[i].call(), -EPERM);
-		assert_logged(log_end(), maker);
+		assert_refused(rows[i].call(), EPERM, maker);
 	}
 	cache->process--;
 	assert_int_equal(seen.constructed + seen.destructed + seen.reclaimed, called);

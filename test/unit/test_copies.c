@@ -81,8 +81,6 @@ TEST(test_a_second_copy_of_the_library_makes_no_caches)
 {
 	struct mag_cache *(*create)(const struct mag_cache_params *params, uint32_t layout);
 	struct mag_cache_params params = params_of("refused");
-	uint64_t before = heap_balance();
-	const char *log;
 
 	if (copy == NULL) {
 		printf("# skip: a second copy of the library cannot be loaded\n");
@@ -90,15 +88,8 @@ TEST(test_a_second_copy_of_the_library_makes_no_caches)
 	}
 	create = (__typeof__(create))(uintptr_t)dlsym(copy, "mag_cache_create_with");
 	assert_ptr_not_equal(create, mag_cache_create_with);
-	rte_errno = 0;
-	log_begin();
-	assert_null(create(&params, MAG_LAYOUT));
-	log = log_end();
-	assert_int_equal(rte_errno, EEXIST);
-	assert_logged(log, "refused");
-	assert_logged(log, "second copy");
-	assert_int_equal(count_lines(log), 1);
-	assert_int_equal(heap_balance(), before);
+	assert_refused_null(create(&params, MAG_LAYOUT), EEXIST, "\"refused\"");
+	assert_refused_null(create(&params, MAG_LAYOUT), EEXIST, "second copy");
 	assert_int_equal(ground.region->references, 0);
 }
 
@@ -117,11 +108,7 @@ TEST(test_a_second_copy_makes_no_pools)
 	}
 	create = (__typeof__(create))(uintptr_t)dlsym(copy, "mag_pool_create");
 	assert_ptr_not_equal(create, mag_pool_create);
-	rte_errno = 0;
-	log_begin();
-	assert_null(create(&params));
-	assert_logged(log_end(), "second copy");
-	assert_int_equal(rte_errno, EEXIST);
+	assert_refused_null(create(&params), EEXIST, "second copy");
 }
 
 TEST(test_the_first_copy_goes_on_working)

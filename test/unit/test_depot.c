@@ -14,8 +14,7 @@ static struct mag_arena arena;
 static struct mag_depot depot __attribute__((aligned(128)));
 static struct mag_magazine *magazine[MAGAZINES];
 
-static int
-setup(void **state __rte_unused)
+SETUP(setup)
 {
 	assert_int_equal(mag_arena_init(&arena, MAGAZINES * 128, -1), 0);
 	mag_depot_init(&depot, &arena);
@@ -23,14 +22,11 @@ setup(void **state __rte_unused)
 		magazine[i] = mag_arena_get(&arena, 14);
 		assert_non_null(magazine[i]);
 	}
-	return 0;
 }
 
-static int
-teardown(void **state __rte_unused)
+TEARDOWN(teardown)
 {
 	mag_arena_fini(&arena);
-	return 0;
 }
 
 /* Those taken last are the first to be put again. */
@@ -533,8 +529,7 @@ paged_take(unsigned int want, struct mag_magazine *got[2])
 	return mag_depot_take(&paged.depot, &paged.depot.full, want, got);
 }
 
-static int
-setup_paged(void **state __rte_unused)
+SETUP(setup_paged)
 {
 	uint8_t *base;
 
@@ -545,7 +540,6 @@ setup_paged(void **state __rte_unused)
 	paged.arena = (struct mag_arena){.base = base, .size = PAGES * paged.page};
 	mag_depot_init(&paged.depot, &paged.arena);
 	paged.stops = 0;
-	return 0;
 }
 
 static int

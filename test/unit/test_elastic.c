@@ -48,8 +48,7 @@ cache_make(unsigned int flags)
 }
 
 /* So many whole segments, no magazines, and no maintenance that sees how few there are. */
-static int
-setup_bare(void **state __rte_unused)
+SETUP(setup_bare)
 {
 	make(PARAMS(ALL, .block = BLOCK, .mode = MAG_REGION_NOMAGAZINES));
 	assert_int_equal(region->block, BLOCK);
@@ -57,29 +56,23 @@ setup_bare(void **state __rte_unused)
 	cache_make(MAG_CACHE_NOMAGAZINES);
 	assert_int_equal(mag_maint_stop(), 0);
 	mag_elastic_on_want = NULL;
-	return 0;
 }
 
 /* And all objects of it are allocated. */
-static int
-setup_taken(void **state)
+SETUP(setup_taken)
 {
 	setup_bare(state);
 	region_grown(region, SEGMENTS);
 	alloc_bulk(objects, ALL);
-	return 0;
 }
 
-static int
-setup(void **state __rte_unused)
+SETUP(setup)
 {
 	make(PARAMS(30000, .mode = 0));
 	cache_make(0);
-	return 0;
 }
 
-static int
-teardown(void **state __rte_unused)
+TEARDOWN(teardown)
 {
 	mag_elastic_on_want = observer;
 	mag_maint_interval(0);
@@ -90,7 +83,6 @@ teardown(void **state __rte_unused)
 	if (region != NULL)
 		drop_region(region);
 	region = NULL;
-	return 0;
 }
 
 static int
@@ -865,13 +857,10 @@ waiter_begin(unsigned int wanted, uint64_t timeout)
 	assert_false(waiter.task.done);
 }
 
-#define MANY 10
-
 TEST(test_who_waits_for_many_holds_none_meanwhile, setup_taken, teardown_taken)
 {
 	waiter_begin(MANY, MAG_WAIT_DEFAULT);
 	free_bulk(objects, MANY - 1);
-	/* Long enough for it to have looked more than once. */
 	let_pass(20);
 	assert_false(waiter.task.done);
 	wait_until(mag_cache_alloc_burst(cache, objects, MANY - 1) == MANY - 1);

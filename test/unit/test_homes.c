@@ -98,7 +98,7 @@ ground_without_objects(void)
 }
 
 /* A pool without homes. */
-static int
+static void
 setup_with(const char *options)
 {
 	struct mag_pool_params pool =
@@ -108,13 +108,11 @@ setup_with(const char *options)
 	pool.region = ground.region;
 	assert_int_equal(mag_options_parse("pool", options, &pool.options), 0);
 	cache = make_pool(pool);
-	return 0;
 }
 
-static int
-setup_bare(void **state __rte_unused)
+SETUP(setup_bare)
 {
-	return setup_with("rounds=14,interval=3600");
+	setup_with("rounds=14,interval=3600");
 }
 
 static void
@@ -124,38 +122,30 @@ add_home(int node)
 	adopt(node);
 }
 
-static int
-setup_one(void **state)
+SETUP(setup_one)
 {
 	setup_bare(state);
 	add_home(0);
-	return 0;
 }
 
-static int
-setup(void **state)
+SETUP(setup)
 {
 	setup_one(state);
 	add_home(1);
-	return 0;
 }
 
-static int
-setup_polled(void **state __rte_unused)
+SETUP(setup_polled)
 {
 	setup_with("rounds=14,interval=3600,visit=0");
 	add_home(0);
 	add_home(1);
-	return 0;
 }
 
-static int
-teardown(void **state __rte_unused)
+TEARDOWN(teardown)
 {
 	here = 0;
 	mag_pool_free(cache);
 	ground_drop(&ground);
-	return 0;
 }
 
 static void
@@ -179,24 +169,45 @@ TEST(test_an_lcore_has_objects_of_its_own_node_before_those_of_the_other, setup,
 	assert_all_there();
 }
 
-TEST(test_a_freed_object_goes_to_a_magazine_of_its_own_node, setup, teardown)
+static void
+assert_rounds_are_of(const struct mag_magazine *magazine, unsigned int rounds, int node)
 {
+	for (unsigned int i = 0; i < rounds; i++)
+		assert_int_equal(node_of(*mag_magazine_round(magazine, i)), node);
+}
+
+/* In slots and in depots. */
+static void
+assert_magazines_are_of_their_node(void)
+{
+	const struct mag_magazine *magazine;
 	struct mag_home *home;
 	unsigned int part;
 
+	MAG_FOREACH_HOME(cache, part, home) {
+		assert_int_equal(home->slab.region->part[part].node, part);
+		for (unsigned int i = 0; i < MAG_SLOTS; i++) {
+			assert_rounds_are_of(home->slot[i].loaded, home->slot[i].rounds, part);
+			assert_rounds_are_of(home->slot[i].previous, home->slot[i].previous_rounds,
+					     part);
+		}
+		for (uint32_t index = mag_depot_head(&home->depot.full).index; index != 0;
+		     index = MAG_STAT(magazine->next)) {
+			magazine = mag_arena_magazine(&home->arena, index);
+			assert_rounds_are_of(magazine, magazine->rounds, part);
+		}
+	}
+	assert_int_equal(part, 2);
+}
+
+TEST(test_a_freed_object_goes_to_a_magazine_of_its_own_node, setup, teardown)
+{
 	assert_int_equal(mag_cache_take_all(cache, objects, COUNT, true), 0);
 	/* Nodes in turn, so that each object is a run of its own. */
 	for (unsigned int i = 0; i < HALF; i += 2)
 		RTE_SWAP(objects[i], objects[COUNT - 1 - i]);
 	mag_cache_give(cache, objects, COUNT);
-	MAG_FOREACH_HOME(cache, part, home) {
-		assert_int_equal(home->slab.region->part[part].node, part);
-		for (unsigned int i = 0; i < MAG_STAT(home->slot[MAG_SLOT_SHARED].rounds); i++)
-			assert_int_equal(
-				node_of(*mag_magazine_round(home->slot[MAG_SLOT_SHARED].loaded, i)),
-				part);
-	}
-	assert_int_equal(part, 2);
+	assert_magazines_are_of_their_node();
 	assert_all_there();
 }
 
@@ -529,23 +540,13 @@ TEST(test_a_pool_that_lost_its_memory_starts_again_on_both_nodes, setup, teardow
 TEST(test_a_home_that_cannot_be_had_leaves_the_cache_as_it_was)
 {
 	uint64_t balance = heap_balance();
-	unsigned int i;
-	int ret = -1;
 
 	setup_one(NULL);
-	for (i = 1; ret != 0; i++) {
-		mag_fault_nth(i);
-		log_begin();
-		ret = mag_pool_home(cache, 1);
-		mag_fault_nth(0);
-		if (ret != 0) {
-			assert_logged(log_end(), "node 1");
-			assert_null(mag_cache_homes(cache));
-			assert_int_equal(mag_cache_available(cache), HALF);
-		}
-	}
-	log_end();
-	assert_true(i > 5);
+	mag_fault_nth(1);
+	assert_refused(mag_pool_home(cache, 1), ENOMEM, "node 1");
+	assert_true(attempts(mag_pool_home(cache, 1) == 0 ||
+			     (assert_null(mag_cache_homes(cache)),
+			      assert_int_equal(mag_cache_available(cache), HALF), false)) > 4);
 	adopt(1);
 	assert_all_there();
 	teardown(NULL);
@@ -645,24 +646,9 @@ TEST(test_memory_of_nodes_in_any_order_is_told_apart)
 
 TEST(test_adopting_without_memory_for_records_changes_nothing, setup_one, teardown)
 {
-	uint64_t balance;
-	unsigned int i;
-	int ret = -1;
-
 	assert_int_equal(mag_pool_home(cache, 1), 0);
-	balance = heap_balance();
-	for (i = 1; ret != 0; i++) {
-		mag_fault_nth(i);
-		log_begin();
-		ret = adopt_as(1, 1);
-		log_end();
-		mag_fault_nth(0);
-		if (ret != 0) {
-			assert_int_equal(mag_cache_available(cache), HALF);
-			assert_int_equal(heap_balance(), balance);
-		}
-	}
-	assert_true(i > 3);
+	assert_true(attempts(adopt_as(1, 1) == 0 ||
+			     (assert_int_equal(mag_cache_available(cache), HALF), false)) > 2);
 	assert_all_there();
 }
 
@@ -700,6 +686,7 @@ TEST(test_lcores_and_threads_lose_nothing_while_homes_are_purged, setup, teardow
 		mag_cache_reap_now(cache, i % 3 == 0);
 	}
 	crowd_end();
+	assert_magazines_are_of_their_node();
 	here = 0;
 	mag_cache_resize(cache, ROUNDS, true);
 	assert_all_there();

@@ -56,20 +56,16 @@ destruct(void *object __rte_unused, void *arg __rte_unused)
 	CACHE_PARAMS(.name = "intrinsic", .object_size = SIZE, .align = ALIGN,                     \
 		     .constructor = constructs, .destructor = destructs)
 
-static int
-setup(void **state __rte_unused)
+SETUP(setup)
 {
 	before = heap_balance();
 	cache = make_cache(PARAMS(NULL, NULL));
-	return 0;
 }
 
-static int
-teardown(void **state __rte_unused)
+TEARDOWN(teardown)
 {
 	drop_cache(cache);
 	assert_int_equal(heap_balance(), before);
-	return 0;
 }
 
 static bool

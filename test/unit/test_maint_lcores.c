@@ -28,26 +28,22 @@ static struct {
 	_Atomic bool go_on;
 } episode;
 
-static int
-setup(void **state __rte_unused)
+SETUP(setup)
 {
 	in_test = true;
 	fixture_pool("pool", COUNT, SIZE, COUNT, &mag_options_default);
 	asking_make();
 	interval = 50;
 	assert_int_equal(mag_maint_interval(interval), 0);
-	return 0;
 }
 
-static int
-teardown(void **state __rte_unused)
+TEARDOWN(teardown)
 {
 	/* A test that failed leaves its episode waiting. */
 	atomic_store(&episode.go_on, true);
 	assert_int_equal(mag_maint_interval(0), 0);
 	drop_cache(asking);
 	fixture_drop();
-	return 0;
 }
 
 /* No update brings them. */

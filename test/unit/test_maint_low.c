@@ -53,8 +53,7 @@ fill_cache(struct mag_cache *one, unsigned int n)
 	free_bulk(objects, n);
 }
 
-static int
-setup(void **state __rte_unused)
+SETUP(setup)
 {
 	const struct mag_region_params params =
 		REGION_PARAMS(.name = "elastic", .objects = COUNT, .object_size = SIZE);
@@ -74,11 +73,9 @@ setup(void **state __rte_unused)
 					     .region = grounds[POOL].region));
 	for (unsigned int i = 0; i < CACHES; i++)
 		fill_cache(caches[i], FILLED);
-	return 0;
 }
 
-static int
-teardown(void **state __rte_unused)
+TEARDOWN(teardown)
 {
 	assert_int_equal(mag_maint_interval(0), 0);
 	mag_pool_free(caches[POOL]);
@@ -88,7 +85,6 @@ teardown(void **state __rte_unused)
 	assert_int_equal(mag_region_destroy(elastic), 0);
 	ground_drop(&grounds[ADOPTED]);
 	ground_drop(&grounds[POOL]);
-	return 0;
 }
 
 /* At most one is served in an interval; then there was a pass at the least. */

@@ -13,21 +13,17 @@
 #define COUNT 4096
 #define SIZE 64
 
-static int
-setup(void **state __rte_unused)
+SETUP(setup)
 {
 	fixture_pool("pool", COUNT, SIZE, COUNT, &mag_options_default);
 	asking_make();
-	return 0;
 }
 
-static int
-teardown(void **state __rte_unused)
+TEARDOWN(teardown)
 {
 	assert_int_equal(mag_maint_interval(0), 0);
 	drop_cache(asking);
 	fixture_drop();
-	return 0;
 }
 
 TEST(test_a_service_lcore_runs_maintenance, setup, teardown)

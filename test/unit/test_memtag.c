@@ -24,7 +24,6 @@
 /* The kernel's, which older headers do not have. */
 #define MTE_FAULT 9 /* SEGV_MTESERR */
 
-static struct mag_region *region;
 static void *objects[BLOCK * SEGMENTS * 2];
 
 static struct mag_region_params
@@ -37,41 +36,26 @@ region_params(uint32_t mode)
 static void
 make(struct mag_region_params params, uint32_t flags)
 {
-	region = make_region(params);
-	cache = make_cache(CACHE_PARAMS(.name = "tagged", .region = region,
-					.object_size = region->object_size, .flags = flags));
+	fixture_elastic(params, CACHE_PARAMS(.name = "tagged", .object_size = params.object_size,
+					     .flags = flags));
 }
 
-static int
-setup(void **state __rte_unused)
+SETUP(setup)
 {
 	make(region_params(0), 0);
-	return 0;
 }
 
-static int
-setup_slab(void **state __rte_unused)
+SETUP(setup_slab)
 {
 	make(region_params(MAG_REGION_NOMAGAZINES), MAG_CACHE_NOMAGAZINES);
-	return 0;
 }
 
-static int
-setup_mirror(void **state __rte_unused)
+SETUP(setup_mirror)
 {
 	struct mag_region_params params = region_params(0);
 
 	params.mirror = 24;
 	make(params, 0);
-	return 0;
-}
-
-static int
-teardown(void **state __rte_unused)
-{
-	drop_cache(cache);
-	drop_region(region);
-	return 0;
 }
 
 static unsigned int
@@ -171,7 +155,7 @@ TEST(test_contiguous_io_memory_has_no_tags)
 			    "REDZONE and MEMTAG are of ordinary pages");
 }
 
-TEST(test_an_object_can_be_used_through_its_pointer_alone, setup, teardown)
+TEST(test_an_object_can_be_used_through_its_pointer_alone, setup, fixture_teardown)
 {
 	void *object = mag_cache_alloc(cache);
 
@@ -182,7 +166,7 @@ TEST(test_an_object_can_be_used_through_its_pointer_alone, setup, teardown)
 	mag_cache_free(cache, object);
 }
 
-TEST(test_a_use_after_a_free_is_stopped, setup, teardown)
+TEST(test_a_use_after_a_free_is_stopped, setup, fixture_teardown)
 {
 	alloc_bulk(objects, BLOCK);
 	mag_cache_free(cache, objects[0]);
@@ -195,7 +179,7 @@ TEST(test_a_use_after_a_free_is_stopped, setup, teardown)
 	}
 }
 
-TEST(test_a_stale_pointer_is_stopped_when_the_object_is_somebody_elses, setup, teardown)
+TEST(test_a_stale_pointer_is_stopped_when_the_object_is_somebody_elses, setup, fixture_teardown)
 {
 	void *stale = mag_cache_alloc(cache), *again;
 
@@ -215,11 +199,11 @@ assert_alone(void *object)
 	assert_stopped((char *)object + SIZE);
 }
 
-TEST(test_who_runs_over_either_end_of_an_object_is_stopped, setup, teardown)
+TEST(test_who_runs_over_either_end_of_an_object_is_stopped, setup, fixture_teardown)
 {
 	unsigned int i;
 
-	assert_int_equal(region_grown(region, 1), 1);
+	assert_int_equal(region_grown(cache->region, 1), 1);
 	alloc_bulk(objects, BLOCK * 2);
 	for (i = 0; i < BLOCK * 2; i++)
 		assert_alone(objects[i]);
@@ -233,7 +217,7 @@ TEST(test_who_runs_over_either_end_of_an_object_is_stopped, setup, teardown)
 	free_bulk(objects, BLOCK * 2);
 }
 
-TEST(test_a_tag_is_fresh_when_an_object_leaves_and_enters_the_slabs, setup_slab, teardown)
+TEST(test_a_tag_is_fresh_when_an_object_leaves_and_enters_the_slabs, setup_slab, fixture_teardown)
 {
 	unsigned int inside;
 	void *object = mag_cache_alloc(cache), *again;
@@ -251,7 +235,7 @@ TEST(test_a_tag_is_fresh_when_an_object_leaves_and_enters_the_slabs, setup_slab,
 	mag_cache_free(cache, object);
 }
 
-TEST(test_a_tag_is_fresh_in_a_magazine_and_stays_until_the_next_free, setup, teardown)
+TEST(test_a_tag_is_fresh_in_a_magazine_and_stays_until_the_next_free, setup, fixture_teardown)
 {
 	void *object = mag_cache_alloc(cache), *again;
 	unsigned int inside;
@@ -268,7 +252,7 @@ TEST(test_a_tag_is_fresh_in_a_magazine_and_stays_until_the_next_free, setup, tea
 	mag_cache_free(cache, object);
 }
 
-TEST(test_a_tag_is_fresh_when_a_magazine_is_emptied_into_the_slabs, setup, teardown)
+TEST(test_a_tag_is_fresh_when_a_magazine_is_emptied_into_the_slabs, setup, fixture_teardown)
 {
 	void *other = mag_cache_alloc(cache), *object = mag_cache_alloc(cache), *again;
 	unsigned int inside;
@@ -289,7 +273,7 @@ TEST(test_a_tag_is_fresh_when_a_magazine_is_emptied_into_the_slabs, setup, teard
 	mag_cache_free(cache, other);
 }
 
-TEST(test_all_tags_come_but_those_of_nobody_and_of_neighbours, setup, teardown)
+TEST(test_all_tags_come_but_those_of_nobody_and_of_neighbours, setup, fixture_teardown)
 {
 	unsigned int seen = 0;
 
@@ -304,7 +288,7 @@ TEST(test_all_tags_come_but_those_of_nobody_and_of_neighbours, setup, teardown)
 	free_bulk(objects, 3);
 }
 
-TEST(test_look_ups_ignore_the_tag, setup_slab, teardown)
+TEST(test_look_ups_ignore_the_tag, setup_slab, fixture_teardown)
 {
 	struct mag_object_info info, other;
 	void *object = mag_cache_alloc(cache);
@@ -335,7 +319,7 @@ TEST(test_parts_are_found_whatever_the_tag)
 	assert_int_equal(mag_region_part_of(&parts, with_tag((void *)0x2800, 15)), 1);
 }
 
-TEST(test_what_is_no_object_leaves_the_tags_of_others_alone, setup_slab, teardown)
+TEST(test_what_is_no_object_leaves_the_tags_of_others_alone, setup_slab, fixture_teardown)
 {
 	char *object = mag_cache_alloc(cache), *next = mag_cache_alloc(cache);
 
@@ -350,7 +334,7 @@ TEST(test_what_is_no_object_leaves_the_tags_of_others_alone, setup_slab, teardow
 	mag_cache_free(cache, next);
 }
 
-TEST(test_an_object_that_is_freed_twice_stops_one_of_its_two_users, setup, teardown)
+TEST(test_an_object_that_is_freed_twice_stops_one_of_its_two_users, setup, fixture_teardown)
 {
 	void *object = mag_cache_alloc(cache), *one, *two;
 
@@ -364,7 +348,7 @@ TEST(test_an_object_that_is_freed_twice_stops_one_of_its_two_users, setup, teard
 	mag_cache_free_nocache(cache, one);
 }
 
-TEST(test_an_object_twice_in_one_bulk_is_cleared_once, setup_slab, teardown)
+TEST(test_an_object_twice_in_one_bulk_is_cleared_once, setup_slab, fixture_teardown)
 {
 	assert_true(cache->flags & MAG_CACHE_CLEARONFREE);
 	objects[0] = objects[1] = mag_cache_alloc(cache);
@@ -398,6 +382,8 @@ destruct(void *object, void *arg __rte_unused)
 static void
 remake(void *arg, uint32_t flags)
 {
+	struct mag_region *region = cache->region;
+
 	drop_cache(cache);
 	constructed = destructed = 0;
 	cache = make_cache(CACHE_PARAMS(.name = "tagged", .region = region, .object_size = SIZE,
@@ -405,7 +391,7 @@ remake(void *arg, uint32_t flags)
 					.arg = arg, .flags = flags));
 }
 
-TEST(test_callbacks_and_clears_touch_objects_with_their_tag, setup, teardown)
+TEST(test_callbacks_and_clears_touch_objects_with_their_tag, setup, fixture_teardown)
 {
 	void *object;
 
@@ -422,7 +408,7 @@ TEST(test_callbacks_and_clears_touch_objects_with_their_tag, setup, teardown)
 	assert_int_equal(destructed, 2);
 }
 
-TEST(test_an_object_that_was_not_constructed_gets_another_tag, setup, teardown)
+TEST(test_an_object_that_was_not_constructed_gets_another_tag, setup, fixture_teardown)
 {
 	unsigned int left = 0;
 
@@ -432,7 +418,7 @@ TEST(test_an_object_that_was_not_constructed_gets_another_tag, setup, teardown)
 	assert_stopped(constructed_last);
 }
 
-TEST(test_objects_outlive_a_reap_and_a_purge, setup, teardown)
+TEST(test_objects_outlive_a_reap_and_a_purge, setup, fixture_teardown)
 {
 	for (unsigned int all = 0; all < 2; all++) {
 		alloc_bulk(objects, BLOCK);
@@ -465,7 +451,7 @@ alloc_and_free(void *arg __rte_unused)
 	assert_stopped(its[0]);
 }
 
-TEST(test_stolen_objects_can_be_used, setup, teardown)
+TEST(test_stolen_objects_can_be_used, setup, fixture_teardown)
 {
 	unsigned int n = 0;
 
@@ -485,7 +471,7 @@ free_one(void *object)
 	mag_cache_free(cache, object);
 }
 
-TEST(test_who_frees_it_elsewhere_makes_it_stale_here, setup, teardown)
+TEST(test_who_frees_it_elsewhere_makes_it_stale_here, setup, fixture_teardown)
 {
 	void *object = mag_cache_alloc(cache);
 
@@ -496,9 +482,9 @@ TEST(test_who_frees_it_elsewhere_makes_it_stale_here, setup, teardown)
 	assert_stopped(object);
 }
 
-TEST(test_the_mirror_is_found_from_the_object_and_back, setup_mirror, teardown)
+TEST(test_the_mirror_is_found_from_the_object_and_back, setup_mirror, fixture_teardown)
 {
-	const struct mag_mirror *mirror = mag_region_mirror(region);
+	const struct mag_mirror *mirror = mag_region_mirror(cache->region);
 	void *object = mag_cache_alloc(cache), *its = mag_mirror_of(mirror, object);
 
 	assert_non_null(its);
@@ -517,18 +503,15 @@ TEST(test_the_mirror_is_found_from_the_object_and_back, setup_mirror, teardown)
 	mag_cache_free(cache, object);
 }
 
-TEST(test_any_size_and_alignment_becomes_whole_granules, setup, teardown)
+TEST(test_any_size_and_alignment_becomes_whole_granules, NULL, fixture_teardown)
 {
 	struct mag_region_params params = region_params(0);
 
-	teardown(NULL);
 	params.object_size = 25;
 	params.align = 8;
-	region = make_region(params);
-	assert_int_equal(region->object_size, 32);
-	assert_int_equal(region->stride, 32);
-	cache = make_cache(
-		CACHE_PARAMS(.name = "tagged", .region = region, .object_size = 25, .align = 16));
+	fixture_elastic(params, CACHE_PARAMS(.name = "tagged", .object_size = 25, .align = 16));
+	assert_int_equal(cache->region->object_size, 32);
+	assert_int_equal(cache->region->stride, 32);
 	alloc_bulk(objects, 3);
 	for (unsigned int i = 0; i < 3; i++) {
 		assert_int_equal((uintptr_t)objects[i] % 16, 0);
@@ -538,7 +521,7 @@ TEST(test_any_size_and_alignment_becomes_whole_granules, setup, teardown)
 	}
 }
 
-TEST(test_the_last_object_of_a_page_has_no_neighbour, setup, teardown)
+TEST(test_the_last_object_of_a_page_has_no_neighbour, setup, fixture_teardown)
 {
 	struct mag_region_params params = region_params(MAG_REGION_NOMAGAZINES);
 	bool at_the_end = false;
@@ -546,7 +529,7 @@ TEST(test_the_last_object_of_a_page_has_no_neighbour, setup, teardown)
 
 	params.objects = params.block = 1;
 	for (params.object_size = 3072; params.object_size < 4096; params.object_size += 16) {
-		teardown(NULL);
+		fixture_drop();
 		make(params, MAG_CACHE_NOMAGAZINES);
 		object = mag_cache_alloc(cache);
 		at_the_end |= ((uintptr_t)object + params.object_size + 16) % 4096 == 0;
@@ -578,7 +561,7 @@ watch(const void *object)
 	given = given_with_tags = 0;
 }
 
-TEST(test_tags_are_restored_before_a_segment_goes_back, setup_slab, teardown)
+TEST(test_tags_are_restored_before_a_segment_goes_back, setup_slab, fixture_teardown)
 {
 	void *object;
 
@@ -586,22 +569,22 @@ TEST(test_tags_are_restored_before_a_segment_goes_back, setup_slab, teardown)
 	watch(objects[0]);
 	free_bulk(objects, BLOCK);
 	/* Another one may have come for the reserve. */
-	assert_int_not_equal(region_trimmed(region, 0), 0);
+	assert_int_not_equal(region_trimmed(cache->region, 0), 0);
 	assert_int_not_equal(given, 0);
 	assert_int_equal(given_with_tags, 0);
-	assert_int_equal(region_grown(region, 1), 1);
+	assert_int_equal(region_grown(cache->region, 1), 1);
 	object = mag_cache_alloc(cache);
 	assert_usable(object);
 	mag_cache_free(cache, object);
 }
 
-TEST(test_tags_are_restored_before_a_region_goes, setup, teardown)
+TEST(test_tags_are_restored_before_a_region_goes, setup, fixture_teardown)
 {
 	void *object = mag_cache_alloc(cache);
 
 	watch(object);
 	mag_cache_free(cache, object);
-	teardown(NULL);
+	fixture_drop();
 	assert_int_not_equal(given, 0);
 	assert_int_equal(given_with_tags, 0);
 	watched = NULL;

@@ -19,22 +19,18 @@ static struct mag_mirror_pair pair;
 static uint64_t balance;
 static _Atomic bool stop;
 
-static int
-setup(void **state __rte_unused)
+SETUP(setup)
 {
 	balance = heap_balance();
-	return 0;
 }
 
-static int
-teardown(void **state __rte_unused)
+TEARDOWN(teardown)
 {
 	mag_fault_nth(0);
 	if (owner.find.table != NULL)
 		mag_mirror_fini(&owner);
 	mag_mirror_pair_fini(&pair);
 	assert_int_equal(heap_balance(), balance);
-	return 0;
 }
 
 static char *

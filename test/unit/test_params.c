@@ -17,11 +17,9 @@ struct newer_region_params {
 	uint64_t unknown;
 };
 
-static int
-setup(void **state __rte_unused)
+SETUP(setup)
 {
 	fixture_cache(COUNT, CACHE_PARAMS(.name = "things", .object_size = SIZE));
-	return 0;
 }
 
 static struct mag_cache_params

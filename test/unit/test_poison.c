@@ -97,37 +97,26 @@ destruct(void *object, void *arg __rte_unused)
 	memset(object, 2, SIZE);
 }
 
-static struct mag_region *region;
 static void *objects[COUNT];
 
 static void
 make(bool callbacks, unsigned int flags)
 {
 	memset(&seen, 0, sizeof(seen));
-	region = make_region(REGION_PARAMS(.name = "place", .object_size = SIZE, .objects = COUNT,
-					   .block = BLOCK));
-	cache = make_cache(CACHE_PARAMS(.name = "things", .object_size = SIZE, .region = region,
-					.constructor = callbacks ? construct : NULL,
-					.destructor = callbacks ? destruct : NULL, .flags = flags));
-	region_grown(region, COUNT / BLOCK - 1);
+	fixture_elastic(REGION_PARAMS(.name = "place", .object_size = SIZE, .objects = COUNT,
+				      .block = BLOCK),
+			CACHE_PARAMS(.name = "things", .object_size = SIZE,
+				     .constructor = callbacks ? construct : NULL,
+				     .destructor = callbacks ? destruct : NULL, .flags = flags));
+	region_grown(cache->region, COUNT / BLOCK - 1);
 }
 
-static int
-setup(void **state __rte_unused)
+SETUP(setup)
 {
 	make(false, 0);
-	return 0;
 }
 
-static int
-teardown(void **state __rte_unused)
-{
-	drop_cache(cache);
-	drop_region(region);
-	return 0;
-}
-
-TEST(test_an_object_may_be_touched_while_it_is_allocated, setup, teardown)
+TEST(test_an_object_may_be_touched_while_it_is_allocated, setup, fixture_teardown)
 {
 	char *object = mag_cache_alloc(cache);
 
@@ -157,12 +146,12 @@ TEST(test_what_lies_between_objects_is_never_touched, setup, NULL)
 	for (unsigned int i = 0; i < COUNT; i++)
 		assert_true(is_poisoned(objects[i]));
 	/* Memory that goes back may be touched. */
-	teardown(state);
+	fixture_drop();
 	for (unsigned int i = 0; i < COUNT; i++)
 		assert_false(is_poisoned(objects[i]));
 }
 
-TEST(test_callbacks_may_touch_what_users_may_not, NULL, teardown)
+TEST(test_callbacks_may_touch_what_users_may_not, NULL, fixture_teardown)
 {
 	make(true, 0);
 	alloc_bulk(objects, COUNT);
@@ -174,7 +163,7 @@ TEST(test_callbacks_may_touch_what_users_may_not, NULL, teardown)
 	assert_true(is_poisoned(objects[0]));
 }
 
-TEST(test_what_is_cleared_is_not_touched_afterwards, NULL, teardown)
+TEST(test_what_is_cleared_is_not_touched_afterwards, NULL, fixture_teardown)
 {
 	make(true, MAG_CACHE_CLEARONFREE);
 	seen.refuse_at = 2;
@@ -208,7 +197,7 @@ TEST(test_adopted_objects_are_armed_by_their_first_free)
 	free(ground.memory);
 }
 
-TEST(test_it_can_be_switched_off, NULL, teardown)
+TEST(test_it_can_be_switched_off, NULL, fixture_teardown)
 {
 	void *object;
 

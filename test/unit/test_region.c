@@ -9,19 +9,15 @@
 
 static struct mag_region *region;
 
-static int
-setup(void **state __rte_unused)
+SETUP(setup)
 {
 	region = make_region(REGION_PARAMS(.name = "chunks", .object_size = SIZE, .block = BLOCK));
-	return 0;
 }
 
-static int
-teardown(void **state __rte_unused)
+TEARDOWN(teardown)
 {
 	mag_fault_nth(0);
 	drop_region(region);
-	return 0;
 }
 
 /* Objects at a constant stride; addresses only, a region never looks at the memory. */
@@ -370,13 +366,11 @@ tell(void *arg)
 	telling.free = cache_stats(cache).free + mag_cache_available(cache);
 }
 
-static int
-setup_telling(void **state)
+SETUP(setup_telling)
 {
 	setup(state);
 	memset(&telling, 0, sizeof(telling));
 	cache = make_cache(CACHE_PARAMS(.name = "told", .object_size = SIZE, .region = region));
-	return 0;
 }
 
 static int

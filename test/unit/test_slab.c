@@ -46,19 +46,15 @@ make(uint32_t count, uint32_t block)
 	assert_int_equal(mag_slab_init(&layer, ground.region, 0, count, -1), 0);
 }
 
-static int
-setup(void **state __rte_unused)
+SETUP(setup)
 {
 	make(COUNT, BLOCK);
-	return 0;
 }
 
-static int
-teardown(void **state __rte_unused)
+TEARDOWN(teardown)
 {
 	mag_slab_fini(&layer);
 	ground_drop(&ground);
-	return 0;
 }
 
 /* Another ground instead. */
@@ -531,12 +527,10 @@ TEST(test_who_finds_the_layer_locked_waits, setup, teardown)
 	assert_int_equal(layer.out, 2);
 }
 
-static int
-setup_cache(void **state __rte_unused)
+SETUP(setup_cache)
 {
 	fixture_cache(2 * COUNT, CACHE_PARAMS(.name = "bare", .object_size = SIZE,
 					      .flags = MAG_CACHE_NOMAGAZINES));
-	return 0;
 }
 
 TEST(test_threads_never_get_the_same_object_while_the_table_moves, setup_cache, fixture_teardown)

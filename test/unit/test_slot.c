@@ -11,14 +11,12 @@ static struct mag_depot depot __attribute__((aligned(128)));
 static struct mag_slot slot;
 static void *objects[3 * ROUNDS];
 
-static int
-setup(void **state __rte_unused)
+SETUP(setup)
 {
 	assert_int_equal(mag_arena_init(&arena, MAGAZINES * 128, -1), 0);
 	mag_depot_init(&depot, &arena);
 	memset(&slot, 0, sizeof(slot));
 	slot.size = ROUNDS;
-	return 0;
 }
 
 static void
@@ -35,12 +33,10 @@ assert_invariant(void)
 	assert_int_equal(slot.busy, 0);
 }
 
-static int
-teardown(void **state __rte_unused)
+TEARDOWN(teardown)
 {
 	assert_invariant();
 	mag_arena_fini(&arena);
-	return 0;
 }
 
 static void *

@@ -11,12 +11,10 @@
 
 static void *objects[COUNT];
 
-static int
-setup(void **state __rte_unused)
+SETUP(setup)
 {
 	fixture_cache(COUNT, CACHE_PARAMS(.name = "counted", .object_size = SIZE - 4, .align = 16,
 					  .flags = MAG_CACHE_DYNAMIC));
-	return 0;
 }
 
 TEST(test_a_new_cache_tells_what_it_was_made_from, setup, fixture_teardown)
@@ -298,22 +296,17 @@ pool_make(unsigned int parts)
 	assert_int_equal(mag_maint_interval(3600000), 0);
 }
 
-static int
-setup_one(void **state __rte_unused)
+SETUP(setup_one)
 {
 	pool_make(1);
-	return 0;
 }
 
-static int
-setup_two(void **state __rte_unused)
+SETUP(setup_two)
 {
 	pool_make(2);
-	return 0;
 }
 
-static int
-teardown_pool(void **state __rte_unused)
+TEARDOWN(teardown_pool)
 {
 	struct mag_region *region = cache->region;
 
@@ -322,7 +315,6 @@ teardown_pool(void **state __rte_unused)
 	mag_pool_free(cache);
 	drop_region(region);
 	free(pool.memory);
-	return 0;
 }
 
 static void

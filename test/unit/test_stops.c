@@ -623,8 +623,7 @@ static const struct pool tight = {.objects = WORKERS * 64 + 64,
 				  .tight = true,
 				  .anew = true};
 
-static int
-setup(void **state)
+SETUP(setup)
 {
 	struct mag_pool_params params = POOL_PARAMS(.name = "stops", .object_size = SIZE);
 
@@ -639,7 +638,6 @@ setup(void **state)
 	mag_bias_forbid_membarrier(false);
 	/* Nobody but the victim does maintenance. */
 	assert_int_equal(mag_maint_interval(3600000), 0);
-	return 0;
 }
 
 static int
@@ -650,14 +648,12 @@ setup_plenty(void **state __rte_unused)
 	return setup(&(void *){(void *)(uintptr_t)&row});
 }
 
-static int
-teardown(void **state __rte_unused)
+TEARDOWN(teardown)
 {
 	assert_int_equal(cache->common.transit, 0);
 	assert_int_equal(mag_cache_available(cache), pool->objects);
 	mag_pool_free(cache);
 	ground_drop(&ground);
-	return 0;
 }
 
 static void

@@ -17,14 +17,12 @@
 #define SIZE 64
 #define HINT "none of its 256 objects is free"
 
-static int
-setup(void **state __rte_unused)
+SETUP(setup)
 {
 	struct mag_options options = mag_options_default;
 
 	options.interval_ms = 3600000;
 	fixture_pool("twenty-five-characters-xx", COUNT, SIZE, COUNT, &options);
-	return 0;
 }
 
 /* As a secondary process has it. */

@@ -16,35 +16,30 @@
 #define TURNS 300
 #define AT_ONCE 4
 
-static int
+static void
 setup_options(uint32_t visit)
 {
 	struct mag_options options = mag_options_default;
 
 	options.visit = visit;
 	fixture_pool("pool", COUNT, SIZE, COUNT, &options);
-	return 0;
 }
 
-static int
-setup(void **state __rte_unused)
+SETUP(setup)
 {
-	return setup_options(1);
+	setup_options(1);
 }
 
-static int
-setup_quiet(void **state __rte_unused)
+SETUP(setup_quiet)
 {
-	return setup_options(0);
+	setup_options(0);
 }
 
-static int
-teardown(void **state __rte_unused)
+TEARDOWN(teardown)
 {
 	assert_int_equal(mag_maint_interval(0), 0);
 	assert_int_equal(cache->first.slab.invalid, 0);
 	fixture_drop();
-	return 0;
 }
 
 /* Magazines that are not free: what slots of threads that are gone hold would be among them. */
@@ -234,8 +229,7 @@ TEST(test_objects_of_a_thread_that_unregistered_and_lives_on_can_be_had, setup, 
 #define ALL_TURNS 20000
 
 /* Runs of a block and a tail, with a gap after each. */
-static int
-setup_runs(void **state __rte_unused)
+SETUP(setup_runs)
 {
 	struct mag_region_params params =
 		REGION_PARAMS(.name = "runs", .object_size = SIZE, .block = BLOCK);
@@ -249,16 +243,13 @@ setup_runs(void **state __rte_unused)
 	assert_int_equal(mag_region_adopt(ground.region, objects, ALL, -1), 0);
 	cache = make_cache(
 		CACHE_PARAMS(.name = "runs", .object_size = SIZE, .region = ground.region));
-	return 0;
 }
 
-static int
-teardown_runs(void **state __rte_unused)
+TEARDOWN(teardown_runs)
 {
 	assert_int_equal(mag_cache_available(cache), ALL);
 	drop_cache(cache);
 	ground_drop(&ground);
-	return 0;
 }
 
 static void

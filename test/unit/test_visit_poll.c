@@ -14,20 +14,18 @@
 static uint64_t membarriers;
 static void *had[COUNT];
 
-static int
+static void
 begin(void)
 {
 	assert_int_equal(cache->common.bias, MAG_BIAS_POLL);
 	membarriers = mag_bias_membarriers();
-	return 0;
 }
 
-static int
-setup(void **state __rte_unused)
+SETUP(setup)
 {
 	fixture_cache(COUNT, CACHE_PARAMS(.name = "quiet", .object_size = SIZE,
 					  .flags = MAG_CACHE_DYNAMIC, .options = "visit=0"));
-	return begin();
+	begin();
 }
 
 static int
@@ -37,7 +35,8 @@ setup_pool(uint64_t objects)
 
 	options.visit = 0;
 	fixture_pool("quiet", COUNT, SIZE, objects, &options);
-	return begin();
+	begin();
+	return 0;
 }
 
 static int
@@ -52,14 +51,12 @@ setup_small(void **state __rte_unused)
 	return setup_pool(8ull * rte_lcore_count() * 30);
 }
 
-static int
-teardown(void **state __rte_unused)
+TEARDOWN(teardown)
 {
 	assert_int_equal(cache->common.transit, 0);
 	assert_int_equal(mag_cache_available(cache), COUNT);
 	fixture_drop();
 	assert_int_equal(mag_bias_membarriers(), membarriers);
-	return 0;
 }
 
 static void

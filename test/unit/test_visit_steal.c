@@ -36,20 +36,16 @@ sent_begin(void)
 	sent_before = mag_bias_membarriers();
 }
 
-static int
-setup(void **state __rte_unused)
+SETUP(setup)
 {
 	fixture_cache(COUNT, CACHE_PARAMS(.name = "things", .object_size = SIZE));
 	assert_int_equal(cache->common.type, ROUNDS);
-	return 0;
 }
 
-static int
-teardown(void **state __rte_unused)
+TEARDOWN(teardown)
 {
 	assert_int_equal(mag_cache_available(cache), COUNT);
 	fixture_drop();
-	return 0;
 }
 
 /* Registered threads, each with a slot: they take some objects, free them when told, and stay. */
@@ -222,8 +218,7 @@ own_cache(void)
 	return rte_mempool_default_cache(pool, rte_lcore_id());
 }
 
-static int
-setup_pool(void **state __rte_unused)
+SETUP(setup_pool)
 {
 	pool = rte_mempool_create_empty("behind", POOL_OBJECTS, 64, MEMPOOL_CACHE, 0, SOCKET_ID_ANY,
 					0);
@@ -238,15 +233,12 @@ setup_pool(void **state __rte_unused)
 	assert_int_equal(slot_holds(1), AWAY);
 	assert_int_equal(mag_cache_reachable(cache), AWAY);
 	sent_begin();
-	return 0;
 }
 
-static int
-teardown_pool(void **state __rte_unused)
+TEARDOWN(teardown_pool)
 {
 	put(had, POOL_OBJECTS);
 	rte_mempool_free(pool);
-	return 0;
 }
 
 TEST(test_an_optional_refill_empties_nobodys_magazines, setup_pool, teardown_pool)
@@ -284,13 +276,11 @@ TEST(test_an_optional_refill_is_not_stolen_when_the_request_is_served, setup_poo
 #define NEEDED 64
 #define SMALL 100
 
-static int
-setup_small(void **state)
+SETUP(setup_small)
 {
 	setup_pool(state);
 	own_cache()->size = SMALL;
 	own_cache()->flushthresh = SMALL * 3 / 2;
-	return 0;
 }
 
 static int

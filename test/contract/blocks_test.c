@@ -322,36 +322,15 @@ TEST(blocks_without_an_object_out_are_found)
 	stock_close(&stock);
 }
 
-static void
-fill_own_magazines(void *arg)
-{
-	struct rte_mempool *mp = arg;
-	void *objs[600];
-
-	for (unsigned int bulk = 1; bulk <= RTE_DIM(objs); bulk *= 3) {
-		unsigned int n = 0;
-
-		while (n + bulk <= RTE_DIM(objs) && rte_mempool_get_bulk(mp, objs + n, bulk) == 0)
-			n += bulk;
-		for (unsigned int i = 0; i < n; i++)
-			rte_mempool_put(mp, objs[i]);
-	}
-}
-
 TEST(blocks_are_gathered_from_the_magazines_of_other_lcores)
 {
 	struct stock stock;
-	struct task tasks[LCORES];
-	unsigned int lcore, n = 0;
 
 	need_blocks();
 	stock_open(&stock, 4000, 64);
 	for (unsigned int round = 0; round < 10; round++) {
-		RTE_LCORE_FOREACH_WORKER(lcore)
-			task_lcore(&tasks[n++], lcore, fill_own_magazines, stock.mp);
-		fill_own_magazines(stock.mp);
-		while (n > 0)
-			task_join(&tasks[--n]);
+		run_on_workers(pool_fill_magazines, stock.mp);
+		pool_fill_magazines(stock.mp);
 		pool_assert_free(stock.mp, 4000);
 		cycle_every_block(&stock, 1, 32);
 	}

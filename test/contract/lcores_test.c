@@ -34,24 +34,6 @@ make_pool(unsigned int n, unsigned int cache_size)
 	return pool_make(POOL_SPEC(n, 64, .cache_size = cache_size));
 }
 
-/* Takes what is to be had and puts it back in every bulk size, so that magazines fill up. */
-static void
-fill_own_magazines(void *arg)
-{
-	struct rte_mempool *mp = arg;
-	void *objs[1200];
-	unsigned int n = 0;
-
-	while (n < RTE_DIM(objs) && rte_mempool_get(mp, &objs[n]) == 0)
-		n++;
-	for (unsigned int bulk = 1; n > 0; bulk = 1 + bulk % 50) {
-		unsigned int back = RTE_MIN(bulk, n);
-
-		n -= back;
-		rte_mempool_put_bulk(mp, objs + n, back);
-	}
-}
-
 static void
 fill_all_magazines(struct rte_mempool *mp)
 {
@@ -59,8 +41,8 @@ fill_all_magazines(struct rte_mempool *mp)
 
 	/* One after the other too: then the last one has not taken all from the first. */
 	RTE_LCORE_FOREACH_WORKER(lcore)
-		run_on_lcore(lcore, fill_own_magazines, mp);
-	run_on_workers(fill_own_magazines, mp);
+		run_on_lcore(lcore, pool_fill_magazines, mp);
+	run_on_workers(pool_fill_magazines, mp);
 }
 
 struct drain {
@@ -236,7 +218,7 @@ static atomic_bool spinning, stop_spinning;
 static void
 fill_magazines_and_spin(void *arg)
 {
-	fill_own_magazines(arg);
+	pool_fill_magazines(arg);
 	atomic_store(&spinning, true);
 	while (!atomic_load(&stop_spinning))
 		sched_yield();
@@ -273,9 +255,9 @@ TEST(objects_of_threads_that_are_gone_can_be_had)
 	drain.objs = calloc(3000 + 1024, sizeof(void *));
 	for (unsigned int i = 0; i < 40; i++) {
 		if (i % 2 == 0)
-			run_on_registered(fill_own_magazines, drain.mp);
+			run_on_registered(pool_fill_magazines, drain.mp);
 		else
-			run_on_thread(fill_own_magazines, drain.mp);
+			run_on_thread(pool_fill_magazines, drain.mp);
 		pool_assert_free(drain.mp, 3000);
 		drain_to_the_last(&drain);
 		assert_drained(&drain);

@@ -137,6 +137,21 @@ pool_get_and_put(void *mp)
 		rte_mempool_put(mp, objs[--n]);
 }
 
+void
+pool_fill_magazines(void *mp)
+{
+	void *objs[2000];
+	unsigned int n = 0, back;
+
+	while (n < RTE_DIM(objs) && rte_mempool_get(mp, &objs[n]) == 0)
+		n++;
+	for (unsigned int bulk = 1; n > 0; bulk = 1 + bulk % 50) {
+		back = RTE_MIN(bulk, n);
+		n -= back;
+		rte_mempool_put_bulk(mp, objs + n, back);
+	}
+}
+
 int
 pool_fill_as_a_driver(struct rte_mempool *mp, unsigned int needed)
 {

@@ -54,6 +54,12 @@ unsigned int pool_get_all(struct rte_mempool *mp, void **objs);
 /** Get some hundred objects of the pool, one by one so that a cache gets them, and put them. */
 void pool_get_and_put(void *mp);
 
+/**
+ * Take what is to be had, up to 2000 objects, and put it back in every bulk size, so that magazines
+ * fill up.
+ */
+void pool_fill_magazines(void *mp);
+
 /** As drivers do that fill an lcore's cache themselves, and have no second try. */
 int pool_fill_as_a_driver(struct rte_mempool *mp, unsigned int needed);
 

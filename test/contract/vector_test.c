@@ -89,24 +89,6 @@ assert_all_back(struct rte_mempool *mp)
 	rte_mempool_free(mp);
 }
 
-/* Takes its part of all that is to be had, and gives it back in every bulk size. */
-static int
-fill_magazines(void *arg)
-{
-	struct rte_mempool *mp = arg;
-	void *objects[COUNT / (LCORES - 1)];
-	unsigned int n = 0, back;
-
-	while (n < RTE_DIM(objects) && rte_mempool_get(mp, &objects[n]) == 0)
-		n++;
-	for (unsigned int bulk = 1; n > 0; bulk = 1 + bulk % 50) {
-		back = RTE_MIN(bulk, n);
-		n -= back;
-		rte_mempool_put_bulk(mp, objects + n, back);
-	}
-	return 0;
-}
-
 /* A port without a packet to send: receives until two polls found nothing. */
 static unsigned int
 receive_all(struct vector_rxq *queue, struct rte_mbuf **held)
@@ -124,16 +106,14 @@ receive_all(struct vector_rxq *queue, struct rte_mbuf **held)
 TEST(a_port_gets_what_lcores_hold_at_its_second_try)
 {
 	static struct rte_mbuf *held[COUNT + BURST];
-	unsigned int n, lcore, left;
+	unsigned int n, left;
 
 	for (unsigned int which = 0; which < RTE_DIM(pools); which++) {
 		struct rte_mempool *mp = make(which);
 		struct vector_rxq rx = {.mp = mp};
 		struct vector_txq tx = {0};
 
-		RTE_LCORE_FOREACH_WORKER(lcore)
-			assert_int_equal(rte_eal_remote_launch(fill_magazines, mp, lcore), 0);
-		rte_eal_mp_wait_lcore();
+		run_on_workers(pool_fill_magazines, mp);
 		n = receive_all(&rx, held);
 		left = pool_ops_count(mp);
 		assert_true(left < VECTOR_REFILL + 512);

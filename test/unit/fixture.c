@@ -11,6 +11,7 @@ struct mag_cache *cache;
 static bool is_pool;
 static struct mag_region *elastic; /* or there is a ground */
 
+_Atomic unsigned int slow_begun, slow_ended;
 struct mag_cache *asking;
 _Atomic uint64_t asked;
 
@@ -414,6 +415,14 @@ asking_make(void)
 {
 	asking = make_cache(
 		CACHE_PARAMS(.name = "asking", .object_size = 64, .release = count_asked));
+}
+
+void
+slow_destructor(void *object __rte_unused, void *arg __rte_unused)
+{
+	atomic_fetch_add(&slow_begun, 1);
+	let_pass(1);
+	atomic_fetch_add(&slow_ended, 1);
 }
 
 uint32_t

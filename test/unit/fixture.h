@@ -124,6 +124,10 @@ extern struct mag_cache *asking;
 extern _Atomic uint64_t asked;
 void asking_make(void);
 
+/** A destructor that takes a millisecond; and how often it has begun, and ended. */
+void slow_destructor(void *object, void *arg);
+extern _Atomic unsigned int slow_begun, slow_ended;
+
 /** The id of the library's service. */
 uint32_t service_id(void);
 /** Unregistered; false if maintenance looked for it meanwhile: then again. */

@@ -8,6 +8,15 @@
 
 #include "stepper.h"
 
+void
+skip_without_steps(void)
+{
+	if (STEPPER_WORKS)
+		return;
+	printf("# skip: needs x86-64 and no sanitizer: goes instruction by instruction\n");
+	skip();
+}
+
 #if STEPPER_WORKS
 
 #define TRAP_FLAG 0x100

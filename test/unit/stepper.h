@@ -29,6 +29,9 @@
 void stepper_begin(void (*at)(uintptr_t place));
 void stepper_end(void);
 
+/** Skip the test where nothing steps. */
+void skip_without_steps(void);
+
 /** Place of a function of the library. */
 uintptr_t stepper_place(const char *function);
 

@@ -286,8 +286,7 @@ TEST(test_what_may_be_reaped_is_read_at_one_moment, setup, teardown)
 {
 	uint32_t read;
 
-	if (!STEPPER_WORKS)
-		skip();
+	skip_without_steps();
 	mag_depot_reapable(&depot.full);
 	boundary.steps = 1;
 	for (boundary.at = 0; boundary.at < boundary.steps; boundary.at++) {

@@ -105,16 +105,6 @@ TEST(test_a_reap_can_be_requested_by_a_signal_handler, setup, teardown)
 	wait_for_updates(3);
 }
 
-static _Atomic unsigned int begun, ended;
-
-static void
-slow_destructor(void *object __rte_unused, void *arg __rte_unused)
-{
-	atomic_fetch_add(&begun, 1);
-	let_pass(1);
-	atomic_fetch_add(&ended, 1);
-}
-
 TEST(test_a_stop_waits_for_the_pass_of_a_service_lcore, setup, teardown)
 {
 	struct ground other = ground_make(400, SIZE, 16, 0);
@@ -128,13 +118,13 @@ TEST(test_a_stop_waits_for_the_pass_of_a_service_lcore, setup, teardown)
 	mag_cache_free_bulk(slow, objects, 400);
 	wait_until(mag_maint_runner() == MAG_MAINT_SERVICE);
 	assert_int_equal(mag_maint_interval(1), 0);
-	wait_until(begun > 0);
+	wait_until(slow_begun > 0);
 	assert_int_equal(mag_maint_stop(), 0);
-	assert_int_equal(begun, ended);
+	assert_int_equal(slow_begun, slow_ended);
 	updates = mag_maint_updates();
 	let_pass(50);
 	assert_int_equal(mag_maint_updates(), updates);
-	assert_int_equal(begun, ended);
+	assert_int_equal(slow_begun, slow_ended);
 	assert_int_equal(mag_maint_runner(), MAG_MAINT_NONE);
 	drop_cache(slow);
 	ground_drop(&other);

@@ -370,17 +370,6 @@ TEST(test_the_thread_ends_with_the_last_cache_and_begins_with_the_next)
 	assert_int_equal(mag_maint_interval(0), 0);
 }
 
-/* Destructors that have begun, and ended. */
-static _Atomic unsigned int begun, ended;
-
-static void
-slow_destructor(void *object __rte_unused, void *arg __rte_unused)
-{
-	atomic_fetch_add(&begun, 1);
-	let_pass(1);
-	atomic_fetch_add(&ended, 1);
-}
-
 static void
 stopping_destructor(void *object __rte_unused, void *arg)
 {
@@ -402,14 +391,12 @@ TEST(test_after_a_stop_nothing_runs_until_the_next_cache, setup, teardown)
 	uint64_t updates;
 	void *objects[400];
 
-	atomic_store(&begun, 0);
-	atomic_store(&ended, 0);
 	assert_int_equal(mag_cache_alloc_burst(slow, objects, 400), 400);
 	mag_cache_free_bulk(slow, objects, 400);
 	assert_int_equal(mag_maint_interval(1), 0);
-	wait_until(begun > 0);
+	wait_until(slow_begun > 0);
 	assert_int_equal(mag_maint_stop(), 0);
-	assert_int_equal(begun, ended);
+	assert_int_equal(slow_begun, slow_ended);
 	assert_int_equal(mag_maint_runner(), MAG_MAINT_NONE);
 	updates = mag_maint_updates();
 	mag_reap_request();
@@ -418,7 +405,7 @@ TEST(test_after_a_stop_nothing_runs_until_the_next_cache, setup, teardown)
 	let_pass(50);
 	assert_int_equal(mag_maint_updates(), updates);
 	assert_int_equal(mag_maint_stop(), 0);
-	assert_int_equal(begun, ended);
+	assert_int_equal(slow_begun, slow_ended);
 	drop_cache(slow);
 	slow = cache_with(NULL, NULL, &other);
 	wait_until(mag_maint_updates() > updates);

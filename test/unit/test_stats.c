@@ -363,15 +363,6 @@ assert_never_too_many(void)
 	fail_msg("%u more than are free, at %s", (unsigned int)pool.too_many, text);
 }
 
-static void
-skip_without_steps(void)
-{
-	if (STEPPER_WORKS)
-		return;
-	printf("# skip: needs x86-64 and no sanitizer: goes instruction by instruction\n");
-	skip();
-}
-
 /* Everything by which objects move. */
 
 static void

@@ -103,14 +103,6 @@ static struct {
 	char failure[512];
 } found;
 
-static bool
-is_full(void)
-{
-	const char *full = getenv("MAGAZINE_FULL");
-
-	return full != NULL && strcmp(full, "1") == 0;
-}
-
 /* Others */
 
 static void
@@ -327,7 +319,7 @@ look_at(uintptr_t place)
 static bool
 is_sampled(uintptr_t place)
 {
-	return !pool->anew || !found.ever[place] || is_full() || place % ANEW == found.sample;
+	return !pool->anew || !found.ever[place] || run_is_full() || place % ANEW == found.sample;
 }
 
 /* In the victim, before each instruction. */
@@ -390,7 +382,7 @@ victim_prepare(void (*act)(void))
 	/*
 	 * Where it was stopped in another operation it is not stopped again, unless there is time.
 	 */
-	if (pool->anew || is_full())
+	if (pool->anew || run_is_full())
 		memset(found.seen, 0, sizeof(found.seen));
 }
 
@@ -407,15 +399,6 @@ victim_watch(void (*look)(uintptr_t place))
 		}
 		nap(10);
 	}
-}
-
-static void
-skip_without_steps(void)
-{
-	if (STEPPER_WORKS)
-		return;
-	printf("# skip: needs x86-64 and no sanitizer: goes instruction by instruction\n");
-	skip();
 }
 
 static void
@@ -808,7 +791,7 @@ int
 main(void)
 {
 	for (unsigned int i = 0; i < RTE_DIM(rows); i++)
-		if (!rows[i].full || is_full())
+		if (!rows[i].full || run_is_full())
 			tests_add(&(struct CMUnitTest){rows[i].name, test_nobody_waits, setup,
 						       teardown, (void *)(uintptr_t)&rows[i]},
 				  i);

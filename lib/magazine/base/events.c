@@ -6,6 +6,7 @@
 #include "base/counter.h"
 #include "base/deadline.h"
 #include "base/events.h"
+#include "base/trace.h"
 
 #define QUIET_MS 1000
 #define BEFORE_SHIFT 16
@@ -19,6 +20,13 @@ static const char *const names[] = {
 	[MAG_EVENT_RECOVERY] = "recovery",
 };
 
+/* Of events that have a number alone. */
+static void (*const traces[MAG_EVENT_KINDS])(const char *cache, uint64_t value) = {
+	[MAG_EVENT_PURGE] = mag_trace_purge,   [MAG_EVENT_REAP] = mag_trace_reap,
+	[MAG_EVENT_STEAL] = mag_trace_steal,   [MAG_EVENT_DENIED] = mag_trace_denied,
+	[MAG_EVENT_FAILED] = mag_trace_failed, [MAG_EVENT_RECOVERY] = mag_trace_recovery,
+};
+
 _Static_assert(RTE_DIM(names) == MAG_EVENT_KINDS, "each kind has a name");
 _Static_assert(sizeof(struct mag_event_entry) == 24, "the ring takes 6 KiB");
 
@@ -28,8 +36,17 @@ mag_event_name(uint32_t kind)
 	return kind < MAG_EVENT_KINDS ? names[kind] : "unknown";
 }
 
-void
-mag_events_add(struct mag_events *events, enum mag_event_kind kind, uint32_t before, uint64_t value)
+static void
+trace(const struct mag_events *events, enum mag_event_kind kind, uint32_t before, uint64_t value)
+{
+	if (kind == MAG_EVENT_RESIZE)
+		mag_trace_resize(events->name, before, (uint32_t)value);
+	else
+		traces[kind](events->name, value);
+}
+
+static void
+keep(struct mag_events *events, enum mag_event_kind kind, uint32_t before, uint64_t value)
 {
 	uint64_t number = MAG_STAT_ADD(events->next, 1);
 	struct mag_event_entry *entry = &events->entry[number % MAG_EVENTS_KEPT];
@@ -51,17 +68,25 @@ mag_events_add(struct mag_events *events, enum mag_event_kind kind, uint32_t bef
 	atomic_store_explicit(&entry->number, number + 1, memory_order_release);
 }
 
+void
+mag_events_add(struct mag_events *events, enum mag_event_kind kind, uint32_t before, uint64_t value)
+{
+	trace(events, kind, before, value);
+	keep(events, kind, before, value);
+}
+
 bool
 mag_events_add_rarely(struct mag_events *events, enum mag_event_kind kind, uint64_t value)
 {
 	uint64_t now = rte_rdtsc(), quiet = MAG_STAT(events->quiet[kind]);
 
+	trace(events, kind, 0, value);
 	/* relaxed: of several threads at once one adds it */
 	if (now < quiet || !atomic_compare_exchange_strong_explicit(
 				   &events->quiet[kind], &quiet, mag_deadline_in(QUIET_MS * 1000),
 				   memory_order_relaxed, memory_order_relaxed))
 		return false;
-	mag_events_add(events, kind, 0, value);
+	keep(events, kind, 0, value);
 	return true;
 }
 

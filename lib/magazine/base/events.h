@@ -4,7 +4,8 @@
 
 /*
  * What happened to a cache lately: a ring of the last events, in shared memory, so that any process
- * may write to it. Only slow paths do; /magazine/events and debuggers read it.
+ * may write to it. Only slow paths do; /magazine/events and debuggers read it. Each event is also
+ * traced (trace.h).
  *
  * An entry belongs to the writer that drew its number. It says 0 as its number while it is written,
  * so a reader takes an entry only if the number is the same before and after. Two writers share an
@@ -45,6 +46,7 @@ struct mag_event_entry {
 };
 
 struct mag_events {
+	const char *name;                        /**< of the cache, for traces; never changes */
 	_Atomic uint64_t next;                   /**< number of the next event */
 	_Atomic uint64_t quiet[MAG_EVENT_KINDS]; /**< TSC before which no other one is kept */
 	struct mag_event_entry entry[MAG_EVENTS_KEPT];

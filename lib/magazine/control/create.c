@@ -94,6 +94,7 @@ mag_create_begin(const char *kind, const char *name, int node)
 	listing->cache = cache;
 	cache->listing = listing;
 	snprintf(cache->name, sizeof(cache->name), "%s", name);
+	cache->events.name = cache->name;
 	cache->head.slots = cache->first.slot;
 	cache->stamp = (struct mag_cache_stamp){MAG_CACHE_MAGIC, MAG_CACHE_LAYOUT, cache};
 	cache->first.node = node;

@@ -24,6 +24,7 @@
 #include "base/counter.h"
 #include "base/lock.h"
 #include "base/meta.h"
+#include "base/trace.h"
 #include "home/slab.h"
 #include "parts/segment.h"
 #include "parts/table.h"
@@ -98,10 +99,11 @@ list_remove(struct mag_slab_layer *layer, struct mag_slab *slab, bool was_full)
 
 /* A slab over a segment that is ours alone; no lock held, bufctls are all FREE. */
 static struct mag_slab *
-slab_make(struct mag_segment *segment)
+slab_make(const struct mag_slab_layer *layer, struct mag_segment *segment)
 {
 	struct mag_slab *slab = segment->control;
 
+	mag_trace_slab_made(layer->region->name, segment->base, segment->count);
 	slab->segment = segment;
 	slab->free = segment->count;
 	slab->first_free = NO_OBJECT;
@@ -292,7 +294,7 @@ mag_slab_alloc(struct mag_slab_layer *layer, void **objects, unsigned int n,
 		moving_begin(layer, layer->region->block);
 		segment = mag_region_get(layer->region, layer->part);
 		mag_elastic_keep_reserve(layer->region, layer->part);
-		slab = segment != NULL ? slab_make(segment) : NULL;
+		slab = segment != NULL ? slab_make(layer, segment) : NULL;
 		mag_lock_spin(&layer->lock);
 		if (slab != NULL) {
 			slab_enter(layer, slab);
@@ -347,7 +349,7 @@ mag_slab_alloc_blocks(struct mag_slab_layer *layer, void **first, unsigned int n
 		return -ENOBUFS;
 	mag_lock_spin(&layer->lock);
 	for (got = 0; got < n; got++) {
-		slab = slab_make(first[got]);
+		slab = slab_make(layer, first[got]);
 		slab_enter(layer, slab);
 		first[got] = (void *)slab->segment->base;
 		MAG_COUNT_LOCKED(layer->out, slab->free);
@@ -426,6 +428,8 @@ mag_slab_free(struct mag_slab_layer *layer, void *const *objects, unsigned int n
 		empty = slab;
 		slab = NULL;
 		mag_lock_release(&layer->lock);
+		mag_trace_slab_emptied(layer->region->name, empty->segment->base,
+				       empty->segment->count);
 		mag_region_put(layer->region, empty->segment);
 		moving_end(layer, layer->region->block);
 		mag_lock_spin(&layer->lock);

@@ -27,7 +27,7 @@ declare -A SUITE_SECONDS=(
 	[style]="60 140" [unit]="120 160" [arm]="90 110" [contract]="175 1400" [model]="120 350"
 	[dataplane]="130 660" [numa]="60 90" [bench]="20 170" [mutation]="90 2000"
 	[stress]="110 930" [tsan]="240 1800" [asan]="190 1500" [fuzz]="60 330" [apps]="1800 1800"
-	[compat]="4500 4500"
+	[compat]="4500 5340"
 )
 LANES_SPEED=160      # percent of what one lane does in the same time, of any more than one
 LANES_LEAST_MB=6144  # memory for more than one

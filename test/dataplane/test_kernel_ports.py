@@ -20,7 +20,6 @@ DEFAULT_HANDLER = "ring_mp_mc"
 SECONDS = 60 if FULL else 10
 TOOLS = ("ethtool", "ip", "iperf3", "nsenter", "unshare")
 HOSTS = ("192.0.2.1", "192.0.2.2")
-LINK = "eth0"
 PORTS = {
     "af_packet": [f"net_af_packet{i},iface=port{i}" for i in (0, 1)],
     "af_xdp": [f"net_af_xdp{i},iface=port{i}" for i in (0, 1)],
@@ -86,17 +85,17 @@ def namespaces():
 
 def join(middle, host, port):
     """A veth pair from testpmd's namespace to a host's."""
-    pair = f"ip link add {port} type veth peer name {LINK} netns {host}"
+    pair = f"ip link add {port} type veth peer name {port} netns {host}"
     run(*inside(middle, *pair.split()))
     run(*inside(middle, "ip", "link", "set", port, "up"))
 
 
-def set_up(host, address):
+def set_up(host, address, link):
     """The kernel makes whole packets of one segment, with checksums: none of the ports would."""
-    offloads = f"ethtool -K {LINK} tx off sg off tso off gso off gro off"
+    offloads = f"ethtool -K {link} tx off sg off tso off gso off gro off"
     run(*inside(host, *offloads.split()), check=False)
-    run(*inside(host, "ip", "address", "add", f"{address}/24", "dev", LINK))
-    run(*inside(host, "ip", "link", "set", LINK, "up"))
+    run(*inside(host, "ip", "address", "add", f"{address}/24", "dev", link))
+    run(*inside(host, "ip", "link", "set", link, "up"))
 
 
 def exchange(hosts):
@@ -151,9 +150,9 @@ def traffic(kind, ops, options, more, kept):
         with Testpmd("kernel", PORTS[kind], 1, netns=middle, ops=ops, options=options, **more) as p:
             for i, host in enumerate(hosts):
                 if kind == "tap":
-                    move = f"ip link set port{i} netns {host} name {LINK}"
-                    run(*inside(middle, *move.split()))
-                set_up(host, HOSTS[i])
+                    # The name stays: 25.11 looks for the interface by it in its new namespace.
+                    run(*inside(middle, *f"ip link set port{i} netns {host}".split()))
+                set_up(host, HOSTS[i], f"port{i}")
             with p.forwarding("io") as forwarded:
                 rates, again = exchange(hosts)
             tap.check(forwarded.totals.rx > 0, f"{forwarded.totals}")

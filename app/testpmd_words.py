@@ -4,6 +4,7 @@
 import re
 
 UNKNOWN = "Command not found"  # what each version answers to another one's words
+WORKER = re.compile(r"\b(?:rte-worker-|dpdk-worker)\d")  # EAL's threads: 22.11; later
 DUMP_MEMPOOL = ("dump_mempool {}", "dump mempool {}")  # 22.11 to 24.11; 25.11
 
 

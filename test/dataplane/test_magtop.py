@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT / "app/magtop"))
 import patience  # noqa: E402
 import words  # noqa: E402
 from pools import PLACES, origins  # noqa: E402
+from testpmd_words import WORKER  # noqa: E402
 
 MAGTOP = ROOT / "app/magtop/magtop.py"
 POOL = "mb_pool_0"
@@ -157,7 +158,7 @@ for cache in (0, 128):
             tap.check(document["pid"] == pmd.process.pid, f"{document['pid']}")
             tap.check(sum(pool[place] for place in PLACES) == pool["objects"], f"{pool}")
             tap.check(pool["rates"]["gets"] > 0 or cache, f"{pool}")
-            tap.check(any("rte-worker" in slot["thread"] for slot in pool["slots"]), f"{pool}")
+            tap.check(any(WORKER.match(slot["thread"]) for slot in pool["slots"]), f"{pool}")
             row = next(line for line in output.splitlines() if line.startswith(POOL))
             tap.check(len(row.split()) == 13, row)
             drain(pmd)
@@ -203,7 +204,7 @@ with tap.case("the screen: pools, lcores, keys, events; it connects again"):
         screen.shows("no events yet")
         with pmd.forwarding("flowgen"):
             screen.keys("Enter")
-            screen.shows("rte-worker-1", "THREAD", "depot of", "slabs of")
+            screen.shows("-worker", "THREAD", "depot of", "slabs of")
             screen.keys("Escape")
             screen.shows("WHERE")
         drain(pmd)

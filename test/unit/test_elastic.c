@@ -745,7 +745,7 @@ TEST(test_a_region_that_cannot_have_a_segment_has_the_caches_on_all_reclaimed, s
 	mag_fault_nth(0);
 	assert_int_equal(region_stats(region).grow_fails, 1);
 	/* Enabled again; and what cannot give memory back was left alone. */
-	assert_int_not_equal(on_other->first.slot[0].size, 0);
+	wait_until(MAG_LOAD(&on_other->first.slot[0].size, MAG_RELAXED) != 0);
 	assert_int_equal(mag_cache_in_lcores(on_plain), 1);
 	free_bulk(objects, 1);
 	drop_cache(on_other);

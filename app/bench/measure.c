@@ -470,7 +470,6 @@ measure(struct cell *cell, uint32_t peers, struct share *share)
 
 	here.cell = cell;
 	here.share = share;
-	rte_srand(1);
 	if (eal_start(cell, share) < 0) {
 		snprintf(why, sizeof(why),
 			 "EAL does not start (%s): see above; are there free hugepages?",
@@ -478,6 +477,7 @@ measure(struct cell *cell, uint32_t peers, struct share *share)
 		skip(peers, why);
 		return;
 	}
+	rte_srand(1); /* its state is EAL's in later versions */
 	measure_cell(peers);
 	rte_eal_cleanup();
 }

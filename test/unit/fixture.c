@@ -223,7 +223,7 @@ void
 assert_sizes(uint32_t size)
 {
 	for (unsigned int i = 0; i < MAG_SLOTS; i++)
-		assert_int_equal(slot_at(i)->size, size);
+		assert_int_equal(MAG_LOAD(&slot_at(i)->size, MAG_RELAXED), size);
 }
 
 void

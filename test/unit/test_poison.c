@@ -7,6 +7,7 @@
 
 #include "eal.h"
 
+#include <pthread.h>
 #include <sys/wait.h>
 
 #include "base/poison.h"
@@ -30,7 +31,8 @@ is_poisoned(const void *address)
 
 #else
 
-/* All that was asked for, in order: the last word on an address holds. */
+/* All that was asked for, by any thread, in order: the last word on an address holds. */
+static pthread_mutex_t words_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
 	uintptr_t begin, end;
 	bool poisoned;
@@ -47,11 +49,13 @@ static unsigned int spoken;
 static void
 speak(uintptr_t address, size_t bytes, bool poisoned)
 {
+	pthread_mutex_lock(&words_lock);
 	if (spoken == RTE_DIM(words))
 		abort();
 	words[spoken].begin = address;
 	words[spoken].end = address + bytes;
 	words[spoken++].poisoned = poisoned;
+	pthread_mutex_unlock(&words_lock);
 }
 
 SPEAKS(__asan_poison_memory_region, true)
@@ -61,11 +65,16 @@ static bool
 is_poisoned(const void *address)
 {
 	uintptr_t at = (uintptr_t)address;
+	bool poisoned = false;
 
+	pthread_mutex_lock(&words_lock);
 	for (unsigned int i = spoken; i-- > 0;)
-		if (at >= words[i].begin && at < words[i].end)
-			return words[i].poisoned;
-	return false;
+		if (at >= words[i].begin && at < words[i].end) {
+			poisoned = words[i].poisoned;
+			break;
+		}
+	pthread_mutex_unlock(&words_lock);
+	return poisoned;
 }
 
 #endif

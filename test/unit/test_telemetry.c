@@ -508,12 +508,12 @@ setup_dynamic(void **state __rte_unused)
 TEST(test_options_can_be_set_while_a_cache_is_used, setup_dynamic, fixture_teardown)
 {
 	assert_answer("/magazine/set,seen,interval,250ms", "done");
-	assert_int_equal(cache->options.interval_ms, 250);
+	assert_int_equal(MAG_STAT(cache->options.interval_ms), 250);
 	wait_for_updates(2);
 	assert_answer("/magazine/set,seen,contention,77", "done");
-	assert_int_equal(cache->options.contention, 77);
+	assert_int_equal(MAG_STAT(cache->options.contention), 77);
 	assert_answer("/magazine/set,seen,pressure,0", "done");
-	assert_int_equal(cache->options.pressure, 0);
+	assert_int_equal(MAG_STAT(cache->options.pressure), 0);
 	assert_answer("/magazine/set,seen,rounds,30", "done");
 	assert_sizes(30);
 	assert_answer("/magazine/set,seen,rounds,14", "done");
@@ -561,7 +561,7 @@ TEST(test_a_busy_cache_is_an_error_with_its_name, setup, fixture_teardown)
 		      "{\"error\":\"purge of \\\"seen\\\": another resize or purge is under way");
 	assert_answer("/magazine/set,seen,rounds,30", "{\"error\":\"rounds=30 of \\\"seen\\\"");
 	atomic_store(&cache->perimeter, 0);
-	assert_int_equal(cache->options.rounds, 0);
+	assert_int_equal(MAG_STAT(cache->options.rounds), 0);
 }
 
 static const char *const about_caches[] = {

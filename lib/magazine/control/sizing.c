@@ -32,7 +32,7 @@ mag_cache_type_bound(const struct mag_cache *cache)
 {
 	uint32_t type = MAG_STAT(cache->common.type), bound;
 
-	if ((cache->flags & MAG_CACHE_POOL) == 0 || cache->options.rounds != 0 ||
+	if ((cache->flags & MAG_CACHE_POOL) == 0 || MAG_STAT(cache->options.rounds) != 0 ||
 	    cache->flags & MAG_CACHE_NOMAGAZINES || !mag_cache_may_visit(cache))
 		return type;
 	/* Off, because too many lcores ran: on again when they are gone. */
@@ -48,8 +48,8 @@ mag_cache_type_grown(const struct mag_cache *cache)
 	uint32_t type = MAG_STAT(cache->common.type), next;
 
 	/* rounds may have been set since the cache was made. */
-	if ((cache->flags & MAG_CACHE_DYNAMIC) == 0 || cache->options.rounds != 0 || type == 0 ||
-	    !mag_cache_may_visit(cache))
+	if ((cache->flags & MAG_CACHE_DYNAMIC) == 0 || MAG_STAT(cache->options.rounds) != 0 ||
+	    type == 0 || !mag_cache_may_visit(cache))
 		return type;
 	if (cache->flags & MAG_CACHE_POOL)
 		next = mag_type_pool(cache->expected, slots_of(cache), mag_type_pool_next(type));
@@ -75,7 +75,7 @@ mag_cache_arena_bytes(const struct mag_cache *cache)
 
 	if (cache->flags & MAG_CACHE_NOMAGAZINES || rounds == 0)
 		return 1;
-	if (cache->options.rounds != 0)
+	if (MAG_STAT(cache->options.rounds) != 0)
 		return arena_bytes_for(cache->expected, rounds);
 	if ((cache->flags & MAG_CACHE_POOL) == 0) {
 		for (; rounds != 0; rounds = mag_type_next(mag_cache_type_size(cache), rounds))
@@ -91,10 +91,12 @@ mag_cache_arena_bytes(const struct mag_cache *cache)
 uint32_t
 mag_cache_type_first(const struct mag_cache *cache)
 {
+	uint32_t rounds = MAG_STAT(cache->options.rounds);
+
 	if (cache->flags & MAG_CACHE_NOMAGAZINES)
 		return 0;
-	if (cache->options.rounds != 0)
-		return cache->options.rounds;
+	if (rounds != 0)
+		return rounds;
 	if (cache->flags & MAG_CACHE_POOL)
 		return mag_type_pool(cache->expected, running_slots(), POOL_FIRST_MAX);
 	return mag_type_first(mag_cache_type_size(cache));

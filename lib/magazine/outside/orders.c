@@ -64,14 +64,14 @@ rounds_set(struct mag_cache *cache, const struct mag_options *options)
 	if (options->rounds != 0)
 		ret = mag_cache_resize(cache, options->rounds, false);
 	if (ret == 0)
-		cache->options.rounds = options->rounds;
+		MAG_STORE(&cache->options.rounds, options->rounds, MAG_RELAXED);
 	return ret;
 }
 
 static int
 interval_set(struct mag_cache *cache, const struct mag_options *options)
 {
-	cache->options.interval_ms = options->interval_ms;
+	MAG_STORE(&cache->options.interval_ms, options->interval_ms, MAG_RELAXED);
 	/* One interval from the next pass on, which is now. */
 	cache->next_update = 0;
 	mag_pass_make_due();
@@ -81,14 +81,14 @@ interval_set(struct mag_cache *cache, const struct mag_options *options)
 static int
 contention_set(struct mag_cache *cache, const struct mag_options *options)
 {
-	cache->options.contention = options->contention;
+	MAG_STORE(&cache->options.contention, options->contention, MAG_RELAXED);
 	return 0;
 }
 
 static int
 pressure_set(struct mag_cache *cache, const struct mag_options *options)
 {
-	cache->options.pressure = options->pressure;
+	MAG_STORE(&cache->options.pressure, options->pressure, MAG_RELAXED);
 	return 0;
 }
 

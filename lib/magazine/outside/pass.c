@@ -74,7 +74,7 @@ interval_ms(const struct mag_cache *cache)
 {
 	uint32_t ms = MAG_STAT(episodes.override_ms);
 
-	return ms != 0 ? ms : cache->options.interval_ms;
+	return ms != 0 ? ms : MAG_STAT(cache->options.interval_ms);
 }
 
 static uint64_t
@@ -137,7 +137,7 @@ pass_prepare(struct pass *pass, struct mag_cache *cache, bool due)
 static bool
 memory_is_low(const struct pass *pass, const struct mag_cache *cache)
 {
-	uint32_t percent = cache->options.pressure;
+	uint32_t percent = MAG_STAT(cache->options.pressure);
 
 	return pass->now < episodes.low_until || (percent != 0 && pass->pressure >= percent * 100);
 }

@@ -38,7 +38,7 @@ resize_wanted(struct mag_cache *cache, uint64_t contention)
 
 	if (bound < type || type == 0)
 		return bound;
-	if (contention > seen && contention - seen > cache->options.contention)
+	if (contention > seen && contention - seen > MAG_STAT(cache->options.contention))
 		return mag_cache_type_grown(cache);
 	return type;
 }

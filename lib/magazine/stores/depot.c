@@ -12,7 +12,7 @@
 #define TAKE_MAX 2
 
 #ifdef MAG_TSAN
-atomic_flag mag_u128_lock = ATOMIC_FLAG_INIT;
+atomic_bool mag_u128_lock;
 #endif
 
 static struct mag_u128

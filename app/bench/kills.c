@@ -6,10 +6,11 @@
  *     kills EAL-OPTIONS -- HANDLER CACHE_SIZE KILLS HOLD [OPTIONS]
  *
  * A victim, the child of a fork, gets bulks of 1 to 64 as lcore 1 until it has HOLD objects, puts
- * them back, and so on without a pause. It is killed after 1 to 3 ms of work. Then a taker, another
- * child, takes all that one lcore can have, as lcore 2, and puts it back. A taker that
+ * them back, and so on without a pause. It is killed after 1 to 3 ms of work. Then a taker,
+ * another child, takes all that one lcore can have, as lcore 2, and puts it back. A taker that
  * uses a second of CPU time, or a minute of any, waits for something that will never come: it is
- * killed, and the next victim gets a new pool.
+ * killed, and the next victim gets a new pool. Should the process that made the pool wait so
+ * itself, that is the end.
  */
 
 #include <signal.h>
@@ -146,6 +147,7 @@ taker_comes_back(struct rte_mempool *mp)
 
 	if (pid == 0) {
 		setrlimit(RLIMIT_CPU, &limit);
+		signal(SIGALRM, SIG_DFL);
 		alarm(TAKER_ALARM_S);
 		take(mp);
 		_exit(0);
@@ -167,6 +169,15 @@ book(struct sums *sums, unsigned int before)
 	sums->twice += found->twice;
 }
 
+static void
+on_alarm(int number)
+{
+	static const char text[] = "the process that made the pool waits for ever\n";
+
+	(void)number;
+	_exit(write(STDOUT_FILENO, text, sizeof(text) - 1) > 0 ? 2 : 3);
+}
+
 static struct sums
 run(unsigned int kills)
 {
@@ -174,7 +185,10 @@ run(unsigned int kills)
 	struct sums sums = {.hangs = 0};
 	unsigned int i, before = OBJECTS;
 
+	signal(SIGALRM, on_alarm);
 	for (i = 0; i < kills; i++) {
+		fprintf(stderr, "\r%u ", i);
+		alarm(2 * TAKER_ALARM_S);
 		kill_one(mp);
 		usleep(SETTLE_US);
 		if (taker_comes_back(mp))

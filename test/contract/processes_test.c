@@ -42,6 +42,9 @@
 /* In EAL's default mode; a fifth, or a twentieth, in others. */
 #define VISITS 50
 #define VISITS_FULL 1000
+#define STOPS 8
+#define STOP_US 250000
+#define STOP_FULL_US 5000000
 #define TURN 64
 #define TURNS 2000
 
@@ -238,6 +241,24 @@ child_visits(void)
 	return 0;
 }
 
+/* Until it is told that it is enough. */
+static int
+child_works(void)
+{
+	struct rte_mempool *mp = the_pool();
+	void *objects[TURN];
+	unsigned int i, n;
+
+	HOLDS(mp != NULL);
+	for (i = 0; !shared->freed; i++) {
+		n = 1 + i % TURN;
+		if (rte_mempool_get_bulk(mp, objects, n) == 0)
+			rte_mempool_put_bulk(mp, objects, n);
+		shared->made = true;
+	}
+	return 0;
+}
+
 /* Beside its magazines, which have objects. */
 static int
 child_is_killed(void)
@@ -268,6 +289,8 @@ run_as_child(int argc, char **argv, const char *what)
 		ret = child_frees();
 	else if (strcmp(what, "visit") == 0)
 		ret = child_visits();
+	else if (strcmp(what, "work") == 0)
+		ret = child_works();
 	else if (strcmp(what, "killed") == 0)
 		ret = child_is_killed();
 	else if (strncmp(what, "make", 4) == 0)
@@ -534,6 +557,69 @@ TEST(processes_that_come_and_go_beside_traffic_leave_nothing_behind, setup_bare,
 	assert_is_updated(mp);
 	assert_true(slots_used(mp) <= slots + 2);
 	assert_int_equal(heap_used(), heap);
+	rte_mempool_free(mp);
+}
+
+static _Atomic bool stopped;
+
+static void
+continue_later(void *arg)
+{
+	usleep(run_is_full() ? STOP_FULL_US : STOP_US);
+	stopped = false;
+	kill(*(pid_t *)arg, SIGCONT);
+}
+
+/* Takes that ended while it was stopped: all but what it has, and what is in its slot. */
+static unsigned int
+takes_beside_stopped(struct rte_mempool *mp, pid_t pid)
+{
+	static void *objects[OBJECTS];
+	unsigned int n, takes = 0;
+	struct task task;
+	int status;
+
+	assert_int_equal(kill(pid, SIGSTOP), 0);
+	assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+	assert_true(WIFSTOPPED(status));
+	stopped = true;
+	task_thread(&task, continue_later, &pid);
+	while (stopped) {
+		for (n = 0; n < OBJECTS && rte_mempool_get(mp, &objects[n]) == 0; n++)
+			;
+		rte_mempool_put_bulk(mp, objects, n);
+		if (!stopped)
+			break;
+		takes++;
+		assert_true(n >= OBJECTS - TURN - 4 * ROUNDS);
+	}
+	task_join(&task);
+	return takes;
+}
+
+/*
+ * As one whose CPU others have for so long, or in a frozen control group. In a lock of the slabs,
+ * which is rare, it delays others.
+ */
+TEST(a_process_that_is_stopped_delays_nobody_who_needs_none_of_its_objects, setup_bare,
+     teardown_bare)
+{
+	struct rte_mempool *mp =
+		pool_make(POOL_SPEC(OBJECTS, 64, .config = "rounds=14,interval=10ms"));
+	pid_t pid = harness_copy(ENV_CHILD, "work", NULL);
+	unsigned int i, undelayed = 0;
+
+	while (!shared->made && harness_copy_runs(pid))
+		usleep(1000);
+	for (i = 0; i < STOPS && harness_copy_runs(pid); i++) {
+		undelayed += takes_beside_stopped(mp, pid) > 0;
+		usleep(1000 * i);
+	}
+	shared->freed = true;
+	assert_int_equal(harness_copy_status(pid), 0);
+	assert_true(undelayed > STOPS / 2);
+	assert_int_equal(take_all(mp), 0);
+	assert_int_equal(rte_mempool_avail_count(mp), OBJECTS);
 	rte_mempool_free(mp);
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/compat.h"
 #include "fixture.h"
+#include "home/slab_objects.h"
 
 #define COUNT 4096
 #define SIZE 64
@@ -393,6 +394,137 @@ TEST(test_control_threads_are_joined_or_detached)
 			assert_int_equal(pthread_join(thread, NULL), 0);
 	}
 	wait_until(atomic_load(&controls) == TURNS);
+}
+
+/* Threads that end, or are cancelled, in a callback of their own allocation or free. */
+
+#define ENDING_COUNT 256
+#define ENDING_BULK 8
+
+static _Atomic bool ends_in_constructor, ends_in_destructor, waits_there;
+
+static void
+end_here(_Atomic bool *wanted)
+{
+	if (!atomic_exchange(wanted, false))
+		return;
+	if (!atomic_load(&waits_there))
+		pthread_exit(NULL);
+	/* Until it is cancelled. */
+	for (;;)
+		pause();
+}
+
+static int
+ending_construct(const struct mag_object_info *object __rte_unused,
+		 const struct mag_object_info *mirror __rte_unused, void *arg __rte_unused,
+		 unsigned int flags __rte_unused)
+{
+	end_here(&ends_in_constructor);
+	return 0;
+}
+
+static void
+ending_destruct(void *object __rte_unused, void *arg __rte_unused)
+{
+	end_here(&ends_in_destructor);
+}
+
+static int
+setup_ending(void **state __rte_unused)
+{
+	fixture_cache(ENDING_COUNT,
+		      CACHE_PARAMS(.name = "ending", .object_size = SIZE,
+				   .constructor = ending_construct, .destructor = ending_destruct));
+	return 0;
+}
+
+/* Threads that ended have objects, with which the cache is not destroyed: they are given back. */
+static int
+teardown_ending(void **state __rte_unused)
+{
+	struct mag_slab_object found;
+	unsigned int i;
+	void *object;
+
+	for (i = 0; i < ENDING_COUNT; i++) {
+		object = RTE_PTR_ADD(ground.memory, (size_t)i * SIZE);
+		if (mag_slab_find(&cache->first.slab, object, &found))
+			mag_cache_free_nocache(cache, object);
+	}
+	fixture_drop();
+	return 0;
+}
+
+static void *
+end_in_a_callback(void *arg)
+{
+	void *objects[ENDING_BULK];
+
+	/* Past the magazines: the slabs have all. */
+	if (mag_cache_alloc_bulk(cache, objects, ENDING_BULK) != ENDING_BULK)
+		return arg;
+	mag_cache_free_nocache_bulk(cache, objects, ENDING_BULK);
+	return arg;
+}
+
+/* PTHREAD_CANCELED or NULL: how it ended; itself if it did not. */
+static void *
+run_to_its_end(bool cancel)
+{
+	pthread_t thread;
+	void *how;
+
+	atomic_store(&waits_there, cancel);
+	assert_int_equal(pthread_create(&thread, NULL, end_in_a_callback, &waits_there), 0);
+	if (cancel) {
+		wait_until(!ends_in_constructor && !ends_in_destructor);
+		assert_int_equal(pthread_cancel(thread), 0);
+	}
+	assert_int_equal(pthread_join(thread, &how), 0);
+	return how;
+}
+
+static void
+assert_ends_alone(_Atomic bool *where, bool cancel)
+{
+	uint32_t owners = mag_thread_owners();
+	void *objects[ENDING_COUNT];
+	unsigned int n;
+
+	atomic_store(where, true);
+	assert_ptr_equal(run_to_its_end(cancel), cancel ? PTHREAD_CANCELED : NULL);
+	assert_false(atomic_load(where));
+	assert_int_equal(mag_thread_owners(), owners);
+	/* All but those of its call can be had, the lists are free, and so is the perimeter. */
+	n = mag_cache_alloc_burst(cache, objects, ENDING_COUNT);
+	assert_true(n >= ENDING_COUNT - ENDING_BULK);
+	mag_cache_free_bulk(cache, objects, n);
+	assert_int_equal(mag_cache_purge(cache), 0);
+	assert_int_equal(mag_cache_enable(cache), 0);
+	assert_int_equal(mag_cache_reap_now(cache, true), 0);
+}
+
+TEST(test_a_thread_that_ends_in_a_constructor_takes_no_more_than_its_objects, setup_ending,
+     teardown_ending)
+{
+	assert_ends_alone(&ends_in_constructor, false);
+}
+
+TEST(test_a_thread_that_is_cancelled_in_a_constructor_takes_no_more, setup_ending, teardown_ending)
+{
+	assert_ends_alone(&ends_in_constructor, true);
+}
+
+TEST(test_a_thread_that_ends_in_a_destructor_takes_no_more_than_its_objects, setup_ending,
+     teardown_ending)
+{
+	assert_ends_alone(&ends_in_destructor, false);
+}
+
+TEST(test_a_thread_that_is_cancelled_in_a_destructor_takes_no_more, setup_ending, teardown_ending)
+{
+	assert_ends_alone(&ends_in_destructor, true);
 }
 
 TEST_PROGRAM(3)

@@ -50,7 +50,7 @@ struct mag_cache *mag_cache_create_with(const struct mag_cache_params *params, u
 struct mag_magazine {
 	uint32_t next;     /**< index of the next magazine of a depot list; 0 = last */
 	uint32_t rounds;   /**< its type: how many rounds it holds when it is full */
-	uint64_t reserved; /**< 0 */
+	uint64_t reserved; /**< address of the depot's list that it was put on last; 0: none yet */
 };
 
 /**

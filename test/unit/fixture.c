@@ -5,6 +5,7 @@
 #include <rte_service_component.h>
 
 #include "fixture.h"
+#include "stores/ledger.h"
 
 struct ground ground;
 struct mag_cache *cache;
@@ -101,6 +102,21 @@ fixture_elastic(struct mag_region_params its, struct mag_cache_params params)
 	params.region = elastic = make_region(its);
 	cache = make_cache(params);
 	is_pool = false;
+}
+
+void
+fixture_ledger(void)
+{
+	struct mag_region *region = ground.region;
+	const struct mag_extent *extent;
+	const struct mag_segment *at;
+
+	assert_int_equal(mag_region_ledger_make(region, MAG_LEDGER_BYTES, ground.count), 0);
+	SLIST_FOREACH(extent, &region->extents, link)
+		for (at = extent->segment; at < extent->segment + extent->segments; at++)
+			assert_int_equal(mag_mirror_add(region->ledger, at->base, at->count,
+							at->stride, at->node),
+					 0);
 }
 
 void

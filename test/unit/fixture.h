@@ -53,6 +53,8 @@ void fixture_pool(const char *name, uint32_t count, uint32_t size, uint64_t obje
 void fixture_cache(uint32_t count, struct mag_cache_params params);
 /** The same over an elastic region of its own. */
 void fixture_elastic(struct mag_region_params its, struct mag_cache_params params);
+/** The region of the subject has a ledger, as that of a pool with option guard or holders. */
+void fixture_ledger(void);
 /** Free the pool, or destroy the cache, and its objects or region. */
 void fixture_drop(void);
 /** The same as the teardown of a test. */

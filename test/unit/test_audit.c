@@ -7,9 +7,13 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <rte_cycles.h>
+
 #include "fixture.h"
 #include "home/slab_objects.h"
+#include "mag_maint.h"
 #include "stores/ledger.h"
+#include "watch/holders.h"
 #include "watch/watch.h"
 
 #define BLOCK 16
@@ -361,18 +365,8 @@ TEST(test_a_cache_without_magazines_is_guarded_too, setup_guard, teardown)
 static int
 setup_ledger(void **state)
 {
-	const struct mag_extent *extent;
-	const struct mag_segment *at;
-	struct mag_region *region;
-
 	setup_guard(state);
-	region = ground.region;
-	assert_int_equal(mag_region_ledger_make(region, MAG_LEDGER_BYTES, COUNT), 0);
-	SLIST_FOREACH(extent, &region->extents, link)
-		for (at = extent->segment; at < extent->segment + extent->segments; at++)
-			assert_int_equal(mag_mirror_add(region->ledger, at->base, at->count,
-							at->stride, at->node),
-					 0);
+	fixture_ledger();
 	return 0;
 }
 
@@ -396,10 +390,8 @@ TEST(test_a_ledger_tells_bad_frees_apart, setup_ledger, teardown)
 
 TEST(test_of_a_bulk_only_good_objects_are_freed, setup_ledger, teardown)
 {
-	unsigned int i;
-
 	alloc_bulk(objects, 100);
-	for (i = 0; i < 100; i += 10)
+	for (unsigned int i = 0; i < 100; i += 10)
 		mag_cache_free(cache, objects[i]);
 	assert_reported("it is free already", free_bulk(objects, 100));
 	assert_int_equal(bad_frees(), 10);
@@ -449,6 +441,124 @@ TEST(test_a_ledger_knows_what_is_held_and_what_has_users, setup_ledger, teardown
 	assert_int_equal(objects_held(cache, held, COUNT), 0);
 	assert_int_equal(mag_cache_use(cache, object), -EINVAL);
 	assert_reported("it is free already", mag_cache_free(cache, object));
+}
+
+/* Holders */
+
+static int
+setup_holders(void **state)
+{
+	setup_plain(state);
+	fixture_ledger();
+	mag_watch(cache, MAG_WATCH_HOLDERS);
+	return 0;
+}
+
+static struct mag_holder holders[MAG_SLOTS + 1];
+
+/* After a look at the pool: objects that are out, of all slots. What was drawn before is older. */
+static uint64_t
+look_who_holds(void)
+{
+	uint64_t drawn = mag_holders_now(), now, out = 0;
+
+	while ((now = mag_holders_now()) == drawn)
+		;
+	mag_holders_look(cache, now);
+	mag_holders_count(cache, now, holders);
+	for (unsigned int i = 0; i <= MAG_HOLDER_UNKNOWN; i++)
+		out += holders[i].objects;
+	return out;
+}
+
+static void
+alloc_ten(void *arg)
+{
+	assert_int_equal(mag_cache_alloc_bulk(cache, arg, 10), 10);
+}
+
+TEST(test_objects_that_are_out_are_told_by_who_drew_them, setup_holders, teardown)
+{
+	void *theirs[10];
+
+	fill(COUNT / 2);
+	fill_on_lcore(WORKER, COUNT);
+	assert_true(depot_full() > 0);
+	assert_int_equal(look_who_holds(), 0);
+	run_on_lcore(WORKER, alloc_ten, theirs);
+	alloc_bulk(objects, 7);
+	assert_int_equal(look_who_holds(), 17);
+	assert_int_equal(holders[WORKER].objects, 10);
+	assert_int_equal(holders[mag_thread_slot()].objects, 7);
+	/* Whoever drew one answers for it, wherever it was freed, until another one draws it. */
+	free_bulk(theirs, 10);
+	assert_int_equal(look_who_holds(), 7);
+	free_bulk(objects, 7);
+	assert_int_equal(look_who_holds(), 0);
+}
+
+TEST(test_what_was_seen_in_the_pool_was_not_out_until_then, setup_holders, teardown)
+{
+	void *object = mag_cache_alloc(cache);
+	uint64_t before;
+
+	assert_int_equal(look_who_holds(), 1);
+	before = holders[mag_thread_slot()].oldest_ms;
+	rte_delay_ms(20);
+	assert_int_equal(look_who_holds(), 1);
+	assert_true(holders[mag_thread_slot()].oldest_ms >= before + 15);
+	mag_cache_free(cache, object);
+	assert_int_equal(mag_cache_update(cache), 0);
+	/* From the loaded magazine: nobody draws it, but maintenance has seen it. */
+	assert_ptr_equal(mag_cache_alloc(cache), object);
+	assert_int_equal(look_who_holds(), 1);
+	assert_true(holders[mag_thread_slot()].oldest_ms < before + 15);
+	mag_cache_free(cache, object);
+}
+
+static _Atomic bool leaking;
+static _Atomic unsigned int leaked;
+static void *lost[20];
+
+/* 32 objects at a time, of which one now and then does not come back. */
+static void
+leak_on_lcore(void *arg __rte_unused)
+{
+	void *bulk[32];
+
+	for (unsigned int turn = 1; leaking; turn++) {
+		if (mag_cache_alloc_bulk(cache, bulk, 32) != 32)
+			abort();
+		if (turn % 100 == 0 && leaked < RTE_DIM(lost)) {
+			lost[leaked] = bulk[31];
+			leaked++;
+			mag_cache_free_bulk(cache, bulk, 31);
+		} else {
+			mag_cache_free_bulk(cache, bulk, 32);
+		}
+	}
+}
+
+TEST(test_a_slow_leak_is_found_while_the_lcores_work, setup_holders, teardown)
+{
+	uint64_t out = 0;
+	struct task task;
+
+	leaking = true;
+	leaked = 0;
+	task_lcore(&task, WORKER, leak_on_lcore, NULL);
+	while (leaked < RTE_DIM(lost))
+		sched_yield();
+	for (unsigned int i = 0; i < 100; i++) {
+		out = look_who_holds();
+		/* And what the lcore has in its hands, or is moving. */
+		assert_in_range(holders[WORKER].objects, RTE_DIM(lost), COUNT);
+		assert_int_equal(out, holders[WORKER].objects);
+	}
+	leaking = false;
+	task_join(&task);
+	assert_int_equal(look_who_holds(), RTE_DIM(lost));
+	free_bulk(lost, RTE_DIM(lost));
 }
 
 /* Audit */

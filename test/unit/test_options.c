@@ -158,9 +158,10 @@ TEST(test_a_key_sets_its_own_option_only)
 	wanted.rounds = 126;
 	options = parse_good("rounds=126");
 	assert_options(&options, &wanted);
-	wanted = (struct mag_options){254, 2000, 9, 64, false, false, false, false, 7, 100, 3, 8};
+	wanted = (struct mag_options){254,   2000, 9,   64, false, false, false,
+				      false, 7,    100, 3,  8,     true};
 	options = parse_good("mirror=64,magazines=0,visit=0,block=9,interval=2,rounds=254,"
-			     "clear_min=100,contention=7,pressure=3,cache=8");
+			     "clear_min=100,contention=7,pressure=3,cache=8,holders=1");
 	assert_options(&options, &wanted);
 }
 
@@ -177,6 +178,7 @@ TEST(test_a_bad_value_is_refused_with_key_value_and_what_is_allowed)
 		{"mirror", "0 (none) or 1 to 4096", "4097|-1|64b"},
 		{"visit", "0 or 1", "2|yes"},
 		{"magazines", "0 or 1", "2|off"},
+		{"holders", "0 or 1", "2|on"},
 		{"contention", "0 to 1000000 takes", "1000001|-1"},
 		{"clear_min", "0 (never) or 1 to 1048576 bytes", "1048577|64b|-1"},
 		{"pressure", "0 (never low) or 1 to 100 (percent of the time)", "101|-1|10%"},
@@ -204,8 +206,9 @@ TEST(test_what_is_no_known_pair_is_refused_and_spoils_the_good_ones_on_both_side
 		const char *text, *logged;
 	} bad[] = {
 		{"rounds=14,bogus=1", "bogus=1"},
-		{"rounds=14,bogus=1", "rounds, interval, block, mirror, visit, magazines, guard, "
-				      "audit, contention, clear_min, pressure, cache, replace"},
+		{"rounds=14,bogus=1",
+		 "rounds, interval, block, mirror, visit, magazines, guard, "
+		 "audit, holders, contention, clear_min, pressure, cache, replace"},
 		{"Rounds=14", ""},
 		{"round=14", ""},
 		{"=14", ""},

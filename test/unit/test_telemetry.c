@@ -12,12 +12,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <rte_cycles.h>
 #include <rte_eal.h>
 #include <rte_telemetry.h>
 
 #include "control/sizing.h"
 #include "fixture.h"
 #include "mag_maint.h"
+#include "watch/watch.h"
 
 #define COUNT 256
 #define SIZE 256
@@ -76,6 +78,27 @@ static char expected[128];
 #define EXPECT(...) (snprintf(expected, sizeof(expected), __VA_ARGS__), expected)
 
 #define assert_answer(command, text) assert_non_null(strstr(ask(command), text))
+
+TEST(test_who_holds_objects_is_told_of_a_pool_with_the_option, setup, fixture_teardown)
+{
+	void *object;
+
+	assert_answer("/magazine/holders,seen",
+		      "\"error\":\"\\\"seen\\\": not known: needs option holders=1, of a pool\"");
+	fixture_ledger();
+	mag_watch(cache, MAG_WATCH_HOLDERS);
+	assert_answer("/magazine/holders,seen", "\"out\":0");
+	object = mag_cache_alloc(cache);
+	rte_delay_ms(1);
+	ask("/magazine/holders,seen");
+	assert_non_null(strstr(answer, "\"out\":1,\"lcore\":[0],"));
+	assert_non_null(strstr(
+		answer, EXPECT("\"process\":[%d],\"thread\":[%d],", getpid(), rte_gettid())));
+	assert_non_null(strstr(answer, "\"objects\":[1],\"oldest_ms\":["));
+	assert_answer("/magazine/holders,seen,1", "\"error\"");
+	mag_cache_free(cache, object);
+	assert_answer("/magazine/holders,seen", "\"out\":0");
+}
 
 TEST(test_the_list_has_every_cache, setup, fixture_teardown)
 {

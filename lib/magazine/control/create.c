@@ -237,6 +237,7 @@ options_read(const struct mag_cache_params *params, size_t align, struct mag_opt
 	char who[MAG_CACHE_NAMESIZE + 16];
 	int ret = mag_options_begin(options);
 
+	options->holders = false;
 	snprintf(who, sizeof(who), "cache \"%s\"", params->name);
 	/* All caches does not mean those that cannot be. */
 	if (ret == 0 && intrinsic) {
@@ -253,6 +254,8 @@ options_read(const struct mag_cache_params *params, size_t align, struct mag_opt
 		return params_error(params, "options block and mirror are its region's", EINVAL);
 	if (options->cache != MAG_CACHE_KEPT)
 		return params_error(params, "option cache is a pool's: leave it out", EINVAL);
+	if (options->holders)
+		return params_error(params, "option holders is a pool's: leave it out", EINVAL);
 	if (intrinsic && (options->audit || options->guard != MAG_GUARD_OFF))
 		return params_error(params, "guard and audit need a region", EINVAL);
 	if (options->audit && params->region->audit == NULL)

@@ -51,7 +51,7 @@ region_make(const struct mag_door_params *params, const struct mag_options *opti
 	if (region == NULL)
 		return NULL;
 	region->block = RTE_MIN(region->block, params->objects);
-	if ((options->guard != MAG_GUARD_OFF || options->audit) &&
+	if ((options->guard != MAG_GUARD_OFF || options->audit || options->holders) &&
 	    mag_region_ledger_make(region, MAG_LEDGER_BYTES, params->objects) != 0) {
 		mag_region_destroy(region);
 		rte_errno = ENOMEM;

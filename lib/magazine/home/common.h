@@ -33,6 +33,8 @@ struct mag_callbacks {
 #define MAG_WATCH_AUDIT 0x2u
 /** Use counts: some object has, or had, users. */
 #define MAG_WATCH_USES 0x4u
+/** Who drew each object, where it leaves depot and slabs: the fast path stays open. */
+#define MAG_WATCH_HOLDERS 0x10u
 /** A touch of an object that is not with a user is reported. */
 #define MAG_WATCH_POISON 0x8u
 

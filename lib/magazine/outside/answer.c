@@ -75,6 +75,7 @@ pool_visit(struct rte_mempool *pool, void *arg)
 
 	if (name_length(pool->name, request->params) != request->length)
 		return;
+	request->ask.pool = pool;
 	request->ask.pool_data = pool->pool_data;
 	request->ask.in_caches = 0;
 	for (i = 0; pool->cache_size > 0 && i < RTE_MAX_LCORE; i++)

@@ -40,6 +40,7 @@ struct mag_answer_ask {
 	const char *rest; /**< what follows "NAME,"; NULL: nothing */
 	/** Data of the mempool of that name, and objects in its caches; NULL: there is none. */
 	const void *pool_data;
+	const struct rte_mempool *pool; /**< that mempool */
 	uint64_t in_caches;
 };
 

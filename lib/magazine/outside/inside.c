@@ -265,9 +265,8 @@ mag_inside_slabs(struct mag_cache *cache, const struct mag_answer_ask *ask,
 	add_shares(data, shares);
 }
 
-/* Name of the thread that owns a slot, where /proc tells it. */
-static void
-thread_name(uint32_t slot, char name[RTE_TEL_MAX_STRING_LEN])
+void
+mag_inside_thread_name(uint32_t slot, char name[RTE_TEL_MAX_STRING_LEN])
 {
 	uint32_t process = mag_thread_process(slot);
 	pid_t pid = mag_thread_pid(slot), tid = mag_thread_tid(slot);
@@ -309,7 +308,7 @@ add_owners(struct rte_tel_data *data, const struct mag_slot_stats *rows, const u
 		numbers[i] = (int)slots[i];
 		pids[i] = mag_thread_pid(slots[i]) != 0 ? (int)mag_thread_pid(slots[i]) : -1;
 		tids[i] = mag_thread_tid(slots[i]) != 0 ? (int)mag_thread_tid(slots[i]) : -1;
-		thread_name(slots[i], names[i]);
+		mag_inside_thread_name(slots[i], names[i]);
 		texts[i] = names[i];
 	}
 	mag_answer_ints(data, "lcore", lcores, n);

@@ -21,6 +21,9 @@ struct mag_inside_places {
 void mag_inside_places(const struct mag_cache *cache, const struct mag_answer_ask *ask,
 		       struct mag_inside_places *places);
 
+/** Name of the thread that owns a slot; "" where /proc does not tell it. */
+void mag_inside_thread_name(uint32_t slot, char name[RTE_TEL_MAX_STRING_LEN]);
+
 /** /magazine/info: where the objects are, and what was done. */
 void mag_inside_info(struct mag_cache *cache, const struct mag_answer_ask *ask,
 		     struct rte_tel_data *data);

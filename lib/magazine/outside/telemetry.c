@@ -22,6 +22,7 @@
 #include "outside/answer.h"
 #include "outside/inside.h"
 #include "outside/orders.h"
+#include "outside/who.h"
 #include "watch/watch.h"
 
 /* Characters of names that fit an answer of 16 KiB, with what is around them. */
@@ -297,6 +298,8 @@ static const struct {
 	 "Parameters: name"},
 	{"/magazine/advise", mag_advice,
 	 "How many objects a pool has to have, and why. Parameters: name"},
+	{"/magazine/holders", mag_who_holders,
+	 "Objects of a pool that are out, by the thread that drew them last. Parameters: name"},
 	{"/magazine/purge", mag_orders_purge,
 	 "Give back all magazines of a cache now. Parameters: name"},
 	{"/magazine/set", mag_orders_set,

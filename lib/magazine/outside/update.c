@@ -24,6 +24,7 @@
 #include "mag_maint.h"
 #include "outside/strangers.h"
 #include "outside/update.h"
+#include "outside/who.h"
 #include "visits/purge.h"
 #include "visits/steal.h"
 
@@ -90,6 +91,7 @@ mag_update_magazines(struct mag_cache *cache, unsigned int chains)
 	mag_cache_working_set_reap(cache, chains);
 	mag_steal_note_peaks(cache);
 	mag_strangers_look(cache);
+	mag_who_look(cache);
 	MAG_STAT_ADD(cache->updates, 1);
 	MAG_STAT_ADD(updates, 1);
 }

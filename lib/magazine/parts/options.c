@@ -158,6 +158,12 @@ set_audit(struct mag_options *options, const char *value)
 }
 
 static bool
+set_holders(struct mag_options *options, const char *value)
+{
+	return set_switch(&options->holders, value);
+}
+
+static bool
 set_guard(struct mag_options *options, const char *value)
 {
 	bool on;
@@ -203,6 +209,7 @@ static const struct {
 	{"magazines", "must be 0 or 1", set_magazines},
 	{"guard", "must be 0, 1 or panic", set_guard},
 	{"audit", "must be 0 or 1", set_audit},
+	{"holders", "must be 0 or 1", set_holders},
 	{"contention", "must be 0 to 1000000 takes", set_contention},
 	{"clear_min", "must be 0 (never) or 1 to 1048576 bytes", set_clear_min},
 	{"pressure", "must be 0 (never low) or 1 to 100 (percent of the time)", set_pressure},
@@ -252,7 +259,8 @@ set_pair(struct parser *parser, const char *key, const char *value)
 	}
 	MAG_LOG(ERR,
 		"%s: option %s=%s: unknown key, must be one of rounds, interval, block, mirror, "
-		"visit, magazines, guard, audit, contention, clear_min, pressure, cache, replace",
+		"visit, magazines, guard, audit, holders, contention, clear_min, pressure, cache, "
+		"replace",
 		parser->who, key, value != NULL ? value : "");
 	return -1;
 }
@@ -313,7 +321,7 @@ parse_switches(struct parser *parser)
 	if (ret != 0 || is_switches_only(&parser->options))
 		return ret;
 	MAG_LOG(ERR,
-		MAG_SWITCHES_ENV "=%s: must be of magazines, guard, audit, pressure and "
+		MAG_SWITCHES_ENV "=%s: must be of magazines, guard, audit, holders, pressure and "
 				 "replace alone",
 		text);
 	return -EINVAL;

@@ -41,6 +41,7 @@ struct mag_options {
 	 * MAG_CACHE_KEPT. mag_options_cache() says what it is.
 	 */
 	uint32_t cache;
+	bool holders; /**< of a pool: who drew each object is recorded */
 };
 
 /** Two CPU cache lines, of the machine that this runs on. */

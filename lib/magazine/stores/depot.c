@@ -134,6 +134,7 @@ mag_depot_put(struct mag_depot *depot, struct mag_depot_list *list, struct mag_m
 	struct mag_u128 old = mag_u128_peek(&list->head);
 	struct mag_depot_head head;
 
+	MAG_STORE(&magazine->reserved, (uintptr_t)list, MAG_RELAXED);
 	do {
 		head = head_unpack(old);
 		MAG_STORE(&magazine->next, head.index, MAG_RELAXED);
@@ -141,6 +142,30 @@ mag_depot_put(struct mag_depot *depot, struct mag_depot_list *list, struct mag_m
 		head.total++;
 		/* A full barrier; its release pairs with the acquire of mag_depot_take(). */
 	} while (unlikely(!mag_u128_cas(&list->head, &old, head_pack(head))));
+}
+
+/* NULL if it is none of the list, or there is none. */
+MAG_NO_TSAN static struct mag_magazine *
+listed(const struct mag_depot *depot, const struct mag_depot_list *list, uint32_t index)
+{
+	struct mag_magazine *magazine;
+
+	if (!mag_arena_has_index(depot->arena, index))
+		return NULL;
+	magazine = mag_arena_magazine(depot->arena, index);
+	return *(const volatile uint64_t *)&magazine->reserved == (uintptr_t)list ? magazine : NULL;
+}
+
+struct mag_magazine *
+mag_depot_look(const struct mag_depot *depot, const struct mag_depot_list *list,
+	       const struct mag_magazine *behind)
+{
+	uint32_t index =
+		behind == NULL ? mag_depot_head(list).index : mag_arena_index(depot->arena, behind);
+
+	if (behind != NULL)
+		index = listed(depot, list, index) != NULL ? stale_link(depot, index) : 0;
+	return listed(depot, list, index);
 }
 
 /* min = total, both read and written at once. */

@@ -77,6 +77,15 @@ unsigned int mag_depot_take(struct mag_depot *depot, struct mag_depot_list *list
 void mag_depot_put(struct mag_depot *depot, struct mag_depot_list *list,
 		   struct mag_magazine *magazine);
 
+/**
+ * For a look at a list that others use meanwhile: the magazine behind one, NULL for the first.
+ * Returns NULL behind the last one, or where the one that was given has left for the other list.
+ * What is returned may have been taken by then: then its rounds lay there until a moment ago.
+ */
+struct mag_magazine *mag_depot_look(const struct mag_depot *depot,
+				    const struct mag_depot_list *list,
+				    const struct mag_magazine *behind);
+
 struct mag_depot_head mag_depot_head(const struct mag_depot_list *list);
 
 /** How often the list was taken from. */

@@ -10,7 +10,8 @@
  * anybody may ask, so an address that is no object at all can be looked up at any time. An entry
  * knows its object, so an address inside of one is told from the object's own.
  *
- * Who may touch what: the word of the object, whoever hands it out or takes it back.
+ * Who may touch what: the word of the object, whoever hands it out or takes it back; `drawn`, any
+ * thread.
  */
 
 #include <stdatomic.h>
@@ -27,7 +28,7 @@
 #include "stores/region.h"
 
 struct mag_ledger_entry {
-	uint64_t spare;
+	_Atomic uint64_t drawn; /**< holders.h: who drew it, and when it was in the pool last */
 	/** Address of the object; with MAG_LEDGER_USER: it is with a user, of a guarded pool. */
 	_Atomic uintptr_t object;
 };

@@ -15,7 +15,7 @@
 static inline bool
 mag_guard_is_light(const struct mag_cache *cache)
 {
-	return cache->region->ledger != NULL;
+	return cache->region->ledger != NULL && (MAG_STAT(cache->common.watch) & MAG_WATCH_STATE);
 }
 
 /**

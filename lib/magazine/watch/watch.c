@@ -15,6 +15,7 @@
 #include "mag_memtag.h"
 #include "watch/audit.h"
 #include "watch/guard.h"
+#include "watch/holders.h"
 #include "watch/watch.h"
 
 /* Objects that are looked at before the good ones are given back. */
@@ -35,6 +36,8 @@ mag_watch_wanted(const struct mag_cache *cache)
 		what |= MAG_WATCH_STATE;
 	if (cache->region->audit != NULL)
 		what |= MAG_WATCH_STATE | MAG_WATCH_AUDIT;
+	if (cache->options.holders && cache->region->ledger != NULL)
+		what |= MAG_WATCH_HOLDERS;
 	if (mag_poison_wanted())
 		what |= MAG_WATCH_POISON;
 	return what;
@@ -48,6 +51,8 @@ mag_watch(struct mag_cache *cache, uint32_t what)
 	if (what == 0)
 		return;
 	atomic_fetch_or_explicit(&cache->common.watch, what, memory_order_relaxed);
+	if (what == MAG_WATCH_HOLDERS)
+		return;
 	for (i = 0; i < MAG_SLOT_SHARED; i++)
 		mag_bias_announce(&cache->first.slot[i], MAG_BIAS_WATCHED);
 }
@@ -208,6 +213,8 @@ mag_watch_out(struct mag_cache *cache, void **objects, unsigned int n)
 
 	if (n == 0)
 		return 0;
+	if (what & MAG_WATCH_HOLDERS)
+		mag_holders_drew(cache, objects, n);
 	if (what & MAG_WATCH_STATE && likely(mag_guard_is_light(cache)))
 		n = light_out(cache, objects, n);
 	else if (what & MAG_WATCH_STATE)
@@ -301,6 +308,10 @@ mag_watch_back(struct mag_cache *cache, void *const *objects, unsigned int n, bo
 	unsigned int done, count;
 	void *good[BATCH];
 
+	if (what == MAG_WATCH_HOLDERS) {
+		give_back(cache, objects, n, what, past);
+		return;
+	}
 	/* Use counts are under the slab layer's lock. */
 	if (likely(mag_guard_is_light(cache)) && (what & MAG_WATCH_USES) == 0) {
 		light_back(cache, objects, n, what, past);

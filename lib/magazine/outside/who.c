@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <rte_lcore.h>
+#include <rte_mempool.h>
+
+#include "base/counter.h"
+#include "outside/inside.h"
+#include "outside/who.h"
+#include "slot/thread.h"
+#include "visits/perimeter.h"
+#include "watch/holders.h"
+#include "watch/watch.h"
+
+/* So many rows fit an answer, with the longest names. */
+#define ROWS_MAX 64
+
+static bool
+is_known(const struct mag_cache *cache)
+{
+	return (mag_watched(cache) & MAG_WATCH_HOLDERS) != 0;
+}
+
+void
+mag_who_look(struct mag_cache *cache)
+{
+	if (!is_known(cache) || !mag_perimeter_enter(cache, false))
+		return;
+	mag_holders_look(cache, mag_holders_now());
+	mag_perimeter_leave(cache);
+}
+
+/* What lies in rte_mempool's own caches is out as far as the driver knows, and yet free. */
+static void
+look_at_caches(const struct mag_cache *cache, const struct rte_mempool *pool, uint64_t now)
+{
+	const struct rte_mempool_cache *its;
+	unsigned int i;
+
+	for (i = 0; pool != NULL && pool->cache_size > 0 && i < RTE_MAX_LCORE; i++) {
+		its = &pool->local_cache[i];
+		mag_holders_see(cache, its->objs, RTE_MIN(its->len, (uint32_t)RTE_DIM(its->objs)),
+				now);
+	}
+}
+
+struct row {
+	uint32_t slot;
+	struct mag_holder holder;
+};
+
+static int
+number_or_none(uint32_t number)
+{
+	return number != 0 && number <= INT32_MAX ? (int)number : -1;
+}
+
+static void
+add_rows(struct rte_tel_data *data, const struct row *rows, unsigned int n)
+{
+	static const struct mag_answer_column columns[] = {
+		{"objects", offsetof(struct row, holder.objects), sizeof(uint64_t)},
+		{"oldest_ms", offsetof(struct row, holder.oldest_ms), sizeof(uint64_t)},
+	};
+	char names[ROWS_MAX][RTE_TEL_MAX_STRING_LEN];
+	int lcores[ROWS_MAX], pids[ROWS_MAX], tids[ROWS_MAX];
+	const char *texts[ROWS_MAX];
+	unsigned int i, lcore;
+
+	for (i = 0; i < n; i++) {
+		lcore = LCORE_ID_ANY;
+		names[i][0] = '\0';
+		texts[i] = names[i];
+		pids[i] = -1;
+		tids[i] = -1;
+		if (rows[i].slot < MAG_SLOT_SHARED) {
+			lcore = mag_thread_lcore(rows[i].slot);
+			pids[i] = number_or_none((uint32_t)mag_thread_pid(rows[i].slot));
+			tids[i] = number_or_none((uint32_t)mag_thread_tid(rows[i].slot));
+			mag_inside_thread_name(rows[i].slot, names[i]);
+		}
+		lcores[i] = lcore == LCORE_ID_ANY ? -1 : (int)lcore;
+	}
+	mag_answer_ints(data, "lcore", lcores, n);
+	mag_answer_ints(data, "process", pids, n);
+	mag_answer_ints(data, "thread", tids, n);
+	mag_answer_texts(data, "name", texts, n);
+	mag_answer_columns(data, columns, RTE_DIM(columns), rows, sizeof(rows[0]), n);
+}
+
+/* The oldest first; those that there is no room for are summed up with the last. */
+static unsigned int
+rows_of(const struct mag_holder holders[MAG_SLOTS + 1], struct row rows[ROWS_MAX])
+{
+	unsigned int i, at, n = 0;
+	struct row row;
+
+	for (i = 0; i <= MAG_HOLDER_UNKNOWN; i++) {
+		if (holders[i].objects == 0)
+			continue;
+		row = (struct row){i, holders[i]};
+		for (at = n; at > 0 && rows[at - 1].holder.oldest_ms < row.holder.oldest_ms; at--)
+			if (at < ROWS_MAX)
+				rows[at] = rows[at - 1];
+		if (at < ROWS_MAX)
+			rows[at] = row;
+		n = RTE_MIN(n + 1, (unsigned int)ROWS_MAX);
+	}
+	return n;
+}
+
+void
+mag_who_holders(struct mag_cache *cache, const struct mag_answer_ask *ask,
+		struct rte_tel_data *data)
+{
+	struct mag_holder holders[MAG_SLOTS + 1];
+	struct row rows[ROWS_MAX];
+	uint64_t now = mag_holders_now(), out = 0;
+	unsigned int i, n;
+
+	if (!mag_answer_no_rest(ask->rest, data))
+		return;
+	if (!is_known(cache)) {
+		mag_answer_error(data, "\"%.*s\": not known: needs option holders=1, of a pool",
+				 MAG_ANSWER_CLIP, cache->name);
+		return;
+	}
+	if (!mag_perimeter_enter(cache, false)) {
+		mag_answer_error(data, "\"%.*s\": is being resized or purged: ask again",
+				 MAG_ANSWER_CLIP, cache->name);
+		return;
+	}
+	look_at_caches(cache, ask->pool_data == cache ? ask->pool : NULL, now);
+	mag_holders_look(cache, now);
+	mag_holders_count(cache, now, holders);
+	mag_perimeter_leave(cache);
+	for (i = 0; i <= MAG_HOLDER_UNKNOWN; i++)
+		out += holders[i].objects;
+	n = rows_of(holders, rows);
+	rte_tel_data_start_dict(data);
+	mag_answer_rows(data, &(struct mag_answer_row){"out", out}, 1);
+	add_rows(data, rows, n);
+}

@@ -116,7 +116,8 @@ struct mag_cache {
 };
 
 _Static_assert(offsetof(struct mag_cache, head) == 0, "mag_inline.h casts a cache to its head");
-_Static_assert(offsetof(struct mag_cache, stamp) == 384, "other versions look for it here");
+_Static_assert(offsetof(struct mag_cache, stamp) == 6 * RTE_CACHE_LINE_SIZE,
+	       "other versions look for it here");
 
 /**
  * Number of the layout of what processes share: MAG_LAYOUT, and the sizes of the structs, so that

@@ -23,8 +23,9 @@
 /* Each wants this many, and the pool has two thirds of what all want. */
 #define WANTED 512
 #define OBJECTS (WORKERS * WANTED * 2 / 3)
-#define ATTEMPTS 20000
-#define ATTEMPTS_FULL 2000000
+/* Bursts that each lcore asks for at least; by fewer its share is chance. */
+#define BURSTS 16000
+#define BURSTS_FULL 1000000
 #define SIGNALS 10000
 #define SIGNALS_FULL 250000
 
@@ -37,6 +38,7 @@ struct share {
 
 static struct share shares[RTE_MAX_LCORE];
 static _Atomic bool enough;
+static _Atomic uint32_t satisfied; /* lcores that have asked often enough */
 
 static void
 shares_begin(struct rte_mempool *mp)
@@ -44,6 +46,7 @@ shares_begin(struct rte_mempool *mp)
 	unsigned int lcore;
 
 	atomic_store(&enough, false);
+	atomic_store(&satisfied, 0);
 	RTE_LCORE_FOREACH_WORKER(lcore)
 		shares[lcore] = (struct share){.mp = mp};
 }
@@ -84,20 +87,23 @@ attempt(struct share *share, void **objects)
 static int
 be_greedy(void *arg)
 {
-	uint64_t attempts = run_is_full() ? ATTEMPTS_FULL : ATTEMPTS;
+	uint64_t bursts = run_is_full() ? BURSTS_FULL : BURSTS;
 	struct share *share = &shares[rte_lcore_id()];
 	void *objects[WANTED];
+	bool done = false;
 	unsigned int n;
 
 	RTE_SET_USED(arg);
-	while (!enough) {
+	/* Until all have: none is ever alone. */
+	while (satisfied < WORKERS) {
 		n = attempt(share, objects);
 		sched_yield();
 		put_marked(share, objects, n);
 		sched_yield();
-		/* Until the first has made all its attempts: none goes on alone. */
-		if (share->wanted >= attempts)
-			enough = true;
+		if (!done && share->wanted >= bursts) {
+			done = true;
+			satisfied++;
+		}
 	}
 	return 0;
 }
@@ -131,6 +137,9 @@ TEST(lcores_that_want_more_than_there_is_have_a_fair_share_each)
 
 	shares_begin(mp);
 	rte_eal_mp_remote_launch(be_greedy, NULL, SKIP_MAIN);
+	/* rte_eal_wait_lcore() would take its CPU from those on the same one. */
+	while (satisfied < WORKERS)
+		usleep(1000);
 	rte_eal_mp_wait_lcore();
 	RTE_LCORE_FOREACH_WORKER(lcore) {
 		say("lcore %u: %" PRIu64 " bursts wanted, %" PRIu64 " failed", lcore,

@@ -35,8 +35,8 @@ floor_free(struct rte_mempool *mp)
 	rte_free(mp->pool_data);
 }
 
-static int
-floor_enqueue(struct rte_mempool *mp, void *const *objects, unsigned int n)
+MAG_INLINE int
+enqueue(struct rte_mempool *mp, void *const *objects, unsigned int n)
 {
 	struct floor *floor = mp->pool_data;
 
@@ -48,8 +48,8 @@ floor_enqueue(struct rte_mempool *mp, void *const *objects, unsigned int n)
 	return 0;
 }
 
-static int
-floor_dequeue(struct rte_mempool *mp, void **objects, unsigned int n)
+MAG_INLINE int
+dequeue(struct rte_mempool *mp, void **objects, unsigned int n)
 {
 	struct floor *floor = mp->pool_data;
 
@@ -63,6 +63,30 @@ floor_dequeue(struct rte_mempool *mp, void **objects, unsigned int n)
 	return 0;
 }
 
+static int
+floor_enqueue(struct rte_mempool *mp, void *const *objects, unsigned int n)
+{
+	return enqueue(mp, objects, n);
+}
+
+MAG_WIDE static int
+floor_enqueue_wide(struct rte_mempool *mp, void *const *objects, unsigned int n)
+{
+	return enqueue(mp, objects, n);
+}
+
+static int
+floor_dequeue(struct rte_mempool *mp, void **objects, unsigned int n)
+{
+	return dequeue(mp, objects, n);
+}
+
+MAG_WIDE static int
+floor_dequeue_wide(struct rte_mempool *mp, void **objects, unsigned int n)
+{
+	return dequeue(mp, objects, n);
+}
+
 static unsigned int
 floor_get_count(const struct rte_mempool *mp)
 {
@@ -71,7 +95,7 @@ floor_get_count(const struct rte_mempool *mp)
 	return floor->count;
 }
 
-static const struct rte_mempool_ops ops = {
+static struct rte_mempool_ops ops = {
 	.name = "floor",
 	.alloc = floor_alloc,
 	.free = floor_free,
@@ -80,4 +104,11 @@ static const struct rte_mempool_ops ops = {
 	.get_count = floor_get_count,
 };
 
-RTE_MEMPOOL_REGISTER_OPS(ops)
+RTE_INIT(floor_register)
+{
+	if (MAG_CPU_IS_WIDE()) {
+		ops.enqueue = floor_enqueue_wide;
+		ops.dequeue = floor_dequeue_wide;
+	}
+	rte_mempool_register_ops(&ops);
+}

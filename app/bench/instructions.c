@@ -9,7 +9,7 @@
  * dump belongs to the nth line "cell" of the output.
  *
  * No clock and no random number has a part in what runs, and memory is laid out the same way each
- * time, so figures repeat exactly. They depend on the compiler and on DPDK's headers: see --build.
+ * time, so figures repeat exactly. They depend on CPU, compiler and DPDK's headers: see --build.
  */
 
 #include <dlfcn.h>
@@ -43,8 +43,9 @@
 /* Maintenance does not come while the program runs. */
 #define OPTIONS "interval=3600"
 
+/* The driver copies by the registers that the CPU has. */
 #if defined(__x86_64__)
-#define ARCHITECTURE "x86_64"
+#define ARCHITECTURE (MAG_CPU_IS_WIDE() ? "x86_64+avx2" : "x86_64")
 #elif defined(__aarch64__)
 #define ARCHITECTURE "aarch64"
 #else

@@ -45,6 +45,18 @@
 #define MAG_UNLIKELY(condition) __builtin_expect(condition, 0)
 /** Copy a constant number of bytes, without a call. */
 #define MAG_COPY(to, from, bytes) __builtin_memcpy(to, from, bytes)
+/**
+ * Functions that use registers of 32 bytes, whatever the compiler's options say, for CPUs of which
+ * MAG_CPU_IS_WIDE() is true. MAG_INLINE functions become a part of them. The CPU that is named is
+ * one for which compilers make copies of such registers; no instruction of its own is used.
+ */
+#ifdef __x86_64__
+#define MAG_WIDE __attribute__((target("avx2,tune=skylake-avx512")))
+#define MAG_CPU_IS_WIDE() (__builtin_cpu_init(), __builtin_cpu_supports("avx2") != 0)
+#else
+#define MAG_WIDE
+#define MAG_CPU_IS_WIDE() 0
+#endif
 #define MAG_PREFETCH_WRITE(address) __builtin_prefetch(address, 1)
 /**
  * A pointer to as many objects as a number says. Without optimisation gcc does not see which copies

@@ -173,7 +173,7 @@ def update():
         row: figure for row, figure in expected.get(key, {}).items() if row.mode not in modes
     }
     lines = [
-        f"{key.architecture:<8} {key.compiler:<9} {key.dpdk:<6} {row.mode:<11} {row.path:<20} "
+        f"{key.architecture:<11} {key.compiler:<9} {key.dpdk:<6} {row.mode:<11} {row.path:<20} "
         f"{row.bulk:>4} "
         f"{figure:>8.1f}"
         for key in sorted(expected)

@@ -176,18 +176,41 @@ TEST(test_both_magazines_serve_without_the_slow_path, setup, teardown)
 	assert_memory_equal(more, objects + ROUNDS, sizeof(more));
 }
 
+static void
+copy(void **to, void *const *from, size_t n)
+{
+	mag_slot_copy(to, from, n);
+}
+
+MAG_WIDE static void
+copy_wide(void **to, void *const *from, size_t n)
+{
+	mag_slot_copy(to, from, n);
+}
+
+/* Between addresses of any alignment; what lies on both sides stays. */
+static void
+assert_copies_are_exact(void (*copies)(void **to, void *const *from, size_t n))
+{
+	void *from[32], *to[32];
+
+	for (unsigned int i = 0; i < 32; i++)
+		from[i] = number(i);
+	for (unsigned int at = 1; at <= 8; at++)
+		for (unsigned int n = 0; n <= 18; n++) {
+			memset(to, 0, sizeof(to));
+			copies(to + at, from + 9 - at, n);
+			for (unsigned int i = 0; i < 32; i++)
+				assert_ptr_equal(
+					to[i], i < at || i >= at + n ? NULL : from[9 + i - 2 * at]);
+		}
+}
+
 TEST(test_copies_are_exact, setup, teardown)
 {
-	void *from[20], *to[20];
-
-	for (unsigned int i = 0; i < 20; i++)
-		from[i] = number(i);
-	for (unsigned int n = 0; n <= 18; n++) {
-		memset(to, 0, sizeof(to));
-		mag_slot_copy(to, from, n);
-		for (unsigned int i = 0; i < 20; i++)
-			assert_ptr_equal(to[i], i < n ? from[i] : NULL);
-	}
+	assert_copies_are_exact(copy);
+	if (MAG_CPU_IS_WIDE())
+		assert_copies_are_exact(copy_wide);
 }
 
 TEST(test_detaching_leaves_nothing_behind, setup, teardown)

@@ -24,6 +24,7 @@
 
 #include "door/door.h"
 #include "lookup.h"
+#include "path.h"
 #include "replace.h"
 #include "rte_mempool_magazine.h"
 
@@ -42,12 +43,12 @@ _Static_assert(sizeof(((struct rte_mempool_cache *)0)->objs) <= REFILL_MAX * siz
  */
 static _Thread_local const struct rte_mempool *laying_out;
 
-static int magazine_dequeue(struct rte_mempool *mp, void **objects, unsigned int n);
+static int magazine_alloc(struct rte_mempool *mp);
 
 bool
 magazine_has(const struct rte_mempool *mp)
 {
-	return rte_mempool_get_ops(mp->ops_index)->dequeue == magazine_dequeue;
+	return rte_mempool_get_ops(mp->ops_index)->alloc == magazine_alloc;
 }
 
 /*
@@ -154,27 +155,12 @@ magazine_free(struct rte_mempool *mp)
 	mp->pool_data = NULL;
 }
 
-static __rte_noinline int
-enqueue_slow(struct rte_mempool *mp, void *const *objects, unsigned int n)
+int
+magazine_enqueue_slow(struct rte_mempool *mp, void *const *objects, unsigned int n)
 {
-	if (unlikely(laying_out == mp))
-		return 0;
-	if (mag_slot_put_both(mag_slot_of(mp->pool_data), objects, n))
-		return 0;
-	mag_cache_free_slow(mp->pool_data, objects, n);
+	if (likely(laying_out != mp))
+		mag_cache_free_slow(mp->pool_data, objects, n);
 	return 0;
-}
-
-static int
-magazine_enqueue(struct rte_mempool *mp, void *const *objects, unsigned int n)
-{
-	struct mag_slot *slot = mag_slot_of(mp->pool_data);
-
-	/* One object by itself: nothing is left of the copy's loop. */
-	if (n == 1 ? likely(mag_slot_put(slot, objects, 1)) :
-		     likely(mag_slot_put(slot, objects, n)))
-		return 0;
-	return enqueue_slow(mp, objects, n);
 }
 
 /*
@@ -253,15 +239,13 @@ dequeue_hard(struct rte_mempool *mp, void **objects, unsigned int n, uint64_t ha
  * rte_mempool lets us fill its caches, and those of users, over objects that are in them, and
  * counts on these when a get is refused: a refusal leaves the table as it was.
  */
-static __rte_noinline int
-dequeue_slow(struct rte_mempool *mp, void **objects, unsigned int n)
+int
+magazine_dequeue_slow(struct rte_mempool *mp, void **objects, unsigned int n)
 {
 	void *before[REFILL_MAX];
 	uint64_t had;
 	int ret;
 
-	if (mag_slot_get_both(mag_slot_of(mp->pool_data), objects, n))
-		return 0;
 	if (n <= REFILL_MAX)
 		memcpy(before, objects, n * sizeof(objects[0]));
 	if (likely(mag_door_get(mp->pool_data, objects, n, &had) == 0))
@@ -270,17 +254,6 @@ dequeue_slow(struct rte_mempool *mp, void **objects, unsigned int n)
 	if (ret != 0 && n <= REFILL_MAX)
 		memcpy(objects, before, n * sizeof(objects[0]));
 	return ret;
-}
-
-static int
-magazine_dequeue(struct rte_mempool *mp, void **objects, unsigned int n)
-{
-	struct mag_slot *slot = mag_slot_of(mp->pool_data);
-
-	if (n == 1 ? likely(mag_slot_get(slot, objects, 1)) :
-		     likely(mag_slot_get(slot, objects, n)))
-		return 0;
-	return dequeue_slow(mp, objects, n);
 }
 
 static unsigned int
@@ -312,7 +285,7 @@ layout_add(struct rte_mempool *mp, void *arg, void *object, rte_iova_t iova)
 	layout->objects[layout->count++] = object;
 }
 
-/* The helper's frees find our slot visited, and end in enqueue_slow(). */
+/* The helper's frees find our slot visited, and end in magazine_enqueue_slow(). */
 static int
 lay_out(struct rte_mempool *mp, struct layout *layout, unsigned int max, void *addr,
 	rte_iova_t iova, size_t len)
@@ -394,12 +367,11 @@ magazine_dequeue_contig_blocks(struct rte_mempool *mp, void **first, unsigned in
 	return mag_door_take_blocks(mp->pool_data, first, n);
 }
 
-static const struct rte_mempool_ops ops = {
+/* magazine_path_init() has the two that are not here. */
+static struct rte_mempool_ops ops = {
 	.name = RTE_MEMPOOL_MAGAZINE_OPS_NAME,
 	.alloc = magazine_alloc,
 	.free = magazine_free,
-	.enqueue = magazine_enqueue,
-	.dequeue = magazine_dequeue,
 	.get_count = magazine_get_count,
 	.calc_mem_size = magazine_calc_mem_size,
 	.populate = magazine_populate,
@@ -420,6 +392,7 @@ RTE_INIT(magazine_register)
 			ops.name);
 		return;
 	}
+	magazine_path_init(&ops);
 	if (rte_mempool_register_ops(&ops) < 0) {
 		MAG_LOG(ERR,
 			"mempool ops \"%s\": not registered: rte_mempool has room for %u handlers: "

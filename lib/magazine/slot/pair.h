@@ -40,7 +40,7 @@ mag_slot_torn_end(struct mag_slot *slot)
  * becomes previous is counted there before it is no longer counted in loaded: mag_slot_objects()
  * misses nothing.
  */
-static inline void
+MAG_INLINE void
 mag_slot_swap(struct mag_slot *slot)
 {
 	struct mag_magazine *loaded = slot->loaded;
@@ -61,7 +61,7 @@ mag_slot_swap(struct mag_slot *slot)
  * magazines, or false with nothing changed. Also false if a visitor has come and gone and loaded
  * suffices now.
  */
-static inline bool
+MAG_INLINE bool
 mag_slot_get_both(struct mag_slot *slot, void **objects, uint32_t n)
 {
 	int64_t visitor = mag_slot_enter(slot);
@@ -83,7 +83,7 @@ mag_slot_get_both(struct mag_slot *slot, void **objects, uint32_t n)
 }
 
 /** The same for mag_slot_put(): n objects into both magazines. */
-static inline bool
+MAG_INLINE bool
 mag_slot_put_both(struct mag_slot *slot, void *const *objects, uint32_t n)
 {
 	int64_t visitor = mag_slot_enter(slot);

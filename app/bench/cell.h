@@ -87,6 +87,8 @@ struct pattern {
 	/** Get a peer ready: its state, or NULL, saying why not. */
 	void *(*make)(const struct cell *cell, const struct peer *peer, char why[BENCH_WHY]);
 	void (*turn)(void *state, struct turn *turn);
+	/** What a handler does once in an interval of some seconds, now; false: it does nothing. */
+	bool (*update)(void *state);
 	/** Objects that have gone; nobody works. */
 	uint64_t (*lost)(void *state);
 	void (*drop)(void *state);

@@ -30,6 +30,9 @@
 #define TIMES_FAR 8
 #define ROUNDS_FAR 10
 #define ROUNDS_LEAST 5
+/* Updates of a handler, one for each size that a magazine may grow to, and turns before each. */
+#define UPDATES 6
+#define TURNS_BETWEEN 8
 #define ROUNDS_MOST 100000
 
 struct contender {
@@ -309,6 +312,19 @@ choose_rounds(void)
 	return RTE_MAX(rounds, (unsigned int)ROUNDS_LEAST);
 }
 
+/* Sizes that follow the load have followed it when the first round begins. */
+static void
+settle(void)
+{
+	unsigned int turns = here.cell->overcommitted ? 1 : TURNS_BETWEEN, i, n;
+	bool (*update)(void *state) = here.cell->pattern->update;
+
+	for (i = 0; i < here.count && update != NULL; i++)
+		for (n = 0; update(here.contender[i].state) && n < UPDATES * turns; n += turns)
+			for (unsigned int turn = 0; turn < turns; turn++)
+				lead_turn(&here.contender[i]);
+}
+
 static void
 lead(void)
 {
@@ -317,6 +333,7 @@ lead(void)
 	unsigned int round, i;
 
 	calibrate();
+	settle();
 	for (round = 0; round < here.rounds; round++) {
 		here.share->round = round;
 		here.shift = round * SHIFT_STEP % SHIFTS;

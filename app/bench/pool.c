@@ -7,6 +7,7 @@
 #include <rte_errno.h>
 #include <rte_random.h>
 
+#include "mag_maint.h"
 #include "pool.h"
 
 /* clang-format off */
@@ -129,6 +130,17 @@ pool_make(const struct cell *cell, const struct peer *peer, char why[BENCH_WHY])
 	snprintf(why, BENCH_WHY, "no memory for %u pointers", mp->size);
 	rte_mempool_free(mp);
 	return NULL;
+}
+
+bool
+pool_update(void *state)
+{
+	const struct rte_mempool *mp = state;
+
+	if (strcmp(rte_mempool_get_ops(mp->ops_index)->name, "magazine") != 0)
+		return false;
+	mag_cache_update(mp->pool_data);
+	return true;
 }
 
 uint64_t

@@ -22,6 +22,7 @@ void *pool_make(const struct cell *cell, const struct peer *peer, char why[BENCH
 /** The same with a number of objects and a size of one's own. */
 struct rte_mempool *pool_make_sized(const struct peer *peer, unsigned int objects,
 				    unsigned int object_size, char why[BENCH_WHY]);
+bool pool_update(void *state);
 uint64_t pool_lost(void *state);
 void pool_drop(void *state);
 

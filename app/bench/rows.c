@@ -19,12 +19,13 @@
 /* Each lcore for itself, nothing touched: what an object's size is does not matter. */
 #define OWN(label, text, fn, held, size) \
 	{.name = label, .help = text, .peers = pool_peers, .base = POOL_BASE, .hold = held, \
-	 .object_size = size, .make = pool_make, .turn = fn, .lost = pool_lost, .drop = pool_drop}
+	 .object_size = size, .make = pool_make, .turn = fn, .update = pool_update, \
+	 .lost = pool_lost, .drop = pool_drop}
 #define PASS(label, text, all, count, size, touch, aged, many) \
 	{.name = label, .help = text, .peers = all, .base = POOL_BASE, .objects = count, \
 	 .object_size = size, .touched = touch, .old = aged, .waits = true, .many_produce = many, \
 	 .begin = pass_begin, .end = pass_end, .make = pool_make, .turn = turn_pass, \
-	 .lost = pool_lost, .drop = pool_drop}
+	 .update = pool_update, .lost = pool_lost, .drop = pool_drop}
 
 static const struct pattern getput =
 	OWN("getput", "a bulk is got and put", turn_getput, 0, MBUF_SIZE);

@@ -27,7 +27,7 @@ extern "C" {
 #endif
 
 /**
- * One update of one cache, now: rescale, working set, resize by contention, reap of what the last
+ * One update of one cache, now: rescale, working set, resize by load, reap of what the last
  * interval did not need. The next regular one comes no later for it. Destructors run in this
  * thread. When somebody else is in the resize perimeter, or an lcore does not let go, the size
  * stays as it is.

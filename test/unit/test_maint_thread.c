@@ -8,6 +8,8 @@
 #include "fixture.h"
 
 #define COUNT 4096
+/* More than two magazines of 30 rounds hold, and fewer than two of 62. */
+#define HELD 100
 #define SIZE 64
 
 static void
@@ -187,6 +189,60 @@ TEST(test_more_than_three_contentions_an_interval_make_magazines_grow, setup_gro
 	assert_update(3, 14);
 	assert_update(4, 30);
 	assert_int_equal(cache->resizes, 1);
+}
+
+/* So often an lcore has more at a time than its magazines hold, and moves others between. */
+static void
+hold(unsigned int times, unsigned int between)
+{
+	void *objects[HELD];
+
+	while (times-- > 0) {
+		alloc_bulk(objects, HELD);
+		free_bulk(objects, HELD);
+		for (unsigned int i = 0; i < between; i++) {
+			alloc_bulk(objects, 7);
+			free_bulk(objects, 7);
+		}
+	}
+}
+
+TEST(test_magazines_grow_when_an_lcore_gives_them_away_and_gets_them_back, setup_growing, teardown)
+{
+	hold(100, 0);
+	assert_update(0, 14);
+	hold(1000, 0);
+	assert_update(0, 30);
+	assert_update(0, 30);
+	hold(1000, 0);
+	assert_update(0, 62);
+	assert_int_equal(cache->resizes, 2);
+	/* Now they hold all that it has. */
+	hold(10000, 0);
+	assert_update(0, 62);
+}
+
+TEST(test_magazines_that_are_exchanged_seldom_do_not_grow, setup_growing, teardown)
+{
+	hold(1000, 1000);
+	assert_update(0, 14);
+}
+
+static void
+free_all(void *objects)
+{
+	free_bulk(objects, COUNT);
+}
+
+TEST(test_magazines_do_not_grow_for_what_other_lcores_put, setup_growing, teardown)
+{
+	void *objects[COUNT];
+
+	for (unsigned int i = 0; i < 2 * 1000 * 14 / COUNT; i++) {
+		alloc_bulk(objects, COUNT);
+		run_on_thread(free_all, objects);
+	}
+	assert_update(0, 14);
 }
 
 SETUP(setup_patient)

@@ -4,15 +4,16 @@
  * Update of a cache: what maintenance does with each one once an interval, and mag_cache_update()
  * on request.
  *
- * First the tables of addresses, if the number of slabs has outgrown them. Then magazines: takes
- * from the depot that may have met another lcore's are counted, and when an interval brought more
- * of them than the cache's option `contention`, its magazines grow; when lcores came, so that all
- * magazines could hold more than a quarter of a pool, they shrink. A change of size is a purge: it
- * visits each slot, and may be refused; then the next update tries again. At last the working set:
- * magazines of the depot that neither list needed in the last interval go back to the slabs.
+ * First the tables of addresses, if the number of slabs has outgrown them. Then magazines. These
+ * grow when an interval brought more takes from the depot that met another lcore's than the cache's
+ * option `contention`, or when lcores often gave objects to the depot only to get them back. They
+ * shrink when lcores came, so that all magazines could hold more than a quarter of a pool. A change
+ * of size is a purge: it visits each slot, and may be refused; then the next update tries again. At
+ * last the working set: magazines of the depot that neither list needed in the last interval go
+ * back to the slabs.
  *
  * In a debugger: cache->updates, cache->contention_seen beside the depots' contention,
- * cache->common.type, and cache->reaping while a large reap is not through.
+ * cache->traffic_seen, cache->common.type, and cache->reaping while a large reap is not through.
  */
 
 #include <errno.h>
@@ -30,16 +31,52 @@
 
 static _Atomic uint64_t updates; /* of all caches */
 
-/* Type to move to: smaller when more lcores came, bigger when they meet in the depot. */
+/*
+ * Magazines grow when slots exchanged more than one of them for so many objects that users got, to
+ * get the same objects back. An exchange takes as long as some tens of objects. With fewer in an
+ * interval the load is too small for the visits that a resize makes.
+ */
+#define OBJECTS_PER_EXCHANGE 1024
+#define EXCHANGES_MIN 1000
+
+static struct mag_traffic
+traffic_of(const struct mag_cache *cache)
+{
+	struct mag_traffic traffic = {0, 0};
+	const struct mag_home *home;
+	const struct mag_slot *slot;
+	unsigned int part, i;
+
+	MAG_FOREACH_HOME(cache, part, home)
+		for (i = 0; i < MAG_SLOT_SHARED; i++) {
+			slot = &home->slot[i];
+			traffic.allocs += MAG_STAT(slot->allocs);
+			traffic.returned +=
+				RTE_MIN(MAG_STAT(slot->rounds_in), MAG_STAT(slot->rounds_out));
+		}
+	return traffic;
+}
+
+static bool
+exchanges_too_often(const struct mag_cache *cache, struct mag_traffic traffic, uint32_t type)
+{
+	uint64_t exchanges = (traffic.returned - cache->traffic_seen.returned) / type;
+
+	return exchanges >= EXCHANGES_MIN &&
+	       exchanges * OBJECTS_PER_EXCHANGE > traffic.allocs - cache->traffic_seen.allocs;
+}
+
+/* Type to move to: smaller when more lcores came, bigger when they come to the depot too often. */
 static uint32_t
-resize_wanted(struct mag_cache *cache, uint64_t contention)
+resize_wanted(struct mag_cache *cache, uint64_t contention, struct mag_traffic traffic)
 {
 	uint64_t seen = MAG_STAT(cache->contention_seen);
 	uint32_t type = MAG_STAT(cache->common.type), bound = mag_cache_type_bound(cache);
 
 	if (bound < type || type == 0)
 		return bound;
-	if (contention > seen && contention - seen > MAG_STAT(cache->options.contention))
+	if ((contention > seen && contention - seen > MAG_STAT(cache->options.contention)) ||
+	    exchanges_too_often(cache, traffic, type))
 		return mag_cache_type_grown(cache);
 	return type;
 }
@@ -73,6 +110,7 @@ mag_update_tables(struct mag_cache *cache)
 void
 mag_update_magazines(struct mag_cache *cache, unsigned int chains)
 {
+	struct mag_traffic traffic = traffic_of(cache);
 	struct mag_home *home;
 	uint64_t contention = 0;
 	unsigned int part;
@@ -81,13 +119,13 @@ mag_update_magazines(struct mag_cache *cache, unsigned int chains)
 
 	MAG_FOREACH_HOME(cache, part, home)
 		contention += mag_depot_contention(&home->depot);
-	type = resize_wanted(cache, contention);
+	type = resize_wanted(cache, contention, traffic);
 	resize = type != MAG_STAT(cache->common.type);
 	mag_cache_working_set_update(cache);
 	if (!resize)
 		atomic_store_explicit(&cache->contention_seen, contention, memory_order_relaxed);
-	if (resize)
-		mag_cache_change_type(cache, type, false);
+	if (!resize || mag_cache_change_type(cache, type, false) == 0)
+		cache->traffic_seen = traffic;
 	mag_cache_working_set_reap(cache, chains);
 	mag_steal_note_peaks(cache);
 	mag_strangers_look(cache);

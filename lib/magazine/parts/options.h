@@ -20,7 +20,7 @@ enum mag_guard {
 };
 
 struct mag_options {
-	uint32_t rounds;      /**< rounds of a magazine; 0 = chosen, and grown on contention */
+	uint32_t rounds;      /**< rounds of a magazine; 0 = chosen, and grown with the load */
 	uint32_t interval_ms; /**< time between two updates, in ms */
 	uint32_t block;       /**< objects of a contiguous block; 0 = chosen */
 	uint32_t mirror;      /**< bytes beside each object; 0 = none */

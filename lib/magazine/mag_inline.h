@@ -50,7 +50,12 @@ struct mag_cache *mag_cache_create_with(const struct mag_cache_params *params, u
 struct mag_magazine {
 	uint32_t next;     /**< index of the next magazine of a depot list; 0 = last */
 	uint32_t rounds;   /**< its type: how many rounds it holds when it is full */
-	uint64_t reserved; /**< address of the depot's list that it was put on last; 0: none yet */
+	/**
+	 * How many are valid while neither a slot nor a list knows: should the thread that has it
+	 * be killed.
+	 */
+	uint32_t held;
+	uint32_t list; /**< which of the depot's lists it was put on last; 0: none yet */
 };
 
 /**
@@ -68,8 +73,8 @@ struct mag_slot {
 	uint32_t size;   /**< rounds of the type in force; 0 = no magazines */
 	uint64_t visited_out; /**< rounds that visitors took away */
 	uint64_t refused;     /**< the driver's: which optional request was, last; 0: none */
-	uint32_t torn;        /**< the owner's: its magazines are changing places */
-	uint32_t spare[9];    /**< fills the line */
+	uint64_t torn;        /**< not 0: its magazines are changing places, and how */
+	uint32_t spare[8];    /**< fills the line */
 
 	/* The owner's line. */
 	uint32_t busy;                 /**< the owner is inside */

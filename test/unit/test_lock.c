@@ -28,7 +28,7 @@ TEST(test_a_held_lock_is_not_given_to_another)
 
 struct race {
 	struct mag_lock lock;
-	void (*take)(struct mag_lock *lock);
+	bool (*take)(struct mag_lock *lock);
 	uint64_t turns;
 };
 
@@ -45,7 +45,7 @@ race_run(void *arg)
 }
 
 static void
-assert_exclusive(void (*take)(struct mag_lock *lock))
+assert_exclusive(bool (*take)(struct mag_lock *lock))
 {
 	struct race race = {.take = take};
 	struct task task[THREADS];
@@ -62,11 +62,12 @@ TEST(test_waiters_get_the_lock_one_at_a_time)
 	assert_exclusive(mag_lock_wait);
 }
 
-static void
+static bool
 try_until_held(struct mag_lock *lock)
 {
 	while (!mag_lock_try(lock))
 		sched_yield();
+	return false;
 }
 
 TEST(test_triers_get_the_lock_one_at_a_time)

@@ -68,13 +68,13 @@ remake(uint32_t count, uint32_t block)
 static void
 alloc(void **got, unsigned int n)
 {
-	assert_int_equal(mag_slab_alloc(&layer, got, n, NULL), n);
+	assert_int_equal(mag_slab_alloc(&layer, got, n, NULL, NULL), n);
 }
 
 static void
 give(void *object)
 {
-	assert_int_equal(mag_slab_free(&layer, &object, 1), 1);
+	assert_int_equal(mag_slab_free(&layer, &object, 1, NULL), 1);
 }
 
 static uint32_t
@@ -115,14 +115,14 @@ assert_lists(unsigned int partial, unsigned int full)
 TEST(test_all_objects_can_be_had_each_once_and_nothing_is_written_into_them, setup, teardown)
 {
 	assert_int_equal(mag_slab_available(&layer), COUNT);
-	assert_int_equal(mag_slab_alloc(&layer, objects, COUNT + 1, NULL), COUNT);
+	assert_int_equal(mag_slab_alloc(&layer, objects, COUNT + 1, NULL, NULL), COUNT);
 	assert_distinct(&ground, objects, COUNT);
 	assert_lists(0, 4);
 	assert_int_equal(layer.fails, 1);
 	assert_int_equal(mag_slab_available(&layer), 0);
-	assert_int_equal(mag_slab_alloc(&layer, objects + COUNT, 1, NULL), 0);
+	assert_int_equal(mag_slab_alloc(&layer, objects + COUNT, 1, NULL, NULL), 0);
 	assert_int_equal(layer.fails, 1);
-	assert_int_equal(mag_slab_free(&layer, objects, COUNT), COUNT);
+	assert_int_equal(mag_slab_free(&layer, objects, COUNT, NULL), COUNT);
 	assert_lists(0, 0);
 	for (unsigned int i = 0; i < COUNT * SIZE; i++)
 		assert_int_equal((uint8_t)ground.memory[i], 0xa5);
@@ -153,7 +153,7 @@ TEST(test_the_last_object_that_comes_back_gives_the_segment_to_the_region, setup
 	alloc(objects, BLOCK);
 	assert_int_equal(segments_free(), 3);
 	assert_int_equal(layer.in_use, BLOCK);
-	assert_int_equal(mag_slab_free(&layer, objects, BLOCK - 1), BLOCK - 1);
+	assert_int_equal(mag_slab_free(&layer, objects, BLOCK - 1, NULL), BLOCK - 1);
 	assert_int_equal(segments_free(), 3);
 	give(objects[BLOCK - 1]);
 	assert_int_equal(segments_free(), 4);
@@ -168,7 +168,7 @@ TEST(test_a_slab_of_one_object_goes_from_full_to_the_region, setup, teardown)
 	remake(2, 1);
 	alloc(objects, 2);
 	assert_lists(0, 2);
-	assert_int_equal(mag_slab_free(&layer, objects, 2), 2);
+	assert_int_equal(mag_slab_free(&layer, objects, 2, NULL), 2);
 	assert_lists(0, 0);
 	assert_int_equal(segments_free(), 2);
 }
@@ -202,7 +202,7 @@ assert_invalid(const void *object)
 	void *bad[] = {(void *)(uintptr_t)object};
 	uint64_t before = layer.invalid, out = layer.out;
 
-	assert_int_equal(mag_slab_free(&layer, bad, 1), 0);
+	assert_int_equal(mag_slab_free(&layer, bad, 1, NULL), 0);
 	assert_int_equal(layer.invalid, before + 1);
 	assert_int_equal(layer.out, out);
 }
@@ -216,7 +216,7 @@ TEST(test_good_objects_of_a_bulk_with_bad_ones_are_freed_once, setup, teardown)
 	some[2] = NULL;
 	some[3] = objects[1];
 	some[4] = objects[2];
-	assert_int_equal(mag_slab_free(&layer, some, 5), 3);
+	assert_int_equal(mag_slab_free(&layer, some, 5, NULL), 3);
 	assert_int_equal(layer.invalid, 2);
 	assert_int_equal(layer.out, 0);
 	alloc(rest, COUNT);
@@ -276,13 +276,13 @@ TEST(test_slabs_that_straddle_granules_are_found_from_both_ends, setup, teardown
 	assert_int_equal(mag_region_adopt(region, address, BLOCK, -1), 0);
 	assert_int_equal(mag_slab_init(&odd, region, 0, BLOCK, -1), 0);
 	for (unsigned int turn = 0; turn < 3; turn++) {
-		assert_int_equal(mag_slab_alloc(&odd, objects, BLOCK, NULL), BLOCK);
+		assert_int_equal(mag_slab_alloc(&odd, objects, BLOCK, NULL, NULL), BLOCK);
 		for (unsigned int i = 0; i < BLOCK; i++) {
 			assert_true(mag_slab_find(&odd, address[i], &found));
 			assert_int_equal(found.index, i);
 			assert_false(mag_slab_find(&odd, (char *)address[i] + 1, &found));
 		}
-		assert_int_equal(mag_slab_free(&odd, objects, BLOCK), BLOCK);
+		assert_int_equal(mag_slab_free(&odd, objects, BLOCK, NULL), BLOCK);
 		for (unsigned int i = 0; i < BLOCK; i++)
 			assert_false(mag_slab_find(&odd, address[i], &found));
 		for (unsigned int i = 0; i < odd.table.size; i++)
@@ -305,7 +305,7 @@ TEST(test_blocks_are_contiguous_and_out_whole, setup, teardown)
 		assert_true(mag_slab_find(&layer, (char *)objects[i / BLOCK] + i % BLOCK * SIZE,
 					  &found));
 	alloc(objects + 3, BLOCK);
-	assert_int_equal(mag_slab_alloc(&layer, objects + 3 + BLOCK, 1, NULL), 0);
+	assert_int_equal(mag_slab_alloc(&layer, objects + 3 + BLOCK, 1, NULL, NULL), 0);
 	/* They come back one by one. */
 	for (unsigned int i = 0; i < BLOCK; i++)
 		give((char *)objects[1] + i * SIZE);
@@ -411,7 +411,8 @@ TEST(test_objects_are_found_after_the_table_moved, setup, teardown)
 		for (unsigned int j = 1; j < COUNT - BLOCK; j++)
 			assert_true(mag_slab_find(&layer, objects[j], &found));
 	}
-	assert_int_equal(mag_slab_free(&layer, objects + 1, COUNT - BLOCK - 1), COUNT - BLOCK - 1);
+	assert_int_equal(mag_slab_free(&layer, objects + 1, COUNT - BLOCK - 1, NULL),
+			 COUNT - BLOCK - 1);
 }
 
 TEST(test_a_table_that_cannot_be_had_changes_nothing, setup, teardown)
@@ -440,7 +441,7 @@ TEST(test_a_reset_layer_has_forgotten_its_slabs, setup, teardown)
 	assert_int_equal(layer.out, 0);
 	assert_int_equal(layer.in_use, 0);
 	assert_false(mag_slab_find(&layer, objects[0], &found));
-	assert_int_equal(mag_slab_alloc(&layer, objects, 1, NULL), 0);
+	assert_int_equal(mag_slab_alloc(&layer, objects, 1, NULL, NULL), 0);
 }
 
 static void *full_slab_object;
@@ -470,7 +471,7 @@ TEST(test_the_layer_is_not_locked_while_a_segment_goes_to_the_region, setup, tea
 {
 	alloc(objects, BLOCK + 1);
 	full_slab_object = objects[BLOCK];
-	assert_int_equal(mag_slab_free(&layer, objects, BLOCK - 1), BLOCK - 1);
+	assert_int_equal(mag_slab_free(&layer, objects, BLOCK - 1, NULL), BLOCK - 1);
 	meanwhile = give_meanwhile;
 	give(objects[BLOCK - 1]);
 	assert_null(meanwhile);
@@ -484,14 +485,14 @@ static _Atomic unsigned int waiters;
 static void
 alloc_run(void *arg)
 {
-	*(unsigned int *)arg = mag_slab_alloc(&layer, (void *[1]){NULL}, 1, NULL);
+	*(unsigned int *)arg = mag_slab_alloc(&layer, (void *[1]){NULL}, 1, NULL, NULL);
 	atomic_fetch_sub(&waiters, 1);
 }
 
 static void
 free_run(void *arg)
 {
-	*(unsigned int *)arg = mag_slab_free(&layer, &full_slab_object, 1);
+	*(unsigned int *)arg = mag_slab_free(&layer, &full_slab_object, 1, NULL);
 	atomic_fetch_sub(&waiters, 1);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -19,10 +20,15 @@
 #define TABLE_NAME "MAGAZINE_PEERS"
 #define LOCK_FILE "magazine_peers"
 
+/* JOINING has who joins beside it, which may be killed before it has written the rest. */
 enum state { FREE, JOINING, ALIVE, DEAD, LEAVING };
 
+#define STATE_MASK 0xffu
+#define JOINER_PID 8
+#define JOINER_NAMESPACE 32
+
 struct peer {
-	_Atomic uint32_t state;
+	_Atomic uint64_t state;
 	_Atomic uint32_t id;     /* mag_process_id */
 	pid_t pid;               /* in its own namespace */
 	bool locks;              /* it holds the lock on its byte of the file */
@@ -30,11 +36,16 @@ struct peer {
 	uint64_t pids;           /* its pid namespace; 0: not known */
 	_Atomic uint32_t caches; /* that it made, and that are not destroyed */
 	_Atomic uint64_t seen;   /* dead: which peers have put their caches in order */
+	/* What its threads without a slot began, and ended (hands.h). */
+	_Atomic uint64_t begun, ended;
 };
 
 _Static_assert(MAG_PEERS <= 64, "a bit for each peer");
 
-static struct peer *table; /* [MAG_PEERS] */
+static struct {
+	_Atomic bool crowded; /* a process found no entry: nobody knows what it does */
+	struct peer peer[MAG_PEERS];
+} * table;
 
 /* This process's. */
 static struct {
@@ -56,7 +67,7 @@ static struct flock
 byte_of(const struct peer *peer)
 {
 	return (struct flock){
-		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = peer - table, .l_len = 1};
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = peer - table->peer, .l_len = 1};
 }
 
 /*
@@ -100,16 +111,20 @@ byte_is_free(const struct peer *peer)
 static struct peer *
 entry_claim(void)
 {
-	uint32_t i, expected;
+	uint64_t joining = JOINING | (uint64_t)mag_process_pid << JOINER_PID |
+			   pid_namespace() << JOINER_NAMESPACE;
+	uint64_t expected;
+	uint32_t i;
 
 	for (i = 0; i < MAG_PEERS; i++) {
 		expected = FREE;
 		/* acquire: pairs with the release in entry_leave() */
-		if (atomic_compare_exchange_strong_explicit(&table[i].state, &expected, JOINING,
-							    memory_order_acquire,
+		if (atomic_compare_exchange_strong_explicit(&table->peer[i].state, &expected,
+							    joining, memory_order_acquire,
 							    memory_order_relaxed))
-			return &table[i];
+			return &table->peer[i];
 	}
+	atomic_store_explicit(&table->crowded, true, memory_order_relaxed);
 	MAG_LOG(WARNING,
 		"%u processes use magazines already: threads of this one share one locked pair, "
 		"and what it holds when it is killed is lost",
@@ -123,7 +138,7 @@ join(void)
 	struct peer *entry;
 
 	if (table == NULL)
-		table = mag_meta_shared(TABLE_NAME, MAG_PEERS * sizeof(*table));
+		table = mag_meta_shared(TABLE_NAME, sizeof(*table));
 	entry = table != NULL ? entry_claim() : NULL;
 	if (entry == NULL)
 		return NULL;
@@ -133,6 +148,8 @@ join(void)
 	entry->locks = byte_lock(entry);
 	atomic_store_explicit(&entry->caches, 0, memory_order_relaxed);
 	atomic_store_explicit(&entry->seen, 0, memory_order_relaxed);
+	atomic_store_explicit(&entry->begun, 0, memory_order_relaxed);
+	atomic_store_explicit(&entry->ended, 0, memory_order_relaxed);
 	atomic_store_explicit(&entry->id, mag_process_id, memory_order_relaxed);
 	/* release: who finds it alive finds all the rest */
 	atomic_store_explicit(&entry->state, ALIVE, memory_order_release);
@@ -174,14 +191,59 @@ mag_peer_count_caches(int change)
 		MAG_STAT_ADD(entry->caches, (uint32_t)change);
 }
 
+static bool
+is_dead(const struct peer *peer)
+{
+	if (peer->pids == 0 || peer->pids != pid_namespace())
+		return peer->locks && byte_is_free(peer);
+	/* One that /proc hides, as it does those of other users, counts as alive. */
+	return mag_process_fate(peer->pid, peer->start) == MAG_PROCESS_ENDED;
+}
+
+void
+mag_peer_count_hands(bool begin)
+{
+	struct peer *entry;
+
+	/* Another thread may just be at it. */
+	while (!mag_peer_join() &&
+	       atomic_load_explicit(&self.id, memory_order_acquire) != mag_process_id)
+		sched_yield();
+	entry = own_entry();
+	if (entry != NULL && begin)
+		MAG_STAT_ADD(entry->begun, 1);
+	else if (entry != NULL)
+		/* release: pairs with mag_peers_hands(): what was begun is done */
+		atomic_fetch_add_explicit(&entry->ended, 1, memory_order_release);
+}
+
+bool
+mag_peers_hands(uint64_t *begun)
+{
+	const struct peer *peer;
+	uint64_t ended;
+
+	if (table == NULL || MAG_STAT(table->crowded))
+		return table == NULL;
+	for (peer = table->peer; peer < table->peer + MAG_PEERS; peer++) {
+		if (MAG_STAT(peer->state) != ALIVE)
+			continue;
+		ended = MAG_STAT_ACQUIRE(peer->ended);
+		if (MAG_STAT(peer->begun) != ended && !is_dead(peer))
+			return false;
+		*begun += ended;
+	}
+	return true;
+}
+
 static struct peer *
 entry_of(uint32_t id)
 {
 	uint32_t i;
 
 	for (i = 0; table != NULL && i < MAG_PEERS; i++)
-		if (MAG_STAT(table[i].id) == id)
-			return &table[i];
+		if (MAG_STAT(table->peer[i].id) == id)
+			return &table->peer[i];
 	return NULL;
 }
 
@@ -195,26 +257,20 @@ mag_peer_inherit(uint32_t id)
 			(int)atomic_exchange_explicit(&entry->caches, 0, memory_order_relaxed));
 }
 
-static bool
-is_dead(const struct peer *peer)
-{
-	if (peer->pids == 0 || peer->pids != pid_namespace())
-		return peer->locks && byte_is_free(peer);
-	/* One that /proc hides, as it does those of other users, counts as alive. */
-	return mag_process_fate(peer->pid, peer->start) == MAG_PROCESS_ENDED;
-}
-
 bool
 mag_peer_is_dead(uint32_t id)
 {
 	const struct peer *peer = entry_of(id);
-	uint32_t state;
+	uint64_t state;
 
 	if (peer == NULL || id == mag_process_id)
 		return false;
 	/* acquire: pairs with the release in join() */
 	state = atomic_load_explicit(&peer->state, memory_order_acquire);
-	return state >= DEAD || (state == ALIVE && is_dead(peer));
+	if (state != DEAD && state != LEAVING && !(state == ALIVE && is_dead(peer)))
+		return false;
+	/* It may have become another process's meanwhile. */
+	return MAG_STAT(peer->id) == id;
 }
 
 bool
@@ -234,16 +290,14 @@ makers(void)
 	uint32_t i;
 
 	for (i = 0; i < MAG_PEERS; i++)
-		if (MAG_STAT(table[i].state) == ALIVE && MAG_STAT(table[i].caches) != 0)
+		if (MAG_STAT(table->peer[i].state) == ALIVE && MAG_STAT(table->peer[i].caches) != 0)
 			mask |= UINT64_C(1) << i;
 	return mask;
 }
 
 static void
-entry_leave(struct peer *peer, void (*release)(uint32_t id))
+entry_leave(struct peer *peer, uint64_t expected, void (*release)(uint32_t id))
 {
-	uint32_t expected = DEAD;
-
 	if (!atomic_compare_exchange_strong_explicit(&peer->state, &expected, LEAVING,
 						     memory_order_relaxed, memory_order_relaxed))
 		return;
@@ -267,7 +321,17 @@ bury(struct peer *peer, uint64_t me, bool (*recover)(uint32_t id), void (*releas
 		seen = atomic_fetch_or_explicit(&peer->seen, me, memory_order_acq_rel) | me;
 	}
 	if ((makers() & ~seen) == 0 && MAG_STAT(peer->caches) == 0)
-		entry_leave(peer, release);
+		entry_leave(peer, DEAD, release);
+}
+
+/* It has nothing yet. */
+static bool
+joiner_is_dead(uint64_t state)
+{
+	pid_t pid = (pid_t)((uint32_t)state >> JOINER_PID);
+
+	return state >> JOINER_NAMESPACE == (uint32_t)pid_namespace() &&
+	       mag_process_fate(pid, 0) == MAG_PROCESS_ENDED;
 }
 
 bool
@@ -280,11 +344,11 @@ void
 mag_peers_bury(bool (*recover)(uint32_t id), void (*release)(uint32_t id))
 {
 	struct peer *own = own_entry(), *peer;
-	uint32_t state;
+	uint64_t state;
 
 	if (own == NULL)
 		return;
-	for (peer = table; peer < table + MAG_PEERS; peer++) {
+	for (peer = table->peer; peer < table->peer + MAG_PEERS; peer++) {
 		/* acquire: pairs with the release in join() */
 		state = atomic_load_explicit(&peer->state, memory_order_acquire);
 		if (state == ALIVE && peer != own && is_dead(peer)) {
@@ -294,7 +358,9 @@ mag_peers_bury(bool (*recover)(uint32_t id), void (*release)(uint32_t id))
 								memory_order_relaxed);
 			state = MAG_STAT(peer->state);
 		}
+		if ((state & STATE_MASK) == JOINING && joiner_is_dead(state))
+			entry_leave(peer, state, release);
 		if (state == DEAD)
-			bury(peer, UINT64_C(1) << (own - table), recover, release);
+			bury(peer, UINT64_C(1) << (own - table->peer), recover, release);
 	}
 }

@@ -44,6 +44,14 @@ void mag_peer_inherit(uint32_t id);
 /** Is the process with this identity known to be dead? Reads files: for those who wait anyway. */
 bool mag_peer_is_dead(uint32_t id);
 
+/** A thread of this process that owns no slot begins something, or ends it (hands.h). */
+void mag_peer_count_hands(bool begin);
+/**
+ * How often such threads began something is added to `begun`; false: a living one has not ended it,
+ * or cannot be known to have.
+ */
+bool mag_peers_hands(uint64_t *begun);
+
 /** Is the table there, and still mapped? EAL takes it away when it ends. */
 bool mag_peers_are_mapped(void);
 /** Is the pid of that process one of this pid namespace, so that /proc here tells of it? */

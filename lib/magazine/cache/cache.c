@@ -97,7 +97,7 @@ block_give_back(struct mag_cache *cache, void *first)
 
 	for (i = 0; i < region->block; i++) {
 		object = RTE_PTR_ADD(first, (size_t)i * region->stride);
-		mag_object_give_back(&cache->common, &home->slab, &object, 1);
+		mag_object_give_back(&cache->common, &home->slab, &object, 1, NULL);
 	}
 }
 
@@ -109,6 +109,7 @@ homes_take_blocks(struct mag_cache *cache, const struct mag_homes *homes, void *
 	uint64_t objects = (uint64_t)n * cache->region->block;
 	unsigned int i, got = 0;
 
+	mag_hands_begin();
 	mag_transit_begin(&cache->common, objects);
 	for (i = 0; i < homes->count && got < n; i++)
 		while (got < n &&
@@ -117,6 +118,7 @@ homes_take_blocks(struct mag_cache *cache, const struct mag_homes *homes, void *
 	for (i = 0; got < n && i < got; i++)
 		block_give_back(cache, first[i]);
 	mag_transit_end(&cache->common, objects);
+	mag_hands_end();
 	return got == n ? 0 : -ENOBUFS;
 }
 

@@ -17,6 +17,7 @@
 #include "base/counter.h"
 #include "mag_cache.h"
 #include "slot/bias.h"
+#include "slot/hands.h"
 
 struct mag_callbacks {
 	mag_constructor constructor;
@@ -68,6 +69,7 @@ struct mag_common {
  */
 struct mag_request {
 	uint64_t transit; /**< objects that it holds in transit */
+	bool has_hands;   /**< it has said so (hands.h) */
 	bool refused;     /**< there are more, but the constructor refused */
 	bool some;        /**< set by the caller: fewer than it wants are welcome, too */
 	bool may_wait;    /**< set by the caller, with no lock held: so may the constructor */
@@ -97,6 +99,9 @@ mag_transit_end(struct mag_common *common, uint64_t objects)
 static inline void
 mag_request_hold(struct mag_common *common, struct mag_request *request, uint64_t objects)
 {
+	if (!request->has_hands)
+		mag_hands_begin();
+	request->has_hands = true;
 	mag_transit_begin(common, objects);
 	request->transit += objects;
 }
@@ -115,6 +120,9 @@ mag_request_end(struct mag_common *common, struct mag_request *request)
 {
 	if (unlikely(request->transit != 0))
 		mag_request_let_go(common, request, request->transit);
+	if (unlikely(request->has_hands))
+		mag_hands_end();
+	request->has_hands = false;
 }
 
 #endif /* MAG_COMMON_H */

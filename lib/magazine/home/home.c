@@ -65,19 +65,28 @@ mag_home_fini(struct mag_home *home)
 static void
 home_give_back(struct mag_home *home, void *const *objects, unsigned int n)
 {
-	mag_object_give_back(home->common, &home->slab, objects, n);
+	mag_object_give_back(home->common, &home->slab, objects, n, NULL);
+}
+
+/* With another tag. What is no object that is out is left as it is. */
+static void *
+retagged(struct mag_home *home, void *object)
+{
+	struct mag_slab_object found;
+
+	return mag_slab_find(&home->slab, object, &found) ? mag_object_retag(&home->slab, object) :
+							    object;
 }
 
 /*
  * Give objects, each with another tag if the cache has tags. Once only on their way: a second one
- * might be the tag that they came with. What is no object that is out is left as it is.
+ * might be the tag that they came with.
  */
 static void
 home_give_fresh(struct mag_home *home, void *const *objects, unsigned int n,
 		void (*give)(struct mag_home *home, void *const *objects, unsigned int n))
 {
 	void *bulk[TAGGED_BULK];
-	struct mag_slab_object found;
 	unsigned int i, done, now;
 
 	if (!mag_object_is_tagged(&home->slab)) {
@@ -86,13 +95,22 @@ home_give_fresh(struct mag_home *home, void *const *objects, unsigned int n,
 	}
 	for (done = 0; done < n; done += now) {
 		now = RTE_MIN(n - done, (unsigned int)TAGGED_BULK);
-		for (i = 0; i < now; i++) {
-			bulk[i] = objects[done + i];
-			if (mag_slab_find(&home->slab, bulk[i], &found))
-				bulk[i] = mag_object_retag(&home->slab, bulk[i]);
-		}
+		for (i = 0; i < now; i++)
+			bulk[i] = retagged(home, objects[done + i]);
 		give(home, bulk, now);
 	}
+}
+
+void
+mag_home_drain_magazine(struct mag_home *home, struct mag_magazine *magazine)
+{
+	void **rounds = mag_magazine_round(magazine, 0);
+	uint32_t n = MAG_LOAD(&magazine->held, MAG_RELAXED), i;
+
+	for (i = 0; i < n && mag_object_is_tagged(&home->slab); i++)
+		rounds[i] = retagged(home, rounds[i]);
+	if (n > 0)
+		mag_object_give_back(home->common, &home->slab, rounds, n, magazine);
 }
 
 void
@@ -100,10 +118,11 @@ mag_home_destroy_magazine(struct mag_home *home, struct mag_detached detached)
 {
 	if (detached.magazine == NULL)
 		return;
-	if (detached.rounds > 0)
-		home_give_fresh(home, mag_magazine_round(detached.magazine, 0), detached.rounds,
-				home_give_back);
+	mag_hands_begin();
+	MAG_STORE(&detached.magazine->held, detached.rounds, MAG_RELAXED);
+	mag_home_drain_magazine(home, detached.magazine);
 	mag_arena_put(&home->arena, detached.magazine);
+	mag_hands_end();
 }
 
 void
@@ -147,7 +166,7 @@ mag_home_flush_held(struct mag_home *home, struct mag_slot *slot)
 	uint64_t objects;
 	unsigned int i;
 
-	mag_slot_torn_begin(slot);
+	mag_hands_begin();
 	objects = detach_both(home, slot, both);
 	for (i = 0; i < 2; i++) {
 		if (both[i].magazine != NULL && both[i].rounds % both[i].magazine->rounds != 0)
@@ -155,10 +174,10 @@ mag_home_flush_held(struct mag_home *home, struct mag_slot *slot)
 		else
 			mag_home_hand_over(home, both[i]);
 	}
-	mag_slot_torn_end(slot);
 	mag_slot_leave(slot);
 	mag_home_destroy_magazine(home, partial);
 	mag_transit_end(home->common, objects);
+	mag_hands_end();
 	mag_bias_dismiss(slot, MAG_BIAS_ASKED);
 }
 
@@ -266,6 +285,7 @@ take_from_depot(struct mag_home *home, void **objects, unsigned int n, struct ma
 		if (mag_depot_take(&home->depot, &home->depot.full, 1, magazine) == 1) {
 			take = RTE_MIN(magazine[0]->rounds, n - got);
 			left = magazine[0]->rounds - take;
+			MAG_STORE(&magazine[0]->held, left, MAG_RELAXED);
 			memcpy(objects + got, mag_magazine_round(magazine[0], left),
 			       take * sizeof(void *));
 			got += take;
@@ -294,10 +314,8 @@ mag_home_take(struct mag_home *home, void **objects, unsigned int n, struct mag_
 	}
 	if (got == n)
 		return n;
-	slab = mag_slab_alloc(&home->slab, objects + got, n - got, &home->common->transit);
+	slab = mag_slab_alloc(&home->slab, objects + got, n - got, home->common, request);
 	mag_objects_retag(&home->slab, objects + got, slab);
-	if (got + slab < n)
-		request->transit += slab;
 	beside = mag_object_construct(home->common, &home->slab, objects + got, slab,
 				      request->may_wait);
 	if (beside < slab)
@@ -308,40 +326,54 @@ mag_home_take(struct mag_home *home, void **objects, unsigned int n, struct mag_
 	return got + beside;
 }
 
-static void
-home_put(struct mag_home *home, void *const *objects, unsigned int n)
+/* To this thread's slot and its depot; magazine: an empty one for the latter, or NULL. */
+static unsigned int
+put_with(struct mag_home *home, struct mag_magazine *magazine, void *const *objects, unsigned int n,
+	 uint32_t *size)
 {
-	struct mag_magazine *magazine = NULL;
-	struct mag_slot *slot;
+	struct mag_slot *slot = slot_hold(home);
 	unsigned int done = 0;
-	uint32_t size;
 
-	while ((slot = slot_hold(home)) != NULL) {
-		size = MAG_STAT(slot->size);
-		if (magazine != NULL && magazine->rounds == size) {
+	*size = 0;
+	if (slot != NULL) {
+		*size = MAG_STAT(slot->size);
+		if (magazine != NULL && magazine->rounds == *size) {
 			mag_depot_put(&home->depot, &home->depot.empty, magazine);
 			magazine = NULL;
 		}
-		done += mag_slot_give(slot, &home->depot, objects + done, n - done);
+		done = mag_slot_give(slot, &home->depot, objects, n);
 		slot_let_go(home, slot);
-		if (magazine != NULL)
-			mag_arena_put(&home->arena, magazine);
-		magazine = NULL;
-		if (done == n)
-			return;
-		/* No empty magazine in the depot: make one, with the slot let go. */
-		if (size != 0)
-			magazine = mag_arena_get(&home->arena, size);
-		if (magazine == NULL) {
-			if (size != 0)
-				MAG_STAT_ADD(home->no_magazine, n - done);
-			break;
-		}
 	}
 	if (magazine != NULL)
 		mag_arena_put(&home->arena, magazine);
-	home_give_back(home, objects + done, n - done);
-	mag_home_count(home, 0, n - done);
+	return done;
+}
+
+static void
+home_put(struct mag_home *home, void *const *objects, unsigned int n)
+{
+	struct mag_magazine *magazine;
+	unsigned int done;
+	uint32_t size;
+
+	done = put_with(home, NULL, objects, n, &size);
+	if (done == n)
+		return;
+	mag_hands_begin();
+	/* No empty magazine in the depot: make one, with the slot let go. */
+	while (done < n && size != 0) {
+		magazine = mag_arena_get(&home->arena, size);
+		if (magazine == NULL) {
+			MAG_STAT_ADD(home->no_magazine, n - done);
+			break;
+		}
+		done += put_with(home, magazine, objects + done, n - done, &size);
+	}
+	if (done < n) {
+		home_give_back(home, objects + done, n - done);
+		mag_home_count(home, 0, n - done);
+	}
+	mag_hands_end();
 }
 
 void

@@ -82,6 +82,8 @@ void mag_home_give(struct mag_home *home, void *const *objects, unsigned int n);
 void mag_home_give_past(struct mag_home *home, void *const *objects, unsigned int n);
 /** Count objects for this thread that came from, or went, past its magazines. */
 void mag_home_count(struct mag_home *home, uint32_t allocs, uint32_t frees);
+/** Give back the rounds that a magazine says it holds. */
+void mag_home_drain_magazine(struct mag_home *home, struct mag_magazine *magazine);
 /** Destroy a magazine with the rounds that it holds. */
 void mag_home_destroy_magazine(struct mag_home *home, struct mag_detached detached);
 /** Put a magazine where others can have it: a partial one can only be emptied. */

@@ -110,22 +110,26 @@ destruct_and_free(const struct mag_common *common, struct mag_slab_layer *slab, 
 		object_clear(common, slab, object);
 		object_poison(common, slab, object);
 	}
-	mag_slab_free(slab, &object, 1);
+	mag_slab_free(slab, &object, 1, NULL);
 }
 
 void
 mag_object_give_back(const struct mag_common *common, struct mag_slab_layer *slab,
-		     void *const *objects, unsigned int n)
+		     void *const *objects, unsigned int n, struct mag_magazine *magazine)
 {
 	const struct mag_callbacks *callbacks = common->callbacks;
 	unsigned int i;
 
 	if ((callbacks == NULL || callbacks->destructor == NULL) && !common->clears) {
-		mag_slab_free(slab, objects, n);
+		mag_slab_free(slab, objects, n, magazine);
 		return;
 	}
-	for (i = 0; i < n; i++)
+	for (i = n; i-- > 0;) {
+		/* Before it is free, and somebody else's: one that dies here loses this object. */
+		if (magazine != NULL)
+			MAG_STORE(&magazine->held, i, MAG_RELAXED);
 		destruct_and_free(common, slab, objects[i]);
+	}
 }
 
 static void
@@ -175,7 +179,7 @@ unconstructed_give(const struct mag_common *common, struct mag_slab_layer *slab,
 	if (i == 0)
 		object_poison(common, slab, objects[0]);
 	mag_objects_retag(slab, objects, n);
-	mag_slab_free(slab, objects, n);
+	mag_slab_free(slab, objects, n, NULL);
 }
 
 /* Construct n objects; those that could not be are given back. Returns how many stand. */

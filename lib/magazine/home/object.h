@@ -29,9 +29,12 @@ extern _Thread_local unsigned int mag_callback_depth;
  */
 unsigned int mag_object_construct(struct mag_common *common, struct mag_slab_layer *slab,
 				  void **objects, unsigned int n, bool may_wait);
-/** Destruct objects, clear them and give them to the slab layer, as the cache does. */
+/**
+ * Destruct objects, clear them and give them to the slab layer, as the cache does; magazine as
+ * mag_slab_free().
+ */
 void mag_object_give_back(const struct mag_common *common, struct mag_slab_layer *slab,
-			  void *const *objects, unsigned int n);
+			  void *const *objects, unsigned int n, struct mag_magazine *magazine);
 /** As mag_cache_object_info(). */
 int mag_object_info(const struct mag_common *common, struct mag_slab_layer *slab,
 		    const void *object, struct mag_object_info *info,

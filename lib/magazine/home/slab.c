@@ -25,13 +25,12 @@
 #include "base/lock.h"
 #include "base/meta.h"
 #include "base/trace.h"
+#include "home/common.h"
 #include "home/slab.h"
 #include "parts/segment.h"
 #include "parts/table.h"
 #include "sources/elastic_service.h"
 #include "stores/region.h"
-
-#define NO_OBJECT UINT16_MAX
 
 _Static_assert(sizeof(struct mag_slab) <= MAG_CONTROL_SEGMENT, "a segment has room for a slab");
 _Static_assert(sizeof(struct mag_bufctl) == MAG_CONTROL_OBJECT, "8 bytes of metadata an object");
@@ -56,7 +55,7 @@ mag_slab_fini(struct mag_slab_layer *layer)
 void
 mag_slab_reset(struct mag_slab_layer *layer)
 {
-	mag_lock_wait(&layer->lock);
+	mag_slab_lock(layer);
 	mag_table_clear(&layer->table);
 	TAILQ_INIT(&layer->partial);
 	TAILQ_INIT(&layer->full);
@@ -99,14 +98,15 @@ list_remove(struct mag_slab_layer *layer, struct mag_slab *slab, bool was_full)
 
 /* A slab over a segment that is ours alone; no lock held, bufctls are all FREE. */
 static struct mag_slab *
-slab_make(const struct mag_slab_layer *layer, struct mag_segment *segment)
+slab_make(struct mag_slab_layer *layer, struct mag_segment *segment)
 {
 	struct mag_slab *slab = segment->control;
 
 	mag_trace_slab_made(layer->region->name, segment->base, segment->count);
 	slab->segment = segment;
+	slab->layer = layer;
 	slab->free = segment->count;
-	slab->first_free = NO_OBJECT;
+	slab->first_free = MAG_NO_OBJECT;
 	slab->fresh = 0;
 	return slab;
 }
@@ -129,6 +129,8 @@ slab_enter(struct mag_slab_layer *layer, struct mag_slab *slab)
 	mag_table_insert(&layer->table, slab->segment, slab->entry);
 	MAG_COUNT_LOCKED(layer->created, 1);
 	in_use_add(layer, slab->segment->count);
+	mag_commit();
+	slab->segment->place = MAG_SEGMENT_SLAB;
 }
 
 static void *
@@ -136,7 +138,7 @@ slab_take(struct mag_slab *slab)
 {
 	uint32_t index = slab->first_free;
 
-	if (index != NO_OBJECT)
+	if (index != MAG_NO_OBJECT)
 		slab->first_free = slab->bufctl[index].next;
 	else
 		index = slab->fresh++;
@@ -214,6 +216,7 @@ mag_slab_out(const struct mag_slab_layer *layer)
 static void
 moving_begin(struct mag_slab_layer *layer, uint64_t objects)
 {
+	mag_hands_begin();
 	atomic_fetch_add_explicit(&layer->moving, objects, memory_order_relaxed);
 	/*
 	 * release: a reader that misses the objects, and then reads moving, sees this; free on x86
@@ -226,11 +229,12 @@ moving_end(struct mag_slab_layer *layer, uint64_t objects)
 {
 	/* release: pairs with the acquire in mag_slab_available() */
 	atomic_fetch_sub_explicit(&layer->moving, objects, memory_order_release);
+	mag_hands_end();
 }
 
 static unsigned int
 system_alloc(struct mag_slab_layer *layer, void **objects, unsigned int n,
-	     _Atomic uint64_t *transit)
+	     struct mag_common *common, struct mag_request *request)
 {
 	const struct mag_region *region = layer->region;
 	unsigned int got;
@@ -241,14 +245,14 @@ system_alloc(struct mag_slab_layer *layer, void **objects, unsigned int n,
 		if (objects[got] == NULL)
 			break;
 	}
-	mag_lock_spin(&layer->lock);
+	mag_slab_lock(layer);
 	MAG_COUNT_LOCKED(layer->out, got);
 	MAG_COUNT_LOCKED(layer->allocs, got);
 	in_use_add(layer, got);
 	if (got < n)
 		MAG_COUNT_LOCKED(layer->fails, 1);
-	if (got < n && transit != NULL)
-		atomic_fetch_add_explicit(transit, got, memory_order_relaxed);
+	if (got < n && request != NULL)
+		mag_request_hold(common, request, got);
 	mag_lock_release(&layer->lock);
 	MAG_STAT_ADD(layer->region->objects, got);
 	if (unlikely(got < n))
@@ -262,7 +266,7 @@ system_free(struct mag_slab_layer *layer, void *const *objects, unsigned int n)
 	unsigned int i;
 
 	MAG_STAT_ADD(layer->region->objects, -(uint64_t)n);
-	mag_lock_spin(&layer->lock);
+	mag_slab_lock(layer);
 	MAG_COUNT_LOCKED(layer->out, -(uint64_t)n);
 	MAG_COUNT_LOCKED(layer->frees, n);
 	MAG_COUNT_LOCKED(layer->in_use, -(uint64_t)n);
@@ -274,20 +278,20 @@ system_free(struct mag_slab_layer *layer, void *const *objects, unsigned int n)
 
 unsigned int
 mag_slab_alloc(struct mag_slab_layer *layer, void **objects, unsigned int n,
-	       _Atomic uint64_t *transit)
+	       struct mag_common *common, struct mag_request *request)
 {
 	struct mag_segment *segment;
 	struct mag_slab *slab;
 	unsigned int got;
 
 	if (unlikely(mag_slab_is_intrinsic(layer)))
-		return system_alloc(layer, objects, n, transit);
+		return system_alloc(layer, objects, n, common, request);
 	/* Before `moving` is touched, so that a failed look forces no recount. */
 	if (unlikely(mag_slab_available(layer) == 0)) {
 		mag_elastic_keep_reserve(layer->region, layer->part);
 		return 0;
 	}
-	mag_lock_spin(&layer->lock);
+	mag_slab_lock(layer);
 	got = take_from_partial(layer, objects, n);
 	while (got < n) {
 		mag_lock_release(&layer->lock);
@@ -295,7 +299,7 @@ mag_slab_alloc(struct mag_slab_layer *layer, void **objects, unsigned int n,
 		segment = mag_region_get(layer->region, layer->part);
 		mag_elastic_keep_reserve(layer->region, layer->part);
 		slab = segment != NULL ? slab_make(layer, segment) : NULL;
-		mag_lock_spin(&layer->lock);
+		mag_slab_lock(layer);
 		if (slab != NULL) {
 			slab_enter(layer, slab);
 			list_add(layer, slab, false);
@@ -307,9 +311,8 @@ mag_slab_alloc(struct mag_slab_layer *layer, void **objects, unsigned int n,
 		}
 		got += take_from_partial(layer, objects + got, n - got);
 	}
-	if (got < n && transit != NULL)
-		/* Ordered before what comes next by the release of the lock. */
-		atomic_fetch_add_explicit(transit, got, memory_order_relaxed);
+	if (got < n && request != NULL)
+		mag_request_hold(common, request, got);
 	mag_lock_release(&layer->lock);
 	return got;
 }
@@ -347,7 +350,7 @@ mag_slab_alloc_blocks(struct mag_slab_layer *layer, void **first, unsigned int n
 
 	if (!whole_segments_take(layer, first, n))
 		return -ENOBUFS;
-	mag_lock_spin(&layer->lock);
+	mag_slab_lock(layer);
 	for (got = 0; got < n; got++) {
 		slab = slab_make(layer, first[got]);
 		slab_enter(layer, slab);
@@ -387,6 +390,7 @@ slab_give(struct mag_slab_layer *layer, struct mag_slab *slab, uint32_t index)
 		 */
 		atomic_thread_fence(memory_order_release);
 		MAG_COUNT_LOCKED(layer->destroyed, 1);
+		slab->segment->place = MAG_SEGMENT_MOVING;
 		return true;
 	}
 	if (was_full) {
@@ -402,38 +406,61 @@ bufctl_is_out(const struct mag_slab *slab, uint32_t index)
 	return slab->bufctl[index].state == MAG_BUFCTL_OUT && slab->bufctl[index].uses == 0;
 }
 
+/* Put one back, if it is out; empty: its slab, if that has become so. */
+static bool
+object_free(struct mag_slab_layer *layer, void *object, struct mag_slab **slab,
+	    struct mag_slab **empty)
+{
+	uint32_t index;
+
+	if (*slab == NULL || !mag_segment_index((*slab)->segment, (uintptr_t)object, &index))
+		*slab = mag_slab_of(layer, (uintptr_t)object, &index);
+	if (unlikely(*slab == NULL || !bufctl_is_out(*slab, index))) {
+		MAG_COUNT_LOCKED(layer->invalid, 1);
+		return false;
+	}
+	MAG_COUNT_LOCKED(layer->out, -(uint64_t)1);
+	MAG_COUNT_LOCKED(layer->frees, 1);
+	if (slab_give(layer, *slab, index)) {
+		*empty = *slab;
+		*slab = NULL;
+	}
+	return true;
+}
+
+static void
+empty_put(struct mag_slab_layer *layer, struct mag_slab *empty)
+{
+	layer->draining = NULL;
+	mag_lock_release(&layer->lock);
+	mag_trace_slab_emptied(layer->region->name, empty->segment->base, empty->segment->count);
+	mag_region_put(layer->region, empty->segment);
+	moving_end(layer, layer->region->block);
+	mag_slab_lock(layer);
+}
+
 unsigned int
-mag_slab_free(struct mag_slab_layer *layer, void *const *objects, unsigned int n)
+mag_slab_free(struct mag_slab_layer *layer, void *const *objects, unsigned int n,
+	      struct mag_magazine *magazine)
 {
 	struct mag_slab *slab = NULL, *empty;
 	unsigned int i, good = 0;
-	uint32_t index;
 
 	if (unlikely(mag_slab_is_intrinsic(layer)))
 		return system_free(layer, objects, n);
-	mag_lock_spin(&layer->lock);
-	for (i = 0; i < n; i++) {
-		if (slab == NULL ||
-		    !mag_segment_index(slab->segment, (uintptr_t)objects[i], &index))
-			slab = mag_slab_of(layer, (uintptr_t)objects[i], &index);
-		if (unlikely(slab == NULL || !bufctl_is_out(slab, index))) {
-			MAG_COUNT_LOCKED(layer->invalid, 1);
-			continue;
+	mag_slab_lock(layer);
+	for (i = n; i-- > 0;) {
+		empty = NULL;
+		layer->draining = magazine;
+		good += object_free(layer, objects[i], &slab, &empty);
+		if (magazine != NULL) {
+			mag_commit();
+			MAG_STORE(&magazine->held, i, MAG_RELAXED);
 		}
-		good++;
-		MAG_COUNT_LOCKED(layer->out, -(uint64_t)1);
-		MAG_COUNT_LOCKED(layer->frees, 1);
-		if (!slab_give(layer, slab, index))
-			continue;
-		empty = slab;
-		slab = NULL;
-		mag_lock_release(&layer->lock);
-		mag_trace_slab_emptied(layer->region->name, empty->segment->base,
-				       empty->segment->count);
-		mag_region_put(layer->region, empty->segment);
-		moving_end(layer, layer->region->block);
-		mag_lock_spin(&layer->lock);
+		if (unlikely(empty != NULL))
+			empty_put(layer, empty);
 	}
+	layer->draining = NULL;
 	mag_lock_release(&layer->lock);
 	return good;
 }
@@ -463,7 +490,7 @@ mag_slab_rescale(struct mag_slab_layer *layer, uint32_t size, int node)
 
 	if (bucket == NULL)
 		return;
-	mag_lock_wait(&layer->lock);
+	mag_slab_lock(layer);
 	old = mag_table_replace(&layer->table, bucket, size);
 	table_refill(layer, &layer->partial);
 	table_refill(layer, &layer->full);

@@ -26,85 +26,13 @@
  * inside; a slab's bufctl[i].state says where object i is.
  */
 
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
-#include <sys/queue.h>
 
-#include "base/lock.h"
-#include "parts/segment.h"
-#include "parts/table.h"
+#include "home/slab_layer.h"
 #include "stores/region.h"
 
-enum mag_bufctl_state {
-	MAG_BUFCTL_FREE = 0, /**< in the slab layer */
-	MAG_BUFCTL_OUT = 1,  /**< has left it; whether a user has it is not known */
-	MAG_BUFCTL_USER = 2, /**< with a user, of a cache that is guarded without a ledger */
-};
-
-/** Control record of one object, kept apart from it. */
-struct mag_bufctl {
-	uint16_t next; /**< index of the next free object of the slab */
-	uint8_t state; /**< enum mag_bufctl_state */
-	uint8_t reserved;
-	uint32_t uses; /**< use count: above 0 the object may not be freed */
-};
-
-struct mag_slab {
-	TAILQ_ENTRY(mag_slab) link; /**< partial or full list */
-	struct mag_segment *segment;
-	uint32_t free;       /**< free objects */
-	uint16_t first_free; /**< chain of objects that have been out */
-	uint16_t fresh;      /**< objects from here on have not been out yet */
-	struct mag_table_entry entry[2];
-	struct mag_bufctl bufctl[];
-};
-
-TAILQ_HEAD(mag_slab_list, mag_slab);
-
-struct mag_slab_layer {
-	struct mag_region *region; /**< never changes */
-	uint32_t part;             /**< of the region, that segments come from; never changes */
-
-	/** Guards all below; counts are also read without it. */
-	struct mag_lock lock MAG_ALIGNED(128);
-	struct mag_slab_list partial;
-	struct mag_slab_list full;
-	struct mag_table table;  /**< segments of all slabs */
-	_Atomic uint64_t out;    /**< objects that have left the layer */
-	_Atomic uint64_t moving; /**< objects of segments on their way from or to the region */
-	_Atomic uint32_t slabs_partial;
-	_Atomic uint32_t slabs_full;
-	_Atomic uint64_t created;
-	_Atomic uint64_t destroyed;
-	_Atomic uint64_t allocs;  /**< objects */
-	_Atomic uint64_t frees;   /**< objects */
-	_Atomic uint64_t fails;   /**< slabs that could not be made, of those that were tried */
-	_Atomic uint64_t invalid; /**< frees of objects that were not out */
-	_Atomic uint64_t in_use;  /**< objects of all existing slabs */
-	_Atomic uint64_t in_use_max;
-	_Atomic uint32_t rescales;
-};
-
-/** Of an intrinsic cache. */
-static inline bool
-mag_slab_is_intrinsic(const struct mag_slab_layer *layer)
-{
-	return layer->region->mode & MAG_REGION_PSEUDO;
-}
-
-/**
- * Under the lock: the slab with an object at this address, which may have a tag, and its index; or
- * NULL.
- */
-static inline struct mag_slab *
-mag_slab_of(const struct mag_slab_layer *layer, uintptr_t address, uint32_t *index)
-{
-	const struct mag_segment *segment = mag_table_find(&layer->table, address, index);
-
-	return segment != NULL ? segment->control : NULL;
-}
+struct mag_common;
+struct mag_request;
 
 /**
  * @param part
@@ -123,21 +51,26 @@ void mag_slab_reset(struct mag_slab_layer *layer);
 /**
  * Take up to n objects.
  *
- * @param transit
- *   When there are fewer than n, they are added here before anybody can see them gone. NULL: not.
+ * @param request
+ *   When there are fewer than n, it holds them in transit before anybody can see them gone. NULL,
+ *   and so common: not.
  * @return
  *   How many there were.
  */
 unsigned int mag_slab_alloc(struct mag_slab_layer *layer, void **objects, unsigned int n,
-			    _Atomic uint64_t *transit);
+			    struct mag_common *common, struct mag_request *request);
 /**
  * Give n objects back. One that is not out (invalid, or already freed) is
  * counted and left alone.
  *
+ * @param magazine
+ *   The objects are its rounds, the last one goes first, and its `held` falls with each, so that
+ *   both are right whenever the lock is free. NULL: they are of no magazine.
  * @return
  *   How many were good.
  */
-unsigned int mag_slab_free(struct mag_slab_layer *layer, void *const *objects, unsigned int n);
+unsigned int mag_slab_free(struct mag_slab_layer *layer, void *const *objects, unsigned int n,
+			   struct mag_magazine *magazine);
 /**
  * Take n whole segments, all or nothing.
  *

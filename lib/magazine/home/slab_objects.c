@@ -39,7 +39,7 @@ mag_slab_find(struct mag_slab_layer *layer, const void *address, struct mag_slab
 		*found = (struct mag_slab_object){.address = (void *)(uintptr_t)address};
 		return true;
 	}
-	mag_lock_spin(&layer->lock);
+	mag_slab_lock(layer);
 	found->slab = mag_slab_of(layer, (uintptr_t)address, &found->index);
 	out = found->slab != NULL && found->slab->bufctl[found->index].state != MAG_BUFCTL_FREE;
 	if (out)
@@ -92,7 +92,7 @@ mag_slab_hand_out(struct mag_slab_layer *layer, void *const *objects, unsigned i
 	uint32_t index;
 	unsigned int i;
 
-	mag_lock_spin(&layer->lock);
+	mag_slab_lock(layer);
 	for (i = 0; i < n; i++) {
 		slab = mag_slab_of(layer, (uintptr_t)objects[i], &index);
 		if (likely(slab != NULL))
@@ -154,7 +154,7 @@ mag_slab_hand_back(struct mag_slab_layer *layer, const void *object, bool guarde
 	enum mag_slab_verdict verdict;
 
 	*found = (struct mag_slab_object){.address = NULL};
-	mag_lock_spin(&layer->lock);
+	mag_slab_lock(layer);
 	verdict = hand_back(layer, mag_memtag_strip((uintptr_t)object), guarded, found);
 	if (verdict != MAG_SLAB_GOOD)
 		MAG_COUNT_LOCKED(layer->invalid, 1);
@@ -168,7 +168,7 @@ mag_slab_refuse(struct mag_slab_layer *layer, const void *object, struct mag_sla
 	enum mag_slab_verdict verdict;
 
 	*found = (struct mag_slab_object){.address = NULL};
-	mag_lock_spin(&layer->lock);
+	mag_slab_lock(layer);
 	verdict = look_at(layer, mag_memtag_strip((uintptr_t)object), found);
 	MAG_COUNT_LOCKED(layer->invalid, 1);
 	mag_lock_release(&layer->lock);
@@ -184,7 +184,7 @@ mag_slab_use(struct mag_slab_layer *layer, const void *object, bool guarded, int
 	int64_t uses;
 	int ret = -EINVAL;
 
-	mag_lock_spin(&layer->lock);
+	mag_slab_lock(layer);
 	slab = mag_slab_of(layer, (uintptr_t)object, &index);
 	if (slab != NULL && is_with_user(layer, slab, index, guarded)) {
 		uses = (int64_t)slab->bufctl[index].uses + change;
@@ -246,7 +246,7 @@ mag_slab_held(struct mag_slab_layer *layer, void **objects, unsigned int max)
 	bool more = true;
 
 	while (n < max && more) {
-		mag_lock_wait(&layer->lock);
+		mag_slab_lock(layer);
 		/* In another table slabs are in other buckets: from the beginning. */
 		if (MAG_STAT(layer->rescales) != place.rescales) {
 			place = (struct place){.rescales = MAG_STAT(layer->rescales)};

@@ -17,6 +17,8 @@
 #include "outside/fork.h"
 #include "outside/maint.h"
 #include "slot/bias.h"
+#include "slot/hands.h"
+#include "slot/thread.h"
 #include "sources/elastic_service.h"
 
 #define LOOK_MS 10
@@ -121,6 +123,7 @@ in_child(void)
 	mag_process_renew();
 	mag_bias_register();
 	mag_thread_forked();
+	mag_hands_forked();
 	mag_cache_list_forked();
 	mag_elastic_forked();
 	mag_maint_forked();

@@ -258,7 +258,7 @@ recover_visit(struct mag_cache *cache, void *arg)
 	struct burial *burial = arg;
 
 	if (!mag_cache_is_gone(cache))
-		burial->all &= mag_recover_slots(cache, burial->process);
+		burial->all &= mag_recover(cache, burial->process);
 }
 
 static bool

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <string.h>
 
 #include <rte_bitops.h>
 #include <rte_branch_prediction.h>
@@ -12,6 +13,8 @@
 #define BLOCK_MIN 128u
 #define BLOCK_MAX (BLOCK_MIN << (MAG_ARENA_ORDERS - 1))
 #define HEADER sizeof(struct mag_magazine)
+/* In order[], beside the order: a magazine begins here that is somewhere else. */
+#define OUT 0x80u
 
 _Static_assert(sizeof(struct mag_magazine) == 2 * sizeof(void *), "two words of header");
 _Static_assert(HEADER + MAG_ROUNDS_MAX * sizeof(void *) == BLOCK_MAX, "the largest fills a block");
@@ -133,16 +136,18 @@ arena_get_locked(struct mag_arena *arena, uint32_t rounds)
 	arena->out++;
 	magazine = mag_arena_magazine(arena, index);
 	magazine->rounds = rounds;
+	MAG_STORE(&magazine->held, 0, MAG_RELAXED);
+	mag_commit();
+	*block_order(arena, index) = (uint8_t)(OUT | order);
 	return magazine;
 }
 
+/* A block is free, as large as its free neighbours make it. */
 static void
-arena_put_locked(struct mag_arena *arena, struct mag_magazine *magazine)
+block_free(struct mag_arena *arena, uint32_t index, unsigned int order)
 {
-	uint32_t index = mag_arena_index(arena, magazine), buddy;
-	unsigned int order = magazine_order(magazine->rounds);
+	uint32_t buddy;
 
-	arena->out--;
 	for (; order < MAG_ARENA_ORDERS - 1; order++) {
 		buddy = ((index - 1) ^ block_lines(order)) + 1;
 		if (*block_order(arena, buddy) != order + 1)
@@ -151,6 +156,16 @@ arena_put_locked(struct mag_arena *arena, struct mag_magazine *magazine)
 		index = RTE_MIN(index, buddy);
 	}
 	block_push(arena, index, order);
+}
+
+static void
+arena_put_locked(struct mag_arena *arena, struct mag_magazine *magazine)
+{
+	uint32_t index = mag_arena_index(arena, magazine);
+
+	arena->out--;
+	*block_order(arena, index) = 0;
+	block_free(arena, index, magazine_order(magazine->rounds));
 }
 
 /* Only ever emptied as a whole, so a head that has come back (ABA) does no harm. */
@@ -224,4 +239,74 @@ mag_arena_put(struct mag_arena *arena, struct mag_magazine *magazine)
 			return;
 	}
 	arena_let_go(arena);
+}
+
+bool
+mag_arena_hold(struct mag_arena *arena)
+{
+	return mag_lock_try(&arena->lock) || mag_lock_break(&arena->lock);
+}
+
+void
+mag_arena_let_go(struct mag_arena *arena)
+{
+	arena_let_go(arena);
+}
+
+static struct mag_magazine *
+magazine_of_block(const struct mag_arena *arena, size_t block)
+{
+	return (struct mag_magazine *)(void *)(arena->base + block * BLOCK_MIN);
+}
+
+void
+mag_arena_walk(const struct mag_arena *arena,
+	       void (*visit)(struct mag_magazine *magazine, void *arg), void *arg)
+{
+	size_t block, blocks = arena->size / BLOCK_MIN;
+
+	for (block = 0; block < blocks; block++)
+		if (arena->order[block] & OUT)
+			visit(magazine_of_block(arena, block), arg);
+}
+
+void
+mag_arena_walk_pending(const struct mag_arena *arena,
+		       void (*visit)(struct mag_magazine *magazine, void *arg), void *arg)
+{
+	/* acquire: pairs with the release in pending_push() */
+	uint32_t index = atomic_load_explicit(&arena->pending, memory_order_acquire);
+	struct mag_magazine *magazine;
+
+	for (; index != 0; index = MAG_LOAD(&magazine->next, MAG_RELAXED)) {
+		magazine = mag_arena_magazine(arena, index);
+		visit(magazine, arg);
+	}
+}
+
+/* Blocks from this one to the next that may be something else. */
+static size_t
+block_step(const struct mag_arena *arena, size_t block)
+{
+	uint8_t order = arena->order[block];
+
+	return (order & OUT) != 0 ? (size_t)1 << (order & ~OUT) : 1;
+}
+
+void
+mag_arena_rebuild(struct mag_arena *arena, bool (*keep)(struct mag_magazine *magazine, void *arg),
+		  void *arg)
+{
+	size_t block, blocks = arena->size / BLOCK_MIN;
+
+	memset(arena->free, 0, sizeof(arena->free));
+	arena->out = 0;
+	for (block = 0; block < blocks; block += block_step(arena, block))
+		if ((arena->order[block] & OUT) != 0 && keep(magazine_of_block(arena, block), arg))
+			arena->out++;
+		else
+			arena->order[block] = 0;
+	for (block = 0; block < blocks; block += block_step(arena, block))
+		if (arena->order[block] == 0)
+			block_free(arena, (uint32_t)(block * (BLOCK_MIN / MAG_LINE)) + 1, 0);
 }

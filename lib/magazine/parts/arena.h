@@ -47,9 +47,10 @@ struct mag_arena {
 	uint32_t free
 		[MAG_ARENA_ORDERS]; /**< index of the first free block of each order; 0 = none */
 	uint32_t out;               /**< magazines out */
-	uint8_t *order; /**< per 128 bytes: order of the free block that begins there, + 1 */
-	uint8_t *base;  /**< never changes */
-	size_t size;    /**< bytes, a multiple of 4 KiB; never changes */
+	/** Per 128 bytes: order of the free block that begins there, + 1; or a magazine is out. */
+	uint8_t *order;
+	uint8_t *base; /**< never changes */
+	size_t size;   /**< bytes, a multiple of 4 KiB; never changes */
 };
 
 /**
@@ -65,6 +66,25 @@ void mag_arena_fini(struct mag_arena *arena);
 struct mag_magazine *mag_arena_get(struct mag_arena *arena, uint32_t rounds);
 /** Does not wait: while another thread is in the arena, the magazine is left for it to put away. */
 void mag_arena_put(struct mag_arena *arena, struct mag_magazine *magazine);
+
+/*
+ * After a process that died with magazines, or in the arena (recover.h). A magazine that is out has
+ * a mark, which is set after all else of mag_arena_get(), and taken off before all else when it
+ * comes back: of an arena that somebody died in the marks are right, and the rest is made anew.
+ */
+
+/** Take the lock, also from a process that died with it; false: somebody else has it. */
+bool mag_arena_hold(struct mag_arena *arena);
+void mag_arena_let_go(struct mag_arena *arena);
+/** Each magazine that is out. */
+void mag_arena_walk(const struct mag_arena *arena,
+		    void (*visit)(struct mag_magazine *magazine, void *arg), void *arg);
+/** Each of these that waits to be put away. */
+void mag_arena_walk_pending(const struct mag_arena *arena,
+			    void (*visit)(struct mag_magazine *magazine, void *arg), void *arg);
+/** With the lock: all is free but magazines that are out and kept. */
+void mag_arena_rebuild(struct mag_arena *arena,
+		       bool (*keep)(struct mag_magazine *magazine, void *arg), void *arg);
 
 static inline uint32_t
 mag_arena_index(const struct mag_arena *arena, const struct mag_magazine *magazine)

@@ -5,8 +5,8 @@
 /*
  * A segment: objects at a constant distance, and room for what the slab layer records of them.
  *
- * It is free, and on a list of its region, or in use as a slab. All but the link never changes
- * while the region has it.
+ * It is free, and on a list of its region, or in use as a slab. All but links and place never
+ * changes while the region has it.
  */
 
 #include <stdbool.h>
@@ -21,6 +21,14 @@
 #define MAG_CONTROL_OBJECT 8
 #define MAG_CONTROL_ALIGN 64
 
+/** Where a segment is. What repairs after a dead process believes this alone (stores/region.h). */
+enum mag_segment_place {
+	MAG_SEGMENT_NOWHERE = 0, /**< of no region yet, or not any more */
+	MAG_SEGMENT_FREE,        /**< on a list of its region */
+	MAG_SEGMENT_MOVING,      /**< a thread has it, on its way between region and slab layer */
+	MAG_SEGMENT_SLAB,        /**< a slab */
+};
+
 struct mag_segment {
 	uintptr_t base;                /**< address of object 0 */
 	uint32_t stride;               /**< bytes from object to object; 0 when there is only one */
@@ -29,9 +37,11 @@ struct mag_segment {
 	int32_t node;                  /**< NUMA node of the memory */
 	uint8_t part;                  /**< of the region */
 	bool whole;                    /**< `block` objects at the region's stride */
+	uint8_t place;                 /**< enum mag_segment_place; under a lock of who has it */
 	void *control;                 /**< room for the slab layer, zeroed when adopted */
 	struct mag_segment *second;    /**< of the mirror region, with the same index; NULL: none */
 	TAILQ_ENTRY(mag_segment) link; /**< on a list of the free ones; under the region's lock */
+	LIST_ENTRY(mag_segment) any;   /**< among all of the region; under the region's lock */
 };
 
 TAILQ_HEAD(mag_segment_list, mag_segment);

@@ -7,6 +7,7 @@
 #include <rte_common.h>
 
 #include "base/counter.h"
+#include "base/lock.h"
 #include "base/meta.h"
 #include "parts/table.h"
 
@@ -170,8 +171,14 @@ struct mag_table_entry **
 mag_table_replace(struct mag_table *table, struct mag_table_entry **bucket, uint32_t size)
 {
 	struct mag_table_entry **old = table->bucket;
+	bool larger = size > MAG_STAT(table->size);
 
+	/* Never a size that the buckets do not have, even if this thread is killed in between. */
+	if (!larger)
+		atomic_store_explicit(&table->size, size, memory_order_relaxed);
+	mag_commit();
 	table->bucket = bucket;
+	mag_commit();
 	atomic_store_explicit(&table->size, size, memory_order_relaxed);
 	return old;
 }

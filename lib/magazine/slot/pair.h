@@ -15,15 +15,28 @@
 #include "base/counter.h"
 #include "mag_inline.h"
 
-/**
- * Owner: from here to the end its fields may not belong together, or a magazine is in nobody's
- * hands but its own. Should it be killed meanwhile, its slot is left alone (recover.h). At any
- * other instruction the slot is whole.
+/*
+ * Why the fields of a slot may not belong together just now: the word `torn`, for whoever puts it
+ * in order should the thread be killed meanwhile (recover.h). At any other instruction a slot is
+ * whole.
  */
+
+/** Loaded, whose address is in the word too, is empty and changes places with previous, full. */
+#define MAG_TORN_SWAP_EMPTY 0x1u
+/** The same; loaded is full, previous empty. */
+#define MAG_TORN_SWAP_FULL 0x2u
+/** Loaded comes or goes: it is not the slot's any more. It, and what comes, say what they hold. */
+#define MAG_TORN_LOADED 0x4u
+/** The same of previous. */
+#define MAG_TORN_PREVIOUS 0x8u
+#define MAG_TORN_BITS 0xfu
+
+_Static_assert(MAG_TORN_BITS < 64, "magazines are aligned to a line");
+
 static inline void
-mag_slot_torn_begin(struct mag_slot *slot)
+mag_slot_torn_begin(struct mag_slot *slot, uint64_t torn)
 {
-	MAG_STORE(&slot->torn, 1, MAG_RELAXED);
+	MAG_STORE(&slot->torn, torn, MAG_RELAXED);
 	/* Before the rest, as the same thread's instructions go. */
 	MAG_SIGNAL_FENCE(MAG_SEQ_CST);
 }
@@ -31,8 +44,10 @@ mag_slot_torn_begin(struct mag_slot *slot)
 static inline void
 mag_slot_torn_end(struct mag_slot *slot)
 {
-	/* release: after the rest */
-	MAG_STORE(&slot->torn, 0, MAG_RELEASE);
+	/* After the rest, and before what follows. */
+	MAG_SIGNAL_FENCE(MAG_SEQ_CST);
+	MAG_STORE(&slot->torn, 0, MAG_RELAXED);
+	MAG_SIGNAL_FENCE(MAG_SEQ_CST);
 }
 
 /**
@@ -41,12 +56,12 @@ mag_slot_torn_end(struct mag_slot *slot)
  * misses nothing.
  */
 MAG_INLINE void
-mag_slot_swap(struct mag_slot *slot)
+mag_slot_swap(struct mag_slot *slot, unsigned int torn)
 {
 	struct mag_magazine *loaded = slot->loaded;
 	uint32_t previous = MAG_STAT(slot->previous_rounds);
 
-	mag_slot_torn_begin(slot);
+	mag_slot_torn_begin(slot, (uintptr_t)loaded + torn);
 	slot->loaded = slot->previous;
 	slot->previous = loaded;
 	MAG_STORE(&slot->capacity, slot->loaded->rounds, MAG_RELAXED);
@@ -74,7 +89,7 @@ mag_slot_get_both(struct mag_slot *slot, void **objects, uint32_t n)
 	mag_slot_count(&slot->allocs, n);
 	mag_slot_copy(objects, mag_magazine_round(slot->loaded, 0), rounds);
 	MAG_STORE(&slot->rounds, 0, MAG_RELAXED);
-	mag_slot_swap(slot);
+	mag_slot_swap(slot, MAG_TORN_SWAP_EMPTY);
 	previous -= n - rounds;
 	mag_slot_copy(objects + rounds, mag_magazine_round(slot->loaded, previous), n - rounds);
 	MAG_STORE(&slot->rounds, previous, MAG_RELAXED);
@@ -97,7 +112,7 @@ mag_slot_put_both(struct mag_slot *slot, void *const *objects, uint32_t n)
 	mag_slot_copy(mag_magazine_round(slot->loaded, rounds), objects, room);
 	/* release: as in mag_slot_put() */
 	MAG_STORE(&slot->rounds, rounds + room, MAG_RELEASE);
-	mag_slot_swap(slot);
+	mag_slot_swap(slot, MAG_TORN_SWAP_FULL);
 	mag_slot_copy(mag_magazine_round(slot->loaded, 0), objects + room, n - room);
 	MAG_STORE(&slot->rounds, n - room, MAG_RELEASE);
 	mag_slot_leave(slot);

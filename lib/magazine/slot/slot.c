@@ -54,6 +54,23 @@ set_previous(struct mag_slot *slot, struct mag_magazine *magazine, uint32_t roun
 	MAG_STORE(&slot->previous_rounds, rounds, MAG_RELAXED);
 }
 
+/* What a magazine says of itself, while it is on its way. */
+static void
+set_held(struct mag_magazine *magazine, uint32_t rounds)
+{
+	if (magazine != NULL)
+		MAG_STORE(&magazine->held, rounds, MAG_RELAXED);
+}
+
+void
+mag_slot_exchange_begin(struct mag_slot *slot)
+{
+	set_held(slot->loaded, MAG_STAT(slot->rounds));
+	set_held(slot->previous, MAG_STAT(slot->previous_rounds));
+	MAG_SIGNAL_FENCE(MAG_SEQ_CST);
+	mag_slot_torn_begin(slot, MAG_TORN_LOADED | MAG_TORN_PREVIOUS);
+}
+
 static void
 put_empty(struct mag_depot *depot, struct mag_magazine *magazine)
 {
@@ -68,7 +85,7 @@ load_full(struct mag_slot *slot, struct mag_depot *depot, uint32_t need, uint32_
 	struct mag_magazine *got[2];
 	unsigned int n;
 
-	mag_slot_torn_begin(slot);
+	mag_slot_exchange_begin(slot);
 	n = mag_depot_take(depot, &depot->full, need <= size ? 1 : 2, got);
 	if (n == 0) {
 		mag_slot_torn_end(slot);
@@ -105,7 +122,7 @@ mag_slot_take(struct mag_slot *slot, struct mag_depot *depot, void **objects, ui
 		if (got == n)
 			break;
 		if (MAG_STAT(slot->previous_rounds) > 0)
-			mag_slot_swap(slot);
+			mag_slot_swap(slot, MAG_TORN_SWAP_EMPTY);
 		else if (size == 0 || !load_full(slot, depot, n - got, size))
 			break;
 	}
@@ -119,7 +136,7 @@ load_empty(struct mag_slot *slot, struct mag_depot *depot)
 {
 	struct mag_magazine *got[2];
 
-	mag_slot_torn_begin(slot);
+	mag_slot_exchange_begin(slot);
 	if (mag_depot_take(depot, &depot->empty, 1, got) == 0) {
 		mag_slot_torn_end(slot);
 		return false;
@@ -152,7 +169,7 @@ mag_slot_give(struct mag_slot *slot, struct mag_depot *depot, void *const *objec
 		if (done == n)
 			return n;
 		if (slot->previous != NULL && MAG_STAT(slot->previous_rounds) == 0)
-			mag_slot_swap(slot);
+			mag_slot_swap(slot, MAG_TORN_SWAP_FULL);
 		else if (size == 0 || !load_empty(slot, depot))
 			return done;
 	}
@@ -163,7 +180,11 @@ mag_slot_detach_previous(struct mag_slot *slot)
 {
 	struct mag_detached detached = {slot->previous, MAG_STAT(slot->previous_rounds)};
 
+	set_held(detached.magazine, detached.rounds);
+	MAG_SIGNAL_FENCE(MAG_SEQ_CST);
+	mag_slot_torn_begin(slot, MAG_TORN_PREVIOUS);
 	set_previous(slot, NULL, 0);
+	mag_slot_torn_end(slot);
 	return detached;
 }
 
@@ -172,7 +193,11 @@ mag_slot_detach_loaded(struct mag_slot *slot)
 {
 	struct mag_detached detached = {slot->loaded, MAG_STAT(slot->rounds)};
 
+	set_held(detached.magazine, detached.rounds);
+	MAG_SIGNAL_FENCE(MAG_SEQ_CST);
+	mag_slot_torn_begin(slot, MAG_TORN_LOADED);
 	set_loaded(slot, NULL, 0);
+	mag_slot_torn_end(slot);
 	return detached;
 }
 
@@ -184,4 +209,37 @@ mag_slot_pick(struct mag_slot *slot, void **objects, uint32_t n)
 	mag_slot_copy(objects, mag_magazine_round(slot->loaded, rounds - take), take);
 	MAG_STORE(&slot->rounds, rounds - take, MAG_RELAXED);
 	return take;
+}
+
+static uint32_t
+type_of(const struct mag_magazine *magazine)
+{
+	return magazine != NULL ? magazine->rounds : 0;
+}
+
+/* Both magazines are the slot's, in the one order or the other, or twice the same. */
+static void
+mend_swap(struct mag_slot *slot, struct mag_magazine *loaded, bool was_full)
+{
+	struct mag_magazine *previous = slot->loaded == loaded ? slot->previous : slot->loaded;
+
+	set_loaded(slot, previous, was_full ? 0 : type_of(previous));
+	set_previous(slot, loaded, was_full ? type_of(loaded) : 0);
+}
+
+void
+mag_slot_mend(struct mag_slot *slot)
+{
+	uint64_t torn = MAG_STAT(slot->torn);
+	uintptr_t loaded = (uintptr_t)torn & ~(uintptr_t)MAG_TORN_BITS;
+
+	if (torn == 0)
+		return;
+	if ((torn & (MAG_TORN_SWAP_EMPTY | MAG_TORN_SWAP_FULL)) != 0)
+		mend_swap(slot, (struct mag_magazine *)loaded, (torn & MAG_TORN_SWAP_FULL) != 0);
+	if ((torn & MAG_TORN_LOADED) != 0)
+		set_loaded(slot, NULL, 0);
+	if ((torn & MAG_TORN_PREVIOUS) != 0)
+		set_previous(slot, NULL, 0);
+	mag_slot_torn_end(slot);
 }

@@ -60,6 +60,17 @@ uint32_t mag_slot_take(struct mag_slot *slot, struct mag_depot *depot, void **ob
 uint32_t mag_slot_give(struct mag_slot *slot, struct mag_depot *depot, void *const *objects,
 		       uint32_t n);
 
+/**
+ * Owner: both magazines say what they hold, and come or go until mag_slot_torn_end(). Should the
+ * thread be killed meanwhile, they are of nobody, or of the list that they have come to.
+ */
+void mag_slot_exchange_begin(struct mag_slot *slot);
+/**
+ * Put in order a slot that a killed thread has left torn; nobody else is in it. It has done what it
+ * was about to do, or has the magazine no more. Also if this is itself cut short, and begun again.
+ */
+void mag_slot_mend(struct mag_slot *slot);
+
 /** A magazine that was taken away from a slot, and its valid rounds. */
 struct mag_detached {
 	struct mag_magazine *magazine;

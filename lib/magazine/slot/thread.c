@@ -25,14 +25,14 @@ struct claim {
 	_Atomic uint64_t owner;
 	_Atomic uint32_t lcore; /* id for which it was claimed, + 1; 0: none */
 	_Atomic pid_t pid;      /* of the owner's process */
-};
+	_Atomic uint32_t hands; /* the owner's, alone */
+} MAG_ALIGNED(64);
 
 /* In shared memory. */
 static struct {
 	_Atomic bool made;
-	_Atomic bool fence;      /* the process that made the table has no membarrier */
-	_Atomic uint32_t high;   /* one more than the highest number that was ever owned */
-	_Atomic uint32_t owners; /* how many are owned now */
+	_Atomic bool fence;    /* the process that made the table has no membarrier */
+	_Atomic uint32_t high; /* one more than the highest number that was ever owned */
 	struct claim slot[MAG_SLOT_SHARED];
 } * claims;
 
@@ -71,7 +71,6 @@ static void
 slot_free(struct claim *claim)
 {
 	atomic_store_explicit(&claim->lcore, 0, memory_order_relaxed);
-	atomic_fetch_sub_explicit(&claims->owners, 1, memory_order_relaxed);
 	/* release: pairs with slot_try(): the next owner finds the slot as this one left it */
 	atomic_store_explicit(&claim->owner, 0, memory_order_release);
 }
@@ -165,7 +164,9 @@ slot_claim(unsigned int lcore)
 
 	if (claim == NULL)
 		return;
-	atomic_fetch_add_explicit(&claims->owners, 1, memory_order_relaxed);
+	/* A dead owner may have had something in hand. */
+	atomic_store_explicit(&claim->hands, (MAG_STAT(claim->hands) + 1) & ~1u,
+			      memory_order_relaxed);
 	high_raise(slot);
 	/* Pairs with the fence of a visitor that finds no owner: its words are read after this. */
 	atomic_thread_fence(memory_order_seq_cst);
@@ -199,7 +200,7 @@ void
 mag_thread_claim(void)
 {
 	if (mag_thread_slot() != MAG_SLOT_SHARED || claim_forbidden || mag_thread_share() != 0 ||
-	    mag_thread_owners() >= MAG_SLOT_SHARED || !may_own() || !mag_peer_join())
+	    !may_own() || !mag_peer_join())
 		return;
 	slot_claim(rte_lcore_id());
 }
@@ -211,12 +212,6 @@ mag_thread_slots(void)
 	return claims != NULL ? MAG_STAT_ACQUIRE(claims->high) : 0;
 }
 
-uint32_t
-mag_thread_owners(void)
-{
-	return claims != NULL ? MAG_STAT(claims->owners) : 0;
-}
-
 static uint64_t
 owner_of(uint32_t slot)
 {
@@ -224,6 +219,17 @@ owner_of(uint32_t slot)
 
 	/* acquire: pairs with the release in slot_free() */
 	return claim != NULL ? MAG_STAT_ACQUIRE(claim->owner) : 0;
+}
+
+/* No counter: a thread may be killed between a claim and any count of it. */
+uint32_t
+mag_thread_owners(void)
+{
+	uint32_t slot, slots = mag_thread_slots(), owners = 0;
+
+	for (slot = 0; slot < slots; slot++)
+		owners += owner_of(slot) != 0;
+	return owners;
 }
 
 bool
@@ -259,6 +265,14 @@ mag_thread_lcore(uint32_t slot)
 	return lcore != 0 ? lcore - 1 : LCORE_ID_ANY;
 }
 
+_Atomic uint32_t *
+mag_thread_hands(uint32_t slot)
+{
+	struct claim *claim = claim_of(slot);
+
+	return claim != NULL ? &claim->hands : NULL;
+}
+
 bool
 mag_thread_is_any_foreign(void)
 {
@@ -291,9 +305,10 @@ mag_thread_forked(void)
 void
 mag_thread_release_all(uint32_t process)
 {
-	uint32_t slot, slots = mag_thread_slots();
+	uint32_t slot;
 
-	for (slot = 0; slot < slots; slot++)
+	/* All: it may have been killed before it raised `high`. */
+	for (slot = 0; claims != NULL && slot < MAG_SLOT_SHARED; slot++)
 		if (mag_thread_process(slot) == process)
 			slot_free(&claims->slot[slot]);
 }

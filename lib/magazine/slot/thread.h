@@ -29,6 +29,7 @@
  * who owns which, for which lcore id: an owner is mag_process_id and the kernel's thread id.
  */
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -71,6 +72,8 @@ uint32_t mag_thread_process(uint32_t slot);
 pid_t mag_thread_pid(uint32_t slot);
 /** The kernel's id of the owner; 0: none. */
 pid_t mag_thread_tid(uint32_t slot);
+/** A word that belongs to the owner (hands.h); NULL: of the shared slot. */
+_Atomic uint32_t *mag_thread_hands(uint32_t slot);
 /**
  * Is any slot another process's? When the answer is no, a thread of another process that claims one
  * later sees what the caller stored before a full fence that came before this call.

@@ -106,7 +106,7 @@ extent_insert(struct mag_region *region, struct mag_extent *extent, uint32_t par
 {
 	uint32_t i, first;
 
-	mag_lock_wait(&region->lock);
+	mag_region_lock(region);
 	SLIST_INSERT_HEAD(&region->extents, extent, link);
 	first = atomic_load_explicit(&region->segments, memory_order_relaxed);
 	/* Backwards: the lists then begin with the lowest address. */

@@ -106,7 +106,7 @@ index_take(struct mag_region *region, uint32_t *index)
 	struct mag_elastic *elastic = region->elastic;
 	uint32_t i, max = mag_elastic_segments_max(region);
 
-	mag_lock_wait(&region->lock);
+	mag_region_lock(region);
 	for (i = elastic->taken_below; i < max && elastic->taken[i]; i++)
 		;
 	elastic->taken_below = i;
@@ -122,7 +122,7 @@ index_give(struct mag_region *region, uint32_t index)
 {
 	struct mag_elastic *elastic = region->elastic;
 
-	mag_lock_wait(&region->lock);
+	mag_region_lock(region);
 	elastic->taken[index] = false;
 	elastic->taken_below = RTE_MIN(elastic->taken_below, index);
 	mag_lock_release(&region->lock);
@@ -163,7 +163,7 @@ mag_elastic_grow(struct mag_region *region, uint32_t part)
 		MAG_STAT_ADD(elastic->grow_fails, 1);
 		return -ENOMEM;
 	}
-	mag_lock_wait(&region->lock);
+	mag_region_lock(region);
 	mag_region_insert(region, segment);
 	mag_lock_release(&region->lock);
 	MAG_STAT_ADD(elastic->grown, 1);
@@ -198,7 +198,7 @@ segment_withdraw(struct mag_region *region, uint32_t part, uint32_t keep)
 {
 	struct mag_segment *segment = NULL;
 
-	mag_lock_wait(&region->lock);
+	mag_region_lock(region);
 	if (MAG_STAT(region->part[part].segments_free) > keep)
 		segment = TAILQ_LAST(&region->part[part].whole, mag_segment_list);
 	if (segment != NULL)
@@ -254,7 +254,7 @@ part_spare(struct mag_region *region, uint32_t part)
 	struct mag_region_part *at = &region->part[part];
 	uint32_t spare;
 
-	mag_lock_wait(&region->lock);
+	mag_region_lock(region);
 	spare = at->free_min;
 	at->free_min = MAG_STAT(at->segments_free);
 	mag_lock_release(&region->lock);

@@ -128,13 +128,20 @@ mag_depot_take(struct mag_depot *depot, struct mag_depot_list *list, unsigned in
 	return taken;
 }
 
+/* Lists are aligned to 128 bytes, and an arena has magazines of two of them. */
+static uint32_t
+list_id(const struct mag_depot_list *list)
+{
+	return (uint32_t)((uintptr_t)list / sizeof(*list));
+}
+
 void
 mag_depot_put(struct mag_depot *depot, struct mag_depot_list *list, struct mag_magazine *magazine)
 {
 	struct mag_u128 old = mag_u128_peek(&list->head);
 	struct mag_depot_head head;
 
-	MAG_STORE(&magazine->reserved, (uintptr_t)list, MAG_RELAXED);
+	MAG_STORE(&magazine->list, list_id(list), MAG_RELAXED);
 	do {
 		head = head_unpack(old);
 		MAG_STORE(&magazine->next, head.index, MAG_RELAXED);
@@ -153,7 +160,7 @@ listed(const struct mag_depot *depot, const struct mag_depot_list *list, uint32_
 	if (!mag_arena_has_index(depot->arena, index))
 		return NULL;
 	magazine = mag_arena_magazine(depot->arena, index);
-	return *(const volatile uint64_t *)&magazine->reserved == (uintptr_t)list ? magazine : NULL;
+	return *(const volatile uint32_t *)&magazine->list == list_id(list) ? magazine : NULL;
 }
 
 struct mag_magazine *

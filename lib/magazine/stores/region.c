@@ -80,6 +80,7 @@ mag_region_alloc(const struct mag_region_params *params)
 	region->align = 1;
 	region->block = params->block != 0 ? params->block : block_choose(region->stride);
 	SLIST_INIT(&region->extents);
+	LIST_INIT(&region->all);
 	part_init(&region->part[0], MAG_NODE_ANY);
 	atomic_init(&region->parts, 1);
 	return region;
@@ -213,7 +214,7 @@ part_get(struct mag_region *region, int node, bool make)
 {
 	uint32_t part;
 
-	mag_lock_wait(&region->lock);
+	mag_region_lock(region);
 	part = part_find(region, node);
 	if (part == parts_of(region)) {
 		if (part == MAG_PARTS_MAX || (!make && region->references > 0)) {
@@ -245,6 +246,8 @@ segment_insert(struct mag_region *region, struct mag_segment *segment)
 {
 	struct mag_region_part *part = &region->part[segment->part];
 
+	segment->place = MAG_SEGMENT_FREE;
+	mag_commit();
 	if (segment->whole)
 		TAILQ_INSERT_HEAD(&part->whole, segment, link);
 	else
@@ -256,6 +259,7 @@ segment_insert(struct mag_region *region, struct mag_segment *segment)
 void
 mag_region_insert(struct mag_region *region, struct mag_segment *segment)
 {
+	LIST_INSERT_HEAD(&region->all, segment, any);
 	segment_insert(region, segment);
 	atomic_fetch_add_explicit(&region->segments, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&region->objects, segment->count, memory_order_relaxed);
@@ -263,7 +267,7 @@ mag_region_insert(struct mag_region *region, struct mag_segment *segment)
 
 /* Off its free list. */
 static void
-segment_remove(struct mag_region *region, struct mag_segment *segment)
+segment_remove(struct mag_region *region, struct mag_segment *segment, uint8_t place)
 {
 	struct mag_region_part *part = &region->part[segment->part];
 	uint32_t left;
@@ -272,16 +276,66 @@ segment_remove(struct mag_region *region, struct mag_segment *segment)
 	left = atomic_fetch_sub_explicit(&part->segments_free, 1, memory_order_relaxed) - 1;
 	part->free_min = RTE_MIN(part->free_min, left);
 	atomic_fetch_sub_explicit(&part->objects_free, segment->count, memory_order_relaxed);
+	mag_commit();
+	segment->place = place;
 }
 
 void
 mag_region_remove(struct mag_region *region, struct mag_segment *segment)
 {
-	segment_remove(region, segment);
+	segment_remove(region, segment, MAG_SEGMENT_NOWHERE);
+	LIST_REMOVE(segment, any);
 	atomic_fetch_sub_explicit(&region->segments, 1, memory_order_relaxed);
 	atomic_fetch_sub_explicit(&region->objects, segment->count, memory_order_relaxed);
 	/* release: a reader that counts them as gone does not see them free; mag_region_out() */
 	atomic_fetch_add_explicit(&region->removed, segment->count, memory_order_release);
+}
+
+/*
+ * After a process that died with the lock. The list of all segments can be walked at any time:
+ * only the links back are written late. Counts that never fall are left: what they may lack makes
+ * an estimate smaller.
+ */
+static void
+region_repair(struct mag_region *region)
+{
+	uint32_t part, parts = parts_of(region), segments = 0;
+	struct mag_segment *segment;
+	uint64_t objects = 0;
+
+	for (part = 0; part < parts; part++)
+		part_init(&region->part[part], region->part[part].node);
+	LIST_FOREACH(segment, &region->all, any) {
+		segments++;
+		objects += segment->count;
+		if (segment->place == MAG_SEGMENT_FREE)
+			segment_insert(region, segment);
+	}
+	atomic_store_explicit(&region->segments, segments, memory_order_relaxed);
+	atomic_store_explicit(&region->objects, objects, memory_order_relaxed);
+}
+
+void
+mag_region_lock(struct mag_region *region)
+{
+	if (unlikely(mag_lock_spin(&region->lock)))
+		region_repair(region);
+}
+
+unsigned int
+mag_region_put_stray(struct mag_region *region)
+{
+	struct mag_segment *segment;
+	unsigned int n = 0;
+
+	mag_region_lock(region);
+	LIST_FOREACH(segment, &region->all, any)
+		if (segment->place == MAG_SEGMENT_MOVING) {
+			segment_insert(region, segment);
+			n++;
+		}
+	mag_lock_release(&region->lock);
+	return n;
 }
 
 static struct mag_segment *
@@ -291,7 +345,7 @@ segment_take(struct mag_region *region, struct mag_segment_list *list)
 
 	if (segment == NULL)
 		return NULL;
-	segment_remove(region, segment);
+	segment_remove(region, segment, MAG_SEGMENT_MOVING);
 	/* release: a reader that counts it as taken does not see it free; mag_region_out() */
 	atomic_fetch_add_explicit(&region->allocations, 1, memory_order_release);
 	return segment;
@@ -302,7 +356,7 @@ mag_region_get(struct mag_region *region, uint32_t part)
 {
 	struct mag_segment *segment;
 
-	mag_lock_spin(&region->lock);
+	mag_region_lock(region);
 	segment = segment_take(region, &region->part[part].tails);
 	if (segment == NULL)
 		segment = segment_take(region, &region->part[part].whole);
@@ -315,7 +369,7 @@ mag_region_get_whole(struct mag_region *region, uint32_t part)
 {
 	struct mag_segment *segment;
 
-	mag_lock_spin(&region->lock);
+	mag_region_lock(region);
 	segment = segment_take(region, &region->part[part].whole);
 	mag_lock_release(&region->lock);
 	return segment;
@@ -324,7 +378,7 @@ mag_region_get_whole(struct mag_region *region, uint32_t part)
 void
 mag_region_put(struct mag_region *region, struct mag_segment *segment)
 {
-	mag_lock_spin(&region->lock);
+	mag_region_lock(region);
 	segment_insert(region, segment);
 	atomic_fetch_add_explicit(&region->frees, 1, memory_order_relaxed);
 	mag_lock_release(&region->lock);
@@ -343,7 +397,7 @@ mag_region_attach(struct mag_region *region, uint32_t align)
 {
 	int ret = 0;
 
-	mag_lock_wait(&region->lock);
+	mag_region_lock(region);
 	if (region->references >= 2) {
 		ret = -EBUSY;
 	} else {
@@ -357,7 +411,7 @@ mag_region_attach(struct mag_region *region, uint32_t align)
 void
 mag_region_detach(struct mag_region *region, uint32_t align)
 {
-	mag_lock_wait(&region->lock);
+	mag_region_lock(region);
 	region->references--;
 	region->need[region->need[0] != align] = 0;
 	mag_lock_release(&region->lock);
@@ -388,6 +442,7 @@ mag_region_reset(struct mag_region *region)
 		extent_unpoison(region, extent);
 		mag_meta_free(extent);
 	}
+	LIST_INIT(&region->all);
 	mag_map_forget(&region->map);
 	if (region->mirror != NULL)
 		mag_mirror_clear(region->mirror);

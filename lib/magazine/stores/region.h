@@ -19,6 +19,10 @@
  * A mirror region is a region whose segments are on no list: each belongs to the first region's
  * segment of the same index, and is free or allocated when that one is.
  *
+ * The lock of a process that died is broken by whoever waits for it (base/lock.h). The place of
+ * each segment says then what is free, and lists and counts are made anew from it: a segment that
+ * is taken is FREE until it has left its list, and one that comes back is FREE before it is on one.
+ *
  * The lock guards the lists and is a leaf: nothing is waited for while it is held. Counts are also
  * read without it. In a debugger: lock.holder, and part[i].segments_free against the length of
  * part[i].whole and part[i].tails.
@@ -86,6 +90,7 @@ struct mag_region {
 
 	struct mag_lock lock; /**< guards all below; the counts are also read without it */
 	SLIST_HEAD(, mag_extent) extents;
+	LIST_HEAD(, mag_segment) all; /**< segments, in use or not */
 	uint32_t references;
 	uint32_t need[2];       /**< alignment that each cache on it relies on; 0: no cache */
 	_Atomic uint32_t parts; /**< at least 1 */
@@ -164,6 +169,14 @@ void mag_region_put(struct mag_region *region, struct mag_segment *segment);
  * mag_slab_in().
  */
 uint64_t mag_region_out(const struct mag_region *region);
+
+/**
+ * Take the lock, and put in order what a process that died with it has left. Spins: for the data
+ * path.
+ */
+void mag_region_lock(struct mag_region *region);
+/** Put back what dead threads had on its way; nobody who lives has any. Returns how many. */
+unsigned int mag_region_put_stray(struct mag_region *region);
 
 /** Forget all memory: nothing of it may be in use any more. Touches no object. */
 void mag_region_reset(struct mag_region *region);

@@ -22,6 +22,7 @@
 #include <rte_cycles.h>
 
 #include "base/deadline.h"
+#include "base/peer.h"
 #include "base/process.h"
 #include "visits/perimeter.h"
 
@@ -57,6 +58,8 @@ mag_perimeter_enter_within(struct mag_cache *cache, uint64_t us)
 	uint64_t me = mag_process_thread(), expected, deadline = mag_deadline_in(us);
 	uint32_t left;
 
+	/* So that others know when it is dead, and may go in its place. */
+	mag_peer_join();
 	/* relaxed: only this thread can have stored its own token */
 	if (atomic_load_explicit(&cache->perimeter, memory_order_relaxed) == me) {
 		cache->perimeter_depth++;
@@ -83,6 +86,20 @@ bool
 mag_perimeter_enter(struct mag_cache *cache, bool wait)
 {
 	return mag_perimeter_enter_within(cache, wait ? PERIMETER_US : 0);
+}
+
+bool
+mag_perimeter_take_over(struct mag_cache *cache, uint32_t process)
+{
+	uint64_t thread = MAG_STAT(cache->perimeter);
+
+	/* acquire: what the dead thread did in here */
+	if (thread >> 32 != process || !atomic_compare_exchange_strong_explicit(
+					       &cache->perimeter, &thread, mag_process_thread(),
+					       memory_order_acquire, memory_order_relaxed))
+		return false;
+	cache->perimeter_depth = 1;
+	return true;
 }
 
 void

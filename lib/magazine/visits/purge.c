@@ -23,6 +23,7 @@
 #include "base/counter.h"
 #include "base/deadline.h"
 #include "base/log.h"
+#include "base/peer.h"
 #include "home/object.h"
 #include "parts/type.h"
 #include "visits/perimeter.h"
@@ -301,6 +302,7 @@ may_destruct(const struct mag_cache *cache)
 {
 	if (is_in_callback(cache))
 		return -EDEADLK;
+	mag_peer_join(); /* before a lock is held, so that others know when this process is dead */
 	return mag_cache_is_elsewhere(cache) ? -EPERM : 0;
 }
 
@@ -431,6 +433,7 @@ previous_reap(struct mag_home *home)
 
 	if (!mag_visitor_lock(home, &home->visit))
 		return false;
+	mag_hands_begin(); /* the pile is destroyed with the lock let go */
 	for (i = 0; i < slots; i++)
 		mag_sweep_announce(&sweep, i);
 	if (slots > 0)
@@ -448,6 +451,7 @@ previous_reap(struct mag_home *home)
 	}
 	mag_lock_release(&home->visit);
 	pile_destroy(home, &pile);
+	mag_hands_end();
 	return pile.count > 0;
 }
 

@@ -3,13 +3,8 @@
 #define MAG_RECOVER_H
 
 /*
- * What a process that died has left in a cache: its threads' slots, with magazines in them.
- *
- * A slot whose owner died outside is like one without an owner: its magazines can be stolen, are
- * purged with those of others, and are the next owner's. One whose owner died inside keeps `busy`,
- * and visits to it are denied. The number of rounds is the last that a get or a put writes, so the
- * slot is whole, and `busy` is cleared, unless its magazines were changing places (`torn`): then
- * fields may not belong together. Such a slot is left alone, and its number is never claimed again.
+ * What a process that died has left in a cache: locks, its threads' slots, magazines that no slot
+ * and no list names, segments on their way, objects that are counted as in transit.
  */
 
 #include <stdbool.h>
@@ -18,11 +13,12 @@
 #include "cache/cache.h"
 
 /**
- * Let go the slots of a dead process's threads.
+ * Put the cache in order after a process that has died: all that it had in it can be had again, but
+ * for the objects that it held itself as a user, those of the operation that it died in included.
  *
  * @return
- *   False: some slot is torn.
+ *   False: some living thread stayed where it kept this from looking; to be called again later.
  */
-bool mag_recover_slots(struct mag_cache *cache, uint32_t process);
+bool mag_recover(struct mag_cache *cache, uint32_t process);
 
 #endif /* MAG_RECOVER_H */

@@ -160,7 +160,7 @@ look_at_segment(struct mag_cache *cache, const struct mag_segment *segment, uint
 	for (i = 0; i < segment->count; i = end) {
 		end = RTE_MIN(i + STEP, segment->count);
 		n = 0;
-		mag_lock_wait(&layer->lock);
+		mag_slab_lock(layer);
 		for (; i < end; i++)
 			if (slab->bufctl[i].state == MAG_BUFCTL_FREE)
 				copy[n++] = (void *)mag_segment_object(segment, i);

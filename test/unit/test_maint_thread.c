@@ -228,6 +228,14 @@ TEST(test_magazines_that_are_exchanged_seldom_do_not_grow, setup_growing, teardo
 	assert_update(0, 14);
 }
 
+TEST(test_an_update_that_another_one_has_overtaken_does_not_make_magazines_grow, setup_growing,
+     teardown)
+{
+	hold(100, 0);
+	atomic_store(&cache->returned_seen, UINT64_MAX / 2);
+	assert_update(0, 14);
+}
+
 static void
 free_all(void *objects)
 {

@@ -59,17 +59,6 @@ struct mag_homes {
 	struct mag_home *home[MAG_PARTS_MAX];
 };
 
-/** What passed through all slots so far. */
-struct mag_traffic {
-	uint64_t allocs; /**< objects that users got */
-	/**
-	 * Objects that a slot gave to the depot or the slabs and got from there, either one counted
-	 * to the smaller sum: larger magazines would have kept them in the slot. What one lcore
-	 * gets and another puts passes by the depot whatever the size.
-	 */
-	uint64_t returned;
-};
-
 struct mag_cache {
 	/* Never changes after creation. */
 	struct mag_cache_head head; /**< slots of the first home: what mag_inline.h looks for */
@@ -114,7 +103,7 @@ struct mag_cache {
 	uint64_t next_update; /**< TSC, 0 = one interval from now; under the list's lock */
 	_Atomic uint64_t update_allocs;   /**< of a pool, allocations until the last update */
 	_Atomic uint64_t contention_seen; /**< contention at the last update */
-	struct mag_traffic traffic_seen;  /**< at the last update; maintenance alone */
+	_Atomic uint64_t allocs_seen, returned_seen; /**< traffic (update.c) at the last update */
 	uint64_t next_purge;  /**< TSC: none before for low memory; under the list's lock */
 	_Atomic bool reaping; /**< a reap has begun and is not over */
 	_Atomic uint64_t resizes, purges, reaps, updates;

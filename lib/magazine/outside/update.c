@@ -13,7 +13,7 @@
  * back to the slabs.
  *
  * In a debugger: cache->updates, cache->contention_seen beside the depots' contention,
- * cache->traffic_seen, cache->common.type, and cache->reaping while a large reap is not through.
+ * cache->returned_seen, cache->common.type, and cache->reaping while a large reap is not through.
  */
 
 #include <errno.h>
@@ -39,10 +39,21 @@ static _Atomic uint64_t updates; /* of all caches */
 #define OBJECTS_PER_EXCHANGE 1024
 #define EXCHANGES_MIN 1000
 
-static struct mag_traffic
+/** What passed through all slots so far. */
+struct traffic {
+	uint64_t allocs; /**< objects that users got */
+	/**
+	 * Objects that a slot gave to the depot or the slabs and got from there, either one counted
+	 * to the smaller sum: larger magazines would have kept them in the slot. What one lcore
+	 * gets and another puts passes by the depot whatever the size.
+	 */
+	uint64_t returned;
+};
+
+static struct traffic
 traffic_of(const struct mag_cache *cache)
 {
-	struct mag_traffic traffic = {0, 0};
+	struct traffic traffic = {0, 0};
 	const struct mag_home *home;
 	const struct mag_slot *slot;
 	unsigned int part, i;
@@ -57,18 +68,27 @@ traffic_of(const struct mag_cache *cache)
 	return traffic;
 }
 
+/* What another thread's update has seen meanwhile is more than this one has. */
 static bool
-exchanges_too_often(const struct mag_cache *cache, struct mag_traffic traffic, uint32_t type)
+exchanges_too_often(const struct mag_cache *cache, const struct traffic *traffic, uint32_t type)
 {
-	uint64_t exchanges = (traffic.returned - cache->traffic_seen.returned) / type;
+	uint64_t allocs = traffic->allocs - MAG_STAT(cache->allocs_seen);
+	uint64_t seen = MAG_STAT(cache->returned_seen);
+	uint64_t exchanges = (traffic->returned - RTE_MIN(seen, traffic->returned)) / type;
 
-	return exchanges >= EXCHANGES_MIN &&
-	       exchanges * OBJECTS_PER_EXCHANGE > traffic.allocs - cache->traffic_seen.allocs;
+	return exchanges >= EXCHANGES_MIN && exchanges * OBJECTS_PER_EXCHANGE > allocs;
+}
+
+static void
+traffic_seen(struct mag_cache *cache, const struct traffic *traffic)
+{
+	atomic_store_explicit(&cache->allocs_seen, traffic->allocs, memory_order_relaxed);
+	atomic_store_explicit(&cache->returned_seen, traffic->returned, memory_order_relaxed);
 }
 
 /* Type to move to: smaller when more lcores came, bigger when they come to the depot too often. */
 static uint32_t
-resize_wanted(struct mag_cache *cache, uint64_t contention, struct mag_traffic traffic)
+resize_wanted(struct mag_cache *cache, uint64_t contention, const struct traffic *traffic)
 {
 	uint64_t seen = MAG_STAT(cache->contention_seen);
 	uint32_t type = MAG_STAT(cache->common.type), bound = mag_cache_type_bound(cache);
@@ -110,7 +130,7 @@ mag_update_tables(struct mag_cache *cache)
 void
 mag_update_magazines(struct mag_cache *cache, unsigned int chains)
 {
-	struct mag_traffic traffic = traffic_of(cache);
+	struct traffic traffic = traffic_of(cache);
 	struct mag_home *home;
 	uint64_t contention = 0;
 	unsigned int part;
@@ -119,13 +139,13 @@ mag_update_magazines(struct mag_cache *cache, unsigned int chains)
 
 	MAG_FOREACH_HOME(cache, part, home)
 		contention += mag_depot_contention(&home->depot);
-	type = resize_wanted(cache, contention, traffic);
+	type = resize_wanted(cache, contention, &traffic);
 	resize = type != MAG_STAT(cache->common.type);
 	mag_cache_working_set_update(cache);
 	if (!resize)
 		atomic_store_explicit(&cache->contention_seen, contention, memory_order_relaxed);
 	if (!resize || mag_cache_change_type(cache, type, false) == 0)
-		cache->traffic_seen = traffic;
+		traffic_seen(cache, &traffic);
 	mag_cache_working_set_reap(cache, chains);
 	mag_steal_note_peaks(cache);
 	mag_strangers_look(cache);

@@ -84,10 +84,17 @@ class Wires:
         wire.bind((name, 0))
         return wire
 
-    def send(self):
-        for wire, frames in zip(self.sockets, self.frames):
-            for frame in frames:
-                wire.send(frame)
+    def send(self, window=None, wait_for=None):
+        """All of both ports; or so many at a time, until as many packets are sent."""
+        window = window or max(map(len, self.frames))
+        ready = sum(map(len, self.sent()))
+        for first in range(0, max(map(len, self.frames)), window):
+            for wire, frames in zip(self.sockets, self.frames):
+                for frame in frames[first : first + window]:
+                    wire.send(frame)
+                    ready += 1
+            if wait_for:
+                wait_for(lambda: sum(map(len, self.sent())) >= ready, f"{ready} packets sent")
 
     def sent(self):
         """What the application has sent so far."""

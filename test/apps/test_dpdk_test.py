@@ -9,7 +9,6 @@ only tests of these names.
 """
 
 import os
-import re
 import subprocess
 import sys
 
@@ -55,17 +54,6 @@ DEVICES = {
     "cryptodev_openssl_autotest": "crypto_openssl0",
 }
 
-# Tests that do not always end on magazine as on the default handler: what they say then, and why.
-# Such an end in all of TRIES is a skip with the reason; any other fails.
-DIFFERS = {
-    "mbuf_autotest": (
-        re.compile(r"after 10s only \d+ of \d+ mbufs left free"),
-        "takes rte_mempool_avail_count() for exact while it frees: on magazine it misses, for a "
-        "moment, the objects of a slab whose last object has come back",
-    ),
-}
-TRIES = 3
-
 
 def result_of(how, name):
     """Status of one test, and what it printed."""
@@ -94,13 +82,7 @@ def compare(name):
     if expected == SKIPPED:
         raise tap.Skip("skips itself on the default handler")
     for how in others:
-        said, why = DIFFERS.get(name, (None, None))
-        for _ in range(TRIES if said else 1):
-            status, output = result_of(how, name)
-            if status == expected:
-                break
-        if status != expected and said and said.search(output):
-            raise tap.Skip(f"{how.name}: {why}")
+        status, output = result_of(how, name)
         tap.check(
             status == expected,
             f"{how.name}: {status}, default {expected}\n{lab.last_lines(output, 40)}",

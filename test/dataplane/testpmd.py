@@ -87,10 +87,13 @@ ERROR_WORDS = re.compile(
     r"command not found|ambiguous|unrecognized|unknown|stuck|lost|unsupported",
     re.IGNORECASE,
 )
-# Counters at zero, words of packet flags, and what the tap port says on a kernel without its
-# queueing disciplines, and libxdp on one without its file system.
+# Counters and flags at zero, words of packet flags; and what is said of ports that have no
+# promiscuous mode, by the tap port on a kernel without its queueing disciplines, and by libxdp on
+# one without its file system.
 HARMLESS = re.compile(
-    r"errors: *0\b|Bad-[a-z0-9-]*csum: *0\b|CKSUM_UNKNOWN|qdisc|Disabling rte flow support|"
+    r"errors: *0\b|-FAILED: 0|Bad-[a-z0-9-]*csum: *0\b|CKSUM_UNKNOWN|qdisc|"
+    r"Disabling rte flow support|"
+    r"promiscuous mode for port \d+: Operation not supported - ignore|"
     r"libbpf: elf: skipping|libxdp: Can't use dispatcher",
     re.IGNORECASE,
 )

@@ -83,8 +83,8 @@ def udp(data, sport=1000, dport=2000, src=HOST_IP, dst=PORT_IP):
     return header[:6] + struct.pack("!H", check) + data
 
 
-def tcp(data, sport=3000, dport=4000, src=HOST_IP, dst=PORT_IP):
-    header = struct.pack("!HHIIBBHHH", sport, dport, 1, 2, 5 << 4, 0x10, 8192, 0, 0)
+def tcp(data, sport=3000, dport=4000, src=HOST_IP, dst=PORT_IP, sequence=1):
+    header = struct.pack("!HHIIBBHHH", sport, dport, sequence, 2, 5 << 4, 0x10, 8192, 0, 0)
     check = checksum(_pseudo(src, dst, PROTO_TCP, len(header) + len(data)) + header + data)
     return header[:16] + struct.pack("!H", check) + header[18:] + data
 

@@ -48,7 +48,7 @@ def source():
         for name in sorted(exports.listed(folder)["MAGAZINE_0"]):
             lines.append(f"__typeof__(&{name}) api_{name};")
     for header in HEADERS:
-        for name in re.findall(r"(?m)^struct (\w+) \{", exports.code(header)):
+        for name in re.findall(r"(?m)^struct (\w+) \{", header.read_text()):
             lines.append(f"struct {name} *api_struct_{name};")
     return "\n".join(lines) + "\n"
 

@@ -33,8 +33,8 @@ static _Atomic uint64_t updates; /* of all caches */
 
 /*
  * Magazines grow when slots exchanged more than one of them for so many objects that users got, to
- * get the same objects back. An exchange takes as long as some tens of objects. With fewer in an
- * interval the load is too small for the visits that a resize makes.
+ * get the same objects back. With fewer in an interval the load is too small for the visits that a
+ * resize makes. Both numbers are chosen, not measured.
  */
 #define OBJECTS_PER_EXCHANGE 1024
 #define EXCHANGES_MIN 1000

@@ -48,8 +48,8 @@ struct mag_cache *mag_cache_create_with(const struct mag_cache_params *params, u
  * Header of a magazine; its rounds, the objects, follow it. The valid ones are at the lower end.
  */
 struct mag_magazine {
-	uint32_t next;     /**< index of the next magazine of a depot list; 0 = last */
-	uint32_t rounds;   /**< its type: how many rounds it holds when it is full */
+	uint32_t next;   /**< index of the next magazine of a depot list; 0 = last */
+	uint32_t rounds; /**< its type: how many rounds it holds when it is full */
 	/**
 	 * How many are valid while neither a slot nor a list knows: should the thread that has it
 	 * be killed.

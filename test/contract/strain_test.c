@@ -3,6 +3,7 @@
 /* Pools that are used up, and lcores that are interrupted all the time. */
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include <rte_common.h>
+#include <rte_mempool.h>
 #include <rte_telemetry.h>
 
 #include "base/compat.h"

@@ -8,6 +8,7 @@
 #include <rte_random.h>
 
 #include "mag_maint.h"
+#include "mag_stats.h"
 #include "pool.h"
 
 /* clang-format off */
@@ -132,12 +133,28 @@ pool_make(const struct cell *cell, const struct peer *peer, char why[BENCH_WHY])
 	return NULL;
 }
 
+struct search {
+	const void *cache;
+	bool found;
+};
+
+static void
+search_visit(struct mag_cache *cache, void *arg)
+{
+	struct search *search = arg;
+
+	search->found |= cache == search->cache;
+}
+
 bool
 pool_update(void *state)
 {
 	const struct rte_mempool *mp = state;
+	struct search search = {.cache = mp->pool_data};
 
-	if (strcmp(rte_mempool_get_ops(mp->ops_index)->name, "magazine") != 0)
+	/* The plugin that is measured may be another one by the same name. */
+	if (strcmp(rte_mempool_get_ops(mp->ops_index)->name, "magazine") != 0 ||
+	    mag_cache_walk(search_visit, &search) != 0 || !search.found)
 		return false;
 	mag_cache_update(mp->pool_data);
 	return true;

@@ -104,6 +104,11 @@ fixture_elastic(struct mag_region_params its, struct mag_cache_params params)
 	is_pool = false;
 }
 
+static void
+visit_nothing(struct mag_cache *visited __rte_unused, void *arg __rte_unused)
+{
+}
+
 void
 fixture_ledger(void)
 {
@@ -117,6 +122,8 @@ fixture_ledger(void)
 			assert_int_equal(mag_mirror_add(region->ledger, at->base, at->count,
 							at->stride, at->node),
 					 0);
+	/* A thread that finds the pool on the list finds it so. */
+	mag_cache_walk(visit_nothing, NULL);
 }
 
 void

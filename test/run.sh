@@ -24,7 +24,7 @@ FULL_PROGRAMS='^([at]san/stress/pool(-filtered)?'
 FULL_PROGRAMS+='|contract/(exchange|lcores)-(match-.*|single-.*|.*iova-.*))$'
 # Seconds that each takes alone on two idle CPUs, with what it builds; and the same with --full.
 declare -A SUITE_SECONDS=(
-	[style]="60 140" [unit]="220 160" [arm]="120 110" [contract]="300 1400" [model]="120 350"
+	[style]="60 140" [unit]="220 600" [arm]="120 150" [contract]="300 1400" [model]="120 350"
 	[dataplane]="270 660" [numa]="60 90" [bench]="45 170" [mutation]="110 2000"
 	[stress]="90 930" [tsan]="230 1800" [asan]="170 1500" [fuzz]="60 330" [apps]="1800 1800"
 	[compat]="4500 5340"

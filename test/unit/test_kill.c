@@ -29,6 +29,8 @@
 #define COUNT 1024
 #define SIZE 64
 #define SEGMENTS (COUNT / FIXTURE_BLOCK)
+/* With MAGAZINE_FULL: after each step of what is short, after some of what takes 100,000. */
+#define FULL_STEPS UINT64_C(10000000)
 /* What parent and child know of each other. */
 static struct shared {
 	_Atomic uint64_t steps;
@@ -231,7 +233,7 @@ recover_victim(void)
 static const struct victim {
 	const char *name;
 	void (*before)(void), (*act)(void);
-	unsigned int kills; /* all with MAGAZINE_FULL */
+	unsigned int kills;
 } victims[] = {
 	{"claim", nothing, get_and_put_one, 60},
 	{"get_and_put", fill_magazines, get_and_put_one, 60},
@@ -378,8 +380,9 @@ kill_at_each_step(const char *name)
 	kill_after(victim, UINT64_MAX, owners);
 	assert_true(shared->done);
 	steps = shared->steps;
-	if (run_is_full() || steps < kills)
-		kills = steps;
+	if (run_is_full())
+		kills = 2 * FULL_STEPS / steps;
+	kills = RTE_MIN(kills, steps);
 	for (i = 0; i < kills; i++)
 		kill_after(victim, 1 + i * steps / kills, owners);
 	printf("# %s: %lu kills in %lu steps\n", victim->name, (unsigned long)kills,

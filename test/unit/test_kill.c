@@ -30,7 +30,7 @@
 #define SIZE 64
 #define SEGMENTS (COUNT / FIXTURE_BLOCK)
 /* With MAGAZINE_FULL: after each step of what is short, after some of what takes 100,000. */
-#define FULL_STEPS UINT64_C(10000000)
+#define FULL_STEPS UINT64_C(5000000)
 /* What parent and child know of each other. */
 static struct shared {
 	_Atomic uint64_t steps;
@@ -319,12 +319,13 @@ assert_nothing_is_left(void)
 	assert_int_equal(cache_enable(), 0);
 }
 
+/* updates: that there were before. */
 static bool
-is_recovered(uint32_t owners)
+is_recovered(uint32_t owners, uint64_t updates)
 {
-	/* Sooner than the thread that does it otherwise. */
-	mag_pass_run(true);
-	return !mag_peer_is_dead(shared->id) && !mag_peer_is_dead(shared->victim) &&
+	/* Sooner than the thread that does it otherwise; with updates it looks for the dead. */
+	return mag_pass_run(true) && mag_maint_updates() > updates &&
+	       !mag_peer_is_dead(shared->id) && !mag_peer_is_dead(shared->victim) &&
 	       mag_thread_owners() == owners;
 }
 
@@ -332,6 +333,7 @@ static void
 kill_after(const struct victim *victim, uint64_t last, uint32_t owners)
 {
 	static void *all[COUNT + 1];
+	uint64_t updates;
 	uint32_t held, lost;
 	char where[200];
 	int status;
@@ -347,7 +349,8 @@ kill_after(const struct victim *victim, uint64_t last, uint32_t owners)
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 	assert_int_equal(mag_maint_interval(1), 0);
-	wait_until(is_recovered(owners));
+	updates = mag_maint_updates();
+	wait_until(is_recovered(owners, updates));
 	lost = COUNT - drain(all);
 	held = shared->held;
 	if (lost > held + shared->taking || lost + shared->giving < held) {

@@ -62,8 +62,8 @@ mag_slot_swap(struct mag_slot *slot, unsigned int torn)
 	uint32_t previous = MAG_STAT(slot->previous_rounds);
 
 	mag_slot_torn_begin(slot, (uintptr_t)loaded + torn);
-	slot->loaded = slot->previous;
-	slot->previous = loaded;
+	MAG_STORE(&slot->loaded, slot->previous, MAG_RELAXED);
+	MAG_STORE(&slot->previous, loaded, MAG_RELAXED);
 	MAG_STORE(&slot->capacity, slot->loaded->rounds, MAG_RELAXED);
 	MAG_STORE(&slot->previous_rounds, MAG_STAT(slot->rounds), MAG_RELAXED);
 	/* release: pairs with the acquire in mag_slot_objects() */

@@ -42,7 +42,7 @@ prefetch_empty(struct mag_magazine *magazine)
 static void
 set_loaded(struct mag_slot *slot, struct mag_magazine *magazine, uint32_t rounds)
 {
-	slot->loaded = magazine;
+	MAG_STORE(&slot->loaded, magazine, MAG_RELAXED);
 	MAG_STORE(&slot->capacity, magazine != NULL ? magazine->rounds : 0, MAG_RELAXED);
 	MAG_STORE(&slot->rounds, rounds, MAG_RELAXED);
 }
@@ -50,7 +50,7 @@ set_loaded(struct mag_slot *slot, struct mag_magazine *magazine, uint32_t rounds
 static void
 set_previous(struct mag_slot *slot, struct mag_magazine *magazine, uint32_t rounds)
 {
-	slot->previous = magazine;
+	MAG_STORE(&slot->previous, magazine, MAG_RELAXED);
 	MAG_STORE(&slot->previous_rounds, rounds, MAG_RELAXED);
 }
 

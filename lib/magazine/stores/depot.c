@@ -193,8 +193,8 @@ list_restart(struct mag_depot_list *list)
 void
 mag_depot_update(struct mag_depot *depot)
 {
-	depot->full.reaplimit = list_restart(&depot->full).min;
-	depot->empty.reaplimit = list_restart(&depot->empty).min;
+	MAG_STORE(&depot->full.reaplimit, list_restart(&depot->full).min, MAG_RELAXED);
+	MAG_STORE(&depot->empty.reaplimit, list_restart(&depot->empty).min, MAG_RELAXED);
 }
 
 static bool
@@ -203,7 +203,7 @@ list_zero(struct mag_depot_list *list)
 	struct mag_depot_head was = list_restart(list);
 	bool changed = list->reaplimit != was.total || was.min != was.total;
 
-	list->reaplimit = was.total;
+	MAG_STORE(&list->reaplimit, was.total, MAG_RELAXED);
 	return changed;
 }
 
@@ -258,7 +258,7 @@ mag_depot_reap(struct mag_depot *depot, struct mag_depot_list *list, unsigned in
 		if (likely(mag_u128_cas(&list->head, &old, head_pack(head))))
 			break;
 	}
-	list->reaplimit -= taken;
+	MAG_STORE(&list->reaplimit, list->reaplimit - taken, MAG_RELAXED);
 	/* release: what is counted is off the list; pairs with mag_depot_in() */
 	atomic_fetch_add_explicit(&list->reaped, taken, memory_order_release);
 	return taken;

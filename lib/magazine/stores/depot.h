@@ -42,7 +42,7 @@
 struct mag_depot_list {
 	struct mag_u128 head;
 	_Atomic uint32_t contention; /**< takes whose first exchange failed */
-	uint32_t reaplimit;          /**< under the cache's working set lock */
+	uint32_t reaplimit;          /**< under the working set lock; also read without */
 	_Atomic uint64_t reaped;     /**< magazines; written under the same lock */
 } MAG_ALIGNED(128);
 

@@ -295,13 +295,15 @@ makers(void)
 	return mask;
 }
 
+/* release: NULL: there is nothing to release. */
 static void
 entry_leave(struct peer *peer, uint64_t expected, void (*release)(uint32_t id))
 {
 	if (!atomic_compare_exchange_strong_explicit(&peer->state, &expected, LEAVING,
 						     memory_order_relaxed, memory_order_relaxed))
 		return;
-	release(MAG_STAT(peer->id));
+	if (release != NULL)
+		release(MAG_STAT(peer->id));
 	atomic_store_explicit(&peer->id, 0, memory_order_relaxed);
 	/* release: pairs with entry_claim() */
 	atomic_store_explicit(&peer->state, FREE, memory_order_release);
@@ -324,7 +326,7 @@ bury(struct peer *peer, uint64_t me, bool (*recover)(uint32_t id), void (*releas
 		entry_leave(peer, DEAD, release);
 }
 
-/* It has nothing yet. */
+/* It has no slot yet, and may have no id: that of nobody would be those of all free slots. */
 static bool
 joiner_is_dead(uint64_t state)
 {
@@ -359,7 +361,7 @@ mag_peers_bury(bool (*recover)(uint32_t id), void (*release)(uint32_t id))
 			state = MAG_STAT(peer->state);
 		}
 		if ((state & STATE_MASK) == JOINING && joiner_is_dead(state))
-			entry_leave(peer, state, release);
+			entry_leave(peer, state, NULL);
 		if (state == DEAD)
 			bury(peer, UINT64_C(1) << (own - table->peer), recover, release);
 	}

@@ -429,7 +429,7 @@ object_free(struct mag_slab_layer *layer, void *object, struct mag_slab **slab,
 }
 
 static void
-empty_put(struct mag_slab_layer *layer, struct mag_slab *empty)
+empty_put(struct mag_slab_layer *layer, struct mag_slab *empty, struct mag_magazine *draining)
 {
 	layer->draining = NULL;
 	mag_lock_release(&layer->lock);
@@ -437,28 +437,28 @@ empty_put(struct mag_slab_layer *layer, struct mag_slab *empty)
 	mag_region_put(layer->region, empty->segment);
 	moving_end(layer, layer->region->block);
 	mag_slab_lock(layer);
+	layer->draining = draining;
 }
 
 unsigned int
 mag_slab_free(struct mag_slab_layer *layer, void *const *objects, unsigned int n,
 	      struct mag_magazine *magazine)
 {
-	struct mag_slab *slab = NULL, *empty;
+	struct mag_slab *slab = NULL, *empty = NULL;
 	unsigned int i, good = 0;
 
 	if (unlikely(mag_slab_is_intrinsic(layer)))
 		return system_free(layer, objects, n);
 	mag_slab_lock(layer);
-	for (i = n; i-- > 0;) {
-		empty = NULL;
-		layer->draining = magazine;
+	layer->draining = magazine;
+	for (i = n; i-- > 0; empty = NULL) {
 		good += object_free(layer, objects[i], &slab, &empty);
 		if (magazine != NULL) {
 			mag_commit();
 			MAG_STORE(&magazine->held, i, MAG_RELAXED);
 		}
 		if (unlikely(empty != NULL))
-			empty_put(layer, empty);
+			empty_put(layer, empty, magazine);
 	}
 	layer->draining = NULL;
 	mag_lock_release(&layer->lock);

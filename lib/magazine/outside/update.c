@@ -56,10 +56,10 @@ traffic_of(const struct mag_cache *cache)
 	struct traffic traffic = {0, 0};
 	const struct mag_home *home;
 	const struct mag_slot *slot;
-	unsigned int part, i;
+	unsigned int part, i, slots = mag_thread_slots();
 
 	MAG_FOREACH_HOME(cache, part, home)
-		for (i = 0; i < MAG_SLOT_SHARED; i++) {
+		for (i = 0; i < slots; i++) {
 			slot = &home->slot[i];
 			traffic.allocs += MAG_STAT(slot->allocs);
 			traffic.returned +=

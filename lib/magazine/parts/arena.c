@@ -204,8 +204,8 @@ pending_settle(struct mag_arena *arena)
  * The look at pending is an exchange, and comes after the release: whoever pushes later sees
  * the lock free and settles itself, so nothing is left behind.
  */
-static void
-arena_let_go(struct mag_arena *arena)
+void
+mag_arena_let_go(struct mag_arena *arena)
 {
 	do {
 		pending_settle(arena);
@@ -224,7 +224,7 @@ mag_arena_get(struct mag_arena *arena, uint32_t rounds)
 		return NULL;
 	pending_settle(arena);
 	magazine = arena_get_locked(arena, rounds);
-	arena_let_go(arena);
+	mag_arena_let_go(arena);
 	return magazine;
 }
 
@@ -238,19 +238,7 @@ mag_arena_put(struct mag_arena *arena, struct mag_magazine *magazine)
 		if (!mag_lock_try(&arena->lock))
 			return;
 	}
-	arena_let_go(arena);
-}
-
-bool
-mag_arena_hold(struct mag_arena *arena)
-{
-	return mag_lock_try(&arena->lock) || mag_lock_break(&arena->lock);
-}
-
-void
-mag_arena_let_go(struct mag_arena *arena)
-{
-	arena_let_go(arena);
+	mag_arena_let_go(arena);
 }
 
 static struct mag_magazine *

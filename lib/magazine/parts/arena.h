@@ -73,10 +73,9 @@ void mag_arena_put(struct mag_arena *arena, struct mag_magazine *magazine);
  * comes back: of an arena that somebody died in the marks are right, and the rest is made anew.
  */
 
-/** Take the lock, also from a process that died with it; false: somebody else has it. */
-bool mag_arena_hold(struct mag_arena *arena);
+/** Let the lock go, and put away what has come back meanwhile. */
 void mag_arena_let_go(struct mag_arena *arena);
-/** Each magazine that is out. */
+/** With the lock: each magazine that is out. */
 void mag_arena_walk(const struct mag_arena *arena,
 		    void (*visit)(struct mag_magazine *magazine, void *arg), void *arg);
 /** Each of these that waits to be put away. */

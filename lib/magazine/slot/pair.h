@@ -36,8 +36,9 @@ _Static_assert(MAG_TORN_BITS < 64, "magazines are aligned to a line");
 static inline void
 mag_slot_torn_begin(struct mag_slot *slot, uint64_t torn)
 {
+	/* After what comes before, and before the rest, as the same thread's instructions go. */
+	MAG_SIGNAL_FENCE(MAG_SEQ_CST);
 	MAG_STORE(&slot->torn, torn, MAG_RELAXED);
-	/* Before the rest, as the same thread's instructions go. */
 	MAG_SIGNAL_FENCE(MAG_SEQ_CST);
 }
 

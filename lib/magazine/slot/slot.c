@@ -67,7 +67,6 @@ mag_slot_exchange_begin(struct mag_slot *slot)
 {
 	set_held(slot->loaded, MAG_STAT(slot->rounds));
 	set_held(slot->previous, MAG_STAT(slot->previous_rounds));
-	MAG_SIGNAL_FENCE(MAG_SEQ_CST);
 	mag_slot_torn_begin(slot, MAG_TORN_LOADED | MAG_TORN_PREVIOUS);
 }
 
@@ -181,7 +180,6 @@ mag_slot_detach_previous(struct mag_slot *slot)
 	struct mag_detached detached = {slot->previous, MAG_STAT(slot->previous_rounds)};
 
 	set_held(detached.magazine, detached.rounds);
-	MAG_SIGNAL_FENCE(MAG_SEQ_CST);
 	mag_slot_torn_begin(slot, MAG_TORN_PREVIOUS);
 	set_previous(slot, NULL, 0);
 	mag_slot_torn_end(slot);
@@ -194,7 +192,6 @@ mag_slot_detach_loaded(struct mag_slot *slot)
 	struct mag_detached detached = {slot->loaded, MAG_STAT(slot->rounds)};
 
 	set_held(detached.magazine, detached.rounds);
-	MAG_SIGNAL_FENCE(MAG_SEQ_CST);
 	mag_slot_torn_begin(slot, MAG_TORN_LOADED);
 	set_loaded(slot, NULL, 0);
 	mag_slot_torn_end(slot);

@@ -322,20 +322,16 @@ mag_region_lock(struct mag_region *region)
 		region_repair(region);
 }
 
-unsigned int
+void
 mag_region_put_stray(struct mag_region *region)
 {
 	struct mag_segment *segment;
-	unsigned int n = 0;
 
 	mag_region_lock(region);
 	LIST_FOREACH(segment, &region->all, any)
-		if (segment->place == MAG_SEGMENT_MOVING) {
+		if (segment->place == MAG_SEGMENT_MOVING)
 			segment_insert(region, segment);
-			n++;
-		}
 	mag_lock_release(&region->lock);
-	return n;
 }
 
 static struct mag_segment *

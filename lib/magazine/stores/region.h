@@ -175,8 +175,8 @@ uint64_t mag_region_out(const struct mag_region *region);
  * path.
  */
 void mag_region_lock(struct mag_region *region);
-/** Put back what dead threads had on its way; nobody who lives has any. Returns how many. */
-unsigned int mag_region_put_stray(struct mag_region *region);
+/** Put back what dead threads had on its way; nobody who lives has any. */
+void mag_region_put_stray(struct mag_region *region);
 
 /** Forget all memory: nothing of it may be in use any more. Touches no object. */
 void mag_region_reset(struct mag_region *region);

@@ -28,12 +28,10 @@
 #include <stdlib.h>
 
 #include <rte_cycles.h>
-#include <rte_pause.h>
 
 #include "base/counter.h"
 #include "base/deadline.h"
-#include "base/log.h"
-#include "base/peer.h"
+#include "base/lock.h"
 #include "slot/hands.h"
 #include "slot/thread.h"
 #include "visits/perimeter.h"
@@ -325,9 +323,9 @@ moment_recover(struct recovery *recovery)
 		held = &recovery->held[i];
 		if (!slots_visit(held))
 			return false;
-		while (!(held->arena = mag_arena_hold(&held->home->arena)))
-			if (rte_rdtsc() > recovery->deadline)
-				return false;
+		held->arena = lock_take(&held->home->arena.lock, recovery->deadline);
+		if (!held->arena)
+			return false;
 	}
 	if (!look(recovery))
 		return false;

@@ -169,16 +169,10 @@ look_at_segment(struct mag_cache *cache, const struct mag_segment *segment, uint
 	}
 }
 
-#define FOREACH_SEGMENT(region, extent, segment)                                                   \
-	SLIST_FOREACH(extent, &(region)->extents, link)                                            \
-		for (segment = extent->segment; segment < extent->segment + extent->segments;      \
-		     segment++)
-
 void
 mag_holders_look(struct mag_cache *cache, uint64_t now)
 {
 	const struct mag_segment *segment;
-	const struct mag_extent *extent;
 	struct mag_home *home;
 	unsigned int part;
 
@@ -188,8 +182,8 @@ mag_holders_look(struct mag_cache *cache, uint64_t now)
 		look_at_depot(cache, home, now);
 		look_at_slots(cache, home, now);
 	}
-	FOREACH_SEGMENT(cache->region, extent, segment)
-	look_at_segment(cache, segment, now);
+	LIST_FOREACH(segment, &cache->region->all, any)
+		look_at_segment(cache, segment, now);
 }
 
 static void
@@ -215,15 +209,14 @@ mag_holders_count(struct mag_cache *cache, uint64_t since, struct mag_holder hol
 	const struct mag_ledger_entry *entry;
 	const struct mag_segment *segment;
 	uint64_t now = mag_holders_now();
-	const struct mag_extent *extent;
 	uint32_t i;
 
 	memset(holders, 0, (MAG_SLOTS + 1) * sizeof(holders[0]));
-	FOREACH_SEGMENT(cache->region, extent, segment)
-	for (i = 0; i < segment->count; i++) {
-		entry = mag_ledger_find(cache->region->ledger,
-					(const void *)mag_segment_object(segment, i));
-		if (entry != NULL)
-			count(entry, since, now, holders);
-	}
+	LIST_FOREACH(segment, &cache->region->all, any)
+		for (i = 0; i < segment->count; i++) {
+			entry = mag_ledger_find(cache->region->ledger,
+						(const void *)mag_segment_object(segment, i));
+			if (entry != NULL)
+				count(entry, since, now, holders);
+		}
 }

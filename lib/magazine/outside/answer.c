@@ -165,6 +165,15 @@ mag_answer_id(struct rte_tel_data *data, const char *name, uint64_t id)
 	rte_tel_data_add_dict_string(data, name, text);
 }
 
+uint64_t
+mag_answer_field(const struct mag_answer_column *column, const void *row)
+{
+	const void *field = RTE_PTR_ADD(row, column->offset);
+
+	return column->size == sizeof(uint32_t) ? *(const uint32_t *)field :
+						  *(const uint64_t *)field;
+}
+
 static struct rte_tel_data *
 array_start(enum rte_tel_value_type type)
 {
@@ -180,16 +189,12 @@ mag_answer_columns(struct rte_tel_data *data, const struct mag_answer_column *co
 		   unsigned int count, const void *rows, size_t size, unsigned int n)
 {
 	struct rte_tel_data *array;
-	const void *field;
 	unsigned int c, i;
 
 	for (c = 0; c < count && (array = array_start(RTE_TEL_UINT_VAL)) != NULL; c++) {
-		for (i = 0; i < n; i++) {
-			field = RTE_PTR_ADD(rows, i * size + columns[c].offset);
-			rte_tel_data_add_array_uint(array, columns[c].size == sizeof(uint32_t) ?
-								   *(const uint32_t *)field :
-								   *(const uint64_t *)field);
-		}
+		for (i = 0; i < n; i++)
+			rte_tel_data_add_array_uint(
+				array, mag_answer_field(&columns[c], RTE_PTR_ADD(rows, i * size)));
 		rte_tel_data_add_dict_container(data, columns[c].name, array, 0);
 	}
 }

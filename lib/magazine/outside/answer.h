@@ -68,6 +68,8 @@ bool mag_answer_no_rest(const char *rest, struct rte_tel_data *data);
 void mag_answer_rows(struct rte_tel_data *data, const struct mag_answer_row *rows, unsigned int n);
 /** As text: readers of JSON that count in floating point would take two ids for the same. */
 void mag_answer_id(struct rte_tel_data *data, const char *name, uint64_t id);
+/** The field of a row that is in this column. */
+uint64_t mag_answer_field(const struct mag_answer_column *column, const void *row);
 /** Columns of a dictionary that has been started; n rows of so many bytes each. */
 void mag_answer_columns(struct rte_tel_data *data, const struct mag_answer_column *columns,
 			unsigned int count, const void *rows, size_t size, unsigned int n);

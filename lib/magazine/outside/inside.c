@@ -23,8 +23,7 @@
 #include "slot/thread.h"
 #include "visits/sweep.h"
 
-/* So many rows of a table fit an answer, with the largest numbers. */
-#define LCORES_MAX 64
+/* So many events fit an answer, with the largest numbers. */
 #define EVENTS_MAX 100
 /* Slabs that are looked at with the slab layer's lock held, for some 20 us. */
 #define SLABS_MAX 256
@@ -36,6 +35,16 @@
 #field, offsetof(type, field), RTE_SIZEOF_FIELD(type, field)                       \
 	}
 
+/* Where the objects of a cache are. Together they are all of them. */
+struct places {
+	uint64_t objects; /* of the region */
+	uint64_t out;     /* with users, and on their way */
+	uint64_t lcores;  /* in magazines of slots */
+	uint64_t depot;   /* in full magazines of the depots */
+	uint64_t slabs;   /* in slabs, and in segments of the region */
+	uint64_t caches;  /* of a pool: in rte_mempool's caches */
+};
+
 static uint64_t
 at_most(uint64_t objects, uint64_t *left)
 {
@@ -44,9 +53,8 @@ at_most(uint64_t objects, uint64_t *left)
 	return objects;
 }
 
-void
-mag_inside_places(const struct mag_cache *cache, const struct mag_answer_ask *ask,
-		  struct mag_inside_places *places)
+static void
+places_of(const struct mag_cache *cache, const struct mag_answer_ask *ask, struct places *places)
 {
 	uint64_t left = MAG_STAT(cache->region->objects), lcores, depot = 0, slabs = 0;
 	struct mag_home *home;
@@ -91,7 +99,7 @@ flow_of(const struct mag_cache *cache, struct flow *flow)
 }
 
 static void
-add_places(struct rte_tel_data *data, const struct mag_inside_places *places)
+add_places(struct rte_tel_data *data, const struct places *places)
 {
 	const struct mag_answer_row rows[] = {
 		{"objects", places->objects}, {"out", places->out},     {"lcores", places->lcores},
@@ -105,13 +113,13 @@ void
 mag_inside_info(struct mag_cache *cache, const struct mag_answer_ask *ask,
 		struct rte_tel_data *data)
 {
-	struct mag_inside_places places;
+	struct places places;
 	struct mag_cache_stats stats;
 	struct flow flow;
 
 	if (!mag_answer_no_rest(ask->rest, data))
 		return;
-	mag_inside_places(cache, ask, &places);
+	places_of(cache, ask, &places);
 	mag_cache_stats_get(cache, &stats);
 	flow_of(cache, &flow);
 
@@ -222,19 +230,9 @@ slab_shares(struct mag_home *home, uint64_t shares[SHARES])
 	return RTE_MIN(looked, (uint64_t)SLABS_MAX);
 }
 
-static void
-add_shares(struct rte_tel_data *data, const uint64_t shares[SHARES])
-{
-	struct rte_tel_data *array = rte_tel_data_alloc();
-	unsigned int i;
-
-	if (array == NULL)
-		return;
-	rte_tel_data_start_array(array, RTE_TEL_UINT_VAL);
-	for (i = 0; i < SHARES; i++)
-		rte_tel_data_add_array_uint(array, shares[i]);
-	rte_tel_data_add_dict_container(data, "partial_by_tenths_free", array, 0);
-}
+static const struct mag_answer_column share_columns[] = {
+	{"partial_by_tenths_free", 0, sizeof(uint64_t)},
+};
 
 void
 mag_inside_slabs(struct mag_cache *cache, const struct mag_answer_ask *ask,
@@ -262,11 +260,13 @@ mag_inside_slabs(struct mag_cache *cache, const struct mag_answer_ask *ask,
 
 	rte_tel_data_start_dict(data);
 	mag_answer_rows(data, rows, RTE_DIM(rows));
-	add_shares(data, shares);
+	mag_answer_columns(data, share_columns, RTE_DIM(share_columns), shares, sizeof(shares[0]),
+			   SHARES);
 }
 
-void
-mag_inside_thread_name(uint32_t slot, char name[RTE_TEL_MAX_STRING_LEN])
+/* Name of the thread that owns a slot; "" where /proc does not tell it. */
+static void
+thread_name(uint32_t slot, char name[RTE_TEL_MAX_STRING_LEN])
 {
 	uint32_t process = mag_thread_process(slot);
 	pid_t pid = mag_thread_pid(slot), tid = mag_thread_tid(slot);
@@ -287,43 +287,50 @@ mag_inside_thread_name(uint32_t slot, char name[RTE_TEL_MAX_STRING_LEN])
 	name[strcspn(name, "\n")] = '\0';
 }
 
+static int
+number_or_none(uint32_t number, uint32_t none)
+{
+	return number != none ? (int)number : -1;
+}
+
+void
+mag_inside_owners(struct rte_tel_data *data, const uint32_t *slots, unsigned int n,
+		  const struct mag_inside_names *names)
+{
+	int lcores[MAG_INSIDE_OWNERS], pids[MAG_INSIDE_OWNERS], tids[MAG_INSIDE_OWNERS];
+	int numbers[MAG_INSIDE_OWNERS];
+	char threads[MAG_INSIDE_OWNERS][RTE_TEL_MAX_STRING_LEN];
+	const char *texts[MAG_INSIDE_OWNERS];
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		lcores[i] = number_or_none(mag_thread_lcore(slots[i]), LCORE_ID_ANY);
+		numbers[i] = (int)slots[i];
+		pids[i] = number_or_none((uint32_t)mag_thread_pid(slots[i]), 0);
+		tids[i] = number_or_none((uint32_t)mag_thread_tid(slots[i]), 0);
+		thread_name(slots[i], threads[i]);
+		texts[i] = threads[i];
+	}
+	mag_answer_ints(data, "lcore", lcores, n);
+	if (names->slot != NULL)
+		mag_answer_ints(data, names->slot, numbers, n);
+	mag_answer_ints(data, names->pid, pids, n);
+	mag_answer_ints(data, names->tid, tids, n);
+	mag_answer_texts(data, names->thread, texts, n);
+}
+
 static const struct mag_answer_column lcore_columns[] = {
 	COLUMN(struct mag_slot_stats, allocs),    COLUMN(struct mag_slot_stats, frees),
 	COLUMN(struct mag_slot_stats, loaded),    COLUMN(struct mag_slot_stats, previous),
 	COLUMN(struct mag_slot_stats, exchanges),
 };
 
-/* Who owns the slots of the rows; -1 and "": nobody. */
-static void
-add_owners(struct rte_tel_data *data, const struct mag_slot_stats *rows, const uint32_t *slots,
-	   unsigned int n)
-{
-	char names[LCORES_MAX][RTE_TEL_MAX_STRING_LEN];
-	int lcores[LCORES_MAX], pids[LCORES_MAX], tids[LCORES_MAX], numbers[LCORES_MAX];
-	const char *texts[LCORES_MAX];
-	unsigned int i;
-
-	for (i = 0; i < n; i++) {
-		lcores[i] = rows[i].lcore == LCORE_ID_ANY ? -1 : (int)rows[i].lcore;
-		numbers[i] = (int)slots[i];
-		pids[i] = mag_thread_pid(slots[i]) != 0 ? (int)mag_thread_pid(slots[i]) : -1;
-		tids[i] = mag_thread_tid(slots[i]) != 0 ? (int)mag_thread_tid(slots[i]) : -1;
-		mag_inside_thread_name(slots[i], names[i]);
-		texts[i] = names[i];
-	}
-	mag_answer_ints(data, "lcore", lcores, n);
-	mag_answer_ints(data, "slot", numbers, n);
-	mag_answer_ints(data, "pid", pids, n);
-	mag_answer_ints(data, "tid", tids, n);
-	mag_answer_texts(data, "thread", texts, n);
-}
-
 void
 mag_inside_lcores(struct mag_cache *cache, const struct mag_answer_ask *ask,
 		  struct rte_tel_data *data)
 {
 	struct mag_slot_stats stats[MAG_SLOTS];
-	uint32_t slots[LCORES_MAX];
+	uint32_t slots[MAG_INSIDE_OWNERS] = {0};
 	unsigned int i, n, used = 0, rows = 0;
 	uint64_t from;
 
@@ -333,13 +340,14 @@ mag_inside_lcores(struct mag_cache *cache, const struct mag_answer_ask *ask,
 	for (i = 0; i < n; i++) {
 		if ((stats[i].allocs == 0 && stats[i].frees == 0) || used++ < from)
 			continue;
-		if (rows < LCORES_MAX) {
+		if (rows < MAG_INSIDE_OWNERS) {
 			slots[rows] = i < n - 1 ? i : MAG_SLOT_SHARED;
 			stats[rows++] = stats[i];
 		}
 	}
 	rte_tel_data_start_dict(data);
-	add_owners(data, stats, slots, rows);
+	mag_inside_owners(data, slots, rows,
+			  &(struct mag_inside_names){"slot", "pid", "tid", "thread"});
 	mag_answer_columns(data, lcore_columns, RTE_DIM(lcore_columns), stats, sizeof(stats[0]),
 			   rows);
 	if (used > from + rows)
@@ -388,7 +396,7 @@ mag_inside_events(struct mag_cache *cache, const struct mag_answer_ask *ask,
 		if (!mag_events_get(&cache->events, number, &event))
 			continue;
 		names[n] = mag_event_name(event.kind);
-		lcores[n] = event.lcore == LCORE_ID_ANY ? -1 : (int)event.lcore;
+		lcores[n] = number_or_none(event.lcore, LCORE_ID_ANY);
 		rows[n++] =
 			(struct event_row){number, time_of(event.tsc), event.before, event.value};
 	}

@@ -8,21 +8,18 @@
 
 #include "outside/answer.h"
 
-/** Where the objects of a cache are. Together they are all of them. */
-struct mag_inside_places {
-	uint64_t objects; /**< of the region */
-	uint64_t out;     /**< with users, and on their way */
-	uint64_t lcores;  /**< in magazines of slots */
-	uint64_t depot;   /**< in full magazines of the depots */
-	uint64_t slabs;   /**< in slabs, and in segments of the region */
-	uint64_t caches;  /**< of a pool: in rte_mempool's caches */
+/** Most slots of one answer: it has room for the longest names. */
+#define MAG_INSIDE_OWNERS 64
+
+/** Names of columns. */
+struct mag_inside_names {
+	const char *slot; /**< NULL: is not told */
+	const char *pid, *tid, *thread;
 };
 
-void mag_inside_places(const struct mag_cache *cache, const struct mag_answer_ask *ask,
-		       struct mag_inside_places *places);
-
-/** Name of the thread that owns a slot; "" where /proc does not tell it. */
-void mag_inside_thread_name(uint32_t slot, char name[RTE_TEL_MAX_STRING_LEN]);
+/** Columns of who owns slots: "lcore", and those; -1 and "": nobody, or not known. */
+void mag_inside_owners(struct rte_tel_data *data, const uint32_t *slots, unsigned int n,
+		       const struct mag_inside_names *names);
 
 /** /magazine/info: where the objects are, and what was done. */
 void mag_inside_info(struct mag_cache *cache, const struct mag_answer_ask *ask,

@@ -78,10 +78,7 @@ handle_list(const char *command, const char *params, struct rte_tel_data *data)
 			RTE_SIZEOF_FIELD(struct mag_cache_stats, field)                            \
 	}
 
-static const struct {
-	const char *name;
-	size_t offset, size; /* of a field of 4 or 8 bytes */
-} statistics[] = {
+static const struct mag_answer_column statistics[] = {
 	STATISTIC("flags", flags),
 	STATISTIC("region_mode", region_mode),
 	STATISTIC("object_size", object_size),
@@ -131,17 +128,12 @@ static void
 add_stats(struct rte_tel_data *data, const struct mag_cache_stats *stats)
 {
 	unsigned int i;
-	const void *field;
 
 	rte_tel_data_start_dict(data);
 	rte_tel_data_add_dict_string(data, "name", stats->name);
-	for (i = 0; i < RTE_DIM(statistics); i++) {
-		field = RTE_PTR_ADD(stats, statistics[i].offset);
+	for (i = 0; i < RTE_DIM(statistics); i++)
 		rte_tel_data_add_dict_uint(data, statistics[i].name,
-					   statistics[i].size == sizeof(uint32_t) ?
-						   *(const uint32_t *)field :
-						   *(const uint64_t *)field);
-	}
+					   mag_answer_field(&statistics[i], stats));
 	mag_answer_id(data, "id", stats->id);
 	mag_answer_id(data, "region_id", stats->region_id);
 }

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <rte_lcore.h>
 #include <rte_mempool.h>
 
 #include "base/counter.h"
@@ -10,8 +9,7 @@
 #include "watch/holders.h"
 #include "watch/watch.h"
 
-/* So many rows fit an answer, with the longest names. */
-#define ROWS_MAX 64
+#define ROWS_MAX MAG_INSIDE_OWNERS
 
 static bool
 is_known(const struct mag_cache *cache)
@@ -47,12 +45,6 @@ struct row {
 	struct mag_holder holder;
 };
 
-static int
-number_or_none(uint32_t number)
-{
-	return number != 0 && number <= INT32_MAX ? (int)number : -1;
-}
-
 static void
 add_rows(struct rte_tel_data *data, const struct row *rows, unsigned int n)
 {
@@ -60,29 +52,13 @@ add_rows(struct rte_tel_data *data, const struct row *rows, unsigned int n)
 		{"objects", offsetof(struct row, holder.objects), sizeof(uint64_t)},
 		{"oldest_ms", offsetof(struct row, holder.oldest_ms), sizeof(uint64_t)},
 	};
-	char names[ROWS_MAX][RTE_TEL_MAX_STRING_LEN];
-	int lcores[ROWS_MAX], pids[ROWS_MAX], tids[ROWS_MAX];
-	const char *texts[ROWS_MAX];
-	unsigned int i, lcore;
+	uint32_t slots[ROWS_MAX];
+	unsigned int i;
 
-	for (i = 0; i < n; i++) {
-		lcore = LCORE_ID_ANY;
-		names[i][0] = '\0';
-		texts[i] = names[i];
-		pids[i] = -1;
-		tids[i] = -1;
-		if (rows[i].slot < MAG_SLOT_SHARED) {
-			lcore = mag_thread_lcore(rows[i].slot);
-			pids[i] = number_or_none((uint32_t)mag_thread_pid(rows[i].slot));
-			tids[i] = number_or_none((uint32_t)mag_thread_tid(rows[i].slot));
-			mag_inside_thread_name(rows[i].slot, names[i]);
-		}
-		lcores[i] = lcore == LCORE_ID_ANY ? -1 : (int)lcore;
-	}
-	mag_answer_ints(data, "lcore", lcores, n);
-	mag_answer_ints(data, "process", pids, n);
-	mag_answer_ints(data, "thread", tids, n);
-	mag_answer_texts(data, "name", texts, n);
+	for (i = 0; i < n; i++)
+		slots[i] = rows[i].slot;
+	mag_inside_owners(data, slots, n,
+			  &(struct mag_inside_names){NULL, "process", "thread", "name"});
 	mag_answer_columns(data, columns, RTE_DIM(columns), rows, sizeof(rows[0]), n);
 }
 

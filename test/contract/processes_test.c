@@ -224,20 +224,26 @@ take_all(struct rte_mempool *mp)
 	return 0;
 }
 
+static void
+take_a_turn(struct rte_mempool *mp, unsigned int i)
+{
+	unsigned int n = 1 + i % TURN;
+	void *objects[TURN];
+
+	if (rte_mempool_get_bulk(mp, objects, n) == 0)
+		rte_mempool_put_bulk(mp, objects, n);
+}
+
 /* As a process does that comes, works and goes: nothing is left with it. */
 static int
 child_visits(void)
 {
 	struct rte_mempool *mp = the_pool();
-	void *objects[TURN];
-	unsigned int i, n;
+	unsigned int i;
 
 	HOLDS(mp != NULL && rte_mempool_magazine_lookup(mp->name) == mp);
-	for (i = 0; i < TURNS; i++) {
-		n = 1 + i % TURN;
-		if (rte_mempool_get_bulk(mp, objects, n) == 0)
-			rte_mempool_put_bulk(mp, objects, n);
-	}
+	for (i = 0; i < TURNS; i++)
+		take_a_turn(mp, i);
 	return 0;
 }
 
@@ -246,14 +252,11 @@ static int
 child_works(void)
 {
 	struct rte_mempool *mp = the_pool();
-	void *objects[TURN];
-	unsigned int i, n;
+	unsigned int i;
 
 	HOLDS(mp != NULL);
 	for (i = 0; !shared->freed; i++) {
-		n = 1 + i % TURN;
-		if (rte_mempool_get_bulk(mp, objects, n) == 0)
-			rte_mempool_put_bulk(mp, objects, n);
+		take_a_turn(mp, i);
 		shared->made = true;
 	}
 	return 0;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
 
+#include <stdlib.h>
+#include <sys/mman.h>
+
 #include <rte_service.h>
 #include <rte_service_component.h>
 
@@ -85,6 +88,47 @@ fixture_pool(const char *name, uint32_t count, uint32_t size, uint64_t objects,
 						   .options = *options,
 						   .node = MAG_NODE_ANY});
 	is_pool = true;
+}
+
+void *
+shared_memory(size_t size)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	assert_true(memory != MAP_FAILED);
+	return memory;
+}
+
+void
+fixture_shared(uint32_t count, uint32_t size, uint32_t block, const struct mag_options *options)
+{
+	struct mag_region *region =
+		make_region(REGION_PARAMS(.name = "shared", .object_size = size, .block = block,
+					  .mode = MAG_REGION_READONLY));
+	void **address = calloc(count, sizeof(*address));
+	unsigned int i;
+
+	ground = (struct ground){.memory = shared_memory((size_t)count * size), .size = size};
+	for (i = 0; i < count; i++)
+		address[i] = ground_object(&ground, i);
+	assert_int_equal(mag_region_adopt(region, address, count, -1), 0);
+	free(address);
+	cache = make_pool((struct mag_pool_params){.name = "pool",
+						   .object_size = size,
+						   .objects = count,
+						   .region = region,
+						   .options = *options,
+						   .node = MAG_NODE_ANY});
+}
+
+void
+fixture_shared_drop(uint32_t count)
+{
+	struct mag_region *region = cache->region;
+
+	mag_pool_free(cache);
+	mag_region_destroy(region);
+	munmap(ground.memory, (size_t)count * ground.size);
 }
 
 void

@@ -49,6 +49,16 @@ struct mag_region_stats region_stats(const struct mag_region *of);
 /** A pool that has count objects of these bytes and may have as many as objects says. */
 void fixture_pool(const char *name, uint32_t count, uint32_t size, uint64_t objects,
 		  const struct mag_options *options);
+/** Memory that forked children share; for munmap(). */
+void *shared_memory(size_t size);
+/**
+ * A pool of count objects of these bytes that forked children share, which a ground's are not;
+ * block: of the region, 0: as it chooses. Then fixture_shared_drop().
+ */
+void fixture_shared(uint32_t count, uint32_t size, uint32_t block,
+		    const struct mag_options *options);
+void fixture_shared_drop(uint32_t count);
+
 /** A cache over count objects; the parameters lack the region only. */
 void fixture_cache(uint32_t count, struct mag_cache_params params);
 /** The same over an elastic region of its own. */

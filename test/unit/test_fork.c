@@ -57,42 +57,18 @@ __asan_default_options(void)
 /* Shared by the processes: the process that has an object. */
 static _Atomic uint32_t *owner;
 
-static void *
-shared_memory(size_t size)
-{
-	return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-}
-
-/* Memory of the objects that processes share, which a ground's is not. */
 static int
 setup(void **state __rte_unused)
 {
-	struct mag_region_params region =
-		REGION_PARAMS(.name = "shared", .object_size = SIZE, .mode = MAG_REGION_READONLY);
-	struct mag_pool_params params =
-		POOL_PARAMS(.name = "pool", .object_size = SIZE, .objects = COUNT);
-	static void *address[COUNT];
-	unsigned int i;
-
-	ground = (struct ground){.memory = shared_memory(COUNT * SIZE), .size = SIZE};
-	for (i = 0; i < COUNT; i++)
-		address[i] = ground_object(&ground, i);
+	fixture_shared(COUNT, SIZE, 0, &mag_options_default);
 	owner = shared_memory(COUNT * sizeof(*owner));
-	params.region = mag_region_create(&region);
-	if (params.region == NULL || mag_region_adopt(params.region, address, COUNT, -1) != 0)
-		return -1;
-	cache = mag_pool_create(&params);
-	return cache != NULL ? 0 : -1;
+	return 0;
 }
 
 static int
 teardown(void **state __rte_unused)
 {
-	struct mag_region *region = cache->region;
-
-	mag_pool_free(cache);
-	mag_region_destroy(region);
-	munmap(ground.memory, COUNT * SIZE);
+	fixture_shared_drop(COUNT);
 	munmap((void *)owner, COUNT * sizeof(*owner));
 	return 0;
 }

@@ -43,44 +43,22 @@ static struct shared {
 	_Atomic bool done;
 } * shared;
 
-static void *
-shared_memory(size_t size)
-{
-	return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-}
-
 static int
 setup(void **state __rte_unused)
 {
-	struct mag_region_params region =
-		REGION_PARAMS(.name = "shared", .object_size = SIZE, .block = FIXTURE_BLOCK,
-			      .mode = MAG_REGION_READONLY);
-	struct mag_pool_params params =
-		POOL_PARAMS(.name = "pool", .object_size = SIZE, .objects = COUNT);
-	static void *address[COUNT];
-	unsigned int i;
+	struct mag_options options = mag_options_default;
 
-	params.options.rounds = 14;
-	ground = (struct ground){.memory = shared_memory(COUNT * SIZE), .size = SIZE};
+	options.rounds = 14;
+	fixture_shared(COUNT, SIZE, FIXTURE_BLOCK, &options);
 	shared = shared_memory(sizeof(*shared));
-	for (i = 0; i < COUNT; i++)
-		address[i] = ground_object(&ground, i);
-	params.region = mag_region_create(&region);
-	if (params.region == NULL || mag_region_adopt(params.region, address, COUNT, -1) != 0)
-		return -1;
-	cache = mag_pool_create(&params);
-	return cache != NULL ? 0 : -1;
+	return 0;
 }
 
 static int
 teardown(void **state __rte_unused)
 {
-	struct mag_region *region = cache->region;
-
 	mag_maint_interval(0);
-	mag_pool_free(cache);
-	mag_region_destroy(region);
-	munmap(ground.memory, COUNT * SIZE);
+	fixture_shared_drop(COUNT);
 	munmap(shared, sizeof(*shared));
 	return 0;
 }

@@ -19,6 +19,7 @@
 #include "control/sizing.h"
 #include "fixture.h"
 #include "mag_maint.h"
+#include "outside/pass.h"
 #include "watch/watch.h"
 
 #define COUNT 256
@@ -530,6 +531,9 @@ setup_dynamic(void **state __rte_unused)
 
 TEST(test_options_can_be_set_while_a_cache_is_used, setup_dynamic, fixture_teardown)
 {
+	/* Maintenance sleeps for an hour, and wakes at once. */
+	assert_answer("/magazine/set,seen,interval,3600", "done");
+	wait_until(MAG_STAT(mag_pass_due) > rte_rdtsc() + 60 * rte_get_tsc_hz());
 	assert_answer("/magazine/set,seen,interval,250ms", "done");
 	assert_int_equal(MAG_STAT(cache->options.interval_ms), 250);
 	wait_for_updates(2);

@@ -276,8 +276,8 @@ thread_end(void)
 	atomic_store_explicit(&maint.runner, MAG_MAINT_NONE, memory_order_relaxed);
 }
 
-static void
-restart(void)
+void
+mag_maint_wake(void)
 {
 	mag_pass_make_due();
 	bell_ring();
@@ -294,7 +294,7 @@ observe(void)
 	if (!MAG_STAT(maint.running))
 		thread_start();
 	pthread_mutex_unlock(&maint.lock);
-	restart();
+	mag_maint_wake();
 }
 
 /* The last cache is gone: no thread runs any more when this returns, unless it is this one. */
@@ -333,14 +333,6 @@ mag_maint_forked(void)
 	sem_init(&maint.bell, 0, 0);
 }
 
-/* EAL's heap had no object for an intrinsic cache. */
-static void
-observe_shortage(void)
-{
-	mag_pass_make_due();
-	bell_ring();
-}
-
 RTE_INIT(mag_maint_load)
 {
 	/* A second copy of the library may find the first one's pointer here. */
@@ -349,7 +341,7 @@ RTE_INIT(mag_maint_load)
 	mag_cache_observer = observe;
 	mag_cache_last_observer = observe_last;
 	mag_elastic_on_want = mag_pass_make_due;
-	mag_elastic_on_shortage = observe_shortage;
+	mag_elastic_on_shortage = mag_maint_wake;
 	sem_init(&maint.bell, 0, 0);
 }
 
@@ -393,7 +385,7 @@ mag_maint_interval(unsigned int interval_ms)
 	}
 	mag_pass_override(interval_ms);
 	if (mag_cache_listed() > 0)
-		restart();
+		mag_maint_wake();
 	return 0;
 }
 

@@ -2,7 +2,10 @@
 #ifndef MAG_MAINT_PRIVATE_H
 #define MAG_MAINT_PRIVATE_H
 
-/* What fork() and tests need of maintenance; the rest is public (mag_maint.h). */
+/* What other rooms and tests need of maintenance; the rest is public (mag_maint.h). */
+
+/** Something may be due before the control thread would look: it looks at once. */
+void mag_maint_wake(void);
 
 /**
  * Override the update interval of all caches, for tests.

@@ -6,8 +6,8 @@
 #include "base/counter.h"
 #include "base/log.h"
 #include "mag_maint.h"
+#include "outside/maint.h"
 #include "outside/orders.h"
-#include "outside/pass.h"
 
 /* A key with its value, as options are written; longer ones are none of ours. */
 #define PAIR_SIZE 64
@@ -74,7 +74,7 @@ interval_set(struct mag_cache *cache, const struct mag_options *options)
 	MAG_STORE(&cache->options.interval_ms, options->interval_ms, MAG_RELAXED);
 	/* One interval from the next pass on, which is now. */
 	cache->next_update = 0;
-	mag_pass_make_due();
+	mag_maint_wake();
 	return 0;
 }
 

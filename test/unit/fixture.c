@@ -137,6 +137,7 @@ fixture_cache(uint32_t count, struct mag_cache_params params)
 	ground = ground_make(count, RTE_ALIGN_CEIL(params.object_size, 16u), FIXTURE_BLOCK, 0);
 	params.region = ground.region;
 	cache = make_cache(params);
+	assert_int_equal(mag_maint_stop(), 0);
 	is_pool = false;
 }
 

@@ -59,7 +59,10 @@ void fixture_shared(uint32_t count, uint32_t size, uint32_t block,
 		    const struct mag_options *options);
 void fixture_shared_drop(uint32_t count);
 
-/** A cache over count objects; the parameters lack the region only. */
+/**
+ * A cache over count objects; the parameters lack the region only. Maintenance, which would go on
+ * with a reap that a test begins, is stopped until another cache is made.
+ */
 void fixture_cache(uint32_t count, struct mag_cache_params params);
 /** The same over an elastic region of its own. */
 void fixture_elastic(struct mag_region_params its, struct mag_cache_params params);

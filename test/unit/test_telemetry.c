@@ -531,7 +531,9 @@ setup_dynamic(void **state __rte_unused)
 
 TEST(test_options_can_be_set_while_a_cache_is_used, setup_dynamic, fixture_teardown)
 {
-	/* Maintenance sleeps for an hour, and wakes at once. */
+	/* Maintenance begins with another cache, sleeps for an hour, and wakes at once. */
+	drop_cache(make_cache(
+		CACHE_PARAMS(.name = "another", .object_size = SIZE, .region = ground.region)));
 	assert_answer("/magazine/set,seen,interval,3600", "done");
 	wait_until(MAG_STAT(mag_pass_due) > rte_rdtsc() + 60 * rte_get_tsc_hz());
 	assert_answer("/magazine/set,seen,interval,250ms", "done");

@@ -11,6 +11,8 @@
 #include "base/compat.h"
 #include "fixture.h"
 #include "home/slab_objects.h"
+#include "outside/pass.h"
+#include "slot/hands.h"
 
 #define COUNT 4096
 #define SIZE 64
@@ -401,7 +403,10 @@ TEST(test_control_threads_are_joined_or_detached)
 #define ENDING_COUNT 256
 #define ENDING_BULK 8
 
-static _Atomic bool ends_in_constructor, ends_in_destructor, waits_there;
+static _Atomic bool ends_in_constructor, ends_in_destructor, waits_there, waiting;
+static _Atomic bool *ends_at;
+/* The thread that ends has no slot. */
+static bool ends_without_slot;
 
 static void
 end_here(_Atomic bool *wanted)
@@ -411,6 +416,7 @@ end_here(_Atomic bool *wanted)
 	if (!atomic_load(&waits_there))
 		pthread_exit(NULL);
 	/* Until it is cancelled. */
+	atomic_store(&waiting, true);
 	for (;;)
 		pause();
 }
@@ -460,11 +466,17 @@ static void *
 end_in_a_callback(void *arg)
 {
 	void *objects[ENDING_BULK];
+	unsigned int n = ENDING_BULK;
 
-	/* Past the magazines: the slabs have all. */
-	if (mag_cache_alloc_bulk(cache, objects, ENDING_BULK) != ENDING_BULK)
+	mag_thread_forbid_claim(ends_without_slot);
+	/* Some of the next bulk are in a magazine, if there are any, and on their way meanwhile. */
+	if (mag_cache_alloc_bulk(cache, objects, n / 2) != n / 2)
 		return arg;
-	mag_cache_free_nocache_bulk(cache, objects, ENDING_BULK);
+	mag_cache_free_bulk(cache, objects, n / 2);
+	atomic_store(ends_at, true);
+	if (mag_cache_alloc_bulk(cache, objects, n) != n)
+		return arg;
+	mag_cache_free_bulk(cache, objects, n);
 	return arg;
 }
 
@@ -476,33 +488,61 @@ run_to_its_end(bool cancel)
 	void *how;
 
 	atomic_store(&waits_there, cancel);
+	atomic_store(&waiting, false);
 	assert_int_equal(pthread_create(&thread, NULL, end_in_a_callback, &waits_there), 0);
 	if (cancel) {
-		wait_until(!ends_in_constructor && !ends_in_destructor);
+		wait_until(atomic_load(&waiting));
 		assert_int_equal(pthread_cancel(thread), 0);
 	}
 	assert_int_equal(pthread_join(thread, &how), 0);
 	return how;
 }
 
+/* Nobody waits for the thread, and the next pass puts in order what it had on its way. */
+static void
+assert_nothing_in_hand(void)
+{
+	const struct mag_home *home = &cache->first;
+	uint64_t sum;
+
+	assert_true(mag_hands_are_empty(&sum));
+	assert_int_equal(mag_maint_interval(1), 0);
+	mag_pass_forbid(false);
+	wait_until(mag_pass_run(true) && cache->common.transit == 0);
+	mag_pass_forbid(true);
+	assert_int_equal(mag_maint_interval(0), 0);
+	assert_int_equal(home->slab.moving, 0);
+	assert_int_equal(cache_purge(), 0);
+	assert_int_equal(home->arena.out, 0);
+	assert_int_equal(cache_enable(), 0);
+}
+
 static void
 assert_ends_alone(_Atomic bool *where, bool cancel)
 {
-	uint32_t owners = mag_thread_owners();
 	void *objects[ENDING_COUNT];
-	unsigned int n;
+	unsigned int n, lost = 0;
+	uint32_t owners;
 
-	atomic_store(where, true);
-	assert_ptr_equal(run_to_its_end(cancel), cancel ? PTHREAD_CANCELED : NULL);
-	assert_false(atomic_load(where));
-	assert_int_equal(mag_thread_owners(), owners);
-	/* All but those of its call can be had, the lists are free, and so is the perimeter. */
-	n = mag_cache_alloc_burst(cache, objects, ENDING_COUNT);
-	assert_true(n >= ENDING_COUNT - ENDING_BULK);
-	mag_cache_free_bulk(cache, objects, n);
-	assert_int_equal(mag_cache_purge(cache), 0);
-	assert_int_equal(mag_cache_enable(cache), 0);
-	assert_int_equal(mag_cache_reap_now(cache, true), 0);
+	mag_thread_claim();
+	owners = mag_thread_owners();
+	ends_at = where;
+	for (unsigned int i = 0; i < 2; i++) {
+		ends_without_slot = i == 1;
+		/* No magazine takes what is freed. */
+		if (ends_at == &ends_in_destructor)
+			assert_int_equal(cache_purge(), 0);
+		assert_ptr_equal(run_to_its_end(cancel), cancel ? PTHREAD_CANCELED : NULL);
+		assert_false(atomic_load(where));
+		assert_int_equal(mag_thread_owners(), owners);
+		/* All but those of its call can be had, lists are free, and so is the perimeter. */
+		n = mag_cache_alloc_burst(cache, objects, ENDING_COUNT);
+		lost += ENDING_BULK;
+		assert_true(n >= ENDING_COUNT - lost);
+		mag_cache_free_bulk(cache, objects, n);
+		assert_int_equal(mag_cache_reap_now(cache, true), 0);
+		assert_nothing_in_hand();
+	}
 }
 
 TEST(test_a_thread_that_ends_in_a_constructor_takes_no_more_than_its_objects, setup_ending,

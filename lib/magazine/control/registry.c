@@ -35,6 +35,7 @@
 #include "control/registry.h"
 #include "home/object.h"
 #include "mag_stats.h"
+#include "slot/hands.h"
 #include "slot/thread.h"
 #include "sources/elastic.h"
 #include "sources/elastic_service.h"
@@ -65,7 +66,7 @@ static struct {
 /* A signal handler may read it: it must not be allocated when it is first touched. */
 static _Thread_local bool list_held MAG_INITIAL_EXEC;
 
-static void flush_slot_at_exit(uint32_t slot);
+static void thread_ends(uint32_t slot);
 
 /*
  * The process's environment is the one thing that two copies of this library
@@ -88,7 +89,7 @@ RTE_INIT(mag_cache_load)
 		setenv(INSTANCE_ENV, mine, 1);
 	/* A second copy may be bound to the first one's lcore layer. */
 	if (!list.second_copy)
-		mag_thread_on_exit(flush_slot_at_exit);
+		mag_thread_on_exit(thread_ends);
 }
 
 static void
@@ -288,6 +289,14 @@ flush_slot_at_exit(uint32_t slot)
 			if (!mag_cache_is_gone(listing->cache))
 				mag_cache_flush_slot(listing->cache, slot);
 	list_leave();
+}
+
+static void
+thread_ends(uint32_t slot)
+{
+	mag_hands_thread_ends();
+	if (slot != MAG_SLOT_SHARED)
+		flush_slot_at_exit(slot);
 }
 
 int

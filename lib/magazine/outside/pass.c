@@ -43,6 +43,7 @@
 #include "mag_stats.h"
 #include "outside/pass.h"
 #include "outside/update.h"
+#include "slot/hands.h"
 #include "slot/thread.h"
 #include "sources/elastic_service.h"
 #include "visits/purge.h"
@@ -66,6 +67,7 @@ static struct {
 	_Atomic uint32_t override_ms;
 	uint64_t reap_allowed; /* TSC; under the lock */
 	uint64_t low_until;    /* TSC; under the lock */
+	bool left;             /* by a thread that ended (hands.h); under the lock */
 	struct mag_lock lock;  /* one pass at a time */
 } episodes;
 
@@ -269,10 +271,39 @@ recover(uint32_t process)
 	return mag_cache_list_walk(false, recover_visit, &burial) && burial.all;
 }
 
-/* When updates are due. No memory comes or goes here. */
 static void
-pass_bury(const struct pass *pass)
+left_visit(struct mag_cache *cache, void *arg)
 {
+	bool pool = cache->flags & MAG_CACHE_POOL;
+	struct pass *pass = arg;
+
+	if (!guard_begin(pass, cache))
+		return;
+	/* As in pass_visit(). */
+	if (!pool)
+		guard_end(pass);
+	if (!mag_cache_is_gone(cache))
+		episodes.left |= !mag_recover(cache, MAG_RECOVER_THREAD);
+	if (pool)
+		guard_end(pass);
+}
+
+/* Threads of this process that ended in a callback. */
+static void
+pass_mend(struct pass *pass)
+{
+	if (!mag_hands_were_left() && !(pass->due && episodes.left))
+		return;
+	episodes.left = false;
+	if (!mag_cache_list_walk(false, left_visit, pass))
+		episodes.left = true;
+}
+
+/* Processes, when updates are due. No memory comes or goes here. */
+static void
+pass_bury(struct pass *pass)
+{
+	pass_mend(pass);
 	if (!pass->due)
 		return;
 	if (pass->guarded) {

@@ -2,6 +2,7 @@
 #include <stdatomic.h>
 
 #include "base/counter.h"
+#include "base/meta.h"
 #include "base/peer.h"
 #include "slot/hands.h"
 #include "slot/thread.h"
@@ -9,8 +10,22 @@
 /* This thread's. */
 static _Thread_local struct {
 	unsigned int depth;
+	bool noticed;           /* its end is */
 	_Atomic uint32_t *word; /* NULL: counted by process */
 } hands;
+
+/* Some thread of this process ended with something in hand. */
+static _Atomic bool left;
+
+/* Recovery would wait for ever for a thread that ends meanwhile. */
+static void
+count_begin(void)
+{
+	if (!hands.noticed)
+		mag_thread_notice_exit();
+	hands.noticed = true;
+	mag_peer_count_hands(true);
+}
 
 void
 mag_hands_begin(void)
@@ -21,7 +36,7 @@ mag_hands_begin(void)
 	if (hands.word != NULL)
 		atomic_store_explicit(hands.word, MAG_STAT(*hands.word) + 1, memory_order_relaxed);
 	else
-		mag_peer_count_hands(true);
+		count_begin();
 	/* Before anything is taken; pairs with the fences of mag_hands_are_empty(). */
 	atomic_thread_fence(memory_order_seq_cst);
 }
@@ -39,9 +54,31 @@ mag_hands_end(void)
 }
 
 void
+mag_hands_thread_ends(void)
+{
+	hands.noticed = false;
+	if (hands.depth == 0)
+		return;
+	hands.depth = 1;
+	/* EAL may have ended before. */
+	if (hands.word != NULL ? mag_meta_is_mapped((const void *)(uintptr_t)hands.word) :
+				 mag_peers_are_mapped())
+		mag_hands_end();
+	hands.depth = 0;
+	atomic_store_explicit(&left, true, memory_order_relaxed);
+}
+
+bool
+mag_hands_were_left(void)
+{
+	return MAG_STAT(left) && atomic_exchange_explicit(&left, false, memory_order_relaxed);
+}
+
+void
 mag_hands_forked(void)
 {
 	hands.depth = 0;
+	hands.noticed = false;
 }
 
 bool

@@ -13,6 +13,9 @@
  * has a word, odd while it has something, which changes each time: two equal looks at all words,
  * none of them odd, tell that nobody had anything in between. Threads without a slot are counted by
  * process. Begin and end may be nested.
+ *
+ * A thread that ends in between, as in a callback that calls pthread_exit(3) or is cancelled, has
+ * nothing any more. What it had is put in order like that of a dead process, in its own one.
  */
 
 #include <stdbool.h>
@@ -20,6 +23,10 @@
 
 void mag_hands_begin(void);
 void mag_hands_end(void);
+/** This thread ends, whatever it has. */
+void mag_hands_thread_ends(void);
+/** Has any thread of this process ended with something in hand since this was last asked? */
+bool mag_hands_were_left(void);
 /** In a forked child: its only thread has nothing. */
 void mag_hands_forked(void);
 /**

@@ -39,7 +39,7 @@ static struct {
 static struct {
 	pthread_key_t exit_key;
 	bool has_exit_key;
-	void (*flush)(uint32_t slot);
+	void (*on_exit)(uint32_t slot);
 } numbers;
 
 int
@@ -80,8 +80,10 @@ slot_release(void *arg)
 {
 	uint32_t slot = (uint32_t)(uintptr_t)arg - 1;
 
-	if (numbers.flush != NULL)
-		numbers.flush(slot);
+	if (numbers.on_exit != NULL)
+		numbers.on_exit(slot);
+	if (slot == MAG_SLOT_SHARED)
+		return;
 	mag_lcore_offset = MAG_SLOT_SHARED * sizeof(struct mag_slot);
 	/* The thread may end after EAL has. */
 	if (mag_meta_is_mapped(claims))
@@ -136,7 +138,7 @@ slot_choose(unsigned int lcore)
 	return slot < MAG_SLOT_SHARED ? slot : slot_lowest(false);
 }
 
-/* A slot whose owner ends unnoticed would never be free again. */
+/* A slot whose owner ends unnoticed would never be free again. The shared one: none of its own. */
 static bool
 exit_is_noticed(uint32_t slot)
 {
@@ -203,6 +205,13 @@ mag_thread_claim(void)
 	    !may_own() || !mag_peer_join())
 		return;
 	slot_claim(rte_lcore_id());
+}
+
+void
+mag_thread_notice_exit(void)
+{
+	if (mag_thread_slot() == MAG_SLOT_SHARED)
+		exit_is_noticed(MAG_SLOT_SHARED);
 }
 
 uint32_t
@@ -314,7 +323,7 @@ mag_thread_release_all(uint32_t process)
 }
 
 void
-mag_thread_on_exit(void (*flush)(uint32_t slot))
+mag_thread_on_exit(void (*on_exit)(uint32_t slot))
 {
-	numbers.flush = flush;
+	numbers.on_exit = on_exit;
 }

@@ -88,7 +88,12 @@ bool mag_thread_all_fence(void);
 void mag_thread_forked(void);
 /** That process is dead, and its slots were put in order: they can be claimed again. */
 void mag_thread_release_all(uint32_t process);
-/** What is to be done for a slot whose owner's thread ends; set once, at load. */
-void mag_thread_on_exit(void (*flush)(uint32_t slot));
+/** The end of this thread is to be noticed, though it owns no slot. */
+void mag_thread_notice_exit(void);
+/**
+ * What is to be done, by itself, when a thread ends that owns a slot, or the shared one: whose end
+ * was to be noticed. Set once, at load.
+ */
+void mag_thread_on_exit(void (*on_exit)(uint32_t slot));
 
 #endif /* MAG_THREAD_H */

@@ -102,7 +102,7 @@ slots_mend(struct mag_home *home, struct recovery *recovery)
 	unsigned int i, slots = mag_thread_slots();
 	struct mag_slot *slot;
 
-	for (i = 0; i < slots; i++) {
+	for (i = 0; i < slots && recovery->process != MAG_RECOVER_THREAD; i++) {
 		slot = &home->slot[i];
 		if (mag_thread_process(i) != recovery->process)
 			continue;
@@ -340,8 +340,9 @@ bool
 mag_recover(struct mag_cache *cache, uint32_t process)
 {
 	struct recovery recovery = {.cache = cache, .process = process};
-	bool broken = mag_perimeter_take_over(cache, process), done;
+	bool broken, done;
 
+	broken = process != MAG_RECOVER_THREAD && mag_perimeter_take_over(cache, process);
 	if (!broken && !mag_perimeter_enter_within(cache, WAIT_US))
 		return false;
 	recovery.deadline = mag_deadline_in(2 * WAIT_US);

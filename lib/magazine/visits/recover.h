@@ -4,13 +4,17 @@
 
 /*
  * What a process that died has left in a cache: locks, its threads' slots, magazines that no slot
- * and no list names, segments on their way, objects that are counted as in transit.
+ * and no list names, segments on their way, objects that are counted as in transit. The same of a
+ * thread that ended in a callback, whose process lives: but it has left no locks, and its slot.
  */
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "cache/cache.h"
+
+/** No process has died, but a thread of this one has ended with something in hand (hands.h). */
+#define MAG_RECOVER_THREAD 0
 
 /**
  * Put the cache in order after a process that has died: all that it had in it can be had again, but

@@ -65,6 +65,21 @@ populate(const struct pool_spec *spec, const char *ops)
 }
 
 struct rte_mempool *
+pool_anywhere(const struct pool_spec *spec, const char *name)
+{
+	struct rte_mempool *mp = pool_empty(spec);
+	const struct rte_memzone *zone =
+		rte_memzone_reserve_aligned(name, pool_chunk_size(mp, spec->n), SOCKET_ID_ANY,
+					    RTE_MEMZONE_IOVA_CONTIG, RTE_CACHE_LINE_SIZE);
+
+	assert_non_null(zone);
+	assert_int_equal(
+		rte_mempool_populate_iova(mp, zone->addr, zone->iova, zone->len, NULL, NULL),
+		spec->n);
+	return mp;
+}
+
+struct rte_mempool *
 pool_try(const struct pool_spec *spec)
 {
 	struct rte_mempool *mp = populate(spec, spec_ops(spec));

@@ -34,6 +34,12 @@ struct rte_mempool *pool_empty(const struct pool_spec *spec);
 struct rte_mempool *pool_make(const struct pool_spec *spec);
 
 /**
+ * The same without a callback for its memory, which rte_mempool would call in whatever process
+ * frees the pool: in a memzone of this name, which stays.
+ */
+struct rte_mempool *pool_anywhere(const struct pool_spec *spec, const char *zone);
+
+/**
  * As pool_make(), but NULL where the reference handler refuses the same spec as well, which is
  * then printed. Where only the ops under test refuse, the test fails.
  */

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <rte_config.h>
@@ -108,6 +109,20 @@ mag_meta_shared(const char *name, size_t size)
 		sched_yield();
 	}
 	return NULL;
+}
+
+bool
+mag_meta_read(void *to, const void *from, size_t size)
+{
+	struct iovec local = {to, size}, remote = {(void *)(uintptr_t)from, size};
+
+	if (process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)size)
+		return true;
+	/* It may be forbidden: then there is a moment in which EAL's end is not noticed. */
+	if (errno == EFAULT || !mag_meta_is_mapped(from))
+		return false;
+	memcpy(to, from, size);
+	return true;
 }
 
 bool

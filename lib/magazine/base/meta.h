@@ -32,6 +32,8 @@ void mag_meta_free(void *addr);
  *   NULL: no memory, or it is there with another size (logged once).
  */
 void *mag_meta_shared(const char *name, size_t size);
+/** Copy metadata memory that EAL may take away at any time; false: it has. */
+bool mag_meta_read(void *to, const void *from, size_t size);
 /** Is metadata memory still mapped? EAL takes it away when it ends. */
 bool mag_meta_is_mapped(const void *addr);
 

@@ -35,6 +35,7 @@ struct peer {
 	uint64_t start;          /* 0: not known */
 	uint64_t pids;           /* its pid namespace; 0: not known */
 	_Atomic uint32_t caches; /* that it made, and that are not destroyed */
+	_Atomic uint32_t pools;  /* and those that others may take over */
 	_Atomic uint64_t seen;   /* dead: which peers have put their caches in order */
 	/* What its threads without a slot began, and ended (hands.h). */
 	_Atomic uint64_t begun, ended;
@@ -64,10 +65,16 @@ pid_namespace(void)
 }
 
 static struct flock
-byte_of(const struct peer *peer)
+byte_of(unsigned int number)
 {
 	return (struct flock){
-		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = peer - table->peer, .l_len = 1};
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = number, .l_len = 1};
+}
+
+static unsigned int
+number_of(const struct peer *peer)
+{
+	return (unsigned int)(peer - table->peer);
 }
 
 /*
@@ -91,18 +98,18 @@ lock_file(void)
 }
 
 static bool
-byte_lock(const struct peer *peer)
+byte_lock(unsigned int number)
 {
-	struct flock byte = byte_of(peer);
+	struct flock byte = byte_of(number);
 	int file = lock_file();
 
 	return file >= 0 && fcntl(file, F_SETLK, &byte) == 0;
 }
 
 static bool
-byte_is_free(const struct peer *peer)
+byte_is_free(unsigned int number)
 {
-	struct flock byte = byte_of(peer);
+	struct flock byte = byte_of(number);
 	int file = lock_file();
 
 	return file >= 0 && fcntl(file, F_GETLK, &byte) == 0 && byte.l_type == F_UNLCK;
@@ -145,8 +152,9 @@ join(void)
 	entry->pid = mag_process_pid;
 	entry->start = mag_process_start(entry->pid);
 	entry->pids = pid_namespace();
-	entry->locks = byte_lock(entry);
+	entry->locks = byte_lock(number_of(entry));
 	atomic_store_explicit(&entry->caches, 0, memory_order_relaxed);
+	atomic_store_explicit(&entry->pools, 0, memory_order_relaxed);
 	atomic_store_explicit(&entry->seen, 0, memory_order_relaxed);
 	atomic_store_explicit(&entry->begun, 0, memory_order_relaxed);
 	atomic_store_explicit(&entry->ended, 0, memory_order_relaxed);
@@ -191,13 +199,20 @@ mag_peer_count_caches(int change)
 		MAG_STAT_ADD(entry->caches, (uint32_t)change);
 }
 
+/* The number of the entry, and the entry or a copy of it. */
+static bool
+entry_is_dead(unsigned int number, const struct peer *peer)
+{
+	if (peer->pids == 0 || peer->pids != pid_namespace())
+		return peer->locks && byte_is_free(number);
+	/* One that /proc hides, as it does those of other users, counts as alive. */
+	return mag_process_fate(peer->pid, peer->start) == MAG_PROCESS_ENDED;
+}
+
 static bool
 is_dead(const struct peer *peer)
 {
-	if (peer->pids == 0 || peer->pids != pid_namespace())
-		return peer->locks && byte_is_free(peer);
-	/* One that /proc hides, as it does those of other users, counts as alive. */
-	return mag_process_fate(peer->pid, peer->start) == MAG_PROCESS_ENDED;
+	return entry_is_dead(number_of(peer), peer);
 }
 
 void
@@ -282,6 +297,59 @@ mag_peer_is_visible(uint32_t id)
 	return id == mag_process_id || (peer != NULL && own != 0 && peer->pids == own);
 }
 
+void
+mag_peer_set_pools(uint32_t pools)
+{
+	struct peer *entry = own_entry();
+
+	if (entry != NULL && mag_meta_is_mapped(entry))
+		atomic_store_explicit(&entry->pools, pools, memory_order_relaxed);
+}
+
+void
+mag_peers_inherited(uint32_t (*pools_of)(uint32_t id))
+{
+	struct peer *own = own_entry(), *peer;
+	uint64_t me;
+
+	if (own == NULL)
+		return;
+	me = UINT64_C(1) << number_of(own);
+	for (peer = table->peer; peer < table->peer + MAG_PEERS; peer++)
+		atomic_fetch_and_explicit(&peer->seen, ~me, memory_order_relaxed);
+	/* In this order: a dead process whose pools nobody has is forgotten. */
+	atomic_signal_fence(memory_order_seq_cst);
+	mag_peer_set_pools(pools_of(mag_process_id));
+	/* release: pairs with bury() */
+	for (peer = table->peer; peer < table->peer + MAG_PEERS; peer++)
+		if (peer != own && mag_peer_is_dead(MAG_STAT(peer->id)))
+			atomic_store_explicit(&peer->pools, pools_of(MAG_STAT(peer->id)),
+					      memory_order_release);
+}
+
+/* Reads a copy: EAL may take the table away meanwhile, and no lock holds it. */
+enum mag_peers_pools
+mag_peers_pools(void)
+{
+	enum mag_peers_pools found = MAG_PEERS_NO_POOLS;
+	struct peer copy[MAG_PEERS];
+	unsigned int i;
+	uint64_t state;
+
+	if (table == NULL || !mag_meta_read(copy, table->peer, sizeof(copy)))
+		return found;
+	for (i = 0; i < MAG_PEERS; i++) {
+		state = MAG_STAT(copy[i].state);
+		if ((state != ALIVE && state != DEAD) || MAG_STAT(copy[i].pools) == 0 ||
+		    MAG_STAT(copy[i].id) == mag_process_id)
+			continue;
+		if (state == DEAD || entry_is_dead(i, &copy[i]))
+			return MAG_PEERS_POOLS_OF_DEAD;
+		found = MAG_PEERS_POOLS;
+	}
+	return found;
+}
+
 /* Peers that are alive and have caches. */
 static uint64_t
 makers(void)
@@ -290,7 +358,8 @@ makers(void)
 	uint32_t i;
 
 	for (i = 0; i < MAG_PEERS; i++)
-		if (MAG_STAT(table->peer[i].state) == ALIVE && MAG_STAT(table->peer[i].caches) != 0)
+		if (MAG_STAT(table->peer[i].state) == ALIVE &&
+		    (MAG_STAT(table->peer[i].caches) | MAG_STAT(table->peer[i].pools)) != 0)
 			mask |= UINT64_C(1) << i;
 	return mask;
 }
@@ -322,7 +391,11 @@ bury(struct peer *peer, uint64_t me, bool (*recover)(uint32_t id), void (*releas
 		/* release, acquire: so is what is done here, and by those who did it before */
 		seen = atomic_fetch_or_explicit(&peer->seen, me, memory_order_acq_rel) | me;
 	}
-	if ((makers() & ~seen) == 0 && MAG_STAT(peer->caches) == 0)
+	/* acquire: who took its pools counts as their maker, which has yet to see to them */
+	if (MAG_STAT_ACQUIRE(peer->pools) != 0 || MAG_STAT(peer->caches) != 0)
+		return;
+	seen &= atomic_load_explicit(&peer->seen, memory_order_relaxed);
+	if ((makers() & ~seen) == 0)
 		entry_leave(peer, DEAD, release);
 }
 
@@ -363,6 +436,6 @@ mag_peers_bury(bool (*recover)(uint32_t id), void (*release)(uint32_t id))
 		if ((state & STATE_MASK) == JOINING && joiner_is_dead(state))
 			entry_leave(peer, state, NULL);
 		if (state == DEAD)
-			bury(peer, UINT64_C(1) << (own - table->peer), recover, release);
+			bury(peer, UINT64_C(1) << number_of(own), recover, release);
 	}
 }

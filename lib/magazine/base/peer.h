@@ -17,9 +17,10 @@
  *
  * States of an entry: free -> joining -> alive -> dead -> leaving -> free. A dead process has left
  * locks, slots and objects on their way in caches. Each process that made caches puts its own in
- * order (mag_peers_bury()), and whoever finds that all have done so frees the entry. The caches
- * that the dead process itself made are on nobody's list: its entry, and with it the numbers of its
- * slots, stay taken, unless a child takes the caches over (fork.h).
+ * order (mag_peers_bury()), and whoever finds that all have done so frees the entry. Pools that the
+ * dead process itself made are another one's before that (estate.h). Its library caches are on
+ * nobody's list: with those its entry, and the numbers of its slots, stay taken, unless a forked
+ * child takes them over (fork.h).
  *
  * In a debugger: `table` in peer.c; an entry's state, id and pid.
  */
@@ -41,6 +42,21 @@ bool mag_peer_join(void);
 void mag_peer_count_caches(int change);
 /** The caches of that process are this one's. */
 void mag_peer_inherit(uint32_t id);
+/** This process has so many pools that others may take over (estate.h). */
+void mag_peer_set_pools(uint32_t pools);
+/** Do other processes have such pools? */
+enum mag_peers_pools {
+	MAG_PEERS_NO_POOLS,
+	MAG_PEERS_POOLS,
+	MAG_PEERS_POOLS_OF_DEAD,
+};
+/** At any time, also when EAL ends. Reads files of each that has some. */
+enum mag_peers_pools mag_peers_pools(void);
+/**
+ * This process has taken pools over: it puts them in order for each dead one, though it may have
+ * done so before for its others. pools_of tells how many are whose now.
+ */
+void mag_peers_inherited(uint32_t (*pools_of)(uint32_t id));
 /** Is the process with this identity known to be dead? Reads files: for those who wait anyway. */
 bool mag_peer_is_dead(uint32_t id);
 

@@ -97,8 +97,9 @@ struct mag_cache {
 
 	/* Maintenance. */
 	struct mag_listing *listing; /**< in memory of the process that made it, and for it alone */
-	_Atomic uint64_t perimeter;  /**< thread in the resize perimeter; 0 = nobody */
-	uint32_t perimeter_depth;    /**< of that thread alone */
+	struct mag_cache *_Atomic next;  /**< on the list of all processes (estate.h) */
+	_Atomic uint64_t perimeter;      /**< thread in the resize perimeter; 0 = nobody */
+	uint32_t perimeter_depth;        /**< of that thread alone */
 	_Atomic uint32_t perimeter_left; /**< how often it was left: the futex of those who wait */
 	uint64_t next_update; /**< TSC, 0 = one interval from now; under the list's lock */
 	_Atomic uint64_t update_allocs;   /**< of a pool, allocations until the last update */

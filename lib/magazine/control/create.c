@@ -28,6 +28,7 @@
 #include "base/params.h"
 #include "base/peer.h"
 #include "control/create.h"
+#include "control/estate.h"
 #include "control/homes.h"
 #include "control/registry.h"
 #include "control/sizing.h"
@@ -46,7 +47,7 @@
 static int
 layers_init(struct mag_cache *cache)
 {
-	if (mag_thread_share() != 0)
+	if (mag_thread_share() != 0 || (cache->flags & MAG_CACHE_POOL && mag_estate_share() != 0))
 		return -ENOMEM;
 	mag_peer_join();
 	cache->common.bias = !cache->options.visit  ? MAG_BIAS_POLL :

@@ -32,6 +32,7 @@
 #include "base/meta.h"
 #include "base/peer.h"
 #include "base/process.h"
+#include "control/estate.h"
 #include "control/registry.h"
 #include "home/object.h"
 #include "mag_stats.h"
@@ -198,10 +199,38 @@ listing_take_over(struct mag_listing *listing, uint32_t from)
 		return false;
 	cache->pid = mag_process_pid;
 	cache->listing = listing;
-	TAILQ_REMOVE(&list.inherited, listing, link);
 	TAILQ_INSERT_TAIL(&list.caches, listing, link);
 	MAG_STAT_ADD(list.count, 1);
 	return true;
+}
+
+static bool
+estate_take(struct mag_cache *cache)
+{
+	struct mag_listing *listing = malloc(sizeof(*listing));
+
+	if (listing == NULL)
+		return false;
+	listing->cache = cache;
+	if (!listing_take_over(listing, MAG_STAT(cache->process))) {
+		free(listing);
+		return false;
+	}
+	/* Due at once: what the dead process had in hand is what others wait for. */
+	cache->next_update = 1;
+	return true;
+}
+
+int
+mag_cache_list_inherit(void)
+{
+	int caches;
+
+	if (!list_enter_if(false))
+		return -EAGAIN;
+	caches = (int)mag_estate_take(estate_take);
+	list_leave();
+	return caches;
 }
 
 int
@@ -217,9 +246,13 @@ mag_cache_list_take_over(uint32_t from)
 		next = TAILQ_NEXT(listing, link);
 		if (mag_elastic_is_of_pages(listing->cache->region))
 			continue;
-		if (listing_take_over(listing, from))
+		TAILQ_REMOVE(&list.inherited, listing, link);
+		if (listing_take_over(listing, from)) {
 			caches++;
-		else if (caches == 0)
+			continue;
+		}
+		TAILQ_INSERT_HEAD(&list.inherited, listing, link);
+		if (caches == 0)
 			break;
 	}
 	TAILQ_FOREACH(listing, &list.caches, link)
@@ -312,6 +345,27 @@ mag_lcore_flush(void)
 	return 0;
 }
 
+/* On this process's list, which is held, and on the one of all processes. */
+static void
+count_in(struct mag_cache *cache)
+{
+	MAG_STAT_ADD(list.count, 1);
+	if (!(cache->flags & MAG_CACHE_POOL))
+		mag_peer_count_caches(1);
+	else
+		mag_estate_add(cache);
+}
+
+static void
+count_out(struct mag_cache *cache)
+{
+	MAG_STAT_ADD(list.count, -1u);
+	if (!(cache->flags & MAG_CACHE_POOL))
+		mag_peer_count_caches(-1);
+	else
+		mag_estate_remove(cache);
+}
+
 void
 mag_registry_insert(struct mag_cache *cache)
 {
@@ -320,8 +374,7 @@ mag_registry_insert(struct mag_cache *cache)
 		cache->id = mag_process_unique(++list.next_id);
 	cache->next_update = 0;
 	TAILQ_INSERT_TAIL(&list.caches, cache->listing, link);
-	MAG_STAT_ADD(list.count, 1);
-	mag_peer_count_caches(1);
+	count_in(cache);
 	list_leave();
 	if (mag_cache_observer != NULL)
 		mag_cache_observer();
@@ -332,8 +385,7 @@ mag_registry_remove(struct mag_cache *cache)
 {
 	list_enter();
 	TAILQ_REMOVE(&list.caches, cache->listing, link);
-	MAG_STAT_ADD(list.count, -1u);
-	mag_peer_count_caches(-1);
+	count_out(cache);
 	list_leave();
 	if (mag_cache_listed() == 0 && mag_cache_last_observer != NULL)
 		mag_cache_last_observer();
@@ -377,8 +429,7 @@ gone_take(struct listings *gone)
 			continue;
 		TAILQ_REMOVE(&list.caches, listing, link);
 		TAILQ_INSERT_TAIL(gone, listing, link);
-		MAG_STAT_ADD(list.count, -1u);
-		mag_peer_count_caches(-1);
+		count_out(listing->cache);
 	}
 }
 

@@ -57,6 +57,11 @@ void mag_cache_list_forked(void);
  */
 int mag_cache_list_take_over(uint32_t from);
 /**
+ * Pools of dead processes (estate.h) become this one's. Returns how many; -EAGAIN when the list is
+ * taken.
+ */
+int mag_cache_list_inherit(void);
+/**
  * The first cache of the list, which may be gone with EAL; NULL when there is none. False: the list
  * is taken.
  */

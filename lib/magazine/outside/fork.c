@@ -13,6 +13,7 @@
 #include "base/deadline.h"
 #include "base/log.h"
 #include "base/peer.h"
+#include "control/estate.h"
 #include "control/registry.h"
 #include "outside/fork.h"
 #include "outside/maint.h"
@@ -68,6 +69,7 @@ take_over(void)
 		return;
 	mag_peer_join();
 	mag_peer_inherit(family.owner_id);
+	mag_estate_recount();
 	MAG_LOG(NOTICE,
 		"process %d, which made %d caches, is dead: its child %d updates and reaps them "
 		"from now on",

@@ -8,7 +8,8 @@
  * the service lcores that there are now, and turns its run state on until the work is done, so that
  * an application that stops a service lcore hardly ever finds it busy because of us. Where no
  * service lcore begins within a bound, the thread makes the pass itself. It begins with the first
- * cache and ends with the last, or with mag_maint_stop().
+ * cache and ends with the last, or with mag_maint_stop(); where there are pools of other processes,
+ * which this one may have to take over (heir.h), with the first slot that a thread claims.
  *
  * rte_eal_cleanup() tells nobody that it ends EAL. So all that the thread needs lies in the
  * process's own memory; it looks whether EAL is still there before each turn, and asks the lcores'
@@ -40,10 +41,14 @@
 #include "base/eal_end.h"
 #include "base/log.h"
 #include "base/meta.h"
+#include "base/peer.h"
+#include "base/process.h"
 #include "control/registry.h"
 #include "mag_maint.h"
+#include "outside/heir.h"
 #include "outside/maint.h"
 #include "outside/pass.h"
+#include "slot/thread.h"
 #include "sources/elastic_service.h"
 
 #define SERVICE_NAME "magazine"
@@ -64,6 +69,7 @@ static struct {
 	pthread_mutex_t lock;          /* guards starting and ending the thread */
 	pthread_t thread;
 	_Atomic bool running; /* written under the lock */
+	_Atomic bool stays;   /* with or without caches: for pools of other processes */
 	sem_t bell;           /* wakes the thread; a signal handler may ring it */
 } maint = {.service = PTHREAD_MUTEX_INITIALIZER, .lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -223,11 +229,13 @@ thread_turn(void)
 {
 	const struct mag_cache *first;
 
+	mag_heir_look();
 	/* Not waited for: who has the list may want to end this thread, or fork. */
 	if (!mag_cache_list_first(&first))
 		bell_wait(REST_MS);
 	else if (first == NULL || !mag_pass_is_due(rte_rdtsc()))
-		bell_wait(first == NULL ? UINT64_MAX : sleep_ms());
+		bell_wait(RTE_MIN(first == NULL ? UINT64_MAX : sleep_ms(),
+				  mag_heir_wait(MAG_STAT(maint.stays))));
 	else if (!mag_meta_is_mapped(first))
 		return false;
 	else if (mag_eal_end_has_begun() || (!service_serves() && !thread_serves()))
@@ -273,6 +281,7 @@ thread_end(void)
 	bell_ring();
 	mag_ctrl_thread_join(maint.thread);
 	atomic_store_explicit(&maint.running, false, memory_order_relaxed);
+	atomic_store_explicit(&maint.stays, false, memory_order_relaxed);
 	atomic_store_explicit(&maint.runner, MAG_MAINT_NONE, memory_order_relaxed);
 }
 
@@ -297,11 +306,30 @@ observe(void)
 	mag_maint_wake();
 }
 
-/* The last cache is gone: no thread runs any more when this returns, unless it is this one. */
+/* A thread of this process has its first slot. It must not wait. */
+static void
+observe_claim(void)
+{
+	/* A forked child looks by itself (fork.h). */
+	if (MAG_STAT(maint.running) || MAG_STAT(mag_process_is_child) ||
+	    mag_peers_pools() == MAG_PEERS_NO_POOLS || pthread_mutex_trylock(&maint.lock) != 0)
+		return;
+	if (!MAG_STAT(maint.running)) {
+		atomic_store_explicit(&maint.stays, true, memory_order_relaxed);
+		thread_start();
+	}
+	pthread_mutex_unlock(&maint.lock);
+}
+
+/*
+ * The last cache is gone: no thread runs any more when this returns, unless it is this one, or is
+ * there for pools of other processes.
+ */
 static void
 observe_last(void)
 {
-	if (MAG_STAT(maint.running) && pthread_equal(pthread_self(), maint.thread))
+	if ((MAG_STAT(maint.running) && pthread_equal(pthread_self(), maint.thread)) ||
+	    MAG_STAT(maint.stays))
 		return;
 	pthread_mutex_lock(&maint.lock);
 	if (MAG_STAT(maint.running) && mag_cache_listed() == 0)
@@ -327,6 +355,7 @@ void
 mag_maint_forked(void)
 {
 	atomic_store_explicit(&maint.running, false, memory_order_relaxed);
+	atomic_store_explicit(&maint.stays, false, memory_order_relaxed);
 	atomic_store_explicit(&maint.runner, MAG_MAINT_NONE, memory_order_relaxed);
 	mag_pass_forked();
 	/* Somebody may have been waiting for it. */
@@ -340,6 +369,7 @@ RTE_INIT(mag_maint_load)
 		return;
 	mag_cache_observer = observe;
 	mag_cache_last_observer = observe_last;
+	mag_thread_on_claim(observe_claim);
 	mag_elastic_on_want = mag_pass_make_due;
 	mag_elastic_on_shortage = mag_maint_wake;
 	sem_init(&maint.bell, 0, 0);

@@ -384,6 +384,16 @@ mag_pass_is_forbidden(void)
 	return MAG_STAT(episodes.off);
 }
 
+bool
+mag_pass_between(void (*what)(void))
+{
+	if (!mag_lock_try(&episodes.lock))
+		return false;
+	what();
+	mag_lock_release(&episodes.lock);
+	return true;
+}
+
 void
 mag_pass_await(void)
 {

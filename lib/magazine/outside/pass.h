@@ -50,6 +50,8 @@ void mag_pass_request_reap(void);
 /** From now on a pass does not begin, or does again. */
 void mag_pass_forbid(bool forbidden);
 bool mag_pass_is_forbidden(void);
+/** Do something while no pass is under way; false: one is, and nothing was done. */
+bool mag_pass_between(void (*what)(void));
 /** Wait for the end of the pass that is under way. */
 void mag_pass_await(void);
 

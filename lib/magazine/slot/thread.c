@@ -40,6 +40,7 @@ static struct {
 	pthread_key_t exit_key;
 	bool has_exit_key;
 	void (*on_exit)(uint32_t slot);
+	void (*claimed)(void);
 } numbers;
 
 int
@@ -205,6 +206,8 @@ mag_thread_claim(void)
 	    !may_own() || !mag_peer_join())
 		return;
 	slot_claim(rte_lcore_id());
+	if (numbers.claimed != NULL)
+		numbers.claimed();
 }
 
 void
@@ -320,6 +323,12 @@ mag_thread_release_all(uint32_t process)
 	for (slot = 0; claims != NULL && slot < MAG_SLOT_SHARED; slot++)
 		if (mag_thread_process(slot) == process)
 			slot_free(&claims->slot[slot]);
+}
+
+void
+mag_thread_on_claim(void (*claimed)(void))
+{
+	numbers.claimed = claimed;
 }
 
 void

@@ -95,5 +95,7 @@ void mag_thread_notice_exit(void);
  * was to be noticed. Set once, at load.
  */
 void mag_thread_on_exit(void (*on_exit)(uint32_t slot));
+/** What is to be done when a thread has claimed a slot, on its slow path; set once, at load. */
+void mag_thread_on_claim(void (*claimed)(void));
 
 #endif /* MAG_THREAD_H */

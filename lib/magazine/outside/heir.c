@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include <rte_common.h>
+#include <rte_cycles.h>
+#include <rte_eal_memconfig.h>
+
+#include "base/counter.h"
+#include "base/deadline.h"
+#include "base/eal_end.h"
+#include "base/log.h"
+#include "base/peer.h"
+#include "base/process.h"
+#include "control/estate.h"
+#include "control/registry.h"
+#include "outside/heir.h"
+#include "outside/pass.h"
+
+#define LOOK_MS 500
+
+/* Of the control thread. */
+static uint64_t next_look; /* TSC */
+
+uint64_t
+mag_heir_wait(bool always)
+{
+	uint64_t now = rte_rdtsc();
+
+	if (!always && mag_peers_pools() == MAG_PEERS_NO_POOLS)
+		return UINT64_MAX;
+	return next_look > now ? (next_look - now) / mag_ms_to_tsc(1) + 1 : 0;
+}
+
+static void
+take_over(void)
+{
+	int pools = mag_peer_join() ? mag_cache_list_inherit() : 0;
+
+	if (pools <= 0)
+		return;
+	MAG_LOG(NOTICE,
+		"%d pool(s) of a process that is dead: process %d updates and reaps them from "
+		"now on",
+		pools, mag_process_pid);
+	mag_pass_make_due();
+}
+
+void
+mag_heir_look(void)
+{
+	uint64_t now = rte_rdtsc();
+
+	/* A forked child has another way (fork.h). */
+	if (now < next_look || MAG_STAT(mag_process_is_child))
+		return;
+	next_look = now + mag_ms_to_tsc(LOOK_MS);
+	if (mag_peers_pools() != MAG_PEERS_POOLS_OF_DEAD || mag_eal_end_has_begun())
+		return;
+	/* EAL stays as long. Who only looks does not hold it: it is a lock of all processes. */
+	rte_mcfg_mem_read_lock();
+	if (mag_peers_are_mapped())
+		mag_pass_between(take_over);
+	rte_mcfg_mem_read_unlock();
+}

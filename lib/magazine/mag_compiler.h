@@ -57,6 +57,8 @@
 #define MAG_WIDE
 #define MAG_CPU_IS_WIDE() 0
 #endif
+/** Where the frame of this function is. */
+#define MAG_FRAME() __builtin_frame_address(0)
 #define MAG_PREFETCH_WRITE(address) __builtin_prefetch(address, 1)
 /**
  * A pointer to as many objects as a number says. Without optimisation gcc does not see which copies

@@ -4,6 +4,7 @@
 
 #include "eal.h"
 
+#include <execinfo.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -14,6 +15,7 @@
 #include "mag_maint.h"
 #include "stores/ledger.h"
 #include "watch/holders.h"
+#include "watch/stack.h"
 #include "watch/watch.h"
 
 #define BLOCK 16
@@ -706,6 +708,39 @@ TEST(test_a_switch_audits_all_caches_that_can_be, setup_plain, teardown)
 	drop_cache(intrinsic);
 	drop_cache(audited);
 	ground_drop(&other);
+}
+
+/* One of the stacks of a tree of calls from two places; which one, and how deep, path says. */
+static __rte_noinline unsigned int
+compare_stacks(unsigned int path)
+{
+	void *expected[MAG_STACK_MAX], *taken[MAG_STACK_MAX];
+	static volatile unsigned int left, right;
+	unsigned int depth, i;
+
+	if (path > 1) {
+		if (path % 2 == 0) {
+			depth = compare_stacks(path / 2);
+			left++;
+		} else {
+			depth = compare_stacks(path / 2);
+			right++;
+		}
+		return depth;
+	}
+	depth = (unsigned int)backtrace(expected, MAG_STACK_MAX);
+	assert_int_equal(mag_stack_take(taken), depth);
+	/* The first ones are of two calls. */
+	for (i = 1; i < depth; i++)
+		assert_ptr_equal(taken[i], expected[i]);
+	return depth;
+}
+
+TEST(test_a_stack_is_what_it_is_not_what_it_was, setup_plain, teardown)
+{
+	mag_cache_free(cache, mag_cache_alloc(cache));
+	for (unsigned int i = 0; i < 2000; i++)
+		assert_true(compare_stacks(1 + random_below(1u << (1 + i % 8))) > 1);
 }
 
 /* Use counts */

@@ -16,6 +16,7 @@
 #include "mag_mirror.h"
 #include "parts/mirror.h"
 #include "watch/audit.h"
+#include "watch/stack.h"
 
 /* Our own frames at the top of a stack, not worth a record: that of this file, and its caller's. */
 #define SKIP 2
@@ -28,6 +29,7 @@ struct record {
 };
 
 _Static_assert(sizeof(struct record) <= MAG_AUDIT_BYTES, "a region has room for a record");
+_Static_assert(MAG_TRANSACTION_DEPTH + SKIP <= MAG_STACK_MAX, "a whole transaction");
 
 static uint64_t start;
 
@@ -39,8 +41,8 @@ RTE_INIT(mag_audit_load)
 MAG_INLINE void
 transaction_now(struct mag_transaction *now, enum mag_transaction_kind kind)
 {
-	void *stack[MAG_TRANSACTION_DEPTH + SKIP];
-	int depth = backtrace(stack, RTE_DIM(stack)) - SKIP;
+	void *stack[MAG_STACK_MAX];
+	int depth = RTE_MIN((int)mag_stack_take(stack) - SKIP, MAG_TRANSACTION_DEPTH);
 
 	*now = (struct mag_transaction){
 		.kind = kind,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Pools whose process is killed: the primary one, and a secondary one. */
+/* Processes that are killed: those that made pools, and those that only use them. */
 
 #include <signal.h>
 #include <stdio.h>
@@ -20,6 +20,7 @@
 #include "mag_maint.h"
 #include "mag_stats.h"
 #include "pool.h"
+#include "roster.h"
 #include "rte_mempool_magazine.h"
 #include "slot/thread.h"
 
@@ -28,6 +29,7 @@
 #define PRIMARY "primary"
 #define MAKER "maker"
 #define USER "user"
+#define NURSERY "nursery"
 
 #define SHARED "contract-heirs"
 #define CHUNK "contract-chunk"
@@ -40,6 +42,12 @@
 #define USERS 3
 #define KILLS 3
 #define KILLS_FULL 100
+#define WORKERS 3
+#define BATCH 8
+#define BOXES 512
+#define MANY 8191
+#define WORKER_KILLS 50
+#define WORKER_KILLS_FULL 500
 
 /* In memory of all processes of one primary. */
 struct shared {
@@ -48,6 +56,11 @@ struct shared {
 	_Atomic unsigned int working, idle, heirs;
 	unsigned int dying; /* of the heirs, which are killed as well */
 	_Atomic bool freed;
+	/* Under load: objects on their way to another worker; what each has in hand, at most. */
+	void *_Atomic box[BOXES];
+	_Atomic unsigned int in_hand[WORKERS];
+	_Atomic bool enough;
+	unsigned int lost;
 };
 
 static struct shared *shared;
@@ -207,6 +220,97 @@ use_until_it_is_dead(void)
 	return ret;
 }
 
+/* Under load: one worker gets for another, which puts, and one does both. */
+
+/* Not an rte_ring: one that a process was killed in has objects that are not there. */
+static void
+work_for_another(struct rte_mempool *mp, unsigned int i)
+{
+	void *objects[TURN];
+	unsigned int n = 0, box;
+
+	shared->in_hand[0] = BATCH;
+	if (rte_mempool_get_bulk(mp, objects, BATCH) == 0)
+		n = BATCH;
+	shared->in_hand[0] = n;
+	for (box = i; n > 0 && !shared->enough; box++) {
+		if (shared->box[box % BOXES] != NULL)
+			continue;
+		shared->box[box % BOXES] = objects[--n];
+		shared->in_hand[0] = n;
+	}
+	if (n > 0)
+		rte_mempool_put_bulk(mp, objects, n);
+	shared->in_hand[0] = 0;
+}
+
+static void
+work_of_another(struct rte_mempool *mp, unsigned int i)
+{
+	void *objects[TURN];
+	unsigned int n = 0, k;
+
+	for (k = 0; k < BATCH; k++) {
+		shared->in_hand[1] = n + 1;
+		objects[n] = atomic_exchange(&shared->box[(i + k) % BOXES], NULL);
+		n += objects[n] != NULL;
+	}
+	shared->in_hand[1] = n;
+	if (n > 0)
+		rte_mempool_put_bulk(mp, objects, n);
+	shared->in_hand[1] = 0;
+}
+
+static void
+work_alone(struct rte_mempool *mp, unsigned int i)
+{
+	shared->in_hand[2] = TURN;
+	take_a_turn(mp, i);
+	shared->in_hand[2] = 0;
+}
+
+static pid_t
+worker(unsigned int role)
+{
+	static void (*const work[WORKERS])(struct rte_mempool * mp, unsigned int i) = {
+		work_for_another, work_of_another, work_alone};
+	unsigned int i;
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid;
+	for (i = 0; !shared->enough; i += BATCH)
+		work[role](the_pool, i);
+	_exit(0);
+}
+
+/* A process that has attached, whose children are killed and replaced. */
+static int
+rear_and_kill(void)
+{
+	unsigned int kills = run_is_full() ? WORKER_KILLS_FULL : WORKER_KILLS, i, role;
+	pid_t pid[WORKERS];
+	int status;
+
+	rte_mempool_walk(pool_find, NULL);
+	HOLDS(the_pool != NULL);
+	for (role = 0; role < WORKERS; role++)
+		pid[role] = worker(role);
+	for (i = 0; i < kills; i++) {
+		usleep(1000 + i * 7919 % 4001);
+		role = i % WORKERS;
+		HOLDS(kill(pid[role], SIGKILL) == 0);
+		HOLDS(waitpid(pid[role], &status, 0) == pid[role] && WIFSIGNALED(status));
+		shared->lost += shared->in_hand[role];
+		shared->in_hand[role] = 0;
+		pid[role] = worker(role);
+	}
+	shared->enough = true;
+	for (role = 0; role < WORKERS; role++)
+		HOLDS(waitpid(pid[role], &status, 0) == pid[role] && status == 0);
+	return 0;
+}
+
 static int
 share(void)
 {
@@ -228,6 +332,8 @@ run_as_child(int argc, char **argv, const char *what)
 		if (harness_start_secondary(argc, argv, 1) < 0)
 			return HARNESS_REFUSED;
 		HOLDS(share() == 0);
+		if (what[0] == NURSERY[0])
+			return rear_and_kill();
 		return what[0] == MAKER[0] ? make_and_be_killed(us) : use_until_it_is_dead();
 	}
 	if (harness_start_eal(argc, argv, 1) < 0)
@@ -281,6 +387,45 @@ TEST(pools_of_a_killed_secondary_are_taken_over)
 		assert_int_equal(use_until_it_is_dead(), 0);
 		rte_memzone_free(rte_memzone_lookup(CHUNK));
 	}
+	rte_memzone_free(rte_memzone_lookup(SHARED));
+}
+
+/* Those that are free, and those on their way: each in one place. All are free then. */
+static unsigned int
+objects_left(struct rte_mempool *mp)
+{
+	struct roster *roster = roster_of(mp);
+	void **left = calloc(mp->size, sizeof(*left));
+	unsigned int n = 0, i;
+
+	assert_non_null(left);
+	for (i = 0; i < BOXES; i++) {
+		left[n] = atomic_exchange(&shared->box[i], NULL);
+		if (left[n] != NULL)
+			roster_took(roster, &left[n++], 1);
+	}
+	while (n < mp->size && roster_get(roster, &left[n], 1) == 0)
+		n++;
+	roster_put(roster, left, n);
+	roster_free(roster);
+	free(left);
+	return n;
+}
+
+TEST(processes_killed_under_load_take_only_what_they_have_in_hand)
+{
+	struct rte_mempool *mp = pool_anywhere(POOL_SPEC(MANY, 64, .config = OPTIONS), CHUNK);
+	unsigned int ms;
+
+	assert_int_equal(share(), 0);
+	*shared = (struct shared){.lost = 0};
+	assert_int_equal(harness_copy_status(harness_copy(ENV_CHILD, NURSERY " 0", NULL)), 0);
+	for (ms = 0; ms < WAIT_MS && objects_left(mp) + shared->lost < MANY; ms += 10)
+		usleep(10000);
+	assert_true(shared->lost > 0);
+	assert_in_range(objects_left(mp), MANY - shared->lost, MANY);
+	rte_mempool_free(mp);
+	rte_memzone_free(rte_memzone_lookup(CHUNK));
 	rte_memzone_free(rte_memzone_lookup(SHARED));
 }
 

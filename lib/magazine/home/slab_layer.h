@@ -84,7 +84,7 @@ struct mag_slab_layer {
  * Under the lock that was broken: lists, table and counts of a slab layer anew, from the place of
  * each segment of the region and the state of each object. A slab without objects outside leaves
  * the layer: its segment is then one on its way, as of a thread that was killed with it
- * (mag_region_put_stray()). Counts that never fall are raised to what fits.
+ * (mag_region_put_strays()). Counts that never fall are raised to what fits.
  *
  * Takes time for each object of the layer. An intrinsic cache has nothing to begin from: its counts
  * stay.

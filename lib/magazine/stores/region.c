@@ -322,15 +322,26 @@ mag_region_lock(struct mag_region *region)
 		region_repair(region);
 }
 
-void
-mag_region_put_stray(struct mag_region *region)
+unsigned int
+mag_region_find_strays(struct mag_region *region, struct mag_segment **strays, unsigned int max)
 {
 	struct mag_segment *segment;
+	unsigned int n = 0;
 
 	mag_region_lock(region);
 	LIST_FOREACH(segment, &region->all, any)
-		if (segment->place == MAG_SEGMENT_MOVING)
-			segment_insert(region, segment);
+		if (n < max && segment->place == MAG_SEGMENT_MOVING)
+			strays[n++] = segment;
+	mag_lock_release(&region->lock);
+	return n;
+}
+
+void
+mag_region_put_strays(struct mag_region *region, struct mag_segment *const *strays, unsigned int n)
+{
+	mag_region_lock(region);
+	while (n > 0)
+		segment_insert(region, strays[--n]);
 	mag_lock_release(&region->lock);
 }
 

@@ -175,8 +175,12 @@ uint64_t mag_region_out(const struct mag_region *region);
  * path.
  */
 void mag_region_lock(struct mag_region *region);
-/** Put back what dead threads had on its way; nobody who lives has any. */
-void mag_region_put_stray(struct mag_region *region);
+/** At most so many segments that are on their way, whoever has them. */
+unsigned int mag_region_find_strays(struct mag_region *region, struct mag_segment **strays,
+				    unsigned int max);
+/** Put back segments that dead threads had on their way: nobody who lives had any. */
+void mag_region_put_strays(struct mag_region *region, struct mag_segment *const *strays,
+			   unsigned int n);
 
 /** Forget all memory: nothing of it may be in use any more. Touches no object. */
 void mag_region_reset(struct mag_region *region);

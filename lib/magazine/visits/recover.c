@@ -19,8 +19,9 @@
  * so are segments on their way, and the counts of what moves. Recovery that is itself cut short is
  * begun again by another process: each step may be repeated.
  *
- * Where owners may not be visited (visit=0, or no membarrier) there is only the first step, and
- * magazines that the dead had in hand stay out.
+ * Where owners may not be visited (visit=0, or no membarrier) magazines that the dead had in hand
+ * stay out: one that is nowhere may as well be with an owner that exchanges it just now, or swaps
+ * it, and nothing tells them apart while owners go on. All else is done there too.
  *
  * In a debugger: hands.h and, for the slots that keep recovery from it, visits_denied.
  */
@@ -41,6 +42,8 @@
 
 /* Locks, slots and hands: each is waited for no longer than a visit waits for a slot. */
 #define WAIT_US MAG_SWEEP_US
+/* Segments that are put back at once; what is left comes by the next recovery. */
+#define STRAYS 64
 
 /* A home, with all its locks, while nobody is in its slots. */
 struct held_home {
@@ -59,6 +62,9 @@ struct recovery {
 	unsigned int homes;
 	struct held_home held[MAG_PARTS_MAX];
 	uint64_t transit;
+	struct mag_segment *stray[STRAYS];
+	unsigned int strays;
+	bool visits; /* owners may be visited, so magazines are looked for */
 };
 
 /* Locks and slots */
@@ -110,7 +116,11 @@ slots_mend(struct mag_home *home, struct recovery *recovery)
 		recovery->inside += MAG_STAT_ACQUIRE(slot->busy);
 		mag_slot_mend(slot);
 		mag_bias_dismiss(slot, MAG_BIAS_SELF);
-		mag_slot_leave(slot);
+		/* Where nobody is visited, nobody would take its magazines. */
+		if (home->common->bias == MAG_BIAS_POLL)
+			mag_home_flush_held(home, slot);
+		else
+			mag_slot_leave(slot);
 	}
 	mag_slot_mend(&home->slot[MAG_SLOT_SHARED]);
 }
@@ -248,7 +258,7 @@ name_list(struct held_home *held, const struct mag_depot_list *list)
 }
 
 static bool
-home_look(struct held_home *held)
+magazines_look(struct held_home *held)
 {
 	struct mag_home *home = held->home;
 	size_t words = home->arena.size / MAG_LINE / 64 + 1;
@@ -265,7 +275,15 @@ home_look(struct held_home *held)
 	name_list(held, &home->depot.full);
 	name_list(held, &home->depot.empty);
 	mag_arena_walk_pending(&home->arena, name, held);
-	held->moving = MAG_STAT(home->slab.moving);
+	return true;
+}
+
+static bool
+home_look(struct held_home *held, bool magazines)
+{
+	if (magazines && !magazines_look(held))
+		return false;
+	held->moving = MAG_STAT(held->home->slab.moving);
 	return true;
 }
 
@@ -283,8 +301,10 @@ look(struct recovery *recovery)
 		}
 		recovery->transit = MAG_STAT(recovery->cache->common.transit);
 		for (i = 0; i < recovery->homes; i++)
-			if (!home_look(&recovery->held[i]))
+			if (!home_look(&recovery->held[i], recovery->visits))
 				return false;
+		recovery->strays =
+			mag_region_find_strays(recovery->cache->region, recovery->stray, STRAYS);
 		if (mag_hands_are_empty(&after) && after == before)
 			return true;
 	}
@@ -303,11 +323,13 @@ drain(struct mag_magazine *magazine, void *arg)
 }
 
 static void
-home_recover(struct held_home *held)
+home_recover(struct held_home *held, bool magazines)
 {
 	struct mag_home *home = held->home;
 
 	atomic_fetch_sub_explicit(&home->slab.moving, held->moving, memory_order_release);
+	if (!magazines)
+		return;
 	mag_arena_walk(&home->arena, drain, held);
 	mag_arena_rebuild(&home->arena, is_named, held);
 }
@@ -319,7 +341,7 @@ moment_recover(struct recovery *recovery)
 	struct held_home *held;
 	unsigned int i;
 
-	for (i = 0; i < recovery->homes; i++) {
+	for (i = 0; i < recovery->homes && recovery->visits; i++) {
 		held = &recovery->held[i];
 		if (!slots_visit(held))
 			return false;
@@ -330,10 +352,11 @@ moment_recover(struct recovery *recovery)
 	if (!look(recovery))
 		return false;
 	mag_transit_end(&cache->common, recovery->transit);
-	mag_region_put_stray(cache->region);
+	/* Those that were seen: from here on others take segments, past their slots. */
+	mag_region_put_strays(cache->region, recovery->stray, recovery->strays);
 	for (i = 0; i < recovery->homes; i++)
-		home_recover(&recovery->held[i]);
-	return true;
+		home_recover(&recovery->held[i], recovery->visits);
+	return recovery->strays < STRAYS;
 }
 
 bool
@@ -346,9 +369,8 @@ mag_recover(struct mag_cache *cache, uint32_t process)
 	if (!broken && !mag_perimeter_enter_within(cache, WAIT_US))
 		return false;
 	recovery.deadline = mag_deadline_in(2 * WAIT_US);
-	done = homes_hold(&recovery);
-	if (done && mag_cache_may_visit(cache))
-		done = moment_recover(&recovery);
+	recovery.visits = mag_cache_may_visit(cache);
+	done = homes_hold(&recovery) && moment_recover(&recovery);
 	homes_let_go(&recovery);
 	if (recovery.inside > 0)
 		mag_events_add(&cache->events, MAG_EVENT_RECOVERY, 0, recovery.inside);

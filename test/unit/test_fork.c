@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,9 +18,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/peer.h"
 #include "outside/fork.h"
 #include "fixture.h"
 #include "outside/maint.h"
+#include "slot/hands.h"
 
 #define COUNT 4096
 #define SIZE 64
@@ -299,6 +302,97 @@ TEST(test_a_child_that_ends_inside_its_slot_leaves_it_to_others, setup, teardown
 		mag_cache_give(cache, all, COUNT);
 	}
 	assert_int_equal(mag_maint_interval(0), 0);
+}
+
+/* More processes at once than the table has peers: the others are guests. */
+
+#define CROWD 70
+
+static struct crowd {
+	_Atomic unsigned int arrived, guests, wrong;
+	_Atomic bool all; /* have arrived */
+	_Atomic bool holds;
+} * crowd;
+
+static bool
+serves(void)
+{
+	void *objects[BULK];
+
+	if (mag_cache_take_all(cache, objects, BULK, true) != 0)
+		return false;
+	mag_cache_give(cache, objects, BULK);
+	return true;
+}
+
+/* Until it is killed: one guest then has magazines in its hands, and a lock. */
+static void
+be_one_of_many(void)
+{
+	bool served, guest, said, first;
+
+	log_begin();
+	served = serves() && serves();
+	log_end();
+	guest = mag_thread_slot() == MAG_SLOT_SHARED;
+	said = log_lines() == 1 && log_has("processes use magazines already");
+	atomic_fetch_add(&crowd->wrong, !served || guest != said);
+	first = guest && atomic_fetch_add(&crowd->guests, 1) == 0;
+	atomic_fetch_add(&crowd->arrived, 1);
+	while (!atomic_load(&crowd->all))
+		usleep(1000);
+	if (first) {
+		mag_hands_begin();
+		mag_slab_lock(&cache->first.slab);
+		atomic_store(&crowd->holds, true);
+	}
+	for (;;)
+		pause();
+}
+
+static void
+kill_all(const pid_t *child)
+{
+	unsigned int i;
+	int status;
+
+	for (i = 0; i < CROWD; i++)
+		assert_int_equal(kill(child[i], SIGKILL), 0);
+	for (i = 0; i < CROWD; i++)
+		assert_int_equal(waitpid(child[i], &status, 0), child[i]);
+}
+
+TEST(test_one_process_more_than_there_are_places_for_works_and_says_so, setup, teardown)
+{
+	uint32_t owners = mag_thread_owners();
+	static void *all[COUNT];
+	pid_t child[CROWD];
+	unsigned int i;
+	uint64_t sum;
+
+	crowd = shared_memory(sizeof(*crowd));
+	for (i = 0; i < CROWD; i++) {
+		child[i] = fork();
+		assert_true(child[i] >= 0);
+		if (child[i] == 0)
+			be_one_of_many();
+	}
+	wait_until(atomic_load(&crowd->arrived) == CROWD);
+	assert_int_equal(crowd->wrong, 0);
+	/* This process has a place too. */
+	assert_int_equal(crowd->guests, CROWD + 1 - MAG_PEERS);
+	assert_int_equal(mag_thread_owners(), owners + MAG_PEERS - 1);
+	atomic_store(&crowd->all, true);
+	wait_until(atomic_load(&crowd->holds));
+	kill_all(child);
+	/* All is as if they had not been: others are recovered, too. */
+	assert_int_equal(mag_maint_interval(1), 0);
+	wait_until(mag_thread_owners() == owners);
+	assert_true(mag_hands_are_empty(&sum));
+	assert_int_equal(mag_maint_interval(0), 0);
+	assert_int_equal(mag_cache_take_all(cache, all, COUNT, true), 0);
+	mag_cache_give(cache, all, COUNT);
+	munmap(crowd, sizeof(*crowd));
 }
 
 /* Copies of this program whose parent dies */

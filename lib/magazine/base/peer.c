@@ -43,9 +43,12 @@ struct peer {
 
 _Static_assert(MAG_PEERS <= 64, "a bit for each peer");
 
+/* Places of the table: those behind the peers' are of guests. */
+#define PLACES 256u
+
 static struct {
 	_Atomic bool crowded; /* a process found no entry: nobody knows what it does */
-	struct peer peer[MAG_PEERS];
+	struct peer peer[PLACES];
 } * table;
 
 /* This process's. */
@@ -115,6 +118,13 @@ byte_is_free(unsigned int number)
 	return file >= 0 && fcntl(file, F_GETLK, &byte) == 0 && byte.l_type == F_UNLCK;
 }
 
+static bool
+is_guest(const struct peer *peer)
+{
+	return number_of(peer) >= MAG_PEERS;
+}
+
+/* A peer, or a guest, which says so. */
 static struct peer *
 entry_claim(void)
 {
@@ -123,7 +133,12 @@ entry_claim(void)
 	uint64_t expected;
 	uint32_t i;
 
-	for (i = 0; i < MAG_PEERS; i++) {
+	for (i = 0; i < PLACES; i++) {
+		if (i == MAG_PEERS)
+			MAG_LOG(WARNING,
+				"%u processes use magazines already: threads of this one, %d, "
+				"share one locked pair: end one of them before this one is started",
+				MAG_PEERS, mag_process_pid);
 		expected = FREE;
 		/* acquire: pairs with the release in entry_leave() */
 		if (atomic_compare_exchange_strong_explicit(&table->peer[i].state, &expected,
@@ -132,10 +147,10 @@ entry_claim(void)
 			return &table->peer[i];
 	}
 	atomic_store_explicit(&table->crowded, true, memory_order_relaxed);
-	MAG_LOG(WARNING,
-		"%u processes use magazines already: threads of this one share one locked pair, "
-		"and what it holds when it is killed is lost",
-		MAG_PEERS);
+	MAG_LOG(ERR,
+		"%u processes use magazines already: what this one, %d, holds when it is killed is "
+		"lost, its locks stay taken, and no other one that is killed is recovered any more",
+		PLACES, mag_process_pid);
 	return NULL;
 }
 
@@ -174,12 +189,20 @@ own_entry(void)
 	return atomic_load_explicit(&self.entry, memory_order_relaxed);
 }
 
+static bool
+is_peer(void)
+{
+	const struct peer *entry = own_entry();
+
+	return entry != NULL && !is_guest(entry);
+}
+
 bool
 mag_peer_join(void)
 {
 	/* acquire: as above */
 	if (likely(atomic_load_explicit(&self.id, memory_order_acquire) == mag_process_id))
-		return own_entry() != NULL;
+		return is_peer();
 	/* A forked child may have a copy of a parent that was just at it. */
 	if (atomic_exchange_explicit(&self.joining, mag_process_id, memory_order_relaxed) ==
 	    mag_process_id)
@@ -187,7 +210,7 @@ mag_peer_join(void)
 	atomic_store_explicit(&self.entry, join(), memory_order_relaxed);
 	/* release: who finds that the process has joined finds its entry */
 	atomic_store_explicit(&self.id, mag_process_id, memory_order_release);
-	return own_entry() != NULL;
+	return is_peer();
 }
 
 void
@@ -240,7 +263,7 @@ mag_peers_hands(uint64_t *begun)
 
 	if (table == NULL || MAG_STAT(table->crowded))
 		return table == NULL;
-	for (peer = table->peer; peer < table->peer + MAG_PEERS; peer++) {
+	for (peer = table->peer; peer < table->peer + PLACES; peer++) {
 		if (MAG_STAT(peer->state) != ALIVE)
 			continue;
 		ended = MAG_STAT_ACQUIRE(peer->ended);
@@ -256,7 +279,7 @@ entry_of(uint32_t id)
 {
 	uint32_t i;
 
-	for (i = 0; table != NULL && i < MAG_PEERS; i++)
+	for (i = 0; table != NULL && i < PLACES; i++)
 		if (MAG_STAT(table->peer[i].id) == id)
 			return &table->peer[i];
 	return NULL;
@@ -312,16 +335,16 @@ mag_peers_inherited(uint32_t (*pools_of)(uint32_t id))
 	struct peer *own = own_entry(), *peer;
 	uint64_t me;
 
-	if (own == NULL)
+	if (!is_peer())
 		return;
 	me = UINT64_C(1) << number_of(own);
-	for (peer = table->peer; peer < table->peer + MAG_PEERS; peer++)
+	for (peer = table->peer; peer < table->peer + PLACES; peer++)
 		atomic_fetch_and_explicit(&peer->seen, ~me, memory_order_relaxed);
 	/* In this order: a dead process whose pools nobody has is forgotten. */
 	atomic_signal_fence(memory_order_seq_cst);
 	mag_peer_set_pools(pools_of(mag_process_id));
 	/* release: pairs with bury() */
-	for (peer = table->peer; peer < table->peer + MAG_PEERS; peer++)
+	for (peer = table->peer; peer < table->peer + PLACES; peer++)
 		if (peer != own && mag_peer_is_dead(MAG_STAT(peer->id)))
 			atomic_store_explicit(&peer->pools, pools_of(MAG_STAT(peer->id)),
 					      memory_order_release);
@@ -332,13 +355,13 @@ enum mag_peers_pools
 mag_peers_pools(void)
 {
 	enum mag_peers_pools found = MAG_PEERS_NO_POOLS;
-	struct peer copy[MAG_PEERS];
+	struct peer copy[PLACES];
 	unsigned int i;
 	uint64_t state;
 
 	if (table == NULL || !mag_meta_read(copy, table->peer, sizeof(copy)))
 		return found;
-	for (i = 0; i < MAG_PEERS; i++) {
+	for (i = 0; i < PLACES; i++) {
 		state = MAG_STAT(copy[i].state);
 		if ((state != ALIVE && state != DEAD) || MAG_STAT(copy[i].pools) == 0 ||
 		    MAG_STAT(copy[i].id) == mag_process_id)
@@ -350,17 +373,17 @@ mag_peers_pools(void)
 	return found;
 }
 
-/* Peers that are alive and have caches. */
+/* Peers that are alive and have caches. All: a guest has, which puts none in order. */
 static uint64_t
 makers(void)
 {
+	const struct peer *peer;
 	uint64_t mask = 0;
-	uint32_t i;
 
-	for (i = 0; i < MAG_PEERS; i++)
-		if (MAG_STAT(table->peer[i].state) == ALIVE &&
-		    (MAG_STAT(table->peer[i].caches) | MAG_STAT(table->peer[i].pools)) != 0)
-			mask |= UINT64_C(1) << i;
+	for (peer = table->peer; peer < table->peer + PLACES; peer++)
+		if (MAG_STAT(peer->state) == ALIVE &&
+		    (MAG_STAT(peer->caches) | MAG_STAT(peer->pools)) != 0)
+			mask |= is_guest(peer) ? UINT64_MAX : UINT64_C(1) << number_of(peer);
 	return mask;
 }
 
@@ -421,9 +444,9 @@ mag_peers_bury(bool (*recover)(uint32_t id), void (*release)(uint32_t id))
 	struct peer *own = own_entry(), *peer;
 	uint64_t state;
 
-	if (own == NULL)
+	if (!is_peer())
 		return;
-	for (peer = table->peer; peer < table->peer + MAG_PEERS; peer++) {
+	for (peer = table->peer; peer < table->peer + PLACES; peer++) {
 		/* acquire: pairs with the release in join() */
 		state = atomic_load_explicit(&peer->state, memory_order_acquire);
 		if (state == ALIVE && peer != own && is_dead(peer)) {

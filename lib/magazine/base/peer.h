@@ -22,6 +22,10 @@
  * nobody's list: with those its entry, and the numbers of its slots, stay taken, unless a forked
  * child takes them over (fork.h).
  *
+ * There are places for 64 peers, and behind them for 192 guests: processes that own no slots and
+ * put no caches in order, but whose locks are broken when they die, and for whose hands recovery
+ * waits. A process keeps its place.
+ *
  * In a debugger: `table` in peer.c; an entry's state, id and pid.
  */
 
@@ -35,7 +39,7 @@
  * Join, if this process has not yet. At most once a process, or forked child, this opens files.
  *
  * @return
- *   False: no memory, or the table is full, or another thread is just at it.
+ *   False: no memory, or it is a guest, or another thread is just at it.
  */
 bool mag_peer_join(void);
 /** This process has made, or destroyed, so many caches. */

@@ -380,6 +380,80 @@ int mag_cache_held(const struct mag_cache *cache, void **objects, unsigned int m
 /** @} */
 
 /**
+ * @name Loans
+ *
+ * Objects that are put by, for work that may not fail halfway. Between mag_cache_borrow() and
+ * mag_loan_return() exactly that many allocations from the loan succeed. They count as in use from
+ * the first on. A loan is for one thread at a time.
+ * @{
+ */
+struct mag_loan;
+/**
+ * Borrow n objects, or none.
+ *
+ * Never waits for objects. From any thread of a process that may use the cache.
+ *
+ * @param cache
+ *   The cache, which may not be destroyed before the loan is returned.
+ * @param n
+ *   How many, 1 to 1,048,576.
+ * @param loan
+ *   The loan; NULL if it fails.
+ * @return
+ *   0; -EINVAL: n is out of range; -ENOBUFS: there are fewer, or mag_cache_alloc_bulk() has none
+ *   for another reason; -ENOMEM: no memory for their addresses.
+ */
+int mag_cache_borrow(struct mag_cache *cache, unsigned int n, struct mag_loan **loan);
+/**
+ * An object of the loan, constructed as all are; mag_cache_free() takes it back. NULL when as many
+ * were allocated as were borrowed.
+ */
+void *mag_loan_alloc(struct mag_loan *loan);
+/** How many allocations are left. */
+unsigned int mag_loan_left(const struct mag_loan *loan);
+/** End the loan: objects that were not allocated go back to the cache. NULL: does nothing. */
+void mag_loan_return(struct mag_loan *loan);
+/** @} */
+
+/**
+ * Called in maintenance (mag_maint.h): there are fewer free objects than the low mark, or not any
+ * more. The limits of a constructor hold for it: objects may be had and freed, but caches may not
+ * be made, destroyed, walked or purged.
+ *
+ * @param cache
+ *   The cache.
+ * @param is_low
+ *   Fewer than the low mark; false: as many as the high one, or more, after that.
+ * @param available
+ *   Free objects.
+ * @param arg
+ *   As set.
+ */
+typedef void mag_watermark_fn(struct mag_cache *cache, bool is_low, uint64_t available, void *arg);
+/**
+ * Have a function called when free objects, as mag_cache_available() counts them, become few. Of a
+ * pool: rte_mempool_magazine_cache() has its cache. Maintenance looks every 100 ms, and the data
+ * path does nothing for it: what is over sooner may go unseen.
+ *
+ * @param cache
+ *   A cache that this process made. Its marks end with it.
+ * @param low
+ *   Fewer free objects are low; at least 1.
+ * @param high
+ *   As many, or more, are enough again; not below low.
+ * @param crossed
+ *   Called once when there are fewer than low, and once when there are high after that. NULL: no
+ *   marks any more. An earlier function does not run any more when this returns.
+ * @param arg
+ *   Handed to crossed.
+ * @return
+ *   0; -EINVAL: low is 0, or above high (logged); -EPERM: another process made the cache; -EDEADLK:
+ *   called from a cache's callback, or from a walk.
+ */
+int mag_cache_watermark(struct mag_cache *cache, uint64_t low, uint64_t high,
+			mag_watermark_fn *crossed, void *arg);
+
+/**
  * The most objects that the magazines of a cache's slots can hold, with chunks of this size and
  * memory on all nodes of the machine: (lcores + 1 for the shared slot) x nodes x 2 x rounds
  * of the largest type.

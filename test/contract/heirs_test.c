@@ -2,6 +2,7 @@
 
 /* Processes that are killed: those that made pools, and those that only use them. */
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

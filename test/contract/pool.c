@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <sys/mman.h>
 
+#include <rte_memzone.h>
+
 #include "harness.h"
 #include "pool.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
 #include "visits/perimeter.h"
+#include "control/estate.h"
 #include "control/registry.h"
 #include "home/slab_objects.h"
 
@@ -170,6 +171,34 @@ TEST(test_all_or_none_takes_none_when_it_cannot_take_all, setup, teardown)
 	assert_int_equal(mag_cache_take_all(cache, had + COUNT, 1, true), -ENOBUFS);
 	free_bulk(had, COUNT);
 	assert_int_equal(mag_cache_alloc_bulk(cache, NULL, 0), 0);
+}
+
+TEST(test_a_loan_has_exactly_what_was_borrowed_whatever_others_take, setup, teardown)
+{
+	static void *lent[10];
+	struct mag_loan *loan, *none;
+	unsigned int i;
+
+	assert_refused(mag_cache_borrow(cache, 0, &loan), EINVAL, "loan of 0");
+	assert_null(loan);
+	assert_int_equal(mag_cache_borrow(cache, COUNT + 1, &none), -ENOBUFS);
+	assert_null(none);
+	mag_loan_return(none);
+	assert_int_equal(mag_cache_borrow(cache, RTE_DIM(lent), &loan), 0);
+	assert_int_equal(mag_cache_alloc_burst(cache, had, COUNT), COUNT - RTE_DIM(lent));
+	for (i = 0; i < RTE_DIM(lent) - 3; i++)
+		assert_non_null(lent[i] = mag_loan_alloc(loan));
+	assert_int_equal(mag_loan_left(loan), 3);
+	mag_loan_return(loan);
+	assert_int_equal(mag_cache_available(cache), 3);
+	mag_cache_free_bulk(cache, lent, i);
+	assert_int_equal(mag_cache_borrow(cache, RTE_DIM(lent), &loan), 0);
+	for (i = 0; i < RTE_DIM(lent); i++)
+		assert_non_null(lent[i] = mag_loan_alloc(loan));
+	assert_null(mag_loan_alloc(loan));
+	mag_loan_return(loan);
+	mag_cache_free_bulk(cache, lent, i);
+	mag_cache_free_bulk(cache, had, COUNT - RTE_DIM(lent));
 }
 
 TEST(test_the_object_freed_last_is_allocated_next, setup, teardown)
@@ -401,6 +430,8 @@ TEST(test_a_pool_that_cannot_be_is_refused, setup_ground, teardown)
 {
 	struct mag_pool_params params = pool_params(COUNT);
 
+	/* Made with the first pool, and kept. */
+	assert_int_equal(mag_estate_share(), 0);
 	params.options.clear_min = 64;
 	assert_pool_not_made(params, EINVAL,
 			     "pool \"pool\": option clear_min=64: objects of a pool");

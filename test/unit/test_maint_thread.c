@@ -84,6 +84,55 @@ TEST(test_an_idle_pool_gives_its_objects_back_to_the_slabs, setup, teardown)
 	assert_true(cache->reaps > 0);
 }
 
+static struct {
+	_Atomic unsigned int low, high;
+	_Atomic uint64_t available;
+	int in_callback;
+} told;
+
+static void
+tell(struct mag_cache *of, bool is_low, uint64_t available, void *arg)
+{
+	void *object = mag_cache_alloc(of);
+
+	assert_ptr_equal(arg, &told);
+	mag_cache_free(of, object);
+	told.in_callback = mag_cache_watermark(of, 1, 1, NULL, NULL);
+	told.available = available;
+	atomic_fetch_add(is_low ? &told.low : &told.high, 1);
+}
+
+TEST(test_watermarks_are_told_once_in_each_direction, setup, teardown)
+{
+	static void *taken[COUNT];
+	uint64_t updates;
+
+	assert_refused(mag_cache_watermark(cache, 0, 5, tell, &told), EINVAL, "watermarks 0 and 5");
+	assert_refused(mag_cache_watermark(cache, 6, 5, tell, &told), EINVAL, "watermarks 6 and 5");
+	assert_int_equal(mag_cache_watermark(cache, 10, 20, tell, &told), 0);
+	assert_int_equal(mag_cache_alloc_bulk(cache, taken, COUNT - 9), COUNT - 9);
+	wait_until(told.low == 1);
+	assert_int_equal(told.available, 9);
+	assert_int_equal(told.in_callback, -EDEADLK);
+	/* Between the marks nothing is told. */
+	mag_cache_free_bulk(cache, taken + COUNT - 19, 10);
+	assert_int_equal(mag_maint_interval(1), 0);
+	updates = cache->updates;
+	wait_until(cache->updates > updates + 300);
+	assert_int_equal(told.low + told.high, 1);
+	mag_cache_free_bulk(cache, taken + COUNT - 20, 1);
+	wait_until(told.high == 1);
+	assert_int_equal(told.available, 20);
+	/* And no more without marks. */
+	assert_int_equal(mag_cache_watermark(cache, 0, 0, NULL, NULL), 0);
+	assert_int_equal(mag_cache_alloc_bulk(cache, taken + COUNT - 20, 20), 20);
+	updates = cache->updates;
+	wait_until(cache->updates > updates + 300);
+	assert_int_equal(told.low + told.high, 2);
+	assert_int_equal(mag_maint_interval(0), 0);
+	mag_cache_free_bulk(cache, taken, COUNT);
+}
+
 TEST(test_an_interval_out_of_range_is_refused, setup, teardown)
 {
 	assert_refused(mag_maint_interval(3600001), EINVAL, "3600001");

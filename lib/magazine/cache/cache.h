@@ -98,6 +98,7 @@ struct mag_cache {
 	/* Maintenance. */
 	struct mag_listing *listing; /**< in memory of the process that made it, and for it alone */
 	struct mag_cache *_Atomic next;  /**< on the list of all processes (estate.h) */
+	_Atomic bool marked;             /**< the listing has watermarks */
 	_Atomic uint64_t perimeter;      /**< thread in the resize perimeter; 0 = nobody */
 	uint32_t perimeter_depth;        /**< of that thread alone */
 	_Atomic uint32_t perimeter_left; /**< how often it was left: the futex of those who wait */

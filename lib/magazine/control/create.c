@@ -82,7 +82,7 @@ struct mag_cache *
 mag_create_begin(const char *kind, const char *name, int node)
 {
 	struct mag_cache *cache = mag_meta_zalloc(sizeof(*cache), node);
-	struct mag_listing *listing = malloc(sizeof(*listing));
+	struct mag_listing *listing = calloc(1, sizeof(*listing));
 
 	if (cache == NULL || listing == NULL) {
 		MAG_LOG(ERR, "%s \"%s\": no memory for %zu bytes of cache: give EAL more memory",

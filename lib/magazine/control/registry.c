@@ -207,7 +207,7 @@ listing_take_over(struct mag_listing *listing, uint32_t from)
 static bool
 estate_take(struct mag_cache *cache)
 {
-	struct mag_listing *listing = malloc(sizeof(*listing));
+	struct mag_listing *listing = calloc(1, sizeof(*listing));
 
 	if (listing == NULL)
 		return false;
@@ -218,6 +218,8 @@ estate_take(struct mag_cache *cache)
 	}
 	/* Due at once: what the dead process had in hand is what others wait for. */
 	cache->next_update = 1;
+	/* Of a function of the dead process. */
+	atomic_store_explicit(&cache->marked, false, memory_order_relaxed);
 	return true;
 }
 
@@ -272,6 +274,15 @@ mag_cache_list_first(const struct mag_cache **cache)
 	*cache = first != NULL ? first->cache : NULL;
 	pthread_mutex_unlock(&list.lock);
 	return true;
+}
+
+void
+mag_registry_mark(struct mag_cache *cache, const struct mag_watermark *mark)
+{
+	list_enter();
+	cache->listing->mark = *mark;
+	atomic_store_explicit(&cache->marked, mark->crossed != NULL, memory_order_relaxed);
+	list_leave();
 }
 
 uint32_t

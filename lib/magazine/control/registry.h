@@ -13,6 +13,14 @@
 #include "cache/cache.h"
 #include "mag_compiler.h"
 
+/* When its user wants to be called (mark.h). */
+struct mag_watermark {
+	uint64_t low, high;        /* free objects */
+	mag_watermark_fn *crossed; /* NULL: there are no marks */
+	void *arg;
+	bool is_low;
+};
+
 /*
  * A cache's place on the list of the process that made it. It lies in that process's own memory:
  * other processes, a forked child among them, never see a link of a list that is not theirs, and
@@ -21,6 +29,7 @@
 struct mag_listing {
 	TAILQ_ENTRY(mag_listing) link;
 	struct mag_cache *cache;
+	struct mag_watermark mark; /* under the list's lock */
 };
 
 /** Called after a cache was listed, without the list's lock. */
@@ -66,6 +75,8 @@ int mag_cache_list_inherit(void);
  * is taken.
  */
 bool mag_cache_list_first(const struct mag_cache **cache);
+/** A cache that this process made has these marks from now on. */
+void mag_registry_mark(struct mag_cache *cache, const struct mag_watermark *mark);
 /** Caches listed now. */
 uint32_t mag_cache_listed(void);
 /** Put a cache on the list, with an id if it has none yet, and tell the observer. */

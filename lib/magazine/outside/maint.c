@@ -22,6 +22,7 @@
  * service lcore is in a pass; maint.runner made the last one.
  */
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -416,6 +417,29 @@ mag_maint_interval(unsigned int interval_ms)
 	mag_pass_override(interval_ms);
 	if (mag_cache_listed() > 0)
 		mag_maint_wake();
+	return 0;
+}
+
+int
+mag_cache_watermark(struct mag_cache *cache, uint64_t low, uint64_t high, mag_watermark_fn *crossed,
+		    void *arg)
+{
+	const struct mag_watermark mark = {
+		.low = low, .high = high, .crossed = crossed, .arg = arg};
+
+	if (mag_cache_may_deadlock())
+		return -EDEADLK;
+	if (mag_cache_is_strange(cache) || MAG_STAT(cache->process) != mag_process_id)
+		return -EPERM;
+	if (crossed != NULL && (low == 0 || low > high)) {
+		MAG_LOG(ERR,
+			"cache \"%s\": watermarks %" PRIu64 " and %" PRIu64
+			": must be 1 <= low <= high",
+			cache->name, low, high);
+		return -EINVAL;
+	}
+	mag_registry_mark(cache, &mark);
+	mag_maint_wake();
 	return 0;
 }
 

@@ -41,6 +41,7 @@
 #include "control/registry.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
+#include "outside/mark.h"
 #include "outside/pass.h"
 #include "outside/update.h"
 #include "slot/hands.h"
@@ -189,7 +190,8 @@ static void
 pass_visit(struct mag_cache *cache, void *arg)
 {
 	struct pass *pass = arg;
-	bool due, pool;
+	bool due, pool, marked, crossed;
+	uint64_t available;
 
 	if (!guard_begin(pass, cache))
 		return;
@@ -201,12 +203,18 @@ pass_visit(struct mag_cache *cache, void *arg)
 	pass->due |= due;
 	if (!pass_prepare(pass, cache, due))
 		return;
+	marked = MAG_STAT(cache->marked);
+	crossed = marked && mag_mark_look(cache, &available);
 	pool = cache->flags & MAG_CACHE_POOL;
 	if (!pool)
 		guard_end(pass);
 	pass_work(pass, cache, due);
 	if (pool)
 		guard_end(pass);
+	if (crossed)
+		mag_mark_tell(cache, available);
+	if (marked)
+		pass->next = RTE_MIN(pass->next, pass->now + mag_ms_to_tsc(MAG_MARK_MS));
 }
 
 /* Due no later than then: a cache that was listed meanwhile may have made it earlier. */

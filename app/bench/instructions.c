@@ -155,6 +155,7 @@ static const struct path paths[] = {
 	{"magazine/512", "magazine", OPTIONS, 512, BULK_MAX, op_mempool, 0},
 	{"magazine/512/hold", "magazine", OPTIONS, 512, BULK_MAX, op_hold, HOLD},
 	{"magazine/0/guard", "magazine", OPTIONS ",guard=1", 0, BULK_MAX, op_mempool, 0},
+	{"magazine/0/sampled", "magazine", OPTIONS ",audit=1/1000", 0, BULK_MAX, op_mempool, 0},
 	{"library", NULL, OPTIONS, 0, 1, op_library, 0},
 	{"library/service", NULL, OPTIONS, 0, 1, op_service, 0},
 	{"floor/service", NULL, NULL, 0, 1, op_service, 0},

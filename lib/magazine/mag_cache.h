@@ -356,7 +356,7 @@ struct mag_transaction {
  *
  * @return
  *   0; -ENOTSUP: the region is not MAG_REGION_AUDIT; -EINVAL: no such object; -ENOENT: it was never
- *   handed out.
+ *   handed out, or the pool is sampled (audit=1/N) and the object is not.
  */
 int mag_cache_transaction(const struct mag_cache *cache, const void *object,
 			  struct mag_transaction *last);

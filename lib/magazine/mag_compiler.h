@@ -57,6 +57,8 @@
 #define MAG_WIDE
 #define MAG_CPU_IS_WIDE() 0
 #endif
+/** A type of so many bytes, whose operators go element by element. */
+#define MAG_VECTOR(bytes) __attribute__((vector_size(bytes)))
 /** Where the frame of this function is. */
 #define MAG_FRAME() __builtin_frame_address(0)
 #define MAG_PREFETCH_WRITE(address) __builtin_prefetch(address, 1)

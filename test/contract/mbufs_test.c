@@ -44,6 +44,8 @@ static const struct {
 	{NULL, "cache=0", 250},
 	{NULL, "cache=8,guard=1", 250},
 	{NULL, "guard=1,audit=1", 0},
+	{NULL, "audit=1/2", 0},
+	{NULL, "audit=1/2", 250},
 	{NULL, "rounds=14", 32},
 };
 

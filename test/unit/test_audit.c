@@ -10,11 +10,14 @@
 
 #include <rte_cycles.h>
 
+#include "base/meta.h"
 #include "fixture.h"
 #include "home/slab_objects.h"
 #include "mag_maint.h"
 #include "stores/ledger.h"
+#include "stores/samples.h"
 #include "watch/holders.h"
+#include "watch/sampled.h"
 #include "watch/stack.h"
 #include "watch/watch.h"
 
@@ -708,6 +711,146 @@ TEST(test_a_switch_audits_all_caches_that_can_be, setup_plain, teardown)
 	drop_cache(intrinsic);
 	drop_cache(audited);
 	ground_drop(&other);
+}
+
+/* Sampled audit */
+
+#define ONE_IN 16
+
+/* Objects of the ground by their order: the fifth is sampled, and those 16, 32 ... behind it. */
+static void *
+sampled(unsigned int nth)
+{
+	return ground_object(&ground, 5 + nth * ONE_IN);
+}
+
+SETUP(setup_sampled)
+{
+	setup_plain(state);
+	ground.region->samples = mag_samples_make(ONE_IN, SIZE, SIZE, COUNT, MAG_NODE_ANY);
+	assert_non_null(ground.region->samples);
+	mag_samples_begin(ground.region->samples, sampled(0));
+	mag_watch(cache, MAG_WATCH_SAMPLE);
+}
+
+static uint32_t
+kind_of(const void *object)
+{
+	struct mag_transaction last;
+	int ret = mag_cache_transaction(cache, object, &last);
+
+	assert_true(ret == 0 || ret == -ENOENT);
+	return ret == 0 ? last.kind : MAG_TRANSACTION_NONE;
+}
+
+TEST(test_one_object_in_n_is_recorded_and_always_the_same, setup_sampled, teardown)
+{
+	uint32_t kind;
+
+	for (unsigned int turn = 0; turn < 2; turn++) {
+		alloc_bulk(objects, COUNT);
+		for (unsigned int i = 0; i < COUNT; i++) {
+			kind = i % ONE_IN == 5 ? MAG_TRANSACTION_ALLOC : MAG_TRANSACTION_NONE;
+			assert_int_equal(kind_of(ground_object(&ground, i)), kind);
+		}
+		free_bulk(objects, COUNT);
+		assert_int_equal(kind_of(sampled(turn)), MAG_TRANSACTION_FREE);
+	}
+	assert_int_equal(bad_frees(), 0);
+}
+
+TEST(test_any_sampled_object_in_a_bulk_is_seen, setup_plain, teardown)
+{
+	struct mag_samples *samples = mag_samples_make(64, SIZE, SIZE, COUNT, MAG_NODE_ANY);
+	unsigned int n, at;
+
+	mag_samples_begin(samples, ground_object(&ground, 64 + 9));
+	for (unsigned int i = 0; i < COUNT; i++)
+		assert_int_equal(mag_samples_has(samples, ground_object(&ground, i)), i % 64 == 9);
+	for (n = 0; n <= 40; n++)
+		for (at = 0; at <= n; at++) {
+			for (unsigned int i = 0; i < n; i++)
+				objects[i] = ground_object(&ground, i == at ? 128 + 9 : 10 + i);
+			assert_int_equal(mag_samples_any(samples, objects, n), at < n);
+		}
+	mag_meta_free(samples);
+}
+
+/* All objects that are free are had, and all but some sampled ones come back. */
+static __rte_noinline void *
+allocate_sampled(unsigned int first, unsigned int n)
+{
+	unsigned int count = (unsigned int)mag_cache_available(cache), kept = 0;
+	bool is_kept;
+
+	for (unsigned int i = 0; i < count; i++)
+		objects[i] = allocate_here();
+	for (unsigned int i = 0; i < count; i++) {
+		is_kept = false;
+		for (unsigned int nth = first; nth < first + n; nth++)
+			is_kept |= objects[i] == sampled(nth);
+		if (!is_kept)
+			mag_cache_free(cache, objects[i]);
+		kept += is_kept;
+	}
+	assert_int_equal(kept, n);
+	return sampled(first);
+}
+
+TEST(test_a_second_free_of_a_sampled_object_is_refused_with_all_its_stacks, setup_sampled, teardown)
+{
+	void *object = allocate_sampled(3, 1);
+	const char *log;
+
+	objects[0] = allocate_here();
+	objects[1] = object;
+	objects[2] = allocate_here();
+	run_on_thread(free_on_lcore, object);
+	log_begin();
+	free_bulk(objects, 3);
+	log = log_end();
+	assert_logged(log, "it is free already: refused, 1 so far");
+	assert_logged(strstr(log, "now freed by thread"), "lcore 0");
+	assert_logged(strstr(log, "last freed by thread"), "lcore none");
+	assert_logged(strstr(log, "before that allocated by thread"), "lcore 0");
+	assert_int_equal(bad_frees(), 1);
+}
+
+TEST(test_what_was_written_to_a_sampled_object_while_it_was_free_is_reported, setup_sampled,
+     teardown)
+{
+	char *object = allocate_sampled(3, 1), kept;
+	const char *log;
+
+	memset(object, 0x11, SIZE);
+	run_on_thread(free_on_lcore, object);
+	log_begin();
+	allocate_sampled(3, 1);
+	assert_string_equal(log_end(), "");
+	mag_cache_free(cache, object);
+	kept = object[200];
+	object[200] = 0x22;
+	log_begin();
+	allocate_sampled(3, 1);
+	log = log_end();
+	object[200] = kept;
+	assert_logged(log, "it was written to while it was free: byte 200 was 0x11 and is 0x22, 1 "
+			   "so far");
+	assert_logged(log, "last freed by thread");
+	assert_logged(log, "before that allocated by thread");
+	mag_cache_free(cache, object);
+}
+
+TEST(test_what_does_not_fit_the_table_of_samples_is_left_alone, setup_plain, teardown)
+{
+	ground.region->samples = mag_samples_make(2, SIZE, SIZE, 1, MAG_NODE_ANY);
+	mag_samples_begin(ground.region->samples, ground_object(&ground, 0));
+	mag_watch(cache, MAG_WATCH_SAMPLE);
+	alloc_bulk(objects, COUNT);
+	free_bulk(objects, COUNT);
+	assert_int_equal(bad_frees(), 0);
+	objects[0] = allocate_here();
+	mag_cache_free(cache, objects[0]);
 }
 
 /* One of the stacks of a tree of calls from two places; which one, and how deep, path says. */

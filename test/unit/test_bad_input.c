@@ -104,6 +104,7 @@ TEST(test_sizes_alignments_and_options_that_do_not_fit_a_region_are_refused, set
 		{SIZE, 0, "block=8", EINVAL, regions},
 		{SIZE, 0, "mirror=64", EINVAL, regions},
 		{SIZE, 0, "cache=0", EINVAL, "option cache is a pool's"},
+		{SIZE, 0, "audit=1/8", EINVAL, "option audit=1/N is a pool's"},
 	};
 	struct mag_cache_params params = params_on(ground.region, 0);
 

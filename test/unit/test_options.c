@@ -115,6 +115,8 @@ TEST(test_a_mempools_caches_are_kept_unless_said_otherwise_or_watched)
 		{"audit=1", 0},
 		{"guard=1,cache=32", 32},
 		{"cache=32,audit=1", 32},
+		{"audit=1/2", MAG_CACHE_KEPT},
+		{"audit=1/1", 0},
 	};
 	struct mag_options options;
 
@@ -159,10 +161,34 @@ TEST(test_a_key_sets_its_own_option_only)
 	options = parse_good("rounds=126");
 	assert_options(&options, &wanted);
 	wanted = (struct mag_options){254,   2000, 9,   64, false, false, false,
-				      false, 7,    100, 3,  8,     true};
+				      false, 7,    100, 3,  8,     true,  1000};
 	options = parse_good("mirror=64,magazines=0,visit=0,block=9,interval=2,rounds=254,"
-			     "clear_min=100,contention=7,pressure=3,cache=8,holders=1");
+			     "clear_min=100,contention=7,pressure=3,cache=8,holders=1,"
+			     "audit=1/1000");
 	assert_options(&options, &wanted);
+}
+
+TEST(test_all_objects_are_audited_or_one_in_some_or_none)
+{
+	static const struct {
+		const char *text;
+		bool audit;
+		uint32_t sampled;
+	} rows[] = {
+		{"audit=1/1", true, 0},
+		{"audit=1/2", false, 2},
+		{"audit=1/1000000", false, 1000000},
+		{"audit=1,audit=1/8", false, 8},
+		{"audit=1/8,audit=1", true, 0},
+		{"audit=1/8,audit=0", false, 0},
+	};
+	struct mag_options options;
+
+	for (unsigned int i = 0; i < RTE_DIM(rows); i++) {
+		options = parse_good(rows[i].text);
+		assert_int_equal(options.audit, rows[i].audit);
+		assert_int_equal(options.sampled, rows[i].sampled);
+	}
 }
 
 TEST(test_a_bad_value_is_refused_with_key_value_and_what_is_allowed)
@@ -179,6 +205,8 @@ TEST(test_a_bad_value_is_refused_with_key_value_and_what_is_allowed)
 		{"visit", "0 or 1", "2|yes"},
 		{"magazines", "0 or 1", "2|off"},
 		{"holders", "0 or 1", "2|on"},
+		{"audit", "must be 0, 1 or, of a pool, 1/N for one object in N, N 1 to 1000000",
+		 "2|1/0|2/3|1/x|1/|1/ 8|1/-8|1/8x|1/1000001|0/8|/8|1/4294967304|"},
 		{"contention", "0 to 1000000 takes", "1000001|-1"},
 		{"clear_min", "0 (never) or 1 to 1048576 bytes", "1048577|64b|-1"},
 		{"pressure", "0 (never low) or 1 to 100 (percent of the time)", "101|-1|10%"},

@@ -56,7 +56,7 @@ static __rte_noinline int
 take_watched(struct mag_cache *cache, void **objects, unsigned int n, bool steal, bool may_wait)
 {
 	do {
-		if ((!mag_guard_is_light(cache) || !mag_guard_take(cache, objects, n)) &&
+		if ((!mag_guard_may_enter(cache) || !mag_guard_take(cache, objects, n)) &&
 		    take_or_steal(cache, objects, n, steal, may_wait) != 0)
 			return -ENOBUFS;
 	} while (unlikely(!all_out(cache, objects, n)));

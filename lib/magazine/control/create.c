@@ -239,6 +239,7 @@ options_read(const struct mag_cache_params *params, size_t align, struct mag_opt
 	int ret = mag_options_begin(options);
 
 	options->holders = false;
+	options->sampled = 0;
 	snprintf(who, sizeof(who), "cache \"%s\"", params->name);
 	/* All caches does not mean those that cannot be. */
 	if (ret == 0 && intrinsic) {
@@ -257,6 +258,9 @@ options_read(const struct mag_cache_params *params, size_t align, struct mag_opt
 		return params_error(params, "option cache is a pool's: leave it out", EINVAL);
 	if (options->holders)
 		return params_error(params, "option holders is a pool's: leave it out", EINVAL);
+	if (options->sampled != 0)
+		return params_error(
+			params, "option audit=1/N is a pool's: audit=1, or leave it out", EINVAL);
 	if (intrinsic && (options->audit || options->guard != MAG_GUARD_OFF))
 		return params_error(params, "guard and audit need a region", EINVAL);
 	if (options->audit && params->region->audit == NULL)

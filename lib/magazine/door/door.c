@@ -18,6 +18,7 @@
 #include "sources/adopt.h"
 #include "sources/region_create.h"
 #include "stores/ledger.h"
+#include "stores/samples.h"
 #include "visits/purge.h"
 #include "visits/steal.h"
 #include "watch/watch.h"
@@ -32,6 +33,27 @@ static int
 node_of_socket(int socket)
 {
 	return socket >= 0 && socket < mag_numa_nodes() ? socket : MAG_NODE_ANY;
+}
+
+/* What is beside the objects, by the options: 0, or -ENOMEM. */
+static int
+records_make(struct mag_region *region, const struct mag_options *options, uint32_t objects)
+{
+	if (options->sampled != 0) {
+		region->samples =
+			mag_samples_make(options->sampled, region->stride, region->object_size,
+					 objects, region->part[0].node);
+		if (region->samples == NULL) {
+			MAG_LOG(ERR,
+				"pool \"%s\": option audit=1/%u: no memory for the records: give "
+				"EAL more memory, or a larger N",
+				region->name, options->sampled);
+			return -ENOMEM;
+		}
+	}
+	if (options->guard == MAG_GUARD_OFF && !options->audit && !options->holders)
+		return 0;
+	return mag_region_ledger_make(region, MAG_LEDGER_BYTES, objects);
 }
 
 static struct mag_region *
@@ -51,8 +73,7 @@ region_make(const struct mag_door_params *params, const struct mag_options *opti
 	if (region == NULL)
 		return NULL;
 	region->block = RTE_MIN(region->block, params->objects);
-	if ((options->guard != MAG_GUARD_OFF || options->audit || options->holders) &&
-	    mag_region_ledger_make(region, MAG_LEDGER_BYTES, params->objects) != 0) {
+	if (records_make(region, options, params->objects) != 0) {
 		mag_region_destroy(region);
 		rte_errno = ENOMEM;
 		return NULL;
@@ -157,6 +178,9 @@ mag_door_adopt(struct mag_cache *pool, void *const *objects, uint32_t count, int
 {
 	int ret = count > 0 ? mag_pool_home(pool, node) : 0;
 
+	/* Not the first one: that is in everybody's way. */
+	if (count > 0 && pool->region->samples != NULL)
+		mag_samples_begin(pool->region->samples, objects[count / 2]);
 	return ret == 0 ? mag_adopt(pool->region, objects, count, node, tell, arg) : ret;
 }
 

@@ -36,6 +36,8 @@ struct mag_callbacks {
 #define MAG_WATCH_USES 0x4u
 /** Who drew each object, where it leaves depot and slabs: the fast path stays open. */
 #define MAG_WATCH_HOLDERS 0x10u
+/** Of some objects the last user: audit=1/N. */
+#define MAG_WATCH_SAMPLE 0x20u
 /** A touch of an object that is not with a user is reported. */
 #define MAG_WATCH_POISON 0x8u
 

@@ -154,7 +154,17 @@ set_magazines(struct mag_options *options, const char *value)
 static bool
 set_audit(struct mag_options *options, const char *value)
 {
-	return set_switch(&options->audit, value);
+	unsigned long number = 0;
+	bool part = strncmp(value, "1/", 2) == 0;
+
+	if (part && (!read_whole(value + 2, MAG_SAMPLED_MAX, &number) || number == 0))
+		return false;
+	if (!part && !set_switch(&options->audit, value))
+		return false;
+	if (part)
+		options->audit = number == 1;
+	options->sampled = number > 1 ? (uint32_t)number : 0;
+	return true;
 }
 
 static bool
@@ -208,7 +218,9 @@ static const struct {
 	{"visit", "must be 0 or 1", set_visit},
 	{"magazines", "must be 0 or 1", set_magazines},
 	{"guard", "must be 0, 1 or panic", set_guard},
-	{"audit", "must be 0 or 1", set_audit},
+	{"audit",
+	 "must be 0, 1 or, of a pool, 1/N for one object in N, N 1 to " RTE_STR(MAG_SAMPLED_MAX),
+	 set_audit},
 	{"holders", "must be 0 or 1", set_holders},
 	{"contention", "must be 0 to 1000000 takes", set_contention},
 	{"clear_min", "must be 0 (never) or 1 to 1048576 bytes", set_clear_min},

@@ -41,7 +41,8 @@ struct mag_options {
 	 * MAG_CACHE_KEPT. mag_options_cache() says what it is.
 	 */
 	uint32_t cache;
-	bool holders; /**< of a pool: who drew each object is recorded */
+	bool holders;     /**< of a pool: who drew each object is recorded */
+	uint32_t sampled; /**< of a pool: audit, of one object in so many; 0: of none */
 };
 
 /** Two CPU cache lines, of the machine that this runs on. */
@@ -58,6 +59,9 @@ struct mag_options {
 
 /** Most that switch replace may have, with the zero behind it: DPDK has 16 handlers. */
 #define MAG_REPLACE_SIZE 512
+
+/** Option audit=1/N: the largest N. */
+#define MAG_SAMPLED_MAX 1000000
 
 #define MAG_INTERVAL_MS 11000u
 #define MAG_CONTENTION_LIMIT 3u
@@ -112,7 +116,7 @@ const char *mag_options_allowed(const char *key);
 uint32_t mag_options_clear_min(const struct mag_options *options);
 /**
  * Option cache, or MAG_CACHE_KEPT. Guard and audit see no object in rte_mempool's caches: with one
- * of them, and without the option, it is 0.
+ * of them, of all objects, and without the option, it is 0.
  */
 uint32_t mag_options_cache(const struct mag_options *options);
 /**

@@ -38,6 +38,7 @@
 #include "parts/mirror.h"
 #include "parts/segment.h"
 #include "stores/region.h"
+#include "stores/samples.h"
 
 /* A block is as many objects as fit here, but neither a handful nor thousands. */
 #define BLOCK_BYTES (256 * 1024)
@@ -101,6 +102,7 @@ mag_region_free(struct mag_region *region)
 	mag_meta_free(region->mirror);
 	mag_meta_free(region->audit);
 	mag_meta_free(region->ledger);
+	mag_meta_free(region->samples);
 	mag_meta_free(region->pair);
 	mag_meta_free(region);
 }
@@ -457,6 +459,8 @@ mag_region_reset(struct mag_region *region)
 		mag_mirror_clear(region->audit);
 	if (region->ledger != NULL)
 		mag_mirror_clear(region->ledger);
+	if (region->samples != NULL)
+		mag_samples_clear(region->samples);
 	/* Which node has which part stays: caches know that. */
 	for (part = 0; part < parts_of(region); part++)
 		part_init(&region->part[part], region->part[part].node);

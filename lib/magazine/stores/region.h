@@ -70,6 +70,7 @@ struct mag_region_part {
 };
 
 struct mag_elastic;
+struct mag_samples;
 
 struct mag_region {
 	char name[MAG_REGION_NAMESIZE];
@@ -79,6 +80,7 @@ struct mag_region {
 	struct mag_mirror_owner *mirror; /**< NULL: none */
 	struct mag_mirror_owner *audit;  /**< each object's last transaction; NULL: not audited */
 	struct mag_mirror_owner *ledger; /**< what ledger.h has of each object; NULL: none */
+	struct mag_samples *samples;     /**< objects that are sampled; NULL: none */
 	bool mirrored;                   /**< there is, or is going to be, a mirror */
 	struct mag_region *second;       /**< its mirror region; NULL: none */
 	struct mag_region *first;        /**< of a mirror region, while it is one's */

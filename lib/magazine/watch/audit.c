@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_branch_prediction.h>
 #include <rte_common.h>
 #include <rte_cycles.h>
 #include <rte_lcore.h>
@@ -15,20 +16,14 @@
 #include "base/process.h"
 #include "mag_mirror.h"
 #include "parts/mirror.h"
+#include "stores/samples.h"
 #include "watch/audit.h"
 #include "watch/stack.h"
 
 /* Our own frames at the top of a stack, not worth a record: that of this file, and its caller's. */
 #define SKIP 2
 
-struct record {
-	struct mag_lock lock; /* a report may read what somebody else writes */
-	uint32_t process;     /* mag_process_id: the stack has addresses of that process */
-	pid_t pid;            /* for log lines */
-	struct mag_transaction last;
-};
-
-_Static_assert(sizeof(struct record) <= MAG_AUDIT_BYTES, "a region has room for a record");
+_Static_assert(sizeof(struct mag_record) <= MAG_AUDIT_BYTES, "a region has room for a record");
 _Static_assert(MAG_TRANSACTION_DEPTH + SKIP <= MAG_STACK_MAX, "a whole transaction");
 
 static uint64_t start;
@@ -54,32 +49,47 @@ transaction_now(struct mag_transaction *now, enum mag_transaction_kind kind)
 	memcpy(now->stack, stack + SKIP, now->depth * sizeof(now->stack[0]));
 }
 
-static bool
-record_read(const struct mag_region *region, const void *object, struct record *copy)
+/* NULL: the object has none. */
+static struct mag_record *
+record_of(const struct mag_region *region, const void *object)
 {
-	struct record *record =
-		region->audit != NULL ? mag_mirror_of(&region->audit->find, object) : NULL;
+	struct mag_sample *sample;
+
+	if (region->audit != NULL)
+		return mag_mirror_of(&region->audit->find, object);
+	if (region->samples == NULL)
+		return NULL;
+	sample = mag_samples_find(region->samples, object, false);
+	return sample != NULL ? &sample->record : NULL;
+}
+
+/* The process, if it is another one, whose functions nobody can name here; or 0. */
+static pid_t
+elsewhere_of(const struct mag_record *record)
+{
+	return record->process != mag_process_id ? record->pid : 0;
+}
+
+static bool
+record_read(const struct mag_region *region, const void *object, struct mag_record *copy)
+{
+	struct mag_record *record = record_of(region, object);
 
 	if (record == NULL)
 		return false;
 	mag_lock_spin(&record->lock);
-	copy->process = record->process;
-	copy->pid = record->pid;
-	copy->last = record->last;
+	*copy = *record;
 	mag_lock_release(&record->lock);
 	return copy->last.kind != MAG_TRANSACTION_NONE;
 }
 
+/* Under the lock. */
 static void
-record_write(const struct mag_region *region, const void *object, const struct mag_transaction *now)
+record_write(struct mag_record *record, const struct mag_transaction *now)
 {
-	struct record *record = mag_mirror_of(&region->audit->find, object);
-
-	mag_lock_spin(&record->lock);
 	record->process = mag_process_id;
 	record->pid = mag_process_pid;
 	record->last = *now;
-	mag_lock_release(&record->lock);
 }
 
 __rte_noinline void
@@ -87,27 +97,50 @@ mag_audit_record(const struct mag_region *region, void *const *objects, unsigned
 		 enum mag_transaction_kind kind)
 {
 	struct mag_transaction now;
+	struct mag_record *record;
 	unsigned int i;
 
 	transaction_now(&now, kind);
-	for (i = 0; i < n; i++)
-		record_write(region, objects[i], &now);
+	for (i = 0; i < n; i++) {
+		record = mag_mirror_of(&region->audit->find, objects[i]);
+		mag_lock_spin(&record->lock);
+		record_write(record, &now);
+		mag_lock_release(&record->lock);
+	}
+}
+
+__rte_noinline bool
+mag_audit_sample(struct mag_sample *sample, enum mag_transaction_kind kind)
+{
+	struct mag_record *record = &sample->record;
+	struct mag_transaction now;
+	bool good;
+
+	transaction_now(&now, kind);
+	mag_lock_spin(&record->lock);
+	good = kind != MAG_TRANSACTION_FREE || record->last.kind != MAG_TRANSACTION_FREE;
+	if (likely(good)) {
+		sample->before = *record;
+		record_write(record, &now);
+	}
+	mag_lock_release(&record->lock);
+	return good;
 }
 
 bool
 mag_audit_last(const struct mag_region *region, const void *object, struct mag_transaction *last,
 	       pid_t *elsewhere)
 {
-	struct record record;
+	struct mag_record record;
 
 	if (!record_read(region, object, &record))
 		return false;
 	*last = record.last;
-	*elsewhere = record.process != mag_process_id ? record.pid : 0;
+	*elsewhere = elsewhere_of(&record);
 	return true;
 }
 
-/* elsewhere: the process, if it is another one, whose functions nobody can name here. */
+/* elsewhere: as mag_audit_last() has it. */
 static void
 log_transaction(const char *when, const struct mag_transaction *transaction, pid_t elsewhere)
 {
@@ -142,16 +175,37 @@ mag_audit_log_free(void)
 	log_transaction("now freed", &now, 0);
 }
 
+/* Of a sampled object also what came before it was freed. */
+static void
+log_before(const struct mag_region *region, const void *object)
+{
+	struct mag_sample *sample =
+		region->samples != NULL ? mag_samples_find(region->samples, object, false) : NULL;
+	struct mag_record before;
+
+	if (sample == NULL)
+		return;
+	mag_lock_spin(&sample->record.lock);
+	before = sample->before;
+	mag_lock_release(&sample->record.lock);
+	if (before.last.kind == MAG_TRANSACTION_ALLOC)
+		log_transaction("before that allocated", &before.last, elsewhere_of(&before));
+}
+
 void
 mag_audit_log_last(const struct mag_region *region, const void *object)
 {
 	struct mag_transaction last;
 	pid_t elsewhere;
 
-	if (mag_audit_last(region, object, &last, &elsewhere))
-		log_transaction(last.kind == MAG_TRANSACTION_ALLOC ? "last allocated" :
-								     "last freed",
-				&last, elsewhere);
-	else if (region->audit == NULL)
-		MAG_LOG(ERR, "  (who had it before: with option audit=1, or MAG_REGION_AUDIT)");
+	if (!mag_audit_last(region, object, &last, &elsewhere)) {
+		if (region->audit == NULL)
+			MAG_LOG(ERR,
+				"  (who had it before: with option audit=1, or MAG_REGION_AUDIT)");
+		return;
+	}
+	log_transaction(last.kind == MAG_TRANSACTION_ALLOC ? "last allocated" : "last freed", &last,
+			elsewhere);
+	if (last.kind == MAG_TRANSACTION_FREE)
+		log_before(region, object);
 }

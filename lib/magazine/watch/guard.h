@@ -19,6 +19,15 @@ mag_guard_is_light(const struct mag_cache *cache)
 }
 
 /**
+ * May the slot be entered though it is watched, because objects are looked at before and behind?
+ */
+static inline bool
+mag_guard_may_enter(const struct mag_cache *cache)
+{
+	return mag_guard_is_light(cache) || (MAG_STAT(cache->common.watch) & MAG_WATCH_SAMPLE);
+}
+
+/**
  * All of n objects from the magazines of this thread's slot, if nothing but the watch keeps it from
  * the fast path; false with nothing changed.
  */

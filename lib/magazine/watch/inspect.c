@@ -32,7 +32,7 @@ mag_cache_transaction(const struct mag_cache *cache, const void *object,
 	struct mag_object_info info;
 	pid_t elsewhere;
 
-	if (cache->region->audit == NULL)
+	if (cache->region->audit == NULL && cache->region->samples == NULL)
 		return -ENOTSUP;
 	if (mag_cache_object_info(cache, object, &info, NULL) != 0)
 		return -EINVAL;

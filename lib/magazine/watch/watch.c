@@ -16,6 +16,7 @@
 #include "watch/audit.h"
 #include "watch/guard.h"
 #include "watch/holders.h"
+#include "watch/sampled.h"
 #include "watch/watch.h"
 
 /* Objects that are looked at before the good ones are given back. */
@@ -36,6 +37,8 @@ mag_watch_wanted(const struct mag_cache *cache)
 		what |= MAG_WATCH_STATE;
 	if (cache->region->audit != NULL)
 		what |= MAG_WATCH_STATE | MAG_WATCH_AUDIT;
+	if (cache->region->samples != NULL)
+		what |= MAG_WATCH_SAMPLE;
 	if (cache->options.holders && cache->region->ledger != NULL)
 		what |= MAG_WATCH_HOLDERS;
 	if (mag_poison_wanted())
@@ -205,11 +208,27 @@ light_out(struct mag_cache *cache, void **objects, unsigned int n)
 	return kept;
 }
 
+/* Beside the state. */
+#define BY_OBJECT (MAG_WATCH_AUDIT | MAG_WATCH_POISON | MAG_WATCH_SAMPLE)
+
+static void
+out(struct mag_cache *cache, void *const *objects, unsigned int n, uint32_t what)
+{
+	unsigned int i;
+
+	if (what & MAG_WATCH_AUDIT)
+		mag_audit_record(cache->region, objects, n, MAG_TRANSACTION_ALLOC);
+	if (what & MAG_WATCH_POISON)
+		for (i = 0; i < n; i++)
+			mag_unpoison(objects[i], cache->object_size);
+	if (what & MAG_WATCH_SAMPLE)
+		mag_sampled_out(cache, objects, n);
+}
+
 unsigned int
 mag_watch_out(struct mag_cache *cache, void **objects, unsigned int n)
 {
 	uint32_t what = mag_watched(cache);
-	unsigned int i;
 
 	if (n == 0)
 		return 0;
@@ -219,11 +238,8 @@ mag_watch_out(struct mag_cache *cache, void **objects, unsigned int n)
 		n = light_out(cache, objects, n);
 	else if (what & MAG_WATCH_STATE)
 		hand_out(cache, objects, n);
-	if (what & MAG_WATCH_AUDIT && n > 0)
-		mag_audit_record(cache->region, objects, n, MAG_TRANSACTION_ALLOC);
-	if (what & MAG_WATCH_POISON)
-		for (i = 0; i < n; i++)
-			mag_unpoison(objects[i], cache->object_size);
+	if (unlikely(what & BY_OBJECT) && n > 0)
+		out(cache, objects, n, what);
 	return n;
 }
 
@@ -280,7 +296,7 @@ give_back(struct mag_cache *cache, void *const *objects, unsigned int n, uint32_
 			mag_poison(objects[i], cache->object_size);
 	if (unlikely(past))
 		mag_cache_give_past(cache, objects, n);
-	else if (likely(mag_guard_is_light(cache)))
+	else if (likely(mag_guard_may_enter(cache)))
 		mag_guard_give(cache, objects, n);
 	else
 		mag_cache_give(cache, objects, n);
@@ -301,14 +317,14 @@ light_back(struct mag_cache *cache, void *const *objects, unsigned int n, uint32
 	}
 }
 
-void
-mag_watch_back(struct mag_cache *cache, void *const *objects, unsigned int n, bool past)
+/* Those that their record allows, if they are sampled. */
+MAG_INLINE void
+all_back(struct mag_cache *cache, void *const *objects, unsigned int n, uint32_t what, bool past)
 {
-	uint32_t what = mag_watched(cache);
 	unsigned int done, count;
 	void *good[BATCH];
 
-	if (what == MAG_WATCH_HOLDERS) {
+	if ((what & ~(MAG_WATCH_HOLDERS | MAG_WATCH_SAMPLE)) == 0) {
 		give_back(cache, objects, n, what, past);
 		return;
 	}
@@ -323,4 +339,30 @@ mag_watch_back(struct mag_cache *cache, void *const *objects, unsigned int n, bo
 		if (count > 0)
 			give_back(cache, good, count, what, past);
 	}
+}
+
+static __rte_noinline void
+sampled_back(struct mag_cache *cache, void *const *objects, unsigned int n, uint32_t what,
+	     bool past)
+{
+	unsigned int done, good;
+
+	for (done = 0; done < n; done += good + 1) {
+		good = mag_sampled_back(cache, objects + done, n - done);
+		if (likely(good > 0))
+			all_back(cache, objects + done, good, what, past);
+		if (unlikely(done + good < n))
+			refuse(cache, objects[done + good]);
+	}
+}
+
+void
+mag_watch_back(struct mag_cache *cache, void *const *objects, unsigned int n, bool past)
+{
+	uint32_t what = mag_watched(cache);
+
+	if (unlikely(what & MAG_WATCH_SAMPLE))
+		sampled_back(cache, objects, n, what, past);
+	else
+		all_back(cache, objects, n, what, past);
 }

@@ -120,10 +120,43 @@ look_up(const char *name)
 	return lookup(name);
 }
 
+static void
+find_ours(struct rte_mempool *mp, void *arg)
+{
+	if (strcmp(rte_mempool_get_ops(mp->ops_index)->name, harness_ops()) == 0)
+		*(struct rte_mempool **)arg = mp;
+}
+
+/* 0 when a pool of another handler, whose number is ours here, serves nothing and says so once. */
+static int
+use_another_handlers(void)
+{
+	struct rte_mempool *mp = NULL;
+	bool refused, said;
+	unsigned int i;
+
+	rte_mempool_walk(find_ours, &mp);
+	if (mp == NULL)
+		return 6;
+	log_begin();
+	for (i = 0, refused = true; i < 3; i++) {
+		refused &= rte_mempool_get_bulk(mp, objects, 1 + i) == -ENOBUFS;
+		rte_mempool_put(mp, mp);
+	}
+	log_end();
+	said = log_lines() == 2 && log_has("in this process, and") && log_has(mp->name) &&
+	       log_has("is of another handler");
+	return refused && said ? 0 : 7;
+}
+
 /* 0 when a pool is refused that another handler would be called with. */
 static int
 be_in_another_order(struct rte_mempool *mp)
 {
+	int ret = use_another_handlers();
+
+	if (ret != 0)
+		return ret;
 	if (mp == NULL || strcmp(rte_mempool_get_ops(mp->ops_index)->name, harness_ops()) == 0)
 		return 3;
 	log_begin();
@@ -158,6 +191,7 @@ static int
 run_as_child(int argc, char **argv, const char *what)
 {
 	bool stranger = strcmp(what, "stranger") == 0, reordered = strcmp(what, "reordered") == 0;
+	rte_mempool_dequeue_t first;
 	struct rte_mempool *mp;
 	int ret;
 
@@ -172,7 +206,12 @@ run_as_child(int argc, char **argv, const char *what)
 		return be_in_another_order(mp);
 	if (mp == NULL || strcmp(rte_mempool_get_ops(mp->ops_index)->name, harness_ops()) != 0)
 		return 3;
+	first = rte_mempool_get_ops(mp->ops_index)->dequeue;
 	ret = strcmp(what, "turns") == 0 ? turns(mp) : take(mp, atoi(what));
+	/* Only the first call looks whether all know the handler by the same number. */
+	if (ret == 0 && strcmp(harness_ops(), "magazine") == 0 &&
+	    rte_mempool_get_ops(mp->ops_index)->dequeue == first)
+		return 8;
 	return rte_eal_cleanup() == 0 ? ret : 4;
 }
 
@@ -273,17 +312,48 @@ TEST(what_a_process_without_the_driver_frees_is_lost_and_said_so, setup, teardow
 	strangers_lose_what_they_free(RTE_EAL_PMD_PATH "/librte_mempool_stack.so", false);
 }
 
+/* One of each other handler that is here: the number of one of them is ours there. */
+static unsigned int
+make_others(struct rte_mempool **other)
+{
+	struct rte_mempool *pool;
+	unsigned int i, n = 0;
+	char name[32];
+
+	for (i = 0; i < rte_mempool_ops_table.num_ops; i++) {
+		if (strstr(rte_mempool_ops_table.ops[i].name, "ring") == NULL &&
+		    strstr(rte_mempool_ops_table.ops[i].name, "stack") == NULL)
+			continue;
+		snprintf(name, sizeof(name), "other-%u", i);
+		pool = rte_mempool_create_empty(name, 64, 64, 0, 0, SOCKET_ID_ANY, 0);
+		assert_non_null(pool);
+		assert_int_equal(
+			rte_mempool_set_ops_byname(pool, rte_mempool_ops_table.ops[i].name, NULL),
+			0);
+		assert_int_equal(rte_mempool_populate_default(pool), 64);
+		other[n++] = pool;
+	}
+	return n;
+}
+
 TEST(a_process_with_plugins_in_another_order_is_refused_the_pool, setup, teardown)
 {
+	struct rte_mempool *other[RTE_MEMPOOL_MAX_OPS_IDX];
+	unsigned int n;
 	const char *plugin = getenv("MAGAZINE_PLUGIN");
-	const char *const order[] = {"-d", RTE_EAL_PMD_PATH "/librte_mempool_stack.so", "-d",
-				     plugin, NULL};
+	const char *const order[] = {"-d", RTE_EAL_PMD_PATH "/librte_mempool_stack.so",
+				     "-d", RTE_EAL_PMD_PATH "/librte_mempool_ring.so",
+				     "-d", plugin,
+				     NULL};
 
 	harness_need_ours("to look pools up");
 	if (access(order[1], R_OK) != 0)
 		SKIP_TEST("there is no %s", order[1]);
 	setenv(ENV_PLUGIN, plugin, 1);
+	n = make_others(other);
 	assert_int_equal(child_end(harness_copy(ENV_CHILD, "reordered", order)), 0);
+	while (n > 0)
+		rte_mempool_free(other[--n]);
 	pool_assert_free(mp, COUNT);
 }
 

@@ -8,9 +8,6 @@
 #include "lookup.h"
 #include "rte_mempool_magazine.h"
 
-/* Whoever has another handler under a pool's number has loaded other plugins, or in other order. */
-#define SAME_PLUGINS "load the same plugins in the same order (-d) in all processes"
-
 static int
 wrong_handler(const struct rte_mempool *mp, enum mag_door_kind kind)
 {
@@ -26,13 +23,13 @@ wrong_handler(const struct rte_mempool *mp, enum mag_door_kind kind)
 	else
 		MAG_LOG(ERR,
 			"mempool \"%s\": is of magazine, under number %d, which is handler \"%s\" "
-			"in this process: " SAME_PLUGINS,
+			"in this process: " MAGAZINE_SAME_PLUGINS,
 			mp->name, mp->ops_index, name);
 	return kind == MAG_DOOR_OTHER ? EINVAL : EXDEV;
 }
 
-static int
-wrong_pool(const struct rte_mempool *mp, enum mag_door_kind kind)
+int
+magazine_wrong(const struct rte_mempool *mp, enum mag_door_kind kind)
 {
 	switch (kind) {
 	case MAG_DOOR_POOL:
@@ -40,7 +37,7 @@ wrong_pool(const struct rte_mempool *mp, enum mag_door_kind kind)
 	case MAG_DOOR_OTHER:
 		MAG_LOG(ERR,
 			"mempool \"%s\": is of another handler, whose number %d is magazine's in "
-			"this process: " SAME_PLUGINS,
+			"this process: " MAGAZINE_SAME_PLUGINS,
 			mp->name, mp->ops_index);
 		return EXDEV;
 	case MAG_DOOR_MOVED:
@@ -70,7 +67,7 @@ rte_mempool_magazine_lookup(const char *name)
 		MAG_LOG(ERR, "mempool \"%s\": has no objects yet: populate it first", mp->name);
 		rte_errno = EAGAIN;
 	} else {
-		rte_errno = wrong_pool(mp, kind);
+		rte_errno = magazine_wrong(mp, kind);
 	}
 	return rte_errno == 0 ? mp : NULL;
 }
@@ -98,6 +95,6 @@ rte_mempool_magazine_cache_with(const struct rte_mempool *mp, uint32_t layout)
 		rte_errno = ENOTSUP;
 		return NULL;
 	}
-	rte_errno = wrong_pool(mp, mag_door_kind_of(mp->pool_data));
+	rte_errno = magazine_wrong(mp, mag_door_kind_of(mp->pool_data));
 	return rte_errno == 0 ? mp->pool_data : NULL;
 }

@@ -23,6 +23,7 @@
 #include <rte_mempool.h>
 
 #include "door/door.h"
+#include "first.h"
 #include "lookup.h"
 #include "path.h"
 #include "replace.h"
@@ -137,6 +138,7 @@ magazine_alloc(struct rte_mempool *mp)
 	mp->pool_data = mag_door_create(&params);
 	if (mp->pool_data == NULL)
 		return -rte_errno;
+	magazine_agree();
 	resize_caches(mp, mag_door_cache_size(mp->pool_data));
 	ret = rte_mempool_event_callback_register(on_event, NULL);
 	if (ret != 0 && rte_errno != EEXIST)
@@ -382,6 +384,7 @@ static struct rte_mempool_ops ops = {
 RTE_INIT(magazine_register)
 {
 	unsigned int i;
+	int number;
 
 	for (i = 0; i < rte_mempool_ops_table.num_ops; i++) {
 		if (strcmp(rte_mempool_ops_table.ops[i].name, ops.name) != 0)
@@ -393,13 +396,16 @@ RTE_INIT(magazine_register)
 		return;
 	}
 	magazine_path_init(&ops);
-	if (rte_mempool_register_ops(&ops) < 0) {
+	magazine_first_init(&ops);
+	number = rte_mempool_register_ops(&ops);
+	if (number < 0) {
 		MAG_LOG(ERR,
 			"mempool ops \"%s\": not registered: rte_mempool has room for %u handlers: "
 			"load less of them, or this one before them",
 			ops.name, RTE_MEMPOOL_MAX_OPS_IDX);
 		return;
 	}
+	magazine_first_registered(&rte_mempool_ops_table.ops[number]);
 	/*
 	 * Now: a process may free a pool that it did not make. magazine_alloc() tries again, and
 	 * says so if it fails.

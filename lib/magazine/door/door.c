@@ -7,11 +7,14 @@
 
 #include <rte_common.h>
 #include <rte_branch_prediction.h>
+#include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_lcore.h>
 #include <rte_memory.h>
 
 #include "base/compat.h"
+#include "base/counter.h"
+#include "base/meta.h"
 #include "base/numa.h"
 #include "control/pool.h"
 #include "parts/options.h"
@@ -22,6 +25,15 @@
 #include "visits/purge.h"
 #include "visits/steal.h"
 #include "watch/watch.h"
+
+#define NUMBER_NAME "MAGAZINE_NUMBER"
+/* In the word: the primary process has this number, too. */
+#define NUMBER_OF_PRIMARY 0x10000u
+
+/* In shared memory: the driver's number + 1; 0: nobody has asked. */
+struct number {
+	_Atomic uint32_t word;
+};
 
 /* Objects may reach magazines again between gathering them and taking the blocks. */
 #define GATHER_TRIES 3
@@ -307,6 +319,32 @@ mag_door_kind_of(const void *data)
 	if (pool->stamp.self != pool)
 		return MAG_DOOR_MOVED;
 	return mag_cache_is_strange(pool) ? MAG_DOOR_STRANGE : MAG_DOOR_POOL;
+}
+
+int
+mag_door_number(int mine)
+{
+	static struct number *_Atomic shared;
+	bool primary = rte_eal_process_type() == RTE_PROC_PRIMARY;
+	uint32_t own = (uint32_t)mine + 1, word = 0;
+	struct number *number = atomic_load_explicit(&shared, memory_order_relaxed);
+
+	if (number == NULL) {
+		number = mag_meta_shared(NUMBER_NAME, sizeof(*number));
+		atomic_store_explicit(&shared, number, memory_order_relaxed);
+	}
+	if (number == NULL)
+		return -1;
+	/* relaxed: it is all that there is */
+	if (MAG_STAT(number->word) == 0)
+		atomic_compare_exchange_strong_explicit(&number->word, &word, own,
+							memory_order_relaxed, memory_order_relaxed);
+	if (primary && (MAG_STAT(number->word) & ~NUMBER_OF_PRIMARY) == own)
+		atomic_fetch_or_explicit(&number->word, NUMBER_OF_PRIMARY, memory_order_relaxed);
+	word = MAG_STAT(number->word);
+	if (word == own)
+		return -1;
+	return (int)(word & ~NUMBER_OF_PRIMARY) - 1;
 }
 
 const struct mag_mirror *

@@ -140,6 +140,15 @@ enum mag_door_kind {
 /** Looks at memory only as far as it is EAL's. */
 __rte_internal enum mag_door_kind mag_door_kind_of(const void *data);
 
+/**
+ * By which number rte_mempool knows the driver in other processes, of which the first that asked
+ * left word; mine: in this one.
+ *
+ * @return
+ *   -1: not known, as long as the primary process has not asked.
+ */
+__rte_internal int mag_door_number(int mine);
+
 /** Objects of a contiguous block. */
 __rte_internal uint32_t mag_door_block(const struct mag_cache *pool);
 /**

@@ -393,6 +393,51 @@ TEST(test_a_ledger_tells_bad_frees_apart, setup_ledger, teardown)
 	ground_drop(&other);
 }
 
+TEST(test_wild_addresses_in_the_middle_of_a_bulk_are_refused, setup_ledger, teardown)
+{
+	void *const wild[] = {NULL,
+			      (void *)1,
+			      (void *)UINTPTR_MAX,
+			      (void *)(UINTPTR_MAX - 1),
+			      (void *)(UINTPTR_MAX / 2),
+			      &ground};
+	void *bulk[2 * RTE_DIM(wild)];
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(wild); i++) {
+		bulk[2 * i] = mag_cache_alloc(cache);
+		bulk[2 * i + 1] = wild[i];
+	}
+	assert_reported("no object of it", free_bulk(bulk, RTE_DIM(bulk)));
+	assert_int_equal(bad_frees(), RTE_DIM(wild));
+}
+
+/* Of FAR objects no 16 are in one granule of the ledger. */
+#define FAR 64
+#define FAR_SIZE (160 << 10)
+
+SETUP(setup_far)
+{
+	ground = ground_make(FAR, FAR_SIZE, 8, 0);
+	cache = make_cache(CACHE_PARAMS(.name = "far", .object_size = FAR_SIZE,
+					.region = ground.region, .options = "guard=1"));
+	fixture_ledger();
+}
+
+TEST(test_a_bulk_may_be_of_many_granules, setup_far, fixture_teardown)
+{
+	void *all[FAR], *mixed[FAR + 1];
+	unsigned int i;
+
+	assert_int_equal(mag_cache_alloc_bulk(cache, all, FAR), FAR);
+	for (i = 0; i < FAR; i++)
+		mixed[i] = all[i * 37 % FAR];
+	mixed[FAR] = all[0];
+	assert_reported("it is free already", free_bulk(mixed, FAR + 1));
+	assert_int_equal(bad_frees(), 1);
+	assert_int_equal(mag_cache_available(cache), FAR);
+}
+
 TEST(test_of_a_bulk_only_good_objects_are_freed, setup_ledger, teardown)
 {
 	alloc_bulk(objects, 100);
@@ -414,18 +459,27 @@ free_twice_at_once(void *object)
 	mag_cache_free(cache, object);
 }
 
+/* All of 20, as many at once as the second number says. */
+static void
+alloc_twenty(unsigned int (*alloc)(struct mag_cache *, void **, unsigned int), unsigned int bulk)
+{
+	for (unsigned int i = 0; i < 20; i += bulk)
+		assert_int_equal(alloc(cache, objects + i, bulk), bulk);
+}
+
 TEST(test_an_object_that_was_freed_twice_at_once_is_handed_out_once, setup_ledger, teardown)
 {
 	unsigned int i, (*const alloc[])(struct mag_cache *, void **, unsigned int) = {
 				mag_cache_alloc_bulk_slow, mag_cache_alloc_slow};
 
-	for (i = 0; i < RTE_DIM(alloc); i++) {
+	/* Bulks that are more than a magazine holds, and some that are in one. */
+	for (i = 0; i < 2 * RTE_DIM(alloc); i++) {
 		alloc_bulk(objects, 20);
 		free_bulk(objects, 10);
 		free_twice_at_once(objects[10]);
 		free_bulk(objects + 11, 9);
 		assert_reported("it is with a user already",
-				assert_int_equal(alloc[i](cache, objects, 20), 20));
+				alloc_twenty(alloc[i / 2], i % 2 == 0 ? 20 : 5));
 		assert_distinct(&ground, objects, 20);
 		assert_int_equal(bad_frees(), i + 1);
 		free_bulk(objects, 20);
@@ -499,6 +553,19 @@ TEST(test_objects_that_are_out_are_told_by_who_drew_them, setup_holders, teardow
 	free_bulk(theirs, 10);
 	assert_int_equal(look_who_holds(), 7);
 	free_bulk(objects, 7);
+	assert_int_equal(look_who_holds(), 0);
+}
+
+TEST(test_a_guarded_pool_knows_its_holders_too, setup_ledger, teardown)
+{
+	mag_watch(cache, MAG_WATCH_HOLDERS);
+	fill(COUNT / 2);
+	assert_int_equal(look_who_holds(), 0);
+	for (unsigned int i = 0; i < COUNT / 2; i += 10)
+		alloc_bulk(objects + i, 10);
+	assert_int_equal(look_who_holds(), (COUNT / 2 + 9) / 10 * 10);
+	assert_int_equal(holders[MAG_HOLDER_UNKNOWN].objects, 0);
+	free_bulk(objects, (COUNT / 2 + 9) / 10 * 10);
 	assert_int_equal(look_who_holds(), 0);
 }
 

@@ -29,13 +29,9 @@
 #include "replace.h"
 #include "rte_mempool_magazine.h"
 
-/*
- * Most that a cache of rte_mempool is filled with: up to 25.11 its size and what a request is short
- * of, which may be as much as the largest size; from 26.07 on half its size.
- */
-#define REFILL_MAX (2 * RTE_MEMPOOL_CACHE_MAX_SIZE)
-
-_Static_assert(sizeof(((struct rte_mempool_cache *)0)->objs) <= REFILL_MAX * sizeof(void *),
+_Static_assert(2 * RTE_MEMPOOL_CACHE_MAX_SIZE <= MAG_DOOR_REFILL_MAX &&
+		       sizeof(((struct rte_mempool_cache *)0)->objs) <=
+			       MAG_DOOR_REFILL_MAX * sizeof(void *),
 	       "no refill has more than a cache has room for");
 
 /*
@@ -244,16 +240,14 @@ dequeue_hard(struct rte_mempool *mp, void **objects, unsigned int n, uint64_t ha
 int
 magazine_dequeue_slow(struct rte_mempool *mp, void **objects, unsigned int n)
 {
-	void *before[REFILL_MAX];
+	void *before[MAG_DOOR_REFILL_MAX];
 	uint64_t had;
 	int ret;
 
-	if (n <= REFILL_MAX)
-		memcpy(before, objects, n * sizeof(objects[0]));
-	if (likely(mag_door_get(mp->pool_data, objects, n, &had) == 0))
+	if (likely(mag_door_get(mp->pool_data, objects, n, before, &had) == 0))
 		return 0;
 	ret = dequeue_hard(mp, objects, n, had);
-	if (ret != 0 && n <= REFILL_MAX)
+	if (ret != 0 && n <= MAG_DOOR_REFILL_MAX)
 		memcpy(objects, before, n * sizeof(objects[0]));
 	return ret;
 }

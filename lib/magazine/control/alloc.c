@@ -52,8 +52,8 @@ all_out(struct mag_cache *cache, void **objects, unsigned int n)
 	return false;
 }
 
-static __rte_noinline int
-take_watched(struct mag_cache *cache, void **objects, unsigned int n, bool steal, bool may_wait)
+MAG_INLINE int
+take_and_look(struct mag_cache *cache, void **objects, unsigned int n, bool steal, bool may_wait)
 {
 	do {
 		if ((!mag_guard_may_enter(cache) || !mag_guard_take(cache, objects, n)) &&
@@ -61,6 +61,14 @@ take_watched(struct mag_cache *cache, void **objects, unsigned int n, bool steal
 			return -ENOBUFS;
 	} while (unlikely(!all_out(cache, objects, n)));
 	return 0;
+}
+
+static __rte_noinline int
+take_watched(struct mag_cache *cache, void **objects, unsigned int n, bool steal, bool may_wait)
+{
+	if (likely(mag_guard_is_alone(cache) && mag_guard_get(cache, objects, n)))
+		return 0;
+	return take_and_look(cache, objects, n, steal, may_wait);
 }
 
 MAG_INLINE int
@@ -75,6 +83,18 @@ int
 mag_cache_take_all(struct mag_cache *cache, void **objects, unsigned int n, bool steal)
 {
 	return take_all(cache, objects, n, steal, false);
+}
+
+int
+mag_cache_take_watched(struct mag_cache *cache, void **objects, unsigned int n)
+{
+	return take_and_look(cache, objects, n, false, false);
+}
+
+int
+mag_cache_take_unwatched(struct mag_cache *cache, void **objects, unsigned int n)
+{
+	return take_or_steal(cache, objects, n, false, false);
 }
 
 int

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <rte_common.h>
 #include <rte_branch_prediction.h>
@@ -24,6 +25,7 @@
 #include "stores/samples.h"
 #include "visits/purge.h"
 #include "visits/steal.h"
+#include "watch/guard.h"
 #include "watch/watch.h"
 
 #define NUMBER_NAME "MAGAZINE_NUMBER"
@@ -241,21 +243,53 @@ refusal_of(const void *refilled, uint64_t had)
 	return mag_thread_slot() == MAG_SLOT_SHARED ? (uintptr_t)refilled : had + 1;
 }
 
-int
-mag_door_get(struct mag_cache *pool, void **objects, unsigned int n, uint64_t *had)
+MAG_INLINE void
+save(void *before[MAG_DOOR_REFILL_MAX], void *const *objects, unsigned int n)
+{
+	if (n <= MAG_DOOR_REFILL_MAX)
+		memcpy(before, objects, n * sizeof(objects[0]));
+}
+
+MAG_INLINE int
+get(struct mag_cache *pool, void **objects, unsigned int n, uint64_t *had, bool watched)
 {
 	uint64_t *note;
+	int ret;
 
-	if (unlikely(mag_cache_is_strange(pool)))
-		return -ENOBUFS;
 	*had = MAG_STAT(mag_slot_own(pool->first.slot)->allocs);
-	if (unlikely(mag_cache_take_all(pool, objects, n, false) != 0))
+	ret = watched ? mag_cache_take_watched(pool, objects, n) :
+			mag_cache_take_unwatched(pool, objects, n);
+	if (unlikely(ret != 0))
 		return -ENOBUFS;
 	/* The first get of a thread claims its slot: only now is it known which one it is. */
 	note = refused_note(pool);
 	if (unlikely(MAG_STAT(*note) != 0))
 		MAG_STORE(note, 0, MAG_RELAXED);
 	return 0;
+}
+
+static __rte_noinline int
+get_watched(struct mag_cache *pool, void **objects, unsigned int n,
+	    void *before[MAG_DOOR_REFILL_MAX], uint64_t *had)
+{
+	if (mag_guard_is_alone(pool) && mag_guard_get(pool, objects, n))
+		return 0;
+	save(before, objects, n);
+	return get(pool, objects, n, had, true);
+}
+
+int
+mag_door_get(struct mag_cache *pool, void **objects, unsigned int n,
+	     void *before[MAG_DOOR_REFILL_MAX], uint64_t *had)
+{
+	if (unlikely(mag_cache_is_strange(pool))) {
+		save(before, objects, n);
+		return -ENOBUFS;
+	}
+	if (unlikely(mag_watched(pool)))
+		return get_watched(pool, objects, n, before, had);
+	save(before, objects, n);
+	return get(pool, objects, n, had, false);
 }
 
 int

@@ -28,6 +28,12 @@ extern int mag_logtype;
 
 /** Room for the names of handlers, joined by +. */
 #define MAG_DOOR_REPLACE_SIZE 512
+
+/**
+ * Most objects that a cache of rte_mempool is filled with: up to 25.11 its size and what a request
+ * is short of, which may be as much as the largest size, 512; from 26.07 on half its size.
+ */
+#define MAG_DOOR_REFILL_MAX 1024
 /**
  * Switch replace of MAGAZINE_SWITCHES: the handlers that magazine takes the place of.
  *
@@ -109,13 +115,15 @@ __rte_internal void mag_door_dying(struct mag_cache *pool, bool report);
  * Get n objects when the inlined functions had too few: from depot and slabs, all or none, without
  * a steal.
  *
+ * @param before
+ *   Filled with what was in objects, if n is at most MAG_DOOR_REFILL_MAX and the answer not 0.
  * @param had
  *   Filled with what mag_door_get_hard() wants to know.
  * @return
  *   0 or -ENOBUFS.
  */
 __rte_internal int mag_door_get(struct mag_cache *pool, void **objects, unsigned int n,
-				uint64_t *had);
+				void *before[MAG_DOOR_REFILL_MAX], uint64_t *had);
 /**
  * The same when mag_door_get() had too few: also what other lcores hold.
  *

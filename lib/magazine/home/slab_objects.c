@@ -80,8 +80,7 @@ take_back(const struct mag_slab_layer *layer, struct mag_slab *slab, uint32_t in
 
 	slab->bufctl[index].state = MAG_BUFCTL_OUT;
 	return entry == NULL ||
-	       (atomic_fetch_and_explicit(&entry->object, ~(uintptr_t)MAG_LEDGER_USER,
-					  memory_order_relaxed) &
+	       (atomic_fetch_and_explicit(&entry->object, ~MAG_LEDGER_USER, memory_order_relaxed) &
 		MAG_LEDGER_USER) != 0;
 }
 

@@ -148,6 +148,7 @@ mag_mirror_init(struct mag_mirror_owner *owner, uint32_t bytes, uint32_t distanc
 	owner->find.stride = whole <= LINE ? rte_align32pow2(whole) : RTE_ALIGN_CEIL(whole, LINE);
 	owner->find.reciprocal = reciprocal(distance);
 	owner->places = (GRANULE - 1) / distance + 1;
+	owner->shift = (uint32_t)rte_fls_u32(distance) - 1;
 	while (entries < 4 * granules && entries < UINT32_C(1) << 30)
 		entries *= 2;
 	owner->find.table = table_make(entries, node);

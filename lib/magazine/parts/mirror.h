@@ -28,6 +28,7 @@ struct mag_mirror_owner {
 	struct mag_mirror find;
 	struct mag_lock lock; /**< guards the table; not held while memory comes or goes */
 	uint32_t places;      /**< mirrors of a granule */
+	uint32_t shift;       /**< log2 of the distance, rounded down */
 	int node;             /**< of the table */
 	_Atomic uint64_t memory;
 };

@@ -33,8 +33,8 @@ struct mag_ledger_entry {
 	_Atomic uintptr_t object;
 };
 
-/** In a word with the address of an object, which is a multiple of 8. */
-#define MAG_LEDGER_USER 1u
+/** In a word with the address of an object. No program has memory there. */
+#define MAG_LEDGER_USER ((uintptr_t)1 << 63)
 
 /** Bytes of a ledger's entry that are its own; the object's address follows. */
 #define MAG_LEDGER_BYTES offsetof(struct mag_ledger_entry, object)
@@ -55,9 +55,9 @@ struct mag_ledger_granule {
 	struct mag_ledger_entry *first; /**< its first entry; NULL: no object is in it */
 };
 
-/** The granule of an address. */
-static __rte_noinline struct mag_ledger_granule
-mag_ledger_granule(const struct mag_mirror_owner *ledger, uintptr_t address)
+/** mag_ledger_granule() without a call: for one address. */
+MAG_INLINE struct mag_ledger_granule
+mag_ledger_granule_of_one(const struct mag_mirror_owner *ledger, uintptr_t address)
 {
 	/* acquire: as in mag_mirror_of() */
 	const struct mag_mirror_table *table = MAG_LOAD(&ledger->find.table, MAG_ACQUIRE);
@@ -71,14 +71,40 @@ mag_ledger_granule(const struct mag_mirror_owner *ledger, uintptr_t address)
 	return (struct mag_ledger_granule){address & ~MAG_LEDGER_OFFSET, (void *)found->mirrors};
 }
 
+/** The granule of an address. */
+static __rte_noinline struct mag_ledger_granule
+mag_ledger_granule(const struct mag_mirror_owner *ledger, uintptr_t address)
+{
+	return mag_ledger_granule_of_one(ledger, address);
+}
+
+/** How addresses of a ledger lead to entries, in registers. */
+struct mag_ledger_way {
+	uint32_t shift;
+	uintptr_t mask;
+};
+
+MAG_INLINE struct mag_ledger_way
+mag_ledger_way(const struct mag_mirror_owner *ledger)
+{
+	/*
+	 * Less what an index is shifted by to its entry. Objects are farther apart than entries:
+	 * rte_mempool has a header before each.
+	 */
+	uint32_t shift = ledger->shift - 4;
+
+	return (struct mag_ledger_way){shift, MAG_LEDGER_OFFSET >> shift & ~(uintptr_t)15};
+}
+
 /**
  * The entry that an object at an address of the granule has. If there is an object can be told by
- * the entry's word.
+ * the entry's word; so can addresses of other granules, which lead to some entry of this one.
  */
 MAG_INLINE struct mag_ledger_entry *
-mag_ledger_entry(const struct mag_ledger_granule *granule, uint64_t reciprocal, uintptr_t address)
+mag_ledger_entry(const struct mag_ledger_granule *granule, struct mag_ledger_way way,
+		 uintptr_t address)
 {
-	return granule->first + ((address - granule->base) * reciprocal >> 42);
+	return (void *)((uintptr_t)granule->first + (address >> way.shift & way.mask));
 }
 
 /** The entry of an object; NULL: there is no object at this address. */
@@ -91,8 +117,8 @@ mag_ledger_find(const struct mag_mirror_owner *ledger, const void *object)
 
 	if (granule.first == NULL)
 		return NULL;
-	entry = mag_ledger_entry(&granule, ledger->find.reciprocal, address);
-	return (MAG_STAT(entry->object) & ~(uintptr_t)MAG_LEDGER_USER) == address ? entry : NULL;
+	entry = mag_ledger_entry(&granule, mag_ledger_way(ledger), address);
+	return (MAG_STAT(entry->object) & ~MAG_LEDGER_USER) == address ? entry : NULL;
 }
 
 #endif /* MAG_LEDGER_H */

@@ -109,13 +109,12 @@ mag_region_free(struct mag_region *region)
 
 static int
 mirror_make(struct mag_region *region, struct mag_mirror_owner **mirror, uint32_t bytes,
-	    uint64_t granules)
+	    uint32_t distance, uint64_t granules)
 {
-	uint32_t apart = mag_region_apart(region);
 	int node = region->part[0].node;
 
 	*mirror = mag_meta_zalloc(sizeof(**mirror), node);
-	if (*mirror != NULL && mag_mirror_init(*mirror, bytes, apart, granules, node) == 0)
+	if (*mirror != NULL && mag_mirror_init(*mirror, bytes, distance, granules, node) == 0)
 		return 0;
 	mag_meta_free(*mirror);
 	*mirror = NULL;
@@ -127,18 +126,25 @@ mirror_make(struct mag_region *region, struct mag_mirror_owner **mirror, uint32_
 int
 mag_region_mirror_make(struct mag_region *region, uint32_t bytes, uint64_t granules)
 {
+	uint32_t apart;
+
 	region->mirrored = bytes != 0;
-	if (bytes != 0 && mirror_make(region, &region->mirror, bytes, granules) != 0)
+	apart = mag_region_apart(region);
+	if (bytes != 0 && mirror_make(region, &region->mirror, bytes, apart, granules) != 0)
 		return -ENOMEM;
 	if (region->mode & MAG_REGION_AUDIT)
-		return mirror_make(region, &region->audit, MAG_AUDIT_BYTES, granules);
+		return mirror_make(region, &region->audit, MAG_AUDIT_BYTES, apart, granules);
 	return 0;
 }
 
 int
 mag_region_ledger_make(struct mag_region *region, uint32_t bytes, uint64_t objects)
 {
+	uint32_t distance = rte_align32prevpow2(mag_region_apart(region));
+
+	/* A shift finds an entry, and is less than a multiplication. */
 	return mirror_make(region, &region->ledger, bytes,
+			   RTE_MIN(distance, UINT32_C(1) << MAG_MIRROR_SHIFT),
 			   (objects * region->stride >> MAG_MIRROR_SHIFT) + 1);
 }
 

@@ -26,7 +26,7 @@ mag_holders_now(void)
 static void
 draw(const struct mag_mirror_owner *ledger, void *const *objects, unsigned int n, uint64_t word)
 {
-	uint64_t reciprocal = ledger->find.reciprocal;
+	struct mag_ledger_way way = mag_ledger_way(ledger);
 	struct mag_ledger_granule granule = {1, NULL};
 	uintptr_t object;
 	unsigned int i;
@@ -36,9 +36,8 @@ draw(const struct mag_mirror_owner *ledger, void *const *objects, unsigned int n
 		if (granule.first == NULL || object - granule.base > MAG_LEDGER_OFFSET)
 			granule = mag_ledger_granule(ledger, object);
 		if (likely(granule.first != NULL))
-			atomic_store_explicit(
-				&mag_ledger_entry(&granule, reciprocal, object)->drawn, word,
-				memory_order_relaxed);
+			atomic_store_explicit(&mag_ledger_entry(&granule, way, object)->drawn, word,
+					      memory_order_relaxed);
 	}
 }
 

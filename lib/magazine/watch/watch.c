@@ -356,13 +356,25 @@ sampled_back(struct mag_cache *cache, void *const *objects, unsigned int n, uint
 	}
 }
 
+static __rte_noinline void
+unsampled_back(struct mag_cache *cache, void *const *objects, unsigned int n, uint32_t what,
+	       bool past)
+{
+	all_back(cache, objects, n, what, past);
+}
+
 void
 mag_watch_back(struct mag_cache *cache, void *const *objects, unsigned int n, bool past)
 {
 	uint32_t what = mag_watched(cache);
+	unsigned int done = 0;
 
-	if (unlikely(what & MAG_WATCH_SAMPLE))
+	if (unlikely(what & MAG_WATCH_SAMPLE)) {
 		sampled_back(cache, objects, n, what, past);
-	else
-		all_back(cache, objects, n, what, past);
+		return;
+	}
+	if (likely(mag_guard_is_alone(cache) && !past && n > 0))
+		done = mag_guard_put(cache, objects, n);
+	if (unlikely(done < n))
+		unsampled_back(cache, objects + done, n - done, what, past);
 }

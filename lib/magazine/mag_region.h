@@ -78,6 +78,11 @@ extern "C" {
  * access beyond the end of a segment is a SIGSEGV.
  */
 #define MAG_REGION_REDZONE 0x400u
+/**
+ * Caches on it notice objects that are written to while they are free; of elastic regions that are
+ * not READONLY also writes behind an object. Up to 256 bytes an object, and 16 between objects.
+ */
+#define MAG_REGION_CHECK 0x1000u
 /** Handed out only together with its first region: mag_region_mirror_create() makes those. */
 #define MAG_REGION_MIRRORED 0x800u
 /** @} */

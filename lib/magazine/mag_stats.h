@@ -76,6 +76,8 @@ struct mag_cache_stats {
 	uint32_t mempool_cache; /**< of a pool: size of rte_mempool's caches in force; 0 = none */
 	/** Allocations that got nothing, or less than a bulk; each try of one that waits. */
 	uint64_t failed_gets;
+	/** Objects written to while free, or beyond their end: options check and audit=1/N. */
+	uint64_t bad_writes;
 };
 
 /** Fill as much of a snapshot as its size says. Not for users: mag_cache_stats_get(). */

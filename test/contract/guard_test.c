@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Pools that check what is given back to them: options guard=1, audit=1 and audit=1/N. */
+/* Pools that check what is given back to them: options guard, audit and check. */
 
 #include <rte_mbuf.h>
 
 #include "harness.h"
 #include "../common/log.h"
-#include "mag_cache.h"
+#include "mag_stats.h"
 #include "pool.h"
 #include "rte_mempool_magazine.h"
 
@@ -248,6 +248,203 @@ TEST(an_mbuf_that_is_freed_twice_is_noticed)
 	assert_refused(mp, mbuf, "free already");
 	pool_assert_free(mp, COUNT);
 	rte_mempool_free(mp);
+}
+
+/* Option check: pools with mbufs, all of which a user has. */
+
+static struct rte_mbuf *mbufs[COUNT];
+
+/* With room for user data that no library knows; two of them fit into a page of 4 KiB. */
+#define PRIVATE 64
+#define DATA_ROOM (RTE_PKTMBUF_HEADROOM + 1024)
+
+static struct rte_mempool *
+mbufs_make(const char *config)
+{
+	struct rte_mempool *mp;
+
+	harness_need_ours("check");
+	/* There it is AddressSanitizer that looks, and ends the program. */
+	setenv("MAGAZINE_POISON", "0", 1);
+	setenv("MAGAZINE_OPTIONS", config, 1);
+	mp = rte_pktmbuf_pool_create_by_ops("checked", COUNT, 32, PRIVATE, DATA_ROOM, SOCKET_ID_ANY,
+					    harness_ops());
+	unsetenv("MAGAZINE_OPTIONS");
+	assert_non_null(mp);
+	assert_int_equal(rte_pktmbuf_alloc_bulk(mp, mbufs, COUNT), 0);
+	return mp;
+}
+
+static void
+mbufs_end(struct rte_mempool *mp, uint64_t noticed)
+{
+	struct mag_cache_stats stats;
+
+	mag_cache_stats_get(rte_mempool_magazine_cache(mp), &stats);
+	assert_int_equal(stats.bad_writes, noticed);
+	rte_pktmbuf_free_bulk(mbufs, COUNT);
+	pool_assert_free(mp, COUNT);
+	rte_mempool_free(mp);
+	unsetenv("MAGAZINE_POISON");
+}
+
+/* All that are free, which must be those of mbufs[] from here on. */
+static void
+get_rest(struct rte_mempool *mp, unsigned int first)
+{
+	assert_int_equal(rte_mempool_get_bulk(mp, (void **)mbufs + first, COUNT - first), 0);
+}
+
+static void
+write_data(struct rte_mbuf *mbuf)
+{
+	memset(rte_pktmbuf_mtod(mbuf, void *), 0x41, 60);
+}
+
+static void
+write_next(struct rte_mbuf *mbuf)
+{
+	mbuf->next = mbuf;
+}
+
+static void
+write_refcnt(struct rte_mbuf *mbuf)
+{
+	rte_mbuf_refcnt_update(mbuf, 1);
+}
+
+static void
+write_length(struct rte_mbuf *mbuf)
+{
+	mbuf->data_len = 99;
+}
+
+static void
+write_pool(struct rte_mbuf *mbuf)
+{
+	mbuf->pool = NULL;
+}
+
+TEST(a_write_to_a_free_mbuf_names_it_and_the_field)
+{
+	static const struct {
+		void (*write)(struct rte_mbuf *mbuf);
+		const char *place;
+	} rows[] = {
+		{write_data, "60 bytes, the first at offset 320, in data"},
+		{write_next, "in next: were 00 00 00 00 00 00 00 00"},
+		{write_refcnt, "in refcnt: were 01 00"},
+		{write_length, "in data_len: were 00"},
+		{write_pool, "in pool"},
+	};
+	struct rte_mempool *mp = mbufs_make("check=1,audit=1"), *own;
+	char expected[128];
+	struct rte_mbuf *mbuf;
+
+	for (unsigned int i = 0; i < RTE_DIM(rows); i++) {
+		mbuf = mbufs[COUNT - 1 - i];
+		own = mbuf->pool;
+		for (unsigned int j = 1000; j < COUNT; j++)
+			rte_pktmbuf_free(mbufs[j]);
+		rows[i].write(mbuf);
+		log_begin();
+		get_rest(mp, 1000);
+		log_end();
+		snprintf(expected, sizeof(expected),
+			 "pool \"checked\": %p was written to while it was free", (void *)mbuf);
+		if (!log_has(expected) || !log_has(rows[i].place) || !log_has("last freed by"))
+			fail_msg("no \"%s\" or no \"%s\" in: %s", expected, rows[i].place,
+				 log_text());
+		mbuf->pool = own;
+		mbuf->next = NULL;
+		rte_mbuf_refcnt_set(mbuf, 1);
+	}
+	mbufs_end(mp, RTE_DIM(rows));
+}
+
+/* One behind which there is another one, in mbufs[] at the end. */
+static struct rte_mbuf *
+last_but_one(struct rte_mempool *mp)
+{
+	struct rte_mbuf *swapped;
+
+	for (unsigned int i = 0; i < COUNT; i++)
+		for (unsigned int j = 0; j < COUNT; j++) {
+			if (mbufs[j] != RTE_PTR_ADD(mbufs[i], pool_stride(mp)))
+				continue;
+			swapped = mbufs[i];
+			mbufs[i] = mbufs[0];
+			mbufs[0] = swapped;
+			j = j == 0 ? i : j;
+			swapped = mbufs[j];
+			mbufs[j] = mbufs[COUNT - 1];
+			mbufs[COUNT - 1] = swapped;
+			return mbufs[0];
+		}
+	fail_msg("no two mbufs of a pool are neighbours");
+	return NULL;
+}
+
+TEST(an_overrun_is_noticed_at_the_neighbour_and_names_both)
+{
+	struct rte_mempool *mp = mbufs_make("check=1,audit=1");
+	struct rte_mbuf *mbuf = last_but_one(mp), *neighbour = mbufs[COUNT - 1];
+	char first[128], second[128], *end;
+
+	rte_pktmbuf_free(neighbour);
+	/* All that is between the two but what rte_mempool has there. */
+	end = (char *)mbuf->buf_addr + mbuf->buf_len;
+	memset(end, 'x', (size_t)((char *)neighbour - end) - mp->header_size + 1);
+	log_begin();
+	get_rest(mp, COUNT - 1);
+	log_end();
+	snprintf(first, sizeof(first),
+		 "%p was written to while it was free: 1 bytes, the first at offset -64, in front "
+		 "of it",
+		 (void *)neighbour);
+	snprintf(second, sizeof(second), "before it lies %p, which a user has", (void *)mbuf);
+	if (!log_has(first) || !log_has(second) || !log_has("last allocated by"))
+		fail_msg("no \"%s\" or no \"%s\" in: %s", first, second, log_text());
+	mbufs_end(mp, 1);
+}
+
+TEST(an_overrun_is_noticed_when_the_mbuf_is_freed_if_nothing_is_behind_it)
+{
+	struct rte_mempool *mp = mbufs_make("check=1");
+	char expected[128];
+
+	/* The pool spreads its objects over channels of memory: there is room behind each. */
+	if (mp->trailer_size == 0)
+		print_message("objects of this pool have no trailers\n");
+	((char *)mbufs[7]->buf_addr)[mbufs[7]->buf_len] ^= 1;
+	snprintf(expected, sizeof(expected), "%p was written to beyond its end: 1 bytes",
+		 (void *)mbufs[7]);
+	log_begin();
+	rte_pktmbuf_free_bulk(mbufs, COUNT);
+	log_end();
+	assert_int_equal(log_has(expected), mp->trailer_size > 0);
+	get_rest(mp, 0);
+	mbufs_end(mp, mp->trailer_size > 0);
+}
+
+TEST(initialising_objects_that_were_never_had_is_no_write)
+{
+	struct rte_mempool *mp;
+
+	harness_need_ours("check");
+	setenv("MAGAZINE_POISON", "0", 1);
+	mp = pool_empty(POOL_SPEC(COUNT, sizeof(struct rte_mbuf) + RTE_MBUF_DEFAULT_BUF_SIZE,
+				  .config = "check=1"));
+	assert_int_equal(rte_mempool_populate_default(mp), COUNT);
+	rte_mempool_obj_iter(mp, rte_pktmbuf_init, NULL);
+	log_begin();
+	get_rest(mp, 0);
+	log_end();
+	assert_int_equal(log_lines(), 0);
+	rte_mempool_put_bulk(mp, (void **)mbufs, COUNT);
+	pool_assert_free(mp, COUNT);
+	rte_mempool_free(mp);
+	unsetenv("MAGAZINE_POISON");
 }
 
 int

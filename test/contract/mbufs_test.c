@@ -20,7 +20,9 @@
 #include <rte_tcp.h>
 
 #include "harness.h"
+#include "mag_stats.h"
 #include "pool.h"
+#include "rte_mempool_magazine.h"
 
 #define MBUFS 1500u
 #define ROOM 2048
@@ -46,6 +48,7 @@ static const struct {
 	{NULL, "guard=1,audit=1", 0},
 	{NULL, "audit=1/2", 0},
 	{NULL, "audit=1/2", 250},
+	{NULL, "check=1", 250},
 	{NULL, "rounds=14", 32},
 };
 
@@ -69,6 +72,12 @@ make(unsigned int which)
 static void
 end(struct rte_mempool *mp)
 {
+	struct mag_cache *pool = rte_mempool_magazine_cache(mp);
+	struct mag_cache_stats stats = {.bad_writes = 0};
+
+	if (pool != NULL)
+		mag_cache_stats_get(pool, &stats);
+	assert_int_equal(stats.bad_writes, 0);
 	assert_int_equal(rte_mempool_avail_count(mp), MBUFS);
 	rte_mempool_free(mp);
 }

@@ -16,6 +16,7 @@ GOOD = (
     "block=64",
     "interval=10ms",
     "rounds=14,visit=0,interval=10ms",
+    "check=1,interval=10ms",
 )
 BAD = (("rounds=7", "rounds=7"), ("colour=red", "colour=red"), ("interval=0", "interval=0"))
 CACHES = (0, 250, 512) if FULL else (0, 250)

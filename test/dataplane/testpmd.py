@@ -84,7 +84,7 @@ ERROR_WORDS = re.compile(
     r"supported|no such|"
     r"leak|objects are out|still out|out of memory|abort|segfault|segmentation|corrupt|refus|"
     r"denied|"
-    r"command not found|ambiguous|unrecognized|unknown|stuck|lost|unsupported",
+    r"command not found|ambiguous|unrecognized|unknown|stuck|lost|unsupported|was written to",
     re.IGNORECASE,
 )
 # Counters and flags at zero, words of packet flags; and what is said of ports that have no

@@ -19,6 +19,7 @@ SECTIONS = [
     "6. Update",
     "7. Purge, enable, reap",
     "10. Regions: mirrors",
+    "11. Check",
     "13. Statistics: telemetry",
 ]
 

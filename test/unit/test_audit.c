@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
-/* Caches that are watched: guard, audit and use counts. */
+/* Caches that are watched: guard, audit, writes to free objects, and use counts. */
 
 #include "eal.h"
 
@@ -16,6 +16,7 @@
 #include "mag_maint.h"
 #include "stores/ledger.h"
 #include "stores/samples.h"
+#include "stores/snapshot.h"
 #include "watch/holders.h"
 #include "watch/sampled.h"
 #include "watch/stack.h"
@@ -951,6 +952,229 @@ TEST(test_a_stack_is_what_it_is_not_what_it_was, setup_plain, teardown)
 	mag_cache_free(cache, mag_cache_alloc(cache));
 	for (unsigned int i = 0; i < 2000; i++)
 		assert_true(compare_stacks(1 + random_below(1u << (1 + i % 8))) > 1);
+}
+
+/* Writes to free objects, and beyond the end of one. AddressSanitizer would stop these tests. */
+
+SETUP(setup_check)
+{
+	setenv("MAGAZINE_POISON", "0", 1);
+	ground = ground_make(COUNT, SIZE, BLOCK, MAG_REGION_CHECK);
+	cache = watched_make(ground.region, NULL, 0);
+}
+
+TEARDOWN(teardown_check)
+{
+	teardown(state);
+	unsetenv("MAGAZINE_POISON");
+}
+
+static void
+assert_writes_noticed(uint64_t expected)
+{
+	assert_int_equal(cache_stats(cache).bad_writes, expected);
+}
+
+/* As the last one that was freed. */
+static void
+get_again(const void *object)
+{
+	assert_ptr_equal(mag_cache_alloc(cache), object);
+}
+
+TEST(test_a_write_to_a_free_object_is_reported_at_its_next_allocation, setup_check, teardown_check)
+{
+	uint8_t *object = mag_cache_alloc(cache);
+	char expected[200];
+
+	memset(object, 7, SIZE);
+	mag_cache_free(cache, object);
+	object[SIZE - 10] = 0x41;
+	object[SIZE - 8] = 0x42;
+	snprintf(expected, sizeof(expected),
+		 "cache \"things\": %p was written to while it was free: 2 bytes, the first at "
+		 "offset %u, in it: were fe fe fe fe fe fe fe fe, are 41 fe 42 fe fe fe fe fe: "
+		 "handed out as it is, 1 so far",
+		 (void *)object, SIZE - 10);
+	assert_reported(expected, get_again(object));
+	assert_int_equal(mag_snapshot_of(ground.region, object)->state, MAG_SNAPSHOT_NONE);
+	assert_writes_noticed(1);
+	/* Once. */
+	mag_cache_free(cache, object);
+	get_again(object);
+	mag_cache_free(cache, object);
+	assert_writes_noticed(1);
+	/* And guarded it is, too. */
+	assert_reported("it is free already", mag_cache_free(cache, object));
+}
+
+static int
+construct(const struct mag_object_info *object, const struct mag_object_info *mirror, void *arg,
+	  unsigned int flags)
+{
+	RTE_SET_USED(mirror);
+	RTE_SET_USED(flags);
+	memset(object->address, 0xcc, SIZE);
+	*(void **)object->address = arg;
+	return 0;
+}
+
+static void
+destruct(void *object, void *arg)
+{
+	if (*(void **)object != arg)
+		abort();
+	memset(object, 0xdd, SIZE);
+}
+
+/* In a cache with these callbacks. */
+static void
+look_at_constructed(mag_constructor constructor, mag_destructor destructor)
+{
+	void **object;
+
+	drop_cache(cache);
+	cache = make_cache(CACHE_PARAMS(.name = "things", .object_size = SIZE,
+					.region = ground.region, .constructor = constructor,
+					.destructor = destructor, .arg = &cache));
+	object = mag_cache_alloc(cache);
+	object[0] = &cache;
+	object[3] = &object;
+	mag_cache_free(cache, object);
+	get_again(object);
+	assert_ptr_equal(object[0], &cache);
+	assert_ptr_equal(object[3], &object);
+	mag_cache_free(cache, object);
+	object[3] = NULL;
+	assert_reported("the first at offset 24, in it", get_again(object));
+	/* What the callbacks write is no error. */
+	object[0] = &cache;
+	mag_cache_free_nocache(cache, object);
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
+	for (unsigned int i = 0; i < COUNT; i++)
+		*(void **)objects[i] = &cache;
+	free_bulk(objects, COUNT);
+	assert_writes_noticed(1);
+}
+
+TEST(test_what_is_in_a_constructed_object_stays_and_is_looked_at, setup_check, teardown_check)
+{
+	look_at_constructed(construct, destruct);
+	look_at_constructed(construct, NULL);
+	look_at_constructed(NULL, destruct);
+	drop_cache(cache);
+	cache = watched_make(ground.region, NULL, 0);
+}
+
+TEST(test_an_object_that_was_cleared_is_looked_at, setup_check, teardown_check)
+{
+	uint8_t *object;
+	const char *log;
+
+	remake(NULL, MAG_CACHE_CLEARONFREE);
+	object = mag_cache_alloc(cache);
+	mag_cache_free_nocache(cache, object);
+	object[100] = 1;
+	log_begin();
+	assert_int_equal(mag_cache_alloc_burst(cache, objects, COUNT), COUNT);
+	log = log_end();
+	assert_logged(log, "at offset 100, in it: were 00");
+	free_bulk(objects, COUNT);
+	assert_writes_noticed(1);
+}
+
+TEST(test_a_write_beyond_the_end_is_reported_when_the_object_is_freed, setup_check, teardown_check)
+{
+	struct mag_region *region =
+		make_region(REGION_PARAMS(.name = "elastic", .object_size = SIZE, .objects = 10,
+					  .mode = MAG_REGION_CHECK | MAG_REGION_AUDIT));
+	struct mag_cache *whole = cache;
+	const uint32_t size = SIZE - 3;
+	const char *log;
+	uint8_t *object;
+
+	cache = make_cache(CACHE_PARAMS(.name = "short", .object_size = size, .region = region));
+	object = mag_cache_alloc(cache);
+	memset(object, 0, size);
+	mag_cache_free(cache, object);
+	get_again(object);
+	object[size] = 0;
+	log_begin();
+	mag_cache_free(cache, object);
+	log = log_end();
+	assert_logged(log,
+		      "was written to beyond its end: 1 bytes, the first at offset 253 of 253");
+	assert_logged(log, "now freed by thread");
+	assert_logged(log, "last allocated by thread");
+	/* Up to the next one. */
+	get_again(object);
+	object[region->stride - 1] = 0;
+	assert_reported("the first at offset 271 of 253", mag_cache_free(cache, object));
+	assert_writes_noticed(2);
+	drop_cache(cache);
+	drop_region(region);
+	cache = whole;
+}
+
+TEST(test_good_users_are_not_reported_wherever_their_objects_go, setup_check, teardown_check)
+{
+	static const unsigned int flags[] = {0, MAG_CACHE_CLEARONFREE, MAG_CACHE_NOMAGAZINES};
+
+	for (unsigned int i = 0; i < 3 * 200; i++) {
+		if (i % 200 == 0)
+			remake(NULL, flags[i / 200]);
+		alloc_bulk(objects, i % COUNT);
+		for (unsigned int j = 0; j < i % COUNT; j++)
+			memset(objects[j], (int)i, SIZE);
+		if (i % 3 == 0)
+			mag_cache_free_nocache_bulk(cache, objects, i % COUNT);
+		else
+			free_bulk(objects, i % COUNT);
+		if (i % 7 == 0) {
+			cache_purge();
+			cache_enable();
+		}
+		if (i % 11 == 0)
+			cache_reap_all();
+	}
+	assert_writes_noticed(0);
+}
+
+static void
+write_and_get_again(void)
+{
+	uint8_t *object = mag_cache_alloc(cache);
+
+	mag_cache_free(cache, object);
+	object[0] = 0;
+	get_again(object);
+	mag_cache_free(cache, object);
+}
+
+TEST(test_a_bad_write_ends_the_program_when_the_option_says_so, setup_check, teardown_check)
+{
+	unsigned int held;
+	int status;
+
+	assert_true(WIFEXITED(end_of(write_and_get_again)));
+	remake("guard=panic", 0);
+	status = end_of(write_and_get_again);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGABRT);
+	/* It died with the object. */
+	assert_int_equal(mag_cache_held(cache, objects, COUNT, &held), 0);
+	assert_int_equal(held, 1);
+	free_bulk(objects, held);
+}
+
+TEST(test_a_check_needs_a_region_with_room_for_it, setup_plain, teardown)
+{
+	struct mag_cache_params params =
+		CACHE_PARAMS(.name = "things", .object_size = SIZE, .region = ground.region,
+			     .options = "check=1");
+
+	assert_refused_null(mag_cache_create(&params), EINVAL,
+			    "check=1 needs a MAG_REGION_CHECK region");
 }
 
 /* Use counts */

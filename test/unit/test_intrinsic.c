@@ -195,8 +195,9 @@ TEST(test_what_cannot_be_is_refused_with_a_sentence)
 		{"bad", NULL, "power of two", SIZE, 48},
 		{"bad", NULL, "1 GiB", SIZE_MAX, ALIGN},
 		{"bad", NULL, "size above 0", 0, ALIGN},
-		{"bad", "guard=1", "guard and audit need a region", SIZE, ALIGN},
-		{"bad", "audit=1", "guard and audit need a region", SIZE, ALIGN},
+		{"bad", "guard=1", "guard, audit and check need a region", SIZE, ALIGN},
+		{"bad", "audit=1", "guard, audit and check need a region", SIZE, ALIGN},
+		{"bad", "check=1", "guard, audit and check need a region", SIZE, ALIGN},
 		{"bad", "rounds=510", "rounds=510", SIZE, ALIGN},
 	};
 

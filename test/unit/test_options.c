@@ -109,10 +109,11 @@ TEST(test_a_mempools_caches_are_kept_unless_said_otherwise_or_watched)
 		{"rounds=14", MAG_CACHE_KEPT},
 		{"cache=0", 0},
 		{"cache=512", 512},
-		{"guard=0,audit=0", MAG_CACHE_KEPT},
+		{"guard=0,audit=0,check=0", MAG_CACHE_KEPT},
 		{"guard=1", 0},
 		{"guard=panic", 0},
 		{"audit=1", 0},
+		{"check=1", 0},
 		{"guard=1,cache=32", 32},
 		{"cache=32,audit=1", 32},
 		{"audit=1/2", MAG_CACHE_KEPT},
@@ -236,7 +237,7 @@ TEST(test_what_is_no_known_pair_is_refused_and_spoils_the_good_ones_on_both_side
 		{"rounds=14,bogus=1", "bogus=1"},
 		{"rounds=14,bogus=1",
 		 "rounds, interval, block, mirror, visit, magazines, guard, "
-		 "audit, holders, contention, clear_min, pressure, cache, replace"},
+		 "audit, holders, check, contention, clear_min, pressure, cache, replace"},
 		{"Rounds=14", ""},
 		{"round=14", ""},
 		{"=14", ""},
@@ -264,11 +265,12 @@ TEST(test_switches_for_all_are_where_options_begin)
 {
 	struct mag_options options;
 
-	setenv(MAG_SWITCHES_ENV, "magazines=0,guard=panic,audit=1,pressure=0", 1);
+	setenv(MAG_SWITCHES_ENV, "magazines=0,guard=panic,audit=1,check=1,pressure=0", 1);
 	assert_int_equal(mag_options_begin(&options), 0);
 	assert_false(options.magazines);
 	assert_int_equal(options.guard, MAG_GUARD_PANIC);
 	assert_true(options.audit);
+	assert_true(options.check);
 	assert_int_equal(options.pressure, 0);
 	assert_int_equal(mag_options_parse("x", "guard=0,magazines=1,pressure=30", &options), 0);
 	assert_int_equal(options.guard, MAG_GUARD_OFF);

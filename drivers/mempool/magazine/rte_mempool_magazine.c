@@ -19,6 +19,7 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_lcore.h>
+#include <rte_mbuf.h>
 #include <rte_memory.h>
 #include <rte_mempool.h>
 
@@ -117,10 +118,33 @@ resize_caches(struct rte_mempool *mp, uint32_t size)
 	}
 }
 
+/*
+ * Are objects mbufs, and where is the data of each? By what rte_pktmbuf_pool_create() and
+ * rte_pktmbuf_pool_init() have left in the pool before they ask for memory.
+ */
+static bool
+is_mbufs(struct rte_mempool *mp, uint32_t *data)
+{
+	const struct rte_pktmbuf_pool_private *of = rte_mempool_get_priv(mp);
+	size_t head = sizeof(struct rte_mbuf);
+
+	*data = 0;
+	if (mp->private_data_size < sizeof(*of) || mp->elt_size < head + of->mbuf_priv_size)
+		return false;
+	head += of->mbuf_priv_size;
+	if (of->flags & RTE_PKTMBUF_POOL_F_PINNED_EXT_BUF)
+		return true;
+	if (mp->elt_size - head != of->mbuf_data_room_size)
+		return false;
+	if (of->mbuf_data_room_size > RTE_PKTMBUF_HEADROOM)
+		*data = (uint32_t)head + RTE_PKTMBUF_HEADROOM;
+	return true;
+}
+
 static int
 magazine_alloc(struct rte_mempool *mp)
 {
-	const struct mag_door_params params = {
+	struct mag_door_params params = {
 		.name = mp->name,
 		.object_size = mp->elt_size,
 		.stride = mp->header_size + mp->elt_size + mp->trailer_size,
@@ -128,9 +152,13 @@ magazine_alloc(struct rte_mempool *mp)
 		.cache_size = mp->cache_size,
 		.socket = mp->socket_id,
 		.options = mp->pool_config,
+		.header = mp->header_size,
+		.unused = mp->header_size - (uint32_t)sizeof(struct rte_mempool_objhdr),
+		.trailer = mp->trailer_size,
 	};
 	int ret;
 
+	params.is_mbuf = is_mbufs(mp, &params.data);
 	mp->pool_data = mag_door_create(&params);
 	if (mp->pool_data == NULL)
 		return -rte_errno;

@@ -109,7 +109,8 @@ struct mag_cache {
 	uint64_t next_purge;  /**< TSC: none before for low memory; under the list's lock */
 	_Atomic bool reaping; /**< a reap has begun and is not over */
 	_Atomic uint64_t resizes, purges, reaps, updates;
-	_Atomic uint64_t bad_frees; /**< those that the watch refused */
+	_Atomic uint64_t bad_frees;  /**< those that the watch refused */
+	_Atomic uint64_t bad_writes; /**< to free objects, or behind one, that it noticed */
 
 	struct mag_events events;
 	/** The most objects that users, and slots, were seen with; how often that was looked at. */

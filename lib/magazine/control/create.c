@@ -245,6 +245,7 @@ options_read(const struct mag_cache_params *params, size_t align, struct mag_opt
 	if (ret == 0 && intrinsic) {
 		options->guard = MAG_GUARD_OFF;
 		options->audit = false;
+		options->check = false;
 	}
 	if (ret == 0)
 		ret = mag_options_parse(who, params->options, options);
@@ -261,10 +262,12 @@ options_read(const struct mag_cache_params *params, size_t align, struct mag_opt
 	if (options->sampled != 0)
 		return params_error(
 			params, "option audit=1/N is a pool's: audit=1, or leave it out", EINVAL);
-	if (intrinsic && (options->audit || options->guard != MAG_GUARD_OFF))
-		return params_error(params, "guard and audit need a region", EINVAL);
+	if (intrinsic && (options->audit || options->check || options->guard != MAG_GUARD_OFF))
+		return params_error(params, "guard, audit and check need a region", EINVAL);
 	if (options->audit && params->region->audit == NULL)
 		return params_error(params, "audit=1 needs a MAG_REGION_AUDIT region", EINVAL);
+	if (options->check && params->region->check == NULL)
+		return params_error(params, "check=1 needs a MAG_REGION_CHECK region", EINVAL);
 	return 0;
 }
 

@@ -56,8 +56,8 @@ cache_size_of(const struct mag_pool_params *params, uint32_t *size)
 	}
 	if (params->options.cache == MAG_CACHE_KEPT)
 		MAG_LOG(NOTICE,
-			"pool \"%s\": guard and audit see no object in a mempool's caches: those, "
-			"of %u objects, are off (cache=0)",
+			"pool \"%s\": guard, audit and check see no object in a mempool's caches: "
+			"those, of %u objects, are off (cache=0)",
 			params->name, *size);
 	*size = wanted;
 	return 0;

@@ -23,6 +23,7 @@
 #include "sources/region_create.h"
 #include "stores/ledger.h"
 #include "stores/samples.h"
+#include "stores/snapshot.h"
 #include "visits/purge.h"
 #include "visits/steal.h"
 #include "watch/guard.h"
@@ -65,7 +66,8 @@ records_make(struct mag_region *region, const struct mag_options *options, uint3
 			return -ENOMEM;
 		}
 	}
-	if (options->guard == MAG_GUARD_OFF && !options->audit && !options->holders)
+	if (options->guard == MAG_GUARD_OFF && !options->audit && !options->holders &&
+	    !options->check)
 		return 0;
 	return mag_region_ledger_make(region, MAG_LEDGER_BYTES, objects);
 }
@@ -79,7 +81,8 @@ region_make(const struct mag_door_params *params, const struct mag_options *opti
 		.stride = params->stride,
 		.block = options->block,
 		.mirror = options->mirror,
-		.mode = MAG_REGION_READONLY | (options->audit ? MAG_REGION_AUDIT : 0),
+		.mode = MAG_REGION_READONLY | (options->audit ? MAG_REGION_AUDIT : 0) |
+			(options->check ? MAG_REGION_CHECK : 0),
 		.node = node_of_socket(params->socket),
 	};
 	struct mag_region *region = mag_region_make(&of_region);
@@ -87,6 +90,9 @@ region_make(const struct mag_door_params *params, const struct mag_options *opti
 	if (region == NULL)
 		return NULL;
 	region->block = RTE_MIN(region->block, params->objects);
+	if (options->check)
+		mag_snapshot_layout(region, params->header, params->unused, params->trailer,
+				    params->is_mbuf, params->data);
 	if (records_make(region, options, params->objects) != 0) {
 		mag_region_destroy(region);
 		rte_errno = ENOMEM;

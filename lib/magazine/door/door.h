@@ -53,6 +53,11 @@ struct mag_door_params {
 	uint32_t cache_size;  /**< of rte_mempool's caches, as made; 0: there are none */
 	int socket;           /**< of rte_mempool: -1, a node, or the number of an external heap */
 	const char *options;  /**< text; NULL: what the environment says */
+	uint32_t header;      /**< bytes before each object ... */
+	uint32_t unused;      /**< ... of which the first ones are nobody's */
+	uint32_t trailer;     /**< bytes behind each object; nobody changes them */
+	bool is_mbuf;         /**< objects begin with a struct rte_mbuf ... */
+	uint32_t data; /**< ... and so far behind there is data; 0: not in the object itself */
 };
 
 /**

@@ -40,6 +40,10 @@ struct mag_callbacks {
 #define MAG_WATCH_SAMPLE 0x20u
 /** A touch of an object that is not with a user is reported. */
 #define MAG_WATCH_POISON 0x8u
+/** Writes to an object that is not with a user are looked for: STATE is set too. */
+#define MAG_WATCH_CHECK 0x40u
+/** And nobody needs what is in such an object: it is filled. */
+#define MAG_WATCH_FILL 0x80u
 
 /** What all homes of a cache have in common. */
 struct mag_common {

@@ -14,6 +14,7 @@
 #include "home/object.h"
 #include "home/slab_objects.h"
 #include "parts/mirror.h"
+#include "stores/snapshot.h"
 
 /* A signal handler may read it: it must not be allocated when it is first touched. */
 _Thread_local unsigned int mag_callback_depth MAG_INITIAL_EXEC;
@@ -91,8 +92,11 @@ call_constructor(const struct mag_callbacks *callbacks, const struct mag_object_
 static void
 object_clear(const struct mag_common *common, const struct mag_slab_layer *slab, void *object)
 {
-	if (common->clears)
-		memset(object, 0, slab->region->object_size);
+	if (!common->clears)
+		return;
+	mag_snapshot_set(slab->region, object, MAG_SNAPSHOT_NONE);
+	memset(object, 0, slab->region->object_size);
+	mag_snapshot_set(slab->region, object, MAG_SNAPSHOT_CLEARED);
 }
 
 /* One by one, so that an object that is there twice is destructed once. */
@@ -106,6 +110,7 @@ destruct_and_free(const struct mag_common *common, struct mag_slab_layer *slab, 
 		if (mag_object_is_tagged(slab))
 			object = mag_memtag_pointer(object);
 		object_unpoison(common, slab, object);
+		mag_snapshot_set(slab->region, object, MAG_SNAPSHOT_NONE);
 		call_destructor(common->callbacks, object);
 		object_clear(common, slab, object);
 		object_poison(common, slab, object);
@@ -199,6 +204,7 @@ mag_object_construct(struct mag_common *common, struct mag_slab_layer *slab, voi
 		object_info(&found, common, slab, &info);
 		mirror_info(&info, slab, &mirror);
 		object_unpoison(common, slab, objects[i]);
+		mag_snapshot_set(slab->region, objects[i], MAG_SNAPSHOT_NONE);
 		if (call_constructor(callbacks, &info, mirror.address != NULL ? &mirror : NULL,
 				     may_wait) != 0)
 			break;

@@ -273,6 +273,7 @@ cache_stats(const struct mag_cache *cache, struct mag_cache_stats *stats)
 	stats->steal_denied = MAG_STAT(cache->common.steal_denied);
 	stats->visits_denied = MAG_STAT(cache->common.visits_denied);
 	stats->failed_gets = MAG_STAT(cache->common.failed_gets);
+	stats->bad_writes = MAG_STAT(cache->bad_writes);
 	stats->mempool_cache = cache->mempool_cache;
 	stats->resizes = MAG_STAT(cache->resizes);
 	stats->purges = MAG_STAT(cache->purges);

@@ -122,6 +122,7 @@ static const struct mag_answer_column statistics[] = {
 	STATISTIC("steals_denied", steal_denied),
 	STATISTIC("visits_denied", visits_denied),
 	STATISTIC("failed_gets", failed_gets),
+	STATISTIC("bad_writes", bad_writes),
 };
 
 static void

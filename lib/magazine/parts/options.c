@@ -174,6 +174,12 @@ set_holders(struct mag_options *options, const char *value)
 }
 
 static bool
+set_check(struct mag_options *options, const char *value)
+{
+	return set_switch(&options->check, value);
+}
+
+static bool
 set_guard(struct mag_options *options, const char *value)
 {
 	bool on;
@@ -222,6 +228,7 @@ static const struct {
 	 "must be 0, 1 or, of a pool, 1/N for one object in N, N 1 to " RTE_STR(MAG_SAMPLED_MAX),
 	 set_audit},
 	{"holders", "must be 0 or 1", set_holders},
+	{"check", "must be 0 or 1", set_check},
 	{"contention", "must be 0 to 1000000 takes", set_contention},
 	{"clear_min", "must be 0 (never) or 1 to 1048576 bytes", set_clear_min},
 	{"pressure", "must be 0 (never low) or 1 to 100 (percent of the time)", set_pressure},
@@ -271,8 +278,8 @@ set_pair(struct parser *parser, const char *key, const char *value)
 	}
 	MAG_LOG(ERR,
 		"%s: option %s=%s: unknown key, must be one of rounds, interval, block, mirror, "
-		"visit, magazines, guard, audit, holders, contention, clear_min, pressure, cache, "
-		"replace",
+		"visit, magazines, guard, audit, holders, check, contention, clear_min, pressure, "
+		"cache, replace",
 		parser->who, key, value != NULL ? value : "");
 	return -1;
 }
@@ -333,8 +340,9 @@ parse_switches(struct parser *parser)
 	if (ret != 0 || is_switches_only(&parser->options))
 		return ret;
 	MAG_LOG(ERR,
-		MAG_SWITCHES_ENV "=%s: must be of magazines, guard, audit, holders, pressure and "
-				 "replace alone",
+		MAG_SWITCHES_ENV
+		"=%s: must be of magazines, guard, audit, holders, check, pressure "
+		"and replace alone",
 		text);
 	return -EINVAL;
 }
@@ -399,7 +407,7 @@ mag_options_clear_min(const struct mag_options *options)
 uint32_t
 mag_options_cache(const struct mag_options *options)
 {
-	bool watched = options->guard != MAG_GUARD_OFF || options->audit;
+	bool watched = options->guard != MAG_GUARD_OFF || options->audit || options->check;
 
 	return options->cache == MAG_CACHE_KEPT && watched ? 0 : options->cache;
 }

@@ -43,6 +43,7 @@ struct mag_options {
 	uint32_t cache;
 	bool holders;     /**< of a pool: who drew each object is recorded */
 	uint32_t sampled; /**< of a pool: audit, of one object in so many; 0: of none */
+	bool check;       /**< free objects, and what lies between them, must stay as they are */
 };
 
 /** Two CPU cache lines, of the machine that this runs on. */
@@ -52,8 +53,8 @@ struct mag_options {
 #define MAG_CACHE_KEPT UINT32_MAX
 
 /**
- * Environment variable that is read for all caches and regions: magazines, guard, audit and
- * pressure; and replace, which is read for the process.
+ * Environment variable that is read for all caches and regions: magazines, guard, audit,
+ * holders, check and pressure; and replace, which is read for the process.
  */
 #define MAG_SWITCHES_ENV "MAGAZINE_SWITCHES"
 
@@ -115,8 +116,8 @@ const char *mag_options_allowed(const char *key);
 /** Option clear_min in bytes. */
 uint32_t mag_options_clear_min(const struct mag_options *options);
 /**
- * Option cache, or MAG_CACHE_KEPT. Guard and audit see no object in rte_mempool's caches: with one
- * of them, of all objects, and without the option, it is 0.
+ * Option cache, or MAG_CACHE_KEPT. Guard, audit and check see no object in rte_mempool's caches:
+ * with one of them, of all objects, and without the option, it is 0.
  */
 uint32_t mag_options_cache(const struct mag_options *options);
 /**

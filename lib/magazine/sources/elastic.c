@@ -159,7 +159,8 @@ mag_elastic_layout(struct mag_region *region, const struct mag_region_params *pa
 	    params->objects > BYTES_MAX / region->stride)
 		return mag_elastic_layout_error(region, params, "that is too much", EINVAL);
 	region->object_size = RTE_ALIGN_CEIL(region->object_size, region->align);
-	if (mag_poison_wanted() && !mag_elastic_is_mirror(region))
+	if ((mag_poison_wanted() || region->mode & MAG_REGION_CHECK) &&
+	    !mag_elastic_is_mirror(region))
 		region->stride += MAG_POISON_GAP;
 	region->stride = RTE_ALIGN_CEIL(region->stride, region->align);
 	mag_lcores_look();

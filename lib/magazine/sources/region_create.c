@@ -44,7 +44,7 @@ params_check(const struct mag_region_params *params)
 	const uint32_t elastic = MAG_REGION_PERSISTENT | MAG_REGION_MONOLITHIC |
 				 MAG_REGION_PHYSCONTIG | MAG_REGION_REDZONE | MAG_REGION_MEMTAG;
 	const uint32_t known = elastic | MAG_REGION_READONLY | MAG_REGION_NOMAGAZINES |
-			       MAG_REGION_SHAREOK | MAG_REGION_AUDIT;
+			       MAG_REGION_SHAREOK | MAG_REGION_AUDIT | MAG_REGION_CHECK;
 
 	if (params->name == NULL || *params->name == '\0' ||
 	    strlen(params->name) >= MAG_REGION_NAMESIZE)
@@ -119,6 +119,8 @@ mag_region_create(const struct mag_region_params *params)
 		return NULL;
 	if (all.audit)
 		own.mode |= MAG_REGION_AUDIT;
+	if (all.check)
+		own.mode |= MAG_REGION_CHECK;
 	return mag_region_make(&own);
 }
 

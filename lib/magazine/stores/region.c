@@ -97,12 +97,15 @@ mag_region_free(struct mag_region *region)
 		mag_mirror_fini(region->audit);
 	if (region->ledger != NULL)
 		mag_mirror_fini(region->ledger);
+	if (region->check != NULL)
+		mag_mirror_fini(region->check);
 	if (region->pair != NULL)
 		mag_mirror_pair_fini(region->pair);
 	mag_meta_free(region->mirror);
 	mag_meta_free(region->audit);
 	mag_meta_free(region->ledger);
 	mag_meta_free(region->samples);
+	mag_meta_free(region->check);
 	mag_meta_free(region->pair);
 	mag_meta_free(region);
 }
@@ -123,6 +126,19 @@ mirror_make(struct mag_region *region, struct mag_mirror_owner **mirror, uint32_
 	return -ENOMEM;
 }
 
+/* Room for as much as is copied of an object of this size, and of what lies before it. */
+static int
+check_make(struct mag_region *region, uint64_t granules)
+{
+	uint64_t whole = RTE_CACHE_LINE_SIZE + (uint64_t)region->object_size;
+	uint32_t bytes = RTE_MIN(region->object_size, (uint32_t)MAG_SNAPSHOT_COPY);
+
+	region->span[0].bytes = RTE_ALIGN_FLOOR(bytes, 8u);
+	return mirror_make(region, &region->check,
+			   (uint32_t)RTE_MIN(whole, (uint64_t)MAG_SNAPSHOT_BYTES),
+			   mag_region_apart(region), granules);
+}
+
 int
 mag_region_mirror_make(struct mag_region *region, uint32_t bytes, uint64_t granules)
 {
@@ -132,9 +148,10 @@ mag_region_mirror_make(struct mag_region *region, uint32_t bytes, uint64_t granu
 	apart = mag_region_apart(region);
 	if (bytes != 0 && mirror_make(region, &region->mirror, bytes, apart, granules) != 0)
 		return -ENOMEM;
-	if (region->mode & MAG_REGION_AUDIT)
-		return mirror_make(region, &region->audit, MAG_AUDIT_BYTES, apart, granules);
-	return 0;
+	if (region->mode & MAG_REGION_AUDIT &&
+	    mirror_make(region, &region->audit, MAG_AUDIT_BYTES, apart, granules) != 0)
+		return -ENOMEM;
+	return region->mode & MAG_REGION_CHECK ? check_make(region, granules) : 0;
 }
 
 int
@@ -178,8 +195,12 @@ mag_region_mirror_add(struct mag_region *region, const struct mag_segment *segme
 		return -ENOMEM;
 	if (mirror_add(region->audit, segment) != 0)
 		goto remove_mirror;
-	if (mirror_add(region->ledger, segment) == 0)
+	if (mirror_add(region->ledger, segment) != 0)
+		goto remove_audit;
+	if (mirror_add(region->check, segment) == 0)
 		return 0;
+	mirror_remove(region->ledger, segment);
+remove_audit:
 	mirror_remove(region->audit, segment);
 remove_mirror:
 	mirror_remove(region->mirror, segment);
@@ -192,6 +213,7 @@ mag_region_mirror_remove(struct mag_region *region, const struct mag_segment *se
 	mirror_remove(region->mirror, segment);
 	mirror_remove(region->audit, segment);
 	mirror_remove(region->ledger, segment);
+	mirror_remove(region->check, segment);
 }
 
 static uint32_t
@@ -467,6 +489,8 @@ mag_region_reset(struct mag_region *region)
 		mag_mirror_clear(region->ledger);
 	if (region->samples != NULL)
 		mag_samples_clear(region->samples);
+	if (region->check != NULL)
+		mag_mirror_clear(region->check);
 	/* Which node has which part stays: caches know that. */
 	for (part = 0; part < parts_of(region); part++)
 		part_init(&region->part[part], region->part[part].node);

@@ -49,6 +49,11 @@
 #define MAG_REGION_PSEUDO 0x80000000u
 /** Room that an audited region has for what is recorded of an object. */
 #define MAG_AUDIT_BYTES 168
+/** Room that a region with MAG_REGION_CHECK has at the most (snapshot.h); its copy of an object. */
+#define MAG_SNAPSHOT_BYTES 240
+#define MAG_SNAPSHOT_COPY (MAG_SNAPSHOT_BYTES - 8)
+/** Pieces of an object that are copied. */
+#define MAG_SPANS 3
 /** Most parts: nodes that DPDK knows. */
 #define MAG_PARTS_MAX RTE_MAX_NUMA_NODES
 
@@ -72,6 +77,12 @@ struct mag_region_part {
 struct mag_elastic;
 struct mag_samples;
 
+/** Bytes of each object, or before it. */
+struct mag_span {
+	int32_t offset;
+	uint32_t bytes; /**< a multiple of 8 */
+};
+
 struct mag_region {
 	char name[MAG_REGION_NAMESIZE];
 	uint64_t id;
@@ -81,6 +92,10 @@ struct mag_region {
 	struct mag_mirror_owner *audit;  /**< each object's last transaction; NULL: not audited */
 	struct mag_mirror_owner *ledger; /**< what ledger.h has of each object; NULL: none */
 	struct mag_samples *samples;     /**< objects that are sampled; NULL: none */
+	struct mag_mirror_owner *check;  /**< what snapshot.h has of each object; NULL: none */
+	struct mag_span span[MAG_SPANS]; /**< what is copied there */
+	uint32_t behind;                 /**< bytes behind an object that are copied, too */
+	bool has_mbufs;                  /**< objects begin with a struct rte_mbuf */
 	bool mirrored;                   /**< there is, or is going to be, a mirror */
 	struct mag_region *second;       /**< its mirror region; NULL: none */
 	struct mag_region *first;        /**< of a mirror region, while it is one's */
@@ -192,7 +207,8 @@ void mag_region_insert(struct mag_region *region, struct mag_segment *segment);
 void mag_region_remove(struct mag_region *region, struct mag_segment *segment);
 
 /**
- * Mirrors, and an audit's records, for what is to come, when the stride is known: 0, or -ENOMEM.
+ * Mirrors, an audit's records and snapshots for what is to come, when the stride is known: 0, or
+ * -ENOMEM.
  */
 int mag_region_mirror_make(struct mag_region *region, uint32_t bytes, uint64_t granules);
 /** A ledger (ledger.h) of so many bytes an object, for so many objects: 0, or -ENOMEM. */

@@ -46,7 +46,6 @@ struct mag_samples {
 	uint32_t bytes;    /**< of an object that are copied */
 	uint32_t distance; /**< bytes from place to place */
 	uint32_t last;     /**< places, less one */
-	_Atomic uint64_t written; /**< objects that were written to while they were free */
 	char places[] MAG_ALIGNED(RTE_CACHE_LINE_SIZE);
 };
 

@@ -2,27 +2,24 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include <rte_bitops.h>
 #include <rte_branch_prediction.h>
 #include <rte_common.h>
 
 #include "base/log.h"
 #include "stores/samples.h"
 #include "watch/audit.h"
+#include "watch/report.h"
 #include "watch/sampled.h"
-
-/* Reports of objects that were written to: so many, and then the 32nd, 64th, ... */
-#define REPORTS 16
 
 /* Bytes of a free object are not what they were when it was freed. */
 static void
-written(const struct mag_cache *cache, struct mag_sample *sample, const char *object)
+written(struct mag_cache *cache, const struct mag_sample *sample, const char *object)
 {
-	struct mag_samples *samples = cache->region->samples;
-	uint64_t n = MAG_STAT_ADD(samples->written, 1) + 1;
+	const struct mag_samples *samples = cache->region->samples;
 	uint32_t at = 0;
+	uint64_t n;
 
-	if (n > REPORTS && !RTE_IS_POWER_OF_2(n))
+	if (!mag_report_due(cache, &cache->bad_writes, &n))
 		return;
 	while (at + 1 < samples->bytes && object[at] == sample->copy[at])
 		at++;
@@ -32,10 +29,11 @@ written(const struct mag_cache *cache, struct mag_sample *sample, const char *ob
 		cache->name, (const void *)object, at, (unsigned char)sample->copy[at],
 		(unsigned char)object[at], n);
 	mag_audit_log_last(cache->region, object);
+	mag_report_end(cache, "write to a free object");
 }
 
 static void
-out(const struct mag_cache *cache, void *object)
+out(struct mag_cache *cache, void *object)
 {
 	struct mag_samples *samples = cache->region->samples;
 	struct mag_sample *sample = mag_samples_find(samples, object, true);

@@ -4,9 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <rte_bitops.h>
 #include <rte_branch_prediction.h>
-#include <rte_debug.h>
 
 #include "base/log.h"
 #include "base/memtag.h"
@@ -14,17 +12,19 @@
 #include "home/slab_objects.h"
 #include "mag_memtag.h"
 #include "watch/audit.h"
+#include "watch/check.h"
 #include "watch/guard.h"
 #include "watch/holders.h"
+#include "watch/report.h"
 #include "watch/sampled.h"
 #include "watch/watch.h"
 
 /* Objects that are looked at before the good ones are given back. */
 #define BATCH 64
-/* All bad frees are counted; reported are so many, and then the 32nd, 64th, ... */
-#define REPORTS 16
 /* Objects that are named in a report of those that are out. */
 #define HELD_MAX 16
+/* What is done for each object beside its state. Last is the audit: its stack begins above it. */
+#define EACH (MAG_WATCH_CHECK | MAG_WATCH_POISON | MAG_WATCH_AUDIT)
 
 uint32_t
 mag_watch_wanted(const struct mag_cache *cache)
@@ -43,7 +43,7 @@ mag_watch_wanted(const struct mag_cache *cache)
 		what |= MAG_WATCH_HOLDERS;
 	if (mag_poison_wanted())
 		what |= MAG_WATCH_POISON;
-	return what;
+	return what | mag_check_wanted(cache);
 }
 
 void
@@ -58,12 +58,6 @@ mag_watch(struct mag_cache *cache, uint32_t what)
 		return;
 	for (i = 0; i < MAG_SLOT_SHARED; i++)
 		mag_bias_announce(&cache->first.slot[i], MAG_BIAS_WATCHED);
-}
-
-static const char *
-kind_of(const struct mag_cache *cache)
-{
-	return cache->flags & MAG_CACHE_POOL ? "pool" : "cache";
 }
 
 /* What lies between two objects, and behind the last one, is of none. */
@@ -95,23 +89,6 @@ verdict_text(const struct mag_cache *cache, enum mag_slab_verdict verdict, const
 				 "no object of it, or free so long that its slab is gone");
 }
 
-/* One more; false: it is not reported. */
-static bool
-bad_count(struct mag_cache *cache, uint64_t *n)
-{
-	*n = MAG_STAT_ADD(cache->bad_frees, 1) + 1;
-	return *n <= REPORTS || RTE_IS_POWER_OF_2(*n) || cache->options.guard == MAG_GUARD_PANIC;
-}
-
-/* It was reported. */
-static void
-bad_end(const struct mag_cache *cache)
-{
-	if (cache->options.guard == MAG_GUARD_PANIC)
-		rte_panic("magazine: %s \"%s\": bad free, and option guard=panic\n", kind_of(cache),
-			  cache->name);
-}
-
 static void
 bad_free(struct mag_cache *cache, const void *object, enum mag_slab_verdict verdict,
 	 const struct mag_slab_object *found)
@@ -119,15 +96,15 @@ bad_free(struct mag_cache *cache, const void *object, enum mag_slab_verdict verd
 	char text[80];
 	uint64_t n;
 
-	if (!bad_count(cache, &n))
+	if (!mag_report_due(cache, &cache->bad_frees, &n))
 		return;
 	verdict_text(cache, verdict, object, found, text, sizeof(text));
-	MAG_LOG(ERR, "%s \"%s\": free of %p: %s: refused, %" PRIu64 " so far", kind_of(cache),
-		cache->name, object, text, n);
+	MAG_LOG(ERR, "%s \"%s\": free of %p: %s: refused, %" PRIu64 " so far",
+		mag_report_kind(cache), cache->name, object, text, n);
 	mag_audit_log_free();
 	if (found->address != NULL)
 		mag_audit_log_last(cache->region, found->address);
-	bad_end(cache);
+	mag_report_end(cache, "bad free");
 }
 
 unsigned int
@@ -153,7 +130,8 @@ mag_watch_report(struct mag_cache *cache)
 	if (mag_watched(cache) & MAG_WATCH_AUDIT)
 		n = mag_watch_held(cache, held, HELD_MAX);
 	for (i = 0; i < n; i++) {
-		MAG_LOG(ERR, "%s \"%s\": object %p is out", kind_of(cache), cache->name, held[i]);
+		MAG_LOG(ERR, "%s \"%s\": object %p is out", mag_report_kind(cache), cache->name,
+			held[i]);
 		mag_audit_log_last(cache->region, held[i]);
 	}
 }
@@ -182,14 +160,14 @@ bad_get(struct mag_cache *cache, const void *object)
 	uint64_t n;
 
 	mag_slab_refuse(&mag_cache_home_of(cache, object)->slab, object, &found);
-	if (!bad_count(cache, &n))
+	if (!mag_report_due(cache, &cache->bad_frees, &n))
 		return;
 	MAG_LOG(ERR,
 		"%s \"%s\": get of %p: it is with a user already, so it was freed twice at once: "
 		"left out, %" PRIu64 " so far",
-		kind_of(cache), cache->name, object, n);
+		mag_report_kind(cache), cache->name, object, n);
 	mag_audit_log_last(cache->region, object);
-	bad_end(cache);
+	mag_report_end(cache, "bad free");
 }
 
 /* Those that are no user's yet stay, in their order. */
@@ -208,21 +186,34 @@ light_out(struct mag_cache *cache, void **objects, unsigned int n)
 	return kept;
 }
 
-/* Beside the state. */
-#define BY_OBJECT (MAG_WATCH_AUDIT | MAG_WATCH_POISON | MAG_WATCH_SAMPLE)
-
-static void
-out(struct mag_cache *cache, void *const *objects, unsigned int n, uint32_t what)
+static __rte_noinline void
+each_out(struct mag_cache *cache, void *const *objects, unsigned int n, uint32_t what)
 {
 	unsigned int i;
 
-	if (what & MAG_WATCH_AUDIT)
-		mag_audit_record(cache->region, objects, n, MAG_TRANSACTION_ALLOC);
 	if (what & MAG_WATCH_POISON)
 		for (i = 0; i < n; i++)
 			mag_unpoison(objects[i], cache->object_size);
-	if (what & MAG_WATCH_SAMPLE)
-		mag_sampled_out(cache, objects, n);
+	/* Before the audit: until then it knows who freed them. */
+	if (what & MAG_WATCH_CHECK)
+		mag_check_out(cache, objects, n);
+	if (what & MAG_WATCH_AUDIT)
+		mag_audit_record(cache->region, objects, n, MAG_TRANSACTION_ALLOC);
+}
+
+static __rte_noinline void
+each_back(struct mag_cache *cache, void *const *objects, unsigned int n, uint32_t what)
+{
+	unsigned int i;
+
+	/* Before the audit: until then it knows who had them. */
+	if (what & MAG_WATCH_CHECK)
+		mag_check_back(cache, objects, n, what & MAG_WATCH_FILL);
+	if (what & MAG_WATCH_POISON)
+		for (i = 0; i < n; i++)
+			mag_poison(objects[i], cache->object_size);
+	if (what & MAG_WATCH_AUDIT)
+		mag_audit_record(cache->region, objects, n, MAG_TRANSACTION_FREE);
 }
 
 unsigned int
@@ -238,8 +229,10 @@ mag_watch_out(struct mag_cache *cache, void **objects, unsigned int n)
 		n = light_out(cache, objects, n);
 	else if (what & MAG_WATCH_STATE)
 		hand_out(cache, objects, n);
-	if (unlikely(what & BY_OBJECT) && n > 0)
-		out(cache, objects, n, what);
+	if (unlikely(what & EACH) && n > 0)
+		each_out(cache, objects, n, what);
+	if (unlikely(what & MAG_WATCH_SAMPLE))
+		mag_sampled_out(cache, objects, n);
 	return n;
 }
 
@@ -287,13 +280,8 @@ good_of(struct mag_cache *cache, void *const *objects, unsigned int n, uint32_t 
 static void
 give_back(struct mag_cache *cache, void *const *objects, unsigned int n, uint32_t what, bool past)
 {
-	unsigned int i;
-
-	if (what & MAG_WATCH_AUDIT)
-		mag_audit_record(cache->region, objects, n, MAG_TRANSACTION_FREE);
-	if (what & MAG_WATCH_POISON)
-		for (i = 0; i < n; i++)
-			mag_poison(objects[i], cache->object_size);
+	if (what & EACH)
+		each_back(cache, objects, n, what);
 	if (unlikely(past))
 		mag_cache_give_past(cache, objects, n);
 	else if (likely(mag_guard_may_enter(cache)))

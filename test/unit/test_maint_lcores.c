@@ -244,8 +244,6 @@ TEST(test_when_the_last_one_went_the_thread_works, setup, teardown)
 	go(ONE);
 	assert_int_equal(rte_service_lcore_count(), 0);
 	assert_updates_go_on(MAG_MAINT_THREAD);
-	fill(COUNT / 2);
-	wait_until(depot_full() == 0);
 }
 
 TEST(test_an_unregistered_service_is_missed_when_a_service_lcore_comes, setup, teardown)

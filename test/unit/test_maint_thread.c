@@ -72,11 +72,18 @@ TEST(test_the_thread_updates_where_no_service_lcore_runs, setup, teardown)
 	assert_int_equal(mag_maint_interval(0), 0);
 }
 
-TEST(test_an_idle_pool_gives_its_objects_back_to_the_slabs, setup, teardown)
+TEST(test_an_idle_pool_keeps_its_magazines_until_a_reap_is_requested, setup, teardown)
 {
+	uint32_t full;
+
 	fill(COUNT / 2);
-	assert_true(depot_full() > 0);
+	full = depot_full();
+	assert_true(full > 0);
 	assert_int_equal(mag_maint_interval(10), 0);
+	wait_until(cache->updates > 5);
+	assert_int_equal(depot_full(), full);
+	assert_int_equal(cache->reaps, 0);
+	assert_int_equal(mag_reap_request(), 0);
 	wait_until(depot_full() == 0);
 	assert_int_equal(mag_maint_interval(0), 0);
 	wait_until(cache->first.slab.out == mag_slot_objects(own_slot()));

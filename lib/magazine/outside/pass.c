@@ -159,8 +159,12 @@ pass_reap(struct pass *pass, struct mag_cache *cache, bool due)
 	bool low = memory_is_low(pass, cache), purge;
 
 	purge = due && low && is_of_the_system(cache) && pass->now >= cache->next_purge;
+	/*
+	 * Of a pool a reap wins no memory, which is rte_mempool's, and costs the next gets a turn
+	 * in the slabs. Who wants its objects finds them in the depot.
+	 */
 	if (due)
-		mag_update_magazines(cache, REAP_CHAINS);
+		mag_update_magazines(cache, cache->flags & MAG_CACHE_POOL ? 0 : REAP_CHAINS);
 	else if (MAG_STAT(cache->reaping))
 		mag_cache_working_set_reap(cache, REAP_CHAINS);
 	if (purge)

@@ -146,7 +146,8 @@ mag_update_magazines(struct mag_cache *cache, unsigned int chains)
 		atomic_store_explicit(&cache->contention_seen, contention, memory_order_relaxed);
 	if (!resize || mag_cache_change_type(cache, type, false) == 0)
 		traffic_seen(cache, &traffic);
-	mag_cache_working_set_reap(cache, chains);
+	if (chains > 0)
+		mag_cache_working_set_reap(cache, chains);
 	mag_steal_note_peaks(cache);
 	mag_strangers_look(cache);
 	mag_who_look(cache);

@@ -24,7 +24,7 @@ void mag_update_tables(struct mag_cache *cache);
  *
  * @param chains
  *   Chains of magazines that are reaped of each list; what is left over is noted in the cache
- *   (reaping).
+ *   (reaping). 0: no reap.
  */
 void mag_update_magazines(struct mag_cache *cache, unsigned int chains);
 

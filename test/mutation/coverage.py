@@ -124,6 +124,7 @@ class Map:
                 self.files.setdefault(file, []).extend(programs.split())
             elif not line.startswith("#"):
                 name, seconds = line.split()
+                tap.check(name not in self.seconds, f"{TABLE.name}: {name} is there twice")
                 self.seconds[name] = float(seconds)
         counts = collections.Counter(name for names in self.files.values() for name in names)
         self.common = [name for name, _ in counts.most_common(PROGRAMS_MAX)]

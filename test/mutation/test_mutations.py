@@ -17,7 +17,8 @@ true share of SHARE_LEAST there would be one such run in a million: that takes t
 not bad luck.
 
     test_mutations.py            the test
-    test_mutations.py --check    list stored mutations that apply to no or several places; no build
+    test_mutations.py --check    list stored mutations that apply to no or several places, and what
+                                 is wrong with programs.txt; no build
     test_mutations.py --list     list all mutants by operator
     test_mutations.py --map      measure which program executes which file, into programs.txt
 
@@ -29,6 +30,7 @@ pattern is found in: a title, or "FILE: FUNCTION: OPERATOR: changed line" as pri
 import collections
 import concurrent.futures
 import contextlib
+import functools
 import hashlib
 import itertools
 import json
@@ -132,15 +134,17 @@ def read_table(path):
 
 
 def check(table):
-    """Whether each entry applies to one place; prints those that do not."""
+    """Whether programs.txt is sound and each entry applies to one place; prints what is wrong."""
     texts = sources(ROOT)
+    looks = [("the programs", coverage.Map)]
+    looks += [(one, functools.partial(one.place, texts)) for one in table]
     wrong = 0
-    for mutation in table:
+    for what, look in looks:
         try:
-            mutation.place(texts)
+            look()
         except tap.Failure as problem:
             wrong += 1
-            print(f"{mutation}: {problem}\n", flush=True)
+            print(f"{what}: {problem}\n", flush=True)
     return wrong == 0
 
 

@@ -16,7 +16,7 @@ import tap  # noqa: E402
 
 COMPILER = "lib/magazine/mag_compiler.h"
 COMPAT = "lib/magazine/base/compat.h"
-WATCH = "lib/magazine/watch/watch.c"
+REPORT = "lib/magazine/watch/report.c"
 
 # Pattern, what is to be there instead, and the one file that may have it.
 REFUSED = (
@@ -40,7 +40,7 @@ REFUSED = (
     (r"\bf?printf\s*\(|\bperror\s*\(", "MAG_LOG, or a stream of the caller's", None),
     (r"%l{1,2}[xud]", "PRIu64 and others", None),
     (r"\brte_exit\s*\(", "an error for the caller", None),
-    (r"\brte_panic\s*\(", "an error for the caller: only option guard=panic asks for it", WATCH),
+    (r"\brte_panic\s*\(", "an error for the caller: only option guard=panic asks for it", REPORT),
     (r"\bdefine\b.*[^(,\s]\.\.\.\s*\)", "__VA_ARGS__", None),
 )
 

@@ -123,6 +123,91 @@ assert_nothing_is_lost(struct rte_mempool *mp)
 	hold_end(&hold);
 }
 
+/* An lcore that has its CPU only when nobody else wants it, beside a thread that always does. */
+
+static _Atomic int idle_cpu;
+
+static void
+pin_to(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	assert_int_equal(pthread_setaffinity_np(pthread_self(), sizeof(set), &set), 0);
+}
+
+static void
+spin_run(void *arg)
+{
+	const struct sched_param any = {0};
+
+	RTE_SET_USED(arg);
+	pin_to(idle_cpu);
+	sched_setscheduler(0, SCHED_OTHER, &any);
+	while (!enough)
+		;
+}
+
+static int
+be_idle(void *arg)
+{
+	struct share *share = &shares[rte_lcore_id()];
+	const struct sched_param any = {0};
+	int before = sched_getscheduler(0);
+	void *objects[WANTED];
+	cpu_set_t cpus;
+
+	RTE_SET_USED(arg);
+	pthread_getaffinity_np(pthread_self(), sizeof(cpus), &cpus);
+	pin_to(sched_getcpu());
+	idle_cpu = sched_getcpu();
+	sched_setscheduler(0, SCHED_IDLE, &any);
+	while (!enough)
+		put_marked(share, objects, attempt(share, objects));
+	sched_setscheduler(0, before, &any);
+	pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
+	return 0;
+}
+
+static int
+be_steady(void *arg)
+{
+	uint64_t bursts = run_is_full() ? BURSTS_FULL : BURSTS;
+	struct share *share = &shares[rte_lcore_id()];
+	void *objects[WANTED];
+
+	RTE_SET_USED(arg);
+	while (share->wanted < bursts)
+		put_marked(share, objects, attempt(share, objects));
+	satisfied++;
+	return 0;
+}
+
+TEST(an_lcore_that_hardly_ever_runs_delays_nobody_and_loses_nothing)
+{
+	struct rte_mempool *mp = pool_make(POOL_SPEC(OBJECTS, 64, .config = "interval=10ms"));
+	unsigned int idle = rte_get_next_lcore(-1, 1, 0), lcore;
+	struct task spin;
+
+	shares_begin(mp);
+	idle_cpu = -1;
+	assert_int_equal(rte_eal_remote_launch(be_idle, NULL, idle), 0);
+	while (idle_cpu < 0)
+		usleep(1000);
+	task_thread(&spin, spin_run, NULL);
+	RTE_LCORE_FOREACH_WORKER(lcore)
+		if (lcore != idle)
+			assert_int_equal(rte_eal_remote_launch(be_steady, NULL, lcore), 0);
+	while (satisfied < WORKERS - 1)
+		usleep(1000);
+	enough = true;
+	task_join(&spin);
+	rte_eal_mp_wait_lcore();
+	assert_nothing_is_lost(mp);
+	rte_mempool_free(mp);
+}
+
 /* Of what it asked for: whoever runs more often asks more often. */
 static double
 success(const struct share *share)

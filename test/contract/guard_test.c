@@ -178,8 +178,11 @@ TEST(of_one_object_in_n_each_get_and_put_is_recorded_in_any_bulk)
 		assert_int_equal(rte_mempool_get_bulk(mp, objects, COUNT), 0);
 		n = assert_kinds(mp, objects, COUNT, MAG_TRANSACTION_ALLOC);
 		assert_in_range(n, COUNT / 16, COUNT / 5);
-		rte_mempool_put_bulk(mp, objects, COUNT);
+		log_begin();
 		rte_mempool_free(mp);
+		log_end();
+		assert_true(log_has("sampled objects (one in 8) are out, of one stack"));
+		assert_true(log_has("allocated by thread"));
 	}
 }
 

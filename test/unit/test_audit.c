@@ -18,6 +18,7 @@
 #include "stores/samples.h"
 #include "stores/snapshot.h"
 #include "watch/holders.h"
+#include "watch/leaks.h"
 #include "watch/sampled.h"
 #include "watch/stack.h"
 #include "watch/watch.h"
@@ -907,6 +908,36 @@ TEST(test_what_was_written_to_a_sampled_object_while_it_was_free_is_reported, se
 	assert_logged(log, "last freed by thread");
 	assert_logged(log, "before that allocated by thread");
 	mag_cache_free(cache, object);
+}
+
+TEST(test_sampled_objects_that_are_out_are_told_by_stack_most_first, setup_sampled, teardown)
+{
+	struct mag_leak leaks[MAG_LEAKS_MAX];
+	uint64_t out;
+
+	allocate_sampled(2, 1);
+	rte_delay_ms(2);
+	allocate_sampled(4, 3);
+	assert_int_equal(mag_leaks_find(cache, leaks, &out), 2);
+	assert_int_equal(out, 4);
+	assert_int_equal(leaks[0].objects, 3);
+	assert_int_equal(leaks[1].objects, 1);
+	assert_true(leaks[1].oldest_ms > 0);
+	assert_int_equal(leaks[0].last.thread, gettid());
+	assert_true(stack_has(&leaks[0].last, (uintptr_t)allocate_here, 2000));
+	/* As of objects that are had while they are counted. */
+	for (unsigned int i = 4; i < 7; i++)
+		mag_samples_find(ground.region->samples, sampled(i), false)->tsc = UINT64_MAX;
+	assert_int_equal(mag_leaks_find(cache, leaks, &out), 2);
+	assert_int_equal(leaks[0].oldest_ms, 0);
+	log_begin();
+	assert_int_equal(mag_cache_destroy(cache), -EBUSY);
+	assert_logged(log_end(), "3 sampled objects (one in 16) are out");
+	for (unsigned int i = 4; i < 7; i++)
+		mag_cache_free(cache, sampled(i));
+	mag_cache_free(cache, sampled(2));
+	assert_int_equal(mag_leaks_find(cache, leaks, &out), 0);
+	assert_int_equal(out, 0);
 }
 
 TEST(test_what_does_not_fit_the_table_of_samples_is_left_alone, setup_plain, teardown)

@@ -20,6 +20,7 @@
 #include "fixture.h"
 #include "mag_maint.h"
 #include "outside/pass.h"
+#include "stores/samples.h"
 #include "watch/watch.h"
 
 #define COUNT 256
@@ -99,6 +100,29 @@ TEST(test_who_holds_objects_is_told_of_a_pool_with_the_option, setup, fixture_te
 	assert_answer("/magazine/holders,seen,1", "\"error\"");
 	mag_cache_free(cache, object);
 	assert_answer("/magazine/holders,seen", "\"out\":0");
+}
+
+TEST(test_stacks_of_sampled_objects_that_are_out_are_told_of_a_pool_with_the_option, setup,
+     fixture_teardown)
+{
+	void *object;
+
+	assert_answer("/magazine/leaks,seen",
+		      "\"error\":\"\\\"seen\\\": not known: needs option audit=1/N, of a pool\"");
+	ground.region->samples = mag_samples_make(1, SIZE, SIZE, COUNT, MAG_NODE_ANY);
+	mag_samples_begin(ground.region->samples, ground.memory);
+	mag_watch(cache, MAG_WATCH_SAMPLE);
+	assert_answer("/magazine/leaks,seen", "\"one_in\":1,\"out\":0,\"written\":0,\"stacks\":0,");
+	object = mag_cache_alloc(cache);
+	ask("/magazine/leaks,seen");
+	assert_non_null(strstr(answer, "\"out\":1,\"written\":0,\"stacks\":1,"));
+	assert_non_null(strstr(answer, "\"objects\":[1],\"oldest_ms\":["));
+	assert_non_null(strstr(answer, EXPECT("\"process\":[0],\"thread\":[%d],", rte_gettid())));
+	assert_non_null(strstr(answer, "\"stack_0\":[\"libmagazine.so"));
+	assert_non_null(strstr(answer, ",\"test_telemetry("));
+	assert_answer("/magazine/leaks,seen,1", "\"error\"");
+	mag_cache_free(cache, object);
+	assert_answer("/magazine/leaks,seen", "\"out\":0,");
 }
 
 TEST(test_the_list_has_every_cache, setup, fixture_teardown)

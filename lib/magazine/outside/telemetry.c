@@ -293,6 +293,9 @@ static const struct {
 	 "How many objects a pool has to have, and why. Parameters: name"},
 	{"/magazine/holders", mag_who_holders,
 	 "Objects of a pool that are out, by the thread that drew them last. Parameters: name"},
+	{"/magazine/leaks", mag_who_leaks,
+	 "Sampled objects of a pool that are out, by the stack that allocated them. "
+	 "Parameters: name"},
 	{"/magazine/purge", mag_orders_purge,
 	 "Give back all magazines of a cache now. Parameters: name"},
 	{"/magazine/set", mag_orders_set,

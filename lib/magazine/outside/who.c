@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <execinfo.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include <rte_mempool.h>
 
 #include "base/counter.h"
 #include "outside/inside.h"
 #include "outside/who.h"
 #include "slot/thread.h"
+#include "stores/samples.h"
 #include "visits/perimeter.h"
 #include "watch/holders.h"
+#include "watch/leaks.h"
 #include "watch/watch.h"
 
 #define ROWS_MAX MAG_INSIDE_OWNERS
@@ -114,4 +121,67 @@ mag_who_holders(struct mag_cache *cache, const struct mag_answer_ask *ask,
 	rte_tel_data_start_dict(data);
 	mag_answer_rows(data, &(struct mag_answer_row){"out", out}, 1);
 	add_rows(data, rows, n);
+}
+
+/* Stacks of an answer: as many as fit, with the longest names. */
+#define STACKS_MAX 6
+
+/* A column: the stack of one row. */
+static void
+add_stack(struct rte_tel_data *data, unsigned int row, const struct mag_leak *leak)
+{
+	char **names = leak->elsewhere == 0 ?
+			       backtrace_symbols(leak->last.stack, (int)leak->last.depth) :
+			       NULL;
+	char numbers[MAG_TRANSACTION_DEPTH][24], name[16];
+	const char *texts[MAG_TRANSACTION_DEPTH], *folder;
+	uint32_t i;
+
+	for (i = 0; i < leak->last.depth; i++) {
+		snprintf(numbers[i], sizeof(numbers[i]), "%p", leak->last.stack[i]);
+		texts[i] = names != NULL ? names[i] : numbers[i];
+		folder = strrchr(texts[i], '/');
+		texts[i] = folder != NULL ? folder + 1 : texts[i];
+	}
+	snprintf(name, sizeof(name), "stack_%u", row);
+	mag_answer_texts(data, name, texts, leak->last.depth);
+	free(names);
+}
+
+void
+mag_who_leaks(struct mag_cache *cache, const struct mag_answer_ask *ask, struct rte_tel_data *data)
+{
+	static const struct mag_answer_column columns[] = {
+		{"objects", offsetof(struct mag_leak, objects), sizeof(uint64_t)},
+		{"oldest_ms", offsetof(struct mag_leak, oldest_ms), sizeof(uint64_t)},
+		{"process", offsetof(struct mag_leak, elsewhere), sizeof(uint32_t)},
+		{"thread", offsetof(struct mag_leak, last.thread), sizeof(uint32_t)},
+	};
+	const struct mag_samples *samples = cache->region->samples;
+	struct mag_leak leaks[MAG_LEAKS_MAX];
+	unsigned int i, n;
+	uint64_t out;
+
+	if (!mag_answer_no_rest(ask->rest, data))
+		return;
+	if (samples == NULL) {
+		mag_answer_error(data, "\"%.*s\": not known: needs option audit=1/N, of a pool",
+				 MAG_ANSWER_CLIP, cache->name);
+		return;
+	}
+	n = mag_leaks_find(cache, leaks, &out);
+
+	const struct mag_answer_row rows[] = {
+		{"one_in", samples->one_in},
+		{"out", out},
+		{"bad_writes", MAG_STAT(cache->bad_writes)},
+		{"stacks", n},
+	};
+
+	n = RTE_MIN(n, (unsigned int)STACKS_MAX);
+	rte_tel_data_start_dict(data);
+	mag_answer_rows(data, rows, RTE_DIM(rows));
+	mag_answer_columns(data, columns, RTE_DIM(columns), leaks, sizeof(leaks[0]), n);
+	for (i = 0; i < n; i++)
+		add_stack(data, i, &leaks[i]);
 }

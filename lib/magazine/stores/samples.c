@@ -32,6 +32,7 @@ mag_samples_make(uint32_t one_in, uint32_t stride, uint32_t object_size, uint64_
 	samples->mask = ((UINT64_C(1) << bits) - 1) << below;
 	samples->like = NO_OBJECT;
 	samples->shift = bits + below;
+	samples->one_in = UINT32_C(1) << bits;
 	samples->bytes = bytes;
 	samples->distance = distance;
 	samples->last = (uint32_t)places - 1;
@@ -90,8 +91,8 @@ mag_samples_any(const struct mag_samples *samples, void *const *objects, unsigne
 	return wide ? any_wide(samples, objects, n) : any(samples, objects, n);
 }
 
-static struct mag_sample *
-place_at(struct mag_samples *samples, uint32_t place)
+struct mag_sample *
+mag_samples_at(struct mag_samples *samples, uint32_t place)
 {
 	return RTE_PTR_ADD(samples->places, (size_t)place * samples->distance);
 }
@@ -99,8 +100,8 @@ place_at(struct mag_samples *samples, uint32_t place)
 struct mag_sample *
 mag_samples_find(struct mag_samples *samples, const void *object, bool add)
 {
-	struct mag_sample *sample =
-		place_at(samples, (uint32_t)((uintptr_t)object >> samples->shift) & samples->last);
+	struct mag_sample *sample = mag_samples_at(
+		samples, (uint32_t)((uintptr_t)object >> samples->shift) & samples->last);
 	uintptr_t found = atomic_load_explicit(&sample->object, memory_order_relaxed);
 
 	/* relaxed: what a place has beside the address is under its lock */

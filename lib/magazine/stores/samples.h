@@ -35,6 +35,7 @@ struct mag_record {
 struct mag_sample {
 	_Atomic uintptr_t object; /**< 0: the place is free */
 	struct mag_record record;
+	uint64_t tsc;             /**< of the last one: the same clock in all processes */
 	struct mag_record before; /**< the transaction before the last; its lock is not used */
 	char copy[];              /**< the first bytes of the object, while it is free */
 };
@@ -43,6 +44,7 @@ struct mag_samples {
 	uint64_t mask;     /**< bits of an address that tell */
 	uint64_t like;     /**< what they are; 1, which no address has: there is no object yet */
 	uint32_t shift;    /**< address >> shift is another one for each sampled object */
+	uint32_t one_in;   /**< of so many objects one is sampled: a power of two */
 	uint32_t bytes;    /**< of an object that are copied */
 	uint32_t distance; /**< bytes from place to place */
 	uint32_t last;     /**< places, less one */
@@ -73,5 +75,7 @@ bool mag_samples_any(const struct mag_samples *samples, void *const *objects, un
 
 /** The sample of an object; NULL: there is none. With `add` it is made, if there is room. */
 struct mag_sample *mag_samples_find(struct mag_samples *samples, const void *object, bool add);
+/** The place of that number: its object is 0 if it is free. */
+struct mag_sample *mag_samples_at(struct mag_samples *samples, uint32_t place);
 
 #endif /* MAG_SAMPLES_H */

@@ -121,6 +121,7 @@ mag_audit_sample(struct mag_sample *sample, enum mag_transaction_kind kind)
 	good = kind != MAG_TRANSACTION_FREE || record->last.kind != MAG_TRANSACTION_FREE;
 	if (likely(good)) {
 		sample->before = *record;
+		sample->tsc = rte_rdtsc();
 		record_write(record, &now);
 	}
 	mag_lock_release(&record->lock);
@@ -140,9 +141,8 @@ mag_audit_last(const struct mag_region *region, const void *object, struct mag_t
 	return true;
 }
 
-/* elsewhere: as mag_audit_last() has it. */
-static void
-log_transaction(const char *when, const struct mag_transaction *transaction, pid_t elsewhere)
+void
+mag_audit_log(const char *when, const struct mag_transaction *transaction, pid_t elsewhere)
 {
 	char **names = elsewhere == 0 ?
 			       backtrace_symbols(transaction->stack, (int)transaction->depth) :
@@ -172,7 +172,7 @@ mag_audit_log_free(void)
 	struct mag_transaction now;
 
 	transaction_now(&now, MAG_TRANSACTION_FREE);
-	log_transaction("now freed", &now, 0);
+	mag_audit_log("now freed", &now, 0);
 }
 
 /* Of a sampled object also what came before it was freed. */
@@ -189,7 +189,7 @@ log_before(const struct mag_region *region, const void *object)
 	before = sample->before;
 	mag_lock_release(&sample->record.lock);
 	if (before.last.kind == MAG_TRANSACTION_ALLOC)
-		log_transaction("before that allocated", &before.last, elsewhere_of(&before));
+		mag_audit_log("before that allocated", &before.last, elsewhere_of(&before));
 }
 
 void
@@ -204,8 +204,8 @@ mag_audit_log_last(const struct mag_region *region, const void *object)
 				"  (who had it before: with option audit=1, or MAG_REGION_AUDIT)");
 		return;
 	}
-	log_transaction(last.kind == MAG_TRANSACTION_ALLOC ? "last allocated" : "last freed", &last,
-			elsewhere);
+	mag_audit_log(last.kind == MAG_TRANSACTION_ALLOC ? "last allocated" : "last freed", &last,
+		      elsewhere);
 	if (last.kind == MAG_TRANSACTION_FREE)
 		log_before(region, object);
 }

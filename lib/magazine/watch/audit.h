@@ -34,6 +34,13 @@ bool mag_audit_sample(struct mag_sample *sample, enum mag_transaction_kind kind)
 bool mag_audit_last(const struct mag_region *region, const void *object,
 		    struct mag_transaction *last, pid_t *elsewhere);
 
+/**
+ * Log a transaction.
+ *
+ * @param elsewhere
+ *   As of mag_audit_last().
+ */
+void mag_audit_log(const char *when, const struct mag_transaction *transaction, pid_t elsewhere);
 /** Log this thread and its stack as the one that frees an object now. */
 void mag_audit_log_free(void);
 /**

@@ -15,6 +15,7 @@
 #include "watch/check.h"
 #include "watch/guard.h"
 #include "watch/holders.h"
+#include "watch/leaks.h"
 #include "watch/report.h"
 #include "watch/sampled.h"
 #include "watch/watch.h"
@@ -127,6 +128,8 @@ mag_watch_report(struct mag_cache *cache)
 	void *held[HELD_MAX];
 	unsigned int i, n = 0;
 
+	if (mag_watched(cache) & MAG_WATCH_SAMPLE)
+		mag_leaks_report(cache);
 	if (mag_watched(cache) & MAG_WATCH_AUDIT)
 		n = mag_watch_held(cache, held, HELD_MAX);
 	for (i = 0; i < n; i++) {

@@ -50,7 +50,7 @@ void mag_watch_back(struct mag_cache *cache, void *const *objects, unsigned int 
 
 /** Addresses of up to max objects that users have, of a guarded cache; returns how many. */
 unsigned int mag_watch_held(const struct mag_cache *cache, void **objects, unsigned int max);
-/** Log who has the objects that are out, of an audited cache. */
+/** Log who has the objects that are out, of an audited cache; of a sampled pool the stacks. */
 void mag_watch_report(struct mag_cache *cache);
 
 #endif /* MAG_WATCH_H */

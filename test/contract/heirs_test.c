@@ -54,7 +54,7 @@
 struct shared {
 	_Atomic pid_t maker; /* 0: not yet */
 	uint32_t process;    /* its mag_process_id */
-	_Atomic unsigned int working, idle, heirs;
+	_Atomic unsigned int working, idle, heirs, gone;
 	unsigned int dying; /* of the heirs, which are killed as well */
 	_Atomic bool freed;
 	/* Under load: objects on their way to another worker; what each has in hand, at most. */
@@ -188,8 +188,6 @@ inherit(struct rte_mempool *mp)
 	HOLDS(comes_true(maker_is_forgotten, mp));
 	HOLDS(comes_true(others_have_the_rest, mp));
 	HOLDS(mag_maint_runner() == MAG_MAINT_THREAD);
-	rte_mempool_free(mp);
-	HOLDS(mag_cache_listed() == 0);
 	return 0;
 }
 
@@ -215,8 +213,14 @@ use_until_it_is_dead(void)
 		if (shared->heirs++ < shared->dying)
 			raise(SIGKILL);
 		ret = inherit(the_pool);
+		/* Others look at the pool until they know. */
 		shared->freed = true;
+		while (shared->gone + shared->dying + 1 < USERS)
+			usleep(1000);
+		rte_mempool_free(the_pool);
+		HOLDS(mag_cache_listed() == 0);
 	}
+	shared->gone++;
 	HOLDS(shared->heirs == shared->dying + 1);
 	return ret;
 }
@@ -382,7 +386,8 @@ TEST(pools_of_a_killed_secondary_are_taken_over)
 	assert_int_equal(share(), 0);
 	for (i = 0; i < kills(); i++) {
 		/* This process is the one user. */
-		*shared = (struct shared){.working = USERS - 1, .idle = USERS - 1};
+		*shared =
+			(struct shared){.working = USERS - 1, .idle = USERS - 1, .gone = USERS - 1};
 		snprintf(what, sizeof(what), MAKER " %u", 1000 + i * 137);
 		harness_copy(ENV_CHILD, what, NULL);
 		assert_int_equal(use_until_it_is_dead(), 0);

@@ -447,8 +447,8 @@ typedef void mag_watermark_fn(struct mag_cache *cache, bool is_low, uint64_t ava
  * @param arg
  *   Handed to crossed.
  * @return
- *   0; -EINVAL: low is 0, or above high (logged); -EPERM: another process made the cache; -EDEADLK:
- *   called from a cache's callback, or from a walk.
+ *   0; -EINVAL: low is 0, or above high (logged); -EPERM: another process made the cache (logged);
+ *   -EDEADLK: called from a cache's callback, or from a walk.
  */
 int mag_cache_watermark(struct mag_cache *cache, uint64_t low, uint64_t high,
 			mag_watermark_fn *crossed, void *arg);

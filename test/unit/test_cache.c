@@ -1039,6 +1039,12 @@ alloc_wait(void)
 	return mag_cache_alloc_wait(cache, UINT64_MAX) == NULL ? -rte_errno : 0;
 }
 
+static int
+watermark(void)
+{
+	return mag_cache_watermark(cache, 0, 0, NULL, NULL);
+}
+
 TEST(test_calls_that_may_run_a_callback_are_refused_elsewhere, setup_callbacks, teardown)
 {
 	static const struct {
@@ -1053,6 +1059,7 @@ TEST(test_calls_that_may_run_a_callback_are_refused_elsewhere, setup_callbacks, 
 		{"reclaim", cache_reclaim},
 		{"memory low", cache_reclaim_low},
 		{"wait", alloc_wait},
+		{"marks", watermark},
 		{"destroy", destroy},
 	};
 	uint32_t listed = mag_cache_listed();

@@ -429,8 +429,13 @@ mag_cache_watermark(struct mag_cache *cache, uint64_t low, uint64_t high, mag_wa
 
 	if (mag_cache_may_deadlock())
 		return -EDEADLK;
-	if (mag_cache_is_strange(cache) || MAG_STAT(cache->process) != mag_process_id)
+	if (mag_cache_is_strange(cache))
 		return -EPERM;
+	if (MAG_STAT(cache->process) != mag_process_id) {
+		MAG_LOG(ERR, "cache \"%s\": process %d made it: set its marks there", cache->name,
+			cache->pid);
+		return -EPERM;
+	}
 	if (crossed != NULL && (low == 0 || low > high)) {
 		MAG_LOG(ERR,
 			"cache \"%s\": watermarks %" PRIu64 " and %" PRIu64

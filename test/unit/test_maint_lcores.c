@@ -28,6 +28,10 @@ static struct {
 	_Atomic bool go_on;
 } episode;
 
+/* How long a service lcore is stopped. */
+#define STOPPED_S 2
+#define STOPPED_FULL_S 60
+
 SETUP(setup)
 {
 	in_test = true;
@@ -213,11 +217,35 @@ TEST(test_one_that_goes_leaves_the_work_to_the_other, setup, teardown)
 	assert_all_can_be_had_without_updates();
 }
 
+static bool
+is_reaped(uint64_t before)
+{
+	fill(COUNT / 2);
+	mag_reap_request();
+	return asked > before;
+}
+
+/* For a second: reaps that are requested, updates, and what statistics tell of them. */
+static void
+assert_all_goes_on(void)
+{
+	struct mag_cache_stats stats = cache_stats(cache);
+	uint64_t before = asked;
+
+	wait_until(is_reaped(before));
+	usleep(1000000);
+	wait_for_updates(1);
+	assert_true(cache_stats(cache).updates > stats.updates);
+}
+
 TEST(test_a_stopped_service_lcore_leaves_the_work_to_the_thread, setup, teardown)
 {
 	stop(ONE);
 	assert_int_equal(rte_eal_lcore_role(ONE), ROLE_SERVICE);
 	assert_updates_go_on(MAG_MAINT_THREAD);
+	for (unsigned int i = 0; i < (run_is_full() ? STOPPED_FULL_S : STOPPED_S); i++)
+		assert_all_goes_on();
+	assert_int_equal(mag_maint_runner(), MAG_MAINT_THREAD);
 	assert_int_equal(rte_service_lcore_start(ONE), 0);
 	assert_updates_go_on(MAG_MAINT_SERVICE);
 }

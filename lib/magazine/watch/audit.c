@@ -70,6 +70,15 @@ elsewhere_of(const struct mag_record *record)
 	return record->process != mag_process_id ? record->pid : 0;
 }
 
+/* Under the lock, which is not copied. */
+static void
+record_copy(struct mag_record *to, const struct mag_record *from)
+{
+	to->process = from->process;
+	to->pid = from->pid;
+	to->last = from->last;
+}
+
 static bool
 record_read(const struct mag_region *region, const void *object, struct mag_record *copy)
 {
@@ -78,7 +87,7 @@ record_read(const struct mag_region *region, const void *object, struct mag_reco
 	if (record == NULL)
 		return false;
 	mag_lock_spin(&record->lock);
-	*copy = *record;
+	record_copy(copy, record);
 	mag_lock_release(&record->lock);
 	return copy->last.kind != MAG_TRANSACTION_NONE;
 }
@@ -120,7 +129,7 @@ mag_audit_sample(struct mag_sample *sample, enum mag_transaction_kind kind)
 	mag_lock_spin(&record->lock);
 	good = kind != MAG_TRANSACTION_FREE || record->last.kind != MAG_TRANSACTION_FREE;
 	if (likely(good)) {
-		sample->before = *record;
+		record_copy(&sample->before, record);
 		sample->tsc = rte_rdtsc();
 		record_write(record, &now);
 	}

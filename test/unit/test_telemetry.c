@@ -112,10 +112,11 @@ TEST(test_stacks_of_sampled_objects_that_are_out_are_told_of_a_pool_with_the_opt
 	ground.region->samples = mag_samples_make(1, SIZE, SIZE, COUNT, MAG_NODE_ANY);
 	mag_samples_begin(ground.region->samples, ground.memory);
 	mag_watch(cache, MAG_WATCH_SAMPLE);
-	assert_answer("/magazine/leaks,seen", "\"one_in\":1,\"out\":0,\"written\":0,\"stacks\":0,");
+	assert_answer("/magazine/leaks,seen",
+		      "\"one_in\":1,\"out\":0,\"bad_writes\":0,\"stacks\":0,");
 	object = mag_cache_alloc(cache);
 	ask("/magazine/leaks,seen");
-	assert_non_null(strstr(answer, "\"out\":1,\"written\":0,\"stacks\":1,"));
+	assert_non_null(strstr(answer, "\"out\":1,\"bad_writes\":0,\"stacks\":1,"));
 	assert_non_null(strstr(answer, "\"objects\":[1],\"oldest_ms\":["));
 	assert_non_null(strstr(answer, EXPECT("\"process\":[0],\"thread\":[%d],", rte_gettid())));
 	assert_non_null(strstr(answer, "\"stack_0\":[\"libmagazine.so"));

@@ -70,8 +70,9 @@ struct rte_mempool *
 pool_anywhere(const struct pool_spec *spec, const char *name)
 {
 	struct rte_mempool *mp = pool_empty(spec);
+	/* A few more: no object lies across the end of a page. */
 	const struct rte_memzone *zone =
-		rte_memzone_reserve_aligned(name, pool_chunk_size(mp, spec->n), SOCKET_ID_ANY,
+		rte_memzone_reserve_aligned(name, pool_chunk_size(mp, spec->n + 8), SOCKET_ID_ANY,
 					    RTE_MEMZONE_IOVA_CONTIG, RTE_CACHE_LINE_SIZE);
 
 	assert_non_null(zone);

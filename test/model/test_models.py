@@ -83,7 +83,7 @@ def read_checks():
         )
         checks.append(Check(model, kind, outcome, tuple(defines)))
     tap.check(
-        {f"{check.model}.pml" for check in checks} | {"memory.pml", "witness.pml"}
+        {f"{check.model}.pml" for check in checks} | {"memory.pml", "owners.pml", "witness.pml"}
         == {path.name for path in FOLDER.glob("*.pml")},
         "a model is in no line of `checks`",
     )

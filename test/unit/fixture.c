@@ -9,6 +9,8 @@
 
 #include "fixture.h"
 #include "stores/ledger.h"
+#include "stores/samples.h"
+#include "watch/watch.h"
 
 struct ground ground;
 struct mag_cache *cache;
@@ -168,6 +170,20 @@ fixture_ledger(void)
 							at->stride, at->node),
 					 0);
 	/* A thread that finds the pool on the list finds it so. */
+	mag_cache_walk(visit_nothing, NULL);
+}
+
+void
+fixture_samples(void)
+{
+	struct mag_region *region = ground.region;
+
+	/* As above; and one that has just left the list is done with it. */
+	mag_cache_walk(visit_nothing, NULL);
+	region->samples = mag_samples_make(1, ground.size, ground.size, ground.count, MAG_NODE_ANY);
+	assert_non_null(region->samples);
+	mag_samples_begin(region->samples, ground.memory);
+	mag_watch(cache, MAG_WATCH_SAMPLE);
 	mag_cache_walk(visit_nothing, NULL);
 }
 

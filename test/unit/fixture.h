@@ -68,6 +68,8 @@ void fixture_cache(uint32_t count, struct mag_cache_params params);
 void fixture_elastic(struct mag_region_params its, struct mag_cache_params params);
 /** The region of the subject has a ledger, as that of a pool with option guard or holders. */
 void fixture_ledger(void);
+/** All objects of the subject are sampled, as with option audit=1/1 of a pool. */
+void fixture_samples(void);
 /** Free the pool, or destroy the cache, and its objects or region. */
 void fixture_drop(void);
 /** The same as the teardown of a test. */

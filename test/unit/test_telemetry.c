@@ -109,9 +109,7 @@ TEST(test_stacks_of_sampled_objects_that_are_out_are_told_of_a_pool_with_the_opt
 
 	assert_answer("/magazine/leaks,seen",
 		      "\"error\":\"\\\"seen\\\": not known: needs option audit=1/N, of a pool\"");
-	ground.region->samples = mag_samples_make(1, SIZE, SIZE, COUNT, MAG_NODE_ANY);
-	mag_samples_begin(ground.region->samples, ground.memory);
-	mag_watch(cache, MAG_WATCH_SAMPLE);
+	fixture_samples();
 	assert_answer("/magazine/leaks,seen",
 		      "\"one_in\":1,\"out\":0,\"bad_writes\":0,\"stacks\":0,");
 	object = mag_cache_alloc(cache);

@@ -35,7 +35,7 @@ struct mag_record {
 struct mag_sample {
 	_Atomic uintptr_t object; /**< 0: the place is free */
 	struct mag_record record;
-	uint64_t tsc;             /**< of the last one: the same clock in all processes */
+	_Atomic uint64_t tsc;     /**< of the last one: the same clock in all processes */
 	struct mag_record before; /**< the transaction before the last; its lock is not used */
 	char copy[];              /**< the first bytes of the object, while it is free */
 };

@@ -130,7 +130,7 @@ mag_audit_sample(struct mag_sample *sample, enum mag_transaction_kind kind)
 	good = kind != MAG_TRANSACTION_FREE || record->last.kind != MAG_TRANSACTION_FREE;
 	if (likely(good)) {
 		record_copy(&sample->before, record);
-		sample->tsc = rte_rdtsc();
+		atomic_store_explicit(&sample->tsc, rte_rdtsc(), memory_order_relaxed);
 		record_write(record, &now);
 	}
 	mag_lock_release(&record->lock);

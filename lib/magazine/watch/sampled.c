@@ -76,7 +76,7 @@ mag_sampled_out(struct mag_cache *cache, void *const *objects, unsigned int n)
 }
 
 unsigned int
-mag_sampled_back(struct mag_cache *cache, void *const *objects, unsigned int n)
+mag_sampled_back(const struct mag_cache *cache, void *const *objects, unsigned int n)
 {
 	const struct mag_samples *samples = cache->region->samples;
 	unsigned int i;

@@ -16,6 +16,6 @@
 /** Sampled ones of n objects are a user's from now on. */
 void mag_sampled_out(struct mag_cache *cache, void *const *objects, unsigned int n);
 /** n objects come back: how many of them, up to the first sampled one that is free. */
-unsigned int mag_sampled_back(struct mag_cache *cache, void *const *objects, unsigned int n);
+unsigned int mag_sampled_back(const struct mag_cache *cache, void *const *objects, unsigned int n);
 
 #endif /* MAG_SAMPLED_H */

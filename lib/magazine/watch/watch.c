@@ -293,19 +293,31 @@ give_back(struct mag_cache *cache, void *const *objects, unsigned int n, uint32_
 		mag_cache_give(cache, objects, n);
 }
 
-/* Runs of good ones at once. */
-static void
-light_back(struct mag_cache *cache, void *const *objects, unsigned int n, uint32_t what, bool past)
+typedef void give_fn(struct mag_cache *cache, void *const *objects, unsigned int n, uint32_t what,
+		     bool past);
+
+/* Runs of good ones at once: run_of tells how many come before one that is refused. */
+MAG_INLINE void
+runs_back(struct mag_cache *cache, void *const *objects, unsigned int n, uint32_t what, bool past,
+	  unsigned int (*run_of)(const struct mag_cache *cache, void *const *objects,
+				 unsigned int n),
+	  give_fn *give)
 {
 	unsigned int done, good;
 
 	for (done = 0; done < n; done += good + 1) {
-		good = mag_guard_back(cache, objects + done, n - done);
+		good = run_of(cache, objects + done, n - done);
 		if (likely(good > 0))
-			give_back(cache, objects + done, good, what, past);
+			give(cache, objects + done, good, what, past);
 		if (unlikely(done + good < n))
 			refuse(cache, objects[done + good]);
 	}
+}
+
+static void
+light_back(struct mag_cache *cache, void *const *objects, unsigned int n, uint32_t what, bool past)
+{
+	runs_back(cache, objects, n, what, past, mag_guard_back, give_back);
 }
 
 /* Those that their record allows, if they are sampled. */
@@ -336,15 +348,7 @@ static __rte_noinline void
 sampled_back(struct mag_cache *cache, void *const *objects, unsigned int n, uint32_t what,
 	     bool past)
 {
-	unsigned int done, good;
-
-	for (done = 0; done < n; done += good + 1) {
-		good = mag_sampled_back(cache, objects + done, n - done);
-		if (likely(good > 0))
-			all_back(cache, objects + done, good, what, past);
-		if (unlikely(done + good < n))
-			refuse(cache, objects[done + good]);
-	}
+	runs_back(cache, objects, n, what, past, mag_sampled_back, all_back);
 }
 
 static __rte_noinline void

@@ -23,6 +23,15 @@ mag_ms_to_tsc(uint64_t ms)
 	return rte_get_tsc_hz() / 1000 * ms;
 }
 
+/** Milliseconds until a TSC is past, rounded up; 0: it is. */
+static inline uint64_t
+mag_ms_until(uint64_t tsc)
+{
+	uint64_t now = rte_rdtsc();
+
+	return tsc > now ? (tsc - now) / mag_ms_to_tsc(1) + 1 : 0;
+}
+
 /** TSC in so many microseconds. */
 static inline uint64_t
 mag_deadline_in(uint64_t us)

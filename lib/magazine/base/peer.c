@@ -295,17 +295,22 @@ mag_peer_inherit(uint32_t id)
 			(int)atomic_exchange_explicit(&entry->caches, 0, memory_order_relaxed));
 }
 
+/* Of a process that is not this one: known to be dead, or found to be. */
+static bool
+is_known_dead(const struct peer *peer)
+{
+	/* acquire: pairs with the release in join() */
+	uint64_t state = atomic_load_explicit(&peer->state, memory_order_acquire);
+
+	return state == DEAD || state == LEAVING || (state == ALIVE && is_dead(peer));
+}
+
 bool
 mag_peer_is_dead(uint32_t id)
 {
 	const struct peer *peer = entry_of(id);
-	uint64_t state;
 
-	if (peer == NULL || id == mag_process_id)
-		return false;
-	/* acquire: pairs with the release in join() */
-	state = atomic_load_explicit(&peer->state, memory_order_acquire);
-	if (state != DEAD && state != LEAVING && !(state == ALIVE && is_dead(peer)))
+	if (peer == NULL || id == mag_process_id || !is_known_dead(peer))
 		return false;
 	/* It may have become another process's meanwhile. */
 	return MAG_STAT(peer->id) == id;
@@ -345,7 +350,7 @@ mag_peers_inherited(uint32_t (*pools_of)(uint32_t id))
 	mag_peer_set_pools(pools_of(mag_process_id));
 	/* release: pairs with bury() */
 	for (peer = table->peer; peer < table->peer + PLACES; peer++)
-		if (peer != own && mag_peer_is_dead(MAG_STAT(peer->id)))
+		if (peer != own && is_known_dead(peer))
 			atomic_store_explicit(&peer->pools, pools_of(MAG_STAT(peer->id)),
 					      memory_order_release);
 }

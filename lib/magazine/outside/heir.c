@@ -20,16 +20,13 @@
 #define LOOK_MS 500
 
 /* Of the control thread. */
-static uint64_t next_look; /* TSC */
+static uint64_t next_look;           /* TSC */
+static enum mag_peers_pools at_last; /* what the last look found */
 
 uint64_t
 mag_heir_wait(bool always)
 {
-	uint64_t now = rte_rdtsc();
-
-	if (!always && mag_peers_pools() == MAG_PEERS_NO_POOLS)
-		return UINT64_MAX;
-	return next_look > now ? (next_look - now) / mag_ms_to_tsc(1) + 1 : 0;
+	return always || at_last != MAG_PEERS_NO_POOLS ? mag_ms_until(next_look) : UINT64_MAX;
 }
 
 static void
@@ -55,7 +52,8 @@ mag_heir_look(void)
 	if (now < next_look || MAG_STAT(mag_process_is_child))
 		return;
 	next_look = now + mag_ms_to_tsc(LOOK_MS);
-	if (mag_peers_pools() != MAG_PEERS_POOLS_OF_DEAD || mag_eal_end_has_begun())
+	at_last = mag_peers_pools();
+	if (at_last != MAG_PEERS_POOLS_OF_DEAD || mag_eal_end_has_begun())
 		return;
 	/* EAL stays as long. Who only looks does not hold it: it is a lock of all processes. */
 	rte_mcfg_mem_read_lock();

@@ -16,7 +16,7 @@
 
 /** Take over what there is, if it is time to look again. */
 void mag_heir_look(void);
-/** ms until it is; UINT64_MAX: not always, and no pool is another process's now. */
+/** ms until it is; UINT64_MAX: not always, and no pool was another process's at the last look. */
 uint64_t mag_heir_wait(bool always);
 
 #endif /* MAG_HEIR_H */

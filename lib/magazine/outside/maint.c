@@ -187,10 +187,9 @@ bell_wait(uint64_t ms)
 static uint64_t
 sleep_ms(void)
 {
-	uint64_t now = rte_rdtsc(), due = MAG_STAT(mag_pass_due), ms = UINT64_MAX;
+	uint64_t due = MAG_STAT(mag_pass_due);
+	uint64_t ms = due != UINT64_MAX ? mag_ms_until(due) : UINT64_MAX;
 
-	if (due != UINT64_MAX)
-		ms = due > now ? (due - now) / mag_ms_to_tsc(1) + 1 : 0;
 	return mag_elastic_listed() > 0 ? RTE_MIN(ms, (uint64_t)POLL_MS) : ms;
 }
 

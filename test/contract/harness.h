@@ -79,6 +79,16 @@ pid_t harness_copy(const char *variable, const char *value, const char *const *e
  */
 pid_t harness_copy_with_our_number(const char *variable, const char *value);
 
+/** In a copy, in a function that returns int: what holds, or it returns 1 and says which line. */
+#define HOLDS(what)                                                                                \
+	do {                                                                                       \
+		if (!(what)) {                                                                     \
+			fprintf(stderr, "process %d, line %d: not " #what "\n", getpid(),          \
+				__LINE__);                                                         \
+			return 1;                                                                  \
+		}                                                                                  \
+	} while (0)
+
 /** Has a copy not ended yet? */
 bool harness_copy_runs(pid_t pid);
 

@@ -66,16 +66,6 @@ struct shared {
 
 static struct shared *shared;
 
-/* In a copy: what holds, or the line that does not is what it ends with. */
-#define HOLDS(what)                                                                                \
-	do {                                                                                       \
-		if (!(what)) {                                                                     \
-			fprintf(stderr, "process %s, line %d: not " #what "\n", getenv(ENV_CHILD), \
-				__LINE__);                                                         \
-			return 1;                                                                  \
-		}                                                                                  \
-	} while (0)
-
 static bool
 comes_true(bool (*what)(struct rte_mempool *mp), struct rte_mempool *mp)
 {
@@ -84,16 +74,6 @@ comes_true(bool (*what)(struct rte_mempool *mp), struct rte_mempool *mp)
 	for (ms = 0; ms < WAIT_MS && !what(mp); ms++)
 		usleep(1000);
 	return what(mp);
-}
-
-static void
-take_a_turn(struct rte_mempool *mp, unsigned int i)
-{
-	unsigned int n = 1 + i % TURN;
-	void *objects[TURN];
-
-	if (rte_mempool_get_bulk(mp, objects, n) == 0)
-		rte_mempool_put_bulk(mp, objects, n);
 }
 
 /* The maker: killed with objects, and wherever it is. */
@@ -121,7 +101,7 @@ make_and_be_killed(unsigned int us)
 		usleep(1000);
 	HOLDS(pthread_create(&killer, NULL, kill_soon, &us) == 0);
 	for (i = 0;; i++)
-		take_a_turn(mp, i);
+		pool_take_a_turn(mp, 1 + i % TURN);
 }
 
 /* The users. */
@@ -202,7 +182,7 @@ use_until_it_is_dead(void)
 	rte_mempool_walk(pool_find, NULL);
 	HOLDS(the_pool != NULL);
 	for (i = 0; !maker_is_dead(); i++) {
-		take_a_turn(the_pool, i);
+		pool_take_a_turn(the_pool, 1 + i % TURN);
 		shared->working += i == 0;
 	}
 	shared->idle++;
@@ -270,7 +250,7 @@ static void
 work_alone(struct rte_mempool *mp, unsigned int i)
 {
 	shared->in_hand[2] = TURN;
-	take_a_turn(mp, i);
+	pool_take_a_turn(mp, 1 + i % TURN);
 	shared->in_hand[2] = 0;
 }
 

@@ -156,6 +156,16 @@ pool_get_and_put(void *mp)
 }
 
 void
+pool_take_a_turn(struct rte_mempool *mp, unsigned int n)
+{
+	void *objs[64];
+
+	assert_true(n <= RTE_DIM(objs));
+	if (rte_mempool_get_bulk(mp, objs, n) == 0)
+		rte_mempool_put_bulk(mp, objs, n);
+}
+
+void
 pool_fill_magazines(void *mp)
 {
 	void *objs[2000];

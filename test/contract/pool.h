@@ -60,6 +60,9 @@ unsigned int pool_get_all(struct rte_mempool *mp, void **objs);
 /** Get some hundred objects of the pool, one by one so that a cache gets them, and put them. */
 void pool_get_and_put(void *mp);
 
+/** Get so many objects, up to 64, at once, and put them; nothing if there are fewer. */
+void pool_take_a_turn(struct rte_mempool *mp, unsigned int n);
+
 /**
  * Take what is to be had, up to 2000 objects, and put it back in every bulk size, so that magazines
  * fill up.

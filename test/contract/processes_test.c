@@ -60,15 +60,6 @@ struct shared {
 
 static struct shared *shared;
 
-/* In the secondary process: what holds, or the line that does not is what it ends with. */
-#define HOLDS(what)                                                                                \
-	do {                                                                                       \
-		if (!(what)) {                                                                     \
-			fprintf(stderr, "secondary process, line %d: not " #what "\n", __LINE__);  \
-			return 1;                                                                  \
-		}                                                                                  \
-	} while (0)
-
 static unsigned int constructed;
 
 static int
@@ -213,16 +204,6 @@ take_all(struct rte_mempool *mp)
 	return 0;
 }
 
-static void
-take_a_turn(struct rte_mempool *mp, unsigned int i)
-{
-	unsigned int n = 1 + i % TURN;
-	void *objects[TURN];
-
-	if (rte_mempool_get_bulk(mp, objects, n) == 0)
-		rte_mempool_put_bulk(mp, objects, n);
-}
-
 /* As a process does that comes, works and goes: nothing is left with it. */
 static int
 child_visits(void)
@@ -232,7 +213,7 @@ child_visits(void)
 
 	HOLDS(mp != NULL && rte_mempool_magazine_lookup(mp->name) == mp);
 	for (i = 0; i < TURNS; i++)
-		take_a_turn(mp, i);
+		pool_take_a_turn(mp, 1 + i % TURN);
 	return 0;
 }
 
@@ -245,7 +226,7 @@ child_works(void)
 
 	HOLDS(mp != NULL);
 	for (i = 0; !shared->freed; i++) {
-		take_a_turn(mp, i);
+		pool_take_a_turn(mp, 1 + i % TURN);
 		shared->made = true;
 	}
 	return 0;
@@ -504,15 +485,12 @@ static int
 worker_main(void *arg)
 {
 	struct rte_mempool *mp = arg;
-	void *objects[TURN];
-	unsigned int i, n;
+	unsigned int i;
 
 	for (i = 0; !enough; i++) {
-		n = 1 + i % TURN;
-		if (rte_mempool_get_bulk(mp, objects, n) == 0)
-			rte_mempool_put_bulk(mp, objects, n);
+		pool_take_a_turn(mp, 1 + i % TURN);
 		/* Others have to start. */
-		if (n == TURN)
+		if (i % TURN == TURN - 1)
 			usleep(100);
 	}
 	return mag_lcore_flush();

@@ -12,9 +12,11 @@
 #include <unistd.h>
 
 #include <rte_eal.h>
+#include <rte_eal_memconfig.h>
 #include <rte_lcore.h>
 #include <rte_memzone.h>
 
+#include "base/hold.h"
 #include "cache/cache.h"
 #include "control/registry.h"
 #include "harness.h"
@@ -31,6 +33,7 @@
 #define MAKER "maker"
 #define USER "user"
 #define NURSERY "nursery"
+#define READER "reader"
 
 #define SHARED "contract-heirs"
 #define CHUNK "contract-chunk"
@@ -296,6 +299,20 @@ rear_and_kill(void)
 	return 0;
 }
 
+/* In the middle of its maintenance: EAL's memory lock counts it for ever. */
+static int
+die_as_a_reader(void)
+{
+	void *object;
+
+	rte_mempool_walk(pool_find, NULL);
+	HOLDS(the_pool != NULL && rte_mempool_get(the_pool, &object) == 0);
+	rte_mempool_put(the_pool, object);
+	mag_hold_begin();
+	raise(SIGKILL);
+	return 0;
+}
+
 static int
 share(void)
 {
@@ -319,6 +336,8 @@ run_as_child(int argc, char **argv, const char *what)
 		HOLDS(share() == 0);
 		if (what[0] == NURSERY[0])
 			return rear_and_kill();
+		if (what[0] == READER[0])
+			return die_as_a_reader();
 		return what[0] == MAKER[0] ? make_and_be_killed(us) : use_until_it_is_dead();
 	}
 	if (harness_start_eal(argc, argv, 1) < 0)
@@ -373,6 +392,25 @@ TEST(pools_of_a_killed_secondary_are_taken_over)
 		assert_int_equal(use_until_it_is_dead(), 0);
 		rte_memzone_free(rte_memzone_lookup(CHUNK));
 	}
+	rte_memzone_free(rte_memzone_lookup(SHARED));
+}
+
+TEST(memory_comes_and_goes_after_processes_were_killed_in_their_maintenance)
+{
+	struct rte_mempool *mp = pool_anywhere(POOL_SPEC(OBJECTS, 64, .config = OPTIONS), CHUNK);
+	unsigned int i;
+	int status;
+
+	assert_int_equal(share(), 0);
+	for (i = 0; i < KILLS; i++) {
+		status = harness_copy_status(harness_copy(ENV_CHILD, READER " 0", NULL));
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+		/* Else the runner ends this. */
+		rte_mcfg_mem_write_lock();
+		rte_mcfg_mem_write_unlock();
+	}
+	rte_mempool_free(mp);
+	rte_memzone_free(rte_memzone_lookup(CHUNK));
 	rte_memzone_free(rte_memzone_lookup(SHARED));
 }
 

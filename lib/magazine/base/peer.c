@@ -43,11 +43,11 @@ struct peer {
 
 _Static_assert(MAG_PEERS <= 64, "a bit for each peer");
 
-/* Places of the table: those behind the peers' are of guests. */
-#define PLACES 256u
+#define PLACES MAG_PEER_PLACES
 
 static struct {
 	_Atomic bool crowded; /* a process found no entry: nobody knows what it does */
+	_Atomic uint32_t id;  /* of whoever joined first */
 	struct peer peer[PLACES];
 } * table;
 
@@ -56,6 +56,7 @@ static struct {
 	_Atomic uint32_t id; /* for which it has joined, or tried to; a forked child has another */
 	_Atomic uint32_t joining;
 	struct peer *_Atomic entry;
+	_Atomic uint32_t table_id; /* a copy: EAL may have taken the table away */
 	int file;
 } self = {.file = -1};
 
@@ -84,8 +85,8 @@ number_of(const struct peer *peer)
  * Never closed: closing any descriptor of the file takes the lock off. Where EAL shares no
  * configuration (--no-shconf, --in-memory) there are no other processes, and is no file.
  */
-static int
-lock_file(void)
+int
+mag_peer_file(void)
 {
 	const char *folder = rte_eal_get_runtime_dir();
 	char path[PATH_MAX];
@@ -104,7 +105,7 @@ static bool
 byte_lock(unsigned int number)
 {
 	struct flock byte = byte_of(number);
-	int file = lock_file();
+	int file = mag_peer_file();
 
 	return file >= 0 && fcntl(file, F_SETLK, &byte) == 0;
 }
@@ -113,7 +114,7 @@ static bool
 byte_is_free(unsigned int number)
 {
 	struct flock byte = byte_of(number);
-	int file = lock_file();
+	int file = mag_peer_file();
 
 	return file >= 0 && fcntl(file, F_GETLK, &byte) == 0 && byte.l_type == F_UNLCK;
 }
@@ -157,6 +158,7 @@ entry_claim(void)
 static struct peer *
 join(void)
 {
+	uint32_t nobody = 0;
 	struct peer *entry;
 
 	if (table == NULL)
@@ -164,6 +166,9 @@ join(void)
 	entry = table != NULL ? entry_claim() : NULL;
 	if (entry == NULL)
 		return NULL;
+	atomic_compare_exchange_strong_explicit(&table->id, &nobody, mag_process_id,
+						memory_order_relaxed, memory_order_relaxed);
+	atomic_store_explicit(&self.table_id, MAG_STAT(table->id), memory_order_relaxed);
 	entry->pid = mag_process_pid;
 	entry->start = mag_process_start(entry->pid);
 	entry->pids = pid_namespace();
@@ -376,6 +381,30 @@ mag_peers_pools(void)
 		found = MAG_PEERS_POOLS;
 	}
 	return found;
+}
+
+bool
+mag_peer_place(unsigned int *place, uint32_t *table_id)
+{
+	const struct peer *entry = own_entry();
+
+	if (entry == NULL)
+		return false;
+	*place = number_of(entry);
+	*table_id = MAG_STAT(self.table_id);
+	return true;
+}
+
+bool
+mag_peer_has_left(unsigned int place, uint32_t id)
+{
+	struct peer copy;
+
+	if (table == NULL || !mag_meta_read(&copy, &table->peer[place], sizeof(copy)))
+		return false;
+	/* A place is another's only after its process died. */
+	return MAG_STAT(copy.id) != id || MAG_STAT(copy.state) != ALIVE ||
+	       entry_is_dead(place, &copy);
 }
 
 /* Peers that are alive and have caches. All: a guest has, which puts none in order. */

@@ -34,6 +34,8 @@
 
 /** Processes that there can be at once; others use no slots of their own. */
 #define MAG_PEERS 64u
+/** Places of the table: those behind the peers' are of guests. */
+#define MAG_PEER_PLACES 256u
 
 /**
  * Join, if this process has not yet. At most once a process, or forked child, this opens files.
@@ -63,6 +65,13 @@ enum mag_peers_pools mag_peers_pools(void);
 void mag_peers_inherited(uint32_t (*pools_of)(uint32_t id));
 /** Is the process with this identity known to be dead? Reads files: for those who wait anyway. */
 bool mag_peer_is_dead(uint32_t id);
+
+/** Where this process is in the table, and a number of this table alone; false: nowhere. */
+bool mag_peer_place(unsigned int *place, uint32_t *table_id);
+/** Is the process that had this place dead? At any time, also when EAL ends. Reads files. */
+bool mag_peer_has_left(unsigned int place, uint32_t id);
+/** A file of all these processes, in EAL's runtime directory, which is never closed; -1: none. */
+int mag_peer_file(void);
 
 /** A thread of this process that owns no slot begins something, or ends it (hands.h). */
 void mag_peer_count_hands(bool begin);

@@ -4,11 +4,11 @@
 
 #include <rte_common.h>
 #include <rte_cycles.h>
-#include <rte_eal_memconfig.h>
 
 #include "base/counter.h"
 #include "base/deadline.h"
 #include "base/eal_end.h"
+#include "base/hold.h"
 #include "base/log.h"
 #include "base/peer.h"
 #include "base/process.h"
@@ -52,12 +52,13 @@ mag_heir_look(void)
 	if (now < next_look || MAG_STAT(mag_process_is_child))
 		return;
 	next_look = now + mag_ms_to_tsc(LOOK_MS);
+	mag_hold_mend();
 	at_last = mag_peers_pools();
 	if (at_last != MAG_PEERS_POOLS_OF_DEAD || mag_eal_end_has_begun())
 		return;
-	/* EAL stays as long. Who only looks does not hold it: it is a lock of all processes. */
-	rte_mcfg_mem_read_lock();
+	/* EAL stays as long. Who only looks does not hold it. */
+	mag_hold_begin();
 	if (mag_peers_are_mapped())
 		mag_pass_between(take_over);
-	rte_mcfg_mem_read_unlock();
+	mag_hold_end();
 }

@@ -13,9 +13,9 @@
  * are reclaimed when they are due, at most once a second.
  *
  * The end of EAL: rte_eal_cleanup() takes EAL's memory, and all pools with it, and tells nobody.
- * It takes the write side of EAL's memory lock first; the control thread holds the read side while
- * it works on a pool, and looks whether the pool is still mapped. No memory may come or go under
- * that lock, so tables of addresses are replaced before. Caches of the library are worked on
+ * The control thread holds that memory (hold.h) while it works on a pool, and looks whether the
+ * pool is still mapped. No memory may come or go meanwhile, so tables of addresses are replaced
+ * before. Caches of the library are worked on
  * without it, because callbacks, and objects that go back to EAL's heap, may need its write side.
  *
  * Locks: episodes.lock excludes passes; under it the list of caches is walked, which its own lock
@@ -29,11 +29,11 @@
 
 #include <rte_common.h>
 #include <rte_cycles.h>
-#include <rte_eal_memconfig.h>
 
 #include "base/counter.h"
 #include "base/deadline.h"
 #include "base/eal_end.h"
+#include "base/hold.h"
 #include "base/lock.h"
 #include "base/meta.h"
 #include "base/peer.h"
@@ -109,10 +109,10 @@ guard_begin(struct pass *pass, const struct mag_cache *cache)
 		return true;
 	/* EAL may still end in the next instant. */
 	if (!pass->ended && !mag_eal_end_has_begun() && mag_meta_is_mapped(cache)) {
-		rte_mcfg_mem_read_lock();
+		mag_hold_begin();
 		if (mag_meta_is_mapped(cache))
 			return true;
-		rte_mcfg_mem_read_unlock();
+		mag_hold_end();
 	}
 	pass->ended = true;
 	return false;
@@ -122,7 +122,7 @@ static void
 guard_end(const struct pass *pass)
 {
 	if (pass->guarded)
-		rte_mcfg_mem_read_unlock();
+		mag_hold_end();
 }
 
 /* Under the guard; true: all is done, with the guard held. */
@@ -321,7 +321,7 @@ pass_bury(struct pass *pass)
 	if (pass->guarded) {
 		if (mag_eal_end_has_begun() || !mag_peers_are_mapped())
 			return;
-		rte_mcfg_mem_read_lock();
+		mag_hold_begin();
 	}
 	if (mag_peers_are_mapped())
 		mag_peers_bury(recover, mag_thread_release_all);

@@ -16,6 +16,7 @@ assert_options(const struct mag_options *options, const struct mag_options *want
 	assert_int_equal(options->clear_min, wanted->clear_min);
 	assert_int_equal(options->pressure, wanted->pressure);
 	assert_int_equal(options->cache, wanted->cache);
+	assert_int_equal(options->reserve, wanted->reserve);
 }
 
 static struct mag_options
@@ -161,11 +162,11 @@ TEST(test_a_key_sets_its_own_option_only)
 	wanted.rounds = 126;
 	options = parse_good("rounds=126");
 	assert_options(&options, &wanted);
-	wanted = (struct mag_options){254,   2000, 9,   64, false, false, false,
-				      false, 7,    100, 3,  8,     true,  1000};
+	wanted = (struct mag_options){254, 2000, 9, 64, false, false, false, false,
+				      7,   100,  3, 8,  true,  1000,  9};
 	options = parse_good("mirror=64,magazines=0,visit=0,block=9,interval=2,rounds=254,"
 			     "clear_min=100,contention=7,pressure=3,cache=8,holders=1,"
-			     "audit=1/1000");
+			     "audit=1/1000,reserve=9");
 	assert_options(&options, &wanted);
 }
 
@@ -212,6 +213,7 @@ TEST(test_a_bad_value_is_refused_with_key_value_and_what_is_allowed)
 		{"clear_min", "0 (never) or 1 to 1048576 bytes", "1048577|64b|-1"},
 		{"pressure", "0 (never low) or 1 to 100 (percent of the time)", "101|-1|10%"},
 		{"cache", "0 (off) or 1 to 512 objects", "513|-1|off|4294967295|"},
+		{"reserve", "0 (none) or 1 to 1048576 objects", "1048577|-1|1%"},
 		{"replace", "in MAGAZINE_SWITCHES alone", "ring_mp_mc"},
 	};
 	char text[64], pair[80], values[128], *rest, *value;
@@ -237,7 +239,8 @@ TEST(test_what_is_no_known_pair_is_refused_and_spoils_the_good_ones_on_both_side
 		{"rounds=14,bogus=1", "bogus=1"},
 		{"rounds=14,bogus=1",
 		 "rounds, interval, block, mirror, visit, magazines, guard, "
-		 "audit, holders, check, contention, clear_min, pressure, cache, replace"},
+		 "audit, holders, check, contention, clear_min, pressure, cache, "
+		 "reserve, replace"},
 		{"Rounds=14", ""},
 		{"round=14", ""},
 		{"=14", ""},

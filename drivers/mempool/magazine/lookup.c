@@ -72,6 +72,12 @@ rte_mempool_magazine_lookup(const char *name)
 	return rte_errno == 0 ? mp : NULL;
 }
 
+void
+rte_mempool_magazine_privileged(bool privileged)
+{
+	mag_door_privileged(privileged);
+}
+
 const struct mag_mirror *
 rte_mempool_magazine_mirror(const struct rte_mempool *mp)
 {

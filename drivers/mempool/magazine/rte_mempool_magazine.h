@@ -86,6 +86,20 @@ rte_mempool_magazine_cache(const struct rte_mempool *mp)
  */
 const struct mag_mirror *rte_mempool_magazine_mirror(const struct rte_mempool *mp);
 
+/**
+ * May the calling thread have the reserve of mempools? With the option "reserve=N" N objects of a
+ * mempool lie apart, and count as free. A get that finds no others has them if its thread is
+ * privileged: threads of control traffic, say, which has to go on when the mempool is used up.
+ * Maintenance fills the reserve again within 100 ms, as far as objects come back to slabs and
+ * depot. No thread is privileged at first.
+ *
+ * Thread safe: it is about the calling thread alone, and all mempools of this driver.
+ *
+ * @param privileged
+ *   From now on.
+ */
+void rte_mempool_magazine_privileged(bool privileged);
+
 #ifdef __cplusplus
 }
 #endif

@@ -182,6 +182,7 @@ mag_cache_discard(struct mag_cache *cache)
 		free(cache->listing);
 	}
 	mag_home_fini(&cache->first);
+	mag_meta_free(cache->pile);
 	mag_meta_free(cache);
 }
 

@@ -34,6 +34,7 @@
 #include "home/home.h"
 #include "mag_cache.h"
 #include "parts/options.h"
+#include "stores/pile.h"
 #include "stores/region.h"
 
 /** Flags above the public ones: what kind of user. */
@@ -83,6 +84,7 @@ struct mag_cache {
 	uint32_t mempool_cache; /**< of a pool: size of rte_mempool's caches; 0: none */
 	struct mag_options options;
 	struct mag_region *region;
+	struct mag_pile *pile; /**< of a pool with a reserve, or NULL */
 
 	struct mag_homes *_Atomic homes; /**< NULL: the first one is the only one */
 	struct mag_common common;

@@ -259,6 +259,8 @@ options_read(const struct mag_cache_params *params, size_t align, struct mag_opt
 		return params_error(params, "option cache is a pool's: leave it out", EINVAL);
 	if (options->holders)
 		return params_error(params, "option holders is a pool's: leave it out", EINVAL);
+	if (options->reserve != 0)
+		return params_error(params, "option reserve is a pool's: leave it out", EINVAL);
 	if (options->sampled != 0)
 		return params_error(
 			params, "option audit=1/N is a pool's: audit=1, or leave it out", EINVAL);

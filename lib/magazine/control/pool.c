@@ -63,6 +63,43 @@ cache_size_of(const struct mag_pool_params *params, uint32_t *size)
 	return 0;
 }
 
+static bool
+options_fit(const struct mag_pool_params *params)
+{
+	const struct mag_options *options = &params->options;
+
+	if (options->clear_min != MAG_CLEAR_MIN_LINES)
+		MAG_LOG(ERR,
+			"pool \"%s\": option clear_min=%u: objects of a pool are never cleared: "
+			"leave it out",
+			params->name, options->clear_min);
+	else if (options->reserve > 0 && options->reserve >= params->objects)
+		MAG_LOG(ERR,
+			"pool \"%s\": option reserve=%u: must be less than its %" PRIu64 " objects",
+			params->name, options->reserve, params->objects);
+	else
+		return true;
+	rte_errno = EINVAL;
+	return false;
+}
+
+/* 0, or -1 with rte_errno and a log line. */
+static int
+reserve_make(struct mag_cache *cache, int node)
+{
+	uint32_t objects = cache->options.reserve;
+
+	if (objects == 0)
+		return 0;
+	cache->pile = mag_pile_make(objects, node);
+	if (cache->pile != NULL)
+		return 0;
+	MAG_LOG(ERR, "pool \"%s\": no memory for a reserve of %u objects: give EAL more memory",
+		cache->name, objects);
+	rte_errno = ENOMEM;
+	return -1;
+}
+
 struct mag_cache *
 mag_pool_create(const struct mag_pool_params *params)
 {
@@ -76,16 +113,8 @@ mag_pool_create(const struct mag_pool_params *params)
 		return NULL;
 	}
 	if (!mag_registry_copy_is_first(params->name) ||
-	    !mag_create_name_is_good("pool", params->name))
+	    !mag_create_name_is_good("pool", params->name) || !options_fit(params))
 		return NULL;
-	if (params->options.clear_min != MAG_CLEAR_MIN_LINES) {
-		MAG_LOG(ERR,
-			"pool \"%s\": option clear_min=%u: objects of a pool are never cleared: "
-			"leave it out",
-			params->name, params->options.clear_min);
-		rte_errno = EINVAL;
-		return NULL;
-	}
 	rte_errno = -cache_size_of(params, &cache_size);
 	if (rte_errno != 0)
 		return NULL;
@@ -100,6 +129,10 @@ mag_pool_create(const struct mag_pool_params *params)
 	cache->options = params->options;
 	cache->expected = params->objects;
 	cache->mempool_cache = cache_size;
+	if (reserve_make(cache, params->node) != 0) {
+		mag_cache_discard(cache);
+		return NULL;
+	}
 	return mag_create_finish(cache, "pool");
 }
 
@@ -175,6 +208,8 @@ mag_pool_reset(struct mag_cache *cache)
 		/* Slabs lie in the region's memory, and maintenance may look at them. */
 		MAG_FOREACH_HOME(cache, part, home)
 			mag_slab_reset(&home->slab);
+		if (cache->pile != NULL)
+			mag_pile_forget(cache->pile);
 		mag_region_reset(cache->region);
 		mag_cache_enable_inside(cache);
 	} else {

@@ -25,6 +25,7 @@
 #include "stores/samples.h"
 #include "stores/snapshot.h"
 #include "visits/purge.h"
+#include "visits/reserve.h"
 #include "visits/steal.h"
 #include "watch/guard.h"
 #include "watch/watch.h"
@@ -201,7 +202,11 @@ mag_door_adopt(struct mag_cache *pool, void *const *objects, uint32_t count, int
 	/* Not the first one: that is in everybody's way. */
 	if (count > 0 && pool->region->samples != NULL)
 		mag_samples_begin(pool->region->samples, objects[count / 2]);
-	return ret == 0 ? mag_adopt(pool->region, objects, count, node, tell, arg) : ret;
+	if (ret == 0)
+		ret = mag_adopt(pool->region, objects, count, node, tell, arg);
+	if (ret == 0)
+		mag_reserve_fill(pool);
+	return ret;
 }
 
 void
@@ -213,7 +218,13 @@ mag_door_keep_out(struct mag_cache *pool, bool out)
 uint64_t
 mag_door_reachable(const struct mag_cache *pool)
 {
-	return mag_cache_reachable(pool);
+	return mag_cache_reachable(pool) + mag_reserve_objects(pool);
+}
+
+void
+mag_door_privileged(bool privileged)
+{
+	mag_reserve_privileged(privileged);
 }
 
 void

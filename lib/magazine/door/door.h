@@ -110,6 +110,8 @@ __rte_internal void mag_door_keep_out(struct mag_cache *pool, bool out);
 
 /** Free objects, those that are moving at this moment included: at least as many as can be had. */
 __rte_internal uint64_t mag_door_reachable(const struct mag_cache *pool);
+/** May this thread have the reserve of any pool? */
+__rte_internal void mag_door_privileged(bool privileged);
 /**
  * From now on nothing is stolen and no block is gathered: the pool is being freed. With report, log
  * what is out.

@@ -298,6 +298,15 @@ take_from_depot(struct mag_home *home, void **objects, unsigned int n, struct ma
 }
 
 unsigned int
+mag_home_take_beside(struct mag_home *home, void **objects, unsigned int n,
+		     struct mag_request *request)
+{
+	unsigned int got = mag_slab_alloc(&home->slab, objects, n, home->common, request);
+
+	return got < n ? got + take_from_depot(home, objects + got, n - got, request) : n;
+}
+
+unsigned int
 mag_home_take(struct mag_home *home, void **objects, unsigned int n, struct mag_request *request)
 {
 	struct mag_slot *slot;

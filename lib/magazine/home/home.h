@@ -76,6 +76,9 @@ void mag_home_fini(struct mag_home *home);
  */
 unsigned int mag_home_take(struct mag_home *home, void **objects, unsigned int n,
 			   struct mag_request *request);
+/** The same, of a pool, past all slots: from slabs and depot. */
+unsigned int mag_home_take_beside(struct mag_home *home, void **objects, unsigned int n,
+				  struct mag_request *request);
 /** To this thread's magazines, depot or slabs. Never fails. */
 void mag_home_give(struct mag_home *home, void *const *objects, unsigned int n);
 /** Past the magazines: destruct and free to the slab layer. */

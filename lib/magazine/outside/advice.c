@@ -24,7 +24,7 @@
 
 #define MARGIN 8    /* one part in so many */
 #define QUARTERS 8u /* all slots' two magazines are a quarter of a pool at most */
-#define REASONS 6
+#define REASONS 7
 
 struct advice {
 	uint64_t objects, peak_out, peak_lcores, looks, failed, advised, magazines_want;
@@ -83,6 +83,10 @@ advise(const struct mag_cache *cache, const struct mag_answer_ask *ask, struct a
 		reason(advice, "+ an eighth of that, for peaks between looks");
 	}
 	reach_advise(cache, ask, advice);
+	if (cache->pile != NULL) {
+		advice->advised += cache->pile->size;
+		reason(advice, "+ %u of the option reserve", cache->pile->size);
+	}
 	advice->magazines_want = (uint64_t)QUARTERS * rounds * slots;
 	if (rounds > 0 && advice->advised < advice->magazines_want)
 		reason(advice,

@@ -21,6 +21,7 @@
 #include "mag_stats.h"
 #include "outside/inside.h"
 #include "slot/thread.h"
+#include "visits/reserve.h"
 #include "visits/sweep.h"
 
 /* So many events fit an answer, with the largest numbers. */
@@ -41,7 +42,8 @@ struct places {
 	uint64_t out;     /* with users, and on their way */
 	uint64_t lcores;  /* in magazines of slots */
 	uint64_t depot;   /* in full magazines of the depots */
-	uint64_t slabs;   /* in slabs, and in segments of the region */
+	uint64_t slabs;   /* in slabs, in segments of the region, and in the reserve */
+	uint64_t reserve; /* in the latter alone */
 	uint64_t caches;  /* of a pool: in rte_mempool's caches */
 };
 
@@ -56,7 +58,8 @@ at_most(uint64_t objects, uint64_t *left)
 static void
 places_of(const struct mag_cache *cache, const struct mag_answer_ask *ask, struct places *places)
 {
-	uint64_t left = MAG_STAT(cache->region->objects), lcores, depot = 0, slabs = 0;
+	uint64_t left = MAG_STAT(cache->region->objects), lcores, depot = 0;
+	uint64_t slabs = places->reserve = mag_reserve_objects(cache);
 	struct mag_home *home;
 	unsigned int part;
 
@@ -104,6 +107,7 @@ add_places(struct rte_tel_data *data, const struct places *places)
 	const struct mag_answer_row rows[] = {
 		{"objects", places->objects}, {"out", places->out},     {"lcores", places->lcores},
 		{"depot", places->depot},     {"slabs", places->slabs}, {"caches", places->caches},
+		{"reserve", places->reserve},
 	};
 
 	mag_answer_rows(data, rows, RTE_DIM(rows));

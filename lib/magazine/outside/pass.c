@@ -49,6 +49,7 @@
 #include "sources/elastic_service.h"
 #include "visits/purge.h"
 #include "visits/recover.h"
+#include "visits/reserve.h"
 
 /* Memory is low for so long after there was none for somebody. */
 #define LOW_MS 1000
@@ -194,7 +195,7 @@ static void
 pass_visit(struct mag_cache *cache, void *arg)
 {
 	struct pass *pass = arg;
-	bool due, pool, marked, crossed;
+	bool due, pool, marked, crossed, reserve;
 	uint64_t available;
 
 	if (!guard_begin(pass, cache))
@@ -210,14 +211,16 @@ pass_visit(struct mag_cache *cache, void *arg)
 	marked = MAG_STAT(cache->marked);
 	crossed = marked && mag_mark_look(cache, &available);
 	pool = cache->flags & MAG_CACHE_POOL;
+	reserve = cache->pile != NULL;
 	if (!pool)
 		guard_end(pass);
 	pass_work(pass, cache, due);
+	mag_reserve_fill(cache);
 	if (pool)
 		guard_end(pass);
 	if (crossed)
 		mag_mark_tell(cache, available);
-	if (marked)
+	if (marked || reserve)
 		pass->next = RTE_MIN(pass->next, pass->now + mag_ms_to_tsc(MAG_MARK_MS));
 }
 

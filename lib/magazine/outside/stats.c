@@ -8,6 +8,7 @@
 #include "base/params.h"
 #include "cache/cache.h"
 #include "mag_stats.h"
+#include "visits/reserve.h"
 
 /*
  * Free objects, never more than there were at some moment of the call. Each place where they can be
@@ -150,8 +151,10 @@ available_once(const struct mag_cache *cache)
 	uint64_t sum;
 
 	flow_in(cache, count, slots, &in);
+	/* In between: what comes from there or goes there is met once. */
+	sum = mag_reserve_objects(cache);
 	flow_out(cache, count, slots, &out, rounds);
-	sum = rest(in.slabs, out.slabs);
+	sum += rest(in.slabs, out.slabs);
 	for (part = 0; part < count; part++)
 		sum += rest(in.slots[part], out.slots[part]) +
 		       rest(in.magazines[part], out.magazines[part]) * rounds[part];

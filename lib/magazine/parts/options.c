@@ -19,6 +19,7 @@
 #define INTERVAL_MAX_MS (3600 * 1000)
 #define BLOCK_MAX 4096
 #define CONTENTION_MAX 1000000
+#define RESERVE_MAX 1048576
 #define CLEAR_MIN_MAX (1024 * 1024)
 /* Where the C library does not know it, as on AArch64. */
 #define LINE_SIZE_FILE "/sys/devices/system/cpu/cpu0/cache/index0/coherency_line_size"
@@ -129,6 +130,12 @@ set_cache(struct mag_options *options, const char *value)
 }
 
 static bool
+set_reserve(struct mag_options *options, const char *value)
+{
+	return set_number(&options->reserve, value, RESERVE_MAX);
+}
+
+static bool
 set_switch(bool *option, const char *value)
 {
 	unsigned long number;
@@ -234,6 +241,7 @@ static const struct {
 	{"pressure", "must be 0 (never low) or 1 to 100 (percent of the time)", set_pressure},
 	{"cache", "must be 0 (off) or 1 to " RTE_STR(RTE_MEMPOOL_CACHE_MAX_SIZE) " objects",
 	 set_cache},
+	{"reserve", "must be 0 (none) or 1 to 1048576 objects", set_reserve},
 	{"replace",
 	 "must be names of mempool handlers joined by +, as ring_mp_mc+ring_sp_sc, "
 	 "and in " MAG_SWITCHES_ENV " alone",
@@ -279,7 +287,7 @@ set_pair(struct parser *parser, const char *key, const char *value)
 	MAG_LOG(ERR,
 		"%s: option %s=%s: unknown key, must be one of rounds, interval, block, mirror, "
 		"visit, magazines, guard, audit, holders, check, contention, clear_min, pressure, "
-		"cache, replace",
+		"cache, reserve, replace",
 		parser->who, key, value != NULL ? value : "");
 	return -1;
 }
@@ -294,7 +302,8 @@ is_switches_only(const struct mag_options *options)
 	       options->visit == mag_options_default.visit &&
 	       options->contention == mag_options_default.contention &&
 	       options->clear_min == mag_options_default.clear_min &&
-	       options->cache == mag_options_default.cache;
+	       options->cache == mag_options_default.cache &&
+	       options->reserve == mag_options_default.reserve;
 }
 
 /* 0, or -EINVAL after one log line; parser->options may have changed then. */

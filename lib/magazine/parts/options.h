@@ -43,6 +43,7 @@ struct mag_options {
 	uint32_t cache;
 	bool holders;     /**< of a pool: who drew each object is recorded */
 	uint32_t sampled; /**< of a pool: audit, of one object in so many; 0: of none */
+	uint32_t reserve; /**< of a pool: objects for privileged threads alone */
 	bool check;       /**< free objects, and what lies between them, must stay as they are */
 };
 

@@ -23,6 +23,7 @@
 
 #include "base/counter.h"
 #include "base/deadline.h"
+#include "visits/reserve.h"
 #include "visits/steal.h"
 #include "visits/sweep.h"
 
@@ -393,7 +394,8 @@ raise(_Atomic uint64_t *peak, uint64_t value)
 void
 mag_steal_note_peaks(struct mag_cache *cache)
 {
-	uint64_t reachable = mag_cache_reachable(cache), objects = MAG_STAT(cache->region->objects);
+	uint64_t reachable = mag_cache_reachable(cache) + mag_reserve_objects(cache);
+	uint64_t objects = MAG_STAT(cache->region->objects);
 
 	raise(&cache->peak_out, objects - RTE_MIN(reachable, objects));
 	raise(&cache->peak_lcores, mag_cache_in_lcores(cache));
@@ -422,6 +424,8 @@ mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n,
 		mag_events_add_rarely(&cache->events, MAG_EVENT_STEAL, now);
 	if ((now = MAG_STAT(common->steal_denied)) != denied)
 		mag_events_add_rarely(&cache->events, MAG_EVENT_DENIED, now);
+	if (unlikely(got < n))
+		got += mag_reserve_take(cache, objects + got, n - got, request->some);
 	if (unlikely(got < n && !request->some))
 		mag_steal_failed(cache);
 	return got;

@@ -168,6 +168,19 @@ look_at_segment(struct mag_cache *cache, const struct mag_segment *segment, uint
 	}
 }
 
+static void
+look_at_reserve(struct mag_cache *cache, uint64_t now)
+{
+	uint32_t i, size = cache->pile != NULL ? cache->pile->size : 0;
+	void *object;
+
+	for (i = 0; i < size; i++) {
+		object = mag_pile_look(cache->pile, i);
+		if (object != NULL)
+			mag_holders_see(cache, &object, 1, now);
+	}
+}
+
 void
 mag_holders_look(struct mag_cache *cache, uint64_t now)
 {
@@ -181,6 +194,7 @@ mag_holders_look(struct mag_cache *cache, uint64_t now)
 		look_at_depot(cache, home, now);
 		look_at_slots(cache, home, now);
 	}
+	look_at_reserve(cache, now);
 	LIST_FOREACH(segment, &cache->region->all, any)
 		look_at_segment(cache, segment, now);
 }

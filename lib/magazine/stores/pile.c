@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "base/counter.h"
+#include "base/meta.h"
+#include "stores/pile.h"
+
+/* Counts, until nobody has taken an object meanwhile. */
+#define COUNTS 4
+
+struct mag_pile *
+mag_pile_make(uint32_t size, int node)
+{
+	struct mag_pile *pile =
+		mag_meta_zalloc(sizeof(*pile) + (size_t)size * sizeof(pile->place[0]), node);
+
+	if (pile != NULL)
+		pile->size = size;
+	return pile;
+}
+
+unsigned int
+mag_pile_take(struct mag_pile *pile, void **objects, unsigned int n)
+{
+	unsigned int got = 0;
+	uint32_t i;
+
+	for (i = 0; i < pile->size && got < n; i++) {
+		if (mag_pile_look(pile, i) == NULL)
+			continue;
+		/* acquire: pairs with mag_pile_put() */
+		objects[got] =
+			atomic_exchange_explicit(&pile->place[i], NULL, memory_order_acquire);
+		got += objects[got] != NULL;
+	}
+	/* release: pairs with mag_pile_count(): before a user has them */
+	atomic_fetch_add_explicit(&pile->taken, got, memory_order_release);
+	return got;
+}
+
+bool
+mag_pile_put(struct mag_pile *pile, uint32_t place, void *object)
+{
+	void *none = NULL;
+
+	/* release: pairs with mag_pile_take(): the object is free */
+	return atomic_compare_exchange_strong_explicit(&pile->place[place], &none, object,
+						       memory_order_release, memory_order_relaxed);
+}
+
+uint64_t
+mag_pile_count(const struct mag_pile *pile)
+{
+	unsigned int tries;
+	uint64_t taken, count;
+	uint32_t i;
+
+	for (tries = 0; tries < COUNTS; tries++) {
+		/* acquire: the places are read after it */
+		taken = atomic_load_explicit(&pile->taken, memory_order_acquire);
+		for (i = 0, count = 0; i < pile->size; i++)
+			count += mag_pile_look(pile, i) != NULL;
+		/* acquire: the places were read before it */
+		atomic_thread_fence(memory_order_acquire);
+		if (MAG_STAT(pile->taken) == taken)
+			return count;
+	}
+	/* An object that was taken, freed and put back may have been met twice. */
+	return 0;
+}
+
+void
+mag_pile_forget(struct mag_pile *pile)
+{
+	uint32_t i;
+
+	for (i = 0; i < pile->size; i++)
+		atomic_store_explicit(&pile->place[i], NULL, memory_order_relaxed);
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/* Option reserve: objects for threads that say that they are privileged. */
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <rte_errno.h>
+
+#include "../common/log.h"
+#include "harness.h"
+#include "pool.h"
+#include "rte_mempool_magazine.h"
+
+#define COUNT 2000
+#define RESERVE 100
+#define PLAIN (COUNT - RESERVE)
+#define HELD 10
+#define WAIT_MS 20000
+
+static const struct {
+	const char *options;
+	unsigned int cache_size;
+} settings[] = {
+	{"interval=10ms,reserve=100", 0},
+	{"interval=10ms,reserve=100", 250},
+	{"interval=10ms,reserve=100,guard=1", 0},
+	{"interval=10ms,reserve=100,audit=1,holders=1", 0},
+	{"interval=10ms,reserve=100,audit=1/8", 0},
+	{"interval=10ms,reserve=100,check=1", 250},
+	{"interval=10ms,reserve=100,visit=0", 0},
+	{"interval=10ms,reserve=100,magazines=0", 0},
+};
+
+static void *objects[COUNT + 1];
+
+static struct rte_mempool *
+make(unsigned int setting)
+{
+	harness_need_ours("reserve");
+	return pool_make(POOL_SPEC(COUNT, 256, .config = settings[setting].options,
+				   .cache_size = settings[setting].cache_size));
+}
+
+/* Once maintenance has filled the reserve, a thread like all others has the rest. */
+static void
+assert_filled(struct rte_mempool *mp)
+{
+	unsigned int ms, n = COUNT;
+
+	for (ms = 0; ms < WAIT_MS && n != PLAIN; ms++) {
+		usleep(1000);
+		n = pool_get_all(mp, objects);
+		rte_mempool_put_bulk(mp, objects, n);
+	}
+	assert_int_equal(n, PLAIN);
+	assert_int_equal(rte_mempool_avail_count(mp), COUNT);
+}
+
+TEST(privileged_threads_have_the_reserve_when_there_is_nothing_else)
+{
+	struct rte_mempool *mp;
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(settings); i++) {
+		mp = make(i);
+		log_begin();
+		assert_int_equal(pool_get_all(mp, objects), PLAIN);
+		assert_int_equal(rte_mempool_avail_count(mp), RESERVE);
+		rte_mempool_magazine_privileged(true);
+		/* All or none: what is too much leaves it whole. */
+		assert_true(rte_mempool_get_bulk(mp, objects + PLAIN, RESERVE + 1) < 0);
+		assert_int_equal(rte_mempool_avail_count(mp), RESERVE);
+		/* One that there is besides is taken first. */
+		rte_mempool_put(mp, objects[0]);
+		assert_int_equal(rte_mempool_get_bulk(mp, objects, 1), 0);
+		assert_int_equal(rte_mempool_get(mp, &objects[PLAIN]), 0);
+		assert_int_equal(rte_mempool_get_bulk(mp, objects + PLAIN + 1, RESERVE - 1), 0);
+		assert_true(rte_mempool_get(mp, &objects[COUNT]) < 0);
+		rte_mempool_magazine_privileged(false);
+		assert_int_equal(rte_mempool_avail_count(mp), 0);
+		rte_mempool_put_bulk(mp, objects, COUNT);
+		assert_filled(mp);
+		rte_mempool_free(mp);
+		log_end();
+		assert_int_equal(log_lines(), 0);
+	}
+}
+
+TEST(a_killed_thread_takes_of_the_reserve_only_what_it_has)
+{
+	struct rte_mempool *mp = make(0);
+	int status;
+	pid_t pid;
+
+	assert_int_equal(pool_get_all(mp, objects), PLAIN);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		rte_mempool_magazine_privileged(true);
+		if (rte_mempool_get_bulk(mp, objects, HELD) == 0)
+			raise(SIGKILL);
+		_exit(1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	rte_mempool_magazine_privileged(true);
+	assert_true(rte_mempool_get_bulk(mp, objects, RESERVE - HELD + 1) < 0);
+	assert_int_equal(rte_mempool_get_bulk(mp, objects, RESERVE - HELD), 0);
+	rte_mempool_magazine_privileged(false);
+	rte_mempool_free(mp);
+}
+
+TEST(a_reserve_of_the_whole_pool_is_refused)
+{
+	struct rte_mempool *mp = pool_empty(POOL_SPEC(RESERVE, 64, .config = "reserve=100"));
+
+	harness_need_ours("reserve");
+	log_begin();
+	assert_true(rte_mempool_populate_default(mp) < 0);
+	log_end();
+	assert_true(log_has("reserve=100: must be less than its 100 objects"));
+	rte_mempool_free(mp);
+}
+
+int
+main(int argc, char **argv)
+{
+	return HARNESS_RUN(argc, argv, 1);
+}

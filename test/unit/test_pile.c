@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <pthread.h>
+#include <sched.h>
+
+#include "eal.h"
+
+#include "base/meta.h"
+#include "mag_region.h"
+#include "stores/pile.h"
+
+#define PLACES 8u
+#define THREADS 3
+#define TURNS 20000
+
+static struct mag_pile *pile;
+static _Atomic unsigned int users[PLACES], bad;
+
+static int
+setup(void **state)
+{
+	RTE_SET_USED(state);
+	pile = mag_pile_make(PLACES, MAG_NODE_ANY);
+	return pile == NULL;
+}
+
+static int
+teardown(void **state)
+{
+	RTE_SET_USED(state);
+	mag_meta_free(pile);
+	return 0;
+}
+
+static unsigned int
+put(void *object)
+{
+	uint32_t i;
+
+	for (i = 0; i < PLACES && !mag_pile_put(pile, i, object); i++)
+		;
+	return i;
+}
+
+TEST(test_a_pile_has_what_was_put_and_no_more_than_its_places, setup, teardown)
+{
+	void *objects[PLACES + 1];
+
+	assert_int_equal(mag_pile_take(pile, objects, 1), 0);
+	for (uintptr_t i = 1; i <= PLACES; i++) {
+		assert_int_equal(put((void *)i), i - 1);
+		assert_int_equal(mag_pile_count(pile), i);
+	}
+	assert_int_equal(put((void *)(uintptr_t)(PLACES + 1)), PLACES);
+	assert_int_equal(mag_pile_take(pile, objects, 3), 3);
+	assert_int_equal(mag_pile_count(pile), PLACES - 3);
+	assert_int_equal(mag_pile_take(pile, objects, PLACES + 1), PLACES - 3);
+	assert_int_equal(put((void *)1), 0);
+	mag_pile_forget(pile);
+	assert_int_equal(mag_pile_count(pile), 0);
+}
+
+static void *
+take_and_put(void *arg)
+{
+	void *objects[PLACES];
+	unsigned int i, n, turn;
+
+	RTE_SET_USED(arg);
+	for (turn = 0; turn < TURNS; turn++) {
+		n = mag_pile_take(pile, objects, 1 + turn % PLACES);
+		for (i = 0; i < n; i++)
+			bad += atomic_fetch_add(&users[(uintptr_t)objects[i] - 1], 1) != 0;
+		bad += mag_pile_count(pile) > PLACES - n;
+		for (i = 0; i < n; i++) {
+			atomic_fetch_sub(&users[(uintptr_t)objects[i] - 1], 1);
+			while (put(objects[i]) == PLACES)
+				sched_yield();
+		}
+	}
+	return NULL;
+}
+
+TEST(test_an_object_is_one_takers_alone, setup, teardown)
+{
+	pthread_t thread[THREADS];
+
+	for (uintptr_t i = 1; i <= PLACES; i++)
+		put((void *)i);
+	for (unsigned int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, take_and_put, NULL), 0);
+	for (unsigned int i = 0; i < THREADS; i++)
+		pthread_join(thread[i], NULL);
+	assert_int_equal(bad, 0);
+	assert_int_equal(mag_pile_count(pile), PLACES);
+}
+
+TEST_PROGRAM(1)

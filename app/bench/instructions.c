@@ -31,6 +31,7 @@
 #include <rte_version.h>
 
 #include "cache/cache.h"
+#include "mag_maint.h"
 
 #define POOL_OBJECTS 8191
 #define OBJECT_SIZE 64
@@ -285,6 +286,11 @@ run_service(const struct path *path)
 		return -1;
 	rte_service_component_runstate_set(id, 1);
 	rte_service_runstate_set(id, 1);
+	/* The first pass, which may be the control thread's. */
+	while (cache != NULL && mag_maint_runner() == MAG_MAINT_NONE) {
+		op_service(&id, NULL, 1);
+		usleep(1000);
+	}
 	run_bulks(path, &id, "-");
 	if (cache != NULL)
 		cache_free(cache);

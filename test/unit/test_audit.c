@@ -957,16 +957,16 @@ static __rte_noinline unsigned int
 compare_stacks(unsigned int path)
 {
 	void *expected[MAG_STACK_MAX], *taken[MAG_STACK_MAX];
-	static volatile unsigned int left, right;
+	static volatile unsigned int returns[2];
 	unsigned int depth, i;
 
 	if (path > 1) {
 		if (path % 2 == 0) {
 			depth = compare_stacks(path / 2);
-			left++;
+			returns[0]++;
 		} else {
 			depth = compare_stacks(path / 2);
-			right++;
+			returns[1]++;
 		}
 		return depth;
 	}

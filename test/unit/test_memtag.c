@@ -308,15 +308,14 @@ TEST(test_look_ups_ignore_the_tag, setup_slab, fixture_teardown)
 
 TEST(test_parts_are_found_whatever_the_tag)
 {
-	struct {
-		struct mag_map map;
-		struct mag_map_begin begin[2];
-	} two = {.map = {.count = 2}, .begin = {{0x1000, 0}, {0x2000, 1}}};
 	static struct mag_region parts;
+	struct mag_map *map;
 
-	atomic_init(&parts.map, &two.map);
+	assert_int_equal(mag_map_with(NULL, 0x2000, 0x2fff, 1, MAG_NODE_ANY, &map), 0);
+	mag_map_publish(&parts.map, map);
 	assert_int_equal(mag_region_part_of(&parts, with_tag((void *)0x1800, 15)), 0);
 	assert_int_equal(mag_region_part_of(&parts, with_tag((void *)0x2800, 15)), 1);
+	mag_map_forget(&parts.map);
 }
 
 TEST(test_what_is_no_object_leaves_the_tags_of_others_alone, setup_slab, fixture_teardown)

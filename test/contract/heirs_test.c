@@ -48,6 +48,7 @@
 #define KILLS_FULL 100
 #define WORKERS 3
 #define BATCH 8
+#define STOPPED_US 50000
 #define BOXES 512
 #define MANY 8191
 #define WORKER_KILLS 50
@@ -299,17 +300,18 @@ rear_and_kill(void)
 	return 0;
 }
 
-/* In the middle of its maintenance: EAL's memory lock counts it for ever. */
+/* In the middle of its maintenance: EAL's memory lock counts it until somebody gives it back. */
 static int
-die_as_a_reader(void)
+stop_as_a_reader(void)
 {
 	void *object;
 
 	rte_mempool_walk(pool_find, NULL);
 	HOLDS(the_pool != NULL && rte_mempool_get(the_pool, &object) == 0);
 	rte_mempool_put(the_pool, object);
-	mag_hold_begin();
-	raise(SIGKILL);
+	while (!mag_hold_begin())
+		usleep(1000);
+	raise(SIGSTOP);
 	return 0;
 }
 
@@ -337,7 +339,7 @@ run_as_child(int argc, char **argv, const char *what)
 		if (what[0] == NURSERY[0])
 			return rear_and_kill();
 		if (what[0] == READER[0])
-			return die_as_a_reader();
+			return stop_as_a_reader();
 		return what[0] == MAKER[0] ? make_and_be_killed(us) : use_until_it_is_dead();
 	}
 	if (harness_start_eal(argc, argv, 1) < 0)
@@ -395,19 +397,34 @@ TEST(pools_of_a_killed_secondary_are_taken_over)
 	rte_memzone_free(rte_memzone_lookup(SHARED));
 }
 
+static void *
+write_once(void *arg)
+{
+	rte_mcfg_mem_write_lock();
+	rte_mcfg_mem_write_unlock();
+	return arg;
+}
+
 TEST(memory_comes_and_goes_after_processes_were_killed_in_their_maintenance)
 {
 	struct rte_mempool *mp = pool_anywhere(POOL_SPEC(OBJECTS, 64, .config = OPTIONS), CHUNK);
+	pthread_t writer;
 	unsigned int i;
 	int status;
+	pid_t pid;
 
 	assert_int_equal(share(), 0);
 	for (i = 0; i < KILLS; i++) {
-		status = harness_copy_status(harness_copy(ENV_CHILD, READER " 0", NULL));
-		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+		pid = harness_copy(ENV_CHILD, READER " 0", NULL);
+		assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+		assert_true(WIFSTOPPED(status));
+		assert_int_equal(pthread_create(&writer, NULL, write_once, NULL), 0);
+		/* Maintenance of this process comes by meanwhile. */
+		usleep(STOPPED_US);
+		kill(pid, SIGKILL);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
 		/* Else the runner ends this. */
-		rte_mcfg_mem_write_lock();
-		rte_mcfg_mem_write_unlock();
+		pthread_join(writer, NULL);
 	}
 	rte_mempool_free(mp);
 	rte_memzone_free(rte_memzone_lookup(CHUNK));

@@ -14,15 +14,17 @@
 #include "base/peer.h"
 #include "base/process.h"
 
-/* For other readers, in turns: a pass takes less. */
+/* For other processes, in turns: what they do takes less. */
 #define TURNS 10
 #define TURN_US 100
 
 /*
- * For each place in the table of processes: who is a reader, and in the upper half which table that
- * is. The file may be older than the table.
+ * For each place in the table of processes: which one wants the lock, in the upper half which table
+ * that is, since the file may be older than the table, and HOLDS: it has the lock.
  */
 static _Atomic uint64_t *words;
+
+#define HOLDS (UINT64_C(1) << 63)
 
 static bool
 words_map(void)
@@ -39,74 +41,90 @@ words_map(void)
 	return words != NULL;
 }
 
-/* This process's, and what is in it when it is a reader; NULL: it has none, or is alone. */
+/* This process's, and what it is when the lock is wanted; NULL: it has none, or is alone. */
 static _Atomic uint64_t *
-own_word(uint64_t *set)
+own_word(uint64_t *wants)
 {
 	unsigned int place;
 	uint32_t table_id;
 
 	if (!mag_peer_place(&place, &table_id) || !words_map())
 		return NULL;
-	*set = (uint64_t)table_id << 32 | mag_process_id;
+	*wants = ((uint64_t)table_id << 32 & ~HOLDS) | mag_process_id;
 	return &words[place];
 }
 
-/* True: a living process is a reader. */
-static bool
-others_read(void)
+/* Of a dead process: fails where another one was faster. */
+static void
+give_back(_Atomic uint64_t *word, uint64_t was)
 {
-	bool alive = false;
+	if (!atomic_compare_exchange_strong_explicit(word, &was, 0, memory_order_relaxed,
+						     memory_order_relaxed) ||
+	    (was & HOLDS) == 0)
+		return;
+	MAG_LOG(NOTICE, "a process died in its maintenance: it does not keep EAL's memory lock");
+	rte_mcfg_mem_read_unlock();
+}
+
+/* True: another process that lives wants the lock, or has it. */
+static bool
+others_want(void)
+{
 	uint64_t own, word;
+	bool found = false;
 	unsigned int i;
 
 	if (own_word(&own) == NULL)
 		return false;
 	for (i = 0; i < MAG_PEER_PLACES; i++) {
-		word = MAG_STAT(words[i]);
-		if (word == own || word >> 32 != own >> 32)
+		/* seq_cst: of two that look at once, one at least sees the other */
+		word = atomic_load_explicit(&words[i], memory_order_seq_cst);
+		if ((uint32_t)word == (uint32_t)own || (word & ~HOLDS) >> 32 != own >> 32)
 			continue;
-		if (!mag_peer_has_left(i, (uint32_t)word)) {
-			alive = true;
-			continue;
-		}
-		/* Fails where another process was faster. */
-		if (atomic_compare_exchange_strong_explicit(
-			    &words[i], &word, 0, memory_order_relaxed, memory_order_relaxed)) {
-			MAG_LOG(NOTICE, "a process died in its maintenance: it does not keep EAL's "
-					"memory lock");
-			rte_mcfg_mem_read_unlock();
-		}
+		if (mag_peer_has_left(i, (uint32_t)word))
+			give_back(&words[i], word);
+		else
+			found = true;
 	}
-	return alive;
+	return found;
 }
 
 void
 mag_hold_mend(void)
 {
-	others_read();
+	others_want();
 }
 
-void
+bool
 mag_hold_begin(void)
 {
-	_Atomic uint64_t *word;
+	uint64_t wants;
+	_Atomic uint64_t *word = own_word(&wants);
 	unsigned int turn;
-	uint64_t set;
 
-	for (turn = 0; turn < TURNS && others_read(); turn++)
+	for (turn = 0; word != NULL; turn++) {
+		/* An earlier process's, at this place, is given back first. */
+		if (!others_want()) {
+			atomic_store_explicit(word, wants, memory_order_seq_cst);
+			if (!others_want())
+				break;
+			atomic_store_explicit(word, 0, memory_order_relaxed);
+		}
+		if (turn == TURNS)
+			return false;
 		usleep(TURN_US);
+	}
 	rte_mcfg_mem_read_lock();
-	word = own_word(&set);
 	if (word != NULL)
-		atomic_store_explicit(word, set, memory_order_relaxed);
+		atomic_store_explicit(word, wants | HOLDS, memory_order_relaxed);
+	return true;
 }
 
 void
 mag_hold_end(void)
 {
-	uint64_t set;
-	_Atomic uint64_t *word = own_word(&set);
+	uint64_t wants;
+	_Atomic uint64_t *word = own_word(&wants);
 
 	if (word != NULL)
 		atomic_store_explicit(word, 0, memory_order_relaxed);

@@ -13,18 +13,26 @@
  * it is a reader, in a word of its own of a file that all map (EAL takes no file away), and whoever
  * finds the word of a dead process clears it and is no reader any more in its place.
  *
- * The word is set after the lock is taken, and cleared before it is given back: a process that is
+ * The note is made after the lock is taken, and erased before it is given back: a process that is
  * killed in these few instructions is a reader for ever. The other way round a lock that nobody
  * holds could be given back.
  *
- * Who waits for the lock clears no words. So nobody waits beside a living reader, at least not
- * soon: that one may be killed, and a writer come, so that all wait.
+ * Who waits for the lock gives back nobody's. So only one of these processes waits for it or has
+ * it: others may have it stopped, and killed when a writer waits, and then all would wait. Each
+ * says first, in its word, that it wants the lock, and lets it be where another one does so too.
  *
  * In a debugger: `words` in hold.c, by place in the table of processes (peer.c).
  */
 
-/** No memory comes or goes until mag_hold_end(). By the control thread; may wait. */
-void mag_hold_begin(void);
+#include <stdbool.h>
+
+/**
+ * No memory comes or goes until mag_hold_end(). By the control thread; may wait.
+ *
+ * @return
+ *   False: another process holds it, or wants to: try again in some ms.
+ */
+bool mag_hold_begin(void);
 void mag_hold_end(void);
 /** Give back what dead processes hold. At any time, also when EAL ends. */
 void mag_hold_mend(void);

@@ -57,7 +57,8 @@ mag_heir_look(void)
 	if (at_last != MAG_PEERS_POOLS_OF_DEAD || mag_eal_end_has_begun())
 		return;
 	/* EAL stays as long. Who only looks does not hold it. */
-	mag_hold_begin();
+	if (!mag_hold_begin())
+		return;
 	if (mag_peers_are_mapped())
 		mag_pass_between(take_over);
 	mag_hold_end();

@@ -95,25 +95,28 @@ struct pass {
 	bool reap;
 	bool trim;    /* what regions have to spare goes back to the system */
 	bool guarded; /* not on a service lcore, which rte_eal_cleanup() waits for */
-	bool ended;   /* EAL has ended, or is about to */
+	bool ended;   /* before its time: EAL has ended, or is about to, or another one works */
 	bool due;     /* some cache was due */
 };
 
 /*
  * Keep EAL's end away from a cache. No memory may come or go until guard_end(), which for caches of
- * the library is at once. False: it is too late.
+ * the library is at once. False: it is too late, or another process does so at this moment.
  */
 static bool
 guard_begin(struct pass *pass, const struct mag_cache *cache)
 {
+	bool held;
+
 	if (!pass->guarded)
 		return true;
 	/* EAL may still end in the next instant. */
 	if (!pass->ended && !mag_eal_end_has_begun() && mag_meta_is_mapped(cache)) {
-		mag_hold_begin();
-		if (mag_meta_is_mapped(cache))
+		held = mag_hold_begin();
+		if (held && mag_meta_is_mapped(cache))
 			return true;
-		mag_hold_end();
+		if (held)
+			mag_hold_end();
 	}
 	pass->ended = true;
 	return false;
@@ -322,9 +325,8 @@ pass_bury(struct pass *pass)
 	if (!pass->due)
 		return;
 	if (pass->guarded) {
-		if (mag_eal_end_has_begun() || !mag_peers_are_mapped())
+		if (mag_eal_end_has_begun() || !mag_peers_are_mapped() || !mag_hold_begin())
 			return;
-		mag_hold_begin();
 	}
 	if (mag_peers_are_mapped())
 		mag_peers_bury(recover, mag_thread_release_all);

@@ -642,7 +642,7 @@ TEST(test_every_allocation_that_fails_leaks_nothing, setup_ground, teardown)
 	assert_int_equal(heap_balance(), before);
 }
 
-TEST(test_the_first_type_of_a_pool_leaves_room_to_grow, setup_ground, teardown)
+TEST(test_the_first_type_of_a_pool_is_the_largest_within_the_bound, setup_ground, teardown)
 {
 	unsigned int lcores = RTE_MAX(rte_lcore_count(), mag_thread_owners());
 	const struct {
@@ -654,7 +654,8 @@ TEST(test_the_first_type_of_a_pool_leaves_room_to_grow, setup_ground, teardown)
 		{8ull * lcores * 14, 14},
 		{8ull * lcores * 254 - 1, 126},
 		{8ull * lcores * 254, 254},
-		{8ull * lcores * 510, 254},
+		{8ull * lcores * 510 - 1, 254},
+		{8ull * lcores * 510, 510},
 	};
 
 	for (unsigned int i = 0; i < RTE_DIM(rows); i++) {

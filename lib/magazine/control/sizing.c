@@ -7,8 +7,6 @@
 #include "parts/type.h"
 #include "visits/sweep.h"
 
-/* A first type leaves room to grow. */
-#define POOL_FIRST_MAX 254
 /* Slots that may come after the cache was made and still find magazines. */
 #define SPARE_SLOTS 2
 
@@ -35,11 +33,9 @@ mag_cache_type_bound(const struct mag_cache *cache)
 	if ((cache->flags & MAG_CACHE_POOL) == 0 || MAG_STAT(cache->options.rounds) != 0 ||
 	    cache->flags & MAG_CACHE_NOMAGAZINES || !mag_cache_may_visit(cache))
 		return type;
-	/* Off, because too many lcores ran: on again when they are gone. */
-	if (type == 0)
-		return mag_type_pool(cache->expected, slots_of(cache), POOL_FIRST_MAX);
 	bound = mag_type_pool(cache->expected, slots_of(cache), MAG_ROUNDS_MAX);
-	return RTE_MIN(type, bound);
+	/* 0: off, because too many lcores ran; on again when they are gone. */
+	return type == 0 ? bound : RTE_MIN(type, bound);
 }
 
 uint32_t
@@ -98,6 +94,6 @@ mag_cache_type_first(const struct mag_cache *cache)
 	if (rounds != 0)
 		return rounds;
 	if (cache->flags & MAG_CACHE_POOL)
-		return mag_type_pool(cache->expected, running_slots(), POOL_FIRST_MAX);
+		return mag_type_pool(cache->expected, running_slots(), MAG_ROUNDS_MAX);
 	return mag_type_first(mag_cache_type_size(cache));
 }

@@ -38,7 +38,7 @@ bool mag_type_is_pool(uint64_t rounds);
  * of all slots, two each, hold at most a quarter of the pool.
  *
  * @param limit
- *   Rounds that the answer may not exceed: 254 for a first type.
+ *   Rounds that the answer may not exceed.
  * @return
  *   Rounds, or 0 when not even the smallest type is within the bound.
  */

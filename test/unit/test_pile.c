@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "eal.h"
 
 #include "base/meta.h"
 #include "mag_region.h"
+#include "stepper.h"
 #include "stores/pile.h"
 
 #define PLACES 8u
@@ -91,6 +95,59 @@ TEST(test_an_object_is_one_takers_alone, setup, teardown)
 	for (unsigned int i = 0; i < THREADS; i++)
 		pthread_join(thread[i], NULL);
 	assert_int_equal(bad, 0);
+	assert_int_equal(mag_pile_count(pile), PLACES);
+}
+
+/* Of a child, and the one after which it is killed. */
+static uint64_t steps, last;
+
+static void
+step(uintptr_t place)
+{
+	RTE_SET_USED(place);
+	if (++steps == last)
+		kill(getpid(), SIGKILL);
+}
+
+/* Steps through a take and a put of the first one; did it come to their end? */
+static bool
+child_ends(void)
+{
+	int status;
+	pid_t pid = fork();
+	void *object;
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		stepper_begin(step);
+		mag_pile_take(pile, &object, 1);
+		mag_pile_put(pile, 0, object);
+		stepper_end();
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status);
+}
+
+TEST(test_a_process_that_is_killed_leaves_all_but_one_object, setup, teardown)
+{
+	void *objects[PLACES];
+	unsigned int left;
+
+	skip_without_steps();
+	for (uintptr_t i = 1; i <= PLACES; i++)
+		put((void *)i);
+	for (last = 1; !child_ends(); last++) {
+		left = mag_pile_count(pile);
+		assert_in_range(left, PLACES - 1, PLACES);
+		assert_int_equal(mag_pile_take(pile, objects, PLACES), left);
+		for (uintptr_t i = 1; i <= PLACES; i++) {
+			assert_true(left < PLACES ? i == 1 || objects[i - 2] == (void *)i :
+						    objects[i - 1] == (void *)i);
+			assert_int_equal(put((void *)i), i - 1);
+		}
+	}
+	assert_true(last > 1);
 	assert_int_equal(mag_pile_count(pile), PLACES);
 }
 

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <rte_common.h>
+
 #include "base/counter.h"
 #include "base/meta.h"
 #include "stores/pile.h"
-
-/* Counts, until nobody has taken an object meanwhile. */
-#define COUNTS 4
 
 struct mag_pile *
 mag_pile_make(uint32_t size, int node)
@@ -46,25 +45,23 @@ mag_pile_put(struct mag_pile *pile, uint32_t place, void *object)
 						       memory_order_release, memory_order_relaxed);
 }
 
+/*
+ * An object that is taken, freed and put back meanwhile may be met twice. So many places as nothing
+ * was taken from meanwhile are full at the end.
+ */
 uint64_t
 mag_pile_count(const struct mag_pile *pile)
 {
-	unsigned int tries;
-	uint64_t taken, count;
+	/* acquire: the places are read after it */
+	uint64_t before = atomic_load_explicit(&pile->taken, memory_order_acquire), count = 0, met;
 	uint32_t i;
 
-	for (tries = 0; tries < COUNTS; tries++) {
-		/* acquire: the places are read after it */
-		taken = atomic_load_explicit(&pile->taken, memory_order_acquire);
-		for (i = 0, count = 0; i < pile->size; i++)
-			count += mag_pile_look(pile, i) != NULL;
-		/* acquire: the places were read before it */
-		atomic_thread_fence(memory_order_acquire);
-		if (MAG_STAT(pile->taken) == taken)
-			return count;
-	}
-	/* An object that was taken, freed and put back may have been met twice. */
-	return 0;
+	for (i = 0; i < pile->size; i++)
+		count += mag_pile_look(pile, i) != NULL;
+	/* acquire: the places were read before it */
+	atomic_thread_fence(memory_order_acquire);
+	met = MAG_STAT(pile->taken) - before;
+	return count - RTE_MIN(count, met);
 }
 
 void

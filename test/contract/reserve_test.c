@@ -19,6 +19,9 @@
 #define HELD 10
 #define WAIT_MS 20000
 
+/* Set in a copy of this program that is a secondary process: the pool. */
+#define ENV_POOL "MAGAZINE_RESERVE_POOL"
+
 static const struct {
 	const char *options;
 	unsigned int cache_size;
@@ -88,6 +91,51 @@ TEST(privileged_threads_have_the_reserve_when_there_is_nothing_else)
 	}
 }
 
+/* Where a pool is used up, what users free is in no slab or depot before it is a user's again. */
+TEST(what_a_user_frees_goes_to_the_reserve_before_others_have_it)
+{
+	struct rte_mempool *mp = make(0);
+	unsigned int ms;
+	void *object;
+
+	assert_int_equal(pool_get_all(mp, objects), PLAIN);
+	rte_mempool_magazine_privileged(true);
+	assert_int_equal(rte_mempool_get_bulk(mp, objects + PLAIN, RESERVE), 0);
+	rte_mempool_magazine_privileged(false);
+	rte_mempool_put_bulk(mp, objects, HELD);
+	for (ms = 0; ms < WAIT_MS && rte_mempool_get(mp, &object) == 0; ms++) {
+		rte_mempool_put(mp, object);
+		usleep(1000);
+	}
+	assert_true(ms < WAIT_MS);
+	assert_int_equal(rte_mempool_avail_count(mp), HELD);
+	rte_mempool_magazine_privileged(true);
+	assert_int_equal(rte_mempool_get_bulk(mp, objects, HELD), 0);
+	rte_mempool_magazine_privileged(false);
+	rte_mempool_put_bulk(mp, objects, COUNT);
+	rte_mempool_free(mp);
+}
+
+static int
+is_killed_with_some(struct rte_mempool *mp)
+{
+	HOLDS(rte_mempool_get(mp, objects) < 0);
+	rte_mempool_magazine_privileged(true);
+	HOLDS(rte_mempool_get_bulk(mp, objects, HELD) == 0);
+	return raise(SIGKILL);
+}
+
+static void
+assert_was_killed_with_some(struct rte_mempool *mp, int status)
+{
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	rte_mempool_magazine_privileged(true);
+	assert_true(rte_mempool_get_bulk(mp, objects, RESERVE - HELD + 1) < 0);
+	assert_int_equal(rte_mempool_get_bulk(mp, objects, RESERVE - HELD), 0);
+	rte_mempool_magazine_privileged(false);
+	rte_mempool_free(mp);
+}
+
 TEST(a_killed_thread_takes_of_the_reserve_only_what_it_has)
 {
 	struct rte_mempool *mp = make(0);
@@ -97,19 +145,19 @@ TEST(a_killed_thread_takes_of_the_reserve_only_what_it_has)
 	assert_int_equal(pool_get_all(mp, objects), PLAIN);
 	pid = fork();
 	assert_true(pid >= 0);
-	if (pid == 0) {
-		rte_mempool_magazine_privileged(true);
-		if (rte_mempool_get_bulk(mp, objects, HELD) == 0)
-			raise(SIGKILL);
-		_exit(1);
-	}
+	if (pid == 0)
+		_exit(is_killed_with_some(mp));
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-	rte_mempool_magazine_privileged(true);
-	assert_true(rte_mempool_get_bulk(mp, objects, RESERVE - HELD + 1) < 0);
-	assert_int_equal(rte_mempool_get_bulk(mp, objects, RESERVE - HELD), 0);
-	rte_mempool_magazine_privileged(false);
-	rte_mempool_free(mp);
+	assert_was_killed_with_some(mp, status);
+}
+
+TEST(so_does_a_secondary_process)
+{
+	struct rte_mempool *mp = make(0);
+
+	assert_int_equal(pool_get_all(mp, objects), PLAIN);
+	assert_was_killed_with_some(mp,
+				    harness_copy_status(harness_copy(ENV_POOL, mp->name, NULL)));
 }
 
 TEST(a_reserve_of_the_whole_pool_is_refused)
@@ -124,8 +172,20 @@ TEST(a_reserve_of_the_whole_pool_is_refused)
 	rte_mempool_free(mp);
 }
 
+static int
+secondary(int argc, char **argv, const char *pool)
+{
+	struct rte_mempool *mp;
+
+	if (harness_start_secondary(argc, argv, 1) < 0)
+		return HARNESS_REFUSED;
+	mp = rte_mempool_magazine_lookup(pool);
+	HOLDS(mp != NULL);
+	return is_killed_with_some(mp);
+}
+
 int
 main(int argc, char **argv)
 {
-	return HARNESS_RUN(argc, argv, 1);
+	return HARNESS_RUN_OR_CHILD(argc, argv, 1, ENV_POOL, secondary);
 }

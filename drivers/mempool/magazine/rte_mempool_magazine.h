@@ -90,8 +90,8 @@ const struct mag_mirror *rte_mempool_magazine_mirror(const struct rte_mempool *m
  * May the calling thread have the reserve of mempools? With the option "reserve=N" N objects of a
  * mempool lie apart, and count as free. A get that finds no others has them if its thread is
  * privileged: threads of control traffic, say, which has to go on when the mempool is used up.
- * Maintenance fills the reserve again within 100 ms, as far as objects come back to slabs and
- * depot. No thread is privileged at first.
+ * Maintenance fills the reserve again every 100 ms, as far as objects are free then, but not with
+ * those in caches of rte_mempool. No thread is privileged at first.
  *
  * Thread safe: it is about the calling thread alone, and all mempools of this driver.
  *

@@ -49,7 +49,7 @@
 #include "sources/elastic_service.h"
 #include "visits/purge.h"
 #include "visits/recover.h"
-#include "visits/reserve.h"
+#include "visits/steal.h"
 
 /* Memory is low for so long after there was none for somebody. */
 #define LOW_MS 1000
@@ -218,7 +218,7 @@ pass_visit(struct mag_cache *cache, void *arg)
 	if (!pool)
 		guard_end(pass);
 	pass_work(pass, cache, due);
-	mag_reserve_fill(cache);
+	mag_steal_for_reserve(cache);
 	if (pool)
 		guard_end(pass);
 	if (crossed)

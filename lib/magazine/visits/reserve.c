@@ -45,8 +45,8 @@ mag_reserve_fill(struct mag_cache *cache)
 	}
 }
 
-static void
-put_back(struct mag_cache *cache, void *const *objects, unsigned int n)
+void
+mag_reserve_put(struct mag_cache *cache, void *const *objects, unsigned int n)
 {
 	struct mag_pile *pile = cache->pile;
 	unsigned int done = 0;
@@ -71,7 +71,7 @@ mag_reserve_take(struct mag_cache *cache, void **objects, unsigned int n, bool s
 	all = got + mag_pile_take(cache->pile, objects + got, n - got);
 	if (all < n && !some) {
 		mag_cache_give(cache, objects, got);
-		put_back(cache, objects + got, all - got);
+		mag_reserve_put(cache, objects + got, all - got);
 		all = 0;
 	}
 	mag_request_end(&cache->common, &request);

@@ -32,6 +32,8 @@
 #define STEAL_SWEEPS 2
 /* An allocation that found too few looks again while others are in the middle of something. */
 #define LOOKS 8
+/* Objects that are stolen for the reserve at once: who is killed with them loses so many. */
+#define RESERVED 16u
 
 static uint64_t
 home_reachable(const struct mag_home *home)
@@ -378,6 +380,44 @@ steal(struct mag_cache *cache, void **objects, unsigned int n, struct mag_reques
 	mag_request_end(&cache->common, request);
 	visit_release(cache, homes);
 	return got;
+}
+
+/* Once around, and for nobody in particular: no user counts it. */
+static unsigned int
+steal_of_others(struct mag_cache *cache, void **objects, unsigned int n)
+{
+	struct mag_request request = {.some = true};
+	uint64_t deadline = mag_deadline_in(STEAL_US);
+	unsigned int got = 0, part, homes = visit_lock_until(cache, deadline);
+	bool may_visit = mag_cache_may_visit(cache);
+	struct mag_home *home;
+
+	MAG_FOREACH_HOME(cache, part, home) {
+		if (part >= homes)
+			break;
+		if (!may_visit)
+			mag_sweep_ask(home);
+		else if (got < n && !is_still_denied(home))
+			got += home_steal(home, objects + got, n - got, &request, deadline);
+	}
+	mag_request_end(&cache->common, &request);
+	visit_release(cache, homes);
+	return got;
+}
+
+void
+mag_steal_for_reserve(struct mag_cache *cache)
+{
+	void *objects[RESERVED];
+	uint32_t missing;
+	unsigned int got = 1;
+
+	mag_reserve_fill(cache);
+	while (cache->pile != NULL && got > 0 && !MAG_STAT(cache->dying)) {
+		missing = cache->pile->size - (uint32_t)mag_reserve_objects(cache);
+		got = missing > 0 ? steal_of_others(cache, objects, RTE_MIN(missing, RESERVED)) : 0;
+		mag_reserve_put(cache, objects, got);
+	}
 }
 
 static void

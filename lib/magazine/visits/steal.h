@@ -16,6 +16,11 @@
  */
 unsigned int mag_cache_steal(struct mag_cache *cache, void **objects, unsigned int n,
 			     struct mag_request *request);
+/**
+ * Fill the reserve with what slabs and depots have, and then with what slots of other threads have;
+ * owners that may not be visited are asked to flush. For maintenance.
+ */
+void mag_steal_for_reserve(struct mag_cache *cache);
 /** Look how many objects users and slots have, and note the most. */
 void mag_steal_note_peaks(struct mag_cache *cache);
 /** An allocation fails: it is counted, and an event. */

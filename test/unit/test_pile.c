@@ -98,9 +98,37 @@ TEST(test_an_object_is_one_takers_alone, setup, teardown)
 	assert_int_equal(mag_pile_count(pile), PLACES);
 }
 
-/* Of a child, and the one after which it is killed. */
 static uint64_t steps, last;
 
+/* What lies in the first place moves to the last one. */
+static void
+move(uintptr_t place)
+{
+	void *object;
+
+	RTE_SET_USED(place);
+	if (++steps == last && mag_pile_take(pile, &object, 1) == 1)
+		mag_pile_put(pile, PLACES - 1, object);
+}
+
+TEST(test_an_object_that_moves_meanwhile_is_counted_once_at_most, setup, teardown)
+{
+	uint64_t count;
+	void *object;
+
+	skip_without_steps();
+	for (last = 1, steps = 1; steps >= last; last++) {
+		assert_int_equal(put((void *)1), 0);
+		steps = 0;
+		stepper_begin(move);
+		count = mag_pile_count(pile);
+		stepper_end();
+		assert_in_range(count, 0, 1);
+		assert_int_equal(mag_pile_take(pile, &object, 1), 1);
+	}
+}
+
+/* After the last one the child is killed. */
 static void
 step(uintptr_t place)
 {
@@ -137,6 +165,7 @@ TEST(test_a_process_that_is_killed_leaves_all_but_one_object, setup, teardown)
 	skip_without_steps();
 	for (uintptr_t i = 1; i <= PLACES; i++)
 		put((void *)i);
+	steps = 0;
 	for (last = 1; !child_ends(); last++) {
 		left = mag_pile_count(pile);
 		assert_in_range(left, PLACES - 1, PLACES);

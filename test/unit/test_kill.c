@@ -4,6 +4,9 @@
  * A process that is killed at any instruction: forked children go through the library step by step,
  * one is killed after each of so many steps. Then maintenance recovers, one thread takes all that
  * there is, and only what the dead one held itself may be missing.
+ *
+ * An heir is killed while it takes the pool of a killed process over: then the parent takes it over
+ * from whichever of the two has it.
  */
 
 #include "eal.h"
@@ -23,28 +26,15 @@
 #include "outside/maint.h"
 #include "outside/pass.h"
 #include "stepper.h"
-#include "visits/purge.h"
+#include "victims.h"
 #include "visits/recover.h"
 #include "visits/sweep.h"
 
-#define COUNT 1024
 #define SIZE 64
 #define SEGMENTS (COUNT / FIXTURE_BLOCK)
 #define ROUNDS 14
 /* With MAGAZINE_FULL: after each step of what is short, after some of what takes 100,000. */
 #define FULL_STEPS UINT64_C(5000000)
-/* What parent and child know of each other. */
-static struct shared {
-	_Atomic uint64_t steps;
-	_Atomic uint64_t last; /* step after which it is killed */
-	_Atomic uint64_t place;
-	_Atomic uint32_t held; /* objects, outside of calls */
-	_Atomic uint32_t taking, giving;
-	_Atomic uint32_t id;     /* mag_process_id */
-	_Atomic uint32_t victim; /* of a process that died before */
-	_Atomic bool done;
-} * shared;
-
 static void
 setup_visit(uint32_t visit)
 {
@@ -76,167 +66,6 @@ teardown(void **state __rte_unused)
 }
 
 /* The child */
-
-static void *mine[COUNT];
-
-static void
-take(unsigned int n)
-{
-	shared->taking = n;
-	if (mag_cache_take_all(cache, mine + shared->held, n, true) == 0)
-		shared->held += n;
-	shared->taking = 0;
-}
-
-static void
-give(unsigned int n)
-{
-	shared->giving = n;
-	mag_cache_give(cache, mine + shared->held - n, n);
-	shared->held -= n;
-	shared->giving = 0;
-}
-
-static void
-fill_magazines(void)
-{
-	take(200);
-	give(200);
-}
-
-static void
-nothing(void)
-{
-}
-
-static void
-get_and_put_one(void)
-{
-	take(1);
-	give(1);
-}
-
-static void
-exchange(void)
-{
-	take(20);
-	take(50);
-	give(45);
-	take(3);
-	give(28);
-}
-
-/* Slabs and segments go and come, all magazines being off. */
-static void
-off(void)
-{
-	mag_cache_purge(cache);
-}
-
-static void
-slabs(void)
-{
-	take(40);
-	give(10);
-	take(5);
-	give(35);
-}
-
-static void
-on(void)
-{
-	mag_cache_enable(cache);
-	slabs();
-}
-
-/* So many that others' magazines are needed. */
-static void
-take_most(void)
-{
-	fill_magazines();
-	take(COUNT - 100);
-}
-
-static void
-steal(void)
-{
-	take(90);
-	give(90);
-	take(99);
-}
-
-static void
-flush(void)
-{
-	mag_cache_flush_slot(cache, mag_thread_slot());
-}
-
-static void
-reap(void)
-{
-	mag_cache_reap_now(cache, false);
-}
-
-static void
-resize(void)
-{
-	mag_cache_resize(cache, 30, false);
-	mag_cache_resize(cache, 14, false);
-}
-
-static void
-blocks(void)
-{
-	void *first[2];
-
-	shared->taking = 2 * FIXTURE_BLOCK;
-	if (mag_cache_take_blocks(cache, first, 2) == 0)
-		shared->held += 2 * FIXTURE_BLOCK;
-}
-
-/* Another one has died in the middle of an exchange, and its magazines are nowhere. */
-static void
-leave_a_victim(void)
-{
-	struct mag_magazine *full[2];
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		fill_magazines();
-		shared->victim = mag_process_id;
-		mag_slot_enter(own_slot());
-		mag_slot_exchange_begin(own_slot());
-		mag_depot_take(&cache->first.depot, &cache->first.depot.full, 2, full);
-		kill(getpid(), SIGKILL);
-	}
-	waitpid(pid, NULL, 0);
-	take(1);
-	give(1);
-}
-
-static void
-recover_victim(void)
-{
-	mag_recover(cache, shared->victim);
-}
-
-static const struct victim {
-	const char *name;
-	void (*before)(void), (*act)(void);
-	unsigned int kills;
-} victims[] = {
-	{"claim", nothing, get_and_put_one, 60},
-	{"get_and_put", fill_magazines, get_and_put_one, 60},
-	{"exchange", fill_magazines, exchange, 300},
-	{"slabs", off, slabs, 200},
-	{"magazines_come", off, on, 150},
-	{"steal", take_most, steal, 100},
-	{"flush", fill_magazines, flush, 60},
-	{"reap", fill_magazines, reap, 20},
-	{"resize", fill_magazines, resize, 10},
-	{"blocks", off, blocks, 50},
-	{"recover", leave_a_victim, recover_victim, 30},
-};
 
 static void
 step(uintptr_t place)
@@ -363,12 +192,14 @@ kill_after(const struct victim *victim, uint64_t last, uint32_t owners)
 	*shared = (struct shared){.last = last};
 	/* Whoever dies first in a case of two is recovered after the second. */
 	assert_int_equal(mag_maint_interval(MAG_INTERVAL_MAX_MS), 0);
+	victim->parent_before();
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0)
 		child(victim);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	victim->parent_after();
 	more = lost_in_exchange();
 	assert_int_equal(mag_maint_interval(1), 0);
 	updates = mag_maint_updates();
@@ -381,7 +212,7 @@ kill_after(const struct victim *victim, uint64_t last, uint32_t owners)
 static void
 kill_at_each_step(const char *name)
 {
-	const struct victim *victim = victims;
+	const struct victim *victim = victim_of(name);
 	uint64_t steps, kills, i;
 	uint32_t owners;
 
@@ -389,10 +220,8 @@ kill_at_each_step(const char *name)
 		printf("# skip: nothing steps here\n");
 		skip();
 	}
-	while (strcmp(victim->name, name) != 0)
-		victim++;
 	kills = victim->kills;
-	fill_magazines();
+	victim_fill_magazines();
 	owners = mag_thread_owners();
 	kill_after(victim, UINT64_MAX, owners);
 	assert_true(shared->done);
@@ -459,6 +288,11 @@ TEST(test_a_process_killed_in_blocks_takes_only_what_it_held, setup, teardown)
 TEST(test_a_process_killed_in_recovery_takes_only_what_it_held, setup, teardown)
 {
 	kill_at_each_step("recover");
+}
+
+TEST(test_a_process_killed_in_taking_over_takes_only_what_it_held, setup, teardown)
+{
+	kill_at_each_step("take_over");
 }
 
 TEST(test_a_process_killed_where_nobody_is_visited_takes_two_magazines_at_most, setup_quiet,

@@ -28,6 +28,8 @@
 
 /** Tries between two looks at the holder; a power of two. About a millisecond. */
 #define MAG_LOCK_TRIES 16384u
+/** The same where each try gives the CPU away: on a busy one that takes a time slice of another. */
+#define MAG_LOCK_YIELDS 32u
 
 struct mag_lock {
 	_Atomic uint32_t holder; /**< mag_process_id of the holder, 0 = free */
@@ -85,7 +87,7 @@ mag_lock_wait(struct mag_lock *lock)
 
 	while (unlikely(!mag_lock_try(lock))) {
 		sched_yield();
-		if (++tries % MAG_LOCK_TRIES == 0 && mag_lock_break(lock))
+		if (++tries % MAG_LOCK_YIELDS == 0 && mag_lock_break(lock))
 			return true;
 	}
 	return false;

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "eal.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/hold.h"
+#include "base/peer.h"
+#include "control/registry.h"
+#include "fixture.h"
+#include "outside/heir.h"
+#include "victims.h"
+#include "visits/purge.h"
+#include "visits/recover.h"
+#include "visits/sweep.h"
+
+struct shared *shared;
+
+static void *mine[COUNT];
+
+static void
+take(unsigned int n)
+{
+	shared->taking = n;
+	if (mag_cache_take_all(cache, mine + shared->held, n, true) == 0)
+		shared->held += n;
+	shared->taking = 0;
+}
+
+static void
+give(unsigned int n)
+{
+	shared->giving = n;
+	mag_cache_give(cache, mine + shared->held - n, n);
+	shared->held -= n;
+	shared->giving = 0;
+}
+
+void
+victim_fill_magazines(void)
+{
+	take(200);
+	give(200);
+}
+
+static void
+nothing(void)
+{
+}
+
+static void
+get_and_put_one(void)
+{
+	take(1);
+	give(1);
+}
+
+static void
+exchange(void)
+{
+	take(20);
+	take(50);
+	give(45);
+	take(3);
+	give(28);
+}
+
+/* Slabs and segments go and come, all magazines being off. */
+static void
+off(void)
+{
+	mag_cache_purge(cache);
+}
+
+static void
+slabs(void)
+{
+	take(40);
+	give(10);
+	take(5);
+	give(35);
+}
+
+static void
+on(void)
+{
+	mag_cache_enable(cache);
+	slabs();
+}
+
+/* So many that others' magazines are needed. */
+static void
+take_most(void)
+{
+	victim_fill_magazines();
+	take(COUNT - 100);
+}
+
+static void
+steal(void)
+{
+	take(90);
+	give(90);
+	take(99);
+}
+
+static void
+flush(void)
+{
+	mag_cache_flush_slot(cache, mag_thread_slot());
+}
+
+static void
+reap(void)
+{
+	mag_cache_reap_now(cache, false);
+}
+
+static void
+resize(void)
+{
+	mag_cache_resize(cache, 30, false);
+	mag_cache_resize(cache, 14, false);
+}
+
+static void
+blocks(void)
+{
+	void *first[2];
+
+	shared->taking = 2 * FIXTURE_BLOCK;
+	if (mag_cache_take_blocks(cache, first, 2) == 0)
+		shared->held += 2 * FIXTURE_BLOCK;
+}
+
+/* Its magazines are nowhere then. */
+static void
+die_in_an_exchange(void)
+{
+	struct mag_magazine *full[2];
+
+	shared->victim = mag_process_id;
+	mag_slot_enter(own_slot());
+	mag_slot_exchange_begin(own_slot());
+	mag_depot_take(&cache->first.depot, &cache->first.depot.full, 2, full);
+	kill(getpid(), SIGKILL);
+}
+
+static void
+leave_a_victim(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		victim_fill_magazines();
+		die_in_an_exchange();
+	}
+	waitpid(pid, NULL, 0);
+	take(1);
+	give(1);
+}
+
+static void
+recover_victim(void)
+{
+	mag_recover(cache, shared->victim);
+}
+
+/*
+ * Stand in front of the library's own. The parent's control thread would be faster than the heir;
+ * and EAL's memory lock, which the heir has while it takes over, is lost in a few instructions
+ * (hold.h).
+ */
+void
+mag_heir_look(void)
+{
+}
+
+bool
+mag_hold_begin(void)
+{
+	return true;
+}
+
+void
+mag_hold_end(void)
+{
+}
+
+/* The parent's pool is another process's, which dies as the victim above. */
+static void
+leave_a_pool(void)
+{
+	struct mag_listing *listing = cache->listing;
+	pid_t pid;
+
+	mag_registry_remove(cache);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		victim_fill_magazines();
+		take(30);
+		cache->process = mag_process_id;
+		cache->pid = mag_process_pid;
+		mag_registry_insert(cache);
+		die_in_an_exchange();
+	}
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	free(listing);
+}
+
+/* As one that has attached does. */
+static void
+take_over(void)
+{
+	atomic_store(&mag_process_is_child, false);
+	LIBRARYS(mag_heir_look)();
+}
+
+/* As the heir does, and by the same signs. */
+static void
+take_over_again(void)
+{
+	assert_int_equal(mag_peers_pools(), MAG_PEERS_POOLS_OF_DEAD);
+	wait_until(mag_cache_list_inherit() == 1);
+	assert_int_equal(mag_peers_pools(), MAG_PEERS_NO_POOLS);
+	assert_int_equal(cache->process, mag_process_id);
+	assert_int_equal(mag_cache_listed(), 1);
+	/* The control thread, which looks for heirs, had no other cache. */
+	mag_cache_observer();
+}
+
+static const struct victim victims[] = {
+	{"claim", nothing, get_and_put_one, 60, nothing, nothing},
+	{"get_and_put", victim_fill_magazines, get_and_put_one, 60, nothing, nothing},
+	{"exchange", victim_fill_magazines, exchange, 300, nothing, nothing},
+	{"slabs", off, slabs, 200, nothing, nothing},
+	{"magazines_come", off, on, 150, nothing, nothing},
+	{"steal", take_most, steal, 100, nothing, nothing},
+	{"flush", victim_fill_magazines, flush, 60, nothing, nothing},
+	{"reap", victim_fill_magazines, reap, 20, nothing, nothing},
+	{"resize", victim_fill_magazines, resize, 10, nothing, nothing},
+	{"blocks", off, blocks, 50, nothing, nothing},
+	{"recover", leave_a_victim, recover_victim, 30, nothing, nothing},
+	{"take_over", nothing, take_over, 60, leave_a_pool, take_over_again},
+};
+
+const struct victim *
+victim_of(const char *name)
+{
+	const struct victim *victim = victims;
+
+	while (strcmp(victim->name, name) != 0)
+		victim++;
+	return victim;
+}

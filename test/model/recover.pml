@@ -2,22 +2,24 @@
 
 /*
  * Recovery (recover.c) beside owners and a visitor that live, of an owner, a visitor and another
- * recovery that are killed after any of their steps: slots with what they say of themselves (torn,
- * pair.h), magazines with what they hold, the depot, the arena with its marks and what is pending,
- * the slab layer, and hands (hands.h). A magazine has one round.
- *
- * That a visitor and an owner exclude each other is bias.pml's, that lists are exact is
- * depot.pml's: both are taken for granted here, and so is that what a killed thread has stored is
- * seen, in its order. Where the code waits for a bounded time, this waits until somebody ends it.
+ * recovery that are killed before any of their steps, or after the last: slots with what they say
+ * of themselves (torn, pair.h), magazines with what they hold, the depot, the arena with its marks
+ * and what is pending, the slab layer, and hands (hands.h). killed.pml has the cache, owners.pml
+ * what owners do.
  *
  * Safety: when all have ended, each object is in one place, or with a user, and none is lost but
  * what the killed ones had as users; magazines are in a slot or on a list, or free in the arena;
  * nobody is left waiting. Which magazines are there at first, and which are full, is chosen.
  *
- * owners.pml has the cache and what owners do.
- *
- * Searched completely are an owner that is killed, alone and beside one that lives. Visitors, and a
- * recovery that is killed itself, are written, and not yet searched.
+ * What is abstracted:
+ * - A magazine has one round, a cache one home, two slots with an owner and five magazines. There
+ *   are no segments, no objects in transit, no shared slot.
+ * - That a visitor and an owner exclude each other is bias.pml's, that lists are exact is
+ *   depot.pml's. What a killed thread has stored is seen, in its order.
+ * - Who is to be killed is (is_mortal), at last after its last step. So each search ends with
+ *   recovery, and recovery of a thread that had nothing is among them.
+ * - The word of hands.h is its lowest bit, and whether it changed since it was read (moved).
+ * - Where the code waits for a bounded time, this waits until somebody ends it.
  *
  * Checks and mutations: `checks`.
  */
@@ -30,18 +32,13 @@
 #ifndef KILL
 #define KILL 1 /* 1: the owner, 2: the visitor, 4: the first that recovers */
 #endif
+#ifdef NO_SECOND_LOOK
+#define LOOK_AGAIN false
+#else
+#define LOOK_AGAIN true
+#endif
 
 #include "owners.pml"
-
-inline lock_try(lock, got)
-{
-	atomic {
-		if
-		:: lock == NONE -> lock = me + 1; got = true
-		:: else -> got = false
-		fi
-	}
-}
 
 #ifdef DETACH_UNSAID
 #define set_held(m, x) skip
@@ -53,180 +50,266 @@ inline lock_try(lock, got)
 
 inline detach_previous()
 {
-	atomic { m2 = slot[s].previous; held = slot[s].previous_rounds }
+	m2 = slot[s].previous;
+	held = slot[s].previous_rounds;
+	may_die();
 	set_held(m2, held);
+	may_die();
 	slot[s].torn = PREVIOUS;
+	may_die();
 	slot[s].previous = NONE;
+	may_die();
 	slot[s].previous_rounds = 0;
 	torn_end()
 }
 
 inline detach_loaded()
 {
-	atomic { m2 = slot[s].loaded; held = slot[s].rounds }
+	m2 = slot[s].loaded;
+	held = slot[s].rounds;
+	may_die();
 	set_held(m2, held);
+	may_die();
 	slot[s].torn = LOADED;
+	may_die();
 	slot[s].loaded = NONE;
+	may_die();
 	slot[s].rounds = 0;
 	torn_end()
 }
 
-/* One magazine of a slot, to the depot, or to the slabs with the slot let go; or a reap. */
-proctype visitor(byte me)
-{
-	byte m, m2, o, s, held;
-	bool got;
-
-	{
-		if
-		:: s = KILLED
-		:: s = LIVING
-		:: lock_try(working_set, got);
-			if
-			:: got -> depot_take(FULL, m2);
-				if
-				:: m2 != NONE -> hands_begin(); destroy(m2); hands_end()
-				:: else
-				fi;
-				working_set = NONE
-			:: else
-			fi;
-			goto visited
-		fi;
-		lock_try(visit_lock, got);
-		if
-		:: got
-		:: else -> goto visited
-		fi;
-#ifndef HANDS_LATE
-		hands_begin();
+#ifdef HANDS_LATE
+#define hands_in_time() skip
+#define hands_late() hands_begin()
+#else
+#define hands_in_time() hands_begin()
+#define hands_late() skip
 #endif
-		slot[s].visit = true;
+
+/* A full magazine of the depot goes to the slabs. */
+inline reap()
+{
+	if
+	:: atomic { working_set == NONE -> may_die(); working_set = me + 1; depot_take(FULL, m2) }
 		if
-		:: !slot[s].busy -> detach_previous()
-		:: !slot[s].busy -> detach_loaded()
-		:: slot[s].busy
+		:: m2 != NONE -> hands_begin(); destroy(m2); hands_end()
+		:: m2 == NONE
 		fi;
+		atomic { may_die(); working_set = NONE }
+	:: working_set != NONE
+	fi
+}
+
+/* One magazine of a slot, to the depot, or to the slabs with the slot let go. */
+inline visit_one()
+{
+	if
+	:: atomic { visit_lock == NONE -> may_die(); visit_lock = me + 1 }
+	:: visit_lock != NONE -> goto visited
+	fi;
+	hands_in_time();
+	if
+	:: s = KILLED
+	:: s = LIVING
+	fi;
+	atomic { may_die(); slot[s].visit = true }
+	if
+	:: atomic { !slot[s].busy && slot[s].previous != NONE -> detach_previous() }
+	:: atomic { !slot[s].busy && slot[s].loaded != NONE -> detach_loaded() }
+	:: true
+	fi;
+	atomic {
 		if
 		:: m2 != NONE -> depot_put(m2, (held -> FULL : EMPTY)); m2 = NONE
 		:: true
 		fi;
+		held = 0;
+		may_die();
 		slot[s].visit = false;
-		visit_lock = NONE;
-#ifdef HANDS_LATE
-		hands_begin();
-#endif
-		if :: m2 != NONE -> destroy(m2) :: else fi;
-		hands_end();
+		s = 0;
+		may_die();
+		visit_lock = NONE
+	}
+	hands_late();
+	if
+	:: m2 != NONE -> destroy(m2)
+	:: m2 == NONE
+	fi;
+	hands_end()
+}
+
+proctype visitor(byte me)
+{
+	byte m, m2, o, s, held, settled;
+
+	if
+	:: visit_one()
+	:: reap()
+	fi;
 visited:
-		skip
-	} unless { dead[me] }
+	atomic {
+		s = 0;
+died:
+		dead[me] = is_mortal(me);
+		m = 0; m2 = 0; o = 0; s = 0; held = 0; settled = 0
+	}
 }
 
 /* Recovery */
 
 #ifdef LOCKS_KEPT
-#define lock_take(lock) atomic { lock == NONE -> lock = me + 1 }
+#define lock_take(lock) lock == NONE -> may_die(); lock = me + 1
 #else
-#define lock_take(lock) atomic { lock == NONE || is_dead(lock) -> lock = me + 1 }
+#define lock_take(lock) lock == NONE || is_dead(lock) -> may_die(); lock = me + 1
 #endif
 
 inline mend()
 {
+	may_die();
 	if
 	:: slot[s].torn == SWAP_EMPTY || slot[s].torn == SWAP_FULL ->
-		atomic {
-			m2 = slot[s].torn_loaded;
-			m = (slot[s].loaded == m2 -> slot[s].previous : slot[s].loaded)
-		}
+		m2 = slot[s].torn_loaded;
+		m = (slot[s].loaded == m2 -> slot[s].previous : slot[s].loaded);
 		slot[s].loaded = m;
+		may_die();
 		slot[s].rounds = (slot[s].torn == SWAP_EMPTY -> 1 : 0);
+		may_die();
 		slot[s].previous = m2;
-		slot[s].previous_rounds = (slot[s].torn == SWAP_FULL -> 1 : 0)
+		may_die();
+		slot[s].previous_rounds = (slot[s].torn == SWAP_FULL -> 1 : 0);
+		may_die()
 	:: else
 	fi;
 	if
 	:: slot[s].torn == BOTH || slot[s].torn == LOADED ->
-		slot[s].loaded = NONE; slot[s].rounds = 0
+		slot[s].loaded = NONE;
+		may_die();
+		slot[s].rounds = 0;
+		may_die()
 	:: else
 	fi;
 	if
 	:: slot[s].torn == BOTH || slot[s].torn == PREVIOUS ->
-		slot[s].previous = NONE; slot[s].previous_rounds = 0
+		slot[s].previous = NONE;
+		may_die();
+		slot[s].previous_rounds = 0
 	:: else
 	fi;
 	torn_end();
-	atomic { m = NONE; m2 = NONE }
+	m = NONE;
+	m2 = NONE
 }
 
-#define in_hand(i) (hands[i] % 2 == 1 && !dead[i])
 #ifdef DEAD_HANDS
-#undef in_hand
-#define in_hand(i) (hands[i] % 2 == 1)
+#define has_in_hand(i) in_hand[i]
+#else
+#define has_in_hand(i) (in_hand[i] && !dead[i])
 #endif
 
 inline name_list(which)
 {
-	atomic {
-		for (m : 1 .. MAGAZINES) {
-			named[m] = named[m] || magazine[m].list == which
-		}
-		m = NONE
+	for (m : 1 .. MAGAZINES) {
+		named[m] = named[m] || magazine[m].list == which
 	}
+	m = NONE
 }
 
 /* What slots, lists and the arena name while nobody who lives has any in hand. */
 inline look()
 {
 	do
-	:: atomic { !in_hand(0) -> seen[0] = hands[0] }
-		atomic { !in_hand(1) -> seen[1] = hands[1] }
-		atomic { !in_hand(2) -> seen[2] = hands[2] }
+	:: atomic { !has_in_hand(KILLED) -> may_die(); looking = true; moved[KILLED] = false }
+		atomic { !has_in_hand(LIVING) -> moved[LIVING] = false }
+		atomic { !has_in_hand(VISITOR) -> moved[VISITOR] = false }
 		atomic {
 			for (m : 1 .. MAGAZINES) {
-				named[m] = magazine[m].pending || slot[0].loaded == m ||
-					slot[0].previous == m || slot[1].loaded == m ||
-					slot[1].previous == m
+				named[m] = slot[0].loaded == m || slot[0].previous == m ||
+					slot[1].loaded == m || slot[1].previous == m
 			}
+			name_list(FULL)
+		}
+		atomic { name_list(EMPTY) }
+		atomic {
+			for (m : 1 .. MAGAZINES) { named[m] = named[m] || magazine[m].pending }
 			m = NONE
 		}
-		name_list(FULL);
-		name_list(EMPTY);
-		if
-#ifdef NO_SECOND_LOOK
-		:: true -> break
-#else
-		:: !in_hand(0) && !in_hand(1) && !in_hand(2) && seen[0] == hands[0] &&
-			seen[1] == hands[1] && seen[2] == hands[2] ->
-			atomic { seen[0] = 0; seen[1] = 0; seen[2] = 0 }
-			break
-#endif
-		:: else
-		fi
+		atomic {
+			if
+			:: LOOK_AGAIN && (has_in_hand(KILLED) || has_in_hand(LIVING) ||
+				has_in_hand(VISITOR) || moved[KILLED] || moved[LIVING] ||
+				moved[VISITOR]) ->
+				for (m : 1 .. MAGAZINES) { named[m] = false }
+				looked = false
+			:: else -> looked = true
+			fi;
+			looking = false;
+			moved[KILLED] = false;
+			moved[LIVING] = false;
+			moved[VISITOR] = false;
+			m = NONE;
+			if
+			:: looked -> looked = false; break
+			:: else
+			fi
+		}
 	od
 }
 
-/* False: it is to be repeated. */
-inline recover(victim)
+/* All is free but what is named. */
+inline rebuild()
 {
-	lock_take(visit_lock);
+	for (n : 1 .. MAGAZINES) { may_die(); magazine[n].free = false }
+	for (n : 1 .. MAGAZINES) {
+		may_die();
+		magazine[n].out = magazine[n].out && named[n]
+	}
+	for (n : 1 .. MAGAZINES) {
+		if
+		:: !magazine[n].out -> may_die(); spoil(n); magazine[n].free = true
+		:: else
+		fi;
+		named[n] = false
+	}
+	n = 0
+}
+
+/* The victim; done is false: it is to be repeated. */
+inline recover()
+{
+	atomic {
+		lock_take(visit_lock);
 #ifndef NO_WORKING_SET
-	lock_take(working_set);
+		lock_take(working_set);
 #endif
-	slab_lock_take();
-	slab_lock = NONE;
-	s = KILLED;
-	if :: victim == KILLED -> mend(); slot[s].busy = false :: else fi;
+		may_die();
+		slab_lock_take();
+		slab_lock = NONE;
+		s = KILLED;
+		if
+		:: victim == KILLED -> mend(); may_die(); slot[s].busy = false
+		:: else
+		fi
+	}
 	/* What a visitor that is dead has left torn is closed still, and nobody is inside. */
-	s = LIVING;
 #ifndef NO_VISITED
-	if :: slot[s].torn != WHOLE && slot[s].visit -> !slot[s].busy; mend() :: else fi;
+	atomic {
+		s = LIVING;
+		if
+		:: slot[s].visit -> !slot[s].busy; mend()
+		:: slot[s].torn == WHOLE
+		fi
+	}
 #endif
-	s = KILLED;
-	if :: slot[s].torn != WHOLE && slot[s].visit && !slot[s].busy -> mend() :: else fi;
+	atomic {
+		s = KILLED;
+		if
+		:: slot[s].torn != WHOLE && slot[s].visit && !slot[s].busy -> mend()
+		:: else
+		fi
+	}
 #ifndef NO_VISIT
-	slot[0].visit = true;
-	slot[1].visit = true;
+	atomic { may_die(); slot[0].visit = true }
+	atomic { may_die(); slot[1].visit = true }
 	!slot[LIVING].busy;
 	if
 	:: !slot[KILLED].busy -> done = true
@@ -237,68 +320,78 @@ inline recover(victim)
 #endif
 	if
 	:: done ->
-		lock_take(arena_lock);
+		atomic { lock_take(arena_lock) }
 		look();
 		/* What nobody names. */
-		n = 1;
-		do
-		:: atomic { n <= MAGAZINES && !(magazine[n].out && !named[n]) -> n++ }
-		:: atomic { n <= MAGAZINES && magazine[n].out && !named[n] &&
-			magazine[n].held == 0 -> n++ }
-		:: n <= MAGAZINES && magazine[n].out && !named[n] && magazine[n].held > 0 ->
-			reached(2) drain(n); n++
-		:: else -> break
-		od;
-		atomic { for (n : 1 .. MAGAZINES) { magazine[n].free = false } }
-		atomic { for (n : 1 .. MAGAZINES) {
-			magazine[n].out = magazine[n].out && named[n] } }
-		atomic { for (n : 1 .. MAGAZINES) {
-			magazine[n].free = !magazine[n].out; named[n] = false }
-			n = 0 }
+		atomic {
+			n = 1;
+			do
+			:: n > MAGAZINES -> break
+			:: n <= MAGAZINES ->
+				if
+				:: magazine[n].out && !named[n] && magazine[n].held > 0 ->
+					reached(2) drain(n)
+				:: else
+				fi;
+				n++
+			od;
+			n = 0
+		}
+		atomic { rebuild() }
 		arena_let_go()
-	:: else -> reached(3) skip
+	:: !done -> reached(3) skip
 	fi;
-	slot[0].visit = false;
-	slot[1].visit = false;
-	working_set = NONE;
-	visit_lock = NONE;
-	n = 0;
-	s = 0
+	atomic {
+		may_die();
+		slot[0].visit = false;
+		may_die();
+		slot[1].visit = false;
+		may_die();
+		working_set = NONE;
+		may_die();
+		visit_lock = NONE;
+		s = 0;
+		recovered[victim] = done;
+		victim = 0;
+		done = false
+	}
 }
 
 #define is_left(i) (dead[i] && !recovered[i])
+/* Nobody else is to be killed whom this one recovers. */
+#define is_over(i) (!is_mortal(i) || i == me || (dead[i] && recovered[i]))
 
 proctype recovery(byte me)
 {
-	byte m, m2, n, o, s;
-	byte seen[3];
+	byte m, m2, n, o, s, settled, victim;
 	bool named[MAGAZINES + 1], recovered[SECOND];
-	bool done;
+	bool done, looked;
 
-	{
+	me == FIRST || dead[FIRST];
+	do
+	:: is_over(KILLED) && is_over(VISITOR) && is_over(FIRST) -> break
+	:: else ->
 		if
-		:: me == FIRST
-		:: me == SECOND && dead[FIRST]
-		:: me == SECOND && !dead[FIRST] && is_over -> goto recovered_all
+		:: is_left(KILLED) -> victim = KILLED
+		:: is_left(VISITOR) -> victim = VISITOR
+		:: me == SECOND && is_left(FIRST) -> victim = FIRST
 		fi;
-		do
-		:: is_left(KILLED) -> recover(KILLED); recovered[KILLED] = done
-		:: is_left(VISITOR) -> recover(VISITOR); recovered[VISITOR] = done
-		:: is_left(FIRST) -> recover(FIRST); recovered[FIRST] = done
-		:: is_over && !is_left(KILLED) && !is_left(VISITOR) && !is_left(FIRST) -> break
-		od;
-recovered_all:
-		skip
-	} unless { dead[me] }
+		recover()
+	od;
+	atomic {
+		s = 0;
+died:
+		dead[me] = is_mortal(me);
+		looking = false;
+		moved[KILLED] = false; moved[LIVING] = false; moved[VISITOR] = false;
+		for (m : 1 .. MAGAZINES) { named[m] = false }
+		recovered[KILLED] = false; recovered[VISITOR] = false; recovered[FIRST] = false;
+		m = 0; m2 = 0; n = 0; o = 0; s = 0; settled = 0; victim = 0;
+		done = false; looked = false
+	}
 }
 
-proctype killer()
-{
-	if :: KILL & 1 -> dead[KILLED] = true :: true fi;
-	if :: KILL & 2 -> dead[VISITOR] = true :: true fi;
-	if :: KILL & 4 -> dead[FIRST] = true :: true fi;
-	is_over = true
-}
+hidden byte places[OBJECTS + 1];
 
 proctype check()
 {
@@ -341,12 +434,15 @@ inline fill(m)
 	magazine[m].object = m;
 	if
 	:: object_out[m] = OUT; magazine[m].held = 1
-	:: magazine[m].held = 0
+	:: magazine[m].held = 0; magazine[m].object = NONE
 	fi
 }
 
 /* What a magazine in a slot once said that it holds is not true any more. */
 #define stale(m) magazine[m].held = 1 - magazine[m].held
+
+/* Free, with object m in the slabs. */
+#define leave_free(m) magazine[m].free = true; spoil(m)
 
 init {
 	byte i;
@@ -360,17 +456,19 @@ init {
 		:: fill(2); slot[KILLED].previous = 2;
 			slot[KILLED].previous_rounds = magazine[2].held;
 			stale(2)
-		:: magazine[2].free = true
+		:: leave_free(2)
 		fi;
 		magazine[3].out = true;
 		slot[LIVING].loaded = 3;
 		if
 		:: fill(4); magazine[4].list = (magazine[4].held -> FULL : EMPTY)
-		:: magazine[4].free = true
+		:: leave_free(4)
 		fi;
-		magazine[5].free = true;
+		leave_free(5);
 		object_out[5] = OUT;
 		had[5] = KILLED + 1;
+		object_out[6] = OUT;
+		had[6] = LIVING + 1;
 		run check();
 #ifndef NO_OWNER
 		run owner(KILLED);
@@ -385,6 +483,5 @@ init {
 #if KILL & 4
 		run recovery(SECOND);
 #endif
-		run killer()
 	}
 }

@@ -595,26 +595,18 @@ TEST(test_guard_pages_lie_before_and_behind_each_segment, NULL, teardown)
 
 /* Maintenance */
 
-/* Not soon after it grew last. */
-static void
-service_calmly(void)
-{
-	mag_elastic_calm(region);
-	mag_elastic_service(UINT64_MAX);
-}
-
 TEST(test_who_finds_less_than_the_reserve_leaves_word, setup_bare, teardown)
 {
 	assert_int_equal(region->elastic->wanted, 0);
 	alloc_bulk(objects, 1);
 	/* The last free segment became a slab. */
 	assert_int_equal(region->elastic->wanted, 1);
-	service_calmly();
+	mag_elastic_service(UINT64_MAX);
 	assert_int_equal(region->elastic->wanted, 0);
 	assert_int_equal(region_stats(region).segments, 2);
 	assert_int_equal(mag_cache_alloc_burst(cache, objects + 1, ALL), 2 * BLOCK - 1);
 	assert_int_equal(region->elastic->wanted, 1);
-	service_calmly();
+	mag_elastic_service(UINT64_MAX);
 	assert_int_equal(region_stats(region).segments, 3);
 	free_bulk(objects, 2 * BLOCK);
 }
@@ -637,56 +629,19 @@ TEST(test_a_want_of_another_process_does_not_hide_that_of_our_own, setup_bare, t
 	assert_int_equal(told, 0);
 	alloc_bulk(objects, 1);
 	assert_int_equal(told, 1);
-	service_calmly();
+	mag_elastic_service(UINT64_MAX);
 	assert_int_equal(region_stats(region).segments, 2);
 	/* What only the other one said, and what is no longer so. */
 	region->elastic->process++;
 	alloc_bulk(objects + 1, BLOCK);
 	mag_elastic_want(region, 0);
 	region->elastic->process--;
-	service_calmly();
+	mag_elastic_service(UINT64_MAX);
 	assert_int_equal(region_stats(region).segments, 3);
 	mag_elastic_want(region, 0);
-	service_calmly();
+	mag_elastic_service(UINT64_MAX);
 	assert_int_equal(region_stats(region).segments, 3);
 	free_bulk(objects, BLOCK + 1);
-}
-
-TEST(test_who_is_short_again_soon_gets_twice_as_much_and_asks_earlier, NULL, teardown)
-{
-	/* Allocated; segments then, and free ones below which the part asks. */
-	static const unsigned int turns[][3] = {{5, 2, 1}, {10, 4, 1}, {20, 8, 2}, {30, 16, 4}};
-	unsigned int had = 0, i;
-
-	make(PARAMS(400, .block = 10, .mode = MAG_REGION_NOMAGAZINES));
-	cache_make(MAG_CACHE_NOMAGAZINES);
-	assert_int_equal(mag_maint_stop(), 0);
-	mag_elastic_on_want = NULL;
-	for (i = 0; i < RTE_DIM(turns); i++) {
-		alloc_bulk(objects + had, turns[i][0]);
-		had += turns[i][0];
-		assert_int_equal(region->elastic->wanted, 1);
-		mag_elastic_service(UINT64_MAX);
-		assert_int_equal(region_stats(region).segments, turns[i][1]);
-		assert_int_equal(region->elastic->low[0], turns[i][2]);
-		/* Soon, however slow this machine is. */
-		region->elastic->hurry_until[0] = UINT64_MAX;
-	}
-	/* Until the next trim. */
-	mag_elastic_service(0);
-	assert_int_equal(region->elastic->low[0], 1);
-	assert_int_equal(region->elastic->hurry_until[0], 0);
-	free_bulk(objects, had);
-}
-
-TEST(test_no_step_is_larger_than_the_bound_or_the_eighth, setup_bare, teardown)
-{
-	alloc_bulk(objects, 1);
-	region->elastic->hurry_until[0] = UINT64_MAX;
-	region->elastic->step[0] = 1000000;
-	mag_elastic_service(UINT64_MAX);
-	assert_int_equal(region->elastic->step[0], (64 << 20) / region->elastic->segment_bytes);
-	free_bulk(objects, 1);
 }
 
 TEST(test_a_region_that_is_as_large_as_it_may_be_asks_nobody, setup_bare, teardown)

@@ -68,10 +68,6 @@ struct mag_elastic {
 		wanted_elsewhere; /**< by other processes: maintenance looks at its next turn */
 	/** By part, TSC before which no more is asked for: its node had none. */
 	_Atomic uint64_t retry_at[MAG_PARTS_MAX];
-	/** By part: free segments below which it asks: the reserve, or more while it hurries. */
-	_Atomic uint32_t low[MAG_PARTS_MAX];
-	_Atomic uint32_t step[MAG_PARTS_MAX];        /**< segments that it was last given at once */
-	_Atomic uint64_t hurry_until[MAG_PARTS_MAX]; /**< TSC: if short before, the step doubles */
 	_Atomic uint64_t grown, trimmed, grow_fails;
 	uint32_t taken_below; /**< all indices below it are taken; under the region's lock */
 	/** By index, under the region's lock: there is such a segment, or it comes or goes. */

@@ -200,7 +200,6 @@ mag_elastic_init(struct mag_region *region, const struct mag_region_params *para
 		return -ENOMEM;
 	elastic = region->elastic;
 	elastic->reserve = RTE_MIN(RTE_MAX(params->reserve, 1u), mag_elastic_segments_max(region));
-	mag_elastic_calm(region);
 	if (parts_make(region, params->node) != 0)
 		return -EINVAL;
 	if (mag_region_mirror_make(region, params->mirror,

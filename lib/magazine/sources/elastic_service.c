@@ -19,12 +19,6 @@
 
 /* A part gets an eighth of what there is at a time: few passes when a load grows. */
 #define GROWTH 8
-/*
- * One that is short again within this of its last growth gets twice as much as then: at most so
- * many bytes, or the eighth.
- */
-#define HURRY_US 50000
-#define HURRY_BYTES ((size_t)64 << 20)
 #define RETRY_US 1000000
 
 void (*mag_elastic_on_want)(void);
@@ -105,36 +99,16 @@ mag_elastic_shortage(void)
 
 /* Service */
 
-/* How many segments a part is given now, and how few make it ask again. */
-static uint32_t
-part_step(struct mag_region *region, uint32_t part)
-{
-	struct mag_elastic *elastic = region->elastic;
-	uint32_t step = RTE_MAX(MAG_STAT(region->segments) / GROWTH, elastic->reserve);
-	uint32_t most = (uint32_t)(HURRY_BYTES / elastic->segment_bytes), twice;
-
-	if (rte_rdtsc() < MAG_STAT(elastic->hurry_until[part])) {
-		twice = RTE_MIN(2 * MAG_STAT(elastic->step[part]), most);
-		step = RTE_MAX(step, twice);
-		atomic_store_explicit(&elastic->low[part], RTE_MAX(elastic->reserve, step / 2),
-				      memory_order_relaxed);
-	}
-	atomic_store_explicit(&elastic->step[part], step, memory_order_relaxed);
-	return step;
-}
-
 /* False: the system has no memory. */
 static bool
 part_grow(struct mag_region *region, uint32_t part)
 {
 	struct mag_elastic *elastic = region->elastic;
-	uint32_t n, want = part_step(region, part);
+	uint32_t n, want = RTE_MAX(MAG_STAT(region->segments) / GROWTH, elastic->reserve);
 	int ret = 0;
 
 	for (n = 0; n < want && ret == 0; n++)
 		ret = mag_elastic_grow(region, part);
-	atomic_store_explicit(&elastic->hurry_until[part], mag_deadline_in(HURRY_US),
-			      memory_order_relaxed);
 	if (ret != -ENOMEM)
 		return true;
 	atomic_store_explicit(&elastic->retry_at[part], mag_deadline_in(RETRY_US),
@@ -146,19 +120,7 @@ part_grow(struct mag_region *region, uint32_t part)
 static bool
 is_short(const struct mag_region *region, uint32_t part)
 {
-	return MAG_STAT(region->part[part].segments_free) < MAG_STAT(region->elastic->low[part]);
-}
-
-void
-mag_elastic_calm(struct mag_region *region)
-{
-	struct mag_elastic *elastic = region->elastic;
-	uint32_t part;
-
-	for (part = 0; part < MAG_PARTS_MAX; part++) {
-		atomic_store_explicit(&elastic->low[part], elastic->reserve, memory_order_relaxed);
-		atomic_store_explicit(&elastic->hurry_until[part], 0, memory_order_relaxed);
-	}
+	return MAG_STAT(region->part[part].segments_free) < region->elastic->reserve;
 }
 
 /* Of any part: its caches have objects from each. */
@@ -198,7 +160,6 @@ region_service(struct mag_region *region, uint64_t interval, struct mag_elastic_
 	if (mag_elastic_is_kept(region))
 		return;
 	if (now - MAG_STAT(elastic->trim_last) >= interval) {
-		mag_elastic_calm(region);
 		mag_elastic_trim(region, elastic->reserve, true);
 		atomic_store_explicit(&elastic->trim_last, now, memory_order_relaxed);
 	}

@@ -10,19 +10,15 @@
  * serviced counts the threads that do so, and is not destroyed before they are through.
  *
  * The data path takes no memory from the system. A thread that leaves a part fewer free segments
- * than its low mark sets the part's bit, and tells maintenance if the bit was not set. Maintenance
- * then takes segments for the part: an eighth of what there is, or the reserve if that is more.
- * When the system has none, the part is not asked for again for a second.
- *
- * The low mark is the reserve, but for a part that is short again soon after it was given segments:
- * it gets twice as many as last time, up to a bound, and its low mark is half of them, so that it
- * asks while the other half is still there. The next trim lowers the mark to the reserve.
+ * than the region's reserve sets the part's bit, and tells maintenance if the bit was not set.
+ * Maintenance then takes segments for the part: an eighth of what there is, or the reserve if that
+ * is more. When the system has none, the part is not asked for again for a second.
  *
  * A region of another process than the one that made it has its bits in a word of its own, since
  * maintenance of that process cannot be told from here: it looks at its next turn.
  *
  * In a debugger: elastic->wanted (a bit for each part that asked), elastic->retry_at,
- * elastic->low, elastic->step, elastic->in_service.
+ * elastic->in_service.
  */
 
 #include <stdbool.h>
@@ -39,21 +35,18 @@ void mag_elastic_list(struct mag_region *region);
 /** No longer; waits until no thread services it. */
 void mag_elastic_unlist(struct mag_region *region);
 
-/** No part hurries: the low mark of each is the reserve. */
-void mag_elastic_calm(struct mag_region *region);
-
 /** Data path: ask maintenance for segments of a part. */
 void mag_elastic_want(struct mag_region *region, uint32_t part);
 
 /**
  * Data path, no lock held: ask for more if the region is elastic and the part has fewer free
- * segments than its low mark.
+ * segments than its reserve.
  */
 static inline void
 mag_elastic_keep_reserve(struct mag_region *region, uint32_t part)
 {
-	if (unlikely(region->elastic != NULL && MAG_STAT(region->part[part].segments_free) <
-							MAG_STAT(region->elastic->low[part])))
+	if (unlikely(region->elastic != NULL &&
+		     MAG_STAT(region->part[part].segments_free) < region->elastic->reserve))
 		mag_elastic_want(region, part);
 }
 /**

@@ -111,7 +111,7 @@ TEST(test_a_request_asks_every_owner_and_visits_nobody, setup, teardown)
 		assert_int_equal(caches[i]->purges, 0);
 		assert_int_equal(caches[i]->common.zeroes, 0);
 		assert_int_equal(caches[i]->common.visits_denied, 0);
-		assert_true(mag_slot_own(caches[i]->first.slot)->previous_rounds > 0);
+		assert_true(mag_slot_objects(mag_slot_own(caches[i]->first.slot)) > 0);
 	}
 }
 

@@ -576,7 +576,8 @@ prepare() {
 		libnuma-dev libcmocka-dev clang-format g++ libbenchmark-dev valgrind spin
 	! wanted style || host_packages_optional abigail-tools doxygen groff-base
 	! wanted arm || host_packages_optional gcc-aarch64-linux-gnu qemu-user
-	! wanted dataplane || host_packages_optional ethtool iperf3 iproute2 tmux gdb babeltrace2
+	! wanted dataplane || host_packages_optional ethtool iperf3 iproute2 tmux gdb \
+		babeltrace babeltrace2
 	! wanted numa || host_packages_optional qemu-system-x86 busybox-static
 	! wanted apps || host_packages_optional iproute2 iputils-ping iperf3 libunbound8 libxdp1
 	! wanted compat || host_packages_optional debootstrap

@@ -17,6 +17,8 @@ import patience
 
 POOL = "mb_pool_0"
 COMMANDS = ROOT / "tools/magazine-gdb.py"
+# What babeltrace2 ends with, from 2.1 on, for traces of DPDK, whatever trace points they are of.
+NOT_DPDK = "Unexpected stream class configuration"
 PLACES = re.compile(r"(\d+) objects: (\d+) out .*, (\d+) in slots, (\d+) in depots, (\d+) in slabs")
 # The objects of the first slot that has some; one of them, once more on top of it.
 TWICE = """python
@@ -122,11 +124,21 @@ with tap.case("gdb tells the same of a core"):
         tap.check([lcores, depot, slabs] == [told[k] for k in ("lcores", "depot", "slabs")], said)
         pmd.quit()
 
+
+def babeltrace(folder):
+    """What the first reader that can read it says of a trace."""
+    readers = list(filter(shutil.which, ("babeltrace2", "babeltrace")))
+    for reader in readers:
+        text = run(reader, folder)
+        if NOT_DPDK not in text:
+            return text
+    raise tap.Skip(
+        f"{' and '.join(readers)} read no traces of DPDK" if readers else "no babeltrace installed"
+    )
+
+
 with tap.case("traces of EAL are read by babeltrace"):
     ours()
-    reader = shutil.which("babeltrace2") or shutil.which("babeltrace")
-    if reader is None:
-        raise tap.Skip("babeltrace2 is not installed")
     with tempfile.TemporaryDirectory() as work:
         traced = (f"--trace-dir={work}", "--trace=lib.magazine.*")
         with Testpmd("trace", RING_PORTS, 1, mbcache=0, eal=traced) as pmd:
@@ -134,7 +146,7 @@ with tap.case("traces of EAL are read by babeltrace"):
             pmd.telemetry(f"/magazine/set,{POOL},rounds,62")
             pmd.quit()
         (folder,) = pathlib.Path(work).iterdir()
-        text = run(reader, str(folder))
+        text = babeltrace(folder)
     tap.check(re.search(rf'lib\.magazine\.slab_made: .*region = "{POOL}"', text), text[:2000])
     tap.check(
         re.search(

@@ -5,8 +5,8 @@
  * one is killed after each of so many steps. Then maintenance recovers, one thread takes all that
  * there is, and only what the dead one held itself may be missing.
  *
- * An heir is killed while it takes the pool of a killed process over: then the parent takes it over
- * from whichever of the two has it.
+ * An heir is killed while it takes the pools of a killed process over: then the parent takes them
+ * over from whichever of the two has each.
  */
 
 #include "eal.h"
@@ -33,6 +33,7 @@
 #define SIZE 64
 #define SEGMENTS (COUNT / FIXTURE_BLOCK)
 #define ROUNDS 14
+#define OTHERS 64 /* objects of another pool */
 /* With MAGAZINE_FULL: after each step of what is short, after some of what takes 100,000. */
 #define FULL_STEPS UINT64_C(5000000)
 static void
@@ -65,6 +66,31 @@ teardown(void **state __rte_unused)
 	return 0;
 }
 
+/* Another pool is made before, and so goes after. */
+static struct ground others_ground;
+
+SETUP(setup_two)
+{
+	struct mag_options options = mag_options_default;
+
+	options.rounds = ROUNDS;
+	fixture_shared(OTHERS, SIZE, FIXTURE_BLOCK, &options);
+	victims_other = cache;
+	others_ground = ground;
+	setup_visit(1);
+}
+
+static int
+teardown_two(void **state)
+{
+	teardown(state);
+	cache = victims_other;
+	ground = others_ground;
+	victims_other = NULL;
+	fixture_shared_drop(OTHERS);
+	return 0;
+}
+
 /* The child */
 
 static void
@@ -72,6 +98,8 @@ step(uintptr_t place)
 {
 	if (place != STEPPER_OUTSIDE)
 		shared->place = place;
+	else if (shared->inside)
+		return;
 	if (++shared->steps == shared->last)
 		kill(getpid(), SIGKILL);
 }
@@ -189,7 +217,7 @@ kill_after(const struct victim *victim, uint64_t last, uint32_t owners)
 	int status;
 	pid_t pid;
 
-	*shared = (struct shared){.last = last};
+	*shared = (struct shared){.last = last, .inside = victim->inside};
 	/* Whoever dies first in a case of two is recovered after the second. */
 	assert_int_equal(mag_maint_interval(MAG_INTERVAL_MAX_MS), 0);
 	victim->parent_before();
@@ -227,7 +255,7 @@ kill_at_each_step(const char *name)
 	assert_true(shared->done);
 	steps = shared->steps;
 	if (run_is_full())
-		kills = 2 * FULL_STEPS / steps;
+		kills = victim->inside ? steps : 2 * FULL_STEPS / steps;
 	kills = RTE_MIN(kills, steps);
 	for (i = 0; i < kills; i++)
 		kill_after(victim, 1 + i * steps / kills, owners);
@@ -293,6 +321,16 @@ TEST(test_a_process_killed_in_recovery_takes_only_what_it_held, setup, teardown)
 TEST(test_a_process_killed_in_taking_over_takes_only_what_it_held, setup, teardown)
 {
 	kill_at_each_step("take_over");
+}
+
+TEST(test_of_two_pools_each_is_taken_over_when_the_heir_is_killed_too, setup_two, teardown_two)
+{
+	kill_at_each_step("inherit");
+}
+
+TEST(test_an_heir_killed_in_its_first_pass_takes_only_what_it_held, setup_two, teardown_two)
+{
+	kill_at_each_step("first_pass");
 }
 
 TEST(test_a_process_killed_where_nobody_is_visited_takes_two_magazines_at_most, setup_quiet,

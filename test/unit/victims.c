@@ -12,6 +12,7 @@
 #include "control/registry.h"
 #include "fixture.h"
 #include "outside/heir.h"
+#include "outside/pass.h"
 #include "victims.h"
 #include "visits/purge.h"
 #include "visits/recover.h"
@@ -190,26 +191,53 @@ mag_hold_end(void)
 {
 }
 
-/* The parent's pool is another process's, which dies as the victim above. */
+struct mag_cache *victims_other;
+
 static void
-leave_a_pool(void)
+for_each_pool(void (*what)(struct mag_cache *pool))
 {
-	struct mag_listing *listing = cache->listing;
+	what(cache);
+	if (victims_other != NULL)
+		what(victims_other);
+}
+
+static void
+make_mine(struct mag_cache *pool)
+{
+	pool->process = mag_process_id;
+	pool->pid = mag_process_pid;
+	mag_registry_insert(pool);
+}
+
+static void
+forget_listing(struct mag_cache *pool)
+{
+	free(pool->listing);
+}
+
+static void
+assert_is_mine(struct mag_cache *pool)
+{
+	assert_int_equal(pool->process, mag_process_id);
+}
+
+/* The parent's pools are another process's, which dies as the victim above. */
+static void
+leave_pools(void)
+{
 	pid_t pid;
 
-	mag_registry_remove(cache);
+	for_each_pool(mag_registry_remove);
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		victim_fill_magazines();
 		take(30);
-		cache->process = mag_process_id;
-		cache->pid = mag_process_pid;
-		mag_registry_insert(cache);
+		for_each_pool(make_mine);
 		die_in_an_exchange();
 	}
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
-	free(listing);
+	for_each_pool(forget_listing);
 }
 
 /* As one that has attached does. */
@@ -220,32 +248,51 @@ take_over(void)
 	LIBRARYS(mag_heir_look)();
 }
 
+/* The part of it that changes what others see. */
+static void
+inherit(void)
+{
+	atomic_store(&mag_process_is_child, false);
+	mag_peer_join();
+	mag_cache_list_inherit();
+}
+
+/* The thread that would do the same has not begun. */
+static void
+first_pass(void)
+{
+	take_over();
+	mag_pass_forbid(false);
+	mag_pass_run(true);
+}
+
 /* As the heir does, and by the same signs. */
 static void
 take_over_again(void)
 {
 	assert_int_equal(mag_peers_pools(), MAG_PEERS_POOLS_OF_DEAD);
-	wait_until(mag_cache_list_inherit() == 1);
+	wait_until(mag_cache_list_inherit() > 0);
 	assert_int_equal(mag_peers_pools(), MAG_PEERS_NO_POOLS);
-	assert_int_equal(cache->process, mag_process_id);
-	assert_int_equal(mag_cache_listed(), 1);
+	for_each_pool(assert_is_mine);
 	/* The control thread, which looks for heirs, had no other cache. */
 	mag_cache_observer();
 }
 
 static const struct victim victims[] = {
-	{"claim", nothing, get_and_put_one, 60, nothing, nothing},
-	{"get_and_put", victim_fill_magazines, get_and_put_one, 60, nothing, nothing},
-	{"exchange", victim_fill_magazines, exchange, 300, nothing, nothing},
-	{"slabs", off, slabs, 200, nothing, nothing},
-	{"magazines_come", off, on, 150, nothing, nothing},
-	{"steal", take_most, steal, 100, nothing, nothing},
-	{"flush", victim_fill_magazines, flush, 60, nothing, nothing},
-	{"reap", victim_fill_magazines, reap, 20, nothing, nothing},
-	{"resize", victim_fill_magazines, resize, 10, nothing, nothing},
-	{"blocks", off, blocks, 50, nothing, nothing},
-	{"recover", leave_a_victim, recover_victim, 30, nothing, nothing},
-	{"take_over", nothing, take_over, 60, leave_a_pool, take_over_again},
+	{"claim", nothing, get_and_put_one, 60, nothing, nothing, false},
+	{"get_and_put", victim_fill_magazines, get_and_put_one, 60, nothing, nothing, false},
+	{"exchange", victim_fill_magazines, exchange, 300, nothing, nothing, false},
+	{"slabs", off, slabs, 200, nothing, nothing, false},
+	{"magazines_come", off, on, 150, nothing, nothing, false},
+	{"steal", take_most, steal, 100, nothing, nothing, false},
+	{"flush", victim_fill_magazines, flush, 60, nothing, nothing, false},
+	{"reap", victim_fill_magazines, reap, 20, nothing, nothing, false},
+	{"resize", victim_fill_magazines, resize, 10, nothing, nothing, false},
+	{"blocks", off, blocks, 50, nothing, nothing, false},
+	{"recover", leave_a_victim, recover_victim, 30, nothing, nothing, false},
+	{"take_over", nothing, take_over, 60, leave_pools, take_over_again, false},
+	{"inherit", nothing, inherit, 30, leave_pools, take_over_again, true},
+	{"first_pass", nothing, first_pass, 20, leave_pools, take_over_again, false},
 };
 
 const struct victim *

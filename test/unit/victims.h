@@ -22,15 +22,20 @@ struct shared {
 	_Atomic uint32_t id;     /**< mag_process_id */
 	_Atomic uint32_t victim; /**< of a process that died before */
 	_Atomic bool done;
+	bool inside; /**< of the victim */
 };
 
 extern struct shared *shared;
+/** Another pool that goes the way of the fixture's; NULL: there is none. */
+extern struct mag_cache *victims_other;
 
 struct victim {
 	const char *name;
 	void (*before)(void), (*act)(void); /**< by the child, which is killed in act */
 	unsigned int kills;
 	void (*parent_before)(void), (*parent_after)(void); /**< before the child, and after it */
+	/** Steps are those in the library, and in the long run it is killed after each. */
+	bool inside;
 };
 
 const struct victim *victim_of(const char *name);

@@ -168,6 +168,21 @@ assert_nothing_is_left(void)
 	assert_int_equal(cache_enable(), 0);
 }
 
+/* Recovery has left none that its next owner would go astray in. */
+static void
+assert_slots_are_whole(void)
+{
+	const struct mag_slot *slot;
+	unsigned int i;
+
+	for (i = 0; i < MAG_SLOTS; i++) {
+		slot = slot_at(i);
+		assert_int_equal(slot->torn, 0);
+		assert_true(slot->loaded != NULL || slot->rounds + slot->capacity == 0);
+		assert_true(slot->previous != NULL || slot->previous_rounds == 0);
+	}
+}
+
 /* updates: that there were before. */
 static bool
 is_recovered(uint32_t owners, uint64_t updates)
@@ -232,6 +247,7 @@ kill_after(const struct victim *victim, uint64_t last, uint32_t owners)
 	assert_int_equal(mag_maint_interval(1), 0);
 	updates = mag_maint_updates();
 	wait_until(is_recovered(owners, updates));
+	assert_slots_are_whole();
 	assert_lost(victim, COUNT - drain(all), more);
 	restore();
 	assert_nothing_is_left();
@@ -278,6 +294,11 @@ TEST(test_a_process_killed_in_exchange_takes_only_what_it_held, setup, teardown)
 	kill_at_each_step("exchange");
 }
 
+TEST(test_a_process_killed_in_swap_takes_only_what_it_held, setup, teardown)
+{
+	kill_at_each_step("swap");
+}
+
 TEST(test_a_process_killed_in_slabs_takes_only_what_it_held, setup, teardown)
 {
 	kill_at_each_step("slabs");
@@ -296,6 +317,7 @@ TEST(test_a_process_killed_in_steal_takes_only_what_it_held, setup, teardown)
 TEST(test_a_process_killed_in_flush_takes_only_what_it_held, setup, teardown)
 {
 	kill_at_each_step("flush");
+	kill_at_each_step("flush_swapped");
 }
 
 TEST(test_a_process_killed_in_reap_takes_only_what_it_held, setup, teardown)
@@ -316,6 +338,7 @@ TEST(test_a_process_killed_in_blocks_takes_only_what_it_held, setup, teardown)
 TEST(test_a_process_killed_in_recovery_takes_only_what_it_held, setup, teardown)
 {
 	kill_at_each_step("recover");
+	kill_at_each_step("mend");
 }
 
 TEST(test_a_process_killed_in_taking_over_takes_only_what_it_held, setup, teardown)

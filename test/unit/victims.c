@@ -69,11 +69,48 @@ exchange(void)
 	give(28);
 }
 
+/* Loaded is empty, previous full. */
+static void
+empty_loaded(void)
+{
+	victim_fill_magazines();
+	take(5);
+	while (MAG_STAT(own_slot()->rounds) > 0)
+		take(1);
+}
+
+/* What the magazines once said that they hold is not true. */
+static void
+swapped(void)
+{
+	empty_loaded();
+	take(1);
+}
+
+/* No call takes or gives as much as a magazine holds, so what a swap loses is missing. */
+static void
+swap(void)
+{
+	take(1);
+	give(1);
+	give(1);
+}
+
 /* Slabs and segments go and come, all magazines being off. */
 static void
 off(void)
 {
 	mag_cache_purge(cache);
+}
+
+/* In the arena there is what larger magazines held, where smaller ones will have their headers. */
+static void
+off_after_larger(void)
+{
+	mag_cache_resize(cache, 30, false);
+	victim_fill_magazines();
+	mag_cache_resize(cache, 14, false);
+	off();
 }
 
 static void
@@ -147,6 +184,8 @@ die_in_an_exchange(void)
 	mag_slot_enter(own_slot());
 	mag_slot_exchange_begin(own_slot());
 	mag_depot_take(&cache->first.depot, &cache->first.depot.full, 2, full);
+	if (own_slot()->previous_rounds == own_slot()->previous->rounds)
+		mag_depot_put(&cache->first.depot, &cache->first.depot.full, own_slot()->previous);
 	kill(getpid(), SIGKILL);
 }
 
@@ -162,6 +201,16 @@ leave_a_victim(void)
 	waitpid(pid, NULL, 0);
 	take(1);
 	give(1);
+}
+
+static void
+mend_victim(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < MAG_SLOTS; i++)
+		if (slot_at(i)->torn != 0)
+			mag_slot_mend(slot_at(i));
 }
 
 static void
@@ -282,13 +331,16 @@ static const struct victim victims[] = {
 	{"claim", nothing, get_and_put_one, 60, nothing, nothing, false},
 	{"get_and_put", victim_fill_magazines, get_and_put_one, 60, nothing, nothing, false},
 	{"exchange", victim_fill_magazines, exchange, 300, nothing, nothing, false},
+	{"swap", empty_loaded, swap, 1000, nothing, nothing, false},
 	{"slabs", off, slabs, 200, nothing, nothing, false},
-	{"magazines_come", off, on, 150, nothing, nothing, false},
+	{"magazines_come", off_after_larger, on, 150, nothing, nothing, false},
 	{"steal", take_most, steal, 100, nothing, nothing, false},
 	{"flush", victim_fill_magazines, flush, 60, nothing, nothing, false},
+	{"flush_swapped", swapped, flush, 60, nothing, nothing, false},
 	{"reap", victim_fill_magazines, reap, 20, nothing, nothing, false},
 	{"resize", victim_fill_magazines, resize, 10, nothing, nothing, false},
 	{"blocks", off, blocks, 50, nothing, nothing, false},
+	{"mend", leave_a_victim, mend_victim, 3000, nothing, nothing, true},
 	{"recover", leave_a_victim, recover_victim, 30, nothing, nothing, false},
 	{"take_over", nothing, take_over, 60, leave_pools, take_over_again, false},
 	{"inherit", nothing, inherit, 30, leave_pools, take_over_again, true},

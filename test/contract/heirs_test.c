@@ -44,6 +44,7 @@
 #define HELD 100
 #define TURN 32
 #define USERS 3
+#define STARTS 10
 #define KILLS 3
 #define KILLS_FULL 100
 #define WORKERS 3
@@ -58,7 +59,7 @@
 struct shared {
 	_Atomic pid_t maker; /* 0: not yet */
 	uint32_t process;    /* its mag_process_id */
-	_Atomic unsigned int working, idle, heirs, gone;
+	_Atomic unsigned int attached, working, idle, heirs, gone;
 	unsigned int dying; /* of the heirs, which are killed as well */
 	_Atomic bool freed;
 	/* Under load: objects on their way to another worker; what each has in hand, at most. */
@@ -327,6 +328,23 @@ share(void)
 	return 0;
 }
 
+/* EAL may fail to start when it does so in two secondary processes at once, and even in one. */
+static bool
+start_user(void)
+{
+	unsigned int attached = shared->attached, start;
+	pid_t pid;
+
+	for (start = 0; start < STARTS; start++) {
+		pid = harness_copy(ENV_CHILD, USER " 0", NULL);
+		while (shared->attached == attached && waitpid(pid, NULL, WNOHANG) == 0)
+			usleep(1000);
+		if (shared->attached > attached)
+			return true;
+	}
+	return false;
+}
+
 static int
 run_as_child(int argc, char **argv, const char *what)
 {
@@ -340,13 +358,17 @@ run_as_child(int argc, char **argv, const char *what)
 			return rear_and_kill();
 		if (what[0] == READER[0])
 			return stop_as_a_reader();
-		return what[0] == MAKER[0] ? make_and_be_killed(us) : use_until_it_is_dead();
+		if (what[0] == MAKER[0])
+			return make_and_be_killed(us);
+		shared->attached++;
+		return use_until_it_is_dead();
 	}
 	if (harness_start_eal(argc, argv, 1) < 0)
 		return HARNESS_REFUSED;
 	HOLDS(share() == 0);
 	for (i = 0; i < USERS; i++)
-		harness_copy(ENV_CHILD, USER " 0", NULL);
+		if (!start_user())
+			return HARNESS_REFUSED;
 	shared->dying = 1;
 	return make_and_be_killed(us);
 }

@@ -46,8 +46,8 @@ mag_pile_put(struct mag_pile *pile, uint32_t place, void *object)
 }
 
 /*
- * An object that is taken, freed and put back meanwhile may be met twice. So many places as nothing
- * was taken from meanwhile are full at the end.
+ * An object that is taken meanwhile, freed and put back may be met twice. Each of these was counted
+ * when it was taken, so many fewer are certain.
  */
 uint64_t
 mag_pile_count(const struct mag_pile *pile)

@@ -150,7 +150,7 @@ with tap.case("traces of EAL are read by babeltrace"):
     tap.check(re.search(rf'lib\.magazine\.slab_made: .*region = "{POOL}"', text), text[:2000])
     tap.check(
         re.search(
-            rf'lib\.magazine\.resize: .*cache = "{POOL}", before = 0xFE, rounds = 0x3E', text
+            rf'lib\.magazine\.resize: .*cache = "{POOL}", before = 0x1FE, rounds = 0x3E', text
         ),
         text[-2000:],
     )

@@ -66,16 +66,14 @@ give_back(_Atomic uint64_t *word, uint64_t was)
 	rte_mcfg_mem_read_unlock();
 }
 
-/* True: another process that lives wants the lock, or has it. */
+/* True: another process that lives wants the lock, or has it. own: what this one's word says. */
 static bool
-others_want(void)
+others_want(uint64_t own)
 {
-	uint64_t own, word;
 	bool found = false;
 	unsigned int i;
+	uint64_t word;
 
-	if (own_word(&own) == NULL)
-		return false;
 	for (i = 0; i < MAG_PEER_PLACES; i++) {
 		/* seq_cst: of two that look at once, one at least sees the other */
 		word = atomic_load_explicit(&words[i], memory_order_seq_cst);
@@ -92,7 +90,10 @@ others_want(void)
 void
 mag_hold_mend(void)
 {
-	others_want();
+	uint64_t own;
+
+	if (own_word(&own) != NULL)
+		others_want(own);
 }
 
 bool
@@ -104,9 +105,9 @@ mag_hold_begin(void)
 
 	for (turn = 0; word != NULL; turn++) {
 		/* An earlier process's, at this place, is given back first. */
-		if (!others_want()) {
+		if (!others_want(wants)) {
 			atomic_store_explicit(word, wants, memory_order_seq_cst);
-			if (!others_want())
+			if (!others_want(wants))
 				break;
 			atomic_store_explicit(word, 0, memory_order_relaxed);
 		}

@@ -218,7 +218,7 @@ mag_door_keep_out(struct mag_cache *pool, bool out)
 uint64_t
 mag_door_reachable(const struct mag_cache *pool)
 {
-	return mag_cache_reachable(pool) + mag_reserve_objects(pool);
+	return mag_cache_all_free(pool);
 }
 
 void

@@ -15,8 +15,8 @@
  * The end of EAL: rte_eal_cleanup() takes EAL's memory, and all pools with it, and tells nobody.
  * The control thread holds that memory (hold.h) while it works on a pool, and looks whether the
  * pool is still mapped. No memory may come or go meanwhile, so tables of addresses are replaced
- * before. Caches of the library are worked on
- * without it, because callbacks, and objects that go back to EAL's heap, may need its write side.
+ * before. Caches of the library are worked on without that, because callbacks, and objects that go
+ * back to EAL's heap, may need memory to come or go.
  *
  * Locks: episodes.lock excludes passes; under it the list of caches is walked, which its own lock
  * guards; both are tried, not waited for.

@@ -10,7 +10,6 @@
 
 #include "base/log.h"
 #include "outside/strangers.h"
-#include "visits/reserve.h"
 #include "visits/steal.h"
 
 static uint64_t
@@ -73,8 +72,7 @@ mag_strangers_look(struct mag_cache *cache)
 	allocs = allocs_of(cache);
 	atomic_store_explicit(&cache->update_allocs, allocs, memory_order_relaxed);
 	/* A pool at work takes objects that came back in every interval. */
-	if (allocs == 0 || allocs != before ||
-	    mag_cache_reachable(cache) + mag_reserve_objects(cache) != 0)
+	if (allocs == 0 || allocs != before || mag_cache_all_free(cache) != 0)
 		return;
 	attached = secondaries_attached();
 	if (attached == 0 || atomic_exchange_explicit(&said, true, memory_order_relaxed))

@@ -19,7 +19,7 @@
 
 struct mag_pile {
 	uint32_t size;
-	_Atomic uint64_t taken; /**< objects, so far: tells that a count was disturbed */
+	_Atomic uint64_t taken; /**< objects, so far: what a count may have met twice */
 	void *_Atomic place[];
 };
 

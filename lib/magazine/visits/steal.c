@@ -55,6 +55,12 @@ mag_cache_reachable(const struct mag_cache *cache)
 	return sum;
 }
 
+uint64_t
+mag_cache_all_free(const struct mag_cache *cache)
+{
+	return mag_cache_reachable(cache) + mag_reserve_objects(cache);
+}
+
 /*
  * What tells that objects have moved. Whoever moves some is busy, holds a lock or is in transit
  * until it has counted them in a counter that only grows: sums of these are alike only if none has
@@ -434,10 +440,9 @@ raise(_Atomic uint64_t *peak, uint64_t value)
 void
 mag_steal_note_peaks(struct mag_cache *cache)
 {
-	uint64_t reachable = mag_cache_reachable(cache) + mag_reserve_objects(cache);
-	uint64_t objects = MAG_STAT(cache->region->objects);
+	uint64_t free = mag_cache_all_free(cache), objects = MAG_STAT(cache->region->objects);
 
-	raise(&cache->peak_out, objects - RTE_MIN(reachable, objects));
+	raise(&cache->peak_out, objects - RTE_MIN(free, objects));
 	raise(&cache->peak_lcores, mag_cache_in_lcores(cache));
 	MAG_STAT_ADD(cache->looks, 1);
 }

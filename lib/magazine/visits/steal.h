@@ -27,5 +27,7 @@ void mag_steal_note_peaks(struct mag_cache *cache);
 void mag_steal_failed(struct mag_cache *cache);
 /** Objects that could be had by visiting everybody, in transit included. */
 uint64_t mag_cache_reachable(const struct mag_cache *cache);
+/** Those, and the reserve, which not everybody can have. */
+uint64_t mag_cache_all_free(const struct mag_cache *cache);
 
 #endif /* MAG_STEAL_H */

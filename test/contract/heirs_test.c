@@ -120,6 +120,13 @@ pool_find(struct rte_mempool *mp, void *arg __rte_unused)
 }
 
 static bool
+find_the_pool(void)
+{
+	rte_mempool_walk(pool_find, NULL);
+	return the_pool != NULL;
+}
+
+static bool
 maker_is_dead(void)
 {
 	return kill(shared->maker, 0) != 0 ||
@@ -184,8 +191,7 @@ use_until_it_is_dead(void)
 
 	while (shared->maker == 0)
 		usleep(1000);
-	rte_mempool_walk(pool_find, NULL);
-	HOLDS(the_pool != NULL);
+	HOLDS(find_the_pool());
 	for (i = 0; !maker_is_dead(); i++) {
 		pool_take_a_turn(the_pool, 1 + i % TURN);
 		shared->working += i == 0;
@@ -282,8 +288,7 @@ rear_and_kill(void)
 	pid_t pid[WORKERS];
 	int status;
 
-	rte_mempool_walk(pool_find, NULL);
-	HOLDS(the_pool != NULL);
+	HOLDS(find_the_pool());
 	for (role = 0; role < WORKERS; role++)
 		pid[role] = worker(role);
 	for (i = 0; i < kills; i++) {
@@ -307,8 +312,9 @@ stop_as_a_reader(void)
 {
 	void *object;
 
-	rte_mempool_walk(pool_find, NULL);
-	HOLDS(the_pool != NULL && rte_mempool_get(the_pool, &object) == 0);
+	HOLDS(find_the_pool());
+	/* So that this process is one of those that others know. */
+	HOLDS(rte_mempool_get(the_pool, &object) == 0);
 	rte_mempool_put(the_pool, object);
 	while (!mag_hold_begin())
 		usleep(1000);

@@ -6,8 +6,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <rte_errno.h>
-
 #include "../common/log.h"
 #include "harness.h"
 #include "pool.h"
@@ -22,18 +20,20 @@
 /* Set in a copy of this program that is a secondary process: the pool. */
 #define ENV_POOL "MAGAZINE_RESERVE_POOL"
 
+#define OPTIONS "interval=10ms,reserve=100"
+
 static const struct {
 	const char *options;
 	unsigned int cache_size;
 } settings[] = {
-	{"interval=10ms,reserve=100", 0},
-	{"interval=10ms,reserve=100", 250},
-	{"interval=10ms,reserve=100,guard=1", 0},
-	{"interval=10ms,reserve=100,audit=1,holders=1", 0},
-	{"interval=10ms,reserve=100,audit=1/8", 0},
-	{"interval=10ms,reserve=100,check=1", 250},
-	{"interval=10ms,reserve=100,visit=0", 0},
-	{"interval=10ms,reserve=100,magazines=0", 0},
+	{OPTIONS, 0},
+	{OPTIONS, 250},
+	{OPTIONS ",guard=1", 0},
+	{OPTIONS ",audit=1,holders=1", 0},
+	{OPTIONS ",audit=1/8", 0},
+	{OPTIONS ",check=1", 250},
+	{OPTIONS ",visit=0", 0},
+	{OPTIONS ",magazines=0", 0},
 };
 
 static void *objects[COUNT + 1];
@@ -162,9 +162,10 @@ TEST(so_does_a_secondary_process)
 
 TEST(a_reserve_of_the_whole_pool_is_refused)
 {
-	struct rte_mempool *mp = pool_empty(POOL_SPEC(RESERVE, 64, .config = "reserve=100"));
+	struct rte_mempool *mp;
 
 	harness_need_ours("reserve");
+	mp = pool_empty(POOL_SPEC(RESERVE, 64, .config = "reserve=100"));
 	log_begin();
 	assert_true(rte_mempool_populate_default(mp) < 0);
 	log_end();

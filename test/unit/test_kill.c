@@ -36,6 +36,7 @@
 #define OTHERS 64 /* objects of another pool */
 /* With MAGAZINE_FULL: after each step of what is short, after some of what takes 100,000. */
 #define FULL_STEPS UINT64_C(5000000)
+
 static void
 setup_visit(uint32_t visit)
 {

@@ -19,20 +19,15 @@
 static struct mag_pile *pile;
 static _Atomic unsigned int users[PLACES], bad;
 
-static int
-setup(void **state)
+SETUP(setup)
 {
-	RTE_SET_USED(state);
 	pile = mag_pile_make(PLACES, MAG_NODE_ANY);
-	return pile == NULL;
+	assert_non_null(pile);
 }
 
-static int
-teardown(void **state)
+TEARDOWN(teardown)
 {
-	RTE_SET_USED(state);
 	mag_meta_free(pile);
-	return 0;
 }
 
 static unsigned int

@@ -33,7 +33,8 @@ mounted() {{ grep -q " $HOST_MOUNT hugetlbfs " /proc/mounts && echo mounted || e
 {body}
 """
 
-# start: a process and a file of EAL with the file prefix of its lane; until_told: waits; state:
+# start: a process and a file of EAL with the file prefix of its lane; the process has its own
+# environment when that returns; until_told: waits; state:
 # those of these processes that run, and how many files there are.
 LANES = """
 folder=${HOST_MOUNT%/*}
@@ -41,6 +42,7 @@ HOST_RUNTIME=$folder/run
 start() {
     mkdir -p $HOST_RUNTIME/$HOST_PREFIX$1
     MAGAZINE_FILE_PREFIX=$HOST_PREFIX sleep 60 >/dev/null 2>&1 &
+    until [ "$(cat /proc/$!/comm)" = sleep ]; do sleep 0.01; done
     echo $! >$folder/$1
 }
 until_told() { while :; do sleep 0.1; done; }

@@ -112,7 +112,7 @@ build_files() {
 	sources = files(
 	$(listed "$DIR/$DRIVER" '*.c')
 	)
-	headers = files('rte_mempool_magazine.h')
+	headers = files('rte_mempool_magazine.h', 'rte_mempool_magazine_inline.h')
 
 	cflags += '-ftls-model=initial-exec'
 	deps += ['magazine', 'bus_vdev']

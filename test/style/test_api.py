@@ -19,7 +19,7 @@ HEADERS = [
     path
     for path in sorted((ROOT / "lib/magazine").glob("mag_*.h"))
     if path.name not in ("mag_compiler.h", "mag_inline.h")
-] + [ROOT / "drivers/mempool/magazine/rte_mempool_magazine.h"]
+] + sorted((ROOT / "drivers/mempool/magazine").glob("rte_*.h"))
 MAN = sorted((ROOT / "doc/man").glob("*.in"))
 OPTIONS = re.compile(r'^\t\{"(\w+)",', re.MULTILINE)
 

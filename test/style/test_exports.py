@@ -30,7 +30,7 @@ PLUGIN = BUILD / "drivers/mempool/magazine/librte_mempool_magazine.so"
 # Library, folder of its version.map, and the headers of each node.
 LIBRARIES = [
     (LIBMAGAZINE, LIBRARY, {"MAGAZINE_0": sorted(LIBRARY.glob("mag_*.h")), "INTERNAL": DOOR}),
-    (PLUGIN, DRIVER, {"MAGAZINE_0": [DRIVER / "rte_mempool_magazine.h"]}),
+    (PLUGIN, DRIVER, {"MAGAZINE_0": sorted(DRIVER.glob("rte_*.h"))}),
 ]
 
 

@@ -40,6 +40,7 @@ PUBLIC = (
     "mag_region.h",
     "mag_stats.h",
     "rte_mempool_magazine.h",
+    "rte_mempool_magazine_inline.h",
 )
 PROGRAMS = (ROOT / "app/bench", ROOT / "app/flowcache")
 FOLDERS = (LIBRARY, DRIVER, TEST / "unit")  # where "..." is looked for

@@ -25,7 +25,7 @@ import tap  # noqa: E402
 ROOT = TEST.parent
 PUBLIC = (
     *sorted((ROOT / "lib/magazine").glob("mag_*.h")),
-    ROOT / "drivers/mempool/magazine/rte_mempool_magazine.h",
+    *sorted((ROOT / "drivers/mempool/magazine").glob("rte_*.h")),
 )
 DOCUMENTS = {"README.md": "markdown", "doc/guide/magazine.rst": "rst"}
 
@@ -62,6 +62,7 @@ PREAMBLE = """
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 #include <rte_mempool_magazine.h>
+#include <rte_mempool_magazine_inline.h>
 
 struct flow {
 	int id;

@@ -40,11 +40,13 @@ struct peer {
 	const char *options; /**< pool_config; NULL = none */
 	unsigned int cache;  /**< cache_size of the mempool */
 	bool one_lcore;      /**< cannot be used by several */
+	bool inlined;        /**< by rte_mempool_magazine_inline.h */
 };
 
 /** One lcore's part in a turn. */
 struct turn {
 	const struct cell *cell;
+	const struct peer *peer;
 	unsigned int member; /**< which of the lcores */
 	uint64_t number;     /**< of the turn, in this cell, from 1 */
 	uint64_t quota;      /**< objects to move */
@@ -143,6 +145,8 @@ extern struct cell_setup cell_setup;
 
 /** Peers of a pattern. */
 unsigned int cell_peers(const struct pattern *pattern);
+/** Path of a file beside this program. */
+void cell_path(char *path, size_t size, const char *relative);
 /** Objects a pool of this cell has. */
 unsigned int cell_objects(const struct cell *cell);
 

@@ -31,7 +31,7 @@
 #include <rte_version.h>
 
 #include "cache/cache.h"
-#include "mag_maint.h"
+#include "inlined.h"
 
 #define POOL_OBJECTS 8191
 #define OBJECT_SIZE 64
@@ -68,7 +68,7 @@ struct path {
 	const char *config;
 	unsigned int cache_size;
 	unsigned int bulk_max;
-	op_fn op;
+	op_fn op;          /* NULL: that of inlined.h */
 	unsigned int hold; /* objects that a call of op gets; 0: one bulk */
 };
 
@@ -82,6 +82,7 @@ struct cell {
 
 static const unsigned int bulks[] = {1, 8, 32};
 static const char *plugin;
+static const char *here; /* folder of this program */
 
 static void
 op_none(void *target, void **objects, unsigned int bulk)
@@ -155,6 +156,7 @@ static const struct path paths[] = {
 	{"magazine/0/hold", "magazine", OPTIONS, 0, BULK_MAX, op_hold, HOLD},
 	{"magazine/512", "magazine", OPTIONS, 512, BULK_MAX, op_mempool, 0},
 	{"magazine/512/hold", "magazine", OPTIONS, 512, BULK_MAX, op_hold, HOLD},
+	{"magazine/0/inline", "magazine", OPTIONS, 0, BULK_MAX, NULL, 0},
 	{"magazine/0/guard", "magazine", OPTIONS ",guard=1", 0, BULK_MAX, op_mempool, 0},
 	{"magazine/0/sampled", "magazine", OPTIONS ",audit=1/1000", 0, BULK_MAX, op_mempool, 0},
 	{"library", NULL, OPTIONS, 0, 1, op_library, 0},
@@ -286,8 +288,8 @@ run_service(const struct path *path)
 		return -1;
 	rte_service_component_runstate_set(id, 1);
 	rte_service_runstate_set(id, 1);
-	/* The first pass, which may be the control thread's. */
-	while (cache != NULL && mag_maint_runner() == MAG_MAINT_NONE) {
+	/* The first pass, which may be the control thread's, says when the next one is due. */
+	while (cache != NULL && MAG_LOAD(&cache->next_update, MAG_RELAXED) == 0) {
 		op_service(&id, NULL, 1);
 		usleep(1000);
 	}
@@ -298,8 +300,11 @@ run_service(const struct path *path)
 }
 
 static int
-run_path(const struct path *path)
+run_path(const struct path *of)
 {
+	struct path copy = *of, *path = &copy;
+	const struct inlined *inlined;
+	char why[256];
 	struct mag_cache *cache;
 	struct rte_mempool *mp;
 
@@ -316,7 +321,13 @@ run_path(const struct path *path)
 	mp = pool_make(path);
 	if (mp == NULL)
 		return -1;
-	run_bulks(path, mp, strcmp(path->ops, "magazine") == 0 ? mode_of(mp->pool_data) : "-");
+	if (path->op == NULL && (inlined = inlined_find(here, mp, why, sizeof(why))) != NULL)
+		path->op = inlined->op;
+	if (path->op == NULL)
+		fprintf(stderr, "%s: left out: %s\n", path->name, why);
+	else
+		run_bulks(path, mp,
+			  strcmp(path->ops, "magazine") == 0 ? mode_of(mp->pool_data) : "-");
 	rte_mempool_free(mp);
 	return 0;
 }
@@ -367,11 +378,11 @@ remove_runtime_dir(void)
 
 /* EAL would not take it from below a world-writable folder, where a tree may well be built. */
 static int
-load_floor(const char *folder)
+load_floor(void)
 {
 	char path[PATH_MAX + 32];
 
-	snprintf(path, sizeof(path), "%s/librte_mempool_floor.so", folder);
+	snprintf(path, sizeof(path), "%s/librte_mempool_floor.so", here);
 	if (dlopen(path, RTLD_NOW) != NULL)
 		return 0;
 	fprintf(stderr, "%s\n", dlerror());
@@ -379,7 +390,7 @@ load_floor(const char *folder)
 }
 
 static int
-eal_start(const char *folder)
+eal_start(void)
 {
 	const char *base = getenv("MAGAZINE_FILE_PREFIX");
 	char magazine[2 * PATH_MAX], prefix[128], lcores[32];
@@ -402,7 +413,7 @@ eal_start(const char *folder)
 	snprintf(magazine, sizeof(magazine), "%s", plugin != NULL ? plugin : "");
 	if (plugin == NULL)
 		snprintf(magazine, sizeof(magazine),
-			 "%s/../../drivers/mempool/magazine/librte_mempool_magazine.so", folder);
+			 "%s/../../drivers/mempool/magazine/librte_mempool_magazine.so", here);
 	snprintf(lcores, sizeof(lcores), "0@%d", sched_getcpu());
 	snprintf(prefix, sizeof(prefix), "%s-instructions-%d",
 		 base != NULL && *base != '\0' ? base : "magazine", getpid());
@@ -412,7 +423,7 @@ eal_start(const char *folder)
 			rte_strerror(rte_errno));
 		return -1;
 	}
-	return load_floor(folder);
+	return load_floor();
 }
 
 static void
@@ -468,7 +479,6 @@ int
 main(int argc, char **argv)
 {
 	char self[PATH_MAX] = "";
-	const char *folder;
 	unsigned int i;
 	int ret = read_options(argc, argv);
 
@@ -478,8 +488,8 @@ main(int argc, char **argv)
 		perror("/proc/self/exe");
 		return EXIT_FAILURE;
 	}
-	folder = dirname(self);
-	if (eal_start(folder) < 0)
+	here = dirname(self);
+	if (eal_start() < 0)
 		return EXIT_FAILURE;
 	run_bulks(&nothing, NULL, "-");
 	for (i = 0; i < RTE_DIM(paths) && ret == 0; i++)

@@ -59,8 +59,8 @@ static struct {
 	void **room[TEAM_MAX];
 } here;
 
-static void
-plugin_path(char *path, size_t size, const char *relative)
+void
+cell_path(char *path, size_t size, const char *relative)
 {
 	const char *end = strrchr(cell_setup.self, '/');
 
@@ -91,11 +91,10 @@ eal_start(const struct cell *cell, struct share *share)
 	 * Not by EAL, which does not start at all if it cannot load one: then only its row is
 	 * skipped. One of the two floors, since EAL has room for 16 handlers and brings 15.
 	 */
-	plugin_path(path, sizeof(path),
-		    cell->pattern->waits ? "librte_mempool_circle.so" : "librte_mempool_floor.so");
+	cell_path(path, sizeof(path),
+		  cell->pattern->waits ? "librte_mempool_circle.so" : "librte_mempool_floor.so");
 	dlopen(path, RTLD_NOW);
-	plugin_path(path, sizeof(path),
-		    "../../drivers/mempool/magazine/librte_mempool_magazine.so");
+	cell_path(path, sizeof(path), "../../drivers/mempool/magazine/librte_mempool_magazine.so");
 	if (plugin != NULL)
 		snprintf(path, sizeof(path), "%s", plugin);
 	team_lcores(cell->lcores, lcores, sizeof(lcores));
@@ -193,6 +192,7 @@ member_turn(unsigned int member)
 	struct turn *turn = &here.turn[member];
 
 	turn->cell = here.cell;
+	turn->peer = here.now->peer;
 	turn->member = member;
 	turn->number = here.turns;
 	turn->quota = here.now->quota;

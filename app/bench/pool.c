@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,12 @@ const struct peer pool_peers[] = {
 	{NULL, NULL, NULL, 0, false},
 };
 
+const struct peer own_peers[] = {
+	POOL_PEERS,
+	{"magazine,inlined/cache:0", "magazine", NULL, 0, false, .inlined = true},
+	{NULL, NULL, NULL, 0, false},
+};
+
 /* And the floor of handing objects to another lcore. */
 const struct peer pipe_peers[] = {
 	POOL_PEERS,
@@ -47,6 +54,8 @@ const struct peer pipe_peers[] = {
 /* clang-format on */
 
 _Static_assert(RTE_DIM(pipe_peers) <= CELL_PEERS_MAX, "room for all peers in a cell");
+
+const struct inlined *pool_inlined;
 
 static bool
 has_handler(const char *name)
@@ -120,12 +129,26 @@ grow_old(struct rte_mempool *mp)
 	return true;
 }
 
+static bool
+find_inlined(struct rte_mempool *mp, char why[BENCH_WHY])
+{
+	char folder[PATH_MAX];
+
+	cell_path(folder, sizeof(folder), "");
+	pool_inlined = inlined_find(folder, mp, why, BENCH_WHY);
+	return pool_inlined != NULL;
+}
+
 void *
 pool_make(const struct cell *cell, const struct peer *peer, char why[BENCH_WHY])
 {
 	struct rte_mempool *mp;
 
 	mp = pool_make_sized(peer, cell_objects(cell), cell->pattern->object_size, why);
+	if (mp != NULL && peer->inlined && !find_inlined(mp, why)) {
+		rte_mempool_free(mp);
+		return NULL;
+	}
 	if (mp == NULL || !cell->pattern->old || grow_old(mp))
 		return mp;
 	snprintf(why, BENCH_WHY, "no memory for %u pointers", mp->size);

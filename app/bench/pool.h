@@ -9,13 +9,19 @@
 #include <rte_mempool.h>
 
 #include "cell.h"
+#include "inlined.h"
 
 /** Base of all ratios among pool_peers, and among pipe_peers. */
 #define POOL_BASE 0
 
 extern const struct peer pool_peers[];
+/** The same, and inlined requests. */
+extern const struct peer own_peers[];
 /** The same, and what a pipe costs without a pool: one producer only. */
 extern const struct peer pipe_peers[];
+
+/** There once a peer with inlined requests has been made. */
+extern const struct inlined *pool_inlined;
 
 /** A pattern's make, for struct rte_mempool. */
 void *pool_make(const struct cell *cell, const struct peer *peer, char why[BENCH_WHY]);

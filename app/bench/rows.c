@@ -18,7 +18,7 @@
 /* clang-format off */
 /* Each lcore for itself, nothing touched: what an object's size is does not matter. */
 #define OWN(label, text, fn, held, size) \
-	{.name = label, .help = text, .peers = pool_peers, .base = POOL_BASE, .hold = held, \
+	{.name = label, .help = text, .peers = own_peers, .base = POOL_BASE, .hold = held, \
 	 .object_size = size, .make = pool_make, .turn = fn, .update = pool_update, \
 	 .lost = pool_lost, .drop = pool_drop}
 #define PASS(label, text, all, count, size, touch, aged, many) \

@@ -101,6 +101,8 @@ step(uintptr_t place)
 		shared->place = place;
 	else if (shared->inside)
 		return;
+	if (shared->end != 0 && (place < shared->begin || place >= shared->end))
+		return;
 	if (++shared->steps == shared->last)
 		kill(getpid(), SIGKILL);
 }
@@ -224,6 +226,24 @@ assert_lost(const struct victim *victim, uint32_t lost, uint32_t more)
 		 shared->giving);
 }
 
+/* Places of the function that the victim is killed in. */
+static void
+set_places(const struct victim *victim)
+{
+	static const struct victim *found;
+	static uint64_t begin, end;
+
+	if (found != victim && victim->within != NULL) {
+		begin = end = stepper_place(victim->within);
+		while (strcmp(stepper_function(end), victim->within) == 0)
+			end++;
+		assert_true(end > begin);
+		found = victim;
+	}
+	shared->begin = victim->within != NULL ? begin : 0;
+	shared->end = victim->within != NULL ? end : 0;
+}
+
 static void
 kill_after(const struct victim *victim, uint64_t last, uint32_t owners)
 {
@@ -234,6 +254,7 @@ kill_after(const struct victim *victim, uint64_t last, uint32_t owners)
 	pid_t pid;
 
 	*shared = (struct shared){.last = last, .inside = victim->inside};
+	set_places(victim);
 	/* Whoever dies first in a case of two is recovered after the second. */
 	assert_int_equal(mag_maint_interval(MAG_INTERVAL_MAX_MS), 0);
 	victim->parent_before();
@@ -265,13 +286,15 @@ kill_at_each_step(const char *name)
 		printf("# skip: nothing steps here\n");
 		skip();
 	}
-	kills = victim->kills;
+	kills = victim->within != NULL ? UINT64_MAX : victim->kills;
+	/* Nothing of the one before. */
+	*shared = (struct shared){.last = UINT64_MAX};
 	victim_fill_magazines();
 	owners = mag_thread_owners();
 	kill_after(victim, UINT64_MAX, owners);
 	assert_true(shared->done);
 	steps = shared->steps;
-	if (run_is_full())
+	if (run_is_full() && victim->within == NULL)
 		kills = victim->inside ? steps : 2 * FULL_STEPS / steps;
 	kills = RTE_MIN(kills, steps);
 	for (i = 0; i < kills; i++)
@@ -313,6 +336,7 @@ TEST(test_a_process_killed_in_magazines_come_takes_only_what_it_held, setup, tea
 TEST(test_a_process_killed_in_steal_takes_only_what_it_held, setup, teardown)
 {
 	kill_at_each_step("steal");
+	kill_at_each_step("steal_previous");
 }
 
 TEST(test_a_process_killed_in_flush_takes_only_what_it_held, setup, teardown)
@@ -324,6 +348,7 @@ TEST(test_a_process_killed_in_flush_takes_only_what_it_held, setup, teardown)
 TEST(test_a_process_killed_in_reap_takes_only_what_it_held, setup, teardown)
 {
 	kill_at_each_step("reap");
+	kill_at_each_step("reap_previous");
 }
 
 TEST(test_a_process_killed_in_resize_takes_only_what_it_held, setup, teardown)

@@ -22,7 +22,8 @@ struct shared {
 	_Atomic uint32_t id;     /**< mag_process_id */
 	_Atomic uint32_t victim; /**< of a process that died before */
 	_Atomic bool done;
-	bool inside; /**< of the victim */
+	bool inside;         /**< of the victim */
+	uint64_t begin, end; /**< places; 0: all */
 };
 
 extern struct shared *shared;
@@ -36,6 +37,7 @@ struct victim {
 	void (*parent_before)(void), (*parent_after)(void); /**< before the child, and after it */
 	/** Steps are those in the library, and in the long run it is killed after each. */
 	bool inside;
+	const char *within; /**< only those in this function, after each of them; NULL: all */
 };
 
 const struct victim *victim_of(const char *name);

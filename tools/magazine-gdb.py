@@ -87,10 +87,12 @@ def depot_list(home, name):
     low, high = integer(which["head"]["lo"]), integer(which["head"]["hi"])
     index, total = low & 0xFFFFFFFF, (low >> 32) & 0xFFFFFF
     least, taken = (low >> 56) | ((high & 0xFFFF) << 8), high >> 16
-    base, found = int(home["arena"]["base"]), []
+    chunk, found = home["arena"]["chunk"], []
     kind = gdb.lookup_type("struct mag_magazine").pointer()
     while index != 0 and len(found) < total:
-        magazine = gdb.Value(base + (index - 1) * 64).cast(kind)
+        # As mag_arena_magazine().
+        base = int(chunk[index >> 11])
+        magazine = gdb.Value(base + ((index & 0x7FF) - 32) * 128).cast(kind)
         found.append(magazine)
         index = int(magazine["next"])
     return total, least, taken, found

@@ -50,12 +50,13 @@ struct mag_cache *mag_cache_create_with(const struct mag_cache_params *params, u
 struct mag_magazine {
 	uint32_t next;   /**< index of the next magazine of a depot list; 0 = last */
 	uint32_t rounds; /**< its type: how many rounds it holds when it is full */
+	uint32_t index;  /**< its own, of its arena */
 	/**
 	 * How many are valid while neither a slot nor a list knows: should the thread that has it
 	 * be killed.
 	 */
-	uint32_t held;
-	uint32_t list; /**< which of the depot's lists it was put on last; 0: none yet */
+	uint16_t held;
+	uint16_t list; /**< which of the depot's lists it was put on last */
 };
 
 /**

@@ -44,11 +44,11 @@ check_list(struct subject *subject, const char *where, struct mag_depot_list *li
 	uint32_t index = head.index, n = 0;
 
 	for (; index != 0 && n <= head.total && !stress_blamed(); n++) {
-		if (!mag_arena_has_index(arena, index)) {
+		magazine = mag_arena_magazine(arena, index);
+		if (magazine == NULL) {
 			stress_blame("%s: link %u leads out of the arena", where, index);
 			return;
 		}
-		magazine = mag_arena_magazine(arena, index);
 		count_magazine(subject, where, magazine, full ? magazine->rounds : 0, sums);
 		index = MAG_STAT(magazine->next);
 	}

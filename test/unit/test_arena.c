@@ -13,7 +13,8 @@ static struct mag_arena arena;
 static void
 make(unsigned int blocks)
 {
-	assert_int_equal(mag_arena_init(&arena, (size_t)blocks * BLOCK, -1), 0);
+	assert_int_equal(mag_arena_init(&arena, (size_t)blocks * BLOCK, (size_t)blocks * BLOCK, -1),
+			 0);
 }
 
 SETUP(setup)
@@ -58,12 +59,16 @@ TEST(test_an_arena_is_rounded_up_to_whole_blocks)
 {
 	const struct {
 		size_t bytes, size;
-	} rows[] = {{1, BLOCK}, {BLOCK, BLOCK}, {BLOCK + 1, 2 * BLOCK}};
+	} rows[] = {{1, BLOCK},
+		    {BLOCK, BLOCK},
+		    {BLOCK + 1, 2 * BLOCK},
+		    {2 * MAG_ARENA_CHUNK + 1, 2 * MAG_ARENA_CHUNK + BLOCK}};
 	uint64_t before = heap_balance();
 
 	for (unsigned int i = 0; i < RTE_DIM(rows); i++) {
-		assert_true(attempts(mag_arena_init(&arena, rows[i].bytes, -1) == 0) > 2);
-		assert_int_equal(arena.size, rows[i].size);
+		assert_true(attempts(mag_arena_init(&arena, rows[i].bytes, rows[i].bytes, -1) ==
+				     0) > 2);
+		assert_int_equal(mag_arena_size(&arena), rows[i].size);
 		mag_arena_fini(&arena);
 	}
 	assert_int_equal(heap_balance(), before);
@@ -113,11 +118,11 @@ TEST(test_halves_of_different_blocks_do_not_merge, setup, teardown)
 
 	assert_int_equal(n, 32);
 	for (unsigned int i = 0; i < n; i++)
-		if (mag_arena_index(&arena, got[i]) / 2 % 2 == 0)
+		if (got[i]->index % 2 == 0)
 			put(got[i]);
 	assert_null(get(30));
 	for (unsigned int i = 0; i < n; i++)
-		if (mag_arena_index(&arena, got[i]) / 2 % 2 != 0)
+		if (got[i]->index % 2 != 0)
 			put(got[i]);
 	assert_non_null(get(510));
 }
@@ -151,17 +156,13 @@ TEST(test_an_index_leads_back_to_its_magazine, setup_two, teardown)
 {
 	struct mag_magazine *got[2 * BLOCK / 128 + 1];
 	unsigned int n = get_all(14, got);
-	uint32_t index;
 
-	for (unsigned int i = 0; i < n; i++) {
-		index = mag_arena_index(&arena, got[i]);
-		assert_int_not_equal(index, 0);
-		assert_true(mag_arena_has_index(&arena, index));
-		assert_ptr_equal(mag_arena_magazine(&arena, index), got[i]);
-	}
-	assert_false(mag_arena_has_index(&arena, 0));
-	assert_false(mag_arena_has_index(&arena, 2 * BLOCK / MAG_LINE + 1));
-	assert_false(mag_arena_has_index(&arena, UINT32_MAX));
+	for (unsigned int i = 0; i < n; i++)
+		assert_ptr_equal(mag_arena_magazine(&arena, got[i]->index), got[i]);
+	assert_null(mag_arena_magazine(&arena, 0));
+	assert_null(mag_arena_magazine(&arena, MAG_ARENA_FIRST - 1));
+	assert_null(mag_arena_magazine(&arena, MAG_ARENA_FIRST + n));
+	assert_null(mag_arena_magazine(&arena, UINT32_MAX));
 }
 
 TEST(test_a_busy_arena_is_not_waited_for, setup, teardown)
@@ -199,6 +200,117 @@ TEST(test_a_magazine_comes_back_to_a_busy_arena_without_waiting, setup, teardown
 	/* Whoever is next in the arena puts them away first. */
 	assert_non_null(get(510));
 	assert_int_equal(arena.out, 1);
+}
+
+/* Of which one chunk is there, and may be two and a piece. */
+#define WHOLE (MAG_ARENA_CHUNK / BLOCK)
+
+SETUP(setup_growing)
+{
+	assert_int_equal(mag_arena_init(&arena, 1, 2 * MAG_ARENA_CHUNK + BLOCK, -1), 0);
+	assert_int_equal(mag_arena_size(&arena), MAG_ARENA_CHUNK);
+}
+
+static struct mag_magazine *large[2 * WHOLE + 2];
+
+static void
+assert_all_have_their_index(unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		assert_ptr_equal(mag_arena_magazine(&arena, large[i]->index), large[i]);
+}
+
+/* All that there are, so that it wants more. */
+static unsigned int
+exhaust(unsigned int n)
+{
+	n += get_all(510, large + n);
+	assert_true(mag_arena_wants(&arena));
+	assert_false(mag_arena_wants(&arena));
+	return n;
+}
+
+TEST(test_an_arena_grows_when_little_is_left_and_keeps_its_indices, setup_growing, teardown)
+{
+	unsigned int n = 0;
+
+	for (; n <= WHOLE / 2; n++) {
+		assert_false(mag_arena_wants(&arena));
+		large[n] = get(510);
+	}
+	mag_arena_serve(&arena);
+	assert_int_equal(mag_arena_size(&arena), MAG_ARENA_CHUNK);
+	n = exhaust(n);
+	assert_int_equal(n, WHOLE);
+	for (unsigned int chunks = 2; chunks <= 3; chunks++) {
+		mag_arena_serve(&arena);
+		assert_int_equal(mag_arena_size(&arena),
+				 RTE_MIN(chunks * MAG_ARENA_CHUNK, arena.max));
+		assert_all_have_their_index(n);
+		if (chunks == 2)
+			n = exhaust(n);
+	}
+	n += get_all(510, large + n);
+	assert_int_equal(n, 2 * WHOLE + 1);
+	assert_all_have_their_index(n);
+	assert_false(mag_arena_wants(&arena));
+	put_all(large, n);
+	assert_int_equal(arena.out_units, 0);
+	assert_int_equal(get_all(510, large), 2 * WHOLE + 1);
+}
+
+TEST(test_an_arena_without_memory_is_left_alone_for_a_while, setup_growing, teardown)
+{
+	unsigned int n = exhaust(0);
+
+	mag_fault_nth(1);
+	mag_arena_serve(&arena);
+	mag_fault_nth(0);
+	assert_int_equal(mag_arena_size(&arena), MAG_ARENA_CHUNK);
+	assert_null(get(14));
+	assert_false(mag_arena_wants(&arena));
+	arena.retry_at = 0;
+	assert_true(mag_arena_wants(&arena));
+	mag_arena_serve(&arena);
+	assert_int_equal(get_all(510, large + n), WHOLE);
+}
+
+TEST(test_a_chunk_that_a_killed_process_had_is_gone_on_with, setup_growing, teardown)
+{
+	unsigned int n = exhaust(0);
+	uint32_t limit = arena.limit;
+	uint64_t balance;
+
+	mag_arena_serve(&arena);
+	/* It was killed before the last of these stores. */
+	arena.limit = limit;
+	arena.wanted = true;
+	balance = heap_balance();
+	mag_arena_serve(&arena);
+	assert_int_equal(heap_balance(), balance);
+	assert_int_equal(get_all(510, large + n), WHOLE);
+}
+
+static bool
+is_of_even_block(struct mag_magazine *magazine, void *arg __rte_unused)
+{
+	return magazine->index / MAG_ARENA_FIRST % 2 == 0;
+}
+
+TEST(test_an_arena_is_made_anew_over_all_its_chunks, setup_growing, teardown)
+{
+	unsigned int n = exhaust(0), kept = 0;
+
+	mag_arena_serve(&arena);
+	/* Not all of the second: the rest stays fresh. */
+	for (; n < 2 * WHOLE - 5; n++)
+		large[n] = get(510);
+	for (unsigned int i = 0; i < n; i++)
+		kept += is_of_even_block(large[i], NULL);
+	mag_arena_rebuild(&arena, is_of_even_block, NULL);
+	assert_int_equal(arena.out, kept);
+	assert_int_equal(arena.out_units, kept * BLOCK / MAG_ARENA_UNIT);
+	assert_int_equal(get_all(510, large), 2 * WHOLE - kept);
 }
 
 #define HOLD 40

@@ -16,7 +16,7 @@ static struct mag_magazine *magazine[MAGAZINES];
 
 SETUP(setup)
 {
-	assert_int_equal(mag_arena_init(&arena, MAGAZINES * 128, -1), 0);
+	assert_int_equal(mag_arena_init(&arena, MAGAZINES * 128, MAGAZINES * 128, -1), 0);
 	mag_depot_init(&depot, &arena);
 	for (unsigned int i = 0; i < MAGAZINES; i++) {
 		magazine[i] = mag_arena_get(&arena, 14);
@@ -34,7 +34,7 @@ static void
 put(unsigned int count)
 {
 	while (count-- > 0)
-		mag_depot_put(&depot, &depot.full, magazine[mag_depot_total(&depot.full)]);
+		mag_depot_put(&depot.full, magazine[mag_depot_total(&depot.full)]);
 }
 
 /* One, or two, at once: the number that was had. */
@@ -150,8 +150,8 @@ TEST(test_full_and_empty_lists_know_nothing_of_each_other, setup, teardown)
 {
 	struct mag_magazine *got[2];
 
-	mag_depot_put(&depot, &depot.full, magazine[0]);
-	mag_depot_put(&depot, &depot.empty, magazine[1]);
+	mag_depot_put(&depot.full, magazine[0]);
+	mag_depot_put(&depot.empty, magazine[1]);
 	assert_int_equal(mag_depot_take(&depot, &depot.empty, 2, got), 1);
 	assert_ptr_equal(got[0], magazine[1]);
 	assert_int_equal(mag_depot_total(&depot.full), 1);
@@ -210,7 +210,7 @@ TEST(test_min_is_the_lowest_total_since_the_last_update, setup, teardown)
 
 TEST(test_an_update_remembers_min_and_starts_over, setup, teardown)
 {
-	mag_depot_put(&depot, &depot.empty, magazine[20]);
+	mag_depot_put(&depot.empty, magazine[20]);
 	PLAY({PUT, 8, 8, 0, 0}, {UPDATE, 0, 8, 8, 0}, {TAKE, 3, 5, 5, 0}, {PUT, 1, 6, 5, 0});
 	assert_int_equal(depot.empty.reaplimit, 0);
 	PLAY({UPDATE, 0, 6, 6, 5});
@@ -311,7 +311,7 @@ TEST(test_what_may_be_reaped_is_read_at_one_moment, setup, teardown)
 TEST(test_zero_makes_everything_reapable_and_says_whether_it_changed_anything, setup, teardown)
 {
 	PLAY({PUT, 7, 7, 0, 0}, {ZERO, true, 7, 7, 7}, {ZERO, false, 7, 7, 7});
-	mag_depot_put(&depot, &depot.empty, magazine[30]);
+	mag_depot_put(&depot.empty, magazine[30]);
 	assert_true(mag_depot_zero(&depot));
 	assert_int_equal(mag_depot_reapable(&depot.empty), 1);
 	PLAY({ZERO, false, 7, 7, 7}, {UPDATE, 0, 7, 7, 7}, {ZERO, false, 7, 7, 7},
@@ -343,7 +343,7 @@ TEST(test_a_wrapping_tag_leaves_the_counts_alone, setup, teardown)
 
 struct crowd {
 	_Atomic bool stop;
-	_Atomic uint32_t owner[MAGAZINES * 2 + 1];
+	_Atomic uint32_t owner[MAG_ARENA_FIRST + MAGAZINES];
 	_Atomic uint32_t clashes;
 	_Atomic uint32_t turns;
 	uint32_t reaped; /* of the one who does */
@@ -354,7 +354,7 @@ static struct crowd crowd;
 static void
 own(struct mag_magazine *got, bool mine)
 {
-	_Atomic uint32_t *owner = &crowd.owner[mag_arena_index(&arena, got)];
+	_Atomic uint32_t *owner = &crowd.owner[got->index];
 
 	if (atomic_exchange_explicit(owner, mine, memory_order_relaxed) == mine)
 		atomic_fetch_add(&crowd.clashes, 1);
@@ -378,10 +378,10 @@ crowd_run(void *arg)
 		if ((atomic_fetch_add_explicit(&crowd.turns, 1, memory_order_relaxed) & 63) == 0)
 			sched_yield();
 		own(got[0], false);
-		mag_depot_put(&depot, list, got[0]);
+		mag_depot_put(list, got[0]);
 		if (n == 2) {
 			own(got[1], false);
-			mag_depot_put(&depot, list, got[1]);
+			mag_depot_put(list, got[1]);
 		}
 	}
 }
@@ -403,7 +403,7 @@ crowd_reap(void *arg)
 		sched_yield();
 		for (unsigned int i = 0; i < n; i++) {
 			own(got[i], false);
-			mag_depot_put(&depot, list, got[i]);
+			mag_depot_put(list, got[i]);
 		}
 	}
 }
@@ -445,7 +445,7 @@ static void
 putter_run(void *arg)
 {
 	for (unsigned int i = 0; i < PUTS; i++)
-		mag_depot_put(&depot, &depot.full, arg);
+		mag_depot_put(&depot.full, arg);
 }
 
 TEST(test_putting_never_counts_as_contention, setup, teardown)
@@ -469,6 +469,7 @@ TEST(test_putting_never_counts_as_contention, setup, teardown)
 
 static struct {
 	size_t page;
+	uint8_t *base;
 	struct mag_arena arena;
 	struct mag_depot depot;
 	void (*meanwhile)(unsigned int page);
@@ -478,7 +479,7 @@ static struct {
 static struct mag_magazine *
 paged_magazine(unsigned int page)
 {
-	return (struct mag_magazine *)(paged.arena.base + page * paged.page);
+	return (struct mag_magazine *)(paged.base + page * paged.page);
 }
 
 static void
@@ -496,7 +497,7 @@ page_open(unsigned int page)
 static void
 stopped(int signal __rte_unused, siginfo_t *info, void *context __rte_unused)
 {
-	size_t page = ((uint8_t *)info->si_addr - paged.arena.base) / paged.page;
+	size_t page = ((uint8_t *)info->si_addr - paged.base) / paged.page;
 
 	if (page >= PAGES)
 		_exit(99);
@@ -519,7 +520,7 @@ stop_at(unsigned int page, void (*meanwhile)(unsigned int page))
 static void
 paged_put(unsigned int page)
 {
-	mag_depot_put(&paged.depot, &paged.depot.full, paged_magazine(page));
+	mag_depot_put(&paged.depot.full, paged_magazine(page));
 }
 
 static unsigned int
@@ -530,13 +531,16 @@ paged_take(unsigned int want, struct mag_magazine *got[2])
 
 SETUP(setup_paged)
 {
-	uint8_t *base;
-
 	paged.page = sysconf(_SC_PAGESIZE);
-	base = mmap(NULL, PAGES * paged.page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-		    -1, 0);
-	assert_ptr_not_equal(base, MAP_FAILED);
-	paged.arena = (struct mag_arena){.base = base, .size = PAGES * paged.page};
+	paged.base = mmap(NULL, PAGES * paged.page, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(paged.base, MAP_FAILED);
+	paged.arena = (struct mag_arena){
+		.chunk = &paged.base,
+		.limit = MAG_ARENA_FIRST + PAGES * paged.page / MAG_ARENA_UNIT,
+	};
+	for (unsigned int page = 0; page < PAGES; page++)
+		paged_magazine(page)->index = MAG_ARENA_FIRST + page * paged.page / MAG_ARENA_UNIT;
 	mag_depot_init(&paged.depot, &paged.arena);
 	paged.stops = 0;
 }
@@ -544,7 +548,7 @@ SETUP(setup_paged)
 static int
 teardown_paged(void **state __rte_unused)
 {
-	return munmap(paged.arena.base, PAGES * paged.page);
+	return munmap(paged.base, PAGES * paged.page);
 }
 
 static void
@@ -657,8 +661,8 @@ put_another(unsigned int page __rte_unused)
 	struct mag_magazine *got[2];
 
 	assert_int_equal(paged_take(2, got), 2);
-	mag_depot_put(&paged.depot, &paged.depot.full, got[0]);
-	mag_depot_put(&paged.depot, &paged.depot.full, got[1]);
+	mag_depot_put(&paged.depot.full, got[0]);
+	mag_depot_put(&paged.depot.full, got[1]);
 	mag_depot_zero(&paged.depot);
 	paged.depot.full.reaplimit = PAGES;
 }
@@ -707,7 +711,7 @@ load_run(void *arg __rte_unused)
 			take_some(1, got);
 			if (turn == LOAD_TURNS / 2)
 				pthread_barrier_wait(&load_barrier);
-			mag_depot_put(&depot, &depot.full, got[0]);
+			mag_depot_put(&depot.full, got[0]);
 		}
 		atomic_fetch_add(&load_takes, LOAD_TURNS);
 		pthread_barrier_wait(&load_barrier);

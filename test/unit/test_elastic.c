@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 
 #include <rte_cycles.h>
+#include <rte_malloc.h>
 
 #include "eal.h"
 #include "base/numa.h"
@@ -724,6 +725,36 @@ full_cache_make(struct mag_region *of, const char *name)
 	mag_cache_free(made, mag_cache_alloc(made));
 	assert_int_equal(mag_cache_in_lcores(made), 1);
 	return made;
+}
+
+#define CROWD 120000
+
+static uint64_t
+heap_bytes(void)
+{
+	struct rte_malloc_socket_stats stats;
+
+	assert_int_equal(rte_malloc_get_socket_stats(0, &stats), 0);
+	return stats.heap_allocsz_bytes;
+}
+
+TEST(test_a_cache_takes_memory_for_the_magazines_that_it_needs, NULL, teardown)
+{
+	static void *many[CROWD];
+	uint64_t before;
+	size_t begun;
+
+	make(PARAMS(50000000, .mode = 0));
+	before = heap_bytes();
+	cache_make(0);
+	assert_in_range(heap_bytes() - before, 1, 1 << 20);
+	begun = mag_arena_size(&cache->first.arena);
+	region_grown(region, CROWD / region->block + 1);
+	alloc_bulk(many, CROWD);
+	assert_int_equal(mag_arena_size(&cache->first.arena), begun);
+	free_bulk(many, CROWD);
+	wait_until(mag_arena_size(&cache->first.arena) > begun);
+	assert_in_range(mag_arena_size(&cache->first.arena), 2 * begun, CROWD * SIZE / 20);
 }
 
 TEST(test_a_region_that_cannot_have_a_segment_has_the_caches_on_all_reclaimed, setup_bare, teardown)

@@ -13,7 +13,7 @@ static void *objects[3 * ROUNDS];
 
 SETUP(setup)
 {
-	assert_int_equal(mag_arena_init(&arena, MAGAZINES * 128, -1), 0);
+	assert_int_equal(mag_arena_init(&arena, MAGAZINES * 128, MAGAZINES * 128, -1), 0);
 	mag_depot_init(&depot, &arena);
 	memset(&slot, 0, sizeof(slot));
 	slot.size = ROUNDS;
@@ -49,7 +49,7 @@ static void
 stock_empty(unsigned int n)
 {
 	while (n-- > 0)
-		mag_depot_put(&depot, &depot.empty, mag_arena_get(&arena, ROUNDS));
+		mag_depot_put(&depot.empty, mag_arena_get(&arena, ROUNDS));
 }
 
 static uint32_t
@@ -111,7 +111,7 @@ TEST(test_a_slot_that_is_off_leaves_the_depot_alone, setup, teardown)
 {
 	slot.size = 0;
 	stock_empty(1);
-	mag_depot_put(&depot, &depot.full, mag_arena_get(&arena, ROUNDS));
+	mag_depot_put(&depot.full, mag_arena_get(&arena, ROUNDS));
 	assert_int_equal(mag_slot_take(&slot, &depot, objects, 4), 0);
 	assert_int_equal(offer(0, 4), 0);
 	assert_int_equal(fulls(), 1);

@@ -84,13 +84,15 @@ mag_arena_get(struct mag_arena *arena, uint32_t rounds)
 }
 
 void
-mag_depot_put(struct mag_depot *depot, struct mag_depot_list *list, struct mag_magazine *magazine)
+mag_depot_put(struct mag_depot_list *list, struct mag_magazine *magazine)
 {
-	if (depot == &cache->first.depot && magazine->rounds != MAG_STAT(cache->common.type))
+	bool first = list == &cache->first.depot.full || list == &cache->first.depot.empty;
+
+	if (first && magazine->rounds != MAG_STAT(cache->common.type))
 		atomic_fetch_add(&mixed, 1);
-	if (depot == &cache->first.depot && MAG_STAT(own_slot()->busy) == 0)
+	if (first && MAG_STAT(own_slot()->busy) == 0)
 		atomic_fetch_add(&not_held, 1);
-	LIBRARYS(mag_depot_put)(depot, list, magazine);
+	LIBRARYS(mag_depot_put)(list, magazine);
 }
 
 unsigned int
@@ -604,7 +606,7 @@ static void
 put_empties(unsigned int n)
 {
 	while (n-- > 0)
-		mag_depot_put(&cache->first.depot, &cache->first.depot.empty,
+		mag_depot_put(&cache->first.depot.empty,
 			      mag_arena_get(&cache->first.arena, ROUNDS));
 }
 
@@ -671,7 +673,7 @@ TEST(test_a_reap_whose_magazines_others_took_meanwhile_holds_nothing_in_transit,
 	assert_null(before_chain);
 	assert_int_equal(depot_full(), 0);
 	assert_int_equal(cache->common.transit, 0);
-	mag_depot_put(&cache->first.depot, &cache->first.depot.full, snatched);
+	mag_depot_put(&cache->first.depot.full, snatched);
 }
 
 TEST(test_a_second_reap_in_an_interval_leaves_the_working_set, setup, teardown)

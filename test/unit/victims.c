@@ -185,7 +185,7 @@ die_in_an_exchange(void)
 	mag_slot_exchange_begin(own_slot());
 	mag_depot_take(&cache->first.depot, &cache->first.depot.full, 2, full);
 	if (own_slot()->previous_rounds == own_slot()->previous->rounds)
-		mag_depot_put(&cache->first.depot, &cache->first.depot.full, own_slot()->previous);
+		mag_depot_put(&cache->first.depot.full, own_slot()->previous);
 	kill(getpid(), SIGKILL);
 }
 

@@ -117,7 +117,8 @@ mag_create_finish(struct mag_cache *cache, const char *kind)
 		MAG_LOG(ERR,
 			"%s \"%s\": no memory for the magazines of %" PRIu64 " objects (%zu "
 			"bytes): give EAL more memory",
-			kind, cache->name, cache->expected, mag_cache_arena_bytes(cache));
+			kind, cache->name, mag_cache_objects_first(cache),
+			mag_cache_arena_bytes(cache, mag_cache_objects_first(cache)));
 		rte_errno = ENOMEM;
 		mag_region_detach(cache->region, cache->align);
 	} else {

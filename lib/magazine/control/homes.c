@@ -17,7 +17,8 @@ home_init(struct mag_cache *cache, struct mag_home *home, uint32_t part)
 	home->common = &cache->common;
 	return mag_home_init(home, cache->region, part,
 			     cache->region->mode & MAG_REGION_PSEUDO ? 0 : cache->expected,
-			     mag_cache_arena_bytes(cache));
+			     mag_cache_arena_bytes(cache, mag_cache_objects_first(cache)),
+			     mag_cache_arena_bytes(cache, cache->expected));
 }
 
 int
@@ -122,4 +123,14 @@ mag_homes_make(struct mag_cache *cache, uint32_t part)
 	while (ret == 0 && mag_cache_home(cache, part) == NULL)
 		ret = home_make(cache);
 	return ret;
+}
+
+void
+mag_homes_grow_arenas(struct mag_cache *cache)
+{
+	struct mag_home *home;
+	unsigned int part;
+
+	MAG_FOREACH_HOME(cache, part, home)
+		mag_arena_serve(&home->arena);
 }

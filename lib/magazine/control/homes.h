@@ -3,7 +3,7 @@
 #define MAG_HOMES_H
 
 /*
- * Homes are made, and get into the table of their cache.
+ * Homes are made, get into the table of their cache, and more memory for magazines.
  */
 
 #include <stdint.h>
@@ -17,5 +17,7 @@ int mag_homes_first(struct mag_cache *cache);
  * when somebody stays in it.
  */
 int mag_homes_make(struct mag_cache *cache, uint32_t part);
+/** Memory for the magazines of those homes that asked for it. One thread at a time. */
+void mag_homes_grow_arenas(struct mag_cache *cache);
 
 #endif /* MAG_HOMES_H */

@@ -158,7 +158,8 @@ mag_pool_home(struct mag_cache *cache, int node)
 	MAG_LOG(ERR,
 		"pool \"%s\": no memory for the magazines of node %d (%zu bytes): give EAL more "
 		"memory",
-		cache->name, node, sizeof(struct mag_home) + mag_cache_arena_bytes(cache));
+		cache->name, node,
+		sizeof(struct mag_home) + mag_cache_arena_bytes(cache, cache->expected));
 	return -ENOMEM;
 }
 

@@ -59,12 +59,11 @@ arena_bytes_for(uint64_t objects, uint32_t rounds)
 {
 	uint64_t magazines = objects / rounds + 1 + 2 * (running_slots() + 1 + SPARE_SLOTS);
 
-	return magazines * mag_arena_magazine_bytes(rounds);
+	return RTE_MIN(magazines, (uint64_t)MAG_MAGAZINES_MAX) * mag_arena_magazine_bytes(rounds);
 }
 
-/* The arena serves whatever type the cache may come to. */
 size_t
-mag_cache_arena_bytes(const struct mag_cache *cache)
+mag_cache_arena_bytes(const struct mag_cache *cache, uint64_t objects)
 {
 	uint32_t rounds = MAG_STAT(cache->common.type);
 	size_t bytes = 0;
@@ -72,15 +71,15 @@ mag_cache_arena_bytes(const struct mag_cache *cache)
 	if (cache->flags & MAG_CACHE_NOMAGAZINES || rounds == 0)
 		return 1;
 	if (MAG_STAT(cache->options.rounds) != 0)
-		return arena_bytes_for(cache->expected, rounds);
+		return arena_bytes_for(objects, rounds);
 	if ((cache->flags & MAG_CACHE_POOL) == 0) {
 		for (; rounds != 0; rounds = mag_type_next(mag_cache_type_size(cache), rounds))
-			bytes = RTE_MAX(bytes, arena_bytes_for(cache->expected, rounds));
+			bytes = RTE_MAX(bytes, arena_bytes_for(objects, rounds));
 		return bytes;
 	}
 	rounds = mag_type_pool(cache->expected, running_slots(), MAG_ROUNDS_MAX);
 	for (; rounds != 0; rounds = mag_type_pool(UINT64_MAX, 1, rounds - 1))
-		bytes = RTE_MAX(bytes, arena_bytes_for(cache->expected, rounds));
+		bytes = RTE_MAX(bytes, arena_bytes_for(objects, rounds));
 	return bytes;
 }
 

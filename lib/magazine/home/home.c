@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <string.h>
 
+#include <rte_branch_prediction.h>
 #include <rte_cycles.h>
 #include <rte_pause.h>
 
@@ -17,6 +18,7 @@
 #include "home/home.h"
 #include "home/object.h"
 #include "home/slab_objects.h"
+#include "sources/elastic_service.h"
 
 /* The shared slot's lock is held for less than this, unless its holder is preempted. */
 #define SHARED_TRIES 1000
@@ -45,9 +47,9 @@ slots_init(struct mag_home *home)
 
 int
 mag_home_init(struct mag_home *home, struct mag_region *region, uint32_t part, uint64_t expected,
-	      size_t arena_bytes)
+	      size_t arena_bytes, size_t arena_max)
 {
-	if (mag_arena_init(&home->arena, arena_bytes, home->node) != 0 ||
+	if (mag_arena_init(&home->arena, arena_bytes, arena_max, home->node) != 0 ||
 	    mag_slab_init(&home->slab, region, part, expected, home->node) != 0)
 		return -ENOMEM;
 	mag_depot_init(&home->depot, &home->arena);
@@ -119,7 +121,7 @@ mag_home_destroy_magazine(struct mag_home *home, struct mag_detached detached)
 	if (detached.magazine == NULL)
 		return;
 	mag_hands_begin();
-	MAG_STORE(&detached.magazine->held, detached.rounds, MAG_RELAXED);
+	MAG_STORE(&detached.magazine->held, (uint16_t)detached.rounds, MAG_RELAXED);
 	mag_home_drain_magazine(home, detached.magazine);
 	mag_arena_put(&home->arena, detached.magazine);
 	mag_hands_end();
@@ -131,9 +133,9 @@ mag_home_hand_over(struct mag_home *home, struct mag_detached detached)
 	if (detached.magazine == NULL)
 		return;
 	if (detached.rounds == detached.magazine->rounds)
-		mag_depot_put(&home->depot, &home->depot.full, detached.magazine);
+		mag_depot_put(&home->depot.full, detached.magazine);
 	else if (detached.rounds == 0)
-		mag_depot_put(&home->depot, &home->depot.empty, detached.magazine);
+		mag_depot_put(&home->depot.empty, detached.magazine);
 	else
 		mag_home_destroy_magazine(home, detached);
 }
@@ -285,7 +287,7 @@ take_from_depot(struct mag_home *home, void **objects, unsigned int n, struct ma
 		if (mag_depot_take(&home->depot, &home->depot.full, 1, magazine) == 1) {
 			take = RTE_MIN(magazine[0]->rounds, n - got);
 			left = magazine[0]->rounds - take;
-			MAG_STORE(&magazine[0]->held, left, MAG_RELAXED);
+			MAG_STORE(&magazine[0]->held, (uint16_t)left, MAG_RELAXED);
 			memcpy(objects + got, mag_magazine_round(magazine[0], left),
 			       take * sizeof(void *));
 			got += take;
@@ -347,7 +349,7 @@ put_with(struct mag_home *home, struct mag_magazine *magazine, void *const *obje
 	if (slot != NULL) {
 		*size = MAG_STAT(slot->size);
 		if (magazine != NULL && magazine->rounds == *size) {
-			mag_depot_put(&home->depot, &home->depot.empty, magazine);
+			mag_depot_put(&home->depot.empty, magazine);
 			magazine = NULL;
 		}
 		done = mag_slot_give(slot, &home->depot, objects, n);
@@ -372,6 +374,8 @@ home_put(struct mag_home *home, void *const *objects, unsigned int n)
 	/* No empty magazine in the depot: make one, with the slot let go. */
 	while (done < n && size != 0) {
 		magazine = mag_arena_get(&home->arena, size);
+		if (unlikely(mag_arena_wants(&home->arena)))
+			mag_elastic_tell(home->slab.region);
 		if (magazine == NULL) {
 			MAG_STAT_ADD(home->no_magazine, n - done);
 			break;

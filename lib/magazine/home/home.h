@@ -66,9 +66,13 @@ struct mag_home {
  *
  * @param expected
  *   Objects of the home: sizes the table; 0 = not known.
+ * @param arena_bytes
+ *   Of its arena, to begin with.
+ * @param arena_max
+ *   That the arena may come to.
  */
 int mag_home_init(struct mag_home *home, struct mag_region *region, uint32_t part,
-		  uint64_t expected, size_t arena_bytes);
+		  uint64_t expected, size_t arena_bytes, size_t arena_max);
 void mag_home_fini(struct mag_home *home);
 /**
  * From this thread's magazines, depot and slabs: as many of n as there are. With fewer than n all

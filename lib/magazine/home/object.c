@@ -132,7 +132,7 @@ mag_object_give_back(const struct mag_common *common, struct mag_slab_layer *sla
 	for (i = n; i-- > 0;) {
 		/* Before it is free, and somebody else's: one that dies here loses this object. */
 		if (magazine != NULL)
-			MAG_STORE(&magazine->held, i, MAG_RELAXED);
+			MAG_STORE(&magazine->held, (uint16_t)i, MAG_RELAXED);
 		destruct_and_free(common, slab, objects[i]);
 	}
 }

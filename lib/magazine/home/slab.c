@@ -455,7 +455,7 @@ mag_slab_free(struct mag_slab_layer *layer, void *const *objects, unsigned int n
 		good += object_free(layer, objects[i], &slab, &empty);
 		if (magazine != NULL) {
 			mag_commit();
-			MAG_STORE(&magazine->held, i, MAG_RELAXED);
+			MAG_STORE(&magazine->held, (uint16_t)i, MAG_RELAXED);
 		}
 		if (unlikely(empty != NULL))
 			empty_put(layer, empty, magazine);

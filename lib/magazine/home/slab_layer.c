@@ -80,7 +80,7 @@ drained(const struct mag_slab_layer *layer, struct mag_magazine *magazine)
 		if (slab != NULL && slab->bufctl[index].state != MAG_BUFCTL_FREE)
 			break;
 	}
-	MAG_STORE(&magazine->held, held, MAG_RELAXED);
+	MAG_STORE(&magazine->held, (uint16_t)held, MAG_RELAXED);
 }
 
 void

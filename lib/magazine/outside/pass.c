@@ -38,6 +38,7 @@
 #include "base/meta.h"
 #include "base/peer.h"
 #include "base/pressure.h"
+#include "control/homes.h"
 #include "control/registry.h"
 #include "mag_maint.h"
 #include "mag_stats.h"
@@ -215,8 +216,10 @@ pass_visit(struct mag_cache *cache, void *arg)
 	crossed = marked && mag_mark_look(cache, &available);
 	pool = cache->flags & MAG_CACHE_POOL;
 	reserve = cache->pile != NULL;
-	if (!pool)
+	if (!pool) {
 		guard_end(pass);
+		mag_homes_grow_arenas(cache);
+	}
 	pass_work(pass, cache, due);
 	mag_steal_for_reserve(cache);
 	if (pool)

@@ -5,19 +5,29 @@
 #include <rte_bitops.h>
 #include <rte_branch_prediction.h>
 #include <rte_common.h>
+#include <rte_cycles.h>
 
+#include "base/deadline.h"
 #include "base/meta.h"
 #include "parts/arena.h"
 #include "parts/type.h"
 
-#define BLOCK_MIN 128u
+#define BLOCK_MIN MAG_ARENA_UNIT
 #define BLOCK_MAX (BLOCK_MIN << (MAG_ARENA_ORDERS - 1))
 #define HEADER sizeof(struct mag_magazine)
 /* In order[], beside the order: a magazine begins here that is somewhere else. */
 #define OUT 0x80u
+/* It grows by an eighth, when less than that is left, or half a chunk. */
+#define GROWTH 8
+/* No more at once: maintenance has other caches. */
+#define GROWTH_MAX ((size_t)16 << 20)
+#define RETRY_US 1000000
 
 _Static_assert(sizeof(struct mag_magazine) == 2 * sizeof(void *), "two words of header");
 _Static_assert(HEADER + MAG_ROUNDS_MAX * sizeof(void *) == BLOCK_MAX, "the largest fills a block");
+_Static_assert(MAG_ARENA_FIRST *BLOCK_MIN == BLOCK_MAX,
+	       "buddies have indices that differ by a bit");
+_Static_assert(MAG_ARENA_CHUNK % BLOCK_MAX == 0, "a chunk is whole blocks");
 
 size_t
 mag_arena_magazine_bytes(uint32_t rounds)
@@ -41,10 +51,12 @@ block_at(const struct mag_arena *arena, uint32_t index)
 	return (struct free_block *)mag_arena_magazine(arena, index);
 }
 
+/* In order[]: see struct mag_arena. */
 static uint8_t *
 block_order(const struct mag_arena *arena, uint32_t index)
 {
-	return &arena->order[(index - 1) / (BLOCK_MIN / MAG_LINE)];
+	return arena->chunk[index >> MAG_ARENA_SHIFT] - 1 -
+	       ((index & MAG_ARENA_MASK) - MAG_ARENA_FIRST);
 }
 
 static void
@@ -77,9 +89,17 @@ block_unlink(struct mag_arena *arena, uint32_t index, unsigned int order)
 }
 
 static uint32_t
-block_lines(unsigned int order)
+block_units(unsigned int order)
 {
-	return (BLOCK_MIN / MAG_LINE) << order;
+	return UINT32_C(1) << order;
+}
+
+/* The index so many units behind one: none is at the beginning of a chunk's. */
+static uint32_t
+index_behind(uint32_t index, uint32_t units)
+{
+	index += units;
+	return (index & MAG_ARENA_MASK) == 0 ? index + MAG_ARENA_FIRST : index;
 }
 
 static unsigned int
@@ -88,32 +108,145 @@ magazine_order(uint32_t rounds)
 	return rte_log2_u32((uint32_t)(mag_arena_magazine_bytes(rounds) / BLOCK_MIN));
 }
 
-int
-mag_arena_init(struct mag_arena *arena, size_t bytes, int node)
+/* Of the blocks of a chunk that there may be. */
+static size_t
+chunk_bytes(const struct mag_arena *arena, size_t chunk)
 {
-	size_t at;
+	return RTE_MIN(arena->max - chunk * MAG_ARENA_CHUNK, MAG_ARENA_CHUNK);
+}
 
-	*arena = (struct mag_arena){0};
-	arena->size = RTE_ALIGN_CEIL(bytes, BLOCK_MAX);
-	arena->base = mag_meta_zalloc(arena->size, node);
-	arena->order = mag_meta_zalloc(arena->size / BLOCK_MIN, node);
-	if (arena->base == NULL || arena->order == NULL) {
+/* In front of them. */
+static size_t
+chunk_records(size_t bytes)
+{
+	return RTE_ALIGN_CEIL(bytes / BLOCK_MIN, (size_t)BLOCK_MIN);
+}
+
+size_t
+mag_arena_size(const struct mag_arena *arena)
+{
+	uint32_t limit = MAG_STAT(arena->limit), unit = limit & MAG_ARENA_MASK;
+
+	return (limit >> MAG_ARENA_SHIFT) * MAG_ARENA_CHUNK +
+	       (unit > 0 ? (size_t)(unit - MAG_ARENA_FIRST) * BLOCK_MIN : 0);
+}
+
+/* All chunks are whole but the last that there may be. */
+static int
+chunk_add(struct mag_arena *arena)
+{
+	uint32_t chunk = (uint32_t)(mag_arena_size(arena) / MAG_ARENA_CHUNK);
+	size_t bytes = chunk_bytes(arena, chunk), records = chunk_records(bytes);
+	uint8_t *memory;
+
+	/* It is there if somebody was killed before the last step. */
+	if (arena->chunk[chunk] == NULL) {
+		memory = mag_meta_zalloc(records + bytes, arena->node);
+		if (memory == NULL)
+			return -ENOMEM;
+		arena->chunk[chunk] = memory + records;
+	}
+	/* release: pairs with the acquire in mag_arena_magazine() and fresh_take() */
+	atomic_store_explicit(&arena->limit,
+			      (chunk << MAG_ARENA_SHIFT) + MAG_ARENA_FIRST +
+				      (uint32_t)(bytes / BLOCK_MIN),
+			      memory_order_release);
+	return 0;
+}
+
+static size_t
+chunks_of(size_t bytes)
+{
+	return (bytes + MAG_ARENA_CHUNK - 1) / MAG_ARENA_CHUNK;
+}
+
+int
+mag_arena_init(struct mag_arena *arena, size_t bytes, size_t max, int node)
+{
+	*arena = (struct mag_arena){.fresh = MAG_ARENA_FIRST, .node = node};
+	arena->max = RTE_ALIGN_CEIL(max, BLOCK_MAX);
+	arena->chunk = mag_meta_zalloc(chunks_of(arena->max) * sizeof(arena->chunk[0]), node);
+	if (arena->chunk == NULL)
+		return -ENOMEM;
+	while (mag_arena_size(arena) < bytes) {
+		if (chunk_add(arena) == 0)
+			continue;
 		mag_arena_fini(arena);
 		return -ENOMEM;
 	}
-	for (at = arena->size; at > 0; at -= BLOCK_MAX)
-		block_push(arena, (uint32_t)((at - BLOCK_MAX) / MAG_LINE + 1),
-			   MAG_ARENA_ORDERS - 1);
 	return 0;
 }
 
 void
 mag_arena_fini(struct mag_arena *arena)
 {
-	mag_meta_free(arena->base);
-	mag_meta_free(arena->order);
-	arena->base = NULL;
-	arena->order = NULL;
+	size_t chunk, chunks = chunks_of(arena->max);
+
+	if (arena->chunk == NULL)
+		return;
+	for (chunk = 0; chunk < chunks && arena->chunk[chunk] != NULL; chunk++)
+		mag_meta_free(arena->chunk[chunk] - chunk_records(chunk_bytes(arena, chunk)));
+	mag_meta_free(arena->chunk);
+	arena->chunk = NULL;
+}
+
+bool
+mag_arena_wants(struct mag_arena *arena)
+{
+	size_t size = mag_arena_size(arena);
+	size_t left = size - (size_t)MAG_STAT(arena->out_units) * BLOCK_MIN;
+
+	if (size >= arena->max || left >= RTE_MAX(size / GROWTH, MAG_ARENA_CHUNK / 2) ||
+	    MAG_STAT(arena->wanted) || rte_rdtsc() < MAG_STAT(arena->retry_at))
+		return false;
+	return !atomic_exchange_explicit(&arena->wanted, true, memory_order_relaxed);
+}
+
+void
+mag_arena_serve(struct mag_arena *arena)
+{
+	size_t size = mag_arena_size(arena);
+	size_t enough = size + RTE_MAX(RTE_MIN(size / GROWTH, GROWTH_MAX), (size_t)1);
+
+	if (!MAG_STAT(arena->wanted))
+		return;
+	for (; size < RTE_MIN(enough, arena->max); size = mag_arena_size(arena))
+		if (chunk_add(arena) != 0) {
+			atomic_store_explicit(&arena->retry_at, mag_deadline_in(RETRY_US),
+					      memory_order_relaxed);
+			break;
+		}
+	atomic_store_explicit(&arena->wanted, false, memory_order_relaxed);
+}
+
+/* A block of memory that no magazine has been in; 0: there is none. */
+static uint32_t
+fresh_take(struct mag_arena *arena)
+{
+	uint32_t index = index_behind(arena->fresh, 0);
+
+	/* acquire: pairs with the release in chunk_add() */
+	if (index >= MAG_STAT_ACQUIRE(arena->limit))
+		return 0;
+	arena->fresh = index + block_units(MAG_ARENA_ORDERS - 1);
+	return index;
+}
+
+/* A free block of at least an order, which is told; 0: there is none. */
+static uint32_t
+block_take(struct mag_arena *arena, unsigned int *order)
+{
+	uint32_t index;
+
+	while (*order < MAG_ARENA_ORDERS && arena->free[*order] == 0)
+		++*order;
+	if (*order == MAG_ARENA_ORDERS) {
+		--*order;
+		return fresh_take(arena);
+	}
+	index = arena->free[*order];
+	block_unlink(arena, index, *order);
+	return index;
 }
 
 static struct mag_magazine *
@@ -123,19 +256,20 @@ arena_get_locked(struct mag_arena *arena, uint32_t rounds)
 	struct mag_magazine *magazine;
 	uint32_t index;
 
-	while (order < MAG_ARENA_ORDERS && arena->free[order] == 0)
-		order++;
-	if (order == MAG_ARENA_ORDERS || arena->out >= MAG_MAGAZINES_MAX)
+	if (arena->out >= MAG_MAGAZINES_MAX)
 		return NULL;
-	index = arena->free[order];
-	block_unlink(arena, index, order);
+	index = block_take(arena, &order);
+	if (index == 0)
+		return NULL;
 	while (order > want) {
 		order--;
-		block_push(arena, index + block_lines(order), order);
+		block_push(arena, index + block_units(order), order);
 	}
 	arena->out++;
+	MAG_COUNT_LOCKED(arena->out_units, block_units(want));
 	magazine = mag_arena_magazine(arena, index);
 	magazine->rounds = rounds;
+	magazine->index = index;
 	MAG_STORE(&magazine->held, 0, MAG_RELAXED);
 	mag_commit();
 	*block_order(arena, index) = (uint8_t)(OUT | order);
@@ -149,7 +283,7 @@ block_free(struct mag_arena *arena, uint32_t index, unsigned int order)
 	uint32_t buddy;
 
 	for (; order < MAG_ARENA_ORDERS - 1; order++) {
-		buddy = ((index - 1) ^ block_lines(order)) + 1;
+		buddy = index ^ block_units(order);
 		if (*block_order(arena, buddy) != order + 1)
 			break;
 		block_unlink(arena, buddy, order);
@@ -161,11 +295,13 @@ block_free(struct mag_arena *arena, uint32_t index, unsigned int order)
 static void
 arena_put_locked(struct mag_arena *arena, struct mag_magazine *magazine)
 {
-	uint32_t index = mag_arena_index(arena, magazine);
+	unsigned int order = magazine_order(magazine->rounds);
+	uint32_t index = magazine->index;
 
 	arena->out--;
+	MAG_COUNT_LOCKED(arena->out_units, -block_units(order));
 	*block_order(arena, index) = 0;
-	block_free(arena, index, magazine_order(magazine->rounds));
+	block_free(arena, index, order);
 }
 
 /* Only ever emptied as a whole, so a head that has come back (ABA) does no harm. */
@@ -177,8 +313,7 @@ pending_push(struct mag_arena *arena, struct mag_magazine *magazine)
 	do
 		MAG_STORE(&magazine->next, head, MAG_RELAXED);
 	/* release: pairs with pending_settle(); acquire: with the look of arena_let_go() */
-	while (!atomic_compare_exchange_weak_explicit(&arena->pending, &head,
-						      mag_arena_index(arena, magazine),
+	while (!atomic_compare_exchange_weak_explicit(&arena->pending, &head, magazine->index,
 						      memory_order_acq_rel, memory_order_relaxed));
 }
 
@@ -241,21 +376,16 @@ mag_arena_put(struct mag_arena *arena, struct mag_magazine *magazine)
 	mag_arena_let_go(arena);
 }
 
-static struct mag_magazine *
-magazine_of_block(const struct mag_arena *arena, size_t block)
-{
-	return (struct mag_magazine *)(void *)(arena->base + block * BLOCK_MIN);
-}
-
+/* A magazine that is out is before "fresh", which was stored before its mark. */
 void
 mag_arena_walk(const struct mag_arena *arena,
 	       void (*visit)(struct mag_magazine *magazine, void *arg), void *arg)
 {
-	size_t block, blocks = arena->size / BLOCK_MIN;
+	uint32_t index;
 
-	for (block = 0; block < blocks; block++)
-		if (arena->order[block] & OUT)
-			visit(magazine_of_block(arena, block), arg);
+	for (index = MAG_ARENA_FIRST; index < arena->fresh; index = index_behind(index, 1))
+		if (*block_order(arena, index) & OUT)
+			visit(mag_arena_magazine(arena, index), arg);
 }
 
 void
@@ -272,29 +402,35 @@ mag_arena_walk_pending(const struct mag_arena *arena,
 	}
 }
 
-/* Blocks from this one to the next that may be something else. */
-static size_t
-block_step(const struct mag_arena *arena, size_t block)
+/* The block behind this one that may be something else. */
+static uint32_t
+block_next(const struct mag_arena *arena, uint32_t index)
 {
-	uint8_t order = arena->order[block];
+	uint8_t order = *block_order(arena, index);
 
-	return (order & OUT) != 0 ? (size_t)1 << (order & ~OUT) : 1;
+	return index_behind(index, (order & OUT) != 0 ? block_units(order & ~OUT) : 1);
 }
 
 void
 mag_arena_rebuild(struct mag_arena *arena, bool (*keep)(struct mag_magazine *magazine, void *arg),
 		  void *arg)
 {
-	size_t block, blocks = arena->size / BLOCK_MIN;
+	uint32_t index, units = 0;
+	uint8_t *order;
 
 	memset(arena->free, 0, sizeof(arena->free));
 	arena->out = 0;
-	for (block = 0; block < blocks; block += block_step(arena, block))
-		if ((arena->order[block] & OUT) != 0 && keep(magazine_of_block(arena, block), arg))
+	for (index = MAG_ARENA_FIRST; index < arena->fresh; index = block_next(arena, index)) {
+		order = block_order(arena, index);
+		if ((*order & OUT) != 0 && keep(mag_arena_magazine(arena, index), arg)) {
 			arena->out++;
-		else
-			arena->order[block] = 0;
-	for (block = 0; block < blocks; block += block_step(arena, block))
-		if (arena->order[block] == 0)
-			block_free(arena, (uint32_t)(block * (BLOCK_MIN / MAG_LINE)) + 1, 0);
+			units += block_units(*order & ~OUT);
+		} else {
+			*order = 0;
+		}
+	}
+	MAG_STORE(&arena->out_units, units, MAG_RELAXED);
+	for (index = MAG_ARENA_FIRST; index < arena->fresh; index = block_next(arena, index))
+		if (*block_order(arena, index) == 0)
+			block_free(arena, index, 0);
 }

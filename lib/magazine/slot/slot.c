@@ -59,7 +59,7 @@ static void
 set_held(struct mag_magazine *magazine, uint32_t rounds)
 {
 	if (magazine != NULL)
-		MAG_STORE(&magazine->held, rounds, MAG_RELAXED);
+		MAG_STORE(&magazine->held, (uint16_t)rounds, MAG_RELAXED);
 }
 
 void
@@ -74,7 +74,7 @@ static void
 put_empty(struct mag_depot *depot, struct mag_magazine *magazine)
 {
 	if (magazine != NULL)
-		mag_depot_put(depot, &depot->empty, magazine);
+		mag_depot_put(&depot->empty, magazine);
 }
 
 /* Both magazines are empty or absent: get one full magazine, or two. */
@@ -144,7 +144,7 @@ load_empty(struct mag_slot *slot, struct mag_depot *depot)
 	if (slot->previous != NULL) {
 		mag_slot_count(&slot->rounds_out, slot->previous->rounds);
 		MAG_COUNT(slot->exchanges, 1);
-		mag_depot_put(depot, &depot->full, slot->previous);
+		mag_depot_put(&depot->full, slot->previous);
 	}
 	set_previous(slot, slot->loaded, MAG_STAT(slot->rounds));
 	set_loaded(slot, got[0], 0);

@@ -77,7 +77,13 @@ mag_elastic_want(struct mag_region *region, uint32_t part)
 	    MAG_STAT(region->segments) >= mag_elastic_segments_max(region))
 		return;
 	atomic_fetch_or_explicit(&elastic->wanted, bit, memory_order_relaxed);
-	if (mag_elastic_on_want != NULL)
+	mag_elastic_tell(region);
+}
+
+void
+mag_elastic_tell(const struct mag_region *region)
+{
+	if (!mag_elastic_is_elsewhere(region) && mag_elastic_on_want != NULL)
 		mag_elastic_on_want();
 }
 

@@ -83,6 +83,12 @@ uint32_t mag_elastic_listed(void);
 /** Give back all free segments beyond the reserves, of all elastic regions of the process. */
 void mag_elastic_trim_all(void);
 
+/**
+ * On the data path: maintenance has something to grow for a cache on this region. It hears of it at
+ * its next turn if the region, or its elastic regions, are another process's.
+ */
+void mag_elastic_tell(const struct mag_region *region);
+
 /** Called on the data path when a part asks for segments. Set by maintenance. */
 extern void (*mag_elastic_on_want)(void);
 /**

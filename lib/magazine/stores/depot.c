@@ -77,11 +77,9 @@ mag_depot_init(struct mag_depot *depot, struct mag_arena *arena)
  * the compare-exchange throws away what it read if it was one.
  */
 MAG_NO_TSAN static uint32_t
-stale_link(const struct mag_depot *depot, uint32_t index)
+stale_link(const struct mag_magazine *magazine)
 {
-	if (unlikely(!mag_arena_has_index(depot->arena, index)))
-		return 0;
-	return *(const volatile uint32_t *)mag_arena_magazine(depot->arena, index);
+	return *(const volatile uint32_t *)magazine;
 }
 
 _Static_assert(offsetof(struct mag_magazine, next) == 0, "stale_link() reads the first word");
@@ -101,19 +99,22 @@ mag_depot_take(struct mag_depot *depot, struct mag_depot_list *list, unsigned in
 	       struct mag_magazine *got[2])
 {
 	struct mag_u128 old = mag_u128_peek(&list->head);
+	struct mag_magazine *first, *second = NULL;
 	struct mag_depot_head head;
-	uint32_t first, second;
 	unsigned int taken;
 	bool contended = false;
 
 	for (;;) {
 		head = head_unpack(old);
-		first = head.index;
-		if (first == 0)
+		first = mag_arena_magazine(depot->arena, head.index);
+		if (first == NULL)
 			return 0;
-		second = stale_link(depot, first);
-		taken = want > 1 && second != 0 ? 2 : 1;
-		head.index = taken == 2 ? stale_link(depot, second) : second;
+		head.index = stale_link(first);
+		if (want > 1)
+			second = mag_arena_magazine(depot->arena, head.index);
+		if (second != NULL)
+			head.index = stale_link(second);
+		taken = second != NULL ? 2 : 1;
 		head = head_without(head, taken);
 		/* A full barrier; its acquire pairs with the release of mag_depot_put(). */
 		if (likely(mag_u128_cas(&list->head, &old, head_pack(head))))
@@ -122,21 +123,24 @@ mag_depot_take(struct mag_depot *depot, struct mag_depot_list *list, unsigned in
 	}
 	if (unlikely(contended))
 		atomic_fetch_add_explicit(&list->contention, 1, memory_order_relaxed);
-	got[0] = mag_arena_magazine(depot->arena, first);
+	got[0] = first;
 	if (taken == 2)
-		got[1] = mag_arena_magazine(depot->arena, second);
+		got[1] = second;
 	return taken;
 }
 
-/* Lists are aligned to 128 bytes, and an arena has magazines of two of them. */
-static uint32_t
+/*
+ * A depot's two lists are neighbours of 128 bytes each, and its arena has magazines of no others.
+ * As the upper end of a pointer, which may be in its place, it is none that a program has.
+ */
+static uint16_t
 list_id(const struct mag_depot_list *list)
 {
-	return (uint32_t)((uintptr_t)list / sizeof(*list));
+	return (uint16_t)(((uintptr_t)list / sizeof(*list)) | 0xff00);
 }
 
 void
-mag_depot_put(struct mag_depot *depot, struct mag_depot_list *list, struct mag_magazine *magazine)
+mag_depot_put(struct mag_depot_list *list, struct mag_magazine *magazine)
 {
 	struct mag_u128 old = mag_u128_peek(&list->head);
 	struct mag_depot_head head;
@@ -145,34 +149,31 @@ mag_depot_put(struct mag_depot *depot, struct mag_depot_list *list, struct mag_m
 	do {
 		head = head_unpack(old);
 		MAG_STORE(&magazine->next, head.index, MAG_RELAXED);
-		head.index = mag_arena_index(depot->arena, magazine);
+		head.index = magazine->index;
 		head.total++;
 		/* A full barrier; its release pairs with the acquire of mag_depot_take(). */
 	} while (unlikely(!mag_u128_cas(&list->head, &old, head_pack(head))));
 }
 
-/* NULL if it is none of the list, or there is none. */
-MAG_NO_TSAN static struct mag_magazine *
-listed(const struct mag_depot *depot, const struct mag_depot_list *list, uint32_t index)
+/* Is there a magazine, and was it put on this list last? */
+MAG_NO_TSAN static bool
+is_listed(const struct mag_depot_list *list, const struct mag_magazine *magazine)
 {
-	struct mag_magazine *magazine;
-
-	if (!mag_arena_has_index(depot->arena, index))
-		return NULL;
-	magazine = mag_arena_magazine(depot->arena, index);
-	return *(const volatile uint32_t *)&magazine->list == list_id(list) ? magazine : NULL;
+	return magazine != NULL && *(const volatile uint16_t *)&magazine->list == list_id(list);
 }
 
 struct mag_magazine *
 mag_depot_look(const struct mag_depot *depot, const struct mag_depot_list *list,
 	       const struct mag_magazine *behind)
 {
-	uint32_t index =
-		behind == NULL ? mag_depot_head(list).index : mag_arena_index(depot->arena, behind);
+	struct mag_magazine *magazine;
+	uint32_t index;
 
-	if (behind != NULL)
-		index = listed(depot, list, index) != NULL ? stale_link(depot, index) : 0;
-	return listed(depot, list, index);
+	if (behind != NULL && !is_listed(list, behind))
+		return NULL;
+	index = behind == NULL ? mag_depot_head(list).index : stale_link(behind);
+	magazine = mag_arena_magazine(depot->arena, index);
+	return is_listed(list, magazine) ? magazine : NULL;
 }
 
 /* min = total, both read and written at once. */
@@ -226,11 +227,15 @@ static unsigned int
 chain_walk(const struct mag_depot *depot, uint32_t *head, unsigned int n,
 	   struct mag_magazine *got[MAG_DEPOT_CHAIN])
 {
+	struct mag_magazine *magazine;
 	unsigned int i;
 
-	for (i = 0; i < n && *head != 0; i++) {
-		got[i] = mag_arena_magazine(depot->arena, *head);
-		*head = stale_link(depot, *head);
+	for (i = 0; i < n; i++) {
+		magazine = mag_arena_magazine(depot->arena, *head);
+		if (magazine == NULL)
+			break;
+		got[i] = magazine;
+		*head = stale_link(magazine);
 	}
 	return i;
 }

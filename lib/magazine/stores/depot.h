@@ -74,8 +74,7 @@ void mag_depot_init(struct mag_depot *depot, struct mag_arena *arena);
  */
 unsigned int mag_depot_take(struct mag_depot *depot, struct mag_depot_list *list, unsigned int want,
 			    struct mag_magazine *got[2]);
-void mag_depot_put(struct mag_depot *depot, struct mag_depot_list *list,
-		   struct mag_magazine *magazine);
+void mag_depot_put(struct mag_depot_list *list, struct mag_magazine *magazine);
 
 /**
  * For a look at a list that others use meanwhile: the magazine behind one, NULL for the first.

@@ -50,7 +50,8 @@ struct held_home {
 	struct mag_home *home;
 	struct mag_sweep sweep;
 	bool visit, shared, working_set, swept, arena;
-	uint64_t *named; /* a bit for each line of the arena: a slot or a list has the magazine */
+	uint64_t *named; /* a bit for each index of the arena: a slot or a list has the magazine */
+	uint32_t limit;  /* of these */
 	uint64_t moving; /* of the slab layer */
 };
 
@@ -222,24 +223,25 @@ homes_let_go(struct recovery *recovery)
 /* The moment */
 
 static void
+name_index(struct held_home *held, uint32_t index)
+{
+	if (index < held->limit)
+		held->named[index / 64] |= UINT64_C(1) << (index % 64);
+}
+
+static void
 name(struct mag_magazine *magazine, void *arg)
 {
-	struct held_home *held = arg;
-	uint32_t line;
-
-	if (magazine == NULL)
-		return;
-	line = mag_arena_index(&held->home->arena, magazine) - 1;
-	held->named[line / 64] |= UINT64_C(1) << (line % 64);
+	if (magazine != NULL)
+		name_index(arg, magazine->index);
 }
 
 static bool
 is_named(struct mag_magazine *magazine, void *arg)
 {
 	const struct held_home *held = arg;
-	uint32_t line = mag_arena_index(&held->home->arena, magazine) - 1;
 
-	return (held->named[line / 64] >> (line % 64) & 1) != 0;
+	return (held->named[magazine->index / 64] >> (magazine->index % 64) & 1) != 0;
 }
 
 static void
@@ -247,12 +249,14 @@ name_list(struct held_home *held, const struct mag_depot_list *list)
 {
 	const struct mag_arena *arena = &held->home->arena;
 	uint32_t index = mag_depot_head(list).index, left = mag_depot_total(list);
-	struct mag_magazine *magazine;
+	const struct mag_magazine *magazine;
 
 	/* What others take meanwhile makes the look void, but must not lead astray. */
-	for (; index != 0 && left > 0 && mag_arena_has_index(arena, index); left--) {
+	for (; left > 0; left--) {
 		magazine = mag_arena_magazine(arena, index);
-		name(magazine, held);
+		if (magazine == NULL)
+			return;
+		name_index(held, index);
 		index = MAG_LOAD(&magazine->next, MAG_RELAXED);
 	}
 }
@@ -261,11 +265,11 @@ static bool
 magazines_look(struct held_home *held)
 {
 	struct mag_home *home = held->home;
-	size_t words = home->arena.size / MAG_LINE / 64 + 1;
 	unsigned int i;
 
 	free(held->named);
-	held->named = calloc(words, sizeof(*held->named));
+	held->limit = MAG_STAT(home->arena.limit);
+	held->named = calloc(held->limit / 64 + 1, sizeof(*held->named));
 	if (held->named == NULL)
 		return false;
 	for (i = 0; i < MAG_SLOTS; i++) {

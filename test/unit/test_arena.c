@@ -240,6 +240,8 @@ TEST(test_an_arena_grows_when_little_is_left_and_keeps_its_indices, setup_growin
 	}
 	mag_arena_serve(&arena);
 	assert_int_equal(mag_arena_size(&arena), MAG_ARENA_CHUNK);
+	assert_true(mag_arena_wants(&arena));
+	arena.wanted = false;
 	n = exhaust(n);
 	assert_int_equal(n, WHOLE);
 	for (unsigned int chunks = 2; chunks <= 3; chunks++) {

@@ -274,11 +274,16 @@ assert_extents_lie_on(const struct mag_region *region, uint32_t part, int node)
 void
 assert_home_lies_on(const struct mag_home *home, uint32_t part, int node)
 {
+	uint8_t *const *chunk = home->arena.chunk;
+	size_t size, bytes;
+
 	assert_int_equal(home->slab.region->part[part].node, node);
 	assert_int_equal(home->slab.part, part);
 	assert_lies_on(home, sizeof(*home), node);
-	assert_lies_on(home->arena.base, home->arena.size, node);
-	assert_lies_on(home->arena.order, 1, node);
+	for (size = mag_arena_size(&home->arena); size > 0; size -= bytes, chunk++) {
+		bytes = RTE_MIN(size, (size_t)MAG_ARENA_CHUNK);
+		assert_lies_on(*chunk - 1, bytes + 1, node);
+	}
 	assert_lies_on(home->slab.table.bucket,
 		       home->slab.table.size * sizeof(home->slab.table.bucket[0]), node);
 	assert_extents_lie_on(home->slab.region, part, node);

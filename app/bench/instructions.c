@@ -32,6 +32,7 @@
 
 #include "cache/cache.h"
 #include "inlined.h"
+#include "nodes.h"
 
 #define POOL_OBJECTS 8191
 #define OBJECT_SIZE 64
@@ -85,11 +86,8 @@ static const char *plugin;
 static const char *here; /* folder of this program */
 
 static void
-op_none(void *target, void **objects, unsigned int bulk)
+op_none(void *target __rte_unused, void **objects __rte_unused, unsigned int bulk __rte_unused)
 {
-	RTE_SET_USED(target);
-	RTE_SET_USED(objects);
-	RTE_SET_USED(bulk);
 }
 
 static void
@@ -157,9 +155,12 @@ static const struct path paths[] = {
 	{"magazine/512", "magazine", OPTIONS, 512, BULK_MAX, op_mempool, 0},
 	{"magazine/512/hold", "magazine", OPTIONS, 512, BULK_MAX, op_hold, HOLD},
 	{"magazine/0/inline", "magazine", OPTIONS, 0, BULK_MAX, NULL, 0},
+	{"magazine/0/nodes", "magazine", OPTIONS, 0, BULK_MAX, op_mempool, 0},
+	{"magazine/0/nodes/hold", "magazine", OPTIONS, 0, BULK_MAX, op_hold, HOLD},
 	{"magazine/0/guard", "magazine", OPTIONS ",guard=1", 0, BULK_MAX, op_mempool, 0},
 	{"magazine/0/sampled", "magazine", OPTIONS ",audit=1/1000", 0, BULK_MAX, op_mempool, 0},
 	{"library", NULL, OPTIONS, 0, 1, op_library, 0},
+	{"library/nodes", NULL, OPTIONS, 0, 1, op_library, 0},
 	{"library/service", NULL, OPTIONS, 0, 1, op_service, 0},
 	{"floor/service", NULL, NULL, 0, 1, op_service, 0},
 	{"floor/0", "floor", NULL, 0, BULK_MAX, op_mempool, 0},
@@ -190,7 +191,7 @@ pool_make(const struct path *path)
 
 	if (mp != NULL &&
 	    rte_mempool_set_ops_byname(mp, path->ops, (void *)(uintptr_t)path->config) == 0 &&
-	    rte_mempool_populate_default(mp) > 0)
+	    (nodes_are_of(path->name) ? nodes_populate(mp) : rte_mempool_populate_default(mp)) > 0)
 		return mp;
 	fprintf(stderr, "%s: cannot make a pool of %u objects of %u bytes: %s\n", path->name,
 		POOL_OBJECTS, OBJECT_SIZE, rte_strerror(rte_errno));
@@ -206,18 +207,17 @@ cache_make(const struct path *path)
 	struct mag_region_params from = MAG_REGION_PARAMS_INIT;
 	struct mag_cache_params params = MAG_CACHE_PARAMS_INIT;
 	struct mag_cache *cache = NULL;
-	unsigned int i;
+	unsigned int i, far = nodes_are_of(path->name) ? POOL_OBJECTS / 8 : 0;
 
-	from.name = path->name;
-	from.object_size = OBJECT_SIZE;
-	params.name = path->name;
-	params.object_size = OBJECT_SIZE;
+	from.name = params.name = path->name;
+	from.object_size = params.object_size = OBJECT_SIZE;
 	params.region = mag_region_create(&from);
 	params.options = path->config;
 	for (i = 0; i < POOL_OBJECTS; i++)
 		address[i] = memory[i];
 	if (params.region != NULL &&
-	    mag_region_adopt(params.region, address, POOL_OBJECTS, MAG_NODE_ANY) == 0)
+	    mag_region_adopt(params.region, address, far, NODES_FAR) == 0 &&
+	    mag_region_adopt(params.region, address + far, POOL_OBJECTS - far, NODES_NEAR) == 0)
 		cache = mag_cache_create(&params);
 	if (cache == NULL)
 		fprintf(stderr, "%s: cannot make a cache of %u objects of %u bytes: %s\n",

@@ -41,6 +41,8 @@
 /** A pointer to the same without its qualifiers, _Atomic for one: those of the type remain. */
 #define MAG_UNQUALIFIED(type, pointer) ((type *)(uintptr_t)(pointer))
 
+/** Is this true, and known to be so when the code is compiled? */
+#define MAG_CONSTANT(condition) (__builtin_constant_p(condition) && (condition))
 #define MAG_LIKELY(condition) __builtin_expect(condition, 1)
 #define MAG_UNLIKELY(condition) __builtin_expect(condition, 0)
 /** Copy a constant number of bytes, without a call. */
@@ -53,6 +55,9 @@
 #ifdef __x86_64__
 #define MAG_WIDE __attribute__((target("avx2,tune=skylake-avx512")))
 #define MAG_CPU_IS_WIDE() (__builtin_cpu_init(), __builtin_cpu_supports("avx2") != 0)
+/** In a MAG_WIDE function: have two vectors of 32 bytes a bit in common? */
+#define MAG_WIDE_HAS(a, b)                                                                         \
+	(!__builtin_ia32_ptestz256((long long MAG_VECTOR(32))(a), (long long MAG_VECTOR(32))(b)))
 #else
 #define MAG_WIDE
 #define MAG_CPU_IS_WIDE() 0

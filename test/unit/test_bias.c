@@ -145,8 +145,10 @@ TEST(test_visitors_clear_their_own_bits_only, setup)
 	mag_bias_announce(&lock, MAG_BIAS_VISIT | MAG_BIAS_PURGE);
 	mag_bias_dismiss(&lock, MAG_BIAS_VISIT | MAG_BIAS_PURGE);
 	assert_int_equal(lock.visitor, MAG_BIAS_SELF);
+	assert_int_equal(lock.visitor_put, MAG_BIAS_SELF);
 	mag_bias_dismiss(&lock, MAG_BIAS_SELF);
 	assert_int_equal(lock.visitor, 0);
+	assert_int_equal(lock.visitor_put, 0);
 }
 
 TEST(test_a_visit_is_not_granted_while_the_owner_is_busy, setup)
@@ -280,9 +282,9 @@ TEST(test_that_membarriers_fail_is_said_once_with_the_error_and_the_remedy, setu
 
 TEST(test_an_owner_acknowledges_fences_and_nothing_else, setup)
 {
-	mag_bias_acknowledge(&lock, MAG_BIAS_VISIT | MAG_BIAS_HOMES | MAG_BIAS_ASKED);
+	mag_bias_acknowledge(&lock, MAG_BIAS_VISIT | MAG_BIAS_WATCHED | MAG_BIAS_ASKED);
 	assert_int_equal(lock.fenced, 0);
-	mag_bias_acknowledge(&lock, MAG_BIAS_FENCE_BIT | MAG_BIAS_HOMES);
+	mag_bias_acknowledge(&lock, MAG_BIAS_FENCE_BIT | MAG_BIAS_WATCHED);
 	assert_int_equal(lock.fenced, 1);
 }
 

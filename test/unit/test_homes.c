@@ -7,6 +7,7 @@
 #include "eal.h"
 #include "fixture.h"
 #include "visits/perimeter.h"
+#include "watch/watch.h"
 
 #include "base/numa.h"
 
@@ -317,7 +318,8 @@ TEST(test_a_membarrier_that_fails_leaves_the_slots_of_its_node_and_lcores_are_as
 	run_on_lcore(1, take_some_polled, NULL);
 	assert_int_equal(mag_cache_purge(cache), -EAGAIN);
 	assert_int_not_equal(mag_slot_objects(slot[0]), 0);
-	assert_int_equal(slot[0]->visitor, asked | MAG_BIAS_HOMES);
+	assert_int_equal(slot[0]->visitor, asked);
+	assert_int_equal(slot[0]->visitor_put, asked | MAG_PUT_NEAR);
 	assert_int_equal(mag_slot_objects(slot[1]), 0);
 	assert_sizes_of_both(ROUNDS);
 	assert_int_not_equal(mag_cache_take_all(cache, objects, COUNT, true), 0);
@@ -579,7 +581,7 @@ TEST(test_a_cache_of_one_node_has_one_home_and_an_open_fast_path, setup_one, tea
 	assert_int_equal(mag_pool_home(cache, -1), 0);
 	assert_int_equal(mag_pool_home(cache, 0), 0);
 	assert_null(mag_cache_homes(cache));
-	assert_int_equal(cache->first.slot[0].visitor & MAG_BIAS_HOMES, 0);
+	assert_int_equal(cache->first.slot[0].visitor_put, 0);
 }
 
 TEST(test_an_lcore_of_a_node_without_objects_goes_by_its_own_distances, setup_bare, teardown)
@@ -620,6 +622,152 @@ TEST(test_the_fast_path_puts_no_object_of_another_node_into_a_magazine, setup, t
 	for (unsigned int i = 0; i < MAG_STAT(near->rounds); i++)
 		assert_int_equal(node_of(*mag_magazine_round(near->loaded, i)), 0);
 	assert_all_there();
+}
+
+/* As the driver puts and gets: both are inlined into programs. */
+static bool
+is_got_fast(void **object)
+{
+	return mag_slot_get(mag_slot_of(cache), object, 1);
+}
+
+static bool
+is_put_fast(void *object)
+{
+	return mag_slot_put(mag_slot_of_put(cache), &object, 1);
+}
+
+/* Each node has an object here, and room for another one. */
+static void
+load_both(void)
+{
+	void *two[2];
+
+	mag_thread_claim();
+	for (int node = 0; node < 2; node++) {
+		here = node;
+		assert_int_equal(mag_cache_take_all(cache, two, 2, true), 0);
+		assert_int_equal(count_of_node(two, 2, node), 2);
+		mag_cache_give(cache, two, 2);
+	}
+}
+
+static void
+get_fast_and_put_fast(void *arg __rte_unused)
+{
+	void *object, *far;
+
+	load_both();
+	for (int node = 0; node < 2; node++) {
+		here = node;
+		assert_int_equal(mag_cache_take_all(cache, &object, 1, true), 0);
+		assert_true(is_got_fast(&far));
+		assert_int_equal(node_of(far), node);
+		mag_cache_give(cache, &object, 1);
+		assert_true(is_put_fast(far));
+	}
+}
+
+TEST(test_an_lcore_gets_and_puts_objects_of_its_own_node_by_the_fast_path, setup, teardown)
+{
+	run_on_lcore(1, get_fast_and_put_fast, NULL);
+	assert_magazines_are_of_their_node();
+	assert_all_there();
+}
+
+static void
+move_to_the_first_node(void *arg __rte_unused)
+{
+	void *got[3];
+
+	load_both();
+	here = 0;
+	for (unsigned int i = 0; i < 2; i++)
+		assert_true(is_got_fast(&got[i]));
+	assert_false(is_got_fast(&got[2]));
+	assert_int_equal(count_of_node(got, 2, 1), 2);
+	assert_int_equal(mag_cache_take_all(cache, &got[2], 1, true), 0);
+	assert_int_equal(node_of(got[2]), 0);
+	mag_cache_give(cache, got, 3);
+	assert_true(is_got_fast(&got[0]));
+	assert_int_equal(node_of(got[0]), 0);
+	mag_cache_free(cache, got[0]);
+}
+
+TEST(test_an_lcore_that_moves_to_another_node_first_has_what_it_holds_on_the_old_one, setup,
+     teardown)
+{
+	run_on_lcore(1, move_to_the_first_node, NULL);
+	assert_magazines_are_of_their_node();
+	assert_all_there();
+}
+
+static void
+put_of_other_node(void *arg __rte_unused)
+{
+	void *two[2][2];
+
+	load_both();
+	for (int node = 0; node < 2; node++) {
+		here = node;
+		assert_int_equal(mag_cache_take_all(cache, two[node], 2, true), 0);
+	}
+	/* Gets stay with node 1, puts go where the last one went. */
+	for (int node = 0; node < 2; node++) {
+		assert_false(is_put_fast(two[node][0]));
+		mag_cache_give(cache, two[node], 1);
+		assert_true(is_put_fast(two[node][1]));
+		assert_ptr_equal(mag_slot_of_put(cache), slot_in(node, 1));
+		assert_ptr_equal(mag_slot_of(cache), slot_in(1, 1));
+	}
+}
+
+TEST(test_puts_of_another_node_go_by_the_fast_path_from_the_second_one_on, setup, teardown)
+{
+	run_on_lcore(1, put_of_other_node, NULL);
+	assert_magazines_are_of_their_node();
+	assert_all_there();
+}
+
+TEST(test_memory_of_a_node_that_comes_during_use_is_not_near_that_of_others, setup_one, teardown)
+{
+	void *near, *far;
+
+	assert_int_equal(mag_pool_home(cache, 1), 0);
+	assert_int_equal(mag_cache_take_all(cache, &near, 1, true), 0);
+	mag_thread_claim();
+	mag_cache_give(cache, &near, 1);
+	assert_true(mag_near_has(&ground.region->bounds[0].near, near));
+	far = ground_object(&ground, HALF);
+	assert_true(mag_near_has(&ground.region->bounds[0].near, far));
+	adopt(1);
+	assert_false(mag_near_has(&ground.region->bounds[0].near, far));
+	assert_true(mag_near_has(&ground.region->bounds[0].near, ground_object(&ground, 0)));
+	assert_all_there();
+}
+
+static void
+assert_slots_are_watched(bool are)
+{
+	for (int node = 0; node < 2; node++) {
+		assert_int_equal(slot_in(node, 1)->visitor, are ? MAG_BIAS_WATCHED : 0);
+		assert_int_equal(slot_in(node, 1)->visitor_put,
+				 MAG_PUT_NEAR | (are ? MAG_BIAS_WATCHED : 0));
+	}
+}
+
+TEST(test_a_cache_that_becomes_watched_is_so_in_the_slots_of_each_home, setup, teardown)
+{
+	assert_slots_are_watched(false);
+	mag_watch(cache, MAG_WATCH_POISON);
+	assert_slots_are_watched(true);
+}
+
+TEST(test_the_slots_of_a_home_that_comes_to_a_watched_cache_are_watched, setup_one, teardown)
+{
+	mag_watch(cache, MAG_WATCH_POISON);
+	add_home(1);
+	assert_slots_are_watched(true);
 }
 
 TEST(test_memory_of_nodes_in_any_order_is_told_apart)

@@ -1208,6 +1208,7 @@ TEST(test_a_sweep_whose_membarrier_failed_touches_no_slot_and_asks, setup_failin
 		fill_on_lcore(1, 40);
 		assert_int_equal(slot->visitor, MAG_BIAS_FENCE_BIT);
 		slot->visitor = slot_at(0)->visitor = 0;
+		slot->visitor_put = slot_at(0)->visitor_put = 0;
 		slot->fenced = slot_at(0)->fenced = 0;
 	}
 }

@@ -85,7 +85,7 @@ magazine_agree(void)
 		/* Other threads may call either meanwhile. */
 		MAG_STORE(&entry->enqueue, fast.enqueue, MAG_RELAXED);
 		MAG_STORE(&entry->dequeue, fast.dequeue, MAG_RELAXED);
-		MAG_STORE(&rte_mempool_magazine_number_1, mine, MAG_RELAXED);
+		MAG_STORE(&rte_mempool_magazine_number_2, mine, MAG_RELAXED);
 		atomic_store_explicit(&agreed, true, memory_order_relaxed);
 		return true;
 	}

@@ -8,9 +8,9 @@
 #include "lookup.h"
 #include "rte_mempool_magazine_inline.h"
 
-_Static_assert(MAG_LAYOUT == 1, "rte_mempool_magazine_number_1 is of layout 1");
+_Static_assert(MAG_LAYOUT == 2, "rte_mempool_magazine_number_2 is of layout 2");
 
-int32_t rte_mempool_magazine_number_1 = -1;
+int32_t rte_mempool_magazine_number_2 = -1;
 
 int
 rte_mempool_magazine_get_slow(struct rte_mempool *mp, void **objects, unsigned int n)

@@ -36,7 +36,7 @@ extern "C" {
  * have the same; -1 before. Its name ends with the layout that the program is compiled for
  * (MAG_LAYOUT): a driver of another layout leaves it at -1, or has no such name. Not for users.
  */
-extern int32_t rte_mempool_magazine_number_1;
+extern int32_t rte_mempool_magazine_number_2;
 
 /** What rte_mempool_magazine_get_bulk() could not inline. Not for users. */
 int rte_mempool_magazine_get_slow(struct rte_mempool *mp, void **objects, unsigned int n);
@@ -52,7 +52,7 @@ rte_mempool_magazine_is_inlined(const struct rte_mempool *mp)
 	return false;
 #else
 	/* relaxed: until it is seen requests go the other way */
-	return MAG_LOAD(&rte_mempool_magazine_number_1, MAG_RELAXED) == mp->ops_index;
+	return MAG_LOAD(&rte_mempool_magazine_number_2, MAG_RELAXED) == mp->ops_index;
 #endif
 }
 
@@ -93,7 +93,7 @@ static inline void
 rte_mempool_magazine_put_bulk(struct rte_mempool *mp, void *const *objects, unsigned int n)
 {
 	if (unlikely(!rte_mempool_magazine_is_inlined(mp)) ||
-	    unlikely(!mag_slot_put(mag_slot_of((struct mag_cache *)mp->pool_data), objects, n)))
+	    unlikely(!mag_slot_put(mag_slot_of_put((struct mag_cache *)mp->pool_data), objects, n)))
 		rte_mempool_magazine_put_slow(mp, objects, n);
 }
 
@@ -131,7 +131,7 @@ rte_mempool_magazine_put(struct rte_mempool *mp, void *object)
 	void *slow;
 
 	if (likely(rte_mempool_magazine_is_inlined(mp)) &&
-	    likely(mag_slot_put(mag_slot_of((struct mag_cache *)mp->pool_data), &object, 1)))
+	    likely(mag_slot_put(mag_slot_of_put((struct mag_cache *)mp->pool_data), &object, 1)))
 		return;
 	slow = object;
 	rte_mempool_magazine_put_slow(mp, &slow, 1);

@@ -49,32 +49,56 @@ mag_homes_order(const struct mag_homes *homes)
 	return homes->order[node < RTE_MAX_NUMA_NODES ? node : 0];
 }
 
-unsigned int
-mag_homes_take(const struct mag_homes *homes, void **objects, unsigned int n,
-	       struct mag_request *request)
+/* This thread's fast path is that of a home. The shared slot's, which has none, stays. */
+static void
+way_turn(struct mag_slot **way, struct mag_home *home)
 {
+	struct mag_slot *own = mag_slot_own(home->slot);
+
+	if (*way != own && mag_thread_slot() != MAG_SLOT_SHARED)
+		MAG_STORE(way, own, MAG_RELAXED);
+}
+
+unsigned int
+mag_homes_take(struct mag_cache *cache, void **objects, unsigned int n, struct mag_request *request)
+{
+	const struct mag_homes *homes = mag_cache_homes(cache);
 	const uint8_t *order = mag_homes_order(homes);
 	unsigned int i, got = 0;
 
+	way_turn(&mag_way_of(cache)->get, homes->home[order[0]]);
 	for (i = 0; i < homes->count && got < n && !request->refused; i++)
 		got += mag_home_take(homes->home[order[i]], objects + got, n - got, request);
 	return got;
+}
+
+/* Most are near: that is less than a search of the map. */
+static bool
+is_of_part(const struct mag_region *region, const void *object, uint32_t part)
+{
+	return mag_near_has(&region->bounds[part].near, object) ||
+	       mag_region_part_of(region, object) == part;
 }
 
 void
 mag_homes_give(struct mag_cache *cache, void *const *objects, unsigned int n,
 	       void (*give)(struct mag_home *home, void *const *objects, unsigned int n))
 {
+	struct mag_home *home = NULL;
 	unsigned int i, run;
 	uint32_t part;
 
 	for (i = 0; i < n; i += run) {
 		part = mag_region_part_of(cache->region, objects[i]);
+		mag_region_know(cache->region, part);
 		for (run = 1; i + run < n; run++)
-			if (mag_region_part_of(cache->region, objects[i + run]) != part)
+			if (!is_of_part(cache->region, objects[i + run], part))
 				break;
-		give(mag_cache_home(cache, part), objects + i, run);
+		home = mag_cache_home(cache, part);
+		give(home, objects + i, run);
 	}
+	if (home != NULL)
+		way_turn(&mag_way_of(cache)->put, home);
 }
 
 void

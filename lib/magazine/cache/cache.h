@@ -10,10 +10,21 @@
  * node comes. An lcore has a slot in each home: objects that it frees go to the slot of their own
  * node.
  *
- * The fast path (mag_inline.h) knows nothing of homes: it uses the slots that the head points to,
- * those of the first home. When a second home comes, all slots of the first one get HOMES, which
- * closes the fast path, and the calls below find the home of each object: a cache with one node
- * pays nothing.
+ * The fast path (mag_inline.h) knows nothing of homes. For each slot's number there is a way: the
+ * slot of that number that serves gets, and the one that serves puts. Invariants:
+ *
+ * - Both are slots of the thread's own number, in any home: so the fast path is right, whichever
+ *   they are. They begin as the first home's. Only the owner of the number changes them, by one
+ *   store each, and only below the fast path: gets are of the thread's own node, puts of the node
+ *   of what the thread put last. One that has moved to another node is served by its old one until
+ *   its magazines there are empty; one that is killed leaves ways that suit the next owner as well.
+ * - A slot holds objects of its own home alone. When a second home comes, all slots get
+ *   MAG_PUT_NEAR before the first object of the new home can be had; so a thread that has such an
+ *   object sees the bit, and puts by the fast path nothing but what the slot's mag_near (bounds.h)
+ *   has. The calls below find the home of every other object. Gets need no look.
+ * - What keeps owners out, or sends them here, is in the words of all slots, of any home.
+ *
+ * So a cache with one node pays nothing, and one with several for the look at what is put.
  *
  * Homes only come, until the cache is destroyed. Their table is read without a lock and never
  * changes once it is published: it is replaced by a larger one, inside the perimeter, and kept for
@@ -62,7 +73,7 @@ struct mag_homes {
 
 struct mag_cache {
 	/* Never changes after creation. */
-	struct mag_cache_head head; /**< slots of the first home: what mag_inline.h looks for */
+	struct mag_cache_head head; /**< slots of the first home */
 	char name[MAG_CACHE_NAMESIZE];
 	/**
 	 * Zero. A process in which the pool's handler is another one's number (strangers.h) takes
@@ -70,7 +81,9 @@ struct mag_cache {
 	 * and writes nowhere.
 	 */
 	char closed[6 * RTE_CACHE_LINE_SIZE - MAG_CACHE_NAMESIZE - sizeof(struct mag_cache_head)];
-	struct mag_cache_stamp stamp; /**< from here on another version may have other fields */
+	struct mag_cache_stamp stamp;
+	struct mag_way way[MAG_SLOTS] MAG_ALIGNED(RTE_CACHE_LINE_SIZE); /**< of their owners */
+	/* From here on another version may have other fields. */
 	uint64_t id;
 	uint32_t flags;
 	uint32_t object_size;
@@ -121,7 +134,7 @@ struct mag_cache {
 	struct mag_home first;
 };
 
-_Static_assert(offsetof(struct mag_cache, head) == 0, "mag_inline.h casts a cache to its head");
+_Static_assert(offsetof(struct mag_cache, way) == MAG_WAYS_AT, "mag_way_of() finds them there");
 _Static_assert(offsetof(struct mag_cache, stamp) == 6 * RTE_CACHE_LINE_SIZE,
 	       "other versions look for it here");
 
@@ -178,9 +191,12 @@ mag_cache_home_of(const struct mag_cache *cache, const void *object)
 /** Parts by their distance from this thread's node. */
 const uint8_t *mag_homes_order(const struct mag_homes *homes);
 /** mag_cache_take() where there are several homes: own node first. */
-unsigned int mag_homes_take(const struct mag_homes *homes, void **objects, unsigned int n,
+unsigned int mag_homes_take(struct mag_cache *cache, void **objects, unsigned int n,
 			    struct mag_request *request);
-/** Give each object to its home: runs of objects of one home at once. */
+/**
+ * Give each object to its home: runs of objects of one home at once. Puts of this thread are then
+ * of the last one's.
+ */
 void mag_homes_give(struct mag_cache *cache, void *const *objects, unsigned int n,
 		    void (*give)(struct mag_home *home, void *const *objects, unsigned int n));
 
@@ -226,11 +242,9 @@ mag_cache_is_elsewhere(const struct mag_cache *cache)
 static inline unsigned int
 mag_cache_take(struct mag_cache *cache, void **objects, unsigned int n, struct mag_request *request)
 {
-	const struct mag_homes *homes = mag_cache_homes(cache);
-
-	if (likely(homes == NULL))
+	if (likely(mag_cache_homes(cache) == NULL))
 		return mag_home_take(&cache->first, objects, n, request);
-	return mag_homes_take(homes, objects, n, request);
+	return mag_homes_take(cache, objects, n, request);
 }
 
 /** To this thread's magazines, depots or slabs, each to its home. Never fails. */

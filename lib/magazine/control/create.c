@@ -83,6 +83,7 @@ mag_create_begin(const char *kind, const char *name, int node)
 {
 	struct mag_cache *cache = mag_meta_zalloc(sizeof(*cache), node);
 	struct mag_listing *listing = calloc(1, sizeof(*listing));
+	unsigned int i;
 
 	if (cache == NULL || listing == NULL) {
 		MAG_LOG(ERR, "%s \"%s\": no memory for %zu bytes of cache: give EAL more memory",
@@ -97,6 +98,8 @@ mag_create_begin(const char *kind, const char *name, int node)
 	snprintf(cache->name, sizeof(cache->name), "%s", name);
 	cache->events.name = cache->name;
 	cache->head.slots = cache->first.slot;
+	for (i = 0; i < MAG_SLOTS; i++)
+		cache->way[i] = (struct mag_way){&cache->first.slot[i], &cache->first.slot[i]};
 	cache->stamp = (struct mag_cache_stamp){MAG_CACHE_MAGIC, MAG_CACHE_LAYOUT, cache};
 	cache->first.node = node;
 	cache->process = mag_process_id;

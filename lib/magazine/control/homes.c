@@ -9,6 +9,7 @@
 #include "control/sizing.h"
 #include "visits/perimeter.h"
 #include "visits/purge.h"
+#include "watch/watch.h"
 
 /* From a cache whose constant fields and type are set. */
 static int
@@ -66,16 +67,33 @@ homes_with(struct mag_cache *cache, struct mag_home *home)
 	return homes;
 }
 
-/* The fast path of the first home is closed before the first object of another one is to be had. */
 static void
-homes_publish(struct mag_cache *cache, struct mag_homes *homes)
+puts_look(struct mag_home *home)
 {
 	unsigned int i;
 
+	for (i = 0; i < MAG_SLOT_SHARED; i++)
+		MAG_FETCH_OR(&home->slot[i].visitor_put, MAG_PUT_NEAR, MAG_RELAXED);
+}
+
+/*
+ * Puts look at what they put before the first object of another home is to be had: whoever has one
+ * came to it by something that orders the bit before it.
+ */
+static void
+homes_publish(struct mag_cache *cache, struct mag_homes *homes, struct mag_home *home)
+{
+	puts_look(home);
+	puts_look(&cache->first);
 	/* release: pairs with the acquire in mag_cache_homes() */
 	atomic_store_explicit(&cache->homes, homes, memory_order_release);
-	for (i = 0; i < MAG_SLOT_SHARED; i++)
-		mag_bias_announce(&cache->first.slot[i], MAG_BIAS_HOMES);
+	/*
+	 * Either this sees that the cache is watched, or who makes it so sees the home: pairs with
+	 * the fence in mag_watch().
+	 */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (mag_watch_is_of_slots(cache))
+		mag_watch_home(home);
 }
 
 /* Inside the perimeter, so that the slots of the new home get the type that all others have. */
@@ -87,7 +105,7 @@ home_add(struct mag_cache *cache, struct mag_home *home, uint32_t part)
 	homes = home_init(cache, home, part) == 0 ? homes_with(cache, home) : NULL;
 	if (homes == NULL)
 		return -ENOMEM;
-	homes_publish(cache, homes);
+	homes_publish(cache, homes, home);
 	mag_cache_enable_inside(cache);
 	return 0;
 }

@@ -212,7 +212,7 @@ mag_door_adopt(struct mag_cache *pool, void *const *objects, uint32_t count, int
 void
 mag_door_keep_out(struct mag_cache *pool, bool out)
 {
-	mag_slot_keep_out(mag_slot_own(pool->first.slot), out);
+	mag_slot_keep_out(mag_slot_of_put(pool), out);
 }
 
 uint64_t
@@ -242,7 +242,7 @@ mag_door_dying(struct mag_cache *pool, bool report)
 static uint64_t *
 refused_note(struct mag_cache *pool)
 {
-	struct mag_slot *slot = mag_slot_own(pool->first.slot);
+	struct mag_slot *slot = mag_slot_of(pool);
 
 	if (unlikely(slot == &pool->first.slot[MAG_SLOT_SHARED]))
 		slot = &pool->first.slot[RTE_MIN(rte_lcore_id(), (unsigned int)MAG_SLOT_SHARED)];
@@ -273,7 +273,7 @@ get(struct mag_cache *pool, void **objects, unsigned int n, uint64_t *had, bool 
 	uint64_t *note;
 	int ret;
 
-	*had = MAG_STAT(mag_slot_own(pool->first.slot)->allocs);
+	*had = MAG_STAT(mag_slot_of(pool)->allocs);
 	ret = watched ? mag_cache_take_watched(pool, objects, n) :
 			mag_cache_take_unwatched(pool, objects, n);
 	if (unlikely(ret != 0))
@@ -324,7 +324,7 @@ mag_door_get_hard(struct mag_cache *pool, void **objects, unsigned int n, const 
 	 */
 	if (refilled == NULL || MAG_STAT(*note) == refusal_of(refilled, had))
 		ret = mag_cache_steal_all(pool, objects, n);
-	had = MAG_STAT(mag_slot_own(pool->first.slot)->allocs);
+	had = MAG_STAT(mag_slot_of(pool)->allocs);
 	MAG_STORE(note, ret != 0 && refilled != NULL ? refusal_of(refilled, had) : 0, MAG_RELAXED);
 	return ret;
 }

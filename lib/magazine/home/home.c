@@ -39,10 +39,11 @@ slots_init(struct mag_home *home)
 
 	if (home->slab.region->mode & MAG_REGION_MEMTAG)
 		bits |= MAG_BIAS_WATCHED;
-	for (i = 0; i < MAG_SLOTS; i++)
-		home->slot[i].visitor = bits;
-	/* Nobody owns the shared slot: the fast path never gets in. */
-	home->slot[MAG_SLOT_SHARED].visitor = MAG_BIAS_SELF;
+	for (i = 0; i < MAG_SLOTS; i++) {
+		home->slot[i].near = &home->slab.region->bounds[home->slab.part].near;
+		/* Nobody owns the shared slot: the fast path never gets in. */
+		mag_bias_announce(&home->slot[i], i == MAG_SLOT_SHARED ? MAG_BIAS_SELF : bits);
+	}
 }
 
 int

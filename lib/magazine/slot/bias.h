@@ -24,6 +24,10 @@
  * other by a lock of their own (the cache's visit lock). The owner's fast half, mag_slot_enter()
  * and mag_slot_leave(), is in mag_inline.h, since it is compiled into users.
  *
+ * There are two visitor words, visitor, and visitor_put, which puts read. Visitors set the same
+ * bits in both before the fence, and clear them when they are through, in visitor last: so what is
+ * set in visitor_put is set in visitor, but for MAG_PUT_NEAR (mag_inline.h): that is no visitor's.
+ *
  * States, as words of a slot:
  *
  *     visitor = 0, busy = 0         nobody is inside: the owner may enter
@@ -68,7 +72,6 @@ enum mag_bias_mode {
 #define MAG_BIAS_FENCE_BIT 0x1000u /**< the owner enters by mag_bias_enter_careful() */
 #define MAG_BIAS_ASKED 0x2000u     /**< nobody may visit: hand your magazines in */
 #define MAG_BIAS_SELF 0x4000u      /**< the owner keeps itself out (populate) */
-#define MAG_BIAS_HOMES 0x8000u     /**< several nodes: which slot it is depends on the object */
 #define MAG_BIAS_WATCHED 0x10000u  /**< objects are looked at, or tagged, on their way (audit.h) */
 
 /** The bits that turn an owner away; the others only slow it down. */
@@ -101,6 +104,7 @@ mag_bias_announce(struct mag_slot *slot, uint32_t bits)
 {
 	/* Ordered before the look at busy by mag_bias_fence(). */
 	MAG_FETCH_OR(&slot->visitor, bits, MAG_RELAXED);
+	MAG_FETCH_OR(&slot->visitor_put, bits, MAG_RELAXED);
 }
 
 /**
@@ -122,7 +126,8 @@ bool mag_bias_granted(const struct mag_slot *slot, uint64_t deadline);
 static inline void
 mag_bias_dismiss(struct mag_slot *slot, uint32_t bits)
 {
-	/* release: pairs with the owner's acquire in mag_slot_enter() */
+	/* release: pairs with the owner's acquire in mag_slot_enter_by() */
+	MAG_FETCH_AND(&slot->visitor_put, ~bits, MAG_RELEASE);
 	MAG_FETCH_AND(&slot->visitor, ~bits, MAG_RELEASE);
 }
 

@@ -98,11 +98,11 @@ mag_slot_get_both(struct mag_slot *slot, void **objects, uint32_t n)
 	return true;
 }
 
-/** The same for mag_slot_put(): n objects into both magazines. */
+/** The same for mag_slot_put(), if the cache has one node: n objects into both magazines. */
 MAG_INLINE bool
 mag_slot_put_both(struct mag_slot *slot, void *const *objects, uint32_t n)
 {
-	int64_t visitor = mag_slot_enter(slot);
+	int64_t visitor = mag_slot_enter_put(slot);
 	uint32_t rounds = MAG_STAT(slot->rounds), room = MAG_STAT(slot->capacity) - rounds;
 
 	if (visitor != 0 || slot->previous == NULL || MAG_STAT(slot->previous_rounds) != 0 ||

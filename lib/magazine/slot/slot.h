@@ -18,7 +18,8 @@
  * lies between two visits there.
  *
  * Who may touch what:
- * - visitor word: visitors, under the cache's visit lock; SELF: the owner;
+ * - visitor words: visitors, under the cache's visit lock; SELF: the owner; MAG_PUT_NEAR: who makes
+ *   the cache's second home, once; near: never changes;
  * - size, visited_out: visitors inside; refused: the driver, for the owner;
  * - all of the owner's line: the owner between mag_slot_enter() and mag_slot_leave(), or a visitor
  *   to whom that was granted (bias.h). Of the shared slot: the holder of the cache's lock `shared`;

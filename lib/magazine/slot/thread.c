@@ -17,7 +17,10 @@
 
 #define TABLE_NAME "MAGAZINE_SLOTS"
 
+#define WAY_OF(slot) (MAG_WAYS_AT + (slot) * sizeof(struct mag_way))
+
 _Thread_local size_t mag_lcore_offset MAG_INITIAL_EXEC = MAG_SLOT_SHARED * sizeof(struct mag_slot);
+_Thread_local size_t mag_lcore_way MAG_INITIAL_EXEC = WAY_OF(MAG_SLOT_SHARED);
 
 /* The owner of a number. */
 struct claim {
@@ -61,6 +64,13 @@ mag_thread_share(void)
 	return 0;
 }
 
+static void
+number_set(uint32_t slot)
+{
+	mag_lcore_offset = slot * sizeof(struct mag_slot);
+	mag_lcore_way = WAY_OF(slot);
+}
+
 static struct claim *
 claim_of(uint32_t slot)
 {
@@ -85,7 +95,7 @@ slot_release(void *arg)
 		numbers.on_exit(slot);
 	if (slot == MAG_SLOT_SHARED)
 		return;
-	mag_lcore_offset = MAG_SLOT_SHARED * sizeof(struct mag_slot);
+	number_set(MAG_SLOT_SHARED);
 	/* The thread may end after EAL has. */
 	if (mag_meta_is_mapped(claims))
 		slot_free(&claims->slot[slot]);
@@ -181,7 +191,7 @@ slot_claim(unsigned int lcore)
 			      memory_order_relaxed);
 	atomic_store_explicit(&claim->pid, mag_process_pid, memory_order_relaxed);
 	mag_lcores_seen(mag_thread_owners());
-	mag_lcore_offset = slot * sizeof(struct mag_slot);
+	number_set(slot);
 }
 
 /* A visitor's membarrier reaches all owners, or they fence. */
@@ -309,7 +319,7 @@ void
 mag_thread_forked(void)
 {
 	/* The slot stays with the parent's thread: the end of this thread must not release it. */
-	mag_lcore_offset = MAG_SLOT_SHARED * sizeof(struct mag_slot);
+	number_set(MAG_SLOT_SHARED);
 	if (numbers.has_exit_key)
 		pthread_setspecific(numbers.exit_key, NULL);
 }

@@ -8,9 +8,9 @@
  * What one thread has of a cache is a slot (slot.h). Slots have numbers, and a thread has the same
  * number in all caches. Every thread claims a number on its first slow path, with or without an
  * lcore id, in the primary process and in others: that of its lcore id if it is free, else the
- * lowest free one that is no lcore id in use. It finds its slot again by a thread-local offset,
- * mag_lcore_offset. So a slot has one owner, in all processes, even when an lcore id is given back
- * and another thread takes it.
+ * lowest free one that is no lcore id in use. It finds its slot again by thread-local offsets,
+ * mag_lcore_offset in an array of slots and mag_lcore_way in a cache. So a slot has one owner, in
+ * all processes, even when an lcore id is given back and another thread takes it.
  *
  * The owners of all numbers are in a table in shared memory. States of a number: free -> owned
  * (slot_claim()) -> free (slot_release(), when the thread ends: magazines of caches that its
@@ -41,6 +41,9 @@
 #define MAG_SLOT_SHARED MAG_LCORES_MAX
 /** Slots of a cache. */
 #define MAG_SLOTS (MAG_SLOT_SHARED + 1)
+
+/** Where a cache has its ways, one for each slot: in all versions from MAG_LAYOUT 2 on. */
+#define MAG_WAYS_AT (7 * 64)
 
 /** Number of this thread's slot. */
 static inline uint32_t

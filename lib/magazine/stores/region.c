@@ -80,9 +80,9 @@ mag_region_alloc(const struct mag_region_params *params)
 	region->stride = params->stride != 0 ? params->stride : params->object_size;
 	region->align = 1;
 	region->block = params->block != 0 ? params->block : block_choose(region->stride);
-	SLIST_INIT(&region->extents);
-	LIST_INIT(&region->all);
-	part_init(&region->part[0], MAG_NODE_ANY);
+	region->part[0].node = MAG_NODE_ANY;
+	atomic_init(&region->parts, MAG_PARTS_MAX);
+	mag_region_reset(region);
 	atomic_init(&region->parts, 1);
 	return region;
 }
@@ -90,22 +90,19 @@ mag_region_alloc(const struct mag_region_params *params)
 void
 mag_region_free(struct mag_region *region)
 {
+	struct mag_mirror_owner *beside[] = {region->mirror, region->audit, region->ledger,
+					     region->check};
+	unsigned int i;
+
 	mag_region_reset(region);
-	if (region->mirror != NULL)
-		mag_mirror_fini(region->mirror);
-	if (region->audit != NULL)
-		mag_mirror_fini(region->audit);
-	if (region->ledger != NULL)
-		mag_mirror_fini(region->ledger);
-	if (region->check != NULL)
-		mag_mirror_fini(region->check);
+	for (i = 0; i < RTE_DIM(beside); i++) {
+		if (beside[i] != NULL)
+			mag_mirror_fini(beside[i]);
+		mag_meta_free(beside[i]);
+	}
 	if (region->pair != NULL)
 		mag_mirror_pair_fini(region->pair);
-	mag_meta_free(region->mirror);
-	mag_meta_free(region->audit);
-	mag_meta_free(region->ledger);
 	mag_meta_free(region->samples);
-	mag_meta_free(region->check);
 	mag_meta_free(region->pair);
 	mag_meta_free(region);
 }
@@ -289,6 +286,8 @@ segment_insert(struct mag_region *region, struct mag_segment *segment)
 void
 mag_region_insert(struct mag_region *region, struct mag_segment *segment)
 {
+	mag_bounds_add(region->bounds, parts_of(region), segment->part, segment->base,
+		       segment->base + (uintptr_t)(segment->count - 1) * segment->stride);
 	LIST_INSERT_HEAD(&region->all, segment, any);
 	segment_insert(region, segment);
 	atomic_fetch_add_explicit(&region->segments, 1, memory_order_relaxed);
@@ -492,8 +491,10 @@ mag_region_reset(struct mag_region *region)
 	if (region->check != NULL)
 		mag_mirror_clear(region->check);
 	/* Which node has which part stays: caches know that. */
-	for (part = 0; part < parts_of(region); part++)
+	for (part = 0; part < parts_of(region); part++) {
 		part_init(&region->part[part], region->part[part].node);
+		mag_bounds_clear(&region->bounds[part]);
+	}
 	atomic_store_explicit(&region->segments, 0, memory_order_relaxed);
 	atomic_store_explicit(&region->objects, 0, memory_order_relaxed);
 }

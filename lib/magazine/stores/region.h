@@ -34,10 +34,13 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include <rte_branch_prediction.h>
 #include <rte_config.h>
 
+#include "base/counter.h"
 #include "base/lock.h"
 #include "mag_region.h"
+#include "parts/bounds.h"
 #include "parts/map.h"
 #include "parts/mirror.h"
 #include "parts/segment.h"
@@ -118,6 +121,7 @@ struct mag_region {
 	_Atomic uint64_t frees;
 	struct mag_map *_Atomic map; /**< NULL: there is one part */
 	struct mag_region_part part[MAG_PARTS_MAX];
+	struct mag_bounds bounds[MAG_PARTS_MAX];
 };
 
 /** Bytes that a segment spans at the most, from its first object to behind its last. */
@@ -173,6 +177,22 @@ mag_region_part_of(const struct mag_region *region, const void *address)
 }
 
 /**
+ * Take the lock, and put in order what a process that died with it has left. Spins: for the data
+ * path.
+ */
+void mag_region_lock(struct mag_region *region);
+/** Before an object of the part is put beside the fast path: the next one may be near. */
+static inline void
+mag_region_know(struct mag_region *region, uint32_t part)
+{
+	if (likely(mag_bounds_are_known(&region->bounds[part])))
+		return;
+	mag_region_lock(region);
+	mag_bounds_open(region->bounds, MAG_STAT(region->parts), part);
+	mag_lock_release(&region->lock);
+}
+
+/**
  * A free segment: a tail if there is one, because it is of no use as a block, else
  * a whole one. NULL when the part has none. Data path.
  */
@@ -187,11 +207,6 @@ void mag_region_put(struct mag_region *region, struct mag_segment *segment);
  */
 uint64_t mag_region_out(const struct mag_region *region);
 
-/**
- * Take the lock, and put in order what a process that died with it has left. Spins: for the data
- * path.
- */
-void mag_region_lock(struct mag_region *region);
 /** At most so many segments that are on their way, whoever has them. */
 unsigned int mag_region_find_strays(struct mag_region *region, struct mag_segment **strays,
 				    unsigned int max);

@@ -108,7 +108,10 @@ mag_guard_back(const struct mag_cache *cache, void *const *objects, unsigned int
 	return turn_all(cache, objects, n, MAG_LEDGER_USER, 0);
 }
 
-/* Nothing else is in the word of a slot: several nodes, a visitor, or the fence of an owner. */
+/*
+ * Nothing else is in the word of a slot: several nodes, a visitor, or the fence of an owner. Gets
+ * read that of puts, too, which alone has the first.
+ */
 #define OPEN ((int64_t)MAG_BIAS_WATCHED)
 
 /* The first of these rounds are a user's already: back to what was before. */
@@ -126,7 +129,7 @@ MAG_INLINE bool
 get(struct mag_cache *cache, void **objects, unsigned int n)
 {
 	struct mag_slot *slot = mag_slot_of(cache);
-	int64_t visitor = mag_slot_enter(slot), left = (int64_t)MAG_STAT(slot->rounds) - n;
+	int64_t visitor = mag_slot_enter_put(slot), left = (int64_t)MAG_STAT(slot->rounds) - n;
 	unsigned int turned;
 	void **from;
 
@@ -169,7 +172,7 @@ bool
 mag_guard_take(struct mag_cache *cache, void **objects, unsigned int n)
 {
 	struct mag_slot *slot = mag_slot_of(cache);
-	int64_t visitor = mag_slot_enter(slot), rounds = MAG_STAT(slot->rounds);
+	int64_t visitor = mag_slot_enter_put(slot), rounds = MAG_STAT(slot->rounds);
 	bool enough = visitor == OPEN;
 
 	if (likely(enough && rounds >= n)) {
@@ -189,7 +192,7 @@ MAG_INLINE void
 give(struct mag_cache *cache, void *const *objects, unsigned int n)
 {
 	struct mag_slot *slot = mag_slot_of(cache);
-	int64_t visitor = mag_slot_enter(slot), rounds = MAG_STAT(slot->rounds);
+	int64_t visitor = mag_slot_enter_put(slot), rounds = MAG_STAT(slot->rounds);
 	unsigned int done = 0;
 
 	if (likely(visitor == OPEN && MAG_STAT(slot->capacity) - rounds >= n)) {

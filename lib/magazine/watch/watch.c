@@ -48,17 +48,29 @@ mag_watch_wanted(const struct mag_cache *cache)
 }
 
 void
-mag_watch(struct mag_cache *cache, uint32_t what)
+mag_watch_home(struct mag_home *home)
 {
 	unsigned int i;
+
+	for (i = 0; i < MAG_SLOT_SHARED; i++)
+		mag_bias_announce(&home->slot[i], MAG_BIAS_WATCHED);
+}
+
+void
+mag_watch(struct mag_cache *cache, uint32_t what)
+{
+	struct mag_home *home;
+	unsigned int part;
 
 	if (what == 0)
 		return;
 	atomic_fetch_or_explicit(&cache->common.watch, what, memory_order_relaxed);
 	if (what == MAG_WATCH_HOLDERS)
 		return;
-	for (i = 0; i < MAG_SLOT_SHARED; i++)
-		mag_bias_announce(&cache->first.slot[i], MAG_BIAS_WATCHED);
+	/* Pairs with the fence in homes_publish(): this sees a new home, or that the bit. */
+	atomic_thread_fence(memory_order_seq_cst);
+	MAG_FOREACH_HOME(cache, part, home)
+		mag_watch_home(home);
 }
 
 /* What lies between two objects, and behind the last one, is of none. */

@@ -26,6 +26,16 @@ uint32_t mag_watch_wanted(const struct mag_cache *cache);
 /** Watch this too from now on. */
 void mag_watch(struct mag_cache *cache, uint32_t what);
 
+/** The slots of a home that others use, or are about to, lead to the slow path. */
+void mag_watch_home(struct mag_home *home);
+
+/** Is more watched than who drew what, so that slots have WATCHED? */
+static inline bool
+mag_watch_is_of_slots(const struct mag_cache *cache)
+{
+	return (MAG_STAT(cache->common.watch) & ~MAG_WATCH_HOLDERS) != 0;
+}
+
 static inline uint32_t
 mag_watched(const struct mag_cache *cache)
 {

@@ -210,7 +210,7 @@ cache_make(const struct path *path)
 	unsigned int i, far = nodes_are_of(path->name) ? POOL_OBJECTS / 8 : 0;
 
 	from.name = params.name = path->name;
-	from.object_size = params.object_size = OBJECT_SIZE;
+	params.object_size = from.object_size = OBJECT_SIZE;
 	params.region = mag_region_create(&from);
 	params.options = path->config;
 	for (i = 0; i < POOL_OBJECTS; i++)

@@ -3,6 +3,7 @@
 /* rte_mempool_magazine_inline.h, on pools of any handler. */
 
 #include <rte_debug.h>
+#include <rte_eal.h>
 #include <rte_mbuf.h>
 
 #include "../common/log.h"

@@ -398,7 +398,7 @@ TEST(records_of_a_pool_take_no_more_than_readme_says)
 		unsigned int n = sizes[i];
 		size_t base = heap_of_pool("ring_mp_mc", n);
 		size_t ring = (size_t)rte_ring_get_memsize(rte_align32pow2(n + 1));
-		size_t most = 21 * (size_t)n + ((size_t)rte_lcore_count() << 13) + (72u << 10);
+		size_t most = 21 * (size_t)n + ((size_t)rte_lcore_count() << 13) + (76u << 10);
 
 		assert_in_range(heap_of_pool(harness_ops(), n), base - ring, base - ring + most);
 	}

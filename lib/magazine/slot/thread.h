@@ -43,7 +43,7 @@
 #define MAG_SLOTS (MAG_SLOT_SHARED + 1)
 
 /** Where a cache has its ways, one for each slot: in all versions from MAG_LAYOUT 2 on. */
-#define MAG_WAYS_AT (7 * 64)
+#define MAG_WAYS_AT (7 * RTE_CACHE_LINE_SIZE)
 
 /** Number of this thread's slot. */
 static inline uint32_t

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "eal.h"
 
+#include "base/fault.h"
 #include "parts/arena.h"
 #include "fixture.h"
 
@@ -209,6 +210,21 @@ SETUP(setup_growing)
 {
 	assert_int_equal(mag_arena_init(&arena, 1, 2 * MAG_ARENA_CHUNK + BLOCK, -1), 0);
 	assert_int_equal(mag_arena_size(&arena), MAG_ARENA_CHUNK);
+}
+
+/* What it begins with, and cannot have, is refused before any of it is taken. */
+TEST(test_an_arena_begins_in_one_piece)
+{
+	mag_fault_nth(3);
+	assert_int_equal(mag_arena_init(&arena, 9 * MAG_ARENA_CHUNK + 1, 20 * MAG_ARENA_CHUNK, -1),
+			 0);
+	mag_fault_nth(0);
+	assert_int_equal(mag_arena_size(&arena), 10 * MAG_ARENA_CHUNK);
+	mag_arena_fini(&arena);
+	mag_fault_nth(2);
+	assert_int_equal(mag_arena_init(&arena, 9 * MAG_ARENA_CHUNK, 9 * MAG_ARENA_CHUNK, -1),
+			 -ENOMEM);
+	mag_fault_nth(0);
 }
 
 static struct mag_magazine *large[2 * WHOLE + 2];

@@ -160,21 +160,38 @@ chunks_of(size_t bytes)
 	return (bytes + MAG_ARENA_CHUNK - 1) / MAG_ARENA_CHUNK;
 }
 
+/* In one piece: what cannot be had is refused at once, and no memory is taken for it meanwhile. */
+static int
+chunks_begin(struct mag_arena *arena)
+{
+	size_t chunk, bytes, size = 0;
+	uint8_t *memory;
+
+	for (chunk = 0; chunk < arena->begun; chunk++)
+		size += chunk_records(chunk_bytes(arena, chunk)) + chunk_bytes(arena, chunk);
+	memory = mag_meta_zalloc(size, arena->node);
+	if (memory == NULL)
+		return -ENOMEM;
+	for (chunk = 0; chunk < arena->begun; chunk++) {
+		bytes = chunk_bytes(arena, chunk);
+		arena->chunk[chunk] = memory + chunk_records(bytes);
+		memory = arena->chunk[chunk] + bytes;
+		chunk_add(arena);
+	}
+	return 0;
+}
+
 int
 mag_arena_init(struct mag_arena *arena, size_t bytes, size_t max, int node)
 {
 	*arena = (struct mag_arena){.fresh = MAG_ARENA_FIRST, .node = node};
 	arena->max = RTE_ALIGN_CEIL(max, BLOCK_MAX);
 	arena->chunk = mag_meta_zalloc(chunks_of(arena->max) * sizeof(arena->chunk[0]), node);
-	if (arena->chunk == NULL)
-		return -ENOMEM;
-	while (mag_arena_size(arena) < bytes) {
-		if (chunk_add(arena) == 0)
-			continue;
-		mag_arena_fini(arena);
-		return -ENOMEM;
-	}
-	return 0;
+	arena->begun = chunks_of(bytes);
+	if (arena->chunk != NULL && chunks_begin(arena) == 0)
+		return 0;
+	mag_arena_fini(arena);
+	return -ENOMEM;
 }
 
 void
@@ -185,7 +202,9 @@ mag_arena_fini(struct mag_arena *arena)
 	if (arena->chunk == NULL)
 		return;
 	for (chunk = 0; chunk < chunks && arena->chunk[chunk] != NULL; chunk++)
-		mag_meta_free(arena->chunk[chunk] - chunk_records(chunk_bytes(arena, chunk)));
+		if (chunk == 0 || chunk >= arena->begun)
+			mag_meta_free(arena->chunk[chunk] -
+				      chunk_records(chunk_bytes(arena, chunk)));
 	mag_meta_free(arena->chunk);
 	arena->chunk = NULL;
 }

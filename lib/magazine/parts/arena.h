@@ -75,6 +75,7 @@ struct mag_arena {
 	/* Never changes. */
 	size_t max; /**< bytes that it may come to, a multiple of 4 KiB */
 	int node;
+	size_t begun; /**< chunks that it began with, which lie in one piece */
 	/**
 	 * Of each chunk its first block, with room for all that there may ever be. In front of it,
 	 * downwards, is a byte for each unit: order of the free block that begins there, + 1; or a

@@ -43,23 +43,13 @@ op(void *target, void **objects, unsigned int bulk)
 static void
 getput(void *mp, struct turn *turn)
 {
-	if (turn->cell->variable)
-		own_getput(mp, turn, true, rte_mempool_magazine_get_bulk,
-			   rte_mempool_magazine_put_bulk);
-	else
-		own_getput(mp, turn, false, rte_mempool_magazine_get_bulk,
-			   rte_mempool_magazine_put_bulk);
+	own_getput(mp, turn, rte_mempool_magazine_get_bulk, rte_mempool_magazine_put_bulk);
 }
 
 static void
 hold(void *mp, struct turn *turn)
 {
-	if (turn->cell->variable)
-		own_hold(mp, turn, true, rte_mempool_magazine_get_bulk,
-			 rte_mempool_magazine_put_bulk);
-	else
-		own_hold(mp, turn, false, rte_mempool_magazine_get_bulk,
-			 rte_mempool_magazine_put_bulk);
+	own_hold(mp, turn, rte_mempool_magazine_get_bulk, rte_mempool_magazine_put_bulk);
 }
 
 const struct inlined inlined = {is_inlined, op, getput, hold};

@@ -27,7 +27,7 @@ typedef void own_put(struct rte_mempool *mp, void *const *objects, unsigned int 
 #define APART() rte_compiler_barrier()
 
 static __rte_always_inline void
-own_getput(struct rte_mempool *mp, struct turn *turn, bool variable, own_get *get, own_put *put)
+own_getput_by(struct rte_mempool *mp, struct turn *turn, bool variable, own_get *get, own_put *put)
 {
 	unsigned int batch = turn->cell->overcommitted ? BATCH_OVERCOMMITTED : BATCH;
 	unsigned int n = turn->cell->bulk, i;
@@ -49,7 +49,7 @@ own_getput(struct rte_mempool *mp, struct turn *turn, bool variable, own_get *ge
 }
 
 static __rte_always_inline void
-own_hold(struct rte_mempool *mp, struct turn *turn, bool variable, own_get *get, own_put *put)
+own_hold_by(struct rte_mempool *mp, struct turn *turn, bool variable, own_get *get, own_put *put)
 {
 	unsigned int hold = turn->cell->pattern->hold, n = turn->cell->bulk, at, back, bulks = 0;
 
@@ -76,6 +76,26 @@ own_hold(struct rte_mempool *mp, struct turn *turn, bool variable, own_get *get,
 		}
 		n = turn->cell->bulk;
 	}
+}
+
+/* Bulks of one size have a loop of their own. */
+
+static __rte_always_inline void
+own_getput(struct rte_mempool *mp, struct turn *turn, own_get *get, own_put *put)
+{
+	if (turn->cell->variable)
+		own_getput_by(mp, turn, true, get, put);
+	else
+		own_getput_by(mp, turn, false, get, put);
+}
+
+static __rte_always_inline void
+own_hold(struct rte_mempool *mp, struct turn *turn, own_get *get, own_put *put)
+{
+	if (turn->cell->variable)
+		own_hold_by(mp, turn, true, get, put);
+	else
+		own_hold_by(mp, turn, false, get, put);
 }
 
 #endif /* BENCH_OWN_H */

@@ -9,10 +9,8 @@ turn_getput(void *state, struct turn *turn)
 {
 	if (turn->peer->inlined)
 		pool_inlined->getput(state, turn);
-	else if (turn->cell->variable)
-		own_getput(state, turn, true, rte_mempool_get_bulk, rte_mempool_put_bulk);
 	else
-		own_getput(state, turn, false, rte_mempool_get_bulk, rte_mempool_put_bulk);
+		own_getput(state, turn, rte_mempool_get_bulk, rte_mempool_put_bulk);
 }
 
 void
@@ -20,8 +18,6 @@ turn_hold(void *state, struct turn *turn)
 {
 	if (turn->peer->inlined)
 		pool_inlined->hold(state, turn);
-	else if (turn->cell->variable)
-		own_hold(state, turn, true, rte_mempool_get_bulk, rte_mempool_put_bulk);
 	else
-		own_hold(state, turn, false, rte_mempool_get_bulk, rte_mempool_put_bulk);
+		own_hold(state, turn, rte_mempool_get_bulk, rte_mempool_put_bulk);
 }

@@ -17,7 +17,6 @@ static struct {
 } fast;
 
 static struct rte_mempool_ops *entry;
-static _Atomic bool agreed;
 
 /* Once, on whichever pool it is. */
 static void
@@ -77,7 +76,7 @@ magazine_agree(void)
 	static _Atomic bool said;
 	int mine, others;
 
-	if (atomic_load_explicit(&agreed, memory_order_relaxed))
+	if (MAG_LOAD(&rte_mempool_magazine_number_2, MAG_RELAXED) >= 0)
 		return true;
 	mine = (int)(entry - rte_mempool_ops_table.ops);
 	others = mag_door_number(mine);
@@ -86,7 +85,6 @@ magazine_agree(void)
 		MAG_STORE(&entry->enqueue, fast.enqueue, MAG_RELAXED);
 		MAG_STORE(&entry->dequeue, fast.dequeue, MAG_RELAXED);
 		MAG_STORE(&rte_mempool_magazine_number_2, mine, MAG_RELAXED);
-		atomic_store_explicit(&agreed, true, memory_order_relaxed);
 		return true;
 	}
 	if (others >= 0 && !atomic_exchange_explicit(&said, true, memory_order_relaxed))

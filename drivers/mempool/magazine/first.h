@@ -18,8 +18,10 @@
 void magazine_first_init(struct rte_mempool_ops *ops);
 /** The entry of rte_mempool's table. */
 void magazine_first_registered(struct rte_mempool_ops *ops);
-/** Do others know the driver by the same number? From the first true on get and put are fast,
- * and can be inlined. */
+/**
+ * Do others know the driver by the same number? From the first true on get and put are fast, and
+ * can be inlined.
+ */
 bool magazine_agree(void);
 
 #endif /* MAGAZINE_FIRST_H */

@@ -183,11 +183,17 @@ mag_mirror_fini(struct mag_mirror_owner *owner)
 	owner->find.table = NULL;
 }
 
+size_t
+mag_mirror_granule_size(const struct mag_mirror_owner *owner)
+{
+	return HEAD + (size_t)owner->places * owner->find.stride;
+}
+
 /* Called, and returns, with the lock held: the mirrors of a granule, made if need be; or NULL. */
 static char *
 granule_get(struct mag_mirror_owner *owner, uintptr_t granule, int node)
 {
-	size_t size = HEAD + (size_t)owner->places * owner->find.stride;
+	size_t size = mag_mirror_granule_size(owner);
 	struct mag_mirror_entry *entry = table_find(owner->find.table, granule);
 	char *mirrors = NULL;
 	void *memory;
@@ -232,8 +238,7 @@ granule_put(struct mag_mirror_owner *owner, uintptr_t granule)
 	mag_lock_release(&owner->lock);
 	if (head == NULL)
 		return;
-	atomic_fetch_sub_explicit(&owner->memory,
-				  HEAD + (uint64_t)owner->places * owner->find.stride,
+	atomic_fetch_sub_explicit(&owner->memory, mag_mirror_granule_size(owner),
 				  memory_order_relaxed);
 	mag_meta_free(head);
 }

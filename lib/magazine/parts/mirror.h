@@ -49,6 +49,9 @@ void mag_mirror_fini(struct mag_mirror_owner *owner);
 /** Forget all objects. */
 void mag_mirror_clear(struct mag_mirror_owner *owner);
 
+/** Bytes that the mirrors of a granule take, in one piece. */
+size_t mag_mirror_granule_size(const struct mag_mirror_owner *owner);
+
 /** Mirrors for objects at these addresses, count of them at a constant stride: 0, or -ENOMEM. */
 int mag_mirror_add(struct mag_mirror_owner *owner, uintptr_t first, uint32_t count, size_t stride,
 		   int node);

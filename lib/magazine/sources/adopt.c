@@ -118,6 +118,21 @@ extent_insert(struct mag_region *region, struct mag_extent *extent, uint32_t par
 	mag_lock_release(&region->lock);
 }
 
+/* Bytes in one piece of the largest that 2 MiB of addresses take. */
+static size_t
+mirror_piece(const struct mag_region *region)
+{
+	const struct mag_mirror_owner *const all[] = {region->mirror, region->audit, region->ledger,
+						      region->check};
+	size_t largest = 0;
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(all); i++)
+		if (all[i] != NULL)
+			largest = RTE_MAX(largest, mag_mirror_granule_size(all[i]));
+	return largest;
+}
+
 /* Mirrors of all segments, or of none. */
 static int
 extent_mirror(struct mag_region *region, const struct mag_extent *extent)
@@ -129,10 +144,10 @@ extent_mirror(struct mag_region *region, const struct mag_extent *extent)
 			break;
 	if (i == extent->segments)
 		return 0;
-	MAG_LOG(ERR, "region \"%s\": no memory for mirrors of %u bytes%s: give EAL more memory",
-		region->name, region->mirrored ? region->mirror->find.bytes : 0,
-		region->audit != NULL || region->ledger != NULL ? " and records of who has what" :
-								  "");
+	MAG_LOG(ERR,
+		"region \"%s\": no memory for mirrors or records of objects, which take up to %zu "
+		"bytes in one piece for 2 MiB of addresses: give EAL more memory",
+		region->name, mirror_piece(region));
 	while (i > 0)
 		mag_region_mirror_remove(region, &extent->segment[--i]);
 	return -ENOMEM;

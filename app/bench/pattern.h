@@ -26,6 +26,7 @@ bool steal_figure(const struct cell *cell, const struct peer *peer, double figur
 extern const struct peer contig_peers[];
 void *contig_make(const struct cell *cell, const struct peer *peer, char why[BENCH_WHY]);
 void turn_contig(void *state, struct turn *turn);
+void turn_contig_mixed(void *state, struct turn *turn);
 
 /* Caches of the library beside other allocators; the first peer is the base. */
 extern const struct peer library_peers[];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
 /*
- * Contiguous blocks: a bulk of them is got, the objects of each are put.
+ * Contiguous blocks: a bulk of them is got, and their objects are put, block by block or mixed.
  */
 
 #include <stdio.h>
@@ -40,23 +40,27 @@ contig_make(const struct cell *cell, const struct peer *peer, char why[BENCH_WHY
 	return NULL;
 }
 
+/* A bulk of blocks, as many objects at once as a block has: of one, or of all of them in turn. */
 static void
-put_block(struct rte_mempool *mp, char *first, unsigned int objects)
+put_blocks(struct rte_mempool *mp, char *const *first, unsigned int blocks, unsigned int objects,
+	   bool mixed)
 {
 	size_t stride = mp->header_size + mp->elt_size + mp->trailer_size;
+	unsigned int i, n, at = 0;
 	void *all[OBJECTS_MAX];
-	unsigned int i;
 
-	for (i = 0; i < objects; i++)
-		all[i] = first + i * stride;
-	rte_mempool_put_bulk(mp, all, objects);
+	for (i = 0; i < blocks; i++) {
+		for (n = 0; n < objects; n++, at++)
+			all[n] = mixed ? first[at % blocks] + at / blocks * stride :
+					 first[i] + n * stride;
+		rte_mempool_put_bulk(mp, all, objects);
+	}
 }
 
-void
-turn_contig(void *state, struct turn *turn)
+static void
+turn_blocks(struct rte_mempool *mp, struct turn *turn, bool mixed)
 {
-	unsigned int blocks = turn->cell->bulk, i;
-	struct rte_mempool *mp = state;
+	unsigned int blocks = turn->cell->bulk;
 	struct rte_mempool_info info;
 
 	rte_mempool_ops_get_info(mp, &info);
@@ -65,8 +69,19 @@ turn_contig(void *state, struct turn *turn)
 			turn->failed++;
 			continue;
 		}
-		for (i = 0; i < blocks; i++)
-			put_block(mp, turn->objects[i], info.contig_block_size);
+		put_blocks(mp, (char *const *)turn->objects, blocks, info.contig_block_size, mixed);
 		turn->moved += (uint64_t)blocks * info.contig_block_size;
 	}
+}
+
+void
+turn_contig(void *state, struct turn *turn)
+{
+	turn_blocks(state, turn, false);
+}
+
+void
+turn_contig_mixed(void *state, struct turn *turn)
+{
+	turn_blocks(state, turn, true);
 }

@@ -79,10 +79,14 @@ static const struct pattern steals[] = {
 		.rest = PATTERN_WORKS),
 	USED_UP("steal-sleep", "which sleeps", steal_figure, .waits = true, .rest = PATTERN_SLEEPS),
 };
-static const struct pattern contig = {
-	.name = "contig", .help = "a bulk of contiguous blocks is got, and their objects put",
-	.peers = contig_peers, .object_size = MBUF_SIZE, .hold = 1024, .objects = 65535,
-	.make = contig_make, .turn = turn_contig, .lost = pool_lost, .drop = pool_drop,
+#define CONTIG(label, text, how) \
+	{.name = label, .help = text, .peers = contig_peers, .object_size = MBUF_SIZE, \
+	 .hold = 1024, .objects = 65535, .make = contig_make, .turn = how, .lost = pool_lost, \
+	 .drop = pool_drop}
+static const struct pattern contigs[] = {
+	CONTIG("contig", "a bulk of contiguous blocks is got, and put block by block", turn_contig),
+	CONTIG("contig-mixed", "the same, but an object of each block is put in turn",
+	       turn_contig_mixed),
 };
 #define LIBRARY(label, held, size) \
 	{.name = label, .help = "an object is had, written to and given back", \
@@ -130,7 +134,8 @@ static const struct plan plans[] = {
 	{&steals[0], {2}, {1, 32}, {1}},
 	{&steals[1], {2}, {1, 32}, {1}},
 	{&steals[2], {2}, {1, 32}, {1}},
-	{&contig, {1, 2, 4}, {1, 4}, {1}},
+	{&contigs[0], {1, 2, 4}, {1, 4}, {1}},
+	{&contigs[1], {1, 2, 4}, {4}, {4}},
 	{&libraries[0], ALL_LCORES, {1}, {1}},
 	{&libraries[1], ALL_LCORES, {1}, {1}},
 	{&libraries[2], ALL_LCORES, {1}, {1}},

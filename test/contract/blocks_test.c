@@ -18,6 +18,7 @@ struct stock {
 	void **blocks;
 	unsigned int block_size;
 	unsigned int nb_whole; /* blocks of the pool when all objects are free */
+	enum { ANY_ORDER, BLOCK_BY_BLOCK, ASCENDING, ORDERS } order; /* in which blocks go back */
 };
 
 static unsigned int
@@ -73,7 +74,10 @@ put_blocks(struct stock *stock, void *const *firsts, unsigned int n, unsigned in
 	assert_non_null(objs);
 	for (unsigned int i = 0; i < n; i++)
 		expand_block(stock, firsts[i], objs + i * stock->block_size);
-	roster_shuffle(objs, nb_objs);
+	for (unsigned int i = 0; i < n && stock->order == BLOCK_BY_BLOCK; i++)
+		roster_shuffle(objs + i * stock->block_size, stock->block_size);
+	if (stock->order == ANY_ORDER)
+		roster_shuffle(objs, nb_objs);
 	roster_refill(stock->roster, objs, nb_objs, bulk);
 	free(objs);
 }
@@ -96,15 +100,19 @@ take_every_block(struct stock *stock, unsigned int at_once)
 static void
 cycle_every_block(struct stock *stock, unsigned int at_once, unsigned int bulk)
 {
-	assert_int_equal(take_every_block(stock, at_once), stock->nb_whole);
-	put_blocks(stock, stock->blocks, stock->nb_whole, bulk);
-	pool_assert_free(stock->mp, stock->mp->size);
+	for (stock->order = 0; stock->order < ORDERS; stock->order++) {
+		assert_int_equal(take_every_block(stock, at_once), stock->nb_whole);
+		put_blocks(stock, stock->blocks, stock->nb_whole, bulk);
+		pool_assert_free(stock->mp, stock->mp->size);
+	}
+	stock->order = ANY_ORDER;
 }
 
 static void
 stock_of(struct stock *stock, struct rte_mempool *mp)
 {
 	stock->mp = mp;
+	stock->order = ANY_ORDER;
 	stock->roster = roster_of(mp);
 	stock->block_size = block_size_of(mp);
 	stock->objs = calloc(mp->size + 1024, sizeof(void *));
@@ -255,7 +263,7 @@ TEST(blocks_can_be_had_again_whichever_way_their_objects_went_back)
 	struct stock stock;
 
 	need_blocks();
-	stock_open(&stock, 5000, 128);
+	stock_open(&stock, 5000, 2176);
 	for (unsigned int i = 0; i < RTE_DIM(bulks); i++) {
 		for (unsigned int at_once = 1; at_once <= 4; at_once++) {
 			cycle_every_block(&stock, at_once, bulks[i]);
@@ -285,6 +293,44 @@ stir(struct stock *stock)
 	}
 	roster_shuffle(stock->objs, held);
 	roster_refill(stock->roster, stock->objs, held, 1);
+}
+
+/* Blocks and single objects come and go, by magazines that are larger than a block. */
+TEST(blocks_and_objects_are_never_had_twice)
+{
+	struct stock stock;
+	unsigned int blocks = 0, n = 0, more;
+
+	need_blocks();
+	stock_open(&stock, 4000, 8000);
+	for (unsigned int step = 0; step < 20000; step++) {
+		more = 1 + random_below(step % 8 == 0 ? stock.nb_whole / 4 : 3);
+		stock.order = random_below(ORDERS);
+		switch (random_below(8)) {
+		case 0:
+			if (n < 100 && roster_get(stock.roster, stock.objs + n, more) == 0)
+				n += more;
+			break;
+		case 1:
+			more = RTE_MIN(more, n);
+			n -= more;
+			roster_put(stock.roster, stock.objs + n, more);
+			break;
+		case 2 ... 4:
+			if (get_blocks(&stock, stock.blocks + blocks, more) == 0)
+				blocks += more;
+			break;
+		default:
+			more = RTE_MIN(more, blocks);
+			blocks -= more;
+			put_blocks(&stock, stock.blocks + blocks, more, 1 + random_below(100));
+		}
+	}
+	stock.order = ANY_ORDER;
+	put_blocks(&stock, stock.blocks, blocks, 32);
+	roster_refill(stock.roster, stock.objs, n, 1);
+	pool_assert_free(stock.mp, 4000);
+	stock_close(&stock);
 }
 
 TEST(blocks_are_gathered_from_magazines)

@@ -141,10 +141,10 @@ class Tree:
         return "" if status == 0 else text[-3000:]
 
     def run(self, name, **env):
-        """Run a test program to its first failure: what failed, or "" when nothing did."""
+        """Run a test program, in its short form, to its first failure: what failed, or ""."""
         env = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP", MAGAZINE_FILE_PREFIX=PREFIX,
-                   MAGAZINE_BUILD=str(self.build), MAGAZINE_PLUGIN=str(self.build / PLUGIN),
-                   **self.env, **env)  # fmt: skip
+                   MAGAZINE_FULL="0", MAGAZINE_BUILD=str(self.build),
+                   MAGAZINE_PLUGIN=str(self.build / PLUGIN), **self.env, **env)  # fmt: skip
         start = time.monotonic()
         limit = (
             max(HANG_SECONDS, HANG_FACTOR * self.seconds[name])

@@ -19,7 +19,6 @@ struct subject {
 	struct mag_cache *cache;
 	struct stock stock;
 	uint32_t block;               /**< objects of a contiguous block; 0 = not offered */
-	_Atomic uint64_t from_blocks; /**< objects that were had as blocks */
 };
 
 /** Memory that no file is behind; ends the test without it. */

@@ -98,7 +98,6 @@ visit_block(struct worker *visitor)
 		atomic_fetch_sub_explicit(&visitor->charged, block, memory_order_relaxed);
 		return;
 	}
-	atomic_fetch_add_explicit(&subject->from_blocks, block, memory_order_relaxed);
 	claim_block(visitor, first);
 	worker_put_all(visitor);
 }

@@ -286,7 +286,7 @@ kill_at_each_step(const char *name)
 		printf("# skip: nothing steps here\n");
 		skip();
 	}
-	kills = victim->within != NULL ? UINT64_MAX : victim->kills;
+	kills = victim->kills != 0 ? victim->kills : UINT64_MAX;
 	/* Nothing of the one before. */
 	*shared = (struct shared){.last = UINT64_MAX};
 	victim_fill_magazines();
@@ -294,7 +294,7 @@ kill_at_each_step(const char *name)
 	kill_after(victim, UINT64_MAX, owners);
 	assert_true(shared->done);
 	steps = shared->steps;
-	if (run_is_full() && victim->within == NULL)
+	if (run_is_full())
 		kills = victim->inside ? steps : 2 * FULL_STEPS / steps;
 	kills = RTE_MIN(kills, steps);
 	for (i = 0; i < kills; i++)
@@ -359,6 +359,7 @@ TEST(test_a_process_killed_in_resize_takes_only_what_it_held, setup, teardown)
 TEST(test_a_process_killed_in_blocks_takes_only_what_it_held, setup, teardown)
 {
 	kill_at_each_step("blocks");
+	kill_at_each_step("blocks_on_top");
 }
 
 TEST(test_a_process_killed_in_recovery_takes_only_what_it_held, setup, teardown)

@@ -94,6 +94,109 @@ TEST(test_an_empty_slot_over_an_empty_depot_gives_and_takes_nothing, setup, tear
 	assert_int_equal(slot.allocs, 0);
 }
 
+/* Blocks */
+
+#define BLOCK 4
+#define BLOCKS 12
+
+/* It has all objects with numbers below 48. */
+static struct mag_region region = {.block = BLOCK, .stride = 1};
+
+SETUP(setup_blocks)
+{
+	setup(state);
+	region.blocks = (struct mag_blocks){0};
+	for (unsigned int i = 0; i < BLOCKS; i++)
+		mag_blocks_add(&region.blocks, (uintptr_t)number(i * BLOCK), BLOCK);
+}
+
+static void
+assert_blocks(uintptr_t first, unsigned int n)
+{
+	void *got[BLOCKS];
+	uint64_t allocs = slot.allocs;
+
+	assert_true(mag_slot_take_blocks(&slot, &depot, &region, got, n));
+	for (unsigned int i = 0; i < n; i++)
+		assert_ptr_equal(got[i], number(first - i * BLOCK));
+	assert_int_equal(slot.allocs - allocs, n * BLOCK);
+	assert_invariant();
+}
+
+static void
+assert_no_blocks(unsigned int n)
+{
+	uint32_t had = mag_slot_objects(&slot);
+	uint64_t allocs = slot.allocs;
+	void *got[BLOCKS];
+
+	assert_false(mag_slot_take_blocks(&slot, &depot, &region, got, n));
+	assert_int_equal(slot.allocs, allocs);
+	assert_int_equal(mag_slot_objects(&slot), had);
+	assert_invariant();
+}
+
+TEST(test_blocks_come_from_loaded_from_both_and_with_a_magazine_of_the_depot, setup_blocks,
+     teardown)
+{
+	stock_empty(3);
+	assert_no_blocks(1);
+	give(0, 40);
+	assert_int_equal(fulls(), 1);
+	assert_no_blocks(7);
+	assert_blocks(36, 1);
+	assert_blocks(32, 5);
+	assert_int_equal(slot.rounds, 2);
+	assert_blocks(12, 1);
+	assert_int_equal(fulls(), 0);
+	assert_int_equal(empties(), 1);
+	assert_blocks(8, 3);
+	assert_no_blocks(1);
+	assert_int_equal(slot.rounds_in, ROUNDS);
+}
+
+TEST(test_a_block_is_whole_in_any_order_and_nothing_else_is_one, setup_blocks, teardown)
+{
+	static const struct {
+		unsigned int given[BLOCK];
+		bool whole;
+	} rows[] = {
+		{{4, 5, 6, 7}, true},     {{7, 6, 5, 4}, true},          {{6, 4, 7, 5}, true},
+		{{44, 45, 46, 47}, true}, {{3, 4, 5, 6}, false},         {{5, 6, 7, 8}, false},
+		{{4, 5, 6, 9}, false},    {{3, 7, 6, 5}, false},         {{48, 49, 50, 51}, false},
+		{{7, 5, 6, 20}, false},   {{100, 101, 102, 103}, false}, {{6, 8, 5, 7}, false},
+		{{5, 4, 2, 6}, false}};
+
+	stock_empty(2);
+	/* Below the block so many others: it may lie in both magazines. */
+	for (unsigned int i = 0; i < RTE_DIM(rows) * ROUNDS; i++) {
+		give(200, i % ROUNDS);
+		for (unsigned int j = 0; j < BLOCK; j++)
+			give(rows[i / ROUNDS].given[j], 1);
+		if (rows[i / ROUNDS].whole)
+			assert_blocks(rows[i / ROUNDS].given[0] / BLOCK * BLOCK, 1);
+		else
+			assert_no_blocks(1);
+		mag_slot_take(&slot, &depot, objects, mag_slot_objects(&slot));
+	}
+}
+
+TEST(test_a_slot_that_is_off_takes_no_magazine_for_blocks, setup_blocks, teardown)
+{
+	struct mag_magazine *full = mag_arena_get(&arena, ROUNDS);
+
+	slot.size = 0;
+	for (unsigned int i = 0; i < ROUNDS; i++)
+		*mag_magazine_round(full, i) = number(i + 2);
+	mag_depot_put(&depot.full, full);
+	assert_no_blocks(1);
+	assert_int_equal(fulls(), 1);
+	slot.size = ROUNDS;
+	assert_blocks(12, 3);
+}
+
+/* Objects one by one, or some */
+
 TEST(test_the_object_given_last_is_taken_first, setup, teardown)
 {
 	void *object;

@@ -174,6 +174,39 @@ blocks(void)
 		shared->held += 2 * FIXTURE_BLOCK;
 }
 
+/* Two blocks, put whole: in loaded, previous and depot, a magazine each. */
+static void
+put_blocks(void)
+{
+	void *first[2];
+	unsigned int i;
+
+	mag_cache_enable(cache);
+	if (mag_cache_take_blocks(cache, first, 2) != 0)
+		abort();
+	for (i = 0; i < 2 * FIXTURE_BLOCK; i++)
+		mine[i] = RTE_PTR_ADD(first[i / FIXTURE_BLOCK],
+				      i % FIXTURE_BLOCK * cache->region->stride);
+	mag_cache_give(cache, mine, i);
+	/* As if it had been to the depot: what it says is not true when it becomes previous. */
+	MAG_STORE(&own_slot()->loaded->held, own_slot()->loaded->rounds, MAG_RELAXED);
+}
+
+/* One has previous become loaded, and the other one needs the depot. */
+static void
+blocks_on_top(void)
+{
+	unsigned int i;
+	void *first;
+
+	for (i = 0; i < 2; i++) {
+		shared->taking = FIXTURE_BLOCK;
+		if (mag_pool_take_blocks(cache, &first, 1) == 0)
+			shared->held += FIXTURE_BLOCK;
+		shared->taking = 0;
+	}
+}
+
 /* Its magazines are nowhere then. */
 static void
 die_in_an_exchange(void)
@@ -343,6 +376,8 @@ static const struct victim victims[] = {
 	 "mag_slot_detach_previous"},
 	{"resize", victim_fill_magazines, resize, 10, nothing, nothing, false},
 	{"blocks", off, blocks, 50, nothing, nothing, false},
+	{"blocks_on_top", put_blocks, blocks_on_top, 120, nothing, nothing, true,
+	 "mag_slot_take_blocks"},
 	{"mend", leave_a_victim, mend_victim, 3000, nothing, nothing, true},
 	{"recover", leave_a_victim, recover_victim, 30, nothing, nothing, false},
 	{"take_over", nothing, take_over, 60, leave_pools, take_over_again, false},

@@ -33,7 +33,7 @@ extern struct mag_cache *victims_other;
 struct victim {
 	const char *name;
 	void (*before)(void), (*act)(void); /**< by the child, which is killed in act */
-	unsigned int kills;
+	unsigned int kills;                 /**< 0: after each step */
 	void (*parent_before)(void), (*parent_after)(void); /**< before the child, and after it */
 	/** Steps are those in the library, and in the long run it is killed after each. */
 	bool inside;

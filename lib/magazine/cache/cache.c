@@ -150,9 +150,14 @@ int
 mag_cache_take_blocks(struct mag_cache *cache, void **first, unsigned int n)
 {
 	const struct mag_homes *homes = mag_cache_homes(cache);
+	unsigned int i;
+	int ret;
 
-	return likely(homes == NULL) ? mag_slab_alloc_blocks(&cache->first.slab, first, n) :
-				       homes_take_blocks(cache, homes, first, n);
+	ret = likely(homes == NULL) ? mag_slab_alloc_blocks(&cache->first.slab, first, n) :
+				      homes_take_blocks(cache, homes, first, n);
+	for (i = 0; ret == 0 && i < n; i++)
+		mag_home_count(mag_cache_home_of(cache, first[i]), cache->region->block, 0);
+	return ret;
 }
 
 void

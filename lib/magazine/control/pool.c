@@ -236,13 +236,26 @@ block_watch_out(struct mag_cache *cache, void *first)
 	}
 }
 
+static struct mag_home *
+near_home(struct mag_cache *cache)
+{
+	const struct mag_homes *homes = mag_cache_homes(cache);
+
+	return likely(homes == NULL) ? &cache->first : homes->home[mag_homes_order(homes)[0]];
+}
+
 int
 mag_pool_take_blocks(struct mag_cache *cache, void **first, unsigned int n)
 {
-	int ret = mag_cache_take_blocks(cache, first, n);
+	bool watched = mag_watched(cache);
 	unsigned int i;
+	int ret;
 
-	for (i = 0; ret == 0 && unlikely(mag_watched(cache)) && i < n; i++)
+	/* What was put last: neither slabs nor their lock. */
+	if (likely(!watched) && mag_home_take_blocks(near_home(cache), first, n))
+		return 0;
+	ret = mag_cache_take_blocks(cache, first, n);
+	for (i = 0; ret == 0 && unlikely(watched) && i < n; i++)
 		block_watch_out(cache, first[i]);
 	return ret;
 }

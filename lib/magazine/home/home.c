@@ -338,6 +338,19 @@ mag_home_take(struct mag_home *home, void **objects, unsigned int n, struct mag_
 	return got + beside;
 }
 
+bool
+mag_home_take_blocks(struct mag_home *home, void **first, unsigned int n)
+{
+	struct mag_slot *slot = slot_hold(home);
+	bool had;
+
+	if (slot == NULL)
+		return false;
+	had = mag_slot_take_blocks(slot, &home->depot, home->slab.region, first, n);
+	slot_let_go(home, slot);
+	return had;
+}
+
 /* To this thread's slot and its depot; magazine: an empty one for the latter, or NULL. */
 static unsigned int
 put_with(struct mag_home *home, struct mag_magazine *magazine, void *const *objects, unsigned int n,

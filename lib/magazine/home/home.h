@@ -80,7 +80,9 @@ void mag_home_fini(struct mag_home *home);
  */
 unsigned int mag_home_take(struct mag_home *home, void **objects, unsigned int n,
 			   struct mag_request *request);
-/** The same, of a pool, past all slots: from slabs and depot. */
+/** n blocks from the top of this thread's magazines (slot.h): no lock. False: none. */
+bool mag_home_take_blocks(struct mag_home *home, void **first, unsigned int n);
+/** mag_home_take(), of a pool, past all slots: from slabs and depot. */
 unsigned int mag_home_take_beside(struct mag_home *home, void **objects, unsigned int n,
 				  struct mag_request *request);
 /** To this thread's magazines, depot or slabs. Never fails. */

@@ -129,6 +129,87 @@ mag_slot_take(struct mag_slot *slot, struct mag_depot *depot, void **objects, ui
 	return got;
 }
 
+/* Previous is empty or absent: get a full magazine in its place. */
+static bool
+load_previous(struct mag_slot *slot, struct mag_depot *depot)
+{
+	struct mag_magazine *got[2];
+
+	set_held(slot->previous, 0);
+	mag_slot_torn_begin(slot, MAG_TORN_PREVIOUS);
+	if (mag_depot_take(depot, &depot->full, 1, got) == 0) {
+		mag_slot_torn_end(slot);
+		return false;
+	}
+	prefetch_full(got[0]);
+	put_empty(depot, slot->previous);
+	set_previous(slot, got[0], got[0]->rounds);
+	mag_slot_torn_end(slot);
+	mag_slot_count(&slot->rounds_in, got[0]->rounds);
+	MAG_COUNT(slot->exchanges, 1);
+	return true;
+}
+
+/* The address farthest above base, if below it none counts: then it is beyond all. */
+static uintptr_t
+farthest(void *const *rounds, uint32_t n, uintptr_t base)
+{
+	uintptr_t far = 0;
+	uint32_t i;
+
+	for (i = 0; i < n; i++)
+		far = RTE_MAX(far, (uintptr_t)rounds[i] - base);
+	return far;
+}
+
+/*
+ * The block whose objects, in any order, lie above so many others, counted from the bottom of
+ * previous; or NULL. No object is in magazines twice: as many as a block has, and all of them in
+ * it, are the block.
+ */
+static void *
+block_above(const struct mag_slot *slot, const struct mag_region *region, uint32_t below)
+{
+	uint32_t previous = MAG_STAT(slot->previous_rounds), there = 0;
+	void *const *low = mag_magazine_round(slot->loaded, (int64_t)below - previous);
+	void *const *high = low;
+	uintptr_t base;
+
+	if (below < previous) {
+		there = RTE_MIN(previous - below, region->block);
+		low = mag_magazine_round(slot->previous, below);
+		high = mag_magazine_round(slot->loaded, 0);
+	}
+	base = mag_blocks_of(&region->blocks, (uintptr_t)*low);
+	if (base == 0 || farthest(low, there, base) >= region->blocks.span ||
+	    farthest(high, region->block - there, base) >= region->blocks.span)
+		return NULL;
+	return (void *)base;
+}
+
+bool
+mag_slot_take_blocks(struct mag_slot *slot, struct mag_depot *depot,
+		     const struct mag_region *region, void **first, uint32_t n)
+{
+	uint64_t objects = (uint64_t)n * region->block;
+	uint32_t i;
+
+	if (mag_slot_objects(slot) < objects) {
+		if (MAG_STAT(slot->size) == 0 || MAG_STAT(slot->previous_rounds) > 0 ||
+		    !load_previous(slot, depot) || mag_slot_objects(slot) < objects)
+			return false;
+	}
+	for (i = 0; i < n; i++) {
+		first[i] =
+			block_above(slot, region, mag_slot_objects(slot) - (i + 1) * region->block);
+		if (first[i] == NULL)
+			return false;
+	}
+	mag_slot_count(&slot->allocs, objects);
+	mag_slot_pop(slot, (uint32_t)objects);
+	return true;
+}
+
 /* Loaded is full or absent, and so is previous: get an empty one. */
 static bool
 load_empty(struct mag_slot *slot, struct mag_depot *depot)

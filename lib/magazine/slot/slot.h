@@ -41,6 +41,7 @@
 #include "slot/pair.h"
 #include "slot/thread.h"
 #include "stores/depot.h"
+#include "stores/region.h"
 
 _Static_assert(sizeof(struct mag_slot) == 128, "one slot is two lines");
 _Static_assert(offsetof(struct mag_slot, busy) == 64, "owner and visitor never share a line");
@@ -57,6 +58,13 @@ void mag_slot_keep_out(struct mag_slot *slot, bool out);
  * have. The caller holds the slot.
  */
 uint32_t mag_slot_take(struct mag_slot *slot, struct mag_depot *depot, void **objects, uint32_t n);
+/**
+ * n blocks of contiguous objects that are on top of the magazines, one block after the other as if
+ * each was put whole. False: they are not, and nothing was taken; a full magazine may have come
+ * from the depot. The caller holds the slot.
+ */
+bool mag_slot_take_blocks(struct mag_slot *slot, struct mag_depot *depot,
+			  const struct mag_region *region, void **first, uint32_t n);
 /** Spec 4, free, steps 1 to 4: as many of n objects as find room. The caller holds the slot. */
 uint32_t mag_slot_give(struct mag_slot *slot, struct mag_depot *depot, void *const *objects,
 		       uint32_t n);

@@ -115,6 +115,10 @@ extent_insert(struct mag_region *region, struct mag_extent *extent, uint32_t par
 		extent->segment[i].part = (uint8_t)part;
 		mag_region_insert(region, &extent->segment[i]);
 	}
+	for (i = 0; i < extent->segments; i++)
+		if (extent->segment[i].whole)
+			mag_blocks_add(&region->blocks, extent->segment[i].base,
+				       mag_region_segment_span(region));
 	mag_lock_release(&region->lock);
 }
 

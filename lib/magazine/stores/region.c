@@ -470,8 +470,10 @@ extent_unpoison(const struct mag_region *region, const struct mag_extent *extent
 void
 mag_region_reset(struct mag_region *region)
 {
+	struct mag_mirror_owner *const beside[] = {region->mirror, region->audit, region->ledger,
+						   region->check};
 	struct mag_extent *extent;
-	uint32_t part;
+	uint32_t part, i;
 
 	while ((extent = SLIST_FIRST(&region->extents)) != NULL) {
 		SLIST_REMOVE_HEAD(&region->extents, link);
@@ -480,21 +482,17 @@ mag_region_reset(struct mag_region *region)
 	}
 	LIST_INIT(&region->all);
 	mag_map_forget(&region->map);
-	if (region->mirror != NULL)
-		mag_mirror_clear(region->mirror);
-	if (region->audit != NULL)
-		mag_mirror_clear(region->audit);
-	if (region->ledger != NULL)
-		mag_mirror_clear(region->ledger);
+	for (i = 0; i < RTE_DIM(beside); i++)
+		if (beside[i] != NULL)
+			mag_mirror_clear(beside[i]);
 	if (region->samples != NULL)
 		mag_samples_clear(region->samples);
-	if (region->check != NULL)
-		mag_mirror_clear(region->check);
 	/* Which node has which part stays: caches know that. */
 	for (part = 0; part < parts_of(region); part++) {
 		part_init(&region->part[part], region->part[part].node);
 		mag_bounds_clear(&region->bounds[part]);
 	}
+	region->blocks = (struct mag_blocks){0};
 	atomic_store_explicit(&region->segments, 0, memory_order_relaxed);
 	atomic_store_explicit(&region->objects, 0, memory_order_relaxed);
 }

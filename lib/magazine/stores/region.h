@@ -44,6 +44,7 @@
 #include "parts/map.h"
 #include "parts/mirror.h"
 #include "parts/segment.h"
+#include "stores/blocks.h"
 
 /**
  * Internal mode: no segments at all, objects come one by one from EAL's heap (spec, intrinsic
@@ -122,6 +123,7 @@ struct mag_region {
 	struct mag_map *_Atomic map; /**< NULL: there is one part */
 	struct mag_region_part part[MAG_PARTS_MAX];
 	struct mag_bounds bounds[MAG_PARTS_MAX];
+	struct mag_blocks blocks; /**< of adopted memory */
 };
 
 /** Bytes that a segment spans at the most, from its first object to behind its last. */

@@ -30,6 +30,7 @@
 #include <rte_service_component.h>
 #include <rte_version.h>
 
+#include "blocks.h"
 #include "cache/cache.h"
 #include "inlined.h"
 #include "nodes.h"
@@ -82,8 +83,7 @@ struct cell {
 };
 
 static const unsigned int bulks[] = {1, 8, 32};
-static const char *plugin;
-static const char *here; /* folder of this program */
+static const char *plugin, *here; /* file of the driver; folder of this program */
 
 static void
 op_none(void *target __rte_unused, void **objects __rte_unused, unsigned int bulk __rte_unused)
@@ -159,6 +159,7 @@ static const struct path paths[] = {
 	{"magazine/0/nodes/hold", "magazine", OPTIONS, 0, BULK_MAX, op_hold, HOLD},
 	{"magazine/0/guard", "magazine", OPTIONS ",guard=1", 0, BULK_MAX, op_mempool, 0},
 	{"magazine/0/sampled", "magazine", OPTIONS ",audit=1/1000", 0, BULK_MAX, op_mempool, 0},
+	{"magazine/0/blocks", "magazine", OPTIONS "," BLOCKS_OPTIONS, 0, 8, blocks_op, 0},
 	{"library", NULL, OPTIONS, 0, 1, op_library, 0},
 	{"library/nodes", NULL, OPTIONS, 0, 1, op_library, 0},
 	{"library/service", NULL, OPTIONS, 0, 1, op_service, 0},
@@ -186,8 +187,9 @@ static void (*volatile const counted)(const struct cell *cell) = count_cell;
 static struct rte_mempool *
 pool_make(const struct path *path)
 {
-	struct rte_mempool *mp = rte_mempool_create_empty(path->name, POOL_OBJECTS, OBJECT_SIZE,
-							  path->cache_size, 0, SOCKET_ID_ANY, 0);
+	struct rte_mempool *mp =
+		rte_mempool_create_empty(path->name, POOL_OBJECTS, OBJECT_SIZE, path->cache_size, 0,
+					 SOCKET_ID_ANY, path->op == blocks_op ? BLOCKS_FLAGS : 0);
 
 	if (mp != NULL &&
 	    rte_mempool_set_ops_byname(mp, path->ops, (void *)(uintptr_t)path->config) == 0 &&
@@ -281,10 +283,8 @@ run_service(const struct path *path)
 	struct mag_cache *cache = path->config != NULL ? cache_make(path) : NULL;
 	uint32_t id;
 
-	if (cache == NULL &&
-	    (path->config != NULL || rte_service_component_register(&spec, &id) != 0))
-		return -1;
-	if (cache != NULL && rte_service_get_by_name("magazine", &id) != 0)
+	if (path->config == NULL ? rte_service_component_register(&spec, &id) != 0 :
+				   cache == NULL || rte_service_get_by_name("magazine", &id) != 0)
 		return -1;
 	rte_service_component_runstate_set(id, 1);
 	rte_service_runstate_set(id, 1);

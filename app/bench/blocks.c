@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <rte_branch_prediction.h>
+#include <rte_common.h>
 #include <rte_mempool.h>
 
 #include "blocks.h"

@@ -150,7 +150,7 @@ load_previous(struct mag_slot *slot, struct mag_depot *depot)
 	return true;
 }
 
-/* The address farthest above base, if below it none counts: then it is beyond all. */
+/* Bytes from base to the farthest address; one below base is farther than all above. */
 static uintptr_t
 farthest(void *const *rounds, uint32_t n, uintptr_t base)
 {

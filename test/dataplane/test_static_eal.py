@@ -120,6 +120,12 @@ def main():
     with tap.case("DPDK's shared libraries: the pool is ours"):
         program = build("shared", pkg_config("--libs", "libdpdk"), "-Wl,--no-as-needed")
         require(run(program, PLUGIN), 0)
+    with tap.case("the driver inside, and the plugin beside it: a sentence says so, and it works"):
+        driver = PLUGIN.with_name("librte_mempool_magazine.a")
+        inside = ["-Wl,--whole-archive", driver, "-Wl,--no-whole-archive"]
+        inside += [BUILD / "lib/magazine/libmagazine.a", "-lnuma"]
+        program = build("inside", [*inside, *pkg_config("--libs", "libdpdk")])
+        require(run(program, PLUGIN), 0, ("registered already", "a second copy"))
     with tap.case("the driver that is inside alone, without a library of DPDK"):
         needed = subprocess.run(
             ["readelf", "-d", PLUGIN.with_name("librte_mempool_magazine_inside.so")],

@@ -6,6 +6,17 @@
 
 #include "base/trace_points.h"
 
+/* EAL ends a program that has two points of a name: a second copy of the library has none. */
+static void
+register_once(rte_trace_point_t *point, const char *name, void (*emit)(void))
+{
+	if (rte_trace_point_lookup(name) == NULL)
+		__rte_trace_point_register(point, name, emit);
+}
+
+/* What the macros below call. */
+#define __rte_trace_point_register register_once
+
 RTE_TRACE_POINT_REGISTER(mag_point_resize, lib.magazine.resize)
 RTE_TRACE_POINT_REGISTER(mag_point_purge, lib.magazine.purge)
 RTE_TRACE_POINT_REGISTER(mag_point_reap, lib.magazine.reap)

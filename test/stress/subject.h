@@ -18,7 +18,7 @@ struct subject {
 	struct rte_mempool *pool; /**< NULL: a cache of the library */
 	struct mag_cache *cache;
 	struct stock stock;
-	uint32_t block;               /**< objects of a contiguous block; 0 = not offered */
+	uint32_t block; /**< objects of a contiguous block; 0 = not offered */
 };
 
 /** Memory that no file is behind; ends the test without it. */

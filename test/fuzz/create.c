@@ -191,7 +191,7 @@ elastic_due(const struct mag_region_params *params, struct due *due)
 
 	due->enotsup = params->mode & (MAG_REGION_PHYSCONTIG | MAG_REGION_MEMTAG);
 	due->may_enomem |= objects > OBJECTS_MANY || stride > UINT32_MAX / objects;
-	if (!rte_is_power_of_2(align) || align > ALIGN_MAX || stride > UINT32_MAX / 2 ||
+	if (!RTE_IS_POWER_OF_2(align) || align > ALIGN_MAX || stride > UINT32_MAX / 2 ||
 	    objects > OBJECTS_MAX || objects > BYTES_MAX / RTE_MAX(stride, UINT64_C(1)) ||
 	    !node_is_known(params->node)) {
 		due->einval = true;
@@ -307,7 +307,7 @@ mirror_due(const struct mag_region_params *params, const struct model_region *fi
 		     stride < params->object_size || stride > UINT32_MAX / 2 ||
 		     (params->mode & ~(MODES_MIRROR | MAG_REGION_MEMTAG)) != 0 ||
 		     params->objects != 0 || params->block != 0 || params->segment_size != 0 ||
-		     params->reserve != 0 || params->mirror != 0 || !rte_is_power_of_2(align) ||
+		     params->reserve != 0 || params->mirror != 0 || !RTE_IS_POWER_OF_2(align) ||
 		     align > ALIGN_MAX || !node_is_known(params->node);
 	/* Of all the objects that there may be once all lcores have come. */
 	due.may_einval =
@@ -457,7 +457,7 @@ cache_due(const struct mag_cache_params *params, const struct model_region *regi
 	options_due(params->options, &due);
 	due.einval |=
 		option_is(params->options, "audit=1") && (region->mode & MAG_REGION_AUDIT) == 0;
-	if (!rte_is_power_of_2(align) || align > span) {
+	if (!RTE_IS_POWER_OF_2(align) || align > span) {
 		due.einval = true;
 	} else {
 		due.einval |= !region_is_aligned(region, align);
@@ -516,7 +516,7 @@ intrinsic_try(struct mag_cache_params *params)
 	params->destructor = NULL;
 	params->release = NULL;
 	due.einval = !name_is_good(params->name) || params->object_size == 0 ||
-		     (params->flags & ~FLAGS_KNOWN) != 0 || !rte_is_power_of_2(align) ||
+		     (params->flags & ~FLAGS_KNOWN) != 0 || !RTE_IS_POWER_OF_2(align) ||
 		     align > INTRINSIC_MAX || params->object_size > INTRINSIC_MAX ||
 		     option_is(params->options, "guard=1") || option_is(params->options, "audit=1");
 	options_due(params->options, &due);

@@ -117,9 +117,9 @@ chunk_bytes(const struct mag_arena *arena, size_t chunk)
 
 /* In front of them. */
 static size_t
-chunk_records(size_t bytes)
+chunk_records(const struct mag_arena *arena, size_t chunk)
 {
-	return RTE_ALIGN_CEIL(bytes / BLOCK_MIN, (size_t)BLOCK_MIN);
+	return RTE_ALIGN_CEIL(chunk_bytes(arena, chunk) / BLOCK_MIN, (size_t)BLOCK_MIN);
 }
 
 size_t
@@ -136,7 +136,7 @@ static int
 chunk_add(struct mag_arena *arena)
 {
 	uint32_t chunk = (uint32_t)(mag_arena_size(arena) / MAG_ARENA_CHUNK);
-	size_t bytes = chunk_bytes(arena, chunk), records = chunk_records(bytes);
+	size_t bytes = chunk_bytes(arena, chunk), records = chunk_records(arena, chunk);
 	uint8_t *memory;
 
 	/* It is there if somebody was killed before the last step. */
@@ -164,18 +164,17 @@ chunks_of(size_t bytes)
 static int
 chunks_begin(struct mag_arena *arena)
 {
-	size_t chunk, bytes, size = 0;
+	size_t chunk, size = 0;
 	uint8_t *memory;
 
 	for (chunk = 0; chunk < arena->begun; chunk++)
-		size += chunk_records(chunk_bytes(arena, chunk)) + chunk_bytes(arena, chunk);
+		size += chunk_records(arena, chunk) + chunk_bytes(arena, chunk);
 	memory = mag_meta_zalloc(size, arena->node);
 	if (memory == NULL)
 		return -ENOMEM;
 	for (chunk = 0; chunk < arena->begun; chunk++) {
-		bytes = chunk_bytes(arena, chunk);
-		arena->chunk[chunk] = memory + chunk_records(bytes);
-		memory = arena->chunk[chunk] + bytes;
+		arena->chunk[chunk] = memory + chunk_records(arena, chunk);
+		memory = arena->chunk[chunk] + chunk_bytes(arena, chunk);
 		chunk_add(arena);
 	}
 	return 0;
@@ -203,8 +202,7 @@ mag_arena_fini(struct mag_arena *arena)
 		return;
 	for (chunk = 0; chunk < chunks && arena->chunk[chunk] != NULL; chunk++)
 		if (chunk == 0 || chunk >= arena->begun)
-			mag_meta_free(arena->chunk[chunk] -
-				      chunk_records(chunk_bytes(arena, chunk)));
+			mag_meta_free(arena->chunk[chunk] - chunk_records(arena, chunk));
 	mag_meta_free(arena->chunk);
 	arena->chunk = NULL;
 }

@@ -72,21 +72,6 @@ mag_slot_swap(struct mag_slot *slot, unsigned int torn)
 	mag_slot_torn_end(slot);
 }
 
-/** The owner has n objects off the top, which loaded alone may not have. */
-MAG_INLINE void
-mag_slot_pop(struct mag_slot *slot, uint32_t n)
-{
-	uint32_t rounds = MAG_STAT(slot->rounds);
-
-	if (n > rounds) {
-		n -= rounds;
-		rounds = MAG_STAT(slot->previous_rounds);
-		MAG_STORE(&slot->rounds, 0, MAG_RELAXED);
-		mag_slot_swap(slot, MAG_TORN_SWAP_EMPTY);
-	}
-	MAG_STORE(&slot->rounds, rounds - n, MAG_RELAXED);
-}
-
 /**
  * What comes next when mag_slot_get() fails, before the slow path: n objects from both
  * magazines, or false with nothing changed. Also false if a visitor has come and gone and loaded

@@ -129,8 +129,8 @@ mag_slot_take(struct mag_slot *slot, struct mag_depot *depot, void **objects, ui
 	return got;
 }
 
-/* Previous is empty or absent: get a full magazine in its place. */
-static bool
+/* Previous is empty or absent: get a full magazine in its place, if there is one. */
+static void
 load_previous(struct mag_slot *slot, struct mag_depot *depot)
 {
 	struct mag_magazine *got[2];
@@ -139,7 +139,7 @@ load_previous(struct mag_slot *slot, struct mag_depot *depot)
 	mag_slot_torn_begin(slot, MAG_TORN_PREVIOUS);
 	if (mag_depot_take(depot, &depot->full, 1, got) == 0) {
 		mag_slot_torn_end(slot);
-		return false;
+		return;
 	}
 	prefetch_full(got[0]);
 	put_empty(depot, slot->previous);
@@ -147,7 +147,6 @@ load_previous(struct mag_slot *slot, struct mag_depot *depot)
 	mag_slot_torn_end(slot);
 	mag_slot_count(&slot->rounds_in, got[0]->rounds);
 	MAG_COUNT(slot->exchanges, 1);
-	return true;
 }
 
 /* Bytes from base to the farthest address; one below base is farther than all above. */
@@ -187,26 +186,42 @@ block_above(const struct mag_slot *slot, const struct mag_region *region, uint32
 	return (void *)base;
 }
 
+/* n objects off the top, which both magazines have. */
+static void
+take_off(struct mag_slot *slot, uint32_t n)
+{
+	uint32_t rounds = MAG_STAT(slot->rounds);
+
+	if (n > rounds) {
+		n -= rounds;
+		rounds = MAG_STAT(slot->previous_rounds);
+		MAG_STORE(&slot->rounds, 0, MAG_RELAXED);
+		mag_slot_swap(slot, MAG_TORN_SWAP_EMPTY);
+	}
+	MAG_STORE(&slot->rounds, rounds - n, MAG_RELAXED);
+}
+
 bool
 mag_slot_take_blocks(struct mag_slot *slot, struct mag_depot *depot,
 		     const struct mag_region *region, void **first, uint32_t n)
 {
 	uint64_t objects = (uint64_t)n * region->block;
-	uint32_t i;
+	uint32_t i, below;
 
-	if (mag_slot_objects(slot) < objects) {
-		if (MAG_STAT(slot->size) == 0 || MAG_STAT(slot->previous_rounds) > 0 ||
-		    !load_previous(slot, depot) || mag_slot_objects(slot) < objects)
-			return false;
-	}
+	if (mag_slot_objects(slot) < objects && MAG_STAT(slot->size) != 0 &&
+	    MAG_STAT(slot->previous_rounds) == 0)
+		load_previous(slot, depot);
+	below = mag_slot_objects(slot);
+	if (below < objects)
+		return false;
 	for (i = 0; i < n; i++) {
-		first[i] =
-			block_above(slot, region, mag_slot_objects(slot) - (i + 1) * region->block);
+		below -= region->block;
+		first[i] = block_above(slot, region, below);
 		if (first[i] == NULL)
 			return false;
 	}
 	mag_slot_count(&slot->allocs, objects);
-	mag_slot_pop(slot, (uint32_t)objects);
+	take_off(slot, (uint32_t)objects);
 	return true;
 }
 

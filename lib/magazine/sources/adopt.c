@@ -126,14 +126,13 @@ extent_insert(struct mag_region *region, struct mag_extent *extent, uint32_t par
 static size_t
 mirror_piece(const struct mag_region *region)
 {
-	const struct mag_mirror_owner *const all[] = {region->mirror, region->audit, region->ledger,
-						      region->check};
+	const struct mag_mirror_owner *const beside[] = MAG_REGION_BESIDE(region);
 	size_t largest = 0;
 	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(all); i++)
-		if (all[i] != NULL)
-			largest = RTE_MAX(largest, mag_mirror_granule_size(all[i]));
+	for (i = 0; i < RTE_DIM(beside); i++)
+		if (beside[i] != NULL)
+			largest = RTE_MAX(largest, mag_mirror_granule_size(beside[i]));
 	return largest;
 }
 

@@ -90,8 +90,7 @@ mag_region_alloc(const struct mag_region_params *params)
 void
 mag_region_free(struct mag_region *region)
 {
-	struct mag_mirror_owner *beside[] = {region->mirror, region->audit, region->ledger,
-					     region->check};
+	struct mag_mirror_owner *const beside[] = MAG_REGION_BESIDE(region);
 	unsigned int i;
 
 	mag_region_reset(region);
@@ -170,47 +169,38 @@ mag_region_mirror(const struct mag_region *region)
 	return region->mirror != NULL ? &region->mirror->find : NULL;
 }
 
-static int
-mirror_add(struct mag_mirror_owner *mirror, const struct mag_segment *segment)
-{
-	return mirror == NULL ? 0 :
-				mag_mirror_add(mirror, segment->base, segment->count,
-					       segment->stride, segment->node);
-}
-
 static void
-mirror_remove(struct mag_mirror_owner *mirror, const struct mag_segment *segment)
+beside_remove(struct mag_mirror_owner *owner, const struct mag_segment *segment)
 {
-	if (mirror != NULL)
-		mag_mirror_remove(mirror, segment->base, segment->count, segment->stride);
+	if (owner != NULL)
+		mag_mirror_remove(owner, segment->base, segment->count, segment->stride);
 }
 
 int
 mag_region_mirror_add(struct mag_region *region, const struct mag_segment *segment)
 {
-	if (mirror_add(region->mirror, segment) != 0)
-		return -ENOMEM;
-	if (mirror_add(region->audit, segment) != 0)
-		goto remove_mirror;
-	if (mirror_add(region->ledger, segment) != 0)
-		goto remove_audit;
-	if (mirror_add(region->check, segment) == 0)
+	struct mag_mirror_owner *const beside[] = MAG_REGION_BESIDE(region);
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(beside); i++)
+		if (beside[i] != NULL && mag_mirror_add(beside[i], segment->base, segment->count,
+							segment->stride, segment->node) != 0)
+			break;
+	if (i == RTE_DIM(beside))
 		return 0;
-	mirror_remove(region->ledger, segment);
-remove_audit:
-	mirror_remove(region->audit, segment);
-remove_mirror:
-	mirror_remove(region->mirror, segment);
+	while (i > 0)
+		beside_remove(beside[--i], segment);
 	return -ENOMEM;
 }
 
 void
 mag_region_mirror_remove(struct mag_region *region, const struct mag_segment *segment)
 {
-	mirror_remove(region->mirror, segment);
-	mirror_remove(region->audit, segment);
-	mirror_remove(region->ledger, segment);
-	mirror_remove(region->check, segment);
+	struct mag_mirror_owner *const beside[] = MAG_REGION_BESIDE(region);
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(beside); i++)
+		beside_remove(beside[i], segment);
 }
 
 static uint32_t
@@ -470,8 +460,7 @@ extent_unpoison(const struct mag_region *region, const struct mag_extent *extent
 void
 mag_region_reset(struct mag_region *region)
 {
-	struct mag_mirror_owner *const beside[] = {region->mirror, region->audit, region->ledger,
-						   region->check};
+	struct mag_mirror_owner *const beside[] = MAG_REGION_BESIDE(region);
 	struct mag_extent *extent;
 	uint32_t part, i;
 

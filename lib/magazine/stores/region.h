@@ -126,6 +126,12 @@ struct mag_region {
 	struct mag_blocks blocks; /**< of adopted memory */
 };
 
+/** All that lies beside the objects and comes and goes with segments: owners, some of them NULL. */
+#define MAG_REGION_BESIDE(region)                                                                  \
+	{                                                                                          \
+		(region)->mirror, (region)->audit, (region)->ledger, (region)->check               \
+	}
+
 /** Bytes that a segment spans at the most, from its first object to behind its last. */
 static inline uint64_t
 mag_region_segment_span(const struct mag_region *region)

@@ -140,7 +140,8 @@ mag_cache_slot_stats_get(const struct mag_cache *cache, struct mag_slot_stats *s
  * Free objects: in magazines, depot and slabs. Exact when nobody works; else never more than were
  * free at some moment of the call, and fewer by what moves meanwhile: frees into magazines and
  * allocations by others, the magazines of an lcore that is interrupted in the middle of an
- * operation, and what maintenance or a steal carries. Takes no lock.
+ * operation, and what maintenance or a steal carries. Of a region that two caches share, also what
+ * others bring from or to the region. Takes no lock.
  */
 uint64_t mag_cache_available(const struct mag_cache *cache);
 

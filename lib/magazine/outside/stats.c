@@ -30,6 +30,12 @@
 #define COUNTS 4
 
 struct flow {
+	/**
+	 * One cache has the region to itself. Then what its slabs have not given out is free,
+	 * wherever it is, on its way between slabs and region, too. Otherwise the other cache has
+	 * some of that, and what is on its way is missed.
+	 */
+	bool unshared;
 	uint64_t slots[MAG_PARTS_MAX];     /**< objects, of each home */
 	uint64_t magazines[MAG_PARTS_MAX]; /**< full ones of its depot */
 	uint64_t slabs;                    /**< objects, of all homes and the region */
@@ -96,10 +102,11 @@ flow_in(const struct mag_cache *cache, uint32_t count, unsigned int slots, struc
 	const struct mag_home *home;
 	uint32_t part;
 
-	in->slabs = mag_region_out(cache->region);
+	in->slabs = in->unshared ? mag_region_in(cache->region) : mag_region_out(cache->region);
 	for (part = 0; part < count; part++) {
 		home = mag_cache_home(cache, part);
-		in->slabs += mag_slab_in(&home->slab);
+		in->slabs += in->unshared ? MAG_STAT_ACQUIRE(home->slab.frees) :
+					    mag_slab_in(&home->slab);
 		in->slots[part] = home_slots_in(home, slots);
 	}
 	/*
@@ -129,10 +136,12 @@ flow_out(const struct mag_cache *cache, uint32_t count, unsigned int slots, stru
 	out->slabs = 0;
 	/* Homes stay, so the second condition is only for a compiler that does not know it. */
 	for (part = 0; part < count && (home = mag_cache_home(cache, part)) != NULL; part++) {
-		out->slabs += mag_slab_out(&home->slab);
+		out->slabs += out->unshared ? MAG_STAT_ACQUIRE(home->slab.allocs) :
+					      mag_slab_out(&home->slab);
 		out->slots[part] = home_slots_out(home, slots);
 	}
-	out->slabs += mag_region_out(cache->region);
+	out->slabs +=
+		out->unshared ? MAG_STAT(cache->region->removed) : mag_region_out(cache->region);
 }
 
 static uint64_t
@@ -150,6 +159,8 @@ available_once(const struct mag_cache *cache)
 	struct flow in, out;
 	uint64_t sum;
 
+	in.unshared = out.unshared =
+		!mag_slab_is_intrinsic(&cache->first.slab) && mag_region_is_unshared(cache->region);
 	flow_in(cache, count, slots, &in);
 	/* In between: what comes from there or goes there is met once. */
 	sum = mag_reserve_objects(cache);
@@ -175,8 +186,8 @@ slabs_destroyed(const struct mag_cache *cache)
 }
 
 /*
- * A count misses all objects of a slab that goes back to its region between its readings: then it
- * is made again. The largest counts, since none is too large.
+ * Of a shared region a count misses all objects of a slab that goes back between its readings: then
+ * it is made again. The largest counts, since none is too large.
  */
 uint64_t
 mag_cache_available(const struct mag_cache *cache)

@@ -418,6 +418,21 @@ mag_region_out(const struct mag_region *region)
 	       atomic_load_explicit(&region->removed, memory_order_acquire);
 }
 
+uint64_t
+mag_region_in(const struct mag_region *region)
+{
+	/* acquire: objects that went are not counted in what is read next; mag_region_remove() */
+	uint64_t removed = MAG_STAT_ACQUIRE(region->removed);
+
+	return removed + MAG_STAT(region->objects);
+}
+
+bool
+mag_region_is_unshared(const struct mag_region *region)
+{
+	return MAG_STAT(region->need[0]) == 0 || MAG_STAT(region->need[1]) == 0;
+}
+
 int
 mag_region_attach(struct mag_region *region, uint32_t align)
 {

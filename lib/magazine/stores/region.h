@@ -113,7 +113,8 @@ struct mag_region {
 	SLIST_HEAD(, mag_extent) extents;
 	LIST_HEAD(, mag_segment) all; /**< segments, in use or not */
 	uint32_t references;
-	uint32_t need[2];       /**< alignment that each cache on it relies on; 0: no cache */
+	/** Alignment that each cache on it relies on; 0: no cache. */
+	_Atomic uint32_t need[2];
 	_Atomic uint32_t parts; /**< at least 1 */
 	_Atomic uint32_t segments;
 	_Atomic uint64_t objects; /**< of all segments */
@@ -214,6 +215,10 @@ void mag_region_put(struct mag_region *region, struct mag_segment *segment);
  * mag_slab_in().
  */
 uint64_t mag_region_out(const struct mag_region *region);
+/** Objects that came into the region so far; those that went are in `removed`. */
+uint64_t mag_region_in(const struct mag_region *region);
+/** Does one cache have the region to itself? Then all objects that are not out are free for it. */
+bool mag_region_is_unshared(const struct mag_region *region);
 
 /** At most so many segments that are on their way, whoever has them. */
 unsigned int mag_region_find_strays(struct mag_region *region, struct mag_segment **strays,

@@ -123,13 +123,14 @@ def flows(count, size):
     frames = []
     for i in range(count):
         data = pattern(size + i % 16, i)
+        ident = (i + 1) & 0xFFFF
         v6 = {"src": HOST_IP6, "dst": PORT_IP6}
         frames.append(
             (
-                lambda: ether(ipv4(udp(data), PROTO_UDP, ident=i + 1), ETHER_IPV4),
-                lambda: ether(ipv4(tcp(data), PROTO_TCP, ident=i + 1), ETHER_IPV4),
+                lambda: ether(ipv4(udp(data), PROTO_UDP, ident=ident), ETHER_IPV4),
+                lambda: ether(ipv4(tcp(data), PROTO_TCP, ident=ident), ETHER_IPV4),
                 lambda: ether(
-                    ipv4(udp(data), PROTO_UDP, ident=i + 1), ETHER_IPV4, vlan=100 + i % 100
+                    ipv4(udp(data), PROTO_UDP, ident=ident), ETHER_IPV4, vlan=100 + i % 100
                 ),
                 lambda: ether(ipv6(udp(data, **v6), PROTO_UDP), ETHER_IPV6),
                 lambda: ether(ipv6(tcp(data, **v6), PROTO_TCP), ETHER_IPV6),
@@ -146,7 +147,7 @@ def echoes(count, size):
             frames.append(ether(arp_request(), ETHER_ARP, dst=BROADCAST))
         frames.append(
             ether(
-                ipv4(echo_request(pattern(size, i), sequence=i), PROTO_ICMP, ident=i + 1),
+                ipv4(echo_request(pattern(size, i), sequence=i), PROTO_ICMP, ident=ident),
                 ETHER_IPV4,
             )
         )

@@ -427,12 +427,6 @@ mag_region_in(const struct mag_region *region)
 	return removed + MAG_STAT(region->objects);
 }
 
-bool
-mag_region_is_unshared(const struct mag_region *region)
-{
-	return MAG_STAT(region->need[0]) == 0 || MAG_STAT(region->need[1]) == 0;
-}
-
 int
 mag_region_attach(struct mag_region *region, uint32_t align)
 {

@@ -218,7 +218,11 @@ uint64_t mag_region_out(const struct mag_region *region);
 /** Objects that came into the region so far; those that went are in `removed`. */
 uint64_t mag_region_in(const struct mag_region *region);
 /** Does one cache have the region to itself? Then all objects that are not out are free for it. */
-bool mag_region_is_unshared(const struct mag_region *region);
+static inline bool
+mag_region_is_unshared(const struct mag_region *region)
+{
+	return MAG_STAT(region->need[0]) == 0 || MAG_STAT(region->need[1]) == 0;
+}
 
 /** At most so many segments that are on their way, whoever has them. */
 unsigned int mag_region_find_strays(struct mag_region *region, struct mag_segment **strays,

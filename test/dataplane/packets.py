@@ -147,7 +147,7 @@ def echoes(count, size):
             frames.append(ether(arp_request(), ETHER_ARP, dst=BROADCAST))
         frames.append(
             ether(
-                ipv4(echo_request(pattern(size, i), sequence=i), PROTO_ICMP, ident=ident),
+                ipv4(echo_request(pattern(size, i), sequence=i), PROTO_ICMP, ident=i + 1),
                 ETHER_IPV4,
             )
         )

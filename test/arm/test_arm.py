@@ -48,7 +48,7 @@ PACKAGES = ("libdpdk-dev", "libnuma-dev", "libcmocka-dev")
 NEEDED = re.compile(r"(?:lib|zlib|linux-libc-dev)")
 NOT_NEEDED = re.compile(
     r"libperl|librte-meta-|librte-(?!mempool-ring)"
-    r"(?:baseband|bus|common|compress|crypto|dma|event|gpu|mempool|net|raw|regex|vdpa)-"
+    r"(?:baseband|bus|common|compress|crypto|dma|event|gpu|mempool|ml|net|power|raw|regex|vdpa)-"
 )
 
 # Also on this processor, which has no memory tags, nor compare-exchange instructions.

@@ -84,6 +84,7 @@ host_has() {
 	libdpdk-dev) pkg-config --exists libdpdk 2>/dev/null ;;
 	libnuma-dev) pkg-config --exists numa 2>/dev/null ;;
 	libbenchmark-dev) pkg-config --exists benchmark 2>/dev/null ;;
+	libcapstone-dev) pkg-config --exists capstone 2>/dev/null ;;
 	libcmocka-dev) pkg-config --exists cmocka 2>/dev/null ;;
 	dpdk-dev) command -v dpdk-testpmd >/dev/null ;;
 	gnuplot-nox) command -v gnuplot >/dev/null ;;

@@ -573,7 +573,8 @@ run_suites() {
 # prepare: packages, the build, hugepages.
 prepare() {
 	host_packages gcc libc6-dev meson ninja-build pkgconf python3 libdpdk-dev dpdk-dev \
-		libnuma-dev libcmocka-dev clang-format g++ libbenchmark-dev valgrind spin
+		libnuma-dev libcmocka-dev clang-format g++ libbenchmark-dev \
+		libcapstone-dev valgrind spin
 	! wanted style || host_packages_optional abigail-tools doxygen groff-base
 	! wanted arm || host_packages_optional gcc-aarch64-linux-gnu qemu-user
 	! wanted dataplane || host_packages_optional ethtool iperf3 iproute2 tmux gdb \

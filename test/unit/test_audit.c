@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <rte_atomic.h>
 #include <rte_cycles.h>
 
 #include "base/meta.h"

@@ -15,7 +15,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <getopt.h>
-#include <libgen.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
@@ -34,6 +33,7 @@
 #include "cache/cache.h"
 #include "inlined.h"
 #include "nodes.h"
+#include "start.h"
 
 #define POOL_OBJECTS 8191
 #define OBJECT_SIZE 64
@@ -370,12 +370,6 @@ check_wanted(char *const *wanted)
 	return 0;
 }
 
-static void
-remove_runtime_dir(void)
-{
-	rmdir(rte_eal_get_runtime_dir());
-}
-
 /* EAL would not take it from below a world-writable folder, where a tree may well be built. */
 static int
 load_floor(void)
@@ -387,43 +381,6 @@ load_floor(void)
 		return 0;
 	fprintf(stderr, "%s\n", dlerror());
 	return -1;
-}
-
-static int
-eal_start(void)
-{
-	const char *base = getenv("MAGAZINE_FILE_PREFIX");
-	char magazine[2 * PATH_MAX], prefix[128], lcores[32];
-	const char *const args[] = {"instructions",
-				    "--no-huge",
-				    "-m",
-				    "64",
-				    "--no-shconf",
-				    "--no-pci",
-				    "--no-telemetry",
-				    "-d",
-				    magazine,
-				    "--lcores",
-				    lcores,
-				    "--log-level=*:warning",
-				    "--file-prefix",
-				    prefix,
-				    NULL};
-
-	snprintf(magazine, sizeof(magazine), "%s", plugin != NULL ? plugin : "");
-	if (plugin == NULL)
-		snprintf(magazine, sizeof(magazine),
-			 "%s/../../drivers/mempool/magazine/librte_mempool_magazine.so", here);
-	snprintf(lcores, sizeof(lcores), "0@%d", sched_getcpu());
-	snprintf(prefix, sizeof(prefix), "%s-instructions-%d",
-		 base != NULL && *base != '\0' ? base : "magazine", getpid());
-	atexit(remove_runtime_dir); /* it is there also when EAL does not start */
-	if (rte_eal_init(RTE_DIM(args) - 1, (char **)(uintptr_t)args) < 0) {
-		fprintf(stderr, "EAL does not start with the plugin %s: %s\n", magazine,
-			rte_strerror(rte_errno));
-		return -1;
-	}
-	return load_floor();
 }
 
 static void
@@ -478,18 +435,15 @@ read_options(int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-	char self[PATH_MAX] = "";
+	char lcores[32];
 	unsigned int i;
 	int ret = read_options(argc, argv);
 
 	if (ret != 0)
 		return ret < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
-	if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0) {
-		perror("/proc/self/exe");
-		return EXIT_FAILURE;
-	}
-	here = dirname(self);
-	if (eal_start() < 0)
+	snprintf(lcores, sizeof(lcores), "0@%d", sched_getcpu());
+	here = start_eal("instructions", plugin, "64", lcores);
+	if (here == NULL || load_floor() < 0)
 		return EXIT_FAILURE;
 	run_bulks(&nothing, NULL, "-");
 	for (i = 0; i < RTE_DIM(paths) && ret == 0; i++)

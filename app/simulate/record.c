@@ -13,17 +13,13 @@
  * objects comes round, and it shows that lcores share its lines.
  */
 
-#include <errno.h>
 #include <getopt.h>
-#include <libgen.h>
-#include <limits.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <rte_common.h>
 #include <rte_eal.h>
@@ -32,6 +28,7 @@
 #include <rte_lcore.h>
 #include <rte_mempool.h>
 
+#include "../bench/start.h"
 #include "steps.h"
 
 #define OBJECT_SIZE 64
@@ -233,7 +230,7 @@ record(const char *peer)
 	if (run.mp == NULL)
 		return -1;
 	take_periods(false);
-	printf("peer %s %u %u %u\n", peer, run.lcores, run.bulk, gets());
+	printf("peer %s %u %u\n", peer, run.lcores, run.bulk);
 	take_periods(true);
 	put_all();
 	if (rte_mempool_in_use_count(run.mp) != 0) {
@@ -241,52 +238,6 @@ record(const char *peer)
 		return -1;
 	}
 	rte_mempool_free(run.mp);
-	return 0;
-}
-
-static void
-remove_runtime_dir(void)
-{
-	rmdir(rte_eal_get_runtime_dir());
-}
-
-static int
-eal_start(void)
-{
-	const char *base = getenv("MAGAZINE_FILE_PREFIX");
-	char self[PATH_MAX] = "", magazine[2 * PATH_MAX], prefix[128], lcores[32];
-	const char *const args[] = {"record",
-				    "--no-huge",
-				    "-m",
-				    "512",
-				    "--no-shconf",
-				    "--no-pci",
-				    "--no-telemetry",
-				    "-d",
-				    magazine,
-				    "--lcores",
-				    lcores,
-				    "--log-level=*:warning",
-				    "--file-prefix",
-				    prefix,
-				    NULL};
-
-	if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
-		return -1;
-	snprintf(magazine, sizeof(magazine), "%s", run.plugin != NULL ? run.plugin : "");
-	if (run.plugin == NULL)
-		snprintf(magazine, sizeof(magazine),
-			 "%s/../../drivers/mempool/magazine/librte_mempool_magazine.so",
-			 dirname(self));
-	snprintf(lcores, sizeof(lcores), "(0-%u)@%d", run.lcores - 1, sched_getcpu());
-	snprintf(prefix, sizeof(prefix), "%s-record-%d",
-		 base != NULL && *base != '\0' ? base : "magazine", getpid());
-	atexit(remove_runtime_dir); /* it is there also when EAL does not start */
-	if (rte_eal_init(RTE_DIM(args) - 1, (char **)(uintptr_t)args) < 0) {
-		fprintf(stderr, "EAL does not start with the plugin %s: %s\n", magazine,
-			rte_strerror(rte_errno));
-		return -1;
-	}
 	return 0;
 }
 
@@ -380,6 +331,7 @@ read_options(int argc, char **argv)
 int
 main(int argc, char **argv)
 {
+	char lcores[32];
 	int ret = read_options(argc, argv), i;
 
 	if (ret != 0)
@@ -390,7 +342,8 @@ main(int argc, char **argv)
 		fprintf(stderr, "cannot step through instructions: libcapstone does not start\n");
 		return EXIT_FAILURE;
 	}
-	if (eal_start() < 0 || members_start() < 0)
+	snprintf(lcores, sizeof(lcores), "(0-%u)@%d", run.lcores - 1, sched_getcpu());
+	if (start_eal("record", run.plugin, "512", lcores) == NULL || members_start() < 0)
 		return EXIT_FAILURE;
 	for (i = optind; i < argc && ret == 0; i++)
 		ret = record(argv[i]);

@@ -38,7 +38,6 @@ class Access(typing.NamedTuple):
 class Turn(typing.NamedTuple):
     """A get or a put of one bulk."""
 
-    is_get: bool
     instructions: int
     accesses: list
 
@@ -69,26 +68,26 @@ class Raw(typing.NamedTuple):
 
 
 def _read(lines):
-    """Peers as they are in the file: name, lcores, bulk and a list of (lcore, is_get, instructions,
-    raw accesses)."""
+    """Peers as they are in the file: name, lcores, bulk and a list of (lcore, instructions, raw
+    accesses)."""
     peers = []
     for line in lines:
         words = line.split()
         if words[0] == "peer":
             peers.append((words[1], int(words[2]), int(words[3]), []))
         elif words[0] == "turn":
-            peers[-1][3].append((int(words[1]), words[2] == "get", int(words[3]), []))
+            peers[-1][3].append((int(words[1]), int(words[3]), []))
         else:
             kind, address, size, instructions, after = words
             raw = Raw(kind, int(address, 16), int(size), int(instructions), int(after) - 1)
-            peers[-1][3][-1][3].append(raw)
+            peers[-1][3][-1][2].append(raw)
     return peers
 
 
 def _contended(turns):
     """Lines that several lcores have a part in, and that are written."""
     users, written = collections.defaultdict(set), set()
-    for lcore, _, _, accesses in turns:
+    for lcore, _, accesses in turns:
         for raw in accesses:
             for line in raw.lines():
                 users[line].add(lcore)
@@ -104,22 +103,23 @@ def _roles(accesses):
     a ring head and tail are neighbours: the tail is stored after a compare-and-exchange of the
     head, and in the order of these.
     """
-    roles, taken, heads = {}, {}, {}
+    roles, taken, heads = {}, {}, set()
     for at, raw in enumerate(accesses):
         word = raw.address // WORD
         if raw.kind in ("x", "s") and word in taken:
             roles[taken.pop(word)] = (LOCK, word)
             roles[at] = (UNLOCK, word)
         elif raw.kind == "s" and word - 1 in heads:
-            roles[at] = (TAIL, heads.pop(word - 1))
+            roles[at] = (TAIL, word - 1)
+            heads.remove(word - 1)
         elif raw.kind in ("x", "c"):
             taken[word] = at
             if raw.kind == "c":
-                heads[word] = word
+                heads.add(word)
     return roles
 
 
-def _turn(is_get, instructions, raws, contended):
+def _turn(instructions, raws, contended):
     accesses, place, roles = [], {}, _roles(raws)
     for at, raw in enumerate(raws):
         for line in raw.lines():
@@ -130,7 +130,7 @@ def _turn(is_get, instructions, raws, contended):
             after = place.get(raw.after, -1)
             place[at] = len(accesses)
             accesses.append(Access(kind, line, words, raw.instructions, after, word))
-    return Turn(is_get, instructions, accesses)
+    return Turn(instructions, accesses)
 
 
 def parse(lines):
@@ -139,7 +139,7 @@ def parse(lines):
     for name, lcores, bulk, turns in _read(lines):
         contended = _contended(turns)
         of = [[] for _ in range(lcores)]
-        for lcore, is_get, instructions, raws in turns:
-            of[lcore].append(_turn(is_get, instructions, raws, contended))
+        for lcore, instructions, raws in turns:
+            of[lcore].append(_turn(instructions, raws, contended))
         peers.append(Peer(name, lcores, bulk, of))
     return peers

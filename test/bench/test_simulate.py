@@ -29,7 +29,7 @@ MACHINE = Machine("test", 4, 4, 2, 100, 400, 400, instruction=1, locked=10)
 def peer(*lcores):
     """What is recorded of so many lcores: each a list of turns, each a text of accesses that ;
     separates, of 1000 instructions."""
-    lines = [f"peer test/0 {len(lcores)} 1 1"]
+    lines = [f"peer test/0 {len(lcores)} 1"]
     for lcore, turns in enumerate(lcores):
         for number, turn in enumerate(turns):
             lines.append(f"turn {lcore} {'put' if number % 2 else 'get'} 1000")
